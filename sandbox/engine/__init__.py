@@ -1,0 +1,1 @@
+"""The Docker side: everything that talks to an engine, and nothing else does."""

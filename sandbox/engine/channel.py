@@ -1,0 +1,139 @@
+"""The host's end of the channel: frames over a container's attached stdin and stdout.
+
+Every byte that comes back is hostile until its frame is authenticated; a frame that is not ends the box.
+"""
+
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Any
+
+from sandbox.errors import SandboxCompromised, SandboxDied, SandboxTimeout
+from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
+
+_STREAM_HEADER = struct.Struct(">BxxxL")
+_STDOUT, _STDERR = 1, 2
+_CHUNK_BYTES = 1 << 18
+_DIAGNOSTIC_BYTES = 16 * 1024
+_SEND_S = 30
+
+
+class GuestChannel:
+    """Send requests to a guest and receive its replies; one request in flight at a time.
+
+    Args:
+        connection: The hijacked socket of the engine's attach call, made before the container starts.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        connection.setblocking(True)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
+        self._outgoing = Sealer(b"H")
+        self._incoming = Sealer(b"G")
+        self._sending = threading.Lock()
+        self._raw = bytearray()
+        self._frames = bytearray()
+        self._diagnostics = bytearray()
+
+    @property
+    def diagnostics(self) -> str:
+        """What the guest wrote to its standard error, the last kilobytes of it."""
+        return self._diagnostics.decode("utf-8", "backslashreplace").strip()
+
+    def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
+        """Hand over the key in the first frame and give the guest's first reply, sealed with that key."""
+        with self._sending:
+            self._send(self._outgoing.seal(header, key))
+            self._outgoing.rekey(key)
+        self._incoming.rekey(key)
+        return self._receive(time.monotonic() + timeout_s)[0]
+
+    def request(self, header: dict[str, Any], body: bytes, timeout_s: float) -> tuple[dict[str, Any], bytes]:
+        """Send a request and give the reply.
+
+        Raises:
+            SandboxDied: The channel closed.
+            SandboxTimeout: No reply within `timeout_s` seconds.
+            SandboxCompromised: Something else than an authentic reply came.
+        """
+        self._post(header, body)
+        return self._receive(time.monotonic() + timeout_s)
+
+    def beat(self) -> None:
+        """Tell the guest that the host lives; needs no reply and may be called from another thread.
+
+        Raises:
+            SandboxDied: The channel closed.
+        """
+        self._post({"op": "beat"}, b"")
+
+    def close(self) -> None:
+        """Close the channel, upon which the guest ends; closing twice is harmless."""
+        try:
+            self._connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._connection.close()
+
+    def _post(self, header: dict[str, Any], body: bytes) -> None:
+        with self._sending:
+            self._send(self._outgoing.seal(header, body))
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._connection.sendall(frame)
+        except OSError as error:
+            raise SandboxDied(f"the box's channel closed ({error})") from error
+
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+        try:
+            self._fill(PREFIX_BYTES, deadline)
+            prefix = bytes(self._frames[:PREFIX_BYTES])
+            end = PREFIX_BYTES + frame_length(prefix)
+            self._fill(end, deadline)
+            with memoryview(self._frames) as view:
+                reply = self._incoming.open(prefix, bytes(view[PREFIX_BYTES:end]))
+        except ProtocolError as error:
+            raise SandboxCompromised(f"the box sent a bad frame: {error}") from error
+        del self._frames[:end]
+        if self._frames:
+            raise SandboxCompromised("the box sent more than one reply to a request")
+        return reply
+
+    def _fill(self, wanted: int, deadline: float) -> None:
+        """Read until `wanted` bytes of frames are there; the engine's stream headers are taken off on the way."""
+        while len(self._frames) < wanted:
+            self._raw += self._read(deadline)
+            while len(self._raw) >= _STREAM_HEADER.size:
+                stream, length = _STREAM_HEADER.unpack_from(self._raw)
+                if len(self._raw) < _STREAM_HEADER.size + length:
+                    break
+                content = self._raw[_STREAM_HEADER.size : _STREAM_HEADER.size + length]
+                del self._raw[: _STREAM_HEADER.size + length]
+                self._sort(stream, content)
+
+    def _sort(self, stream: int, content: bytearray) -> None:
+        if stream == _STDOUT:
+            self._frames += content
+        elif stream == _STDERR:
+            self._diagnostics += content
+            del self._diagnostics[:-_DIAGNOSTIC_BYTES]
+        else:
+            raise SandboxCompromised("the engine's stream is not one of a container without a terminal")
+
+    def _read(self, deadline: float) -> bytes:
+        pending = getattr(self._connection, "pending", None)
+        if not (pending and pending()):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not select.select([self._connection], [], [], left_s)[0]:
+                raise SandboxTimeout("the box did not answer in time and was killed")
+        try:
+            chunk = self._connection.recv(_CHUNK_BYTES)
+        except OSError as error:
+            raise SandboxDied(f"the box's channel broke ({error})") from error
+        if not chunk:
+            raise SandboxDied("the box ended")
+        return chunk

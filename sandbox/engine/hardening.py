@@ -1,0 +1,133 @@
+"""The whole confinement of a box, as one flat function from a policy to the engine's create request.
+
+Review starts here: nothing else in this project decides what a container may do, and a golden test shows every
+change of this file's result. Names are those of the Engine API's `POST /containers/create`.
+"""
+
+from typing import Any
+
+from sandbox.policy import UID, WORKSPACE, SandboxPolicy
+
+GUEST_COMMAND = ("/opt/l2mac/bin/python", "-I", "-S", "-B", "/opt/l2mac/lib")
+CHECKER_COMMAND = ("/opt/l2mac/venv/bin/python", "-I", "-B", "/opt/l2mac/lib", "zygote")
+
+ENVIRONMENT = {
+    "HOME": "/tmp",  # noqa: S108 - the box's own tmpfs
+    "LANG": "C.UTF-8",
+    "PATH": "/opt/l2mac/venv/bin:/usr/local/bin:/usr/bin:/bin",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONNOUSERSITE": "1",
+    "TMPDIR": "/tmp",  # noqa: S108 - the box's own tmpfs
+}
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def create_request(policy: SandboxPolicy, image_id: str, labels: dict[str, str], seccomp: str) -> dict[str, Any]:
+    """Give the body of the create request for a box.
+
+    Args:
+        policy: The limits.
+        image_id: The box image's id, never a tag.
+        labels: Who owns the box (`sandbox.engine.reaper`).
+        seccomp: The profile's JSON text.
+    """
+    return {
+        "Image": image_id,
+        "Entrypoint": list(GUEST_COMMAND),
+        "Cmd": [],
+        "WorkingDir": "/",
+        "User": f"{UID}:{UID}",
+        "Env": [f"{name}={value}" for name, value in sorted(ENVIRONMENT.items())],
+        "Hostname": "box",
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "NetworkDisabled": True,
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": labels,
+        "HostConfig": {
+            "AutoRemove": True,
+            "Runtime": policy.runtime or None,
+            "Privileged": False,
+            "CapAdd": None,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges", f"seccomp={seccomp}"],
+            "MaskedPaths": list(MASKED_PATHS),
+            "ReadonlyPaths": list(READONLY_PATHS),
+            "ReadonlyRootfs": True,
+            "NetworkMode": "none",
+            "IpcMode": "private",
+            "PidMode": "",
+            "UTSMode": "",
+            "UsernsMode": "",
+            "CgroupnsMode": "private",
+            "Memory": policy.memory_bytes,
+            "MemorySwap": policy.memory_bytes,
+            "MemorySwappiness": None,
+            "OomKillDisable": False,
+            "PidsLimit": policy.pids,
+            "NanoCpus": int(policy.cpus * 1e9),
+            "ShmSize": policy.shm_bytes,
+            "Ulimits": [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "fsize", "Soft": policy.file_bytes, "Hard": policy.file_bytes},
+                {"Name": "nofile", "Soft": policy.open_files, "Hard": policy.open_files},
+                {"Name": "nproc", "Soft": policy.pids, "Hard": policy.pids},
+            ],
+            "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes)},  # noqa: S108 - a mount point inside the box
+            "Mounts": [_store(policy, labels)],
+            "Binds": None,
+            "VolumesFrom": None,
+            "Devices": [],
+            "DeviceRequests": None,
+            "DeviceCgroupRules": None,
+            "Sysctls": {},
+            "GroupAdd": None,
+            "ExtraHosts": None,
+            "PublishAllPorts": False,
+            "PortBindings": {},
+            "RestartPolicy": {"Name": "no"},
+            "Init": False,
+            "LogConfig": {"Type": "none", "Config": {}},
+        },
+    }
+
+
+def _store(policy: SandboxPolicy, labels: dict[str, str]) -> dict[str, Any]:
+    """Give the file store's volume: anonymous, so that the engine removes it together with the container."""
+    options: dict[str, Any] = {"NoCopy": True, "Labels": labels}
+    if policy.volume == "tmpfs":
+        caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"
+        options["DriverConfig"] = {
+            "Name": "local",
+            "Options": {
+                "type": "tmpfs",
+                "device": "tmpfs",
+                "o": f"{caps},uid={UID},gid={UID},mode=0700,nosuid,nodev",
+            },
+        }
+    return {"Type": "volume", "Target": WORKSPACE, "ReadOnly": False, "VolumeOptions": options}
+
+
+def _tmpfs(size_bytes: int) -> str:
+    return f"rw,nosuid,nodev,noexec,size={size_bytes},nr_inodes=8192,mode=0700,uid={UID},gid={UID}"

@@ -1,0 +1,203 @@
+"""The box's image: a recipe layered on the user's base image, under a tag made of everything that is in it."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+import requests
+
+from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.wheels import fetch_wheels
+from sandbox.errors import ImageBuildFailed, ImageUnavailable
+
+REPOSITORY = "l2mac-box"
+IMAGE_LABEL = "org.l2mac.image"
+_PULL_S = 1800
+_BUILD_S = 900
+_GUEST_MODULES = ("protocol.py", "paths.py")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """The user's image, pinned: `reference` as given, the engine's `id`, the registry's `digest` if it has one."""
+
+    reference: str
+    id: str
+    digest: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoxImage:
+    """An image that boxes can start from."""
+
+    base: BaseImage
+    tag: str
+    id: str
+
+
+def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progress) -> BoxImage:
+    """Give the box image for a base image; builds it when this base has none yet.
+
+    Args:
+        engine: Where the images are.
+        reference: The base: any local or pullable image.
+        cache: Folder for the checkers' wheels.
+        progress: Called with one line before each step that takes long.
+
+    Raises:
+        ImageUnavailable: The base is not here and cannot be pulled, or lacks what the recipe needs.
+        ImageBuildFailed: The build failed for another reason.
+    """
+    base = resolve_base(engine, reference, progress)
+    recipe = recipe_folder("python")
+    context = {f"lib/{name}": content for name, content in guest_files().items()}
+    context |= {name: (recipe / name).read_bytes() for name in ("Dockerfile", "install", "checkers.txt")}
+    tag = f"{REPOSITORY}:python-{_content_hash(base.id, context)}"
+    box_id = _image_id(engine, tag)
+    if box_id is None:
+        progress(f"building the box's image on {reference} (once for this image)")
+        for wheel in fetch_wheels(recipe / "checkers.txt", base.architecture, cache):
+            context[f"wheels/{wheel.name}"] = wheel.read_bytes()
+        _build(engine, base, tag, context)
+        box_id = _image_id(engine, tag)
+        if box_id is None:
+            raise ImageBuildFailed(f"the engine built {tag} but does not have it")
+    return BoxImage(base, tag, box_id)
+
+
+def resolve_base(engine: Engine, reference: str, progress: Progress) -> BaseImage:
+    """Find the base image here or pull it, and pin it.
+
+    Raises:
+        ImageUnavailable: It is neither here nor to be had.
+    """
+    facts = _inspect(engine, reference)
+    if facts is None:
+        progress(f"pulling {reference}")
+        _pull(engine, reference)
+        facts = _inspect(engine, reference)
+        if facts is None:
+            raise ImageUnavailable(f"the engine pulled {reference} but does not have it")
+    digests = facts.get("RepoDigests") or []
+    digest = digests[0].partition("@")[2] if digests else ""
+    return BaseImage(reference, facts["Id"], digest, facts["Architecture"])
+
+
+def recipe_folder(name: str) -> Path:
+    """Give the folder of a recipe: package data of an installed wheel, `images/` of a checkout."""
+    packaged = Path(str(resources.files("sandbox"))) / "images" / name
+    return packaged if packaged.is_dir() else Path(str(resources.files("sandbox"))).parent / "images" / name
+
+
+def guest_files() -> dict[str, bytes]:
+    """Give what runs inside the box: path below /opt/l2mac/lib → content."""
+    package = Path(str(resources.files("sandbox")))
+    files = {"__main__.py": (package / "guest/__main__.py").read_bytes(), "sandbox/__init__.py": b""}
+    files |= {f"sandbox/{name}": (package / name).read_bytes() for name in _GUEST_MODULES}
+    files |= {f"sandbox/guest/{path.name}": path.read_bytes() for path in sorted((package / "guest").glob("*.py"))}
+    return files
+
+
+def remove_box_images(engine: Engine) -> int:
+    """Remove every image that this project built and no container uses; gives how many went."""
+    removed = 0
+    with engine_errors("listing the boxes' images"):
+        for image in engine.api.images(filters={"label": IMAGE_LABEL}):
+            try:
+                engine.api.remove_image(image["Id"], force=True)
+                removed += 1
+            except docker.errors.APIError:
+                continue
+    return removed
+
+
+def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
+    try:
+        with engine_errors(f"looking for the image {reference}"):
+            facts: dict[str, Any] = engine.api.inspect_image(reference)
+            return facts
+    except Exception as error:
+        if isinstance(error.__cause__, docker.errors.ImageNotFound):
+            return None
+        raise
+
+
+def _image_id(engine: Engine, tag: str) -> str | None:
+    facts = _inspect(engine, tag)
+    return None if facts is None else str(facts["Id"])
+
+
+def _pull(engine: Engine, reference: str) -> None:
+    name, separator, tag = reference.partition("@") if "@" in reference else _split_tag(reference)
+    hint = (
+        "check the name and the registry; where no registry answers, build a base from distribution packages with"
+        " `l2mac images offline-base | sh` and use --image l2mac-base:latest"
+    )
+    failure = ""
+    try:
+        for event in engine.api.pull(name, tag=tag or "latest", stream=True, decode=True):
+            failure = str(event.get("error", "")) or failure
+    except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+        failure = str(getattr(error, "explanation", None) or error)
+    if failure:
+        raise ImageUnavailable(f"the image {reference} is not here and cannot be pulled ({failure.strip()}); {hint}")
+
+
+def _split_tag(reference: str) -> tuple[str, str, str]:
+    head, slash, last = reference.rpartition("/")
+    name, colon, tag = last.partition(":")
+    return head + slash + name, colon, tag
+
+
+def _content_hash(base_id: str, context: dict[str, bytes]) -> str:
+    digest = hashlib.sha256(base_id.encode())
+    for name, content in sorted(context.items()):
+        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:20]
+
+
+def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes]) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in sorted(context.items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    archive.seek(0)
+    log: list[str] = []
+    failure = ""
+    with engine_errors("building the box's image"):
+        events = engine.api.build(
+            fileobj=archive,
+            custom_context=True,
+            tag=tag,
+            rm=True,
+            forcerm=True,
+            decode=True,
+            network_mode="none",
+            timeout=_BUILD_S,
+            buildargs={"BASE": base.id},
+            labels={IMAGE_LABEL: "1", "org.l2mac.base": base.reference, "org.l2mac.base-id": base.id},
+        )
+        for event in events:
+            log.append(str(event.get("stream", "")))
+            failure = str(event.get("error", "")) or failure
+    if failure:
+        _raise_build_failure(base, "".join(log), failure)
+
+
+def _raise_build_failure(base: BaseImage, log: str, failure: str) -> None:
+    reasons = [line.removeprefix("l2mac: ") for line in log.splitlines() if line.startswith("l2mac: ")]
+    if reasons:
+        raise ImageUnavailable(f"{base.reference} cannot carry a box: {reasons[-1]}")
+    tail = " | ".join(line for line in log.splitlines()[-4:] if line)
+    raise ImageBuildFailed(f"the box's image could not be built on {base.reference}: {failure.strip()} ({tail})")

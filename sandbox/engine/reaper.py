@@ -1,0 +1,91 @@
+"""Who owns a box, and the removal of boxes whose owner is provably dead.
+
+A box normally leaves nothing behind: its guest ends when the channel closes, and the engine then removes container
+and volume. What is left can only be left by a dead engine or a dead machine; it is found by label. A box is
+removed only when its owner was a process of this machine and is gone; anything else is somebody's.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import docker.errors
+
+from sandbox.engine.connection import Engine, engine_errors
+
+LABEL = "org.l2mac.box"
+_OWNER = "org.l2mac.owner"
+_MACHINE = "org.l2mac.machine"
+_RUN = "org.l2mac.run"
+_CREATED = "org.l2mac.created"
+
+
+def box_labels(run: str) -> dict[str, str]:
+    """Give the labels of a box of this process for the run of that name."""
+    return {
+        LABEL: "1",
+        _RUN: run,
+        _OWNER: f"{os.getpid()}@{_start_of(os.getpid())}",
+        _MACHINE: machine(),
+        _CREATED: str(int(time.time())),
+    }
+
+
+def machine() -> str:
+    """Give this boot of this machine; processes of two different values cannot see each other."""
+    namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{namespace}"
+    except OSError:
+        return f"unknown/{namespace}"
+
+
+def owner_is_dead(labels: dict[str, str]) -> bool:
+    """Whether the owner that the labels name was a process of this machine and has ended."""
+    if labels.get(_MACHINE) != machine():
+        return False
+    pid, _, started = labels.get(_OWNER, "").partition("@")
+    return pid.isdigit() and _start_of(int(pid)) != started
+
+
+def reap(engine: Engine) -> int:
+    """Remove the boxes of dead owners, volumes included; gives how many containers and volumes went."""
+    removed = 0
+    with engine_errors("looking for abandoned boxes"):
+        for container in engine.api.containers(all=True, filters={"label": LABEL}):
+            if owner_is_dead(container.get("Labels") or {}):
+                remove_container(engine, container["Id"])
+                removed += 1
+        volumes: list[dict[str, Any]] = engine.api.volumes(filters={"label": [LABEL], "dangling": ["true"]})["Volumes"]
+        for volume in volumes or []:
+            if owner_is_dead(volume.get("Labels") or {}):
+                removed += _remove_volume(engine, volume["Name"])
+    return removed
+
+
+def remove_container(engine: Engine, container_id: str) -> None:
+    """Kill and remove a container and its anonymous volumes; one that is gone or going is fine."""
+    try:
+        engine.api.remove_container(container_id, v=True, force=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code != 409:  # 409: the engine is removing it already
+            raise
+
+
+def _remove_volume(engine: Engine, name: str) -> int:
+    try:
+        engine.api.remove_volume(name)
+    except (docker.errors.NotFound, docker.errors.APIError):
+        return 0
+    return 1
+
+
+def _start_of(pid: int) -> str:
+    """Give a process's start time in clock ticks since boot, or nothing when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

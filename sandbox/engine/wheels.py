@@ -1,0 +1,81 @@
+"""Download the checkers' wheels on the host, by hash; none of their code runs here.
+
+This is the one place on the host that starts another program: pip, of the host's own environment, so that the
+user's index, proxy and certificates apply. It only downloads; wheels are never unpacked on the host.
+"""
+
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sandbox.errors import ImageBuildFailed
+
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_PLATFORMS = {
+    "amd64": ("manylinux_2_17_x86_64", "musllinux_1_2_x86_64"),
+    "arm64": ("manylinux_2_17_aarch64", "musllinux_1_2_aarch64"),
+}
+_TIMEOUT_S = 600
+
+
+def fetch_wheels(lock: Path, architecture: str, cache: Path) -> tuple[Path, ...]:
+    """Give the wheels that `lock` names, from `cache` or downloaded into it.
+
+    Args:
+        lock: A requirements file in which every line has hashes.
+        architecture: The engine's word for the image's processor: `amd64` or `arm64`.
+        cache: Folder for wheels; made when missing.
+
+    Raises:
+        ImageBuildFailed: No wheels for that processor, or the download failed.
+    """
+    if architecture not in _PLATFORMS:
+        raise ImageBuildFailed(f"the checkers have no wheels for {architecture} images; use amd64 or arm64")
+    key = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    folder = cache / f"{lock.parent.name}-{architecture}-{key}"
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as fresh:
+            for platform in _PLATFORMS[architecture]:
+                _download(lock, platform, Path(fresh))
+            _publish(Path(fresh), folder)
+    return _verified(folder, lock)
+
+
+def _download(lock: Path, platform: str, folder: Path) -> None:
+    command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", "--require-hashes", "--python-version", "3.11", "--platform", platform]
+    command += ["--dest", str(folder), "--requirement", str(lock)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise ImageBuildFailed(f"the checkers' wheels could not be downloaded: {reason}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ImageBuildFailed(f"the checkers' wheels could not be downloaded: {error}") from error
+
+
+def _publish(fresh: Path, folder: Path) -> None:
+    """Make a complete download visible at once; another process may have been quicker."""
+    staged = folder.with_name(fresh.name + ".ready")
+    fresh.rename(staged)
+    fresh.mkdir()
+    try:
+        staged.rename(folder)
+    except OSError:
+        for wheel in staged.iterdir():
+            wheel.unlink()
+        staged.rmdir()
+
+
+def _verified(folder: Path, lock: Path) -> tuple[Path, ...]:
+    """Give the folder's wheels after comparing each with the lock: the cache may have been written by others."""
+    known = set(_HASH.findall(lock.read_text(encoding="utf-8")))
+    wheels = tuple(sorted(folder.glob("*.whl")))
+    for wheel in wheels:
+        if hashlib.sha256(wheel.read_bytes()).hexdigest() not in known:
+            raise ImageBuildFailed(f"{wheel} does not have a hash of the lock file; remove {folder} and try again")
+    return wheels

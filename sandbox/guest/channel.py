@@ -1,0 +1,104 @@
+"""The guest's end of the channel: frames on descriptors 0 and 1, and the lease that ends the box."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
+
+CONTROL_FD = 0
+REPLY_FD = 1
+_CHUNK_BYTES = 1 << 18
+
+
+class HostGone(Exception):
+    """The channel closed, or the host has not been heard for a whole lease."""
+
+
+class Channel:
+    """Receive requests and send replies; keep the lease.
+
+    `poll_fd` lets a command's own loop watch the channel, so that the box ends when the host dies in the middle
+    of a command.
+    """
+
+    def __init__(self) -> None:
+        self._incoming = Sealer(b"H")
+        self._outgoing = Sealer(b"G")
+        self._buffer = bytearray()
+        self._requests: list[tuple[dict[str, object], bytes]] = []
+        self._heard_at = time.monotonic()
+        self._lease_s = 60.0
+        self.poll_fd = CONTROL_FD
+
+    def secure(self, key: bytes, lease_s: float) -> None:
+        """Authenticate every later frame with `key` and end when the host is silent for `lease_s` seconds."""
+        self._incoming.rekey(key)
+        self._outgoing.rekey(key)
+        self._lease_s = lease_s
+
+    def receive(self, patience_s: float | None = None) -> tuple[dict[str, object], bytes] | None:
+        """Wait for the next request; gives None when none has come within `patience_s` seconds.
+
+        Raises:
+            HostGone: The channel closed or the lease ran out.
+            ProtocolError: A bad frame came in.
+        """
+        poller = select.poll()
+        poller.register(CONTROL_FD, select.POLLIN)
+        patient_until = time.monotonic() + (float("inf") if patience_s is None else patience_s)
+        while not self._requests:
+            left_ms = min(self.lease_left_ms(), (patient_until - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                return None
+            if poller.poll(left_ms):
+                self.pump()
+        return self._requests.pop(0)
+
+    def lease_left_ms(self) -> int:
+        """Give the milliseconds until the lease runs out.
+
+        Raises:
+            HostGone: It has run out.
+        """
+        left_s = self._heard_at + self._lease_s - time.monotonic()
+        if left_s <= 0:
+            raise HostGone("the host has been silent for a whole lease")
+        return int(left_s * 1000) + 1
+
+    def pump(self) -> None:
+        """Take in what has arrived; call it when `poll_fd` is readable.
+
+        Raises:
+            HostGone: The channel closed.
+            ProtocolError: A bad frame came in.
+        """
+        chunk = os.read(CONTROL_FD, _CHUNK_BYTES)
+        if not chunk:
+            raise HostGone("the channel closed")
+        self._heard_at = time.monotonic()
+        self._buffer += chunk
+        while (frame := self._next_frame()) is not None:
+            if frame[0].get("op") != "beat":
+                self._requests.append(frame)
+            if len(self._requests) > 1:
+                raise ProtocolError("a second request came while one was in flight")
+
+    def send(self, header: dict[str, object], body: bytes = b"") -> None:
+        """Send one reply, whole."""
+        view = memoryview(self._outgoing.seal(header, body))
+        while view:
+            view = view[os.write(REPLY_FD, view) :]
+
+    def _next_frame(self) -> tuple[dict[str, object], bytes] | None:
+        if len(self._buffer) < PREFIX_BYTES:
+            return None
+        prefix = bytes(self._buffer[:PREFIX_BYTES])
+        end = PREFIX_BYTES + frame_length(prefix)
+        if len(self._buffer) < end:
+            return None
+        payload = bytes(self._buffer[PREFIX_BYTES:end])
+        del self._buffer[:end]
+        return self._incoming.open(prefix, payload)

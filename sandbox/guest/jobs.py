@@ -1,0 +1,158 @@
+"""The preloaded jobs: pytest and pylint, each run in a forked child, reporting JSON lines.
+
+Every report ends with an `end` line. The reader takes a report without one as broken, whatever the exit code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, TextIO
+
+_TEXT_CHARACTERS = 6000
+_SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample.py")
+_COMMON_MODULES = (
+    "builtins collections collections.abc dataclasses datetime enum functools itertools json os os.path pathlib re"
+    " sys typing abc argparse contextlib copy csv hashlib io logging math random string tempfile threading time"
+    " unittest urllib.parse uuid"
+).split()
+
+
+def preload() -> Iterator[None]:
+    """Import the checkers and warm them, in steps between which a waiting job can be served.
+
+    pytest comes first, as every check needs it; then pylint; then what generated code commonly imports, so that
+    pylint's inference finds those modules parsed.
+    """
+    _warm("pytest")
+    yield
+    _warm("pylint")
+    yield
+    from astroid import MANAGER  # here: only the preloaded process has it
+
+    for name in _COMMON_MODULES:
+        try:
+            MANAGER.ast_from_module_name(name)
+        except Exception:  # noqa: BLE001 - warming is a convenience: a module that cannot be parsed is parsed later
+            continue
+        yield
+
+
+def _warm(kind: str) -> None:
+    quiet, stdout = os.open(os.devnull, os.O_WRONLY), os.dup(1)
+    os.dup2(quiet, 1)
+    search_path = list(sys.path)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            if kind == "pytest":
+                _pytest({"paths": [_SAMPLE]}, nowhere, rootdir=os.path.dirname(_SAMPLE))
+            else:
+                _pylint({"paths": [_SAMPLE]}, nowhere)
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(quiet)
+        sys.path[:] = search_path
+
+
+def perform(request: dict[str, Any], report: TextIO) -> int:
+    """Run one job; gives the exit code of its process."""
+    kind = request["kind"]
+    environment = request["environment"]
+    os.environ.clear()
+    os.environ.update(environment)
+    root = str(request["cwd"])
+    if kind == "pytest":
+        _forget_shadowed(root)
+        sys.path.insert(0, root)
+        return _pytest(request, report, rootdir=root)
+    sys.path.insert(0, root)
+    return _pylint(request, report)
+
+
+def _forget_shadowed(root: str) -> None:
+    """Drop preloaded modules whose name a file of the store takes, as a fresh interpreter would prefer the file."""
+    names = {entry.split(".")[0] for entry in os.listdir(root)}
+    keep = {"pytest", "_pytest", "pluggy", "sandbox", "builtins", "sys", "os"}
+    for name in list(sys.modules):
+        top = name.split(".")[0]
+        if top in names and top not in keep and "site-packages" in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+class _Recorder:
+    """A pytest plugin that writes every collected test and every phase's outcome to the report."""
+
+    def __init__(self, report: TextIO) -> None:
+        self._report = report
+
+    def line(self, **fields: object) -> None:
+        self._report.write(json.dumps(fields) + "\n")
+        self._report.flush()
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.outcome != "passed":
+            self.line(e="collect", id=report.nodeid, outcome=report.outcome, text=_text(report.longreprtext))
+
+    def pytest_deselected(self, items: Any) -> None:
+        self.line(e="deselected", ids=[item.nodeid for item in items])
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        self.line(e="collected", ids=[item.nodeid for item in session.items])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.line(e="start", id=nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        fields = {"e": "phase", "id": report.nodeid, "when": report.when, "outcome": report.outcome}
+        if hasattr(report, "wasxfail"):
+            fields["xfail"] = True
+        if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+            fields["text"] = _text(str(report.longrepr[2]))
+        elif report.outcome != "passed":
+            fields["text"] = _text(report.longreprtext)
+        self.line(**fields)
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        self.line(e="internal", text=_text(str(excrepr)))
+
+
+def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
+    import pytest  # here: only the preloaded process has it
+
+    recorder = _Recorder(report)
+    arguments = ["-c", os.devnull, "--rootdir", rootdir, "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
+    arguments += ["-p", "no:faulthandler", "--color=no", "--", *request["paths"]]
+    code = int(pytest.main(arguments, plugins=[recorder]))
+    sys.stdout.flush()
+    recorder.line(e="end", code=code)
+    return code
+
+
+def _pylint(request: dict[str, Any], report: TextIO) -> int:
+    from pylint.lint import Run  # here: only the preloaded process has it
+    from pylint.reporters import CollectingReporter
+
+    reporter = CollectingReporter()
+    arguments = ["--rcfile", os.devnull, "--disable=all", "--enable=E,F", "--persistent=n", "--jobs=1", "--score=n"]
+    Run([*arguments, "--", *request["paths"]], reporter=reporter, exit=False)
+    for message in reporter.messages:
+        fields = {"path": message.path, "line": message.line, "column": message.column, "code": message.msg_id}
+        report.write(json.dumps({"e": "message", **fields, "symbol": message.symbol, "text": _text(message.msg)}) + "\n")
+    report.write(json.dumps({"e": "end", "code": 0}) + "\n")
+    report.flush()
+    return 0
+
+
+def _text(text: object) -> str:
+    whole = str(text)
+    if len(whole) <= _TEXT_CHARACTERS:
+        return whole
+    half = _TEXT_CHARACTERS // 2
+    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{whole[-half:]}"

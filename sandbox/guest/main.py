@@ -1,0 +1,67 @@
+"""The guest's life: set up, answer the host's first frame, serve until the channel or the lease ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from sandbox.guest.channel import Channel, HostGone
+from sandbox.guest.checker import Checker
+from sandbox.guest.dumpable import set_dumpable
+from sandbox.guest.files import Store
+from sandbox.guest.operations import Operations
+from sandbox.guest.posture import posture
+from sandbox.guest.processes import Spawner
+from sandbox.protocol import VERSION, ProtocolError
+
+EXIT_HOST_GONE = 0
+EXIT_BAD_FRAME = 65
+
+# The checkers are imported once nothing is asked for: boxes that start together then do not slow each other's
+# starts, and a first model reply takes longer than this anyway.
+_IDLE_S = 0.75
+
+
+def main() -> int:
+    """Serve one host; gives the exit code of the box."""
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+    score_fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    seen = posture()
+    set_dumpable(value=False)
+    wakeup_r, wakeup_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wakeup_w, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    channel = Channel()
+    try:
+        header, key = channel.receive() or ({}, b"")
+        if header.get("op") != "hello" or header.get("version") != VERSION:
+            raise ProtocolError("the first frame is not a hello of this version")
+        channel.secure(key, float(str(header["lease_s"])))
+        return _serve(channel, header["settings"], Spawner(score_fd), wakeup_r, seen)
+    except HostGone as reason:
+        print(f"guest: {reason}", file=sys.stderr)
+        return EXIT_HOST_GONE
+    except ProtocolError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return EXIT_BAD_FRAME
+
+
+def _serve(channel: Channel, settings: object, spawner: Spawner, wakeup_fd: int, seen: dict[str, object]) -> int:
+    if not isinstance(settings, dict):
+        raise ProtocolError("the first frame has no settings")
+    store = Store(settings["root"], max_files=settings["max_files"], max_file_bytes=settings["max_file_bytes"])
+    store.scan()
+    checker = Checker(spawner, settings["checker"], settings["environment"])
+    operations = Operations(channel, store, spawner, checker, wakeup_fd, settings)
+    channel.send({"ok": True, "posture": seen, "python": sys.version.split()[0]})
+    while True:
+        request = channel.receive(_IDLE_S)
+        if request is None:
+            checker.ensure()
+            request = channel.receive()
+        header, body = request or ({}, b"")
+        if header.get("op") == "shutdown":
+            return EXIT_HOST_GONE
+        channel.send(*operations.serve(header, body))

@@ -1,0 +1,209 @@
+"""What the host can ask for: one method per operation, each from a header and a body to a reply."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from sandbox.guest.channel import Channel
+from sandbox.guest.checker import Checker
+from sandbox.guest.files import Refused, Store
+from sandbox.guest.processes import Capture, Counters, Spawner, Watch, end_of, pipe, reap, sweep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_REPORT_BYTES = 8 * 1024 * 1024
+_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - the box's own tmpfs mounts, emptied after every command
+
+
+class Job:
+    """One of the processes that a `run` request asks for, and what it has put out."""
+
+    def __init__(self, spec: dict[str, Any], head_bytes: int, tail_bytes: int) -> None:
+        self.name = spec["name"]
+        self.spec = spec
+        self.output = Capture(head_bytes, tail_bytes)
+        self.errors = Capture(head_bytes, tail_bytes)
+        self.report = Capture(_REPORT_BYTES, 0)
+        self.pid = 0
+        self.end: dict[str, object] | None = None
+        self.ended_at = 0.0
+
+
+class Operations:
+    """Serve the operations on one store.
+
+    Args:
+        channel: Watched while commands run.
+        store: The file store.
+        spawner: Starts commands.
+        checker: Runs the preloaded jobs.
+        wakeup_fd: Readable whenever a child has ended.
+        settings: The guest's part of the host's policy: `root`, `environment`.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        store: Store,
+        spawner: Spawner,
+        checker: Checker,
+        wakeup_fd: int,
+        settings: dict[str, Any],
+    ) -> None:
+        self._channel = channel
+        self._store = store
+        self._spawner = spawner
+        self._checker = checker
+        self._wakeup_fd = wakeup_fd
+        self._root = settings["root"]
+        self._environment = settings["environment"]
+
+    def serve(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+        """Perform one request; a refusal is a reply, too."""
+        operation = getattr(self, "do_" + str(header.get("op")), None)
+        if operation is None:
+            return {"ok": False, "refused": f"there is no operation {header.get('op')!r}"}, b""
+        try:
+            reply, content = operation(header, body)
+        except Refused as refusal:
+            return {"ok": False, "refused": str(refusal)}, b""
+        return {"ok": True, **reply}, content
+
+    def do_write(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+        """`files`: [[path, bytes]]; the body is their contents in order."""
+        files, start = [], 0
+        for path, length in header["files"]:
+            files.append((path, body[start : start + length]))
+            start += length
+        return {"digests": self._store.write(files)}, b""
+
+    def do_read(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
+        """`path`, `offset`, `limit`; the reply's body is the content, `size` the whole file's size."""
+        content, size = self._store.read(header["path"], header["offset"], header["limit"])
+        return {"size": size}, content
+
+    def do_delete(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
+        """`paths`."""
+        self._store.delete(header["paths"])
+        return {}, b""
+
+    def do_list(self, _: dict[str, Any], __: bytes) -> tuple[dict[str, object], bytes]:
+        """Gives `files`: [[path, size, SHA-256]]."""
+        return {"files": self._store.listing()}, b""
+
+    def do_search(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+        """The body is the text; `ignore_case`, `max_matches`. Gives `matches`: [[path, line, text]] and `more`."""
+        found, more = self._store.search(body, ignore_case=header["ignore_case"], max_matches=header["max_matches"])
+        return {"matches": found, "more": more}, b""
+
+    def do_run(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+        """Run `jobs` side by side to their end, end all that they started, and say what they changed."""
+        counters = Counters()
+        started_at = time.monotonic()
+        watch = Watch(
+            self._channel,
+            self._wakeup_fd,
+            deadline=started_at + header["timeout_s"],
+            max_output_bytes=header["max_output_bytes"],
+        )
+        jobs = [Job(spec, header["head_bytes"], header["tail_bytes"]) for spec in header["jobs"]]
+        self._checker.ensure()
+        cpu_s = int(header["cpu_s"])
+        for number, job in enumerate(jobs):
+            if job.spec["kind"] == "exec":
+                self._start(job, watch, body, cpu_s)
+            else:
+                self._submit(number, job, watch, cpu_s)
+        bound = self._wait(jobs, watch)
+        for job in jobs:
+            if job.end is None:
+                job.end, job.ended_at = {"kind": bound or "lost", "code": 0}, time.monotonic()
+        leftovers, survivors = sweep(self._checker.pid)
+        watch.forget(self._checker.fd)
+        watch.drain()
+        self._checker.ensure()
+        changes, removed = self._store.scan()
+        for folder in _SCRATCH:
+            self._store.clear_folder(folder)
+        reply = {
+            "changes": changes,
+            "removed": removed,
+            "leftovers": leftovers,
+            "survivors": survivors,
+            **counters.since(),
+        }
+        return _with_jobs(reply, jobs, started_at)
+
+    def _start(self, job: Job, watch: Watch, stdin: bytes, cpu_s: int) -> None:
+        in_r, in_w = pipe()
+        out_r, out_w = pipe()
+        err_r, err_w = pipe()
+        job.pid = self._spawner.start(
+            job.spec["argv"], self._environment, (in_r, out_w, err_w), cwd=self._root, cpu_s=cpu_s
+        )
+        for fd in (in_r, out_w, err_w):
+            os.close(fd)
+        watch.feed(in_w, stdin)
+        watch.capture(out_r, job.output)
+        watch.capture(err_r, job.errors)
+
+    def _submit(self, number: int, job: Job, watch: Watch, cpu_s: int) -> None:
+        out_r, out_w = pipe()
+        report_r, report_w = pipe()
+        request = {
+            "kind": job.spec["kind"],
+            "paths": job.spec["paths"],
+            "cwd": self._root,
+            "environment": self._environment,
+            "cpu_s": cpu_s,
+        }
+        taken = self._checker.submit(number, request, [out_w, report_w])
+        os.close(out_w)
+        os.close(report_w)
+        watch.capture(out_r, job.output)
+        watch.capture(report_r, job.report)
+        if not taken:
+            job.end, job.ended_at = {"kind": "lost", "code": 0}, time.monotonic()
+
+    def _wait(self, jobs: list[Job], watch: Watch) -> str | None:
+        def heard() -> None:
+            ended = self._checker.collect()
+            if ended is None:
+                watch.forget(checker_fd)
+                ended = {n: -1 for n, job in enumerate(jobs) if job.end is None and job.spec["kind"] != "exec"}
+            for number, status in ended.items():
+                if 0 <= number < len(jobs):
+                    jobs[number].end = {"kind": "lost", "code": 0} if status < 0 else end_of(status)
+                    jobs[number].ended_at = time.monotonic()
+
+        checker_fd = self._checker.fd
+        if checker_fd >= 0:
+            watch.listen(checker_fd, heard)
+        bound = None
+        while bound is None:
+            for pid, status in reap().items():
+                for job in jobs:
+                    if job.pid == pid and job.end is None:
+                        job.end, job.ended_at = end_of(status), time.monotonic()
+            if all(job.end is not None for job in jobs):
+                return None
+            bound = watch.step()
+        return bound
+
+
+def _with_jobs(reply: dict[str, object], jobs: list[Job], started_at: float) -> tuple[dict[str, object], bytes]:
+    parts: list[bytes] = []
+    described: list[dict[str, object]] = []
+    for job in jobs:
+        streams = {}
+        for name in ("output", "errors", "report"):
+            capture: Capture = getattr(job, name)
+            head, tail = capture.kept()
+            parts += [head, tail]
+            streams[name] = [len(head), len(tail), capture.total]
+        duration_ms = int((job.ended_at - started_at) * 1000)
+        described.append({"name": job.name, "end": job.end, "duration_ms": duration_ms, **streams})
+    return {**reply, "jobs": described}, b"".join(parts)

@@ -1,0 +1,69 @@
+"""What the guest sees of its own confinement; the host compares it with the policy."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+_STATUS = ("Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters")
+_CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+_LIMITS = ("RLIMIT_CORE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_FSIZE")
+_CGROUP = {
+    "memory_bytes": ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    "swap_bytes": ("/sys/fs/cgroup/memory.swap.max", "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
+    "pids": ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"),
+    "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+}
+_NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+_SPACES = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 - the box's own mounts
+
+
+def posture() -> dict[str, object]:
+    """Give the facts, as plain JSON values; what cannot be read is null."""
+    status = dict(line.split(":", 1) for line in _read("/proc/self/status").splitlines() if ":" in line)
+    return {
+        "status": {name: status.get(name, "").strip() or None for name in (*_STATUS, *_CAPABILITIES)},
+        "mounts": [line.split() for line in _read("/proc/self/mountinfo").splitlines()],
+        "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in _LIMITS},
+        "cgroup": {name: _first(paths) for name, paths in _CGROUP.items()},
+        "namespaces": {name: _link(f"/proc/self/ns/{name}") for name in _NAMESPACES},
+        "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:]],
+        "routes": len(_read("/proc/net/route").splitlines()[1:]),
+        "devices": sorted(os.listdir("/dev")),
+        "environment": dict(os.environ),
+        "tty": any(os.isatty(fd) for fd in (0, 1, 2)),
+        "kernel": list(os.uname()),
+        "pid": os.getpid(),
+        "spaces": {path: _space(path) for path in _SPACES},
+    }
+
+
+def _space(path: str) -> list[int] | None:
+    try:
+        facts = os.statvfs(path)
+    except OSError:
+        return None
+    return [facts.f_blocks * facts.f_frsize, facts.f_files]
+
+
+def _first(paths: tuple[str, ...]) -> str | None:
+    for path in paths:
+        text = _read(path).strip()
+        if text:
+            return text
+    return None
+
+
+def _link(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return file.read(1 << 20)
+    except OSError:
+        return ""

@@ -1,0 +1,93 @@
+"""The preloaded process: imports the checkers once, then forks for every job.
+
+Reads requests (length, JSON, two descriptors) from the socket at descriptor 0 and writes `job status` lines
+back. Non-dumpable, so that code of the same uid can neither trace it nor open its descriptors; what such code
+can do is kill it, after which the guest starts another.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import traceback
+
+from sandbox.guest import jobs
+from sandbox.guest.dumpable import set_dumpable
+from sandbox.guest.processes import reap, restore_signals, set_limits
+
+
+def serve() -> None:
+    """Preload, then serve jobs until the socket closes."""
+    set_dumpable(value=False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    wake_r, wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    control = socket.socket(fileno=os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    gc.disable()  # the checkers' trees are kept for good: collecting while they are built only costs time
+    steps = jobs.preload()
+    running: dict[int, int] = {}
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    poller.register(wake_r, select.POLLIN)
+    warming = True
+    while True:
+        ready = {fd for fd, _ in poller.poll(0 if warming else None)}
+        if wake_r in ready:
+            os.read(wake_r, 512)
+        for pid, status in reap().items():
+            control.sendall(b"%d %d\n" % (running.pop(pid, -1), status))
+        if control.fileno() in ready and not _take(control, running):
+            return
+        if warming and not running:
+            warming = next(steps, "done") != "done"
+            if not warming:
+                gc.freeze()
+
+
+def _take(control: socket.socket, running: dict[int, int]) -> bool:
+    length, fds, _, _ = socket.recv_fds(control, 4, 2)
+    if len(length) < 4:
+        return False
+    payload = b""
+    while missing := int.from_bytes(length, "big") - len(payload):
+        payload += control.recv(missing)
+    request = json.loads(payload)
+    pid = os.fork()
+    if pid == 0:
+        _run(control, request, fds)
+    running[pid] = request["job"]
+    for fd in fds:
+        os.close(fd)
+    return True
+
+
+def _run(control: socket.socket, request: dict[str, object], fds: list[int]) -> None:
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        restore_signals()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
+        control.close()
+        output, report = fds
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.setsid()
+        set_limits(int(str(request["cpu_s"])))
+        set_dumpable(value=True)
+        os.chdir(str(request["cwd"]))
+        gc.enable()
+        with os.fdopen(report, "w", encoding="utf-8", closefd=False) as stream:
+            code = jobs.perform(request, stream)
+    except BaseException:  # a child must never return into the loop; the exit code tells the guest
+        traceback.print_exc()
+    finally:
+        os._exit(code)

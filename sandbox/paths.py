@@ -1,0 +1,59 @@
+"""The one rule for names in the file store; lexical only, used on both sides of the wall.
+
+This module runs inside the box as well: standard library only, cheap to import.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+MAX_PATH_BYTES = 1024
+MAX_COMPONENT_BYTES = 200
+MAX_DEPTH = 32
+
+_FORBIDDEN = frozenset('\\:*?"<>|')
+
+
+class PathError(ValueError):
+    """A name that the file store refuses; the message says why, for the one who chose the name."""
+
+
+def check_path(text: str) -> str:
+    """Give `text` back when it is a name that the file store accepts.
+
+    Accepted: relative, `/`-separated, in Unicode form NFC, components that are neither empty nor `.` nor `..`,
+    without control, format or surrogate characters, and acceptable to every common file system.
+
+    Raises:
+        PathError: It is not.
+    """
+    if not isinstance(text, str) or not text:
+        raise PathError("a path must be a non-empty string")
+    try:
+        encoded = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise PathError("the path is not valid Unicode") from None
+    if len(encoded) > MAX_PATH_BYTES:
+        raise PathError(f"the path is {len(encoded)} bytes long; the limit is {MAX_PATH_BYTES}")
+    if text.startswith(("/", "~")):
+        raise PathError(f"{text!r} is not relative to the project's root; write it without the leading {text[0]!r}")
+    if unicodedata.normalize("NFC", text) != text:
+        raise PathError(f"{text!r} is not in Unicode normal form NFC")
+    components = text.split("/")
+    if len(components) > MAX_DEPTH:
+        raise PathError(f"the path is {len(components)} levels deep; the limit is {MAX_DEPTH}")
+    for component in components:
+        _check_component(component, text)
+    return text
+
+
+def _check_component(component: str, text: str) -> None:
+    if component in ("", ".", ".."):
+        raise PathError(f"{text!r} has an empty, '.' or '..' part; use a plain relative path")
+    if len(component.encode("utf-8")) > MAX_COMPONENT_BYTES:
+        raise PathError(f"a part of {text!r} is longer than {MAX_COMPONENT_BYTES} bytes")
+    if component.startswith("-") or component != component.strip(" ") or component.endswith("."):
+        raise PathError(f"a part of {text!r} starts with '-' or a space, or ends with '.' or a space")
+    for character in component:
+        if character in _FORBIDDEN or unicodedata.category(character)[0] in "C":
+            raise PathError(f"{text!r} has a character that file names may not have here: {character!r}")

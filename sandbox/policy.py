@@ -1,0 +1,103 @@
+"""What a box may use: one frozen value, checked when it is made."""
+
+import re
+from dataclasses import dataclass
+
+from sandbox.errors import PolicyError
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+UID = 10_001
+WORKSPACE = "/workspace"
+GUEST_RESERVE_BYTES = 128 * MIB
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024 * GIB}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxPolicy:
+    """Limits of one box. The defaults are the strictest that a small project's tests run well under.
+
+    There is no way to express a privileged box, added capabilities, a network, a host path or another seccomp
+    profile: what cannot be said cannot be configured by mistake.
+
+    Raises:
+        PolicyError: A limit is not positive, or the limits contradict each other.
+    """
+
+    memory_bytes: int = GIB
+    """Memory of all processes and all tmpfs content together; there is no swap on top."""
+    cpus: float = 2.0
+    """CPU time per second of wall time; cut to what the engine's machine has."""
+    pids: int = 256
+    """Processes and threads."""
+    disk_bytes: int = 256 * MIB
+    """Size of the file store's volume."""
+    disk_inodes: int = 32_768
+    """Files and directories on the file store's volume."""
+    tmp_bytes: int = 64 * MIB
+    """Size of /tmp, emptied after every command."""
+    shm_bytes: int = 32 * MIB
+    """Size of /dev/shm, emptied after every command."""
+    open_files: int = 1024
+    """Descriptors per process."""
+    file_bytes: int = 128 * MIB
+    """The largest file that a command may write."""
+    max_files: int = 10_000
+    """Files in the store."""
+    max_write_bytes: int = 4 * MIB
+    """The largest file that one write operation may carry."""
+    timeout_s: float = 60.0
+    """Wall time of one command, checks included."""
+    max_output_bytes: int = 256 * MIB
+    """What one command may put out before it is ended; far less is kept."""
+    kept_output_bytes: int = 512 * KIB
+    """How much of each stream's head, and again of its tail, is kept."""
+    lease_s: float = 45.0
+    """After how long without a sign of life from the host the box ends itself."""
+    runtime: str = ""
+    """The engine's runtime, such as `runsc`; empty for the engine's default."""
+    volume: str = "tmpfs"
+    """`tmpfs`: hard caps on bytes and inodes, in memory. `disk`: on the engine's disk, without caps."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value <= 0:
+                raise PolicyError(f"{name} must be greater than 0, not {value}")
+        if self.volume not in ("tmpfs", "disk"):
+            raise PolicyError(f"volume must be 'tmpfs' or 'disk', not {self.volume!r}")
+        if self.pids < 16:
+            raise PolicyError(f"pids must be at least 16 (the guest and the preloaded checkers count), not {self.pids}")
+        if self.needed_memory_bytes > self.memory_bytes:
+            raise PolicyError(
+                f"memory of {format_size(self.memory_bytes)} is too small: the file store, /tmp, /dev/shm and the"
+                f" guest need {format_size(self.needed_memory_bytes)}; raise --memory or lower --disk"
+            )
+
+    @property
+    def needed_memory_bytes(self) -> int:
+        """What the tmpfs mounts can fill, with room for the guest: filled mounts must not end the box."""
+        disk = self.disk_bytes if self.volume == "tmpfs" else 0
+        return disk + self.tmp_bytes + self.shm_bytes + GUEST_RESERVE_BYTES
+
+
+def parse_size(text: str) -> int:
+    """Give the bytes of a size such as `512m`, `1g`, `256MiB` or `1048576`; units are powers of 1024.
+
+    Raises:
+        PolicyError: It is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or float(match[1]) == 0:
+        raise PolicyError(f"{text!r} is not a size; write for example 512m or 1g")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def format_size(size_bytes: int) -> str:
+    """Give a size in the largest binary unit that leaves at least 1, such as `256 MiB`."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.4g} {name}"
+    return f"{size_bytes} bytes"
