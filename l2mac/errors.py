@@ -1,0 +1,61 @@
+"""What can go wrong outside the box; `sandbox.errors` has the tree for the box.
+
+```
+L2macError
+├── SettingsError         a flag, a variable or a file says something that cannot be; names the field
+├── ProcessorError        the language model gave no reply
+│   ├── ModelUnavailable  it does not answer, or stopped in the middle, after all retries
+│   ├── ModelRejected     it refuses us: key, model name, request
+│   └── ContextOverflow   the server says that the messages do not fit; the control unit makes room
+├── RunNotFound           there is no such run
+├── RunLocked             another process works on the run
+└── TraceError            the run's record cannot be read or written, or does not fit what is being repeated
+```
+
+What the model does wrong is no error: it goes back to the model as text. A spent budget, a failed check and an
+interruption are outcomes of a run (`l2mac.outcome`).
+"""
+
+
+class L2macError(Exception):
+    """Base of all failures outside the box; `str()` is one sentence that says what to do next."""
+
+
+class SettingsError(L2macError):
+    """A flag, a variable or a file says something that cannot be.
+
+    Attributes:
+        field: What it is about, as the user wrote it, such as `--steps` or `l2mac.toml: model`.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class ProcessorError(L2macError):
+    """The language model gave no reply."""
+
+
+class ModelUnavailable(ProcessorError):
+    """The model does not answer, or stopped in the middle of an answer, after all retries."""
+
+
+class ModelRejected(ProcessorError):
+    """The model's server refuses us: the key, the model's name or the request."""
+
+
+class ContextOverflow(ProcessorError):
+    """The server says that the messages do not fit into the model's context window."""
+
+
+class RunNotFound(L2macError):
+    """There is no run of that name."""
+
+
+class RunLocked(L2macError):
+    """Another process works on the run."""
+
+
+class TraceError(L2macError):
+    """The run's record cannot be read or written, or does not fit what is being repeated."""
