@@ -1,0 +1,51 @@
+"""Keep files and run programs on them, confined: useful without any language model.
+
+`sandbox.engine` is the Docker side and is imported by name only where boxes are made, so that importing this package
+loads no engine library.
+"""
+
+from sandbox.errors import (
+    EngineUnavailable,
+    ImageBuildFailed,
+    ImageUnavailable,
+    IsolationMismatch,
+    PolicyError,
+    Refused,
+    SandboxCompromised,
+    SandboxDied,
+    SandboxError,
+    SandboxLost,
+    SandboxTimeout,
+)
+from sandbox.interface import Sandbox
+from sandbox.paths import PathError, check_path
+from sandbox.policy import SandboxPolicy, format_size, parse_size
+from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, RunResult, Stream
+
+__all__ = [
+    "Cause",
+    "Change",
+    "EngineUnavailable",
+    "FileEntry",
+    "ImageBuildFailed",
+    "ImageUnavailable",
+    "IsolationMismatch",
+    "Job",
+    "JobResult",
+    "Match",
+    "PathError",
+    "PolicyError",
+    "Refused",
+    "RunResult",
+    "Sandbox",
+    "SandboxCompromised",
+    "SandboxDied",
+    "SandboxError",
+    "SandboxLost",
+    "SandboxPolicy",
+    "SandboxTimeout",
+    "Stream",
+    "check_path",
+    "format_size",
+    "parse_size",
+]

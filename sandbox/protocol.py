@@ -93,9 +93,9 @@ def frame_length(prefix: bytes) -> int:
     Raises:
         ProtocolError: The announced lengths are over the limits.
     """
-    header_bytes, body_bytes = _LENGTHS.unpack_from(prefix)
-    _check_lengths(header_bytes, body_bytes)
-    return header_bytes + body_bytes
+    lengths: tuple[int, int] = _LENGTHS.unpack_from(prefix)
+    _check_lengths(*lengths)
+    return sum(lengths)
 
 
 def _check_lengths(header_bytes: int, body_bytes: int) -> None:

@@ -134,7 +134,7 @@ class DockerSandbox:
         api = self._engine.api
         request = create_request(self._policy, self._image.id, self._labels, seccomp_profile())
         with engine_errors("creating the box"):
-            self._container = api.create_container_from_config(request)["Id"]
+            self._container = api.create_container_from_config(request)["Id"]  # type: ignore[no-untyped-call]
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )

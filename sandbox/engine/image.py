@@ -123,7 +123,7 @@ def remove_box_images(engine: Engine) -> int:
 def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts: dict[str, Any] = engine.api.inspect_image(reference)
+            facts: dict[str, Any] = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
             return facts
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):

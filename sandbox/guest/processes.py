@@ -205,7 +205,7 @@ def pipe() -> tuple[int, int]:
 
 def reap() -> dict[int, int]:
     """Collect every child that has ended: pid → wait status."""
-    ended = {}
+    ended: dict[int, int] = {}
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -1,0 +1,76 @@
+"""What a run may spend, and what it has spent; a spent budget ends the run with its own cause."""
+
+from dataclasses import dataclass, field
+
+from l2mac.trace.events import ModelCalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a run; None means no bound.
+
+    `restarts` is r_max of the paper (30): how often one instruction may run out of context. `turns` bounds what the
+    paper leaves open: a model that goes on without ever filling its window.
+    """
+
+    turns: int = 40
+    restarts: int = 30
+    tokens: int | None = None
+    cost_usd: float | None = None
+    time_s: float | None = None
+
+
+class BudgetSpent(Exception):
+    """A bound is reached; `cause` names it in one sentence."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class Spending:
+    """What has been spent, and whether that is within the limits."""
+
+    limits: Limits
+    turns: int = field(default=0, init=False)
+    restarts: int = field(default=0, init=False)
+    prompt_tokens: int = field(default=0, init=False)
+    completion_tokens: int = field(default=0, init=False)
+    cost_usd: float = field(default=0.0, init=False)
+
+    def start_instruction(self) -> None:
+        """Count turns and restarts from zero."""
+        self.turns = self.restarts = 0
+
+    def count_turn(self) -> None:
+        """Count a turn of the current instruction."""
+        self.turns += 1
+
+    def count_restart(self) -> None:
+        """Count a restart of the current instruction."""
+        self.restarts += 1
+
+    def check(self, elapsed_s: float) -> None:
+        """Check that another call of the model is within the limits.
+
+        Raises:
+            BudgetSpent: It is not.
+        """
+        limits = self.limits
+        if self.restarts > limits.restarts:
+            raise BudgetSpent(f"an instruction ran out of context {limits.restarts} times (--max-restarts)")
+        if self.turns > limits.turns:
+            raise BudgetSpent(f"an instruction took {limits.turns} turns without being done (--max-turns)")
+        if limits.tokens is not None and self.prompt_tokens + self.completion_tokens >= limits.tokens:
+            raise BudgetSpent(f"{limits.tokens} tokens are spent (--max-tokens)")
+        if limits.cost_usd is not None and self.cost_usd >= limits.cost_usd:
+            raise BudgetSpent(f"{limits.cost_usd:.2f} USD are spent (--max-cost)")
+        if limits.time_s is not None and elapsed_s >= limits.time_s:
+            raise BudgetSpent(f"{limits.time_s:.0f} seconds of work are over (--max-time)")
+
+    def add(self, call: ModelCalled) -> None:
+        """Count a call of the model."""
+        self.prompt_tokens += call.prompt_tokens
+        self.completion_tokens += call.completion_tokens
+        self.cost_usd += call.cost_usd

@@ -1,0 +1,190 @@
+"""Everything that reaches outside the control unit, performed once and recorded: model, tools, checks.
+
+On a resumed run each method gives what the record says and touches neither model nor box.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pydantic
+
+from l2mac.budget import Spending
+from l2mac.checks.report import CheckReport
+from l2mac.context import TokenEstimator
+from l2mac.domain import Domain
+from l2mac.errors import ContextOverflow
+from l2mac.evaluator import evaluate
+from l2mac.file_store import BoxMaker, FileStore
+from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
+from l2mac.processor import Processor, Watcher
+from l2mac.tools.base import ToolContext, ToolOutcome
+from l2mac.trace.events import Checked, ModelCalled, ToolRan
+from l2mac.trace.journal import Journal
+
+_REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
+_REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
+_MOST_BELIEVABLE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What the model costs, in USD per million tokens, as declared."""
+
+    prompt_usd: float = 0.0
+    completion_usd: float = 0.0
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Give the cost of one call."""
+        return (prompt_tokens * self.prompt_usd + completion_tokens * self.completion_usd) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """The control unit's hands.
+
+    Attributes:
+        watch: Called with each piece of the model's text as it arrives.
+        make_box: Makes the fresh box of the final verification.
+        reply_tokens: Where every reply is cut off.
+        execution_timeout_s: Wall time of a program that the model runs.
+        outcome_characters: How long a tool's outcome may be.
+    """
+
+    journal: Journal
+    processor: Processor
+    store: FileStore
+    domain: Domain
+    spending: Spending
+    estimator: TokenEstimator
+    prices: Prices
+    watch: Watcher
+    make_box: BoxMaker
+    reply_tokens: int
+    execution_timeout_s: float
+    outcome_characters: int
+    seed: int | None = None
+
+    def ask(
+        self,
+        purpose: str,
+        messages: Sequence[Message],
+        *,
+        tools: tuple[ToolSpec, ...] = (),
+        tool: str = "",
+        temperature: float,
+    ) -> Reply | None:
+        """Call the model; gives None when the server says that the messages do not fit.
+
+        Raises:
+            BudgetSpent: Nothing more may be spent.
+            ModelUnavailable, ModelRejected: No reply.
+        """
+        if not self.journal.repeating:
+            self.spending.check(self.journal.elapsed_s)
+        request = Request(
+            messages=tuple(messages),
+            tools=tools,
+            tool=tool,
+            temperature=round(temperature, 3),
+            max_reply_tokens=self.reply_tokens,
+            seed=self.seed,
+        )
+        key = _hash(asdict(request))
+        event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request))
+        self.spending.add(event)
+        if not event.reply_object:
+            self.estimator.grow()
+            return None
+        if event.counted:
+            self.estimator.learn(messages, tools, event.prompt_tokens)
+        return _REPLY.validate_json(self.journal.objects.get(event.reply_object))
+
+    def use_tool(self, call: ToolCall) -> ToolOutcome:
+        """Perform a tool call; whatever goes wrong in it is an outcome."""
+        before = self.store.tree
+        key = _hash([call.name, call.arguments, before])
+        event = self.journal.effect(ToolRan, key, lambda: self._perform(key, call))
+        if self.store.tree == before:
+            self.store.apply(event.changes)
+        return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
+
+    def check(self) -> CheckReport:
+        """Evaluate the store."""
+        tree = self.store.tree
+        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, final=False))
+        return _REPORT.validate_json(self.journal.objects.get(event.report_object))
+
+    def verify(self) -> CheckReport:
+        """Evaluate the recorded files in a fresh box, which nothing of the working box can have reached."""
+        key = f"final {self.store.tree}"
+        event = self.journal.effect(Checked, key, lambda: self._verified(key))
+        return _REPORT.validate_json(self.journal.objects.get(event.report_object))
+
+    def _call(self, key: str, purpose: str, request: Request) -> ModelCalled:
+        objects = self.journal.objects
+        try:
+            reply = self.processor.complete(request, self.watch)
+        except ContextOverflow:
+            reply = None
+        estimate = self.estimator.estimate(request.messages, request.tools)
+        usage = reply.usage if reply else Usage(0, 0)
+        prompt, counted = _believed(usage.prompt_tokens, estimate)
+        written = 0 if reply is None else self.estimator.estimate((reply.as_message(),))
+        completion, _ = _believed(usage.completion_tokens, written)
+        return ModelCalled(
+            key=key,
+            purpose=purpose,
+            message_objects=tuple(objects.put(_dump(asdict(message))) for message in request.messages),
+            tools_object=objects.put(_dump([asdict(spec) for spec in request.tools])),
+            tool=request.tool,
+            temperature=request.temperature,
+            max_reply_tokens=request.max_reply_tokens,
+            reply_object="" if reply is None else objects.put(_dump(asdict(reply))),
+            prompt_tokens=prompt if reply else 0,
+            completion_tokens=completion if reply else 0,
+            counted=counted,
+            cost_usd=self.prices.cost_usd(prompt, completion) if reply else 0.0,
+        )
+
+    def _perform(self, key: str, call: ToolCall) -> ToolRan:
+        context = ToolContext(self.store, self.outcome_characters, self.execution_timeout_s)
+        outcome = self.domain.toolbelt.perform(call, context)
+        return ToolRan(
+            key=key,
+            name=call.name,
+            arguments_object=self.journal.objects.put_text(call.arguments),
+            outcome_object=self.journal.objects.put_text(outcome.text),
+            ok=outcome.ok,
+            changes=outcome.changes,
+        )
+
+    def _verified(self, key: str) -> Checked:
+        fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
+        try:
+            fresh.adopt(self.store.files)
+            return self._checked(key, fresh, final=True)
+        finally:
+            fresh.close()
+
+    def _checked(self, key: str, store: FileStore, *, final: bool) -> Checked:
+        report = evaluate(store, self.domain.checks)
+        name = self.journal.objects.put(_dump(asdict(report)))
+        return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
+
+
+def _believed(counted: int | None, estimate: int) -> tuple[int, bool]:
+    """Give the server's count if it can be true, else the estimate, and whether it was the server's."""
+    if counted is not None and estimate / _MOST_BELIEVABLE <= counted <= max(estimate, 1) * _MOST_BELIEVABLE:
+        return counted, True
+    return estimate, False
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(_dump(value)).hexdigest()
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

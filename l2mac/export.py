@@ -1,0 +1,142 @@
+"""Bring a run's files to the host: regular files only, from the recorded objects, into a new folder.
+
+Nothing in a box is read for this. Names that act on a host by themselves, as soon as a folder is opened, entered or
+checked out, are set aside and reported: the user decides about them with the files before their eyes.
+"""
+
+import json
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from l2mac.errors import SettingsError, TraceError
+from l2mac.trace.objects import ObjectStore
+from sandbox import PathError, check_path
+
+MANIFEST = ".l2mac-manifest.json"
+
+_ACTING_FOLDERS = frozenset(
+    ".git .hg .svn .vscode .idea .devcontainer .claude .cursor .codex .gemini .github .gitlab .circleci .husky"
+    " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform".split()
+)
+_ACTING_NAMES = frozenset(
+    ".gitattributes .gitmodules .gitconfig .envrc .env .mcp.json claude.md agents.md gemini.md .cursorrules .windsurfrules"
+    " .clinerules .aider.conf.yml .pre-commit-config.yaml .gitlab-ci.yml .travis.yml jenkinsfile .tool-versions"
+    " .mise.toml mise.toml .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .inputrc .npmrc .yarnrc .yarnrc.yml"
+    " .pypirc pip.conf .netrc .ripgreprc .lesskey .vimrc .exrc .nvimrc .nvim.lua .dir-locals.el .editorconfig"
+    " .python-version sitecustomize.py usercustomize.py desktop.ini autorun.inf .ds_store".split()
+)
+_ACTING_ENDINGS = (".pth", ".desktop", ".code-workspace", ".sublime-project", ".lnk", ".url")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written where, and what was set aside: path → reason."""
+
+    folder: Path
+    written: tuple[str, ...]
+    set_aside: Mapping[str, str]
+
+
+def sort_out(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Split files (path → object) into those to write and those to set aside (path → reason)."""
+    writable: dict[str, str] = {}
+    aside: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for path, name in sorted(files.items()):
+        reason = _reason_against(path)
+        folded = unicodedata.normalize("NFC", path).casefold()
+        if not reason and folded in seen:
+            reason = f"differs from {seen[folded]} only in letter case"
+        if reason:
+            aside[path] = reason
+        else:
+            seen[folded] = path
+            writable[path] = name
+    return writable, aside
+
+
+def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Export:
+    """Write a run's files into a new folder, which appears whole or not at all.
+
+    Args:
+        files: Path → object.
+        objects: Where the contents are.
+        folder: Must not exist; its parent is made.
+
+    Raises:
+        SettingsError: The folder exists or cannot be made.
+        TraceError: An object is missing or altered.
+    """
+    writable, aside = sort_out(files)
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() or folder.is_symlink():
+            raise SettingsError("--output", f"{folder} exists; name a new folder")
+        part.mkdir(mode=0o755)
+        root = os.open(part, _DIRECTORY)
+        try:
+            for path, name in writable.items():
+                _write(root, path, objects.get(name))
+            _write(root, MANIFEST, _manifest(writable, aside))
+        finally:
+            os.close(root)
+        part.rename(folder)
+    except OSError as error:
+        _discard(part)
+        raise SettingsError("--output", f"{folder} cannot be written: {error.strerror}") from error
+    except TraceError:
+        _discard(part)
+        raise
+    return Export(folder, tuple(writable), aside)
+
+
+def _manifest(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
+    return json.dumps({"sha256": dict(writable), "set_aside": dict(aside)}, indent=1).encode() + b"\n"
+
+
+def _reason_against(path: str) -> str:
+    try:
+        parts = check_path(path).split("/")
+    except PathError as error:
+        return str(error)
+    for part in parts:
+        if part.casefold() in _ACTING_FOLDERS | _ACTING_NAMES or part.casefold().endswith(_ACTING_ENDINGS):
+            return f"{part} acts by itself on a host"
+        if _RESERVED.fullmatch(part):
+            return f"{part} is a device name on some systems"
+    return "the name is taken by the manifest" if parts[-1] == MANIFEST else ""
+
+
+def _write(root: int, path: str, content: bytes) -> None:
+    *folders, name = path.split("/")
+    current = os.dup(root)
+    try:
+        for folder in folders:
+            try:
+                os.mkdir(folder, 0o755, dir_fd=current)
+            except FileExistsError:
+                pass
+            inner = os.open(folder, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = inner
+        fd = os.open(name, _CREATE, 0o644, dir_fd=current)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+    finally:
+        os.close(current)
+
+
+def _discard(part: Path) -> None:
+    for folder, _, names in os.walk(part, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)

@@ -1,0 +1,26 @@
+"""How a run ends."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from l2mac.checks.report import CheckReport
+
+
+class Status(StrEnum):
+    """In what state a run is; everything but `COMPLETED` and `FAILING` can be resumed."""
+
+    COMPLETED = "completed"
+    FAILING = "finished with failing checks"
+    BUDGET = "budget spent"
+    NO_PLAN = "no plan"
+    INTERRUPTED = "interrupted"
+    BROKEN_OFF = "broken off"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run's end: its status, the cause in one sentence, and the last report on the store."""
+
+    status: Status
+    cause: str
+    report: CheckReport

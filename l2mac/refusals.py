@@ -1,0 +1,158 @@
+"""What a model's server means when it does not give a reply, in its own words or by its silence."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from l2mac.errors import ContextOverflow, ModelRejected, ModelUnavailable, ProcessorError
+
+_QUOTED_CHARACTERS = 300
+_LINE_CHARACTERS = 2000
+_READ_CHARACTERS = 20_000
+_SECRET_CHARACTERS = 4
+_SHOWN_MODELS = 20
+
+# Wordings, newest first, of: llama.cpp, vLLM, OpenAI, SGLang, LM Studio, Ollama, llama-cpp-python, TGI, Groq, Mistral,
+# Gemini, xAI, Anthropic and Bedrock behind gateways, DashScope, MiniMax, Kimi, Z.ai.
+_OVERFLOW = re.compile(
+    r"exceed_context_size|context[_ ](length|window)[_ ]exceeded|exceeds? the available context size|"
+    r"(maximum|model'?s) context length|longer than the (maximum model length|model'?s context)|"
+    r"exceeds? the (model'?s )?context (length|window)|exceed context window|context size has been exceeded|"
+    r"(tokens to keep|keep the first \d+ tokens).{0,120}context|greater than the context length|"
+    r"reduce the length of the (messages|input|prompt)|`?inputs`? (tokens \+ .{0,40}must be|must have less than)|"
+    r"input token count.{0,40}exceeds|maximum prompt length|(prompt|input) is too long|request too large|"
+    r"prompt exceeds max length|context window exceeds limit|exceeded model token limit|"
+    r"range of input length should be|too large for model with \d+ maximum context",
+    re.IGNORECASE,
+)
+_NO_TOOLS = re.compile(
+    r"(not support|unsupported|no endpoints found|requires?|cannot use|must be set).{0,60}"
+    r"\b(tools?|tool[-_]\w+|jinja)\b|\btools?\b.{0,60}(not supported|unsupported|requires? --|not enabled)",
+    re.IGNORECASE,
+)
+_NO_MODEL = re.compile(
+    r"model_?not_?found|deploymentnotfound|no_?such_?model|unknown model|no models? loaded|"
+    r"model\b.{0,200}?(not found|not exist|not a valid model|not available|not loaded)",
+    re.IGNORECASE,
+)
+_NO_CREDIT = re.compile(r"insufficient_quota")
+_KEY_LIKE = re.compile(r"\S{0,100}\*{3,}\S{0,100}|\bsk-[\w-]{6,}", re.ASCII)
+
+
+class Trouble(StrEnum):
+    """Why there is no reply; what follows from it is the same for every server."""
+
+    PASSING = "passing"
+    OVERFLOW = "overflow"
+    KEY = "key"
+    CREDIT = "credit"
+    MODEL = "model"
+    ADDRESS = "address"
+    REQUEST = "request"
+
+
+_BY_WORDS = ((_OVERFLOW, Trouble.OVERFLOW), (_NO_TOOLS, Trouble.REQUEST), (_NO_CREDIT, Trouble.CREDIT))
+_BY_STATUS = {
+    401: Trouble.KEY,
+    402: Trouble.CREDIT,
+    403: Trouble.KEY,
+    404: Trouble.ADDRESS,
+    405: Trouble.ADDRESS,
+    408: Trouble.PASSING,
+    409: Trouble.PASSING,
+    413: Trouble.OVERFLOW,
+    429: Trouble.PASSING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One try that gave no reply.
+
+    Attributes:
+        kind: What it means.
+        text: The server's words or ours: one line without secrets.
+        status: HTTP status, or None where there was none.
+        parameter: The request's field that the server names, where it does.
+        retry_after_s: How long the server wants us to wait.
+    """
+
+    kind: Trouble
+    text: str
+    status: int | None = None
+    parameter: str = ""
+    retry_after_s: float | None = None
+
+
+def judge(status: int | None, code: str, text: str) -> Trouble:
+    """Tell what an error answer means.
+
+    Args:
+        status: HTTP status; None for an error inside a stream.
+        code: The answer's `code` and `type`.
+        text: Its message.
+    """
+    words = f"{code} {text}"
+    for pattern, trouble in _BY_WORDS:
+        if pattern.search(words):
+            return trouble
+    if status is None or status >= 500:
+        return Trouble.PASSING
+    by_status = _BY_STATUS.get(status, Trouble.REQUEST if status >= 400 else Trouble.ADDRESS)
+    return Trouble.MODEL if by_status is not Trouble.PASSING and _NO_MODEL.search(words) else by_status
+
+
+def explain(failure: Failure, *, where: str, model: str, tries: int, offered: Iterable[str] = ()) -> ProcessorError:
+    """Give the exception that says what happened and what to do."""
+    said = f'"{shortened(failure.text, _QUOTED_CHARACTERS)}"'
+    said = f"({failure.status}) {said}" if failure.status else said
+    match failure.kind:
+        case Trouble.OVERFLOW:
+            return ContextOverflow(f"{where} says that the messages do not fit into the model's context: {said}.")
+        case Trouble.PASSING:
+            return ModelUnavailable(
+                f"No whole reply from {where} after {tries} tries, the last one: {said}; "
+                "check that the server runs and that --base-url is right, then resume."
+            )
+        case Trouble.KEY:
+            todo = "check OPENAI_API_KEY or --api-key-file"
+        case Trouble.CREDIT:
+            todo = "the account has no credit left; add some or use another key"
+        case Trouble.MODEL:
+            names = list(offered)
+            shown = ", ".join(names[:_SHOWN_MODELS]) + (", …" if len(names) > _SHOWN_MODELS else "")
+            offer = f"it offers {shown}; set --model" if names else "check --model"
+            return ModelRejected(f"{where} has no model {model}: {said}; {offer}.")
+        case Trouble.ADDRESS:
+            todo = "check --base-url, which usually ends in /v1"
+        case Trouble.REQUEST:
+            todo = "check that the model and its settings fit this server"
+    return ModelRejected(f"{where} refuses: {said}; {todo}.")
+
+
+class Redactor:
+    """Take secrets out of text that others wrote.
+
+    Args:
+        secrets: What must not be shown; what is shorter than 4 characters is no secret.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = sorted({one for one in secrets if len(one) >= _SECRET_CHARACTERS}, key=len, reverse=True)
+
+    def line(self, text: str) -> str:
+        """Give text as one printable line of at most 2000 characters, without secrets."""
+        text = _KEY_LIKE.sub("[redacted]", self._without_secrets(text)[:_READ_CHARACTERS])
+        text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+        return shortened(self._without_secrets(text), _LINE_CHARACTERS)
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+def shortened(text: str, characters: int) -> str:
+    """Cut text off, marked with an ellipsis."""
+    return text if len(text) <= characters else text[: characters - 1] + "…"

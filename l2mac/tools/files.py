@@ -1,0 +1,170 @@
+"""Tools that read and write the file store."""
+
+from typing import Any
+
+from pydantic import Field
+
+from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
+from sandbox import Refused
+
+_MOST_MATCHES = 100
+
+
+class ListFiles(Arguments):
+    """No arguments but an optional folder."""
+
+    folder: str = Field(default="", description="only files below this folder; empty for all")
+
+
+class FileRange(Arguments):
+    """A file, or some lines of it."""
+
+    path: str = Field(description="path of the file")
+    first_line: int = Field(default=1, ge=1, description="first line to show, from 1")
+    last_line: int = Field(default=0, ge=0, description="last line to show; 0 for the end")
+
+
+class ViewFiles(Arguments):
+    """Several files or ranges."""
+
+    files: list[FileRange] = Field(min_length=1, description="what to show")
+
+
+class SearchFiles(Arguments):
+    """A literal text."""
+
+    text: str = Field(min_length=1, description="the text to look for, literally")
+    ignore_case: bool = Field(default=False, description="whether upper and lower case are the same")
+
+
+class NewFile(Arguments):
+    """One whole file."""
+
+    path: str = Field(description="path relative to the project's root, such as app/models.py")
+    content: str = Field(description="the whole content of the file")
+
+
+class WriteFiles(Arguments):
+    """Several whole files."""
+
+    files: list[NewFile] = Field(min_length=1, description="the files to write, each whole")
+
+
+class EditFile(Arguments):
+    """An exact replacement."""
+
+    path: str = Field(description="path of the file")
+    old: str = Field(min_length=1, description="the exact text to replace; it must stand in the file exactly once")
+    new: str = Field(description="what to put in its place")
+
+
+class DeleteFiles(Arguments):
+    """Several paths."""
+
+    paths: list[str] = Field(min_length=1, description="paths of the files to delete")
+
+
+def file_tools() -> tuple[Tool[Any], ...]:
+    """Give the tools in the order in which the model sees them."""
+    return (
+        Tool("list_files", "List the files of the project with their sizes.", ListFiles, _list),
+        Tool("view_files", "Show files, whole or some lines, with line numbers.", ViewFiles, _view),
+        Tool("search_files", "Find the lines that contain a text, in all files.", SearchFiles, _search),
+        Tool("write_files", "Create files or replace them whole; give complete contents.", WriteFiles, _write),
+        Tool("edit_file", "Replace one exact piece of text in a file.", EditFile, _edit),
+        Tool("delete_files", "Delete files.", DeleteFiles, _delete),
+    )
+
+
+def _list(arguments: ListFiles, context: ToolContext) -> ToolOutcome:
+    prefix = arguments.folder.strip("/") + "/" if arguments.folder.strip("/") else ""
+    entries = [entry for entry in context.store.files if entry.path.startswith(prefix)]
+    lines = [f"{entry.path} ({entry.size} bytes)" for entry in entries]
+    return ToolOutcome(_cut("\n".join(lines), context.outcome_characters) or "there are no files")
+
+
+def _view(arguments: ViewFiles, context: ToolContext) -> ToolOutcome:
+    parts: list[str] = []
+    left = context.outcome_characters
+    ok = True
+    for wanted in arguments.files:
+        try:
+            text = _numbered(wanted, context.store.read(wanted.path), left)
+        except Refused as refusal:
+            text, ok = f"{wanted.path}: {refusal}", False
+        parts.append(text)
+        left = max(left - len(text), 0)
+    return ToolOutcome("\n\n".join(parts), ok=ok)
+
+
+def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
+    """Give the lines as `number<TAB>line` under a heading; says which line to go on from when they do not fit."""
+    lines = content.decode("utf-8", "backslashreplace").split("\n")
+    last = min(wanted.last_line or len(lines), len(lines))
+    heading = f"{wanted.path} (lines {wanted.first_line} to {last} of {len(lines)})"
+    shown: list[str] = []
+    for number in range(wanted.first_line, last + 1):
+        line = f"{number}\t{lines[number - 1]}"
+        if len(line) > limit:
+            if not shown and limit > 200:
+                shown.append(f"{line[:limit]} [... the line goes on ...]")
+                number += 1
+            if number <= last:
+                shown.append(f"[... lines {number} to {last} did not fit; view them with first_line {number} ...]")
+            break
+        shown.append(line)
+        limit -= len(line) + 1
+    return "\n".join([heading, *shown])
+
+
+def _search(arguments: SearchFiles, context: ToolContext) -> ToolOutcome:
+    found, more = context.store.search(arguments.text, ignore_case=arguments.ignore_case, max_matches=_MOST_MATCHES)
+    if not found:
+        return ToolOutcome(f"no file contains {arguments.text!r}")
+    lines = [f"{match.path}:{match.line}: {match.text}" for match in found]
+    if more:
+        lines.append(f"[... more than {_MOST_MATCHES} lines match; search for something rarer ...]")
+    return ToolOutcome(_cut("\n".join(lines), context.outcome_characters))
+
+
+def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
+    paths = [file.path for file in arguments.files]
+    if len(set(paths)) != len(paths):
+        raise Refused("the same path stands twice in one call")
+    changes = context.store.write({file.path: encode(file.path, file.content) for file in arguments.files})
+    unchanged = len(paths) - len(changes)
+    text = f"wrote {', '.join(paths)}"
+    return ToolOutcome(f"{text} ({unchanged} of them unchanged)" if unchanged else text, changes=changes)
+
+
+def _edit(arguments: EditFile, context: ToolContext) -> ToolOutcome:
+    content = context.store.read(arguments.path)
+    old, new = encode(arguments.path, arguments.old), encode(arguments.path, arguments.new)
+    count = content.count(old)
+    if count != 1:
+        advice = "view the file and copy the text exactly" if count == 0 else "take in more lines around it"
+        raise Refused(f"the text to replace stands {count} times in {arguments.path!r}, not once; {advice}")
+    changes = context.store.write({arguments.path: content.replace(old, new)})
+    line = content[: content.index(old)].count(b"\n") + 1
+    return ToolOutcome(f"replaced the text at line {line} of {arguments.path}", changes=changes)
+
+
+def _delete(arguments: DeleteFiles, context: ToolContext) -> ToolOutcome:
+    paths = tuple(dict.fromkeys(arguments.paths))
+    return ToolOutcome(f"deleted {', '.join(paths)}", changes=context.store.delete(paths))
+
+
+def encode(path: str, text: str) -> bytes:
+    """Give a file's bytes; text that is not valid Unicode is refused, never altered.
+
+    Raises:
+        Refused: The text has lone surrogates.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Refused(f"{path!r}: the text is not valid Unicode at character {error.start}") from None
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}\n[... {len(text) - limit} characters did not fit ...]"

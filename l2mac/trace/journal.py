@@ -1,0 +1,245 @@
+"""The journal: appends events durably, and hands recorded ones out again when a run is taken up.
+
+The control unit is deterministic but for its effects. It performs each effect through `Journal.effect`, which
+returns the recorded event as long as there is one and performs and records the effect afterwards. Resuming a run
+therefore means starting the control unit anew: it walks through its record without touching model or box, arrives
+where the last process stopped, and goes on.
+
+Each line of the file is `{"n", "t", "prev", "event"}`; `prev` is the SHA-256 of the line before it, so that no line
+can be altered, dropped or moved without breaking the chain; `t` counts the seconds that processes have worked on
+the run.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+import pydantic
+
+from l2mac.errors import RunLocked, TraceError
+from l2mac.trace.events import BoxOpened, Bracket, Effect, Event, ModelCalled, Note, RunEnded, SessionStarted
+from l2mac.trace.objects import ObjectStore
+
+FIRST_LINK = "0" * 64
+_BRACKETS = (SessionStarted, BoxOpened, RunEnded)
+_EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
+E = TypeVar("E", bound=Effect)
+
+Listener = Callable[["Entry"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the trace: number from 0, seconds of work so far, the event."""
+
+    number: int
+    elapsed_s: float
+    event: Event
+
+
+class Journal:
+    """The open trace of one run; use as a context manager.
+
+    Args:
+        folder: The run's folder, which must exist.
+        listener: Called with every entry that is appended.
+        clock: A monotonic clock in seconds.
+
+    Raises:
+        RunLocked: From `open`; another process works on the run.
+        TraceError: From every method that reads or writes.
+    """
+
+    def __init__(
+        self, folder: Path, *, listener: Listener | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._path = folder / "trace.jsonl"
+        self._lock_path = folder / "lock"
+        self._listener = listener
+        self._clock = clock
+        self._fd = -1
+        self._lock_fd = -1
+        self._number = 0
+        self._link = FIRST_LINK
+        self._elapsed_before = 0.0
+        self._started_at = 0.0
+        self._recorded: list[Event] = []
+        self._position = 0
+        self.objects = ObjectStore(folder / "objects")
+
+    def open(self) -> Self:
+        """Lock the run and read what is recorded; a line that a crash cut short is dropped."""
+        self._lock()
+        try:
+            entries, good_bytes, self._link = read_trace(self._path)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._fd, good_bytes)
+        except OSError as error:
+            self.close()
+            raise TraceError(f"{self._path} cannot be opened: {error.strerror}") from error
+        except TraceError:
+            self.close()
+            raise
+        self._number = len(entries)
+        self._recorded = [entry.event for entry in entries if not isinstance(entry.event, _BRACKETS)]
+        self._elapsed_before = entries[-1].elapsed_s if entries else 0.0
+        self._started_at = self._clock()
+        return self
+
+    def close(self) -> None:
+        """Release the run; closing twice is harmless."""
+        for fd in (self._fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock_fd = -1
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds that processes have worked on the run, this one included."""
+        return round(self._elapsed_before + self._clock() - self._started_at, 3)
+
+    @property
+    def repeating(self) -> bool:
+        """Whether recorded events are left that the control unit has not walked through yet."""
+        return self._position < len(self._recorded)
+
+    def recorded(self) -> tuple[Event, ...]:
+        """Give the recorded effects and notes."""
+        return tuple(self._recorded)
+
+    def effect(self, kind: type[E], key: str, perform: Callable[[], E]) -> E:
+        """Give the recorded effect, or perform it and record it.
+
+        Args:
+            kind: The event's class.
+            key: What the effect depends on; a recorded one with another key means that the record does not fit.
+            perform: Does it and gives the event to record; what it raises is not recorded.
+        """
+        if self.repeating:
+            event = self._next()
+            if not isinstance(event, kind) or event.key != key:
+                raise TraceError(self._misfit(event, f"{kind.__name__} {key[:12]}"))
+            return event
+        if kind is ModelCalled:
+            self.sync()
+        event = perform()
+        self._append(event)
+        return event
+
+    def note(self, note: Note) -> None:
+        """Record a decision, or compare it with the recorded one."""
+        if self.repeating:
+            event = self._next()
+            if event != note:
+                raise TraceError(self._misfit(event, type(note).__name__))
+        else:
+            self._append(note)
+
+    def bracket(self, bracket: Bracket) -> None:
+        """Record who works on the run."""
+        self._append(bracket)
+        self.sync()
+
+    def sync(self) -> None:
+        """Make everything recorded so far survive a power failure."""
+        self.objects.sync()
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
+
+    def _next(self) -> Event:
+        event = self._recorded[self._position]
+        self._position += 1
+        return event
+
+    def _misfit(self, event: Event, wanted: str) -> str:
+        return (
+            f"the record in {self._path} does not fit: entry {self._position} is {type(event).__name__}, but this"
+            f" version of l2mac comes to {wanted} there; resume it with the version that recorded it"
+        )
+
+    def _append(self, event: Event) -> None:
+        elapsed_s = self.elapsed_s
+        line = encode_line(self._number, elapsed_s, self._link, event)
+        start = os.fstat(self._fd).st_size
+        try:
+            view = memoryview(line)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            os.ftruncate(self._fd, start)
+            raise TraceError(
+                f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
+                " resume the run"
+            ) from error
+        self._link = hashlib.sha256(line).hexdigest()
+        entry = Entry(self._number, elapsed_s, event)
+        self._number += 1
+        if self._listener is not None:
+            self._listener(entry)
+
+    def _lock(self) -> None:
+        try:
+            self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise RunLocked(f"another process works on the run {self._path.parent.name}; wait for it or stop it") from error
+        except OSError as error:
+            self.close()
+            raise TraceError(f"{self._lock_path} cannot be locked: {error.strerror}") from error
+
+
+def encode_line(number: int, elapsed_s: float, link: str, event: Event) -> bytes:
+    """Give the bytes of a line of the trace."""
+    record = {"n": number, "t": elapsed_s, "prev": link, "event": asdict(event)}
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def read_trace(path: Path) -> tuple[list[Entry], int, str]:
+    """Give a trace's entries, the bytes that they take, and the link for the next line.
+
+    Raises:
+        TraceError: A line other than a cut-off last one is damaged, missing or moved.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0, FIRST_LINK
+    entries: list[Entry] = []
+    link, start = FIRST_LINK, 0
+    for line in _whole_lines(content):
+        entries.append(_decode(line, len(entries), link, path))
+        link = hashlib.sha256(line).hexdigest()
+        start += len(line)
+    return entries, start, link
+
+
+def _whole_lines(content: bytes) -> Iterator[bytes]:
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:
+        yield content[start : end + 1]
+        start = end + 1
+
+
+def _decode(line: bytes, number: int, link: str, path: Path) -> Entry:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        if record["n"] != number or record["prev"] != link:
+            raise TraceError(f"{path} has been altered: the chain breaks at line {number + 1}")
+        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"]))
+    except (ValueError, KeyError, TypeError, RecursionError, pydantic.ValidationError) as error:
+        raise TraceError(f"{path} has been altered: line {number + 1} is not an event") from error
