@@ -4,6 +4,7 @@
 L2macError
 ├── SettingsError         a flag, a variable or a file says something that cannot be; names the field
 ├── ProcessorError        the language model gave no reply
+│   ├── ModelNotConfigured no model is named
 │   ├── ModelUnavailable  it does not answer, or stopped in the middle, after all retries
 │   ├── ModelRejected     it refuses us: key, model name, request
 │   └── ContextOverflow   the server says that the messages do not fit; the control unit makes room
@@ -35,6 +36,10 @@ class SettingsError(L2macError):
 
 class ProcessorError(L2macError):
     """The language model gave no reply."""
+
+
+class ModelNotConfigured(ProcessorError):
+    """No model is named."""
 
 
 class ModelUnavailable(ProcessorError):

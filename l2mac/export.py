@@ -79,8 +79,7 @@ def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Expo
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() or folder.is_symlink():
-            raise SettingsError("--output", f"{folder} exists; name a new folder")
+        check_new_folder(folder)
         part.mkdir(mode=0o755)
         root = os.open(part, _DIRECTORY)
         try:
@@ -97,6 +96,16 @@ def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Expo
         _discard(part)
         raise
     return Export(folder, tuple(writable), aside)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Make sure that the folder is a new one.
+
+    Raises:
+        SettingsError: It exists.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise SettingsError("--output", f"{folder} exists; name a new folder")
 
 
 def _manifest(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:

@@ -87,7 +87,8 @@ class ModelSettings:
     def secrets(self) -> tuple[str, ...]:
         """Whatever must not appear in a message."""
         parts = urlsplit(self.base_url or "")
-        return (self.api_key, parts.password or "", *(self.login or ())[1:], *self.extra_headers.values())
+        written = (parts.username or "", parts.password or "")
+        return (self.api_key, *written, *(self.login or ()), *self.extra_headers.values())
 
 
 _PROBLEMS = {

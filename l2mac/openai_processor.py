@@ -4,23 +4,283 @@ import base64
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 
 import httpx2
 import openai
-from loguru import logger
 from pydantic import BaseModel, ValidationError
 
+from l2mac.bounded_stream import BoundedStream
 from l2mac.dialect import Dialect
 from l2mac.errors import SettingsError
-from l2mac.messages import Message, Reply, Request, Role, ToolSpec
+from l2mac.messages import Reply, Request
 from l2mac.model_settings import ModelSettings
 from l2mac.processor import Watcher
 from l2mac.rate_limit import RateLimit
-from l2mac.refusals import Failure, Redactor, Trouble, explain, judge
+from l2mac.refusals import Failure, Redactor, Trouble, explain, refused, retry_after_s
 from l2mac.reply_reader import MalformedAnswer, ReplyReader
+from l2mac.retries import Retries
+from l2mac.tool_probe import PROBE, has_called, is_about_tools
 from l2mac.tool_protocol import JsonTools, NativeTools, ToolProtocol
+
+__all__ = ["ModelSettings", "OpenAIProcessor"]
+
+_CONNECT_S = 30
+_MOST_CHARACTERS = 8 * 1024 * 1024
+_MOST_CHARACTERS_PER_TOKEN = 4 * 8
+_CHARACTERS_PER_TOKEN = 4
+_MOST_MODELS = 1000
+_PROTOCOLS: dict[str, type[NativeTools] | type[JsonTools]] = {"native": NativeTools, "json": JsonTools}
+T = TypeVar("T")
+
+
+class _ModelName(BaseModel):
+    id: str
+
+
+class _ModelList(BaseModel):
+    data: list[_ModelName]
+
+
+class OpenAIProcessor:
+    """Call a language model; what a server turns out not to take is remembered for the next call.
+
+    Close it, or use it in a `with`. No exception that it raises, nor one behind it, holds a secret. One `complete`
+    takes at most `max_retries + 1` times `timeout_s + stall_s`, and a minute between two tries.
+
+    Args:
+        settings: Where the model is and how it is called.
+        clock: Seconds that only grow.
+        sleep: Waits for seconds.
+        chance: Gives a number from 0 to 1, which spreads retries.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._client = _client(settings, self._bound)
+        self._retries = Retries(most=settings.max_retries, sleep=sleep, chance=chance)
+        self._redactor = Redactor(settings.secrets)
+        self._dialect = Dialect()
+        self._protocol: str = "" if settings.protocol == "auto" else settings.protocol
+        self._deadline = 0.0
+        self._requests = RateLimit(settings.requests_per_minute, clock=clock, sleep=sleep)
+        self._tokens = RateLimit(settings.tokens_per_minute, clock=clock, sleep=sleep)
+
+    def __enter__(self) -> Self:
+        """Give the processor."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; closing twice is harmless."""
+        self._client.close()
+
+    @property
+    def protocol(self) -> str:
+        """How tools are called: `native` or `json`; empty until that has been found out."""
+        return self._protocol
+
+    def use_protocol(self, name: str) -> None:
+        """Call tools in a way that is known already.
+
+        Raises:
+            SettingsError: There is no such way.
+        """
+        if name not in _PROTOCOLS:
+            raise SettingsError("protocol", f"must be native or json, not {name!r}")
+        self._protocol = name
+
+    def negotiate(self, watch: Watcher) -> str:
+        """Find out how the model calls tools, use that from now on, and give it: `native` or `json`.
+
+        Raises:
+            ModelRejected: It does neither, or the server refuses the key, the model's name or the request.
+            ModelUnavailable: No whole reply after all retries.
+        """
+        last = ""
+        for name, protocol in _PROTOCOLS.items():
+            outcome = self._ask(PROBE, protocol(), watch)
+            if has_called(outcome):
+                self._protocol = name
+                return name
+            if not is_about_tools(outcome):
+                self._settled(outcome)
+            last = outcome.text if isinstance(outcome, Failure) else outcome.content
+        raise self._error(Failure(kind=Trouble.NO_TOOLS, text=self._redactor.line(last)))
+
+    def complete(self, request: Request, watch: Watcher) -> Reply:
+        """Give the model's reply; finds out first how tools are called, where that is neither set nor known.
+
+        Raises:
+            ContextOverflow: The server says that the messages do not fit.
+            ModelUnavailable: No whole reply after all retries.
+            ModelRejected: The server refuses the key, the model's name or the request.
+            ValueError: Calls and answers do not fit together, or the required tool is not among the tools.
+        """
+        protocol = _PROTOCOLS[self._protocol or self.negotiate(watch)]()
+        return self._settled(self._ask(request, protocol, watch))
+
+    def list_models(self) -> tuple[str, ...]:
+        """Give the names of the models that the server offers.
+
+        Raises:
+            ModelUnavailable: No answer after all retries.
+            ModelRejected: The server refuses the key, or lists no models.
+        """
+        return self._settled(self._retries.persist(self._try_to_list))
+
+    def _ask(self, request: Request, protocol: ToolProtocol, watch: Watcher) -> Reply | Failure:
+        return self._retries.persist(lambda: self._try_in_dialects(request, protocol, watch))
+
+    def _try_in_dialects(self, request: Request, protocol: ToolProtocol, watch: Watcher) -> Reply | Failure:
+        """Try once, and once more without each part of the API that the server refuses to take."""
+        while True:
+            outcome = self._try(request, protocol, watch)
+            dialect = self._dialect.after(outcome, request) if isinstance(outcome, Failure) else None
+            if dialect is None:
+                return outcome
+            self._dialect = dialect
+
+    def _try(self, request: Request, protocol: ToolProtocol, watch: Watcher) -> Reply | Failure:
+        body = {"model": self._settings.model, **self._dialect.say(request, protocol.encode(request))}
+        reader = ReplyReader(min(request.max_reply_tokens * _MOST_CHARACTERS_PER_TOKEN, _MOST_CHARACTERS))
+        estimate = len(json.dumps(body)) / _CHARACTERS_PER_TOKEN + request.max_reply_tokens
+        self._requests.take(1)
+        self._tokens.take(estimate)
+        failure = self._exchange(body, reader, watch)
+        usage = reader.usage
+        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+            self._tokens.settle(taken=estimate, used=usage.prompt_tokens + usage.completion_tokens)
+        # What breaks behind the reply's end, where only the token counts are still to come, does not cost the reply.
+        if reader.failure is not None:
+            return failure or reader.failure
+        content, calls = protocol.decode(request, reader.content, reader.tool_calls)
+        return Reply(content=content, tool_calls=calls, usage=usage, cut_off=reader.is_cut_off, model=reader.model)
+
+    def _exchange(self, body: dict[str, Any], reader: ReplyReader, watch: Watcher) -> Failure | None:
+        """Send a request and let the reader take what comes back, until that ends or is too much."""
+        self._deadline = self._clock() + self._settings.timeout_s
+        try:
+            with closing(self._receive(body)) as pieces:
+                for piece in pieces:
+                    if isinstance(piece, dict) and piece.get("error"):
+                        return refused(None, piece["error"], self._redactor)
+                    if text := reader.take(piece):
+                        watch(text)
+                    if reader.is_full:
+                        break
+        except (openai.OpenAIError, httpx2.HTTPError, MalformedAnswer) as error:
+            return self._failed(error)
+        return None
+
+    def _receive(self, body: dict[str, Any]) -> Generator[object]:
+        """Send a request and give the JSON values of the stream, or the one of an answer that is no stream."""
+        if not body.get("stream"):
+            yield _json(self._client.post("/chat/completions", body=body, cast_to=httpx2.Response))
+            return
+        with self._client.post(
+            "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
+        ) as stream:
+            if "json" in stream.response.headers.get("content-type", ""):
+                self._dialect = replace(self._dialect, streams=False)
+                stream.response.read()
+                yield _json(stream.response)
+                return
+            try:
+                yield from stream
+            except (ValueError, RecursionError):
+                # Without its cause, which repeats what the server sent.
+                raise MalformedAnswer("the server sent an event that is no JSON") from None
+
+    def _try_to_list(self) -> tuple[str, ...] | Failure:
+        self._deadline = self._clock() + self._settings.timeout_s
+        try:
+            models = _ModelList.model_validate(_json(self._client.get("/models", cast_to=httpx2.Response)))
+        except (openai.OpenAIError, httpx2.HTTPError, MalformedAnswer) as error:
+            return self._failed(error)
+        except ValidationError:
+            return Failure(kind=Trouble.ADDRESS, text="what it sends is no list of models")
+        return tuple(self._redactor.line(model.id) for model in models.data[:_MOST_MODELS])
+
+    def _failed(self, error: Exception) -> Failure:
+        """Turn an exception into a value, so that what is raised later has nothing behind it that holds a secret."""
+        if isinstance(error, openai.APIStatusError):
+            wait_s = retry_after_s(error.response.headers)
+            return refused(error.status_code, error.body, self._redactor, wait_s=wait_s)
+        if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+            limits = f"{self._settings.stall_s:g} s of silence or {self._settings.timeout_s:g} s in all"
+            return Failure(kind=Trouble.PASSING, text=f"it takes longer than {limits}")
+        if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
+            return refused(None, error.body, self._redactor)
+        return Failure(kind=Trouble.PASSING, text=self._redactor.line(str(error.__cause__ or error)))
+
+    def _settled(self, outcome: T | Failure) -> T:
+        if isinstance(outcome, Failure):
+            raise self._error(outcome)
+        return outcome
+
+    def _error(self, failure: Failure) -> Exception:
+        settings = self._settings
+        offered = self._try_to_list() if failure.kind is Trouble.MODEL and not settings.api_version else ()
+        return explain(
+            failure,
+            where=settings.address,
+            model=settings.model,
+            tries=settings.max_retries + 1,
+            offered=() if isinstance(offered, Failure) else offered,
+        )
+
+    def _bound(self, response: httpx2.Response) -> None:
+        response.stream = BoundedStream(response, clock=self._clock, deadline=self._deadline)
+
+
+def _json(response: httpx2.Response) -> object:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        raise MalformedAnswer("the server sent an answer that is no JSON") from None
+
+
+def _client(settings: ModelSettings, bound: Callable[[httpx2.Response], None]) -> openai.OpenAI:
+    """Make the client: without retries, redirects and variables of the environment, which are others' business.
+
+    A redirect would carry the messages and the extra headers to a server that nobody named.
+    """
+    quiet_s = min(settings.stall_s, settings.timeout_s)
+    http = openai.DefaultHttpx2Client(
+        timeout=httpx2.Timeout(quiet_s, connect=min(_CONNECT_S, quiet_s)),
+        follow_redirects=False,
+        event_hooks={"response": [bound]},
+        trust_env=not settings.is_loopback,
+    )
+    headers = dict(settings.extra_headers)
+    if settings.login is not None:
+        headers["Authorization"] = "Basic " + base64.b64encode(":".join(settings.login).encode()).decode()
+    common: dict[str, Any] = {
+        "api_key": settings.api_key or "none",
+        "admin_api_key": "",
+        "max_retries": 0,
+        "default_headers": headers,
+        "http_client": http,
+    }
+    client: openai.OpenAI
+    if settings.api_version:
+        client = openai.AzureOpenAI(azure_endpoint=settings.address, api_version=settings.api_version, **common)
+    else:
+        client = openai.OpenAI(base_url=settings.address, **common)
+    client.organization = client.project = None
+    return client

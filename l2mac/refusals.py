@@ -1,8 +1,11 @@
 """What a model's server means when it does not give a reply, in its own words or by its silence."""
 
+import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 from l2mac.errors import ContextOverflow, ModelRejected, ModelUnavailable, ProcessorError
@@ -50,6 +53,7 @@ class Trouble(StrEnum):
     MODEL = "model"
     ADDRESS = "address"
     REQUEST = "request"
+    NO_TOOLS = "no_tools"
 
 
 _BY_WORDS = ((_OVERFLOW, Trouble.OVERFLOW), (_NO_TOOLS, Trouble.REQUEST), (_NO_CREDIT, Trouble.CREDIT))
@@ -103,6 +107,31 @@ def judge(status: int | None, code: str, text: str) -> Trouble:
     return Trouble.MODEL if by_status is not Trouble.PASSING and _NO_MODEL.search(words) else by_status
 
 
+def refused(status: int | None, body: object, redactor: "Redactor", *, wait_s: float | None = None) -> Failure:
+    """Read an error answer in whichever of the usual forms it comes.
+
+    Args:
+        status: HTTP status; None for an error inside a stream, which may state one in its code.
+        body: The answer's JSON value or text, unwrapped from `error`.
+        redactor: Cleans what is kept of it.
+        wait_s: How long the server wants us to wait.
+    """
+    fields = body if isinstance(body, dict) else {"message": body}
+    stated = fields.get("message") or fields.get("detail") or fields.get("error") or "no reason given"
+    text = redactor.line(stated if isinstance(stated, str) else json.dumps(stated, default=str))
+    code = redactor.line(f"{fields.get('code') or ''} {fields.get('type') or ''}")
+    number = str(fields.get("code"))
+    if status is None and re.fullmatch(r"[45]\d\d", number):
+        status = int(number)
+    return Failure(
+        kind=judge(status, code, text),
+        text=text,
+        status=status,
+        parameter=redactor.line(str(fields.get("param") or "")),
+        retry_after_s=wait_s,
+    )
+
+
 def explain(failure: Failure, *, where: str, model: str, tries: int, offered: Iterable[str] = ()) -> ProcessorError:
     """Give the exception that says what happened and what to do."""
     said = f'"{shortened(failure.text, _QUOTED_CHARACTERS)}"'
@@ -128,7 +157,32 @@ def explain(failure: Failure, *, where: str, model: str, tries: int, offered: It
             todo = "check --base-url, which usually ends in /v1"
         case Trouble.REQUEST:
             todo = "check that the model and its settings fit this server"
+        case Trouble.NO_TOOLS:
+            return ModelRejected(
+                f"{model} at {where} neither calls tools nor answers in JSON to a schema, its last answer: {said}; "
+                "choose another model, or start its server with support for tools or for response_format."
+            )
     return ModelRejected(f"{where} refuses: {said}; {todo}.")
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Give how many seconds the server wants us to wait, or None if it does not say.
+
+    A date is compared with the answer's own `Date`, so that no clock of ours has to be right.
+    """
+    stated = headers.get("retry-after", "")
+    try:
+        wait = float(headers["retry-after-ms"]) / 1000 if "retry-after-ms" in headers else float(stated)
+    except ValueError:
+        wait = _until(stated, headers.get("date", ""))
+    return max(wait, 0.0) if math.isfinite(wait) else None
+
+
+def _until(stated: str, now: str) -> float:
+    try:
+        return (parsedate_to_datetime(stated) - parsedate_to_datetime(now)).total_seconds()
+    except (ValueError, TypeError):  # TypeError: one of the dates has a time zone, the other has none.
+        return math.nan
 
 
 class Redactor:

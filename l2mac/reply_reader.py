@@ -5,7 +5,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from l2mac.messages import ToolCall, Usage
+from l2mac.refusals import Failure, Trouble
 
+_CUT_OFF = frozenset({"length", "max_tokens"})
+_BROKEN_OFF = Failure(kind=Trouble.PASSING, text="the reply broke off")
+_FAILED = {
+    "content_filter": Failure(kind=Trouble.REQUEST, text="the provider's content filter ended the reply"),
+    "error": Failure(kind=Trouble.PASSING, text="the server ended the reply with an error"),
+    "abort": Failure(kind=Trouble.PASSING, text="the server gave the reply up"),
+}
 _MODEL_CHARACTERS = 200
 _MOST_TOKENS = 10_000_000
 
@@ -74,14 +82,26 @@ class ReplyReader:
         self._room = most_characters
         self._content: list[str] = []
         self._calls: list[_Call] = []
+        self._ended_by = ""
         self.usage = Usage()
         self.model = ""
-        self.ended_by = ""
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether the reply is longer than may be; what came over that is dropped."""
         return self._room < 0
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the reply is not what the model would have said in full."""
+        return self.is_full or self._ended_by in _CUT_OFF
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why what came is no reply; None if it is one."""
+        if self.is_full:
+            return None
+        return _FAILED.get(self._ended_by) if self._ended_by else _BROKEN_OFF
 
     @property
     def content(self) -> str:
@@ -108,9 +128,9 @@ class ReplyReader:
         if not chunk.choices:
             return ""
         choice = chunk.choices[0]
-        self.ended_by = choice.finish_reason or self.ended_by
+        self._ended_by = choice.finish_reason or self._ended_by
         text = choice.delta or choice.message
-        return self._take_text(text) if text else ""
+        return _sound(self._take_text(text)) if text else ""
 
     @staticmethod
     def _checked(data: object) -> _Chunk:

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class Plan:
     reply_tokens: int = 2048
     execution_timeout_s: float = 20.0
     seed: int | None = None
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the model and the box, for a resume to take up again."""
 
     @property
     def outcome_characters(self) -> int:

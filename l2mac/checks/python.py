@@ -13,68 +13,55 @@ from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.checks.wording import cause_sentence, how_many
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
 
-_RUFF = "ruff check --isolated --no-cache --exit-zero --output-format json --select E9,F63,F7,F82 --quiet .".split()
-
 
 def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run for these files; nothing when there is no Python file."""
+    """Give what to run for these files, side by side; nothing when there is no Python file."""
     sources = tuple(entry.path for entry in files if entry.path.endswith(".py"))
     if not sources:
         return ()
-    return (
-        Job("syntax", argv=tuple(_RUFF)),
-        Job("lint", checker="pylint", paths=sources),
-        Job("tests", checker="pytest"),
-    )
+    return (Job("lint", checker="pylint", paths=sources), Job("tests", checker="pytest"))
 
 
 def judge(result: RunResult) -> CheckReport:
-    """Read what the jobs of `jobs_for` left."""
-    syntax = _judge_syntax(result.job("syntax"))
+    """Read what the jobs of `jobs_for` left: syntax, lint, tests.
+
+    Lint and tests are not judged while a file is not valid Python: what they say then only repeats it.
+    """
+    syntax, lint = _judge_lint(result.job("lint"))
     if syntax.verdict is Verdict.FAILED:
         unread = "not judged before the syntax is right"
-        lint = CheckResult(name="lint", verdict=Verdict.FAILED, summary=unread)
-        return CheckReport((syntax, lint, CheckResult(name="tests", verdict=Verdict.FAILED, summary=unread)))
-    lint = _judge_lint(result.job("lint"), known={finding.where for finding in syntax.findings})
+        return CheckReport(
+            (syntax, *(CheckResult(name=name, verdict=Verdict.FAILED, summary=unread) for name in ("lint", "tests")))
+        )
     return CheckReport((syntax, lint, judge_tests(result.job("tests"))))
 
 
-def _judge_syntax(job: JobResult) -> CheckResult:
-    if not job.succeeded or job.output.elided:
-        return _broken("syntax", job)
-    try:
-        messages = json.loads(job.output.head + job.output.tail)
-        findings = tuple(_ruff_finding(message) for message in messages)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _broken("syntax", job)
-    return _from_findings("syntax", findings)
-
-
-def _ruff_finding(message: dict[str, Any]) -> Finding:
-    path = str(message["filename"]).removeprefix("/workspace/")
-    return Finding(f"{path}:{int(message['location']['row'])}", f"{message['code']}: {message['message']}")
-
-
-def _judge_lint(job: JobResult, *, known: set[str]) -> CheckResult:
+def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     if not job.succeeded or job.report.elided:
-        return _broken("lint", job)
-    findings = []
-    ended = False
+        return _broken("syntax", job), _broken("lint", job)
+    findings: dict[str, list[Finding]] = {"syntax": [], "message": [], "end": []}
     try:
         for line in (job.report.head + job.report.tail).splitlines():
             event = json.loads(line)
-            if event["e"] == "end":
-                ended = True
-            elif (where := f"{event['path']}:{int(event['line'])}") not in known:
-                findings.append(Finding(where, f"{event['code']} {event['symbol']}: {event['text']}"))
+            findings[event["e"]].append(_finding(event))
     except (ValueError, KeyError, TypeError, RecursionError):
-        return _broken("lint", job)
-    return _from_findings("lint", tuple(findings)) if ended else _broken("lint", job)
+        findings["end"].clear()
+    if not findings["end"]:
+        return _broken("syntax", job), _broken("lint", job)
+    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", findings["message"])
 
 
-def _from_findings(name: str, findings: tuple[Finding, ...]) -> CheckResult:
+def _finding(event: dict[str, Any]) -> Finding:
+    if event["e"] == "end":
+        return Finding("", "")
+    rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
+    return Finding(f"{event['path']}:{int(event['line'])}", f"{rule}{event['text']}")
+
+
+def _from_findings(name: str, findings: Sequence[Finding]) -> CheckResult:
     if findings:
-        return CheckResult(name=name, verdict=Verdict.FAILED, summary=how_many(findings, "error"), findings=findings)
+        summary = how_many(findings, "error")
+        return CheckResult(name=name, verdict=Verdict.FAILED, summary=summary, findings=tuple(findings))
     return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
 
 

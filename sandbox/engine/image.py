@@ -1,5 +1,6 @@
 """The box's image: a recipe layered on the user's base image, under a tag made of everything that is in it."""
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -65,7 +66,7 @@ def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progres
     box_id = _image_id(engine, tag)
     if box_id is None:
         progress(f"building the box's image on {reference} (once for this image)")
-        for wheel in fetch_wheels(recipe / "checkers.txt", base.architecture, cache):
+        for wheel in fetch_wheels(recipe / "checkers.txt", cache):
             context[f"wheels/{wheel.name}"] = wheel.read_bytes()
         _build(engine, base, tag, context)
         box_id = _image_id(engine, tag)
@@ -185,13 +186,16 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
             decode=True,
             network_mode="none",
             timeout=_BUILD_S,
-            buildargs={"BASE": base.id},
+            buildargs={"BASE": base.id, "TAG": tag},
             labels={IMAGE_LABEL: "1", "org.l2mac.base": base.reference, "org.l2mac.base-id": base.id},
         )
         for event in events:
             log.append(str(event.get("stream", "")))
             failure = str(event.get("error", "")) or failure
-    if failure:
+        for stage in engine.api.images(filters={"label": f"org.l2mac.stage={tag}", "dangling": True}):
+            with contextlib.suppress(docker.errors.APIError):  # another process builds the same and still uses it
+                engine.api.remove_image(stage["Id"])
+    if failure and _image_id(engine, tag) is None:
         _raise_build_failure(base, "".join(log), failure)
 
 

@@ -4,7 +4,7 @@ A row counts only when both sides say what the policy says. What a runtime or ke
 available, never as a pass. Fails closed: a mismatch raises before anything runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.engine.hardening import ENVIRONMENT, create_request
@@ -50,7 +50,9 @@ def make_receipt(
     Raises:
         IsolationMismatch: A row does not match.
     """
-    rows = [*_outside_rows(policy, image, outside), *_inside_rows(policy, hello["posture"])]
+    own_kernel = bool(policy.runtime) and hello["posture"]["kernel"][2] != version.get("KernelVersion")
+    inside = _inside_rows(policy, hello["posture"])
+    rows = [*_outside_rows(policy, image, outside), *(_unless_hidden(row) if own_kernel else row for row in inside)]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
         details = "; ".join(f"{row.name} should be {row.wanted!r} but is {row.seen!r}" for row in wrong)
@@ -59,6 +61,7 @@ def make_receipt(
         "image": {"reference": image.base.reference, "base": image.base.id, "digest": image.base.digest, "box": image.id},
         "engine": {"version": version.get("Version"), "api": version.get("ApiVersion")},
         "runtime": outside["HostConfig"].get("Runtime"),
+        "own_kernel": own_kernel,
         "rows": [{"name": row.name, "wanted": row.wanted, "seen": row.seen, "verdict": row.verdict} for row in rows],
         "posture": hello["posture"],
     }
@@ -110,6 +113,16 @@ def _inside_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
         _row("inside.open_files", [policy.open_files] * 2, posture["limits"]["RLIMIT_NOFILE"]),
         _row("inside.file_bytes", [policy.file_bytes] * 2, posture["limits"]["RLIMIT_FSIZE"]),
     ]
+
+
+def _unless_hidden(row: Row) -> Row:
+    """Under a runtime with a kernel of its own, as gVisor: what that kernel has no word for is not available.
+
+    gVisor answers system calls itself, under a filter of its own around the whole sandbox, so that it shows neither
+    the seccomp mode nor the ambient set, and it lists mounts without `nosuid` and `nodev`.
+    """
+    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith((".nosuid", ".nodev"))
+    return replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", False) else row
 
 
 def _mount_flags(policy: SandboxPolicy) -> list[tuple[str, str]]:

@@ -14,40 +14,36 @@ from pathlib import Path
 from sandbox.errors import ImageBuildFailed
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_PLATFORMS = {
-    "amd64": ("manylinux_2_17_x86_64", "musllinux_1_2_x86_64"),
-    "arm64": ("manylinux_2_17_aarch64", "musllinux_1_2_aarch64"),
-}
 _TIMEOUT_S = 600
 
 
-def fetch_wheels(lock: Path, architecture: str, cache: Path) -> tuple[Path, ...]:
+def fetch_wheels(lock: Path, cache: Path) -> tuple[Path, ...]:
     """Give the wheels that `lock` names, from `cache` or downloaded into it.
 
     Args:
-        lock: A requirements file in which every line has hashes.
-        architecture: The engine's word for the image's processor: `amd64` or `arm64`.
+        lock: A requirements file in which every line has hashes; every package is pure Python, so that the wheels
+            fit every processor and C library.
         cache: Folder for wheels; made when missing.
 
     Raises:
-        ImageBuildFailed: No wheels for that processor, or the download failed.
+        ImageBuildFailed: The download failed, or a wheel in the cache has been altered.
     """
-    if architecture not in _PLATFORMS:
-        raise ImageBuildFailed(f"the checkers have no wheels for {architecture} images; use amd64 or arm64")
     key = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    folder = cache / f"{lock.parent.name}-{architecture}-{key}"
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as fresh:
-            for platform in _PLATFORMS[architecture]:
-                _download(lock, platform, Path(fresh))
-            _publish(Path(fresh), folder)
-    return _verified(folder, lock)
+    folder = cache / f"{lock.parent.name}-{key}"
+    try:
+        if not folder.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as fresh:
+                _download(lock, Path(fresh))
+                _publish(Path(fresh), folder)
+        return _verified(folder, lock)
+    except OSError as error:
+        raise ImageBuildFailed(f"the checkers' wheels cannot be kept in {cache}: {error.strerror}") from error
 
 
-def _download(lock: Path, platform: str, folder: Path) -> None:
+def _download(lock: Path, folder: Path) -> None:
     command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary", ":all:", "--require-hashes", "--python-version", "3.11", "--platform", platform]
+    command += ["--only-binary", ":all:", "--require-hashes", "--python-version", "3.11", "--platform", "any"]
     command += ["--dest", str(folder), "--requirement", str(lock)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,18 +137,39 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
+    """Compile every file, which is quick; only when all are valid Python let pylint look for errors."""
+    invalid = [fields for path in request["paths"] for fields in _compile(path)]
+    for fields in invalid or _pylint_messages(request["paths"]):
+        report.write(json.dumps(fields) + "\n")
+    report.write(json.dumps({"e": "end", "code": 0}) + "\n")
+    report.flush()
+    return 0
+
+
+def _compile(path: str) -> list[dict[str, object]]:
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(source, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return [{"e": "syntax", "path": path, "line": error.lineno or 1, "text": _text(error.msg)}]
+    except (ValueError, RecursionError, MemoryError, OSError) as error:
+        return [{"e": "syntax", "path": path, "line": 1, "text": _text(error)}]
+    return []
+
+
+def _pylint_messages(paths: list[str]) -> Iterator[dict[str, object]]:
     from pylint.lint import Run  # here: only the preloaded process has it
     from pylint.reporters import CollectingReporter
 
     reporter = CollectingReporter()
     arguments = ["--rcfile", os.devnull, "--disable=all", "--enable=E,F", "--persistent=n", "--jobs=1", "--score=n"]
-    Run([*arguments, "--", *request["paths"]], reporter=reporter, exit=False)
+    Run([*arguments, "--", *paths], reporter=reporter, exit=False)
     for message in reporter.messages:
-        fields = {"path": message.path, "line": message.line, "column": message.column, "code": message.msg_id}
-        report.write(json.dumps({"e": "message", **fields, "symbol": message.symbol, "text": _text(message.msg)}) + "\n")
-    report.write(json.dumps({"e": "end", "code": 0}) + "\n")
-    report.flush()
-    return 0
+        where = {"path": message.path, "line": message.line, "column": message.column}
+        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": _text(message.msg)}
 
 
 def _text(text: object) -> str:

@@ -1,0 +1,58 @@
+# Everything a person or a build machine does here, one target each.
+# Variables: TASK, IMAGE and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test).
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup engine base run test check bench lock image dist clean
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+SET_UP := .venv/.set-up
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SET_UP) ## make .venv, with everything locked by hash
+	@:
+
+$(SET_UP): requirements-dev.txt pyproject.toml .ci/venv
+	@.ci/venv
+	@touch $@
+
+engine: ## make sure that a Docker Engine answers; one that answers is left untouched
+	@.ci/engine
+
+base: engine ## build the offline base image from distribution packages, if it is missing
+	@images/base/build --if-missing
+
+run: setup engine ## a first run: TASK="..." with a model, or else a recorded session
+	@.ci/first-run
+
+test: setup engine base ## run all tests, those with real containers too
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: setup ## format, lint, types, import rules and unit tests; no engine, under a minute
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy l2mac sandbox
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest tests/unit tests/architecture $(PYTEST_ARGS)
+
+bench: setup engine base ## measure a box against plain processes on this machine
+	@$(PYTHON) tests/bench/bench.py
+
+lock: ## write the lock files anew from pyproject.toml
+	@.ci/lock
+
+image: engine ## build the image of the platform itself, l2mac:latest
+	docker build --tag l2mac:latest $(if $(BASE),--build-arg BASE=$(BASE)) .
+
+dist: setup ## build the wheel and the source package into dist/
+	@rm -rf dist
+	@$(PYTHON) -m hatchling build
+
+clean: ## remove .venv, caches, build output and box images; never a run or its workspace
+	@if [ -x .venv/bin/l2mac ]; then .venv/bin/l2mac clean --images --yes || echo "clean: the box images stay, see the line above"; fi
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find l2mac sandbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	@echo "clean: done"

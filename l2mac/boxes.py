@@ -1,0 +1,91 @@
+"""Boxes for runs, on a Docker Engine: the only module of this package that knows what a box is made of."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
+from sandbox.engine.reaper import reap
+
+
+class Boxes:
+    """An engine, an image and a policy, from which boxes are made; use as a context manager.
+
+    Args:
+        engine: The engine; closed at the end.
+        image: What boxes start from.
+        policy: Their limits.
+    """
+
+    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+        self._engine = engine
+        self.image = image
+        self._policy = policy
+
+    @classmethod
+    def prepare(
+        cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]
+    ) -> "Boxes":
+        """Connect, remove what dead runs left, and make the image if it is not there.
+
+        Raises:
+            SandboxError: One of that is not possible; nothing has been started.
+        """
+        engine = Engine.connect()
+        try:
+            removed = reap(engine)
+            if removed:
+                progress(f"removed {removed} boxes and volumes that ended runs had left")
+            policy = _fitted(policy, engine)
+            image = prepare_image(engine, reference, cache, progress)
+        except BaseException:
+            engine.close()
+            raise
+        return cls(engine, image, policy)
+
+    @property
+    def engine_summary(self) -> str:
+        """The engine's name and version in one line."""
+        version = self._engine.version
+        name = (version.get("Platform") or {}).get("Name") or "Docker Engine"
+        return f"{name} {version.get('Version')} (API {version.get('ApiVersion')}), runtime {self._policy.runtime or 'default'}"
+
+    def open_box(self, run: str) -> Sandbox:
+        """Make a verified box for the run of that name.
+
+        Raises:
+            SandboxError: It cannot be made, or is not confined as the policy says.
+        """
+        return DockerSandbox(self._engine, self.image, self._policy, run=run).open()
+
+    def close(self) -> None:
+        """Close the connection to the engine."""
+        self._engine.close()
+
+    def __enter__(self) -> "Boxes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
+    """Remove what dead runs left in the engine; gives how many boxes with volumes and how many images went.
+
+    Raises:
+        SandboxError: The engine does not answer or refuses.
+    """
+    with Engine.connect() as engine:
+        return reap(engine), remove_box_images(engine) if with_images else 0
+
+
+def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
+    """Cut the processors to what the engine's machine has, and make sure that the runtime is known to it."""
+    info = engine.info()
+    runtimes = sorted(info.get("Runtimes") or {})
+    if policy.runtime and policy.runtime not in runtimes:
+        raise EngineUnavailable(f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)")
+    return replace(policy, cpus=min(policy.cpus, float(info.get("NCPU") or policy.cpus)))

@@ -1,0 +1,54 @@
+"""Exit codes, the same for every command; `l2mac --help` lists them."""
+
+from collections.abc import Mapping
+
+from l2mac.errors import L2macError, ProcessorError, RunLocked, RunNotFound, SettingsError, TraceError
+from l2mac.outcome import Status
+from sandbox import IsolationMismatch, SandboxError
+
+OK = 0
+FAILING = 1
+USAGE = 2
+BUDGET = 3
+SANDBOX = 4
+ISOLATION = 5
+MODEL = 6
+RECORD = 7
+INTERNAL = 70
+INTERRUPTED = 130
+
+MEANINGS: Mapping[int, str] = {
+    OK: "done; all checks pass in a fresh box",
+    FAILING: "finished, but checks fail or nothing could be checked",
+    USAGE: "a flag, a setting or a file says something that cannot be",
+    BUDGET: "a budget is spent; resume with a larger one",
+    SANDBOX: "no box: engine, image or policy",
+    ISOLATION: "a box was not confined as its policy says; nothing ran",
+    MODEL: "the model is not configured, refuses or does not answer",
+    RECORD: "the run's record cannot be read, written or found, or is in use",
+    INTERNAL: "a defect of l2mac itself",
+    INTERRUPTED: "interrupted; resume when you like",
+}
+
+BY_STATUS: Mapping[Status, int] = {
+    Status.COMPLETED: OK,
+    Status.FAILING: FAILING,
+    Status.BUDGET: BUDGET,
+    Status.NO_PLAN: BUDGET,
+    Status.INTERRUPTED: INTERRUPTED,
+}
+
+
+def code_for(error: L2macError | SandboxError) -> int:
+    """Give the exit code for an error."""
+    if isinstance(error, IsolationMismatch):
+        return ISOLATION
+    if isinstance(error, SandboxError):
+        return SANDBOX
+    if isinstance(error, SettingsError):
+        return USAGE
+    if isinstance(error, ProcessorError):
+        return MODEL
+    if isinstance(error, TraceError | RunLocked | RunNotFound):
+        return RECORD
+    return INTERNAL

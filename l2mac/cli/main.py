@@ -1,0 +1,97 @@
+"""The `l2mac` command: its sub-commands, and one place where every error becomes a sentence and an exit code."""
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+
+import click
+from loguru import logger
+
+from l2mac import __version__
+from l2mac.cli import exit_codes
+from l2mac.cli.admin import clean_command, doctor, images, init_config
+from l2mac.cli.records import export_command, runs, show
+from l2mac.cli.work import replay, resume, run
+from l2mac.errors import L2macError
+from l2mac.terminal import clean
+from sandbox import SandboxError
+
+_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="l2mac")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default=None,
+    help="What is logged to standard error. Default: L2MAC_LOG_LEVEL or warning.",
+)
+def l2mac(log_level: str | None) -> None:
+    """Turn one prompt into a tested codebase, written and run wholly inside a hardened container.
+
+    \b
+    First steps:
+      l2mac doctor                                   what works here and what does not
+      l2mac run --model NAME "a URL shortener"       plan it, write it, test it, export it
+      l2mac runs                                     what has been run
+    """
+    _log_to_stderr(log_level or os.environ.get("L2MAC_LOG_LEVEL", "warning"))
+
+
+for _command in (run, resume, replay, runs, show, export_command, doctor, images, clean_command, init_config):
+    l2mac.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and exit; the entry point of the console script."""
+    _interrupt_twice_to_stop_at_once()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(l2mac.main(standalone_mode=False) or exit_codes.OK)
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.ClickException as error:
+        error.show()
+        return exit_codes.USAGE
+    except (L2macError, SandboxError) as error:
+        click.echo(f"l2mac: {clean(str(error))}", err=True)
+        return exit_codes.code_for(error)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("l2mac: interrupted", err=True)
+        return exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.OK
+    except Exception:  # noqa: BLE001 - the last door: a defect must not look like a failed check
+        click.echo(clean(traceback.format_exc()), err=True)
+        click.echo("l2mac: this is a defect of l2mac; the traceback above says where", err=True)
+        return exit_codes.INTERNAL
+
+
+def _interrupt_twice_to_stop_at_once() -> None:
+    """Let the first interrupt end things in order and a second one end them at once; the lease removes the box."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, lambda *_: os._exit(exit_codes.INTERRUPTED))
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _log_to_stderr(level: str) -> None:
+    """Send logs to standard error, one clean line per record: text from a model cannot forge or colour lines."""
+    logger.remove()
+
+    def write(message: object) -> None:
+        record = message.record  # type: ignore[attr-defined]  # loguru's messages are strings with a record
+        text = clean(record["message"]).replace("\n", "\\n")
+        click.echo(f"{record['time']:HH:mm:ss} {record['level'].name.lower()}: {text}", err=True)
+
+    logger.add(write, level=level.upper(), format="{message}", backtrace=False, diagnose=False)

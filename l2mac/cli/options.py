@@ -1,0 +1,78 @@
+"""Options that several commands share, and how they become settings."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from l2mac.settings import PROJECT_FILE, Settings, load_settings, user_file
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MODEL = (
+    click.option("--model", help="The model's name at its server."),
+    click.option("--base-url", help="The model's server, OpenAI-compatible. Default: OPENAI_BASE_URL or OpenAI."),
+    click.option("--api-key-file", type=click.Path(path_type=Path), help="File with the key. Default: OPENAI_API_KEY."),
+    click.option("--context-tokens", type=int, help="The model's context window. Default: 8192."),
+    click.option("--tool-protocol", type=click.Choice(["auto", "native", "json"]), help="How the model calls tools."),
+)
+_BOX = (
+    click.option("--image", help="Base image of the box; any local or pullable one. Default: python:3.11."),
+    click.option("--runtime", help="The engine's runtime for the box, such as runsc."),
+    click.option("--memory", help="Memory of the box, such as 1g."),
+    click.option("--cpus", type=float, help="Processors of the box."),
+    click.option("--pids", type=int, help="Processes and threads of the box."),
+    click.option("--disk", help="Size of the file store, such as 256m."),
+    click.option("--timeout", type=float, help="Seconds that one check or command may take."),
+)
+_BUDGET = (
+    click.option("--max-turns", type=int, help="Replies per instruction. Default: 40."),
+    click.option("--max-restarts", type=int, help="Context restarts per instruction. Default: 30."),
+    click.option("--max-tokens", type=int, help="Tokens of the whole run."),
+    click.option("--max-cost", type=float, help="USD of the whole run, by the prices in the settings."),
+    click.option("--max-time", type=float, help="Seconds of work on the whole run."),
+)
+_RUNS_DIR = click.option("--runs-dir", type=click.Path(path_type=Path), help="Where runs are recorded.")
+_QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress; only the result and errors.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on standard output.")
+
+
+def model_options(command: F) -> F:
+    """Add the options about the language model."""
+    return _add(_MODEL, command)
+
+
+def box_options(command: F) -> F:
+    """Add the options about the box."""
+    return _add(_BOX, command)
+
+
+def budget_options(command: F) -> F:
+    """Add the options about what may be spent."""
+    return _add(_BUDGET, command)
+
+
+def output_options(command: F) -> F:
+    """Add --quiet and --json."""
+    return _add((_QUIET, _JSON), command)
+
+
+def runs_dir_option(command: F) -> F:
+    """Add --runs-dir."""
+    return _add((_RUNS_DIR,), command)
+
+
+def settings_from(flags: Mapping[str, Any]) -> Settings:
+    """Give the settings of a command: its flags over everything else.
+
+    Raises:
+        SettingsError: A source says something that cannot be.
+    """
+    return load_settings(flags, project=Path(PROJECT_FILE), user=user_file())
+
+
+def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,63 @@
+"""Print a run's result, for a person or as JSON."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from l2mac.export import Export
+from l2mac.outcome import Status
+from l2mac.run import RunResult
+from l2mac.terminal import clean, one_line
+
+_MOST_LISTED = 40
+
+
+def print_result(result: RunResult, exported: Export | None, *, replayed: int | None, difference: str) -> None:
+    """Print the result for a person."""
+    outcome, spent = result.outcome, result.spending
+    click.echo(f"{outcome.status}: {one_line(outcome.cause, 300)}")
+    if exported is not None:
+        click.echo(f"files    {clean(str(exported.folder))}")
+        for path in exported.written[:_MOST_LISTED]:
+            click.echo(f"         {clean(path)}")
+        if len(exported.written) > _MOST_LISTED:
+            click.echo(f"         and {len(exported.written) - _MOST_LISTED} more")
+        for path, reason in exported.set_aside.items():
+            click.echo(f"not exported: {clean(path)} ({clean(reason)})")
+    tokens = spent.prompt_tokens + spent.completion_tokens
+    cost = f", {spent.cost_usd:.2f} USD" if spent.cost_usd else ""
+    click.echo(f"spent    {tokens} tokens{cost}, {result.elapsed_s:.0f} s")
+    if replayed is not None:
+        same = difference or "the files are those of the record, hash by hash"
+        click.echo(f"replay   {replayed} recorded replies; {same}")
+    click.echo(f"run      {result.run}")
+    if outcome.status in (Status.BUDGET, Status.NO_PLAN):
+        click.echo(f"Go on with a larger budget: l2mac resume {result.run}")
+
+
+def result_as_json(
+    result: RunResult, exported: Export | None, exit_code: int, *, replayed: int | None, difference: str
+) -> str:
+    """Give the result as one JSON object."""
+    outcome, spent = result.outcome, result.spending
+    content: dict[str, Any] = {
+        "run": result.run,
+        "run_folder": str(result.folder),
+        "status": outcome.status,
+        "cause": outcome.cause,
+        "exit_code": exit_code,
+        "output": str(exported.folder) if exported else None,
+        "files": result.files,
+        "set_aside": dict(exported.set_aside) if exported else {},
+        "checks": [{"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results],
+        "tests": asdict(outcome.report.counts),
+        "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens,
+        "cost_usd": round(spent.cost_usd, 6),
+        "elapsed_s": result.elapsed_s,
+    }
+    if replayed is not None:
+        content |= {"replayed": replayed, "difference": difference}
+    return json.dumps(content)

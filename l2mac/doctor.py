@@ -1,0 +1,73 @@
+"""What works on this machine and what does not: engine, image, box, checks, model, each tried for real."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from l2mac.boxes import Boxes
+from l2mac.checks import python
+from l2mac.checks.report import Verdict
+from l2mac.errors import L2macError, ProcessorError
+from l2mac.means import make_processor
+from l2mac.settings import Settings
+from sandbox import FileEntry, Sandbox, SandboxError
+
+_SAMPLE = {
+    "sample.py": b'"""A sample."""\n\n\ndef double(number: int) -> int:\n    """Double it."""\n    return 2 * number\n',
+    "test_sample.py": b"from sample import double\n\n\ndef test_double() -> None:\n    assert double(2) == 4\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried: what came of it, and what to do if it does not work."""
+
+    name: str
+    works: bool
+    text: str
+
+
+def examine(settings: Settings, progress: Callable[[str], None]) -> Iterator[Finding]:
+    """Try everything that a run needs, and give the findings one by one; nothing is left behind."""
+    yield from _examine_box(settings, progress)
+    yield _examine_model(settings)
+
+
+def _examine_box(settings: Settings, progress: Callable[[str], None]) -> Iterator[Finding]:
+    try:
+        with Boxes.prepare(settings.image, settings.policy(), Path(settings.cache_dir).expanduser(), progress) as boxes:
+            yield Finding("engine", works=True, text=boxes.engine_summary)
+            yield Finding("image", works=True, text=f"{settings.image} as {boxes.image.tag}")
+            box = boxes.open_box("doctor")
+            try:
+                yield _isolation(box)
+                yield _checks(box)
+            finally:
+                box.close()
+    except (SandboxError, L2macError) as error:
+        yield Finding("box", works=False, text=str(error))
+
+
+def _isolation(box: Sandbox) -> Finding:
+    rows = box.receipt["rows"]
+    matching = sum(row["verdict"] == "match" for row in rows)
+    missing = [row["name"] for row in rows if row["verdict"] == "not available"]
+    text = f"{matching} of {len(rows)} properties verified from inside and outside"
+    return Finding("isolation", works=True, text=f"{text}; not available here: {', '.join(missing)}" if missing else text)
+
+
+def _checks(box: Sandbox) -> Finding:
+    digests = box.write(_SAMPLE)
+    files = tuple(FileEntry(path, len(_SAMPLE[path]), digest) for path, digest in digests.items())
+    report = python.judge(box.run(python.jobs_for(files)))
+    return Finding("checks", works=report.verdict is Verdict.PASSED, text=report.summary)
+
+
+def _examine_model(settings: Settings) -> Finding:
+    try:
+        with make_processor(settings) as processor:
+            protocol = processor.negotiate(lambda _: None)
+    except (ProcessorError, L2macError) as error:
+        return Finding("model", works=False, text=str(error))
+    how = "native tool calls" if protocol == "native" else "JSON by schema"
+    return Finding("model", works=True, text=f"{settings.model} answers and calls tools by {how}")

@@ -1,0 +1,30 @@
+"""Make text from models and boxes harmless for a terminal and a log."""
+
+import unicodedata
+
+_KEPT = "\n\t"
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean(text: str) -> str:
+    """Give the text with every control, format and direction character replaced by its escape.
+
+    Without this, text could move the cursor, recolour or retitle the terminal, or show file names backwards.
+    """
+    return "".join(character if _harmless(character) else _escape(character) for character in text)
+
+
+def one_line(text: str, limit: int) -> str:
+    """Give the beginning of a text on one clean line."""
+    flat = " ".join(clean(text).split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _harmless(character: str) -> bool:
+    if character in _KEPT:
+        return True
+    return character not in _BIDIRECTIONAL and unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

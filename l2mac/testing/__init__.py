@@ -1,0 +1,6 @@
+"""Shipped stand-ins for the outside world, for tests and demonstrations; all of them raise when their script runs out.
+
+- `l2mac.testing.model_server`: a model server over real HTTP on loopback, which answers by script and misbehaves on
+  request.
+- `l2mac.testing.processor`: a processor that gives scripted replies without any server.
+"""
