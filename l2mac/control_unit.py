@@ -22,6 +22,9 @@ from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, SubmitPlan, c
 from l2mac.trace.events import InstructionCompleted, InstructionStarted, PlanMade
 
 _PLAN_ATTEMPTS = 5
+_PLAN_TOKENS = 300
+_PLAN_TOKENS_PER_STEP = 300
+_SUMMARY_TOKENS = 400
 _SUMMARY_CHARACTERS = 1500
 
 
@@ -161,7 +164,10 @@ class ControlUnit:
         question = Message(Role.USER, self._prompts.render(kind))
         while True:
             if window.has_room((question,)):
-                reply = self._effects.ask("summary", (*window.messages, question), temperature=BASE_TEMPERATURE)
+                messages = (*window.messages, question)
+                reply = self._effects.ask(
+                    "summary", messages, temperature=BASE_TEMPERATURE, reply_tokens=_SUMMARY_TOKENS
+                )
                 if reply is not None:
                     return reply.content.strip()[:_SUMMARY_CHARACTERS]
             if not window.drop_oldest():
@@ -223,13 +229,21 @@ class ControlUnit:
         tools = (plan_spec(self._job.steps),)
         detector = LoopDetector()
         for _ in range(_PLAN_ATTEMPTS):
-            reply = self._effects.ask("plan", messages, tools=tools, tool=SUBMIT_PLAN, temperature=detector.temperature)
+            reply = self._effects.ask(
+                "plan",
+                messages,
+                tools=tools,
+                tool=SUBMIT_PLAN,
+                temperature=detector.temperature,
+                reply_tokens=_PLAN_TOKENS + _PLAN_TOKENS_PER_STEP * self._job.steps,
+            )
             if reply is None:
                 raise BudgetSpent("the task does not fit into the model's context window (--context-tokens)")
             detector.observe(reply)
             try:
                 return self._read_plan(reply)
-            except (ValueError, SettingsError) as problem:
+            except (ValueError, SettingsError) as error:
+                problem = "it was cut off; make each step shorter" if reply.cut_off else error
                 messages = [*messages[:2], *self._plan_again(reply, str(problem))]
         return ()
 

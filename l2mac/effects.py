@@ -75,8 +75,17 @@ class Effects:
         tools: tuple[ToolSpec, ...] = (),
         tool: str = "",
         temperature: float,
+        reply_tokens: int = 0,
     ) -> Reply | None:
         """Call the model; gives None when the server says that the messages do not fit.
+
+        Args:
+            purpose: What for, as the record says it: `plan`, `turn` or `summary`.
+            messages: The whole context window.
+            tools: What may be called.
+            tool: The one tool that must be called, if any.
+            temperature: 0 to 2.
+            reply_tokens: Where the reply is cut off if earlier than every reply is.
 
         Raises:
             BudgetSpent: Nothing more may be spent.
@@ -89,7 +98,7 @@ class Effects:
             tools=tools,
             tool=tool,
             temperature=round(temperature, 3),
-            max_reply_tokens=self.reply_tokens,
+            max_reply_tokens=min(reply_tokens or self.reply_tokens, self.reply_tokens),
             seed=self.seed,
         )
         key = _hash(asdict(request))

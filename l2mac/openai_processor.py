@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -48,8 +49,8 @@ class _ModelList(BaseModel):
 class OpenAIProcessor:
     """Call a language model; what a server turns out not to take is remembered for the next call.
 
-    Close it, or use it in a `with`. No exception that it raises, nor one behind it, holds a secret. One `complete`
-    takes at most `max_retries + 1` times `timeout_s + stall_s`, and a minute between two tries.
+    Close it, or use it in a `with`; one call at a time. No exception that it raises, nor one behind it, holds a secret.
+    One `complete` takes at most `max_retries + 1` times `timeout_s + stall_s`, and a minute between two tries.
 
     Args:
         settings: Where the model is and how it is called.
@@ -111,7 +112,6 @@ class OpenAIProcessor:
             ModelRejected: It does neither, or the server refuses the key, the model's name or the request.
             ModelUnavailable: No whole reply after all retries.
         """
-        last = ""
         for name, protocol in _PROTOCOLS.items():
             outcome = self._ask(PROBE, protocol(), watch)
             if has_called(outcome):
@@ -119,8 +119,10 @@ class OpenAIProcessor:
                 return name
             if not is_about_tools(outcome):
                 self._settled(outcome)
-            last = outcome.text if isinstance(outcome, Failure) else outcome.content
-        raise self._error(Failure(kind=Trouble.NO_TOOLS, text=self._redactor.line(last)))
+        if isinstance(outcome, Failure):
+            kind = Trouble.NO_TOOLS if outcome.kind is Trouble.REQUEST else outcome.kind
+            raise self._error(replace(outcome, kind=kind))
+        raise self._error(Failure(kind=Trouble.NO_TOOLS, text=self._redactor.line(outcome.content)))
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
         """Give the model's reply; finds out first how tools are called, where that is neither set nor known.
@@ -190,7 +192,9 @@ class OpenAIProcessor:
     def _receive(self, body: dict[str, Any]) -> Generator[object]:
         """Send a request and give the JSON values of the stream, or the one of an answer that is no stream."""
         if not body.get("stream"):
-            yield _json(self._client.post("/chat/completions", body=body, cast_to=httpx2.Response))
+            # A whole reply comes after one long silence.
+            patient: openai.RequestOptions = {"timeout": self._settings.timeout_s}
+            yield _json(self._client.post("/chat/completions", body=body, cast_to=httpx2.Response, options=patient))
             return
         with self._client.post(
             "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
@@ -260,8 +264,11 @@ def _client(settings: ModelSettings, bound: Callable[[httpx2.Response], None]) -
 
     A redirect would carry the messages and the extra headers to a server that nobody named.
     """
+    # An http address needs no certificates, which take 30 ms to load; without them TLS would fail, not pass.
+    verify = True if settings.address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     quiet_s = min(settings.stall_s, settings.timeout_s)
     http = openai.DefaultHttpx2Client(
+        verify=verify,
         timeout=httpx2.Timeout(quiet_s, connect=min(_CONNECT_S, quiet_s)),
         follow_redirects=False,
         event_hooks={"response": [bound]},

@@ -198,7 +198,7 @@ class Redactor:
     def line(self, text: str) -> str:
         """Give text as one printable line of at most 2000 characters, without secrets."""
         text = _KEY_LIKE.sub("[redacted]", self._without_secrets(text)[:_READ_CHARACTERS])
-        text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+        text = "".join(one for one in " ".join(text.split()) if one.isprintable())
         return shortened(self._without_secrets(text), _LINE_CHARACTERS)
 
     def _without_secrets(self, text: str) -> str:

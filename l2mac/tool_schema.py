@@ -23,8 +23,8 @@ def compact(schema: Mapping[str, Any]) -> str:
 def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a schema what decides the shape of a value.
 
-    Lengths, patterns and formats go: llama.cpp refuses patterns without anchors and large repetitions, and a tool
-    checks them anyway. Objects take no further properties unless the schema allows them.
+    Lengths, patterns and formats go: releases of llama.cpp differ in which of them they refuse, and a tool checks them
+    anyway. Objects take no further properties unless the schema allows them.
 
     Raises:
         ValueError: It refers to itself or to what is not in its `$defs`.

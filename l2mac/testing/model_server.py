@@ -6,10 +6,12 @@
         ...
     assert server.requests[0].body["temperature"] == 0
 
-It speaks `POST /v1/chat/completions`, streamed and whole, with tools and with `response_format`, and `GET /v1/models`.
+It speaks `POST /v1/chat/completions`, streamed and whole, with tools and with `response_format`, the same under Azure's
+paths, and `GET /v1/models`.
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -58,13 +60,16 @@ __all__ = [
     "sequence",
 ]
 
+_COMPLETIONS = re.compile(r"/v1/chat/completions|/openai/deployments/[^/]+/chat/completions\?api-version=.+")
+_POLL_S = 0.003
 _FILLER = "never to be finished "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """What a client asked: the JSON body, and the headers with names in lower case."""
+    """What a client asked: the path, the JSON body, and the headers with names in lower case."""
 
+    path: str
     body: dict[str, Any]
     headers: dict[str, str]
 
@@ -108,7 +113,7 @@ class ModelServer:
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.scripted = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(_POLL_S,), daemon=True)
 
     @property
     def base_url(self) -> str:
@@ -169,10 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if self.path != "/v1/chat/completions":
+        if not _COMPLETIONS.fullmatch(self.path):
             return self._json(404, {"error": {"message": f"no such path {self.path}"}})
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self._scripted.answer(ReceivedRequest(body=body, headers=headers))
+        answer = self._scripted.answer(ReceivedRequest(path=self.path, body=body, headers=headers))
         if not isinstance(answer, ScriptedReply):
             return self._misbehave(answer)
         if body.get("stream") and answer.streamed:

@@ -150,7 +150,10 @@ class Store:
             return
         try:
             for name in os.listdir(fd):
-                self._discard(name, fd)
+                try:
+                    self._discard(name, fd)
+                except FileNotFoundError:  # the preloaded checkers, still warming up, have just removed it
+                    continue
         finally:
             os.close(fd)
 
@@ -266,7 +269,7 @@ class Store:
         try:
             os.unlink(name, dir_fd=parent)
             return 1
-        except OSError:
+        except IsADirectoryError:
             pass
         pending = [name]
         while pending:
@@ -276,7 +279,7 @@ class Store:
                 for entry in os.listdir(inner):
                     try:
                         os.unlink(entry, dir_fd=inner)
-                    except OSError:
+                    except IsADirectoryError:
                         self._trash_count += 1
                         trash = f".l2mac-trash-{self._trash_count}"
                         os.rename(entry, trash, src_dir_fd=inner, dst_dir_fd=parent)

@@ -1,0 +1,114 @@
+"""A scripted model that writes a package of 40 files in 10 instructions, and a server that misbehaves meanwhile.
+
+Every reply depends on the request alone, so that a run which is killed and resumed gets the same replies again; only
+the faults depend on how often the server has been asked.
+"""
+
+import json
+import re
+from typing import Any
+
+from l2mac.testing.faults import ContextTooLong, Dropped, Garbage, RateLimited, ServerError
+from l2mac.testing.scripted_reply import ScriptedReply
+
+INSTRUCTIONS = 10
+CONTEXT_TOKENS = 6000
+_EXHAUSTING = 4
+_PROGRESS = "part {} is half written"
+_FAULTS = {3: RateLimited("0"), 8: Dropped(2), 13: ServerError(503), 19: Garbage(), 27: Dropped(1), 41: RateLimited("0")}
+
+
+def expected_files() -> dict[str, bytes]:
+    """Give what the run must end with: path → content."""
+    files: dict[str, str] = {}
+    for part in range(1, INSTRUCTIONS + 1):
+        files |= _first(part) | _second(part)
+    files["part3/data.bin.txt"] = "crlf\r\nno newline at the end ünïcödé\u00a0"
+    return {path: content.encode() for path, content in files.items()}
+
+
+def answer(body: dict[str, Any], index: int) -> Any:
+    """Reply to a request: the script of a `ModelServer`."""
+    fault = _FAULTS.get(index % 50)
+    return fault if fault is not None else _reply(body)
+
+
+def _reply(body: dict[str, Any]) -> Any:
+    messages = body["messages"]
+    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    if "ready" in tools:
+        return ScriptedReply(tool_calls=[("ready", {})])
+    if tools == {"submit_plan"}:
+        return _plan(messages)
+    number = int(_found(r"number (\d+) of \d+", messages[1]["content"]))
+    if not tools:
+        exhausted = "no room left" in messages[-1]["content"]
+        return ScriptedReply(_PROGRESS.format(number) if exhausted else f"part {number} is done")
+    turn = sum(message["role"] == "assistant" for message in messages)
+    restarted = _PROGRESS.format(number) in messages[1]["content"]
+    return _turn(number, turn, restarted=restarted)
+
+
+def _plan(messages: list[dict[str, Any]]) -> ScriptedReply:
+    if len(messages) == 2:
+        return ScriptedReply(tool_calls=[("submit_plan", '{"steps": ["one"')])
+    steps = [f"Write part {number} with its tests." for number in range(1, INSTRUCTIONS + 1)]
+    return ScriptedReply(tool_calls=[("submit_plan", {"steps": steps})])
+
+
+def _turn(number: int, turn: int, *, restarted: bool) -> Any:
+    if number == _EXHAUSTING and not restarted:
+        return _exhaust(number, turn)
+    turns = [
+        [("write_files", _as_files(_first(number)))],
+        [("write_files", '{"files": [{"path": "part.py", "cont')],
+        [("no_such_tool", {}), ("write_files", {"files": [{"path": "../escape.py", "content": ""}]})],
+        [("write_files", _as_files({f"part{number}/test_part{number}.py": "def test_fails():\n    assert 1 == 2\n"}))],
+        [("complete_instruction", {})],
+        [("write_files", _as_files(_second(number))), ("view_files", {"files": [{"path": f"part{number}/core.py"}]})],
+        [("run_python_file", {"path": f"part{number}/core.py"}), *_extra(number)],
+        [("complete_instruction", {})],
+    ]
+    return ScriptedReply(f"turn {turn}", tool_calls=turns[min(turn, len(turns) - 1)])
+
+
+def _exhaust(number: int, turn: int) -> Any:
+    if turn == 0:
+        return ScriptedReply(tool_calls=[("write_files", _as_files(_first(number)))])
+    if turn == 6:
+        return ContextTooLong()
+    view = {"files": [{"path": f"part{number}/core.py", "first_line": 1, "last_line": 90}]}
+    return ScriptedReply(f"look {turn}", tool_calls=[("view_files", view)])
+
+
+def _extra(number: int) -> list[tuple[str, dict[str, Any]]]:
+    if number != 3:
+        return []
+    old = {"path": "part3/data.bin.txt", "old": "LF", "new": "crlf\r\n"}
+    first = {"files": [{"path": "part3/data.bin.txt", "content": "LFno newline at the end ünïcödé\u00a0"}]}
+    return [("write_files", first), ("edit_file", old)]
+
+
+def _first(number: int) -> dict[str, str]:
+    rows = "".join(f"    {row}: 'row {row} of part {number}',\n" for row in range(90 if number == _EXHAUSTING else 3))
+    core = f'"""Part {number}."""\n\nROWS = {{\n{rows}}}\n\n\ndef value():\n    """Give it."""\n    return {number}\n'
+    return {f"part{number}/__init__.py": "", f"part{number}/core.py": core + _MAIN}
+
+
+def _second(number: int) -> dict[str, str]:
+    test = f"from part{number}.core import value\n\n\ndef test_value():\n    assert value() == {number}\n"
+    return {f"part{number}/test_part{number}.py": test, f"part{number}/notes.md": f"# Part {number}\n\n$100 {{x}}\n"}
+
+
+_MAIN = "\n\nif __name__ == '__main__':\n    print(value())\n"
+
+
+def _as_files(files: dict[str, str]) -> dict[str, Any]:
+    return {"files": [{"path": path, "content": content} for path, content in files.items()]}
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise AssertionError(f"the prompt has no {pattern!r}: {json.dumps(text)[:500]}")
+    return match[1]
