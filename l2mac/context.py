@@ -86,6 +86,12 @@ class ContextWindow:
         """Append one turn: the reply, its tools' outcomes, what the control unit says to it."""
         self._turns.append(tuple(turn))
 
+    def replace_newest(self, turn: Sequence[Message]) -> None:
+        """Put one turn in the place of the newest, which it repeats."""
+        if self._turns:
+            self._turns.pop()
+        self.add(turn)
+
     def has_room(self, extra: Sequence[Message] = ()) -> bool:
         """Whether a call with these messages and `extra` leaves room for the reply."""
         return self._estimator.estimate((*self.messages, *extra), self._tools) <= self._limit

@@ -108,7 +108,8 @@ class ControlUnit:
                 return False
             self._loops.observe(reply)
             turn = self._perform(instruction, reply)
-            window.add(turn.messages)
+            # A model that sees itself repeat a reply repeats it all the more: its window shows the reply only once.
+            (window.replace_newest if self._loops.repeating_last else window.add)(turn.messages)
             if turn.completed:
                 return True
         return False
@@ -140,6 +141,9 @@ class ControlUnit:
         if reply.cut_off and not written:
             return self._prompts.render("cut_off", limit=self._effects.reply_tokens)
         values = {"instruction": instruction.text, "files": self._files()}
+        if self._loops.repeating:
+            findings = describe(self._check(), self._effects.outcome_characters)
+            return self._prompts.render("repeated", findings=findings, **values)
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)
         report = self._check()

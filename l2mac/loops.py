@@ -30,6 +30,11 @@ class LoopDetector:
         self.temperature = min(self.temperature + _STEP, 1.0) if self.repeating else self._base
 
     @property
+    def repeating_last(self) -> bool:
+        """Whether the last reply is the one before it again."""
+        return len(self._replies) >= 2 and self._replies[-1] == self._replies[-2]  # noqa: PLR2004 - the last two
+
+    @property
     def repeating(self) -> bool:
         """Whether the last replies are the ones before them again."""
         replies = self._replies

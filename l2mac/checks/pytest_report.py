@@ -99,7 +99,7 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
         where = f" in {tally.running}" if tally.running else ""
         return Verdict.BROKEN, f"the tests ended before their report was complete{where} (exit code {job.code})"
     if job.code == _NO_TESTS and not tally.collected and not tally.collect_errors:
-        return Verdict.NOTHING, "there are no tests"
+        return Verdict.NOTHING, "there are no tests yet; write them into a file named test_*.py"
     missing = len(set(tally.collected) - set(tally.outcomes))
     if missing:
         return Verdict.BROKEN, f"{missing} of {counts.collected} collected tests have no result"

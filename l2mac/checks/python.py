@@ -39,7 +39,7 @@ def judge(result: RunResult) -> CheckReport:
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     if not job.succeeded or job.report.elided:
         return _broken("syntax", job), _broken("lint", job)
-    findings: dict[str, list[Finding]] = {"syntax": [], "message": [], "end": []}
+    findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "message": [], "end": []}
     try:
         for line in (job.report.head + job.report.tail).splitlines():
             event = json.loads(line)
@@ -48,14 +48,17 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
         findings["end"].clear()
     if not findings["end"]:
         return _broken("syntax", job), _broken("lint", job)
-    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", findings["message"])
+    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", findings["stub"] + findings["message"])
 
 
 def _finding(event: dict[str, Any]) -> Finding:
     if event["e"] == "end":
         return Finding("", "")
+    where = f"{event['path']}:{int(event['line'])}"
+    if event["e"] == "stub":
+        return Finding(where, f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring")
     rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
-    return Finding(f"{event['path']}:{int(event['line'])}", f"{rule}{event['text']}")
+    return Finding(where, f"{rule}{event['text']}")
 
 
 def _from_findings(name: str, findings: Sequence[Finding]) -> CheckResult:

@@ -132,9 +132,11 @@ def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
     if len(set(paths)) != len(paths):
         raise Refused("the same path stands twice in one call")
     changes = context.store.write({file.path: encode(file.path, file.content) for file in arguments.files})
-    unchanged = len(paths) - len(changes)
-    text = f"wrote {', '.join(paths)}"
-    return ToolOutcome(f"{text} ({unchanged} of them unchanged)" if unchanged else text, changes=changes)
+    changed = {change.path for change in changes}
+    unchanged = [path for path in paths if path not in changed]
+    lines = [f"wrote {', '.join(path for path in paths if path in changed)}"] if changed else []
+    lines += [f"nothing has changed in {', '.join(unchanged)}: this is what was there before"] if unchanged else []
+    return ToolOutcome("; ".join(lines), changes=changes)
 
 
 def _edit(arguments: EditFile, context: ToolContext) -> ToolOutcome:

@@ -5,10 +5,13 @@ Every report ends with an `end` line. The reader takes a report without one as b
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
 import warnings
+
+from sandbox.guest.stubs import unwritten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,8 +141,9 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
     """Compile every file, which is quick; only when all are valid Python let pylint look for errors."""
-    invalid = [fields for path in request["paths"] for fields in _compile(path)]
-    for fields in invalid or _pylint_messages(request["paths"]):
+    first = [fields for path in request["paths"] for fields in _compile(path)]
+    invalid = any(fields["e"] == "syntax" for fields in first)
+    for fields in (*first, *(() if invalid else _pylint_messages(request["paths"]))):
         report.write(json.dumps(fields) + "\n")
     report.write(json.dumps({"e": "end", "code": 0}) + "\n")
     report.flush()
@@ -152,12 +156,13 @@ def _compile(path: str) -> list[dict[str, object]]:
             source = file.read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source, path, "exec", dont_inherit=True)
+            tree = compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            compile(tree, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         return [{"e": "syntax", "path": path, "line": error.lineno or 1, "text": _text(error.msg)}]
     except (ValueError, RecursionError, MemoryError, OSError) as error:
         return [{"e": "syntax", "path": path, "line": 1, "text": _text(error)}]
-    return []
+    return [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
 
 
 def _pylint_messages(paths: list[str]) -> Iterator[dict[str, object]]:

@@ -1,0 +1,278 @@
+"""Measure what the box costs, side by side in one run: against plain host processes and one `docker exec` per step.
+
+    python tests/bench/bench.py [--runtime runsc] [--quick] [--json]
+
+All figures are medians in milliseconds of interleaved repetitions; the ratios carry over to other machines, the times
+do not. The host's processes run a fixed sample project of this file's own, nothing that a model wrote.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from l2mac.checks import python
+from sandbox import Job, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import prepare_image
+
+IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
+NAMES = ("store", "report", "parser", "rules", "app")
+MODULE = '''"""Module {name}."""
+
+import json
+from dataclasses import dataclass, field
+
+
+@dataclass
+class {title}:
+    """Things by name."""
+
+    items: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, value: int) -> None:
+        """Add one."""
+        self.items[name] = self.items.get(name, 0) + value
+
+    def dump(self) -> str:
+        """Give all as JSON."""
+        return json.dumps(self.items, sort_keys=True)
+'''
+TESTS = '''from {name} import {title}
+
+import pytest
+
+
+@pytest.mark.parametrize("value", [1, 2, 3])
+def test_add(value):
+    one = {title}()
+    one.add("a", value)
+    one.add("a", value)
+    assert one.items == {{"a": 2 * value}}
+
+
+def test_dump():
+    assert {title}({{"b": 1}}).dump() == '{{"b": 1}}'
+'''
+
+
+def project() -> dict[str, bytes]:
+    """Give a project of 5 modules with 20 tests."""
+    files = {}
+    for name in NAMES:
+        values = {"name": name, "title": name.title()}
+        files[f"{name}.py"] = MODULE.format(**values).encode()
+        files[f"test_{name}.py"] = TESTS.format(**values).encode()
+    return files
+
+
+def three_files(turn: int) -> dict[str, bytes]:
+    """Give three files that differ from turn to turn."""
+    files = project()
+    return {path: files[path] + f"# {turn}\n".encode() for path in ("store.py", "report.py", "test_app.py")}
+
+
+class Times:
+    """Interleaved measurements by name."""
+
+    def __init__(self) -> None:
+        self.milliseconds: dict[str, list[float]] = {}
+
+    def measure(self, repetitions: int, ways: dict[str, Callable[[int], object]]) -> None:
+        """Time every way once per repetition, in turn, after one round that does not count."""
+        for turn in range(repetitions + 1):
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way(turn)
+                if turn:
+                    self.milliseconds.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+
+    def median(self, name: str) -> float:
+        """Give a median in milliseconds."""
+        return statistics.median(self.milliseconds[name])
+
+
+class Bench:
+    """All measurements on one engine and runtime."""
+
+    def __init__(self, runtime: str, scale: float) -> None:
+        self.times = Times()
+        self.rows: list[tuple[str, str, float, float, str]] = []
+        self._engine = Engine.connect()
+        cache = Path("~/.cache/l2mac").expanduser()
+        self._image = prepare_image(self._engine, IMAGE, cache, lambda line: print(line, file=sys.stderr))
+        cpus = min(2.0, float(self._engine.info()["NCPU"]))
+        self._policy = SandboxPolicy(runtime=runtime, cpus=cpus)
+        self._scale = scale
+
+    def box(self) -> DockerSandbox:
+        """Give a new box, not yet open."""
+        return DockerSandbox(self._engine, self._image, self._policy, run="bench")
+
+    def times_of(self, repetitions: int) -> int:
+        """Scale a number of repetitions."""
+        return max(3, int(repetitions * self._scale))
+
+    def starts(self) -> None:
+        """A cold box's first result against `docker run … true` with the same options, alone and eight at once."""
+        self.times.measure(
+            self.times_of(10), {"cold box": lambda _: self._open_one(), "docker run true": lambda _: self._docker_run()}
+        )
+        self._row("cold box, first result", "cold box", "docker run true", "at most 1.2")
+        eight = {"8 boxes at once": lambda _: together(self._open_one), "8 docker run at once": lambda _: together(self._docker_run)}
+        self.times.measure(self.times_of(3), eight)
+        self._row("8 boxes at once", "8 boxes at once", "8 docker run at once", "at most 1.0")
+
+    def operations(self, host: Path) -> None:
+        """Single operations against one `docker exec` each, and the checked cycle against the host."""
+        with self.box() as box:
+            box.write(project())
+            time.sleep(6)
+            exec_true = [*_docker(), "exec", box.container, "/bin/true"]
+            self.times.measure(
+                self.times_of(40),
+                {
+                    "write 10 KB": lambda turn: box.write({"one.txt": b"x" * 10_000 + str(turn).encode()}),
+                    "read 10 KB": lambda _: box.read("one.txt"),
+                    "true": lambda _: box.run([Job("true", argv=("true",))]),
+                    "docker exec true": lambda _: _quietly(exec_true),
+                },
+            )
+            for name in ("write 10 KB", "read 10 KB"):
+                self._row(f"{name}, against one docker exec", name, "docker exec true", "at most 0.01")
+            self._row("true in the box, against one docker exec", "true", "docker exec true", "5 ms at most")
+            self.times.measure(
+                self.times_of(12),
+                {
+                    "cycle": lambda turn: self._cycle(box, turn),
+                    "host cycle": lambda turn: _host_cycle(host, turn),
+                    "exec cycle": lambda turn: self._exec_cycle(box, turn),
+                },
+            )
+            target = "at most 0.5" if self._policy.runtime else "at most 0.167"
+            self._row("write 3 files, lint, pytest: against host processes", "cycle", "host cycle", target)
+            self._row("write 3 files, lint, pytest: against docker exec", "cycle", "exec cycle", "")
+            self._output(box)
+
+    def memory(self) -> None:
+        """The host process's memory per further box."""
+        with self.box():
+            before = _resident_bytes()
+            boxes = [self.box().open() for _ in range(6)]
+            per_box = (_resident_bytes() - before) / 6
+            for box in boxes:
+                box.close()
+        self.rows.append(("host memory per further box", "MB", per_box / 1e6, 2.0, "under 2 MB"))
+
+    def print(self, *, as_json: bool) -> None:
+        """Print all rows."""
+        if as_json:
+            names = ("what", "unit", "value", "against", "target")
+            print(json.dumps([dict(zip(names, row, strict=True)) for row in self.rows]))
+            return
+        print(f"{'':56} {'ours':>10} {'other':>10} {'ratio':>8}  target")
+        for what, unit, ours, other, target in self.rows:
+            print(f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}  {target}")
+
+    def _row(self, what: str, ours: str, other: str, target: str) -> None:
+        self.rows.append((what, "ms", self.times.median(ours), self.times.median(other), target))
+
+    def _open_one(self) -> None:
+        with self.box() as box:
+            box.run([Job("true", argv=("true",))])
+
+    def _docker_run(self) -> None:
+        policy = self._policy
+        options = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        options += ["--pids-limit", str(policy.pids), "--memory", str(policy.memory_bytes), "--user", "10001:10001"]
+        options += ["--memory-swap", str(policy.memory_bytes), "--cpus", str(policy.cpus), "--log-driver", "none"]
+        options += ["--tmpfs", "/tmp", "--mount", "type=volume,dst=/workspace,volume-nocopy=true"]
+        options += ["--runtime", policy.runtime] if policy.runtime else []
+        _quietly([*_docker(), "run", "--rm", *options, "--entrypoint", "/bin/true", self._image.tag])
+
+    def _cycle(self, box: DockerSandbox, turn: int) -> None:
+        box.write(three_files(turn))
+        report = python.judge(box.run(python.jobs_for(box.files())))
+        assert report.accepts_completion, report.summary
+
+    def _exec_cycle(self, box: DockerSandbox, turn: int) -> None:
+        script = "import sys; open(sys.argv[1], 'wb').write(sys.stdin.buffer.read())"
+        tool = "/opt/l2mac/venv/bin/python"
+        base = [*_docker(), "exec", "-i", "-w", "/workspace", box.container, tool]
+        for path, content in three_files(turn).items():
+            subprocess.run([*base, "-c", script, path], input=content, check=True, capture_output=True)
+        sources = [f"{name}.py" for name in NAMES]
+        subprocess.run([*base, "-m", "pylint", "--errors-only", *sources], check=True, capture_output=True)
+        subprocess.run([*base, "-m", "pytest", "-q", "-p", "no:cacheprovider"], check=True, capture_output=True)
+
+    def _output(self, box: DockerSandbox) -> None:
+        before = _resident_bytes()
+        start = time.perf_counter()
+        result = box.run([Job("flood", argv=("head", "-c", "100000000", "/dev/zero"))]).jobs[0]
+        elapsed_ms = 1000 * (time.perf_counter() - start)
+        assert result.output.total == 100_000_000
+        grown = max(_resident_bytes() - before, 0) / 1e6
+        self.rows.append(("100 MB of output: growth of the host process", "MB", grown, 100.0, "no growth"))
+        self.rows.append(("100 MB of output: time", "ms", elapsed_ms, elapsed_ms, ""))
+
+
+def together(work: Callable[[], object], count: int = 8) -> None:
+    """Do the same in several threads at once."""
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _host_cycle(folder: Path, turn: int) -> None:
+    for path, content in three_files(turn).items():
+        (folder / path).write_bytes(content)
+    sources = [*(f"{name}.py" for name in NAMES), *(f"test_{name}.py" for name in NAMES)]
+    pylint = [sys.executable, "-m", "pylint", "--disable=all", "--enable=E,F", *sources]
+    subprocess.run(pylint, cwd=folder, check=True, capture_output=True)
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "-c", os.devnull]
+    subprocess.run(pytest, cwd=folder, check=True, capture_output=True)
+
+
+def _docker() -> list[str]:
+    return ["docker"]
+
+
+def _quietly(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime", default="")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    words = parser.parse_args()
+    bench = Bench(words.runtime, 0.4 if words.quick else 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        for path, content in project().items():
+            (Path(folder) / path).write_bytes(content)
+        bench.operations(Path(folder))
+    bench.starts()
+    bench.memory()
+    bench.print(as_json=words.as_json)
+
+
+if __name__ == "__main__":
+    main()
