@@ -11,6 +11,7 @@ from l2mac.cli.exit_codes import BY_STATUS, RECORD
 from l2mac.cli.options import box_options, budget_options, model_options, output_options, runs_dir_option, settings_from
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
+from l2mac.domain import load_domain
 from l2mac.errors import L2macError, SettingsError
 from l2mac.export import Export, check_new_folder, export
 from l2mac.means import make_means, make_plan, make_processor
@@ -62,6 +63,8 @@ def run(
       l2mac run --base-url http://127.0.0.1:8000/v1 --model qwen --context-tokens 16384 --task-file task.txt
     """
     settings = settings_from(flags)
+    settings.policy()
+    load_domain(settings.domain)
     text = _read_task(task, task_file)
     plan = make_plan(settings, text, load_program(program) if program else ())
     folder = _output_folder(output, text)
