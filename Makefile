@@ -1,5 +1,5 @@
 # Everything a person or a build machine does here, one target each.
-# Variables: TASK, IMAGE and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test).
+# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

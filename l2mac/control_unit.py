@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l2mac.budget import BudgetSpent
-from l2mac.checks.report import CheckReport
+from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
 from l2mac.errors import SettingsError
@@ -141,14 +141,17 @@ class ControlUnit:
         if reply.cut_off and not written:
             return self._prompts.render("cut_off", limit=self._effects.reply_tokens)
         values = {"instruction": instruction.text, "files": self._files()}
-        if self._loops.repeating:
-            findings = describe(self._check(), self._effects.outcome_characters)
-            return self._prompts.render("repeated", findings=findings, **values)
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)
         report = self._check()
-        if not report.accepts_completion and (written or claimed):
-            findings = describe(report, self._effects.outcome_characters)
+        findings = describe(report, self._effects.outcome_characters)
+        if self._loops.repeating:
+            return self._prompts.render("repeated", findings=findings, **values)
+        if report.accepts_completion:
+            return self._prompts.render("cycle", checks=report.summary, **values)
+        if report.verdict is Verdict.NOTHING:
+            return self._prompts.render("no_tests", **values)
+        if written or claimed:
             return self._prompts.render("fix", findings=findings, **values)
         return self._prompts.render("cycle", checks=report.summary, **values)
 

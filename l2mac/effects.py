@@ -6,7 +6,7 @@ On a resumed run each method gives what the record says and touches neither mode
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pydantic
@@ -51,6 +51,7 @@ class Effects:
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
+        names: The objects of the messages written out so far.
     """
 
     journal: Journal
@@ -66,6 +67,7 @@ class Effects:
     execution_timeout_s: float
     outcome_characters: int
     seed: int | None = None
+    names: dict[Message, str] = field(default_factory=dict)
 
     def ask(
         self,
@@ -101,8 +103,11 @@ class Effects:
             max_reply_tokens=min(reply_tokens or self.reply_tokens, self.reply_tokens),
             seed=self.seed,
         )
-        key = _hash(asdict(request))
-        event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request))
+        names = tuple(self._recorded(message) for message in request.messages)
+        tools_name = self.journal.objects.put(_dump([asdict(spec) for spec in request.tools]))
+        parameters = [request.tool, request.temperature, request.max_reply_tokens, request.seed]
+        key = _hash([names, tools_name, parameters])
+        event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
         self.spending.add(event)
         if not event.reply_object:
             self.estimator.grow()
@@ -132,7 +137,16 @@ class Effects:
         event = self.journal.effect(Checked, key, lambda: self._verified(key))
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
-    def _call(self, key: str, purpose: str, request: Request) -> ModelCalled:
+    def _recorded(self, message: Message) -> str:
+        """Give the name of a message's object; each message is written out once, however often it is sent."""
+        name = self.names.get(message)
+        if name is None:
+            name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
+        return name
+
+    def _call(
+        self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str
+    ) -> ModelCalled:
         objects = self.journal.objects
         try:
             reply = self.processor.complete(request, self.watch)
@@ -146,8 +160,8 @@ class Effects:
         return ModelCalled(
             key=key,
             purpose=purpose,
-            message_objects=tuple(objects.put(_dump(asdict(message))) for message in request.messages),
-            tools_object=objects.put(_dump([asdict(spec) for spec in request.tools])),
+            message_objects=names,
+            tools_object=tools_name,
             tool=request.tool,
             temperature=request.temperature,
             max_reply_tokens=request.max_reply_tokens,

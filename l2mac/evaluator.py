@@ -30,10 +30,14 @@ def evaluate(store: FileStore, checks: Checks) -> CheckReport:
 
 
 def describe(report: CheckReport, limit: int) -> str:
-    """Give the findings as text for the model, about `limit` characters long; what is left out is counted."""
+    """Give what is wrong as text for the model, about `limit` characters long; what is left out is counted.
+
+    Checks that passed are named only when all did: small models take `lint: clean` for something to look into.
+    """
     lines: list[str] = []
     left = limit
-    for result in report.results:
+    unmet = [result for result in report.results if result.verdict is not Verdict.PASSED]
+    for result in unmet or report.results:
         lines.append(f"{result.name}: {result.summary}")
         for shown, finding in enumerate(result.findings):
             text = f"- {finding.where}: {finding.text}" if finding.where else f"- {finding.text}"

@@ -163,6 +163,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         SandboxError, ProcessorError, TraceError, RunLocked: The world's fault; the run is kept and can be resumed.
     """
     with Journal(folder, listener=means.listener) as journal:
+        journal.require_objects()
         journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
         spending = Spending(means.limits)
         make_box = _box_maker(folder.name, means, journal)

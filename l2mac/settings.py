@@ -172,18 +172,22 @@ class _FileSource(PydanticBaseSettingsSource):
         return self._values
 
 
-def load_settings(flags: Mapping[str, Any], *, project: Path, user: Path) -> Settings:
+def load_settings(
+    flags: Mapping[str, Any], *, project: Path, user: Path, recorded: Mapping[str, Any] | None = None
+) -> Settings:
     """Give the settings from all sources.
 
     Args:
         flags: What the command line says; None for what it does not.
         project: The project's file, which need not exist.
         user: The user's file, which need not exist.
+        recorded: Settings of a run that is taken up; weaker than flags and variables, stronger than files.
 
     Raises:
         SettingsError: A source says something that cannot be; names the field.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    kept = {name: value for name, value in (recorded or {}).items() if not os.environ.get(f"L2MAC_{name.upper()}")}
+    given = kept | {name: value for name, value in flags.items() if value is not None}
     bound = type("BoundSettings", (Settings,), {"files": (project, user), "__doc__": Settings.__doc__})
     try:
         settings: Settings = bound(**given)

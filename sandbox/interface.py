@@ -27,7 +27,7 @@ class Sandbox(Protocol):
         ...
 
     def read(self, path: str, *, offset: int = 0, limit: int = 1 << 20) -> tuple[bytes, int]:
-        """Give at most `limit` bytes of a file from `offset`, and the file's size.
+        """Give at most `limit` bytes of a file from `offset`, never more than 32 MiB, and the file's size.
 
         Raises:
             Refused: There is no such file.
@@ -47,7 +47,11 @@ class Sandbox(Protocol):
         ...
 
     def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> tuple[tuple[Match, ...], bool]:
-        """Give the lines that contain `text`, literally, and whether there are more than `max_matches`."""
+        """Give the lines that contain `text`, literally, and whether there are more than `max_matches`.
+
+        `ignore_case` is for ASCII letters; at most 1000 matches are given, and lines are cut after 400 bytes. Files
+        with NUL bytes at their start are left out, and so is what lies beyond the largest size of a written file.
+        """
         ...
 
     def run(self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None) -> RunResult:
@@ -56,9 +60,9 @@ class Sandbox(Protocol):
         Timeouts, crashes and running out of memory are results.
 
         Args:
-            jobs: What to run; `stdin` goes to each of those with an `argv`.
+            jobs: What to run, 8 at most; `stdin` goes to each of those with an `argv`.
             stdin: Standard input.
-            timeout_s: Wall time for all of them together; the policy's when None.
+            timeout_s: Wall time for all of them together; the policy's when None, and never more than that.
         """
         ...
 

@@ -12,6 +12,8 @@ MAX_COMPONENT_BYTES = 200
 MAX_DEPTH = 32
 
 _FORBIDDEN = frozenset('\\:*?"<>|')
+_RESERVED_PREFIX = ".l2mac-"
+_DEVICES = frozenset({"aux", "con", "nul", "prn", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789")})
 
 
 class PathError(ValueError):
@@ -22,7 +24,8 @@ def check_path(text: str) -> str:
     """Give `text` back when it is a name that the file store accepts.
 
     Accepted: relative, `/`-separated, in Unicode form NFC, components that are neither empty nor `.` nor `..`,
-    without control, format or surrogate characters, and acceptable to every common file system.
+    without control, format or surrogate characters, and acceptable to every common file system. Names that start
+    with `.l2mac-` are the store's own, for files that are not complete yet.
 
     Raises:
         PathError: It is not.
@@ -54,6 +57,10 @@ def _check_component(component: str, text: str) -> None:
         raise PathError(f"a part of {text!r} is longer than {MAX_COMPONENT_BYTES} bytes")
     if component.startswith("-") or component != component.strip(" ") or component.endswith("."):
         raise PathError(f"a part of {text!r} starts with '-' or a space, or ends with '.' or a space")
+    if component.startswith(_RESERVED_PREFIX):
+        raise PathError(f"a part of {text!r} starts with {_RESERVED_PREFIX!r}, which the file store keeps for itself")
+    if component.partition(".")[0].rstrip(" ").lower() in _DEVICES:
+        raise PathError(f"a part of {text!r} is the name of a device on some systems; choose another")
     for character in component:
         if character in _FORBIDDEN or unicodedata.category(character)[0] in "C":
             raise PathError(f"{text!r} has a character that file names may not have here: {character!r}")

@@ -1,18 +1,34 @@
 """What a box may use: one frozen value, checked when it is made."""
 
+import math
 import re
 from dataclasses import dataclass
 
 from sandbox.errors import PolicyError
+from sandbox.protocol import MAX_BODY_BYTES, MAX_JOBS, MAX_STORED_FILES
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
-UID = 10_001
 WORKSPACE = "/workspace"
 GUEST_RESERVE_BYTES = 128 * MIB
+MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)  # head and tail of two streams fill half of a reply
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024 * GIB}
+
+_DAY_S = 24 * 3600.0
+# The guest and the preloaded checkers count as processes; a frame has to carry a listing, a file, a run's outputs;
+# beats have to come in time on a busy machine.
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("cpus", 0.01, 4096),
+    ("pids", 16, 65_536),
+    ("open_files", 64, 1 << 20),
+    ("max_files", 1, MAX_STORED_FILES),
+    ("max_write_bytes", 1, MAX_BODY_BYTES),
+    ("kept_output_bytes", 1, MAX_KEPT_OUTPUT_BYTES),
+    ("timeout_s", 0.001, _DAY_S),
+    ("lease_s", 2, _DAY_S),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +69,7 @@ class SandboxPolicy:
     max_output_bytes: int = 256 * MIB
     """What one command may put out before it is ended; far less is kept."""
     kept_output_bytes: int = 512 * KIB
-    """How much of each stream's head, and again of its tail, is kept."""
+    """How much of each stream's head, and again of its tail, is kept; at most 512 KiB."""
     lease_s: float = 45.0
     """After how long without a sign of life from the host the box ends itself."""
     runtime: str = ""
@@ -64,12 +80,13 @@ class SandboxPolicy:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, int | float) and value <= 0:
-                raise PolicyError(f"{name} must be greater than 0, not {value}")
+            if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
+                raise PolicyError(f"{name} must be greater than 0 and finite, not {value}")
         if self.volume not in ("tmpfs", "disk"):
             raise PolicyError(f"volume must be 'tmpfs' or 'disk', not {self.volume!r}")
-        if self.pids < 16:
-            raise PolicyError(f"pids must be at least 16 (the guest and the preloaded checkers count), not {self.pids}")
+        for name, least, most in _BOUNDS:
+            if not least <= getattr(self, name) <= most:
+                raise PolicyError(f"{name} must be between {least} and {most}, not {getattr(self, name)}")
         if self.needed_memory_bytes > self.memory_bytes:
             raise PolicyError(
                 f"memory of {format_size(self.memory_bytes)} is too small: the file store, /tmp, /dev/shm and the"
@@ -90,9 +107,10 @@ def parse_size(text: str) -> int:
         PolicyError: It is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
-    if match is None or float(match[1]) == 0:
+    size_bytes = float(match[1]) * _UNITS[match[2].lower()] if match else 0
+    if not 1 <= size_bytes < _UNITS["t"] * 1024:
         raise PolicyError(f"{text!r} is not a size; write for example 512m or 1g")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return int(size_bytes)
 
 
 def format_size(size_bytes: int) -> str:

@@ -17,9 +17,16 @@ import struct
 
 VERSION = 1
 MAX_HEADER_BYTES = 4 * 1024 * 1024
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 32 * 1024 * 1024
 KEY_BYTES = 32
 PREFIX_BYTES = 40
+
+# What one frame has to be able to carry: a listing of the whole store in a header, all outputs of a run in a body.
+MAX_STORED_FILES = 25_000
+MAX_NAME_BYTES = 1024 * 1024
+MAX_JOBS = 8
+MAX_REPORT_BYTES = 8 * 1024 * 1024
+MAX_MATCHES = 1000
 
 _LENGTHS = struct.Struct(">II")
 _SEALED = struct.Struct(">cQII")
@@ -53,29 +60,30 @@ class Sealer:
         Raises:
             ProtocolError: Header or body is larger than a frame may carry.
         """
-        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
         _check_lengths(len(encoded), len(body))
         mac = self._mac(encoded, body)
         self._sequence += 1
         return b"".join((_LENGTHS.pack(len(encoded), len(body)), mac, encoded, body))
 
-    def open(self, prefix: bytes, payload: bytes) -> tuple[dict[str, object], bytes]:
+    def open(self, prefix: bytes, payload: bytes | memoryview) -> tuple[dict[str, object], bytes]:
         """Check the next frame and give its (header, body).
 
         Args:
             prefix: The frame's first `PREFIX_BYTES` bytes.
-            payload: Header and body, exactly as long as `frame_length(prefix)` says.
+            payload: Header and body, exactly as long as `frame_length(prefix)` says; only the body is copied.
 
         Raises:
             ProtocolError: The MAC is wrong or the header is not a JSON object.
         """
         header_bytes, _ = _LENGTHS.unpack_from(prefix)
-        encoded, body = bytes(payload[:header_bytes]), bytes(payload[header_bytes:])
+        with memoryview(payload) as view:
+            encoded, body = bytes(view[:header_bytes]), bytes(view[header_bytes:])
         if not hmac.compare_digest(self._mac(encoded, body), bytes(prefix[_LENGTHS.size :])):
             raise ProtocolError("a frame's authentication code is wrong")
         self._sequence += 1
         try:
-            header = json.loads(encoded)
+            header = json.loads(encoded.decode("utf-8", "surrogatepass"))
         except (ValueError, RecursionError) as error:
             raise ProtocolError("a frame's header is not JSON") from error
         if not isinstance(header, dict):
@@ -83,8 +91,10 @@ class Sealer:
         return header, body
 
     def _mac(self, encoded: bytes, body: bytes) -> bytes:
-        sealed = _SEALED.pack(self._direction, self._sequence, len(encoded), len(body))
-        return hmac.digest(self._key, sealed + encoded + body, "sha256")
+        mac = hmac.new(self._key, _SEALED.pack(self._direction, self._sequence, len(encoded), len(body)), "sha256")
+        mac.update(encoded)
+        mac.update(body)
+        return mac.digest()
 
 
 def frame_length(prefix: bytes) -> int:

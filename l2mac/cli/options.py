@@ -63,13 +63,13 @@ def runs_dir_option(command: F) -> F:
     return _add((_RUNS_DIR,), command)
 
 
-def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """Give the settings of a command: its flags over everything else.
+def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
+    """Give the settings of a command: its flags over everything else, a recorded run's over the files'.
 
     Raises:
         SettingsError: A source says something that cannot be.
     """
-    return load_settings(flags, project=Path(PROJECT_FILE), user=user_file())
+    return load_settings(flags, project=Path(PROJECT_FILE), user=user_file(), recorded=recorded)
 
 
 def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:

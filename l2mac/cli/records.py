@@ -23,7 +23,7 @@ from l2mac.trace.events import (
     SessionStarted,
     ToolRan,
 )
-from l2mac.trace.journal import Entry, read_trace
+from l2mac.trace.journal import OBJECTS_FILE, Entry, read_trace
 from l2mac.trace.objects import ObjectStore
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
@@ -81,7 +81,7 @@ def export_command(name: str, output: Path, runs_dir: Path | None, *, as_json: b
     check_new_folder(output)
     events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
     files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
-    done = export(files, ObjectStore(folder / "objects"), output)
+    done = export(files, ObjectStore(folder / OBJECTS_FILE), output)
     if as_json:
         content = {"output": str(done.folder), "written": done.written, "set_aside": dict(done.set_aside)}
         click.echo(json.dumps(content))
@@ -119,7 +119,7 @@ def _status(events: Sequence[Event]) -> str:
 
 
 def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
-    objects = ObjectStore(folder / "objects")
+    objects = ObjectStore(folder / OBJECTS_FILE)
     events = [entry.event for entry in entries]
     calls = [event for event in events if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]

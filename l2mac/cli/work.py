@@ -15,12 +15,13 @@ from l2mac.domain import load_domain
 from l2mac.errors import L2macError, SettingsError
 from l2mac.export import Export, check_new_folder, export
 from l2mac.means import make_means, make_plan, make_processor
+from l2mac.openai_processor import OpenAIProcessor
 from l2mac.program import load_program
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Means, Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan, slug
 from l2mac.settings import Settings
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
-from l2mac.trace.journal import read_trace
+from l2mac.trace.journal import OBJECTS_FILE, read_trace
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxError
 
@@ -71,15 +72,7 @@ def run(
     processor = make_processor(settings)
     with processor, Progress(quiet=quiet) as progress:
         with _boxes(settings, progress) as boxes:
-            means = make_means(
-                settings,
-                boxes,
-                processor,
-                watch=progress.heard,
-                listener=progress.on,
-                negotiate=lambda: processor.negotiate(progress.heard),
-                use_protocol=processor.use_protocol,
-            )
+            means = _live_means(settings, boxes, processor, progress)
             run_folder = new_run(settings.runs_dir.expanduser(), text)
             progress.say(f"run {run_folder.name}")
             result, exported = _work(run_folder, plan, means, "run", folder)
@@ -102,20 +95,12 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     """
     source = find_run(settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser(), name)
     plan = recorded_plan(source)
-    settings = settings_from(_with_recorded(plan, flags))
+    settings = settings_from(flags, _recorded(plan))
     folder = _output_folder(output, plan.task)
     processor = make_processor(settings)
     with processor, Progress(quiet=quiet) as progress:
         with _boxes(settings, progress) as boxes:
-            means = make_means(
-                settings,
-                boxes,
-                processor,
-                watch=progress.heard,
-                listener=progress.on,
-                negotiate=lambda: processor.negotiate(progress.heard),
-                use_protocol=processor.use_protocol,
-            )
+            means = _live_means(settings, boxes, processor, progress)
             progress.say(f"resuming {source.name}")
             result, exported = _work(source, plan, means, "resume", folder)
     return _finish(result, exported, as_json=as_json)
@@ -135,9 +120,9 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     runs_dir = settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser()
     source = find_run(runs_dir, name)
     plan = recorded_plan(source)
-    settings = settings_from(_with_recorded(plan, flags))
+    settings = settings_from(flags, _recorded(plan))
     events = [entry.event for entry in read_trace(source / "trace.jsonl")[0]]
-    processor = ReplayProcessor.of(events, ObjectStore(source / "objects"))
+    processor = ReplayProcessor.of(events, ObjectStore(source / OBJECTS_FILE))
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
     folder = _output_folder(output, plan.task)
     with Progress(quiet=quiet) as progress, _boxes(settings, progress) as boxes:
@@ -158,6 +143,18 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     return RECORD if difference else code
 
 
+def _live_means(settings: Settings, boxes: Boxes, processor: OpenAIProcessor, progress: Progress) -> Means:
+    return make_means(
+        settings,
+        boxes,
+        processor,
+        watch=progress.heard,
+        listener=progress.on,
+        negotiate=lambda: processor.negotiate(progress.heard),
+        use_protocol=processor.use_protocol,
+    )
+
+
 def _work(folder: Path, plan: Plan, means: Means, reason: Reason, output: Path) -> tuple[RunResult, Export | None]:
     try:
         result = execute(folder, plan, means, reason)
@@ -167,7 +164,7 @@ def _work(folder: Path, plan: Plan, means: Means, reason: Reason, output: Path) 
     except KeyboardInterrupt:
         click.echo(f"\nThe run is kept; go on with: l2mac resume {folder.name}", err=True)
         raise
-    exported = export(result.files, ObjectStore(folder / "objects"), output) if result.files else None
+    exported = export(result.files, ObjectStore(folder / OBJECTS_FILE), output) if result.files else None
     return result, exported
 
 
@@ -186,10 +183,8 @@ def _boxes(settings: Settings, progress: Progress) -> Boxes:
     return Boxes.prepare(settings.image, settings.policy(), settings.cache_dir.expanduser(), progress.say)
 
 
-def _with_recorded(plan: Plan, flags: dict[str, Any]) -> dict[str, Any]:
-    """Give the settings of the recorded run with the flags of this command over them."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    return {**plan.setup, "context_tokens": plan.context_tokens, "domain": plan.domain, **given}
+def _recorded(plan: Plan) -> dict[str, Any]:
+    return {**plan.setup, "context_tokens": plan.context_tokens, "domain": plan.domain}
 
 
 def _read_task(task: str | None, task_file: Path | None) -> str:

@@ -14,6 +14,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "cycle": frozenset({"instruction", "files", "checks"}),
     "fix": frozenset({"instruction", "files", "findings"}),
     "no_call": frozenset({"instruction", "files"}),
+    "no_tests": frozenset({"instruction", "files"}),
     "repeated": frozenset({"instruction", "files", "findings"}),
     "cut_off": frozenset({"limit"}),
     "exhausted": frozenset(),

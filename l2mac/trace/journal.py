@@ -5,11 +5,13 @@ returns the recorded event as long as there is one and performs and records the 
 therefore means starting the control unit anew: it walks through its record without touching model or box, arrives
 where the last process stopped, and goes on.
 
-Each line of the file is `{"n", "t", "prev", "event"}`; `prev` is the SHA-256 of the line before it, so that no line
-can be altered, dropped or moved without breaking the chain; `t` counts the seconds that processes have worked on
-the run.
+Each line of the file is `{"n", "t", "prev", "event", "sha256"}`: `sha256` is that of the line's bytes before it,
+`prev` that of the line before, so that no line can be altered, inserted, dropped or moved without breaking the chain;
+`t` counts the seconds that processes have worked on the run. What a chain cannot show is that whole lines are missing
+at its end, nor that somebody has computed all of it anew.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -27,6 +29,8 @@ from l2mac.trace.events import BoxOpened, Bracket, Effect, Event, ModelCalled, N
 from l2mac.trace.objects import ObjectStore
 
 FIRST_LINK = "0" * 64
+TRACE_FILE = "trace.jsonl"
+OBJECTS_FILE = "objects.pack"
 _BRACKETS = (SessionStarted, BoxOpened, RunEnded)
 _EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
 E = TypeVar("E", bound=Effect)
@@ -41,6 +45,15 @@ class Entry:
     number: int
     elapsed_s: float
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where the next line goes: its number, its link to the line before, its place in the file."""
+
+    number: int
+    link: str
+    size: int
 
 
 class Journal:
@@ -59,25 +72,24 @@ class Journal:
     def __init__(
         self, folder: Path, *, listener: Listener | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path = folder / "trace.jsonl"
+        self._path = folder / TRACE_FILE
         self._lock_path = folder / "lock"
         self._listener = listener
         self._clock = clock
         self._fd = -1
         self._lock_fd = -1
-        self._number = 0
-        self._link = FIRST_LINK
+        self._end = _End(0, FIRST_LINK, 0)
         self._elapsed_before = 0.0
         self._started_at = 0.0
         self._recorded: list[Event] = []
         self._position = 0
-        self.objects = ObjectStore(folder / "objects")
+        self.objects = ObjectStore(folder / OBJECTS_FILE)
 
     def open(self) -> Self:
         """Lock the run and read what is recorded; a line that a crash cut short is dropped."""
         self._lock()
         try:
-            entries, good_bytes, self._link = read_trace(self._path)
+            entries, good_bytes, link = read_trace(self._path)
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._fd, good_bytes)
         except OSError as error:
@@ -86,7 +98,7 @@ class Journal:
         except TraceError:
             self.close()
             raise
-        self._number = len(entries)
+        self._end = _End(len(entries), link, good_bytes)
         self._recorded = [entry.event for entry in entries if not isinstance(entry.event, _BRACKETS)]
         self._elapsed_before = entries[-1].elapsed_s if entries else 0.0
         self._started_at = self._clock()
@@ -98,6 +110,7 @@ class Journal:
             if fd >= 0:
                 os.close(fd)
         self._fd = self._lock_fd = -1
+        self.objects.close()
 
     def __enter__(self) -> Self:
         return self.open()
@@ -118,6 +131,14 @@ class Journal:
     def recorded(self) -> tuple[Event, ...]:
         """Give the recorded effects and notes."""
         return tuple(self._recorded)
+
+    def require_objects(self) -> None:
+        """Make sure that every object that the record names is there, before more is written.
+
+        Raises:
+            TraceError: One is missing.
+        """
+        self.objects.require(name for event in self._recorded for name in named_objects(event))
 
     def effect(self, kind: type[E], key: str, perform: Callable[[], E]) -> E:
         """Give the recorded effect, or perform it and record it.
@@ -172,22 +193,22 @@ class Journal:
         )
 
     def _append(self, event: Event) -> None:
-        elapsed_s = self.elapsed_s
-        line = encode_line(self._number, elapsed_s, self._link, event)
-        start = os.fstat(self._fd).st_size
+        end = self._end
+        entry = Entry(end.number, self.elapsed_s, event)
+        line, link = encode_line(entry, end.link)
         try:
+            os.ftruncate(self._fd, end.size)  # an interrupt may have left a line behind that was never counted
             view = memoryview(line)
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError as error:
-            os.ftruncate(self._fd, start)
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, end.size)
             raise TraceError(
                 f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
                 " resume the run"
             ) from error
-        self._link = hashlib.sha256(line).hexdigest()
-        entry = Entry(self._number, elapsed_s, event)
-        self._number += 1
+        self._end = _End(end.number + 1, link, end.size + len(line))  # in one step, as an interrupt can come anywhere
         if self._listener is not None:
             self._listener(entry)
 
@@ -203,27 +224,42 @@ class Journal:
             raise TraceError(f"{self._lock_path} cannot be locked: {error.strerror}") from error
 
 
-def encode_line(number: int, elapsed_s: float, link: str, event: Event) -> bytes:
-    """Give the bytes of a line of the trace."""
-    record = {"n": number, "t": elapsed_s, "prev": link, "event": asdict(event)}
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + b"\n"
+def named_objects(event: Event) -> Iterator[str]:
+    """Give the names of the objects that an event refers to."""
+    for field, value in asdict(event).items():
+        if field.endswith("_object") and value:
+            yield value
+        elif field.endswith("_objects"):
+            yield from value
+        elif field == "changes":
+            yield from (change["digest"] for change in value if change["digest"])
+
+
+def encode_line(entry: Entry, link: str) -> tuple[bytes, str]:
+    """Give the bytes of a line of the trace, and the link for the next one."""
+    record = {"n": entry.number, "t": entry.elapsed_s, "prev": link, "event": asdict(entry.event)}
+    body = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")[:-1]
+    digest = hashlib.sha256(body).hexdigest()
+    return body + _seal(digest), digest
 
 
 def read_trace(path: Path) -> tuple[list[Entry], int, str]:
     """Give a trace's entries, the bytes that they take, and the link for the next line.
 
     Raises:
-        TraceError: A line other than a cut-off last one is damaged, missing or moved.
+        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return [], 0, FIRST_LINK
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
     entries: list[Entry] = []
     link, start = FIRST_LINK, 0
     for line in _whole_lines(content):
-        entries.append(_decode(line, len(entries), link, path))
-        link = hashlib.sha256(line).hexdigest()
+        entry, link = _decode(line, len(entries), link, path)
+        entries.append(entry)
         start += len(line)
     return entries, start, link
 
@@ -235,11 +271,20 @@ def _whole_lines(content: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def _decode(line: bytes, number: int, link: str, path: Path) -> Entry:
+def _decode(line: bytes, number: int, link: str, path: Path) -> tuple[Entry, str]:
+    body = line[: -len(_seal(FIRST_LINK))]
+    digest = hashlib.sha256(body).hexdigest()
+    if line != body + _seal(digest):
+        raise TraceError(f"{path} has been altered: line {number + 1} is not what was written")
     try:
-        record: dict[str, Any] = json.loads(line)
+        record: dict[str, Any] = json.loads(body + b"}")
         if record["n"] != number or record["prev"] != link:
             raise TraceError(f"{path} has been altered: the chain breaks at line {number + 1}")
-        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"]))
+        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"])), digest
     except (ValueError, KeyError, TypeError, RecursionError, pydantic.ValidationError) as error:
         raise TraceError(f"{path} has been altered: line {number + 1} is not an event") from error
+
+
+def _seal(digest: str) -> bytes:
+    """Give the end of a line whose bytes so far have that digest."""
+    return f',"sha256":"{digest}"}}\n'.encode("ascii")

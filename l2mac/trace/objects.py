@@ -1,42 +1,48 @@
-"""Content-addressed objects: inert bytes named by their SHA-256, never opened as anything else."""
+"""Content-addressed objects: inert bytes named by their SHA-256, appended to one file and never opened otherwise.
 
+One file, because each call of the model waits for what was recorded before it to be durable: one file is one
+`fdatasync`, where a file per object would be two for each. A record is `SHA-256 (32 bytes) | length (u64) | bytes`.
+"""
+
+import contextlib
 import hashlib
 import os
-import secrets
+import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 from l2mac.errors import TraceError
 
+_HEADER = struct.Struct(">32sQ")
+
 
 class ObjectStore:
-    """Objects below one folder of the host, two levels deep.
+    """Objects in one file; opened when first needed. Only the holder of the run's lock may `put`.
 
     Args:
-        folder: Where they lie; made when missing.
+        path: The file; made by the first `put`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._unsynced: list[Path] = []
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._index: dict[str, tuple[int, int]] | None = None
+        self._end = 0
+        self._read_fd = -1
+        self._write_fd = -1
+        self._unsynced = False
 
     def put(self, content: bytes) -> str:
         """Keep `content` and give its name; durable after the next `sync`.
 
         Raises:
-            TraceError: It cannot be written.
+            TraceError: It cannot be written; what was kept before is intact.
         """
-        name = hashlib.sha256(content).hexdigest()
-        path = self._path(name)
-        if not path.exists():
-            part = path.with_name(f".{name[:8]}-{secrets.token_hex(4)}.part")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part.write_bytes(content)
-                part.rename(path)
-            except OSError as error:
-                part.unlink(missing_ok=True)
-                raise TraceError(f"an object cannot be written to {self._folder}: {error.strerror}") from error
-            self._unsynced.append(path)
+        digest = hashlib.sha256(content).digest()
+        name = digest.hex()
+        index = self._loaded()
+        if name not in index:
+            self._append(_HEADER.pack(digest, len(content)) + content)
+            index[name] = (self._end - len(content), len(content))
         return name
 
     def get(self, name: str) -> bytes:
@@ -45,12 +51,12 @@ class ObjectStore:
         Raises:
             TraceError: It is missing or is not what its name says.
         """
-        try:
-            content = self._path(name).read_bytes()
-        except OSError as error:
-            raise TraceError(f"the object {name[:12]} is missing from {self._folder}") from error
+        place = self._loaded().get(name)
+        if place is None:
+            raise TraceError(f"the object {name[:12]} is missing from {self._path}")
+        content = os.pread(self._read_fd, place[1], place[0])
         if hashlib.sha256(content).hexdigest() != name:
-            raise TraceError(f"the object {name[:12]} in {self._folder} has been altered")
+            raise TraceError(f"the object {name[:12]} in {self._path} has been altered")
         return content
 
     def put_text(self, text: str) -> str:
@@ -58,8 +64,26 @@ class ObjectStore:
         return self.put(text.encode("utf-8", "surrogatepass"))
 
     def get_text(self, name: str) -> str:
-        """Give an object as the text that it was."""
-        return self.get(name).decode("utf-8", "surrogatepass")
+        """Give an object as the text that it was.
+
+        Raises:
+            TraceError: It is missing, altered, or no text.
+        """
+        try:
+            return self.get(name).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise TraceError(f"the object {name[:12]} in {self._path} is no text") from error
+
+    def require(self, names: Iterable[str]) -> None:
+        """Make sure that all these objects are there, before anything is appended behind them.
+
+        Raises:
+            TraceError: One is missing, so the file has been damaged or altered.
+        """
+        index = self._loaded()
+        for name in names:
+            if name not in index:
+                raise TraceError(f"the object {name[:12]} is missing from {self._path}")
 
     def sync(self) -> None:
         """Make every object that was put so far survive a power failure.
@@ -67,22 +91,62 @@ class ObjectStore:
         Raises:
             TraceError: The disk refuses.
         """
+        if not self._unsynced:
+            return
         try:
-            for path in self._unsynced:
-                _sync(path, os.O_RDONLY)
-            for folder in {path.parent for path in self._unsynced}:
-                _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+            os.fdatasync(self._write_fd)
         except OSError as error:
-            raise TraceError(f"objects in {self._folder} cannot be made durable: {error.strerror}") from error
-        self._unsynced.clear()
+            raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
+        self._unsynced = False
 
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name[2:]
+    def close(self) -> None:
+        """Close the file; it is opened again when needed."""
+        for fd in (self._read_fd, self._write_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._read_fd = self._write_fd = -1
+        self._index = None
 
+    def _loaded(self) -> dict[str, tuple[int, int]]:
+        if self._index is None:
+            try:
+                self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                self._end = 0
+            except OSError as error:
+                raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
+            self._index = self._scan() if self._read_fd >= 0 else {}
+        return self._index
 
-def _sync(path: Path, flags: int) -> None:
-    fd = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    def _scan(self) -> dict[str, tuple[int, int]]:
+        """Find the objects; a record that a crash cut short ends the search."""
+        index: dict[str, tuple[int, int]] = {}
+        size, start = os.fstat(self._read_fd).st_size, 0
+        while start + _HEADER.size <= size:
+            digest, length = _HEADER.unpack(os.pread(self._read_fd, _HEADER.size, start))
+            if start + _HEADER.size + length > size:
+                break
+            index[digest.hex()] = (start + _HEADER.size, length)
+            start += _HEADER.size + length
+        self._end = start
+        return index
+
+    def _append(self, record: bytes) -> None:
+        try:
+            if self._write_fd < 0:
+                self._write_fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._write_fd, self._end)  # a crash or an interrupt may have left part of a record
+            if self._read_fd < 0:
+                self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            view, written = memoryview(record), 0
+            while written < len(record):
+                written += os.pwrite(self._write_fd, view[written:], self._end + written)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._write_fd, self._end)
+            raise TraceError(
+                f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
+                " resume the run"
+            ) from error
+        self._end += len(record)
+        self._unsynced = True

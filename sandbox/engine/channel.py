@@ -35,13 +35,15 @@ class GuestChannel:
         self._incoming = Sealer(b"G")
         self._sending = threading.Lock()
         self._raw = bytearray()
+        self._stream, self._stream_left = _STDOUT, 0
         self._frames = bytearray()
         self._diagnostics = bytearray()
 
     @property
     def diagnostics(self) -> str:
-        """What the guest wrote to its standard error, the last kilobytes of it."""
-        return self._diagnostics.decode("utf-8", "backslashreplace").strip()
+        """What came over the guest's standard error, the last kilobytes of it; without control characters."""
+        text = self._diagnostics.decode("utf-8", "backslashreplace").strip()
+        return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
     def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
         """Hand over the key in the first frame and give the guest's first reply, sealed with that key."""
@@ -55,6 +57,7 @@ class GuestChannel:
         """Send a request and give the reply.
 
         Raises:
+            ProtocolError: The request is larger than a frame may be; nothing has been sent.
             SandboxDied: The channel closed.
             SandboxTimeout: No reply within `timeout_s` seconds.
             SandboxCompromised: Something else than an authentic reply came.
@@ -85,6 +88,8 @@ class GuestChannel:
     def _send(self, frame: bytes) -> None:
         try:
             self._connection.sendall(frame)
+        except (BlockingIOError, TimeoutError) as error:
+            raise SandboxTimeout("the box did not take a request in time and was killed") from error
         except OSError as error:
             raise SandboxDied(f"the box's channel closed ({error})") from error
 
@@ -94,8 +99,8 @@ class GuestChannel:
             prefix = bytes(self._frames[:PREFIX_BYTES])
             end = PREFIX_BYTES + frame_length(prefix)
             self._fill(end, deadline)
-            with memoryview(self._frames) as view:
-                reply = self._incoming.open(prefix, bytes(view[PREFIX_BYTES:end]))
+            with memoryview(self._frames) as view, view[PREFIX_BYTES:end] as payload:
+                reply = self._incoming.open(prefix, payload)
         except ProtocolError as error:
             raise SandboxCompromised(f"the box sent a bad frame: {error}") from error
         del self._frames[:end]
@@ -107,13 +112,19 @@ class GuestChannel:
         """Read until `wanted` bytes of frames are there; the engine's stream headers are taken off on the way."""
         while len(self._frames) < wanted:
             self._raw += self._read(deadline)
-            while len(self._raw) >= _STREAM_HEADER.size:
-                stream, length = _STREAM_HEADER.unpack_from(self._raw)
-                if len(self._raw) < _STREAM_HEADER.size + length:
-                    break
-                content = self._raw[_STREAM_HEADER.size : _STREAM_HEADER.size + length]
-                del self._raw[: _STREAM_HEADER.size + length]
-                self._sort(stream, content)
+            while self._take_piece():
+                pass
+
+    def _take_piece(self) -> bool:
+        """Sort what has arrived of a stream's piece, whose announced length nobody has to believe."""
+        if not self._stream_left and len(self._raw) >= _STREAM_HEADER.size:
+            self._stream, self._stream_left = _STREAM_HEADER.unpack_from(self._raw)
+            del self._raw[: _STREAM_HEADER.size]
+        content = self._raw[: self._stream_left]
+        del self._raw[: len(content)]
+        self._stream_left -= len(content)
+        self._sort(self._stream, content)
+        return bool(self._raw) and (self._stream_left > 0 or len(self._raw) >= _STREAM_HEADER.size)
 
     def _sort(self, stream: int, content: bytearray) -> None:
         if stream == _STDOUT:
@@ -128,7 +139,7 @@ class GuestChannel:
         pending = getattr(self._connection, "pending", None)
         if not (pending and pending()):
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or not select.select([self._connection], [], [], left_s)[0]:
+            if left_s <= 0 or not _readable(self._connection, left_s):
                 raise SandboxTimeout("the box did not answer in time and was killed")
         try:
             chunk = self._connection.recv(_CHUNK_BYTES)
@@ -137,3 +148,9 @@ class GuestChannel:
         if not chunk:
             raise SandboxDied("the box ended")
         return chunk
+
+
+def _readable(connection: socket.socket, patience_s: float) -> bool:
+    poller = select.poll()  # unlike select(2) it takes descriptors over 1023
+    poller.register(connection, select.POLLIN)
+    return bool(poller.poll(patience_s * 1000))

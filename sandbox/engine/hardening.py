@@ -4,9 +4,14 @@ Review starts here: nothing else in this project decides what a container may do
 change of this file's result. Names are those of the Engine API's `POST /containers/create`.
 """
 
+import secrets
 from typing import Any
 
-from sandbox.policy import UID, WORKSPACE, SandboxPolicy
+from sandbox.policy import WORKSPACE, SandboxPolicy
+
+# Within what a rootless engine maps, beyond what distributions give to services and people, below `nobody`.
+FIRST_UID, LAST_UID = 10_001, 59_999
+SCRATCH_INODES = 8192
 
 GUEST_COMMAND = ("/opt/l2mac/bin/python", "-I", "-S", "-B", "/opt/l2mac/lib")
 CHECKER_COMMAND = ("/opt/l2mac/venv/bin/python", "-I", "-B", "/opt/l2mac/lib", "zygote")
@@ -39,7 +44,18 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def create_request(policy: SandboxPolicy, image_id: str, labels: dict[str, str], seccomp: str) -> dict[str, Any]:
+def fresh_uid() -> int:
+    """Give the uid and gid of a new box: its own, as the kernel counts processes and more by uid over all containers.
+
+    With one uid for all boxes a fork bomb in one makes every fork in the others fail: RLIMIT_NPROC knows no
+    container. Two boxes that happen to get the same number share no more than these counts.
+    """
+    return FIRST_UID + secrets.randbelow(LAST_UID + 1 - FIRST_UID)
+
+
+def create_request(
+    policy: SandboxPolicy, image_id: str, labels: dict[str, str], seccomp: str, uid: int
+) -> dict[str, Any]:
     """Give the body of the create request for a box.
 
     Args:
@@ -47,13 +63,14 @@ def create_request(policy: SandboxPolicy, image_id: str, labels: dict[str, str],
         image_id: The box image's id, never a tag.
         labels: Who owns the box (`sandbox.engine.reaper`).
         seccomp: The profile's JSON text.
+        uid: Whom everything in the box runs as (`fresh_uid`).
     """
     return {
         "Image": image_id,
         "Entrypoint": list(GUEST_COMMAND),
         "Cmd": [],
         "WorkingDir": "/",
-        "User": f"{UID}:{UID}",
+        "User": f"{uid}:{uid}",
         "Env": [f"{name}={value}" for name, value in sorted(ENVIRONMENT.items())],
         "Hostname": "box",
         "Tty": False,
@@ -94,8 +111,8 @@ def create_request(policy: SandboxPolicy, image_id: str, labels: dict[str, str],
                 {"Name": "nofile", "Soft": policy.open_files, "Hard": policy.open_files},
                 {"Name": "nproc", "Soft": policy.pids, "Hard": policy.pids},
             ],
-            "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes)},  # noqa: S108 - a mount point inside the box
-            "Mounts": [_store(policy, labels)],
+            "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes, uid), "/dev/shm": _tmpfs(policy.shm_bytes, uid)},  # noqa: S108 - inside
+            "Mounts": [_store(policy, labels, uid)],
             "Binds": None,
             "VolumesFrom": None,
             "Devices": [],
@@ -113,21 +130,21 @@ def create_request(policy: SandboxPolicy, image_id: str, labels: dict[str, str],
     }
 
 
-def _store(policy: SandboxPolicy, labels: dict[str, str]) -> dict[str, Any]:
+def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str, Any]:
     """Give the file store's volume: anonymous, so that the engine removes it together with the container."""
-    options: dict[str, Any] = {"NoCopy": True, "Labels": labels}
+    options: dict[str, Any] = {"NoCopy": policy.volume == "tmpfs", "Labels": labels}
     if policy.volume == "tmpfs":
         caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"
         options["DriverConfig"] = {
             "Name": "local",
-            "Options": {
-                "type": "tmpfs",
-                "device": "tmpfs",
-                "o": f"{caps},uid={UID},gid={UID},mode=0700,nosuid,nodev",
-            },
+            "Options": {"type": "tmpfs", "device": "tmpfs", "o": f"{caps},{_owned_by(uid)},nosuid,nodev"},
         }
     return {"Type": "volume", "Target": WORKSPACE, "ReadOnly": False, "VolumeOptions": options}
 
 
-def _tmpfs(size_bytes: int) -> str:
-    return f"rw,nosuid,nodev,noexec,size={size_bytes},nr_inodes=8192,mode=0700,uid={UID},gid={UID}"
+def _tmpfs(size_bytes: int, uid: int) -> str:
+    return f"rw,nosuid,nodev,noexec,size={size_bytes},nr_inodes={SCRATCH_INODES},{_owned_by(uid)}"
+
+
+def _owned_by(uid: int) -> str:
+    return f"uid={uid},gid={uid},mode=0700"

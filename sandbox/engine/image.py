@@ -28,12 +28,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """The user's image, pinned: `reference` as given, the engine's `id`, the registry's `digest` if it has one."""
+    """The user's image, pinned: `reference` as given, the engine's `id`, the registry's `digest` if it has one.
+
+    `environment` has the variables that the image sets, as `NAME=value`.
+    """
 
     reference: str
     id: str
     digest: str
     architecture: str
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,8 @@ def resolve_base(engine: Engine, reference: str, progress: Progress) -> BaseImag
             raise ImageUnavailable(f"the engine pulled {reference} but does not have it")
     digests = facts.get("RepoDigests") or []
     digest = digests[0].partition("@")[2] if digests else ""
-    return BaseImage(reference, facts["Id"], digest, facts["Architecture"])
+    environment = tuple((facts.get("Config") or {}).get("Env") or ())
+    return BaseImage(reference, facts["Id"], digest, facts["Architecture"], environment)
 
 
 def recipe_folder(name: str) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import docker.errors
+import requests
 
 from sandbox.engine.connection import Engine, engine_errors
 
@@ -19,6 +20,7 @@ _OWNER = "org.l2mac.owner"
 _MACHINE = "org.l2mac.machine"
 _RUN = "org.l2mac.run"
 _CREATED = "org.l2mac.created"
+_END_S = 3
 
 
 def box_labels(run: str) -> dict[str, str]:
@@ -33,20 +35,27 @@ def box_labels(run: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Give this boot of this machine; processes of two different values cannot see each other."""
-    namespace = os.readlink("/proc/self/ns/pid") if os.path.exists("/proc/self/ns/pid") else ""
+    """Give this boot of this machine as this process sees it, or nothing where that cannot be told.
+
+    Processes of two different values cannot see each other.
+    """
     try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}/{namespace}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return f"unknown/{namespace}"
+        return ""
 
 
 def owner_is_dead(labels: dict[str, str]) -> bool:
-    """Whether the owner that the labels name was a process of this machine and has ended."""
-    if labels.get(_MACHINE) != machine():
+    """Whether the owner that the labels name was a process of this machine and has provably ended."""
+    here = machine()
+    if not here or labels.get(_MACHINE) != here:
         return False
-    pid, _, started = labels.get(_OWNER, "").partition("@")
-    return pid.isdigit() and _start_of(int(pid)) != started
+    number, _, started = labels.get(_OWNER, "").partition("@")
+    if not (number.isascii() and number.isdigit() and started):
+        return False
+    pid = int(number)
+    return not _exists(pid) or _start_of(pid) not in ("", started)
 
 
 def reap(engine: Engine) -> int:
@@ -64,6 +73,16 @@ def reap(engine: Engine) -> int:
     return removed
 
 
+def end_container(engine: Engine, container_id: str) -> None:
+    """Wait for a container whose guest has been told to end, until the engine has removed it; kill it if it will not."""
+    try:
+        engine.api.wait(container_id, timeout=_END_S, condition="removed")
+    except docker.errors.NotFound:
+        return
+    except (docker.errors.APIError, requests.exceptions.RequestException):
+        remove_container(engine, container_id)
+
+
 def remove_container(engine: Engine, container_id: str) -> None:
     """Kill and remove a container and its anonymous volumes; one that is gone or going is fine."""
     try:
@@ -78,13 +97,26 @@ def remove_container(engine: Engine, container_id: str) -> None:
 def _remove_volume(engine: Engine, name: str) -> int:
     try:
         engine.api.remove_volume(name)
-    except (docker.errors.NotFound, docker.errors.APIError):
+    except docker.errors.APIError:  # gone meanwhile, or in use after all
         return 0
     return 1
 
 
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
 def _start_of(pid: int) -> str:
-    """Give a process's start time in clock ticks since boot, or nothing when there is no such process."""
+    """Give a process's start time in clock ticks since boot, or nothing when it cannot be read.
+
+    /proc can be mounted so that it hides the processes of other users, which says nothing about their life.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

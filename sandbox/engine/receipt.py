@@ -1,33 +1,36 @@
-"""The receipt: what the box is confined to, seen from inside and from outside, compared with the policy.
+"""The receipt: what the box is confined to, seen from inside and from outside, compared with what was asked for.
 
-A row counts only when both sides say what the policy says. What a runtime or kernel cannot show is listed as not
+A row counts only when what is seen is what was asked for. What a runtime or kernel cannot show is listed as not
 available, never as a pass. Fails closed: a mismatch raises before anything runs.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.engine.hardening import ENVIRONMENT, create_request
+from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES
 from sandbox.engine.image import BoxImage
 from sandbox.errors import IsolationMismatch
-from sandbox.policy import UID, WORKSPACE, SandboxPolicy
+from sandbox.policy import WORKSPACE, SandboxPolicy
 
 MATCH, MISMATCH, UNAVAILABLE = "match", "mismatch", "not available"
 
 _NO_CAPABILITIES = "0000000000000000"
-_DEVICES = {"core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout"}
-_DEVICES |= {"tty", "urandom", "zero", "console", "net", "fuse"}
-_OUTSIDE = (
-    "Privileged CapAdd CapDrop ReadonlyRootfs NetworkMode IpcMode PidMode UTSMode UsernsMode CgroupnsMode Memory"
-    " MemorySwap PidsLimit NanoCpus OomKillDisable ShmSize MaskedPaths ReadonlyPaths Binds VolumesFrom Devices"
-    " DeviceRequests DeviceCgroupRules Sysctls GroupAdd ExtraHosts PublishAllPorts Tmpfs SecurityOpt AutoRemove"
-).split()
-_EMPTY: tuple[object, ...] = (None, [], {}, "", False)
+_DEVICES = frozenset(
+    "console core fd full fuse mqueue net null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
+)
+_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}  # noqa: S108 - inside
+_ENGINES_OWN = ("/proc", "/sys", "/dev")
+_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the box
+# What the kernel calls the namespaces that it starts with (include/uapi/linux/nsfs.h); they never change.
+_MACHINES_NAMESPACES = {"ipc:[4026531839]", "uts:[4026531838]", "pid:[4026531836]", "cgroup:[4026531835]"}
+_CONFIG = ("User", "Tty", "Entrypoint", "Cmd", "WorkingDir", "Healthcheck", "NetworkDisabled", "Volumes")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One property: what the policy wants, what is seen, and the verdict."""
+    """One property: what was asked for, what is seen, and the verdict."""
 
     name: str
     wanted: object
@@ -35,83 +38,134 @@ class Row:
     verdict: str
 
 
-def make_receipt(
-    policy: SandboxPolicy, image: BoxImage, outside: dict[str, Any], hello: dict[str, Any], version: dict[str, Any]
-) -> dict[str, Any]:
-    """Compare both views with the policy and give the receipt as plain JSON values.
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What a receipt is made from.
 
-    Args:
-        policy: What was asked for.
-        image: What the box started from.
+    Attributes:
+        request: The create request of the box, as it was sent.
         outside: The engine's inspect of the running container.
         hello: The guest's first reply, with its `posture`.
         version: The engine's own versions.
+        info: What the engine says of itself.
+    """
+
+    request: dict[str, Any]
+    outside: dict[str, Any]
+    hello: dict[str, Any]
+    version: dict[str, Any]
+    info: dict[str, Any]
+
+
+def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[str, Any]:
+    """Compare both views with what was asked for and give the receipt as plain JSON values.
 
     Raises:
         IsolationMismatch: A row does not match.
     """
-    own_kernel = bool(policy.runtime) and hello["posture"]["kernel"][2] != version.get("KernelVersion")
-    inside = _inside_rows(policy, hello["posture"])
-    rows = [*_outside_rows(policy, image, outside), *(_unless_hidden(row) if own_kernel else row for row in inside)]
+    posture = views.hello["posture"]
+    own_kernel = bool(policy.runtime) and posture["kernel"][2] != views.version.get("KernelVersion")
+    inside = [*_inside_rows(policy, image, views), *_mount_rows(policy, posture), *_limit_rows(policy, posture)]
+    rows = [*_outside_rows(policy, image, views), *(_unless_hidden(row) if own_kernel else row for row in inside)]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
         details = "; ".join(f"{row.name} should be {row.wanted!r} but is {row.seen!r}" for row in wrong)
         raise IsolationMismatch(tuple(row.name for row in wrong), details)
+    parts = {part["Name"]: part.get("Version") for part in views.version.get("Components") or []}
     return {
         "image": {"reference": image.base.reference, "base": image.base.id, "digest": image.base.digest, "box": image.id},
-        "engine": {"version": version.get("Version"), "api": version.get("ApiVersion")},
-        "runtime": outside["HostConfig"].get("Runtime"),
+        "engine": {"version": views.version.get("Version"), "api": views.version.get("ApiVersion"), "parts": parts},
+        "runtime": views.outside["HostConfig"].get("Runtime"),
         "own_kernel": own_kernel,
         "rows": [{"name": row.name, "wanted": row.wanted, "seen": row.seen, "verdict": row.verdict} for row in rows],
-        "posture": hello["posture"],
+        "posture": posture,
     }
 
 
-def _outside_rows(policy: SandboxPolicy, image: BoxImage, outside: dict[str, Any]) -> list[Row]:
-    wanted = create_request(policy, image.id, {}, "")
-    host, seen = wanted["HostConfig"], outside["HostConfig"]
-    rows = []
-    for name in _OUTSIDE:
-        expected, found = host[name], seen.get(name)
-        if name == "SecurityOpt":
-            found = [option.split("=")[0] for option in found or []]
-            expected = ["no-new-privileges", "seccomp"]
-        same = found == expected or (expected in _EMPTY and found in _EMPTY)
-        rows.append(Row(f"outside.{name}", expected, found, MATCH if same else MISMATCH))
-    mounts = [(mount["Type"], mount["Destination"], mount["RW"]) for mount in outside["Mounts"]]
-    volumes = [mount for mount in mounts if mount[0] != "tmpfs"]
-    rows.append(_row("outside.Mounts", [("volume", WORKSPACE, True)], volumes))
-    rows.append(_row("outside.User", f"{UID}:{UID}", outside["Config"]["User"]))
-    rows.append(_row("outside.Tty", expected=False, seen=outside["Config"]["Tty"]))
-    rows.append(_row("outside.Image", image.id, outside["Image"]))
-    return rows
-
-
-def _inside_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
-    status, mounts = posture["status"], {mount[4]: mount for mount in posture["mounts"]}
-    spaces, cgroup = posture["spaces"], posture["cgroup"]
+def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[Row]:
+    request, outside = views.request, views.outside
+    wanted, seen = _shown(request["HostConfig"]), _shown(outside["HostConfig"])
+    runtime = seen.pop("Runtime", None)
+    wanted.pop("Runtime", None)
+    unasked = {name: seen[name] for name in sorted(set(seen) - set(wanted)) if _bare(seen[name])}
+    config = [_row(f"outside.{name}", request.get(name), outside["Config"].get(name)) for name in _CONFIG]
+    variables = set(outside["Config"]["Env"] or ())
+    mounts = [[mount["Type"], mount["Destination"], mount["RW"]] for mount in outside["Mounts"]]
+    networks = outside["NetworkSettings"]
     return [
-        _row("inside.uid", " ".join([str(UID)] * 4), _words(status["Uid"])),
-        _row("inside.gid", " ".join([str(UID)] * 4), _words(status["Gid"])),
-        _row("inside.groups", True, _words(status["Groups"]) in ("", str(UID))),
+        *[_row(f"outside.{name}", value, seen.get(name)) for name, value in wanted.items()],
+        _row("outside.unasked", {}, unasked),
+        _row("outside.Runtime", policy.runtime or runtime, runtime),
+        _row("outside.runtime_arguments", [], _loosening(views.info, str(runtime))),
+        *config,
+        _row("outside.Env", [], sorted(variables ^ set(_merged(image.base.environment, request["Env"])))),
+        _row("outside.mounted", [["volume", WORKSPACE, True]], [mount for mount in mounts if mount[0] != "tmpfs"]),
+        _row("outside.networks", [], sorted(set(networks.get("Networks") or ()) - {"none"})),
+        _row("outside.ports", [], sorted(networks.get("Ports") or ())),
+        _row("outside.Image", image.id, outside["Image"]),
+        _apparmor(views),
+    ]
+
+
+def _inside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[Row]:
+    posture = views.hello["posture"]
+    status, uid = posture["status"], str(views.request["User"]).partition(":")[0]
+    variables = {f"{name}={value}" for name, value in posture["environment"].items()}
+    differing = variables ^ set(_merged(image.base.environment, views.request["Env"]))
+    foreign = sorted({entry.partition("=")[0] for entry in differing} - {"HOSTNAME", "LC_CTYPE"})
+    namespaces = posture["namespaces"].values()
+    return [
+        _row("inside.uid", [uid] * 4, (status["Uid"] or "").split()),
+        _row("inside.gid", [uid] * 4, (status["Gid"] or "").split()),
+        _row("inside.unprivileged_uid", expected=True, seen=uid.isdigit() and int(uid) >= FIRST_UID),
+        _row("inside.groups", [], sorted(set((status["Groups"] or "").split()) - {uid})),
         *[_row(f"inside.{name}", _NO_CAPABILITIES, status[name]) for name in status if name.startswith("Cap")],
         _optional("inside.no_new_privileges", "1", status["NoNewPrivs"]),
-        _optional("inside.seccomp", "2", status["Seccomp"]),
+        _row("inside.seccomp", "2", status["Seccomp"]),
         _row("inside.pid", 1, posture["pid"]),
-        _row("inside.root", True, _has_option(mounts, "/", "ro")),
-        *[_row(f"inside.{path}.{flag}", True, _has_option(mounts, path, flag)) for path, flag in _mount_flags(policy)],
-        _space("inside.disk", policy.disk_bytes if policy.volume == "tmpfs" else None, spaces[WORKSPACE]),
-        _space("inside.tmp", policy.tmp_bytes, spaces["/tmp"]),  # noqa: S108 - a mount point inside the box
-        _row("inside.interfaces", True, set(posture["interfaces"]) <= {"lo"}),
+        _row("inside.namespaces", [], sorted(_MACHINES_NAMESPACES & set(namespaces))),
+        _row("inside.interfaces", [], sorted(set(posture["interfaces"]) - {"lo"})),
         _row("inside.routes", 0, posture["routes"]),
         _row("inside.devices", [], sorted(set(posture["devices"]) - _DEVICES)),
+        _row("inside.unmasked", [], posture["unmasked"]),
+        _row("inside.unprotected", [], posture["unprotected"]),
         _row("inside.tty", expected=False, seen=posture["tty"]),
-        _row("inside.environment", [], sorted(set(posture["environment"]) - set(ENVIRONMENT) - {"HOSTNAME", "LC_CTYPE"})),
+        _row("inside.environment", [], foreign),
+    ]
+
+
+def _mount_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
+    mounts, spaces = {mount[4]: mount for mount in posture["mounts"]}, posture["spaces"]
+    foreign = [path for path in mounts if path not in _MOUNT_POINTS and not path.startswith(_ENGINES_OWN)]
+    capped = policy.volume == "tmpfs"
+    flags = [(path, flag) for path in _SCRATCH for flag in ("nosuid", "nodev", "noexec")]
+    flags += [(WORKSPACE, "nosuid"), (WORKSPACE, "nodev")] if capped else []
+    return [
+        _row("inside.mounts", [], sorted(foreign)),
+        _row("inside.root", expected=True, seen=_has_option(mounts, "/", "ro")),
+        *[_row(f"inside.{path}.{flag}", expected=True, seen=_has_option(mounts, path, flag)) for path, flag in flags],
+        _space("inside.disk", policy.disk_bytes if capped else None, spaces[WORKSPACE], 0),
+        _space("inside.disk_inodes", policy.disk_inodes if capped else None, spaces[WORKSPACE], 1),
+        _space("inside.tmp", policy.tmp_bytes, spaces["/tmp"], 0),  # noqa: S108 - a mount point inside the box
+        _space("inside.tmp_inodes", SCRATCH_INODES, spaces["/tmp"], 1),  # noqa: S108 - a mount point inside the box
+        _space("inside.shm", policy.shm_bytes, spaces["/dev/shm"], 0),  # noqa: S108 - a mount point inside the box
+        _space("inside.shm_inodes", SCRATCH_INODES, spaces["/dev/shm"], 1),  # noqa: S108 - inside the box
+    ]
+
+
+def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
+    cgroup, limits = posture["cgroup"], posture["limits"]
+    quota = None if cgroup["cpu"] is None else cgroup["cpu"].split()[0]
+    swap = cgroup["swap_bytes"]  # control groups v1 count memory and swap together, v2 swap alone
+    return [
         _optional("inside.memory", str(policy.memory_bytes), cgroup["memory_bytes"]),
+        _optional("inside.swap", "0" if swap == "0" else str(policy.memory_bytes), swap),
         _optional("inside.pids", str(policy.pids), cgroup["pids"]),
-        _row("inside.core", [0, 0], posture["limits"]["RLIMIT_CORE"]),
-        _row("inside.open_files", [policy.open_files] * 2, posture["limits"]["RLIMIT_NOFILE"]),
-        _row("inside.file_bytes", [policy.file_bytes] * 2, posture["limits"]["RLIMIT_FSIZE"]),
+        _optional("inside.cpu_quota_us", str(int(policy.cpus * 100_000)), quota),
+        _row("inside.core", [0, 0], limits["RLIMIT_CORE"]),
+        _row("inside.open_files", [policy.open_files] * 2, limits["RLIMIT_NOFILE"]),
+        _row("inside.processes", [policy.pids] * 2, limits["RLIMIT_NPROC"]),
+        _row("inside.file_bytes", [policy.file_bytes] * 2, limits["RLIMIT_FSIZE"]),
     ]
 
 
@@ -119,21 +173,60 @@ def _unless_hidden(row: Row) -> Row:
     """Under a runtime with a kernel of its own, as gVisor: what that kernel has no word for is not available.
 
     gVisor answers system calls itself, under a filter of its own around the whole sandbox, so that it shows neither
-    the seccomp mode nor the ambient set, and it lists mounts without `nosuid` and `nodev`.
+    the seccomp mode nor the ambient set; it lists mounts without `nosuid` and `nodev` and counts no inodes in memory.
     """
-    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith((".nosuid", ".nodev"))
-    return replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", False) else row
+    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith((".nosuid", ".nodev", "_inodes"))
+    return replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", 0, False) else row
 
 
-def _mount_flags(policy: SandboxPolicy) -> list[tuple[str, str]]:
-    flags = [("/tmp", flag) for flag in ("nosuid", "nodev", "noexec")]  # noqa: S108 - a mount point inside the box
-    if policy.volume == "tmpfs":
-        flags += [(WORKSPACE, "nosuid"), (WORKSPACE, "nodev")]
-    return flags
+def _apparmor(views: Views) -> Row:
+    """AppArmor's profile, where the engine's kernel has AppArmor."""
+    offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
+    return _optional("outside.AppArmorProfile", "docker-default", views.outside.get("AppArmorProfile") if offered else None)
+
+
+def _loosening(info: dict[str, Any], runtime: str) -> list[str]:
+    """Give the runtime's arguments under which the engine's limits do not bind, whatever inspect says."""
+    arguments = ((info.get("Runtimes") or {}).get(runtime) or {}).get("runtimeArgs") or []
+    return [argument for argument in arguments if "ignore-cgroups" in argument and not argument.endswith("=false")]
+
+
+def _shown(host_config: dict[str, Any]) -> dict[str, Any]:
+    """Give a host configuration with the seccomp profile as a hash and lists in an order of ours."""
+    options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
+    limits = sorted([limit["Name"], limit["Soft"], limit["Hard"]] for limit in host_config.get("Ulimits") or ())
+    return {**host_config, "SecurityOpt": options, "Ulimits": limits}
+
+
+def _option(option: str) -> str:
+    """Give a security option, a seccomp profile as the hash of its rules."""
+    name, separator, value = option.partition("=")
+    if name != "seccomp":
+        return option
+    try:
+        value = json.dumps(json.loads(value), sort_keys=True)
+    except ValueError:
+        return option
+    return f"{name}{separator}sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+
+
+def _bare(value: Any) -> Any:
+    """Leave out what is empty: engines differ in whether they say null, nothing or zero for what is not set."""
+    if isinstance(value, dict):
+        return {name: kept for name, inner in value.items() if (kept := _bare(inner))} or None
+    if isinstance(value, list):
+        return [_bare(inner) for inner in value] if any(value) else None
+    return value or None
+
+
+def _merged(*environments: Any) -> list[str]:
+    """Give variables as `NAME=value`, later ones over earlier ones."""
+    merged = {entry.partition("=")[0]: entry for entries in environments for entry in entries}
+    return list(merged.values())
 
 
 def _row(name: str, expected: object, seen: object) -> Row:
-    return Row(name, expected, seen, MATCH if expected == seen else MISMATCH)
+    return Row(name, expected, seen, MATCH if _bare(expected) == _bare(seen) else MISMATCH)
 
 
 def _optional(name: str, wanted: str, seen: str | None) -> Row:
@@ -141,15 +234,11 @@ def _optional(name: str, wanted: str, seen: str | None) -> Row:
     return Row(name, wanted, seen, UNAVAILABLE) if seen is None else _row(name, wanted, seen)
 
 
-def _space(name: str, wanted: int | None, seen: list[int] | None) -> Row:
+def _space(name: str, wanted: int | None, seen: list[int] | None, index: int) -> Row:
     if wanted is None or seen is None:
         return Row(name, wanted, seen, UNAVAILABLE)
-    return Row(name, wanted, seen[0], MATCH if 0 < seen[0] <= wanted + 4096 else MISMATCH)
+    return Row(name, wanted, seen[index], MATCH if 0 < seen[index] <= wanted + 4096 else MISMATCH)
 
 
 def _has_option(mounts: dict[str, list[str]], path: str, option: str) -> bool:
     return path in mounts and option in mounts[path][5].split(",")
-
-
-def _words(text: str | None) -> str:
-    return " ".join((text or "").split())

@@ -8,8 +8,6 @@ import time
 
 from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
 
-CONTROL_FD = 0
-REPLY_FD = 1
 _CHUNK_BYTES = 1 << 18
 
 
@@ -22,16 +20,21 @@ class Channel:
 
     `poll_fd` lets a command's own loop watch the channel, so that the box ends when the host dies in the middle
     of a command.
+
+    Args:
+        control_fd: Where the host's frames come in.
+        reply_fd: Where the guest's go out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, control_fd: int = 0, reply_fd: int = 1) -> None:
         self._incoming = Sealer(b"H")
         self._outgoing = Sealer(b"G")
         self._buffer = bytearray()
         self._requests: list[tuple[dict[str, object], bytes]] = []
         self._heard_at = time.monotonic()
         self._lease_s = 60.0
-        self.poll_fd = CONTROL_FD
+        self._reply_fd = reply_fd
+        self.poll_fd = control_fd
 
     def secure(self, key: bytes, lease_s: float) -> None:
         """Authenticate every later frame with `key` and end when the host is silent for `lease_s` seconds."""
@@ -47,7 +50,7 @@ class Channel:
             ProtocolError: A bad frame came in.
         """
         poller = select.poll()
-        poller.register(CONTROL_FD, select.POLLIN)
+        poller.register(self.poll_fd, select.POLLIN)
         patient_until = time.monotonic() + (float("inf") if patience_s is None else patience_s)
         while not self._requests:
             left_ms = min(self.lease_left_ms(), (patient_until - time.monotonic()) * 1000)
@@ -75,7 +78,7 @@ class Channel:
             HostGone: The channel closed.
             ProtocolError: A bad frame came in.
         """
-        chunk = os.read(CONTROL_FD, _CHUNK_BYTES)
+        chunk = os.read(self.poll_fd, _CHUNK_BYTES)
         if not chunk:
             raise HostGone("the channel closed")
         self._heard_at = time.monotonic()
@@ -90,7 +93,7 @@ class Channel:
         """Send one reply, whole."""
         view = memoryview(self._outgoing.seal(header, body))
         while view:
-            view = view[os.write(REPLY_FD, view) :]
+            view = view[os.write(self._reply_fd, view) :]
 
     def _next_frame(self) -> tuple[dict[str, object], bytes] | None:
         if len(self._buffer) < PREFIX_BYTES:
@@ -99,6 +102,7 @@ class Channel:
         end = PREFIX_BYTES + frame_length(prefix)
         if len(self._buffer) < end:
             return None
-        payload = bytes(self._buffer[PREFIX_BYTES:end])
+        with memoryview(self._buffer) as view, view[PREFIX_BYTES:end] as payload:
+            frame = self._incoming.open(prefix, payload)
         del self._buffer[:end]
-        return self._incoming.open(prefix, payload)
+        return frame

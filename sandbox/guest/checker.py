@@ -31,6 +31,7 @@ class Checker:
         self._environment = environment
         self._socket: socket.socket | None = None
         self._buffer = b""
+        self._waiting: set[int] = set()
         self.pid = 0
 
     @property
@@ -40,32 +41,47 @@ class Checker:
 
     def ensure(self) -> None:
         """Start the process when it is not there; it imports the checkers while others go on."""
-        if not self._argv or (self.pid and _alive(self.pid)):
+        if not self._argv or (self.pid and self._socket is not None):
             return
-        self._close()
+        self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.settimeout(_ANSWER_S)
-        self._socket, self._buffer = ours, b""
-        streams = (theirs.fileno(), 2, 2)
-        self.pid = self._spawner.start(self._argv, self._environment, streams, cwd="/", cpu_s=None)
-        theirs.close()
+        try:
+            streams = (theirs.fileno(), 2, 2)
+            self.pid = self._spawner.start(self._argv, self._environment, streams, cwd="/", cpu_s=None)
+            self._socket = ours
+        except OSError:  # no process to be had: jobs are lost, which is no pass, until there is one
+            ours.close()
+        finally:
+            theirs.close()
+
+    def notice(self, ended: dict[int, int]) -> None:
+        """Take in which children have been collected: from then on their numbers may be those of others."""
+        if self.pid in ended:
+            self.pid = 0
 
     def submit(self, job: int, request: dict[str, object], fds: list[int]) -> bool:
         """Hand over a job and the descriptors of its output and report; False when nobody took it."""
         if self._socket is None:
             return False
-        payload = json.dumps({"job": job, **request}).encode()
+        details = _file_of(json.dumps({"job": job, **request}).encode("utf-8", "surrogatepass"))
         try:
-            os.kill(self.pid, signal.SIGCONT)
-            socket.send_fds(self._socket, [len(payload).to_bytes(4, "big")], fds)
-            self._socket.sendall(payload)
+            if self.pid:
+                os.kill(self.pid, signal.SIGCONT)
+            socket.send_fds(self._socket, [b"j"], [*fds, details])
         except OSError:
-            self._close()
+            self.stop()
             return False
+        finally:
+            os.close(details)
+        self._waiting.add(job)
         return True
 
     def collect(self) -> dict[int, int] | None:
-        """Give the wait statuses of the jobs that have ended since the last call; None when the process is gone."""
+        """Give the wait statuses of the jobs that have ended since the last call; None when the process is gone.
+
+        A job's status -1 says that it has been started.
+        """
         if self._socket is None:
             return None
         try:
@@ -73,30 +89,39 @@ class Checker:
         except OSError:
             chunk = b""
         if not chunk:
-            self._close()
+            self.stop()
             return None
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         try:
-            return {int(job): int(status) for job, status in (line.split() for line in lines)}
+            heard = [(int(job), int(status)) for job, status in (line.split() for line in lines)]
         except ValueError:
-            self._close()
+            self.stop()
             return None
+        self._waiting -= {job for job, _ in heard}
+        return {job: status for job, status in heard if status >= 0}
 
-    def _close(self) -> None:
+    def forget_waiting(self) -> None:
+        """Stop the process when it has not yet started a job that nobody waits for any more.
+
+        It would start it as soon as it gets round to it, out of everybody's sight.
+        """
+        if self._waiting:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the process, if there is one, and with it all that it has been asked for."""
+        self._buffer, self._waiting = b"", set()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         if self.pid:
-            try:
-                os.kill(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            self.pid = 0
+            os.kill(self.pid, signal.SIGKILL)  # not collected yet, so the number is still its own
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _file_of(content: bytes) -> int:
+    """Give a descriptor to read `content` from: a socket's buffer is too small for thousands of paths."""
+    fd = os.memfd_create("job", os.MFD_CLOEXEC)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

@@ -1,6 +1,7 @@
 """Find functions that were announced but never written: a body of `pass`, `...` or NotImplementedError alone.
 
-Language models leave such stubs and then claim that the work is done. A function that is meant to be empty says so in
+Language models leave such stubs and then claim that the work is done, some with a check of the arguments before the
+`pass`. A function that is meant to be empty says so in
 a docstring, is abstract, an overload, or a member of a protocol; none of these counts.
 """
 
@@ -28,7 +29,14 @@ def unwritten(tree: ast.AST) -> Iterator[tuple[int, str]]:
 def _is_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     if any(_name(decorator) in _DECLARING for decorator in function.decorator_list):
         return False
-    return len(function.body) == 1 and _does_nothing(function.body[0])
+    *before, last = function.body
+    if isinstance(last, ast.Pass) and any(not _is_docstring(statement) for statement in before):
+        return True
+    return not before and _does_nothing(last)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(getattr(statement.value, "value", None), str)
 
 
 def _does_nothing(statement: ast.stmt) -> bool:

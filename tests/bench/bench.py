@@ -7,6 +7,7 @@ do not. The host's processes run a fixed sample project of this file's own, noth
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -16,11 +17,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from l2mac.budget import Limits
 from l2mac.checks import python
-from sandbox import Job, SandboxPolicy
+from l2mac.effects import Prices
+from l2mac.messages import Reply, ToolCall
+from l2mac.run import Means, Plan, execute
+from l2mac.testing.processor import ScriptedProcessor
+from sandbox import Cause, Job, JobResult, RunResult, SandboxPolicy, Stream
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.image import prepare_image
@@ -163,6 +169,29 @@ class Bench:
             self._row("write 3 files, lint, pytest: against docker exec", "cycle", "exec cycle", "")
             self._output(box)
 
+    def turns(self) -> None:
+        """The control unit's own time per turn: everything but the model and the checks, durability included."""
+        steps, turns = 5, 30
+        with tempfile.TemporaryDirectory() as folder:
+            replies = [_call("submit_plan", {"steps": [f"step {number}" for number in range(steps)]})]
+            for step in range(steps):
+                replies += [_write_reply(step * turns + turn) for turn in range(turns)]
+                replies += [_call("complete_instruction", {}), Reply(content="done")]
+            processor = ScriptedProcessor(replies)
+            means = Means(
+                processor=processor,
+                open_box=lambda _: InstantBox(),
+                limits=Limits(turns=2 * turns),
+                prices=Prices(),
+                model="scripted",
+                image="none",
+            )
+            plan = Plan(task="x", context_tokens=100_000)
+            start = time.perf_counter()
+            execute(Path(folder), plan, means, "run")
+            per_turn_ms = 1000 * (time.perf_counter() - start) / len(replies)
+        self.rows.append(("control unit's own time per turn", "ms", per_turn_ms, 10.0, "under 10 ms"))
+
     def memory(self) -> None:
         """The host process's memory per further box."""
         with self.box():
@@ -225,6 +254,45 @@ class Bench:
         self.rows.append(("100 MB of output: time", "ms", elapsed_ms, elapsed_ms, ""))
 
 
+class InstantBox:
+    """A box that keeps files in a dictionary and passes every check at once; it executes nothing."""
+
+    receipt: dict[str, object] = {}
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def write(self, files: dict[str, bytes]) -> dict[str, str]:
+        self._files |= files
+        return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+    def run(self, jobs: Sequence[Job], **_: object) -> RunResult:
+        nothing = Stream(b"", b"", 0)
+        done = []
+        for job in jobs:
+            report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
+            done.append(JobResult(job.name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report))))
+        return RunResult(tuple(done), (), 0, 0, 0, 0, 0)
+
+    def close(self) -> None:
+        self._files.clear()
+
+
+_LINT_REPORT = b'{"e": "end", "code": 0}\n'
+_TEST_REPORT = (
+    b'{"e": "collected", "ids": ["t"]}\n{"e": "phase", "id": "t", "when": "call", "outcome": "passed"}\n' + _LINT_REPORT
+)
+
+
+def _call(name: str, arguments: dict[str, object]) -> Reply:
+    return Reply(content="", tool_calls=(ToolCall("1", name, json.dumps(arguments)),))
+
+
+def _write_reply(turn: int) -> Reply:
+    files = [{"path": f"m{turn % 40}.py", "content": f"VALUE = {turn}\n"}]
+    return _call("write_files", {"files": files})
+
+
 def together(work: Callable[[], object], count: int = 8) -> None:
     """Do the same in several threads at once."""
     threads = [threading.Thread(target=work) for _ in range(count)]
@@ -271,6 +339,7 @@ def main() -> None:
         bench.operations(Path(folder))
     bench.starts()
     bench.memory()
+    bench.turns()
     bench.print(as_json=words.as_json)
 
 

@@ -14,7 +14,7 @@ import story
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.events import Checked, Event, InstructionCompleted, InstructionStarted, ModelCalled, ToolRan
-from l2mac.trace.journal import read_trace
+from l2mac.trace.journal import OBJECTS_FILE, read_trace
 from l2mac.trace.objects import ObjectStore
 from sandbox.engine.connection import Engine
 
@@ -87,7 +87,7 @@ def test_every_write_is_checked_before_its_instruction_is_done(finished):
 
 def test_every_tool_call_has_exactly_one_answer_right_behind_it(finished):
     folder = next((finished["folder"] / "runs").iterdir())
-    objects = ObjectStore(folder / "objects")
+    objects = ObjectStore(folder / OBJECTS_FILE)
     calls = [event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)]
     for call in calls:
         waiting: list[str] = []

@@ -1,0 +1,92 @@
+"""Every command of the README is run as it stands there, in its order, by a stranger in an empty folder."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+import short_story
+
+from l2mac.cli import exit_codes
+from l2mac.testing.model_server import ModelServer
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
+COMMANDS = [
+    line.partition(" #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for line in block.splitlines()
+]
+TESTED_OTHERWISE = ("make test", "pip install .")
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_", "PYTEST"))}
+    path = f"{Path(sys.executable).parent}:{kept['PATH']}"
+    own = {"PATH": path, "L2MAC_RUNS_DIR": str(folder / "runs"), "XDG_CONFIG_HOME": str(folder / "config")}
+    return {**kept, **own, **variables}
+
+
+def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
+    ours = [command for command in COMMANDS if command.startswith("l2mac ")]
+    assert len(ours) >= 9
+    with ModelServer(short_story.answer) as server:
+        variables = environment(tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE)
+        for command in ours:
+            text = command.replace("python:3.11", IMAGE)
+            done = subprocess.run(
+                ["bash", "-ec", text], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    (result,) = (tmp_path / "workspace").glob("a-command-line-to-do-list")
+    assert (result / "todo.py").read_text() == short_story.FILES["todo.py"]
+
+
+def test_every_command_of_the_readme_is_covered():
+    known = ("l2mac ", "export ", "make run", *TESTED_OTHERWISE)
+    assert [command for command in COMMANDS if command and not command.startswith(known)] == []
+
+
+def test_the_settings_that_the_readme_exports_exist():
+    from l2mac.settings import Settings
+
+    words = [word for command in COMMANDS if command.startswith("export ") for word in shlex.split(command)[1:]]
+    names = {word.partition("=")[0] for word in words} - {"OPENAI_API_KEY"}
+    assert names
+    assert {name.removeprefix("L2MAC_").lower() for name in names} <= set(Settings.model_fields)
+
+
+def test_the_table_of_exit_codes_is_the_one_of_the_program():
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == dict(exit_codes.MEANINGS)
+
+
+def test_make_run_repeats_the_bundled_session_with_its_tests_passing(tmp_path: Path):
+    variables = environment(tmp_path, IMAGE=IMAGE, OUTPUT=str(tmp_path / "out"))
+    done = subprocess.run(["make", "run"], cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "completed: " in done.stdout
+    assert re.search(r"tests: [1-9]\d* passed", done.stdout)
+    assert "the files are those of the record, hash by hash" in done.stdout
+
+
+def test_an_installed_wheel_in_an_empty_environment_is_enough(tmp_path: Path):
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True, capture_output=True)
+    with ModelServer(short_story.answer) as server:
+        variables = environment(tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE)
+        words = [str(tmp_path / "venv" / "bin" / "l2mac"), "run", "x", "--quiet"]
+        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "replay", "runs", "show", "export", "doctor", "clean", "images"])
+def test_help_teaches_every_command(command: str):
+    done = subprocess.run([sys.executable, "-m", "l2mac", command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert len(done.stdout) > 150

@@ -1,0 +1,25 @@
+"""A scripted model that writes one module and its test in one instruction."""
+
+from typing import Any
+
+from l2mac.testing.scripted_reply import ScriptedReply
+
+FILES = {
+    "todo.py": '"""A list."""\n\n\ndef add(items: list[str], item: str) -> list[str]:\n    """Add one."""\n    return [*items, item]\n',
+    "test_todo.py": 'from todo import add\n\n\ndef test_add():\n    assert add(["a"], "b") == ["a", "b"]\n',
+}
+
+
+def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+    """Reply to a request: the script of a `ModelServer`."""
+    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    if "ready" in tools:
+        return ScriptedReply(tool_calls=[("ready", {})])
+    if tools == {"submit_plan"}:
+        return ScriptedReply(tool_calls=[("submit_plan", {"steps": ["Write todo.py and its test."]})])
+    if not tools:
+        return ScriptedReply("todo.py exists.")
+    if any(message["role"] == "assistant" for message in body["messages"]):
+        return ScriptedReply(tool_calls=[("complete_instruction", {})])
+    files = [{"path": path, "content": content} for path, content in FILES.items()]
+    return ScriptedReply(tool_calls=[("write_files", {"files": files})])

@@ -1,0 +1,95 @@
+"""The project's own source, parsed: what the architecture tests look at, and how they look."""
+
+import ast
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source file; `name` as it is imported."""
+
+    name: str
+    path: Path
+    text: str
+
+    @functools.cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    def is_below(self, *names: str) -> bool:
+        """Whether it is one of these modules or packages, or in one of them."""
+        return any(self.name == name or self.name.startswith(f"{name}.") for name in names)
+
+
+@functools.cache
+def modules(*packages: str) -> tuple[Module, ...]:
+    """Give every module of the packages, sorted by path."""
+    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return tuple(Module(_dotted(path), path, path.read_text(encoding="utf-8")) for path in paths)
+
+
+def host_modules() -> tuple[Module, ...]:
+    """Give every module that runs on the host."""
+    return tuple(module for module in modules("l2mac", "sandbox") if not module.is_below("sandbox.guest"))
+
+
+def guest_modules() -> tuple[Module, ...]:
+    """Give every module that runs in the box and nowhere else."""
+    return tuple(module for module in modules("sandbox") if module.is_below("sandbox.guest"))
+
+
+@functools.cache
+def imported(tree: ast.AST) -> tuple[tuple[ast.stmt, str], ...]:
+    """Give every imported name in full, at whatever depth, with its statement: `from a import b` gives `a.b`."""
+    found: list[tuple[ast.stmt, str]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node, f"{'.' * node.level}{node.module or ''}.{alias.name}") for alias in node.names]
+    return tuple(found)
+
+
+def imports_of(tree: ast.AST, library: str) -> list[str]:
+    """Give what is imported of a library, `os.path` and the like being libraries, too."""
+    return [name for _, name in imported(tree) if f"{name}.".startswith(f"{library}.")]
+
+
+def dotted_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Give every name that is used, with its line: `a.b.c` once, and what `from a import b` brought in as `a.b`."""
+    origins = dict(_origins(tree))
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
+            head, *rest = _parts(node)
+            yield node.lineno, ".".join((origins.get(head, head), *rest))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Give every function and method at whatever depth."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _origins(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Give under which name each import is known here, and its name in full."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.asname, alias.name) for alias in node.names if alias.asname)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _parts(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*_parts(node.value), node.attr]
+    return [node.id if isinstance(node, ast.Name) else "()"]
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
