@@ -59,15 +59,18 @@ class Spending:
         """
         limits = self.limits
         if self.restarts > limits.restarts:
-            raise BudgetSpent(f"an instruction ran out of context {limits.restarts} times (--max-restarts)")
+            raise BudgetSpent(
+                f"an instruction ran out of context {self.restarts} times, with {limits.restarts} restarts allowed"
+                " (--max-restarts)"
+            )
         if self.turns > limits.turns:
             raise BudgetSpent(f"an instruction took {limits.turns} turns without being done (--max-turns)")
         if limits.tokens is not None and self.prompt_tokens + self.completion_tokens >= limits.tokens:
             raise BudgetSpent(f"{limits.tokens} tokens are spent (--max-tokens)")
         if limits.cost_usd is not None and self.cost_usd >= limits.cost_usd:
-            raise BudgetSpent(f"{limits.cost_usd:.2f} USD are spent (--max-cost)")
+            raise BudgetSpent(f"{limits.cost_usd:g} USD are spent (--max-cost)")
         if limits.time_s is not None and elapsed_s >= limits.time_s:
-            raise BudgetSpent(f"{limits.time_s:.0f} seconds of work are over (--max-time)")
+            raise BudgetSpent(f"{limits.time_s:g} seconds of work are over (--max-time)")
 
     def add(self, call: ModelCalled) -> None:
         """Count a call of the model."""

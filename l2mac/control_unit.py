@@ -3,7 +3,6 @@
 Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what they call.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l2mac.budget import BudgetSpent
@@ -22,6 +21,7 @@ from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, SubmitPlan, c
 from l2mac.trace.events import InstructionCompleted, InstructionStarted, PlanMade
 
 _PLAN_ATTEMPTS = 5
+_PLAN_WARMING = 0.2
 _PLAN_TOKENS = 300
 _PLAN_TOKENS_PER_STEP = 300
 _SUMMARY_TOKENS = 400
@@ -232,26 +232,27 @@ class ControlUnit:
 
     def _bootstrap(self) -> tuple[str, ...]:
         prompt = self._prompts.render("bootstrap", task=self._job.task, steps=self._job.steps)
-        messages = [self._system, Message(Role.USER, prompt)]
+        question = [self._system, Message(Role.USER, prompt)]
+        messages = question
         tools = (plan_spec(self._job.steps),)
-        detector = LoopDetector()
-        for _ in range(_PLAN_ATTEMPTS):
+        for attempt in range(_PLAN_ATTEMPTS):
             reply = self._effects.ask(
                 "plan",
                 messages,
                 tools=tools,
                 tool=SUBMIT_PLAN,
-                temperature=detector.temperature,
+                temperature=BASE_TEMPERATURE + _PLAN_WARMING * attempt,
                 reply_tokens=_PLAN_TOKENS + _PLAN_TOKENS_PER_STEP * self._job.steps,
             )
             if reply is None:
                 raise BudgetSpent("the task does not fit into the model's context window (--context-tokens)")
-            detector.observe(reply)
             try:
                 return self._read_plan(reply)
             except (ValueError, SettingsError) as error:
                 problem = "it was cut off; make each step shorter" if reply.cut_off else error
-                messages = [*messages[:2], *self._plan_again(reply, str(problem))]
+            # The unusable plan itself is not shown again: models repeat what they see.
+            text = self._prompts.render("plan_again", problem=problem, steps=self._job.steps)
+            messages = [*question, Message(Role.USER, text)]
         return ()
 
     def _read_plan(self, reply: Reply) -> tuple[str, ...]:
@@ -260,12 +261,6 @@ class ControlUnit:
             raise ValueError("submit_plan was not called")
         steps = parse_arguments(SubmitPlan, plans[0].arguments).steps
         return check_program(steps, at_most=self._job.steps, field="the plan")
-
-    def _plan_again(self, reply: Reply, problem: str) -> Sequence[Message]:
-        reply = self._with_own_ids(reply)
-        answers = [Message(Role.TOOL, "not accepted", tool_call_id=call.id) for call in reply.tool_calls]
-        text = self._prompts.render("plan_again", problem=problem, steps=self._job.steps)
-        return (reply.as_message(), *answers, Message(Role.USER, text))
 
     def _with_own_ids(self, reply: Reply) -> Reply:
         """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""

@@ -25,7 +25,7 @@ def load_program(path: Path) -> tuple[str, ...]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SettingsError(field, f"is larger than {_MOST_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(field, f"cannot be read: {error}") from None
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
@@ -38,7 +38,8 @@ def load_program(path: Path) -> tuple[str, ...]:
 def _listed(field: str, text: str) -> list[str]:
     try:
         content: Any = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # The library lets slip what its constructors raise, for example for the date 2026-13-45.
         raise SettingsError(field, f"is not valid: {error}".replace("\n", " ")) from None
     if isinstance(content, dict):
         content = content.get("steps")

@@ -18,11 +18,13 @@ from l2mac.errors import SettingsError
 from sandbox import PolicyError, SandboxPolicy, parse_size
 
 PROJECT_FILE = "l2mac.toml"
+_MOST_FILE_BYTES = 1024 * 1024
 _FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
 _LOWER_ONLY = frozenset(
     "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
     " tokens_per_minute".split()
 )
+_SIZES = frozenset({"memory", "disk"})
 
 
 def _size(value: object) -> object:
@@ -40,7 +42,7 @@ Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 class Settings(BaseSettings):
     """Every setting with its default; make it with `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix="L2MAC_", extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix="L2MAC_", extra="forbid", env_ignore_empty=True, allow_inf_nan=False)
     files: ClassVar[tuple[Path, Path]] = (Path(), Path())
 
     model: str = Field(default="", description="the model's name at its server, such as gpt-4.1 or qwen2.5-coder")
@@ -156,14 +158,20 @@ class _FileSource(PydanticBaseSettingsSource):
         self, settings_cls: type[BaseSettings], path: Path, below: Mapping[str, Any], *, trusted: bool = True
     ) -> None:
         super().__init__(settings_cls)
-        self._values = _read_toml(path)
-        for name in sorted(self._values.keys() - settings_cls.model_fields.keys()):
-            raise SettingsError(f"{path}: {name}", "there is no such setting; `l2mac init-config` prints all of them")
+        fields, values = settings_cls.model_fields, _read_toml(path)
+        for name in sorted(values.keys() - fields.keys()):
+            raise SettingsError(
+                f"{path}: {name}", "there is no such setting; `l2mac init-config` writes a file with all"
+            )
+        # As in a variable, an empty text stands for no value; TOML has no other way to say so.
+        self._values = {
+            name: value for name, value in values.items() if value != "" or fields[name].default is not None
+        }
         if not trusted:
             for name, value in self._values.items():
-                _check_untrusted(f"{path.name}: {name}", name, value, below.get(name, settings_cls.model_fields[name].default))
+                _check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
 
-    def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
         """See the base class."""
         return self._values.get(field_name), field_name, False
 
@@ -204,6 +212,14 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(base).expanduser() / "l2mac" / "config.toml"
 
 
+def configured_log_level(*, project: Path, user: Path) -> str:
+    """Give what is to be logged; the default as long as the settings are not valid, which whoever needs them says."""
+    try:
+        return load_settings({}, project=project, user=user).log_level
+    except SettingsError:
+        return str(Settings.model_fields["log_level"].default)
+
+
 def template() -> str:
     """Give a settings file with every setting commented out at its default."""
     lines = ["# Settings of l2mac. Remove the # before what you change.", ""]
@@ -217,17 +233,21 @@ def template() -> str:
 def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> str:
     if name in given:
         return "--" + name.replace("_", "-")
-    if f"L2MAC_{name.upper()}" in os.environ:
+    if any(variable.upper() == f"L2MAC_{name.upper()}" and value for variable, value in os.environ.items()):
         return f"L2MAC_{name.upper()}"
     return f"{project.name}: {name}" if name in _read_toml(project) else f"{user}: {name}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_FILE_BYTES + 1)
+        if len(content) > _MOST_FILE_BYTES:
+            raise SettingsError(str(path), f"is larger than {_MOST_FILE_BYTES} bytes")
+        return tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(str(path), f"cannot be read: {error}") from None
 
 
@@ -236,6 +256,20 @@ def _check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
         return
     if name not in _LOWER_ONLY:
         raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
-    wanted, allowed = _size(value), _size(below)
-    if not isinstance(wanted, int | float) or (isinstance(allowed, int | float) and wanted > allowed):
+    wanted, allowed = _amount(name, value), _amount(name, below)
+    if wanted is None or (allowed is None and below is not None):
+        raise SettingsError(
+            field, f"a project file may only lower this, and {value!r} cannot be compared with {below!r}"
+        )
+    if allowed is not None and wanted > allowed:
         raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
+
+
+def _amount(name: str, value: Any) -> float | None:
+    """Give what a bound comes to; None when it is not a number, or a size where sizes may stand, as it is written."""
+    if name in _SIZES and isinstance(value, str):
+        try:
+            return parse_size(value)
+        except PolicyError:
+            return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -17,7 +17,7 @@ def clean(text: str) -> str:
 def one_line(text: str, limit: int) -> str:
     """Give the beginning of a text on one clean line."""
     flat = " ".join(clean(text).split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    return flat if len(flat) <= limit else flat[: max(limit - 1, 0)] + "…"
 
 
 def _harmless(character: str) -> bool:

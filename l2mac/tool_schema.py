@@ -7,7 +7,7 @@ from typing import Any
 _NAMED = ("properties",)
 _SINGLE = ("items", "additionalProperties")
 _LISTED = ("anyOf", "oneOf", "allOf")
-_GRAMMAR = frozenset({"type", "enum", "const", "required", "minItems", *_NAMED, *_SINGLE, *_LISTED})
+_GRAMMAR = frozenset({"type", "enum", "const", "required", "minItems", "maxItems", *_NAMED, *_SINGLE, *_LISTED})
 _NOISE = frozenset({"title", "$defs", "$schema"})
 
 
@@ -23,7 +23,7 @@ def compact(schema: Mapping[str, Any]) -> str:
 def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a schema what decides the shape of a value.
 
-    Lengths, patterns and formats go: releases of llama.cpp differ in which of them they refuse, and a tool checks them
+    Lengths of text, patterns and formats go: releases of llama.cpp differ in which of them they refuse, and a tool checks them
     anyway. Objects take no further properties unless the schema allows them.
 
     Raises:

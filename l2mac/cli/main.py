@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -15,6 +16,7 @@ from l2mac.cli.admin import clean_command, doctor, images, init_config
 from l2mac.cli.records import export_command, runs, show
 from l2mac.cli.work import replay, resume, run
 from l2mac.errors import L2macError
+from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
 from l2mac.terminal import clean
 from sandbox import SandboxError
 
@@ -38,7 +40,7 @@ def l2mac(log_level: str | None) -> None:
       l2mac run --model NAME "a URL shortener"       plan it, write it, test it, export it
       l2mac runs                                     what has been run
     """
-    _log_to_stderr(log_level or os.environ.get("L2MAC_LOG_LEVEL", "warning"))
+    _log_to_stderr(log_level or configured_log_level(project=Path(PROJECT_FILE), user=user_file()))
 
 
 for _command in (run, resume, replay, runs, show, export_command, doctor, images, clean_command, init_config):

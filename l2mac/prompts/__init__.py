@@ -50,8 +50,10 @@ class PromptSet:
         """Give a prompt with its placeholders filled in; values are not searched for placeholders themselves.
 
         Raises:
-            KeyError: A value is missing.
+            KeyError: A value is missing, or one has no place in this prompt.
         """
+        if values.keys() != KINDS[kind]:
+            raise KeyError(f"the prompt {kind!r} takes {sorted(KINDS[kind])}, not {sorted(values)}")
         return self._templates[kind].substitute({name: str(value) for name, value in values.items()})
 
 
