@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
@@ -26,9 +27,7 @@ class Boxes:
         self._policy = policy
 
     @classmethod
-    def prepare(
-        cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]
-    ) -> "Boxes":
+    def prepare(cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]) -> "Boxes":
         """Connect, remove what dead runs left, and make the image if it is not there.
 
         Raises:
@@ -51,7 +50,8 @@ class Boxes:
         """The engine's name and version in one line."""
         version = self._engine.version
         name = (version.get("Platform") or {}).get("Name") or "Docker Engine"
-        return f"{name} {version.get('Version')} (API {version.get('ApiVersion')}), runtime {self._policy.runtime or 'default'}"
+        runtime = self._policy.runtime or "default"
+        return f"{name} {version.get('Version')} (API {version.get('ApiVersion')}), runtime {runtime}"
 
     def open_box(self, run: str) -> Sandbox:
         """Make a verified box for the run of that name.
@@ -65,7 +65,7 @@ class Boxes:
         """Close the connection to the engine."""
         self._engine.close()
 
-    def __enter__(self) -> "Boxes":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,5 +87,7 @@ def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
     info = engine.info()
     runtimes = sorted(info.get("Runtimes") or {})
     if policy.runtime and policy.runtime not in runtimes:
-        raise EngineUnavailable(f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)")
+        raise EngineUnavailable(
+            f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)"
+        )
     return replace(policy, cpus=min(policy.cpus, float(info.get("NCPU") or policy.cpus)))

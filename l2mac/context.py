@@ -38,7 +38,9 @@ class TokenEstimator:
     def _raw(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> float:
         characters = 0
         for message in messages:
-            characters += len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+            characters += len(message.content) + sum(
+                len(call.name) + len(call.arguments) for call in message.tool_calls
+            )
         for tool in tools:
             characters += len(tool.name) + len(tool.description) + len(str(tool.parameters))
         return characters / _CHARACTERS_PER_TOKEN + _TOKENS_PER_MESSAGE * (len(messages) + len(tools)) + 1

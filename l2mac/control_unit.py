@@ -78,7 +78,9 @@ class ControlUnit:
         try:
             self._registry = InstructionRegistry(self._load_program())
             if not self._registry.total:
-                return Outcome(Status.NO_PLAN, f"the model gave no usable plan in {_PLAN_ATTEMPTS} attempts", self._report)
+                return Outcome(
+                    Status.NO_PLAN, f"the model gave no usable plan in {_PLAN_ATTEMPTS} attempts", self._report
+                )
             while (instruction := self._registry.current()) is not None:
                 summary = self._execute(instruction)
                 self._registry.complete(summary)
@@ -256,7 +258,9 @@ class ControlUnit:
         return ()
 
     def _read_plan(self, reply: Reply) -> tuple[str, ...]:
-        plans = [call for call in reply.tool_calls if self._effects.domain.toolbelt.proper_name(call.name) == SUBMIT_PLAN]
+        plans = [
+            call for call in reply.tool_calls if self._effects.domain.toolbelt.proper_name(call.name) == SUBMIT_PLAN
+        ]
         if not plans:
             raise ValueError("submit_plan was not called")
         steps = parse_arguments(SubmitPlan, plans[0].arguments).steps

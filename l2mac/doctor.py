@@ -53,7 +53,9 @@ def _isolation(box: Sandbox) -> Finding:
     matching = sum(row["verdict"] == "match" for row in rows)
     missing = [row["name"] for row in rows if row["verdict"] == "not available"]
     text = f"{matching} of {len(rows)} properties verified from inside and outside"
-    return Finding("isolation", works=True, text=f"{text}; not available here: {', '.join(missing)}" if missing else text)
+    return Finding(
+        "isolation", works=True, text=f"{text}; not available here: {', '.join(missing)}" if missing else text
+    )
 
 
 def _checks(box: Sandbox) -> Finding:

@@ -144,9 +144,7 @@ class Effects:
             name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
         return name
 
-    def _call(
-        self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str
-    ) -> ModelCalled:
+    def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
         objects = self.journal.objects
         try:
             reply = self.processor.complete(request, self.watch)

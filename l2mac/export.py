@@ -24,11 +24,12 @@ _ACTING_FOLDERS = frozenset(
     " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform".split()
 )
 _ACTING_NAMES = frozenset(
-    ".gitattributes .gitmodules .gitconfig .envrc .env .mcp.json claude.md agents.md gemini.md .cursorrules .windsurfrules"
-    " .clinerules .aider.conf.yml .pre-commit-config.yaml .gitlab-ci.yml .travis.yml jenkinsfile .tool-versions"
-    " .mise.toml mise.toml .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .inputrc .npmrc .yarnrc .yarnrc.yml"
-    " .pypirc pip.conf .netrc .ripgreprc .lesskey .vimrc .exrc .nvimrc .nvim.lua .dir-locals.el .editorconfig"
-    " .python-version sitecustomize.py usercustomize.py desktop.ini autorun.inf .ds_store".split()
+    ".gitattributes .gitmodules .gitconfig .envrc .env .mcp.json claude.md agents.md gemini.md .cursorrules"
+    " .windsurfrules .clinerules .aider.conf.yml .pre-commit-config.yaml .gitlab-ci.yml .travis.yml jenkinsfile"
+    " .tool-versions .mise.toml mise.toml .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .inputrc .npmrc"
+    " .yarnrc .yarnrc.yml .pypirc pip.conf .netrc .ripgreprc .lesskey .vimrc .exrc .nvimrc .nvim.lua"
+    " .dir-locals.el .editorconfig .python-version sitecustomize.py usercustomize.py desktop.ini autorun.inf"
+    " .ds_store".split()
 )
 _ACTING_ENDINGS = (".pth", ".desktop", ".code-workspace", ".sublime-project", ".lnk", ".url")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)

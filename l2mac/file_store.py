@@ -74,11 +74,12 @@ class FileStore:
             self._tree = hashlib.sha256("".join(lines).encode()).hexdigest()
         return self._tree
 
-    def open(self) -> None:
-        """Make the box if there is none and bring every file into it."""
+    def open(self) -> Sandbox:
+        """Give the box; if there is none, make one and bring every file into it."""
         if self._box is None:
             self._box = self._make_box("work")
             fill(self._box, self.files, self._objects)
+        return self._box
 
     def close(self) -> None:
         """Remove the box; the objects stay."""
@@ -187,7 +188,11 @@ class FileStore:
         total = 0
         for change in changes:
             size = max(change.size, 0)
-            if len(kept) < self._caps.files and size <= self._caps.file_bytes and total + size <= self._caps.total_bytes:
+            if (
+                len(kept) < self._caps.files
+                and size <= self._caps.file_bytes
+                and total + size <= self._caps.total_bytes
+            ):
                 kept.append(change)
                 total += size
         return tuple(kept)
@@ -206,10 +211,8 @@ class FileStore:
 
     def _on_box(self, request: Callable[[Sandbox], T]) -> T:
         """Make a request of the box; when it loses the box, make another and say so."""
-        self.open()
-        assert self._box is not None
         try:
-            answer = request(self._box)
+            answer = request(self.open())
         except SandboxLost as loss:
             self._losses += 1
             self.close()

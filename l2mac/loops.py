@@ -32,7 +32,7 @@ class LoopDetector:
     @property
     def repeating_last(self) -> bool:
         """Whether the last reply is the one before it again."""
-        return len(self._replies) >= 2 and self._replies[-1] == self._replies[-2]  # noqa: PLR2004 - the last two
+        return len(self._replies) >= 2 and self._replies[-1] == self._replies[-2]
 
     @property
     def repeating(self) -> bool:

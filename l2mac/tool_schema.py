@@ -23,8 +23,8 @@ def compact(schema: Mapping[str, Any]) -> str:
 def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a schema what decides the shape of a value.
 
-    Lengths of text, patterns and formats go: releases of llama.cpp differ in which of them they refuse, and a tool checks them
-    anyway. Objects take no further properties unless the schema allows them.
+    Lengths of text, patterns and formats go: releases of llama.cpp differ in which of them they refuse, and a tool
+    checks them anyway. Objects take no further properties unless the schema allows them.
 
     Raises:
         ValueError: It refers to itself or to what is not in its `$defs`.

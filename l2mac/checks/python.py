@@ -56,7 +56,9 @@ def _finding(event: dict[str, Any]) -> Finding:
         return Finding("", "")
     where = f"{event['path']}:{int(event['line'])}"
     if event["e"] == "stub":
-        return Finding(where, f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring")
+        return Finding(
+            where, f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring"
+        )
     rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
     return Finding(where, f"{rule}{event['text']}")
 

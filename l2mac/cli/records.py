@@ -63,7 +63,9 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     click.echo(f"checks   {clean(facts['checks'])}")
-    click.echo(f"model    {clean(facts['model'])}: {facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD")
+    click.echo(
+        f"model    {clean(facts['model'])}: {facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD"
+    )
     click.echo(f"tools    {facts['tool_calls']} calls, {facts['tool_failures']} of them not done")
     click.echo(f"sessions {facts['sessions']}; {facts['elapsed_s']:.0f} s of work")
     for path, digest in facts["files"].items():

@@ -51,7 +51,9 @@ def result_as_json(
         "output": str(exported.folder) if exported else None,
         "files": result.files,
         "set_aside": dict(exported.set_aside) if exported else {},
-        "checks": [{"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results],
+        "checks": [
+            {"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results
+        ],
         "tests": asdict(outcome.report.counts),
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,

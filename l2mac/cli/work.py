@@ -240,5 +240,3 @@ def _difference(source: Path, repeated: Path) -> str:
         if before != after:
             return f"the files after instruction {number} are not those of the record"
     return "" if len(recorded) == len(now) else f"{len(now)} of {len(recorded)} recorded states were reached"
-
-

@@ -105,7 +105,9 @@ def parse_arguments(model: type[A], text: str) -> A:
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5])
+        wrong = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]
+        )
         raise ValueError(f"the arguments do not fit: {wrong}") from None
 
 

@@ -49,7 +49,9 @@ def _run_file(arguments: RunPythonFile, context: ToolContext) -> ToolOutcome:
 
 
 def _run_tests(arguments: RunTests, context: ToolContext) -> ToolOutcome:
-    paths = tuple(_existing(path.partition("::")[0], context) + "".join(path.partition("::")[1:]) for path in arguments.paths)
+    paths = tuple(
+        _existing(path.partition("::")[0], context) + "".join(path.partition("::")[1:]) for path in arguments.paths
+    )
     job = Job("tests", checker="pytest", paths=paths)
     execution = context.store.execute((job,), keep_changes=False)
     report = CheckReport((judge_tests(execution.result.job("tests")),))

@@ -8,6 +8,7 @@ from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
 from sandbox import Refused
 
 _MOST_MATCHES = 100
+_LEAST_CHARACTERS = 200
 
 
 class ListFiles(Arguments):
@@ -106,11 +107,11 @@ def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
     for number in range(wanted.first_line, last + 1):
         line = f"{number}\t{lines[number - 1]}"
         if len(line) > limit:
-            if not shown and limit > 200:
-                shown.append(f"{line[:limit]} [... the line goes on ...]")
-                number += 1
-            if number <= last:
-                shown.append(f"[... lines {number} to {last} did not fit; view them with first_line {number} ...]")
+            cut = not shown and limit > _LEAST_CHARACTERS
+            rest = number + 1 if cut else number
+            shown += [f"{line[:limit]} [... the line goes on ...]"] if cut else []
+            if rest <= last:
+                shown.append(f"[... lines {rest} to {last} did not fit; view them with first_line {rest} ...]")
             break
         shown.append(line)
         limit -= len(line) + 1

@@ -218,7 +218,9 @@ class Journal:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.close()
-            raise RunLocked(f"another process works on the run {self._path.parent.name}; wait for it or stop it") from error
+            raise RunLocked(
+                f"another process works on the run {self._path.parent.name}; wait for it or stop it"
+            ) from error
         except OSError as error:
             self.close()
             raise TraceError(f"{self._lock_path} cannot be locked: {error.strerror}") from error

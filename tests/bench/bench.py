@@ -53,7 +53,7 @@ class {title}:
         """Give all as JSON."""
         return json.dumps(self.items, sort_keys=True)
 '''
-TESTS = '''from {name} import {title}
+TESTS = """from {name} import {title}
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_add(value):
 
 def test_dump():
     assert {title}({{"b": 1}}).dump() == '{{"b": 1}}'
-'''
+"""
 
 
 def project() -> dict[str, bytes]:
@@ -134,7 +134,10 @@ class Bench:
             self.times_of(10), {"cold box": lambda _: self._open_one(), "docker run true": lambda _: self._docker_run()}
         )
         self._row("cold box, first result", "cold box", "docker run true", "at most 1.2")
-        eight = {"8 boxes at once": lambda _: together(self._open_one), "8 docker run at once": lambda _: together(self._docker_run)}
+        eight = {
+            "8 boxes at once": lambda _: together(self._open_one),
+            "8 docker run at once": lambda _: together(self._docker_run),
+        }
         self.times.measure(self.times_of(3), eight)
         self._row("8 boxes at once", "8 boxes at once", "8 docker run at once", "at most 1.0")
 
@@ -257,9 +260,8 @@ class Bench:
 class InstantBox:
     """A box that keeps files in a dictionary and passes every check at once; it executes nothing."""
 
-    receipt: dict[str, object] = {}
-
     def __init__(self) -> None:
+        self.receipt: dict[str, object] = {}
         self._files: dict[str, bytes] = {}
 
     def write(self, files: dict[str, bytes]) -> dict[str, str]:

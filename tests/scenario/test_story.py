@@ -113,8 +113,19 @@ def test_an_exhausted_context_restarts_the_same_instruction(finished):
 
 def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: Path):
     run = next((finished["folder"] / "runs").iterdir())
-    words = ["replay", str(run), "--image", IMAGE, "--runs-dir", str(tmp_path / "runs"), "--output", str(tmp_path / "out")]
-    done = subprocess.run([sys.executable, "-m", "l2mac", *words, "--quiet"], capture_output=True, text=True, check=False)
+    words = [
+        "replay",
+        str(run),
+        "--image",
+        IMAGE,
+        "--runs-dir",
+        str(tmp_path / "runs"),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "l2mac", *words, "--quiet"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert files_of(tmp_path / "out") == story.expected_files()
 
@@ -122,7 +133,7 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: P
 def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
     tmp_path: Path, engine: Engine
 ):
-    chance = random.Random(20231)  # noqa: S311 - moments, not secrets
+    chance = random.Random(20231)
     runs, words = tmp_path / "runs", ("run", "--quiet", "--output", str(tmp_path / "out"), "the story")
     with ModelServer(story.answer) as server:
         for _ in range(KILLS):

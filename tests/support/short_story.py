@@ -5,7 +5,7 @@ from typing import Any
 from l2mac.testing.scripted_reply import ScriptedReply
 
 FILES = {
-    "todo.py": '"""A list."""\n\n\ndef add(items: list[str], item: str) -> list[str]:\n    """Add one."""\n    return [*items, item]\n',
+    "todo.py": '"""A list."""\n\n\ndef add(items, item):\n    """Add one."""\n    return [*items, item]\n',
     "test_todo.py": 'from todo import add\n\n\ndef test_add():\n    assert add(["a"], "b") == ["a", "b"]\n',
 }
 

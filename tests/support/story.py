@@ -15,7 +15,14 @@ INSTRUCTIONS = 10
 CONTEXT_TOKENS = 6000
 _EXHAUSTING = 4
 _PROGRESS = "part {} is half written"
-_FAULTS = {3: RateLimited("0"), 8: Dropped(2), 13: ServerError(503), 19: Garbage(), 27: Dropped(1), 41: RateLimited("0")}
+_FAULTS = {
+    3: RateLimited("0"),
+    8: Dropped(2),
+    13: ServerError(503),
+    19: Garbage(),
+    27: Dropped(1),
+    41: RateLimited("0"),
+}
 
 
 def expected_files() -> dict[str, bytes]:

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2mac.errors import SettingsError
+from l2mac.program import load_program
+
+STEPS = ("Write the parser.", "Write the printer,\nwith tests.")
+
+
+def program(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.yaml", "- Write the parser.\n- |\n  Write the printer,\n  with tests.\n"),
+        ("p.yml", "steps:\n- Write the parser.\n- |\n  Write the printer,\n  with tests.\n"),
+        ("P.YAML", '["Write the parser.", "Write the printer,\\nwith tests."]'),
+        ("p.json", '["Write the parser.", "Write the printer,\\nwith tests."]'),
+        ("p.json", '{"steps": ["Write the parser.", "Write the printer,\\nwith tests."]}'),
+        ("p.txt", "Write the parser.\n\nWrite the printer,\nwith tests.\n"),
+        ("p", "\n\nWrite the parser.\n \t \n\nWrite the printer,\nwith tests."),
+        ("p.txt", "Write the parser.\r\n\r\nWrite the printer,\r\nwith tests.\r\n"),
+        ("p.txt", b"\xef\xbb\xbfWrite the parser.\n\nWrite the printer,\nwith tests."),
+        ("p.yaml", b"\xef\xbb\xbf- Write the parser.\n- |\n  Write the printer,\n  with tests.\n"),
+    ],
+)
+def test_each_format_gives_the_same_instructions(tmp_path: Path, name: str, content: str | bytes):
+    assert load_program(program(tmp_path, name, content)) == STEPS
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("p.txt", "", "has no instruction"),
+        ("p.txt", " \n\n \n", "has no instruction"),
+        ("p.txt", "a\n\na", "instruction 2 is the same as instruction 1"),
+        ("p.txt", b"\xff\xfe\x00", "cannot be read"),
+        ("p.txt", "x" * (4 * 1024 * 1024 + 1), "is larger than"),
+        ("p.txt", "\n\n".join(map(str, range(1001))), "has 1001 instructions; at most 1000"),
+        ("p.yaml", "", "must be a list"),
+        ("p.yaml", "just text", "must be a list"),
+        ("p.yaml", "tasks: [a]", "must be a list"),
+        ("p.yaml", "steps: a", "must be a list"),
+        ("p.yaml", "[]", "has no instruction"),
+        ("p.yaml", "- a\n- ", "instruction 2 is NoneType"),
+        ("p.yaml", "- a\n- 3", "instruction 2 is int"),
+        ("p.yaml", "- a\n- [b]", "instruction 2 is list"),
+        ("p.yaml", "- a: b", "instruction 1 is dict"),
+        ("p.yaml", "- a\n- ' '", "instruction 2 is empty"),
+        ("p.yaml", "- [a", "is not valid"),
+        ("p.yaml", "- 2026-13-45", "is not valid"),
+        ("p.yaml", "- !!int ''", "is not valid"),
+        ("p.yaml", "- !!bool x", "is not valid"),
+        ("p.yaml", "- !!timestamp x", "is not valid"),
+        ("p.yaml", "- !!python/object/apply:os.system ['true']", "is not valid"),
+        ("p.yaml", "[" * 1500, "is not valid"),
+        ("p.json", '["a"', "is not valid"),
+    ],
+)
+def test_a_broken_file_is_refused_by_its_name(tmp_path: Path, name: str, content: str | bytes, problem: str):
+    path = program(tmp_path, name, content)
+    with pytest.raises(SettingsError, match=problem) as caught:
+        load_program(path)
+    assert caught.value.field == f"--program {path}"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"--program .*none\.yaml"):
+        load_program(tmp_path / "none.yaml")
+
+
+def test_a_folder_is_refused_by_its_name(tmp_path: Path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_program(tmp_path)
+
+
+@given(content=st.text(st.characters(codec="utf-8")), ending=st.sampled_from([".yaml", ".txt"]))
+def test_whatever_stands_in_a_file_it_gives_instructions_or_one_sentence(
+    tmp_path_factory: pytest.TempPathFactory, content: str, ending: str
+):
+    path = program(tmp_path_factory.mktemp("p"), f"p{ending}", content)
+    try:
+        instructions = load_program(path)
+    except SettingsError:
+        instructions = ("refused",)
+    assert all(text == text.strip() != "" for text in instructions)
