@@ -15,4 +15,5 @@ def describe_files(files: Sequence[FileEntry], limit: int) -> str:
         return listing
     folders = Counter(entry.path.rpartition("/")[0] or "." for entry in files)
     grouped = ", ".join(f"{folder}/ ({count} files)" for folder, count in sorted(folders.items()))
-    return f"{len(files)} files: {grouped[:limit]}; use list_files and search_files to find what you need"
+    shown = grouped if len(grouped) <= limit else f"{grouped[:limit]}…"
+    return f"{len(files)} files: {shown}; use list_files and search_files to find what you need"

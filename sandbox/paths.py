@@ -13,7 +13,9 @@ MAX_DEPTH = 32
 
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _RESERVED_PREFIX = ".l2mac-"
-_DEVICES = frozenset({"aux", "con", "nul", "prn", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789")})
+_DEVICES = frozenset(
+    ["aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))]
+)
 
 
 class PathError(ValueError):
@@ -62,5 +64,5 @@ def _check_component(component: str, text: str) -> None:
     if component.partition(".")[0].rstrip(" ").lower() in _DEVICES:
         raise PathError(f"a part of {text!r} is the name of a device on some systems; choose another")
     for character in component:
-        if character in _FORBIDDEN or unicodedata.category(character)[0] in "C":
+        if character in _FORBIDDEN or unicodedata.category(character)[0] == "C":
             raise PathError(f"{text!r} has a character that file names may not have here: {character!r}")

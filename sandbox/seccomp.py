@@ -52,7 +52,7 @@ accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom r
 sendto setsockopt shutdown socketpair
 """
 
-ALLOWED = tuple(sorted(" ".join((_FILES, _MEMORY, _PROCESSES, _IDENTITY, _TIME_AND_EVENTS, _SOCKETS)).split()))
+ALLOWED = tuple(sorted((_FILES + _MEMORY + _PROCESSES + _IDENTITY + _TIME_AND_EVENTS + _SOCKETS).split()))
 
 SOCKET_FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 PERSONALITIES = (0x0, 0xFFFFFFFF)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sandbox.engine import replies
 from sandbox.engine.channel import GuestChannel
@@ -60,7 +60,7 @@ class DockerSandbox:
         self._closing = threading.Event()
         self._receipt: Mapping[str, Any] = {}
 
-    def open(self) -> "DockerSandbox":
+    def open(self) -> Self:
         """Create, start and verify the box."""
         try:
             self._start()
@@ -69,7 +69,7 @@ class DockerSandbox:
             raise
         return self
 
-    def __enter__(self) -> "DockerSandbox":
+    def __enter__(self) -> Self:
         return self.open()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -99,7 +99,7 @@ class DockerSandbox:
             raise ValueError(f"offset and limit must be 0 or more, not {offset} and {limit}")
         part = min(limit, MAX_BODY_BYTES)
         header = {"op": "read", "path": path, "offset": offset, "limit": part}
-        return self._ask(header, b"", lambda *reply: replies.content_and_size(*reply, offset, part))
+        return self._ask(header, b"", lambda facts, got: replies.content_and_size(facts, got, offset, part))
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Sandbox.delete`."""
@@ -121,9 +121,8 @@ class DockerSandbox:
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
         header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s)}
-        result = self._ask(
-            header, stdin, lambda *reply: replies.run_result(*reply, jobs), timeout_s=limit_s + _GRACE_S
-        )
+        patience_s = limit_s + _GRACE_S
+        result = self._ask(header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s)
         if result.survivors:
             self._abandon()
             raise SandboxDied(f"{result.survivors} processes of a command could not be ended; the box was killed")
@@ -151,9 +150,7 @@ class DockerSandbox:
         api = self._engine.api
         with engine_errors("creating the box"):
             self._container = api.create_container_from_config(self._request)["Id"]  # type: ignore[no-untyped-call]
-            attached = api.attach_socket(
-                self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            )
+            attached = api.attach_socket(self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         self._channel = GuestChannel(getattr(attached, "_sock", attached))
         with engine_errors("starting the box"):
             api.start(self._container)
@@ -164,7 +161,8 @@ class DockerSandbox:
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
             views = Views(self._request, outside, hello, self._engine.version, info)
             self._receipt = make_receipt(self._policy, self._image, views)
-        threading.Thread(target=self._keep_lease, name="l2mac-lease", daemon=True).start()
+        lease = threading.Thread(target=self._keep_lease, args=(self._channel,), name="l2mac-lease", daemon=True)
+        lease.start()
 
     def _greeting(self) -> dict[str, Any]:
         settings = {
@@ -179,9 +177,7 @@ class DockerSandbox:
         }
         return {"op": "hello", "version": VERSION, "lease_s": self._policy.lease_s, "settings": settings}
 
-    def _keep_lease(self) -> None:
-        channel = self._channel
-        assert channel is not None
+    def _keep_lease(self, channel: GuestChannel) -> None:
         while not self._closing.wait(self._policy.lease_s / 5):
             try:
                 channel.beat()

@@ -2,12 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import docker
 import docker.errors
 import requests
-from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
 from sandbox.errors import EngineUnavailable, SandboxError
@@ -39,7 +38,6 @@ class Engine:
         """
         parameters = kwargs_from_env(environment=environment)
         tls = parameters.get("tls")
-        assert tls is None or isinstance(tls, TLSConfig | bool)
         try:
             api = docker.APIClient(
                 base_url=parameters.get("base_url"), tls=tls or False, version="auto", timeout=_REQUEST_S
@@ -66,7 +64,7 @@ class Engine:
         """Close the connection; boxes stay as they are."""
         self.api.close()
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -143,7 +143,7 @@ def _image_id(engine: Engine, tag: str) -> str | None:
 
 
 def _pull(engine: Engine, reference: str) -> None:
-    name, separator, tag = reference.partition("@") if "@" in reference else _split_tag(reference)
+    name, _, tag = reference.partition("@") if "@" in reference else _split_tag(reference)
     hint = (
         "check the name and the registry; where no registry answers, build a base from distribution packages with"
         " `l2mac images offline-base | sh` and use --image l2mac-base:latest"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import docker.errors
-import requests
 
 from sandbox.engine.connection import Engine, engine_errors
+from sandbox.errors import SandboxError
 
 LABEL = "org.l2mac.box"
 _OWNER = "org.l2mac.owner"
@@ -74,12 +74,11 @@ def reap(engine: Engine) -> int:
 
 
 def end_container(engine: Engine, container_id: str) -> None:
-    """Wait for a container whose guest has been told to end, until the engine has removed it; kill it if it will not."""
+    """Wait until the engine has removed a container whose guest has been told to end; kill it if it will not."""
     try:
-        engine.api.wait(container_id, timeout=_END_S, condition="removed")
-    except docker.errors.NotFound:
-        return
-    except (docker.errors.APIError, requests.exceptions.RequestException):
+        with engine_errors("waiting for the end of a box"):
+            engine.api.wait(container_id, timeout=_END_S, condition="removed")
+    except SandboxError:  # it is gone already, or it does not end
         remove_container(engine, container_id)
 
 

@@ -63,9 +63,9 @@ def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[s
     Raises:
         IsolationMismatch: A row does not match.
     """
-    posture = views.hello["posture"]
+    posture, base = views.hello["posture"], image.base
     own_kernel = bool(policy.runtime) and posture["kernel"][2] != views.version.get("KernelVersion")
-    inside = [*_inside_rows(policy, image, views), *_mount_rows(policy, posture), *_limit_rows(policy, posture)]
+    inside = [*_inside_rows(image, views), *_mount_rows(policy, posture), *_limit_rows(policy, posture)]
     rows = [*_outside_rows(policy, image, views), *(_unless_hidden(row) if own_kernel else row for row in inside)]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
@@ -73,7 +73,7 @@ def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[s
         raise IsolationMismatch(tuple(row.name for row in wrong), details)
     parts = {part["Name"]: part.get("Version") for part in views.version.get("Components") or []}
     return {
-        "image": {"reference": image.base.reference, "base": image.base.id, "digest": image.base.digest, "box": image.id},
+        "image": {"reference": base.reference, "base": base.id, "digest": base.digest, "box": image.id},
         "engine": {"version": views.version.get("Version"), "api": views.version.get("ApiVersion"), "parts": parts},
         "runtime": views.outside["HostConfig"].get("Runtime"),
         "own_kernel": own_kernel,
@@ -107,7 +107,7 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
     ]
 
 
-def _inside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[Row]:
+def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
     posture = views.hello["posture"]
     status, uid = posture["status"], str(views.request["User"]).partition(":")[0]
     variables = {f"{name}={value}" for name, value in posture["environment"].items()}
@@ -182,7 +182,8 @@ def _unless_hidden(row: Row) -> Row:
 def _apparmor(views: Views) -> Row:
     """AppArmor's profile, where the engine's kernel has AppArmor."""
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
-    return _optional("outside.AppArmorProfile", "docker-default", views.outside.get("AppArmorProfile") if offered else None)
+    seen = views.outside.get("AppArmorProfile") if offered else None
+    return _optional("outside.AppArmorProfile", "docker-default", seen)
 
 
 def _loosening(info: dict[str, Any], runtime: str) -> list[str]:

@@ -50,7 +50,7 @@ def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
     return found, _flag(reply["more"])
 
 
-def run_result(reply: Mapping[str, Any], body: bytes, jobs: Sequence[Job]) -> RunResult:
+def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> RunResult:
     """Give the account of a run of `jobs`; `body` has their streams one after another."""
     results, start = [], 0
     for job, facts in zip(jobs, reply["jobs"], strict=True):

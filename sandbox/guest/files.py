@@ -12,9 +12,11 @@ import hashlib
 import os
 import stat
 
-from sandbox.paths import MAX_DEPTH, PathError, check_path
+from sandbox.guest.folders import DIRECTORY
+from sandbox.guest.walk import Walk, signature
+from sandbox.paths import PathError, check_path
+from sandbox.protocol import MAX_NAME_BYTES
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK_BYTES = 1 << 20
@@ -31,14 +33,16 @@ class Store:
         root: Absolute path of the store, a mount point of its own.
         max_files: How many files the store may hold.
         max_file_bytes: How large one written file may be.
+        max_bytes: How large all files may be together, by the sizes that they claim.
     """
 
-    def __init__(self, root: str, *, max_files: int, max_file_bytes: int) -> None:
-        self._root = os.open(root, _DIRECTORY)
+    def __init__(self, root: str, *, max_files: int, max_file_bytes: int, max_bytes: int) -> None:
+        self._root = os.open(root, DIRECTORY)
         self._max_files = max_files
         self._max_file_bytes = max_file_bytes
+        self._max_bytes = max_bytes
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
-        self._trash_count = 0
+        self._folders: set[str] = set()
 
     def write(self, files: list[tuple[str, bytes]]) -> list[str]:
         """Write all files or none; each becomes visible whole. Gives their SHA-256 in order.
@@ -47,25 +51,21 @@ class Store:
             Refused: A name, a size, the number of files or the space left does not allow it.
         """
         self._check_batch(files)
-        staged: list[tuple[int, str, str]] = []
+        parts: list[str] = []
         made: list[str] = []
         try:
             for path, content in files:
-                folder, name = self._parent(path, create=made)
-                staged.append((folder, f".l2mac-{len(staged)}.part", name))
-                self._refuse_directory(folder, name, path)
-                _write_new(staged[-1][1], folder, content)
-            for folder, part, name in staged:
-                os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+                self._make_room(path, made)
+                parts.append(f".l2mac-{len(parts)}.part")
+                _write_new(parts[-1], self._root, content)
+            for part, (path, _) in zip(parts, files, strict=True):
+                self._put_in_place(part, path)
         except OSError as error:
-            self._undo(staged, made)
+            self._undo(parts, made)
             raise Refused(_explain(error)) from error
         except Refused:
-            self._undo(staged, made)
+            self._undo(parts, made)
             raise
-        finally:
-            for folder, _, _ in staged:
-                os.close(folder)
         return [self._remember(path, content) for path, content in files]
 
     def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int]:
@@ -93,7 +93,7 @@ class Store:
         for path in paths:
             if check_name(path) not in self._known:
                 raise Refused(f"there is no file {path!r}")
-        for path in paths:
+        for path in dict.fromkeys(paths):
             folder, name = self._parent(path)
             try:
                 os.unlink(name, dir_fd=folder)
@@ -125,50 +125,40 @@ class Store:
         """Find what a command changed since the last scan, and remove what the store may not hold.
 
         Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file, and the number of
-        removed entries: links, devices, sockets, pipes, unacceptable names, too deep or too many files.
+        removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or too large files.
         """
-        seen: dict[str, tuple[int, ...]] = {}
-        removed = self._walk(self._root, "", 1, seen)
+        if os.fstat(self._root).st_uid == os.geteuid():
+            os.fchmod(self._root, 0o700)
+        walk = Walk(self._max_files, self._max_bytes, {*self._known, *self._folders})
+        walk.through(self._root, "", 1)
+        seen, removed, self._folders = walk.files, walk.removed, walk.folders
         changes: list[list[object]] = [[path, -1, ""] for path in self._known if path not in seen]
         for path, _, _ in changes:
             del self._known[str(path)]
-        for path, signature in seen.items():
+        for path, facts in seen.items():
             known = self._known.get(path)
-            if known is None or known[0] != signature:
+            if known is None or known[0] != facts:
                 digest = self._hash(path)
                 if known is None or known[1] != digest:
-                    changes.append([path, signature[2], digest])
-                self._known[path] = (signature, digest)
+                    changes.append([path, facts[2], digest])
+                self._known[path] = (facts, digest)
         changes.sort(key=lambda change: str(change[0]))
         return changes, removed
-
-    def clear_folder(self, path: str) -> None:
-        """Remove everything in `path`, a directory outside the store (`/tmp`), however deep."""
-        try:
-            fd = os.open(path, _DIRECTORY)
-        except FileNotFoundError:
-            return
-        try:
-            for name in os.listdir(fd):
-                try:
-                    self._discard(name, fd)
-                except FileNotFoundError:  # the preloaded checkers, still warming up, have just removed it
-                    continue
-        finally:
-            os.close(fd)
 
     def _check_batch(self, files: list[tuple[str, bytes]]) -> None:
         paths = [check_name(path) for path, _ in files]
         if len(set(paths)) != len(paths):
             raise Refused("the same path stands twice in one write")
-        for path in set(paths) & {folder for path in paths for folder in _folders(path)}:
+        for path in sorted(set(paths) & {folder for name in paths for folder in _folders(name)}):
             raise Refused(f"{path!r} would be a file and a directory at once")
         for path, content in files:
             if len(content) > self._max_file_bytes:
                 raise Refused(f"{path!r} is {len(content)} bytes; the limit for one file is {self._max_file_bytes}")
-        total = len(self._known.keys() | set(paths))
-        if total > self._max_files:
-            raise Refused(f"the store would hold {total} files; the limit is {self._max_files}")
+        together = self._known.keys() | set(paths)
+        if len(together) > self._max_files:
+            raise Refused(f"the store would hold {len(together)} files; the limit is {self._max_files}")
+        if sum(len(path.encode()) for path in together) > MAX_NAME_BYTES:
+            raise Refused(f"the paths of all files would be longer than {MAX_NAME_BYTES} bytes together")
 
     def _parent(self, path: str, *, create: list[str] | None = None) -> tuple[int, str]:
         """Open the directory of `path`; with `create`, make missing ones and append their paths to the list."""
@@ -186,17 +176,27 @@ class Store:
                 create.append("/".join(folders[:depth]))
         return fd, name
 
-    def _refuse_directory(self, folder: int, name: str, path: str) -> None:
+    def _make_room(self, path: str, made: list[str]) -> None:
+        folder, name = self._parent(path, create=made)
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise Refused(f"{path!r} is a directory")
         except FileNotFoundError:
             pass
+        finally:
+            os.close(folder)
 
-    def _undo(self, staged: list[tuple[int, str, str]], made: list[str]) -> None:
-        for folder, part, _ in staged:
+    def _put_in_place(self, part: str, path: str) -> None:
+        folder, name = self._parent(path)
+        try:
+            os.rename(part, name, src_dir_fd=self._root, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+
+    def _undo(self, parts: list[str], made: list[str]) -> None:
+        for part in parts:
             try:
-                os.unlink(part, dir_fd=folder)
+                os.unlink(part, dir_fd=self._root)
             except FileNotFoundError:
                 pass
         for folder_path in reversed(made):
@@ -205,11 +205,11 @@ class Store:
     def _remember(self, path: str, content: bytes) -> str:
         folder, name = self._parent(path)
         try:
-            signature = _signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            facts = signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
         finally:
             os.close(folder)
         digest = hashlib.sha256(content).hexdigest()
-        self._known[path] = (signature, digest)
+        self._known[path] = (facts, digest)
         return digest
 
     def _prune(self, path: str) -> None:
@@ -241,54 +241,6 @@ class Store:
                 digest.update(chunk)
         return digest.hexdigest()
 
-    def _walk(self, fd: int, prefix: str, depth: int, seen: dict[str, tuple[int, ...]]) -> int:
-        removed = 0
-        with os.scandir(fd) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            path = prefix + entry.name
-            if not _acceptable(path):
-                removed += self._discard(entry.name, fd)
-            elif entry.is_dir(follow_symlinks=False):
-                if depth == MAX_DEPTH:
-                    removed += self._discard(entry.name, fd)
-                else:
-                    inner = _open_for_walk(entry.name, fd)
-                    try:
-                        removed += self._walk(inner, path + "/", depth + 1, seen)
-                    finally:
-                        os.close(inner)
-            elif entry.is_file(follow_symlinks=False) and len(seen) < self._max_files:
-                seen[path] = _signature(entry.stat(follow_symlinks=False))
-            else:
-                removed += self._discard(entry.name, fd)
-        return removed
-
-    def _discard(self, name: str, parent: int) -> int:
-        """Remove one entry of any kind; directories of any depth by moving what is in them up, not by recursion."""
-        try:
-            os.unlink(name, dir_fd=parent)
-            return 1
-        except IsADirectoryError:
-            pass
-        pending = [name]
-        while pending:
-            current = pending.pop()
-            inner = _open_for_walk(current, parent)
-            try:
-                for entry in os.listdir(inner):
-                    try:
-                        os.unlink(entry, dir_fd=inner)
-                    except IsADirectoryError:
-                        self._trash_count += 1
-                        trash = f".l2mac-trash-{self._trash_count}"
-                        os.rename(entry, trash, src_dir_fd=inner, dst_dir_fd=parent)
-                        pending.append(trash)
-            finally:
-                os.close(inner)
-            os.rmdir(current, dir_fd=parent)
-        return 1
-
 
 def check_name(path: object) -> str:
     """Give `path` when the store accepts it as a name.
@@ -302,21 +254,8 @@ def check_name(path: object) -> str:
         raise Refused(str(error)) from error
 
 
-def _acceptable(path: str) -> bool:
-    try:
-        check_path(path)
-    except PathError:
-        return False
-    return True
-
-
 def _folders(path: str) -> list[str]:
     return [path[:index] for index, character in enumerate(path) if character == "/"]
-
-
-def _signature(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file's content may have changed; the change time cannot be set back from inside."""
-    return (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mtime_ns)
 
 
 def _write_new(name: str, folder: int, content: bytes) -> None:
@@ -329,19 +268,12 @@ def _write_new(name: str, folder: int, content: bytes) -> None:
 
 def _open_folder(name: str, parent: int, *, create: bool) -> tuple[int, bool]:
     try:
-        return os.open(name, _DIRECTORY, dir_fd=parent), False
+        return os.open(name, DIRECTORY, dir_fd=parent), False
     except FileNotFoundError:
         if not create:
             raise
     os.mkdir(name, 0o755, dir_fd=parent)
-    return os.open(name, _DIRECTORY, dir_fd=parent), True
-
-
-def _open_for_walk(name: str, parent: int) -> int:
-    """Open a directory that a command may have closed to its owner; nothing can swap it meanwhile."""
-    if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.chmod(name, 0o700, dir_fd=parent)
-    return os.open(name, _DIRECTORY, dir_fd=parent)
+    return os.open(name, DIRECTORY, dir_fd=parent), True
 
 
 def _open_regular(name: str, folder: int, path: str) -> int:

@@ -5,13 +5,11 @@ Every report ends with an `end` line. The reader takes a report without one as b
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import sys
-import warnings
 
-from sandbox.guest.stubs import unwritten
+from sandbox.guest.sources import Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ def preload() -> Iterator[None]:
     for name in _COMMON_MODULES:
         try:
             MANAGER.ast_from_module_name(name)
-        except Exception:  # noqa: BLE001 - warming is a convenience: a module that cannot be parsed is parsed later
+        except Exception:
             continue
         yield
 
@@ -141,31 +139,14 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
     """Compile every file, which is quick; only when all are valid Python let pylint look for errors."""
-    first = [fields for path in request["paths"] for fields in _compile(path)]
-    invalid = any(fields["e"] == "syntax" for fields in first)
-    for fields in (*first, *(() if invalid else _pylint_messages(request["paths"]))):
-        report.write(json.dumps(fields) + "\n")
-    report.write(json.dumps({"e": "end", "code": 0}) + "\n")
+    sources = Sources(request["paths"])
+    messages = _pylint_messages(request["paths"], sources) if sources.valid else ()
+    report.writelines(json.dumps(fields) + "\n" for fields in (*sources.findings, *messages, {"e": "end", "code": 0}))
     report.flush()
     return 0
 
 
-def _compile(path: str) -> list[dict[str, object]]:
-    try:
-        with open(path, "rb") as file:
-            source = file.read()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            compile(tree, path, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        return [{"e": "syntax", "path": path, "line": error.lineno or 1, "text": _text(error.msg)}]
-    except (ValueError, RecursionError, MemoryError, OSError) as error:
-        return [{"e": "syntax", "path": path, "line": 1, "text": _text(error)}]
-    return [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
-
-
-def _pylint_messages(paths: list[str]) -> Iterator[dict[str, object]]:
+def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, object]]:
     from pylint.lint import Run  # here: only the preloaded process has it
     from pylint.reporters import CollectingReporter
 
@@ -174,7 +155,8 @@ def _pylint_messages(paths: list[str]) -> Iterator[dict[str, object]]:
     Run([*arguments, "--", *paths], reporter=reporter, exit=False)
     for message in reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
-        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": _text(message.msg)}
+        text = _text(message.msg) + sources.hint(message.msg)
+        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": text}
 
 
 def _text(text: object) -> str:

@@ -11,7 +11,7 @@ from sandbox.guest.checker import Checker
 from sandbox.guest.dumpable import set_dumpable
 from sandbox.guest.files import Store
 from sandbox.guest.operations import Operations
-from sandbox.guest.posture import posture
+from sandbox.guest.posture import posture, protection
 from sandbox.guest.processes import Spawner
 from sandbox.protocol import VERSION, ProtocolError
 
@@ -51,15 +51,17 @@ def main() -> int:
 def _serve(channel: Channel, settings: object, spawner: Spawner, wakeup_fd: int, seen: dict[str, object]) -> int:
     if not isinstance(settings, dict):
         raise ProtocolError("the first frame has no settings")
-    store = Store(settings["root"], max_files=settings["max_files"], max_file_bytes=settings["max_file_bytes"])
+    limits = {name: settings[name] for name in ("max_files", "max_file_bytes", "max_bytes")}
+    store = Store(settings["root"], **limits)
     store.scan()
     checker = Checker(spawner, settings["checker"], settings["environment"])
     operations = Operations(channel, store, spawner, checker, wakeup_fd, settings)
+    seen |= protection(settings["masked"], settings["protected"])
     channel.send({"ok": True, "posture": seen, "python": sys.version.split()[0]})
     while True:
         request = channel.receive(_IDLE_S)
         if request is None:
-            checker.ensure()
+            operations.warm()
             request = channel.receive()
         header, body = request or ({}, b"")
         if header.get("op") == "shutdown":

@@ -8,25 +8,27 @@ import time
 from sandbox.guest.channel import Channel
 from sandbox.guest.checker import Checker
 from sandbox.guest.files import Refused, Store
-from sandbox.guest.processes import Capture, Counters, Spawner, Watch, end_of, pipe, reap, sweep
+from sandbox.guest.folders import clear_folder
+from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap, sweep
+from sandbox.guest.watch import Capture, Watch
+from sandbox.protocol import MAX_BODY_BYTES, MAX_REPORT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_REPORT_BYTES = 8 * 1024 * 1024
-_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - the box's own tmpfs mounts, emptied after every command
+_SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all that can be written beside the store
 
 
 class Job:
     """One of the processes that a `run` request asks for, and what it has put out."""
 
-    def __init__(self, spec: dict[str, Any], head_bytes: int, tail_bytes: int) -> None:
+    def __init__(self, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int) -> None:
         self.name = spec["name"]
         self.spec = spec
         self.output = Capture(head_bytes, tail_bytes)
         self.errors = Capture(head_bytes, tail_bytes)
-        self.report = Capture(_REPORT_BYTES, 0)
+        self.report = Capture(report_bytes, 0)
         self.pid = 0
         self.end: dict[str, object] | None = None
         self.ended_at = 0.0
@@ -82,7 +84,7 @@ class Operations:
 
     def do_read(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
         """`path`, `offset`, `limit`; the reply's body is the content, `size` the whole file's size."""
-        content, size = self._store.read(header["path"], header["offset"], header["limit"])
+        content, size = self._store.read(header["path"], header["offset"], min(header["limit"], MAX_BODY_BYTES))
         return {"size": size}, content
 
     def do_delete(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
@@ -109,8 +111,8 @@ class Operations:
             deadline=started_at + header["timeout_s"],
             max_output_bytes=header["max_output_bytes"],
         )
-        jobs = [Job(spec, header["head_bytes"], header["tail_bytes"]) for spec in header["jobs"]]
-        self._checker.ensure()
+        jobs = _jobs(header)
+        self.warm()
         cpu_s = int(header["cpu_s"])
         for number, job in enumerate(jobs):
             if job.spec["kind"] == "exec":
@@ -121,30 +123,43 @@ class Operations:
         for job in jobs:
             if job.end is None:
                 job.end, job.ended_at = {"kind": bound or "lost", "code": 0}, time.monotonic()
-        leftovers, survivors = sweep(self._checker.pid)
-        watch.forget(self._checker.fd)
+        self._checker.forget_waiting()
+        leftovers, survivors = sweep(self._checker)
         watch.drain()
-        self._checker.ensure()
-        changes, removed = self._store.scan()
+        changes, removed = self._clean(survivors)
+        self.warm()
+        left = {"changes": changes, "removed": removed, "leftovers": leftovers, "survivors": survivors}
+        return _with_jobs({**left, **counters.since()}, jobs, started_at)
+
+    def _clean(self, survivors: int) -> tuple[list[list[object]], int]:
+        """Bring store and scratch into order; with a process still about there is none, and the host ends the box."""
+        if survivors:
+            return [], 0
         for folder in _SCRATCH:
-            self._store.clear_folder(folder)
-        reply = {
-            "changes": changes,
-            "removed": removed,
-            "leftovers": leftovers,
-            "survivors": survivors,
-            **counters.since(),
-        }
-        return _with_jobs(reply, jobs, started_at)
+            clear_folder(folder)
+        return self._store.scan()
+
+    def warm(self) -> None:
+        """Have the preloaded checkers started, if they are not."""
+        self._collect()
+        self._checker.ensure()
+
+    def _collect(self) -> dict[int, int]:
+        ended = reap()
+        self._checker.notice(ended)
+        return ended
 
     def _start(self, job: Job, watch: Watch, stdin: bytes, cpu_s: int) -> None:
         in_r, in_w = pipe()
         out_r, out_w = pipe()
         err_r, err_w = pipe()
-        job.pid = self._spawner.start(
-            job.spec["argv"], self._environment, (in_r, out_w, err_w), cwd=self._root, cpu_s=cpu_s
-        )
-        for fd in (in_r, out_w, err_w):
+        streams = (in_r, out_w, err_w)
+        try:
+            job.pid = self._spawner.start(job.spec["argv"], self._environment, streams, cwd=self._root, cpu_s=cpu_s)
+        except OSError as error:
+            job.errors.feed(f"cannot start a process: {error}\n".encode())
+            job.end, job.ended_at = {"kind": "lost", "code": 0}, time.monotonic()
+        for fd in streams:
             os.close(fd)
         watch.feed(in_w, stdin)
         watch.capture(out_r, job.output)
@@ -184,7 +199,7 @@ class Operations:
             watch.listen(checker_fd, heard)
         bound = None
         while bound is None:
-            for pid, status in reap().items():
+            for pid, status in self._collect().items():
                 for job in jobs:
                     if job.pid == pid and job.end is None:
                         job.end, job.ended_at = end_of(status), time.monotonic()
@@ -192,6 +207,13 @@ class Operations:
                 return None
             bound = watch.step()
         return bound
+
+
+def _jobs(header: dict[str, Any]) -> list[Job]:
+    """Give the jobs with room for what they put out: all of it has to fit into one reply."""
+    specs, head, tail = header["jobs"], header["head_bytes"], header["tail_bytes"]
+    room = MAX_BODY_BYTES // len(specs) - 2 * (head + tail)
+    return [Job(spec, head, tail, min(room, MAX_REPORT_BYTES)) for spec in specs]
 
 
 def _with_jobs(reply: dict[str, object], jobs: list[Job], started_at: float) -> tuple[dict[str, object], bytes]:

@@ -15,7 +15,7 @@ _CGROUP = {
     "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
 }
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-_SPACES = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 - the box's own mounts
+_SPACES = ("/workspace", "/tmp", "/dev/shm")  # the box's own mounts
 
 
 def posture() -> dict[str, object]:
@@ -28,7 +28,7 @@ def posture() -> dict[str, object]:
         "cgroup": {name: _first(paths) for name, paths in _CGROUP.items()},
         "namespaces": {name: _link(f"/proc/self/ns/{name}") for name in _NAMESPACES},
         "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:]],
-        "routes": len(_read("/proc/net/route").splitlines()[1:]),
+        "routes": len(_read("/proc/net/route").splitlines()[1:]) + len(_foreign_routes6()),
         "devices": sorted(os.listdir("/dev")),
         "environment": dict(os.environ),
         "tty": any(os.isatty(fd) for fd in (0, 1, 2)),
@@ -38,12 +38,42 @@ def posture() -> dict[str, object]:
     }
 
 
+def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
+    """Give which of the paths that nobody may read can be read, and which of those nobody may write are writable."""
+    return {
+        "unmasked": [path for path in masked if not _is_masked(path)],
+        "unprotected": [path for path in protected if os.path.exists(path) and not _is_read_only(path)],
+    }
+
+
+def _is_masked(path: str) -> bool:
+    """Whether there is nothing to read: no such path, an empty directory, the null device, an empty file."""
+    try:
+        if os.path.isdir(path):
+            return not os.listdir(path)
+        with open(path, "rb", buffering=0) as file:
+            return not file.read(1)
+    except OSError:
+        return True
+
+
+def _is_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:  # gVisor cannot say it of /proc
+        return not os.access(path, os.W_OK)
+
+
 def _space(path: str) -> list[int] | None:
     try:
         facts = os.statvfs(path)
     except OSError:
         return None
     return [facts.f_blocks * facts.f_frsize, facts.f_files]
+
+
+def _foreign_routes6() -> list[str]:
+    return [line for line in _read("/proc/net/ipv6_route").splitlines() if line.split()[-1] != "lo"]
 
 
 def _first(paths: tuple[str, ...]) -> str | None:

@@ -1,54 +1,19 @@
-"""Start commands, watch them, end them and everything that they started, and say why they ended."""
+"""Start commands, end them and everything that they started, and say why they ended."""
 
 from __future__ import annotations
 
 import os
 import resource
-import select
 import signal
 import time
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sandbox.guest.checker import Checker
 
-from sandbox.guest.channel import Channel
+    Streams = tuple[int, int, int]
 
-_CHUNK_BYTES = 1 << 16
 _SWEEP_S = 5.0
-_DRAIN_S = 1.0
-
-
-class Capture:
-    """Keep the first and the last bytes of a stream and count the rest."""
-
-    def __init__(self, head_bytes: int, tail_bytes: int) -> None:
-        self._head = bytearray()
-        self._head_bytes = head_bytes
-        self._tail: deque[bytes] = deque()
-        self._tail_bytes = tail_bytes
-        self._tail_length = 0
-        self.total = 0
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream."""
-        self.total += len(chunk)
-        room = self._head_bytes - len(self._head)
-        if room > 0:
-            self._head += chunk[:room]
-            chunk = chunk[room:]
-        if not chunk:
-            return
-        self._tail.append(chunk)
-        self._tail_length += len(chunk)
-        while self._tail_length - len(self._tail[0]) >= self._tail_bytes:
-            self._tail_length -= len(self._tail.popleft())
-
-    def kept(self) -> tuple[bytes, bytes]:
-        """Give the kept head and tail; between them `total - len(head) - len(tail)` bytes are missing."""
-        tail = b"".join(self._tail)
-        return bytes(self._head), tail[-self._tail_bytes :] if self._tail_bytes else b""
 
 
 class Counters:
@@ -66,114 +31,11 @@ class Counters:
         names = ("oom_kills", "pids_denied")
         return {
             name: None if before is None or after is None else after - before
-            for name, before, after in zip(names, self._start, now)
+            for name, before, after in zip(names, self._start, now, strict=True)
         }
 
     def _read(self) -> tuple[int | None, int | None]:
         return _counter(self._MEMORY, "oom_kill"), _counter(self._PIDS, "max")
-
-
-class Watch:
-    """Watch the streams of what runs until `done()`; bounded by time and by the bytes put out.
-
-    Args:
-        channel: Watched too: when the host goes, so does the box.
-        wakeup_fd: Readable whenever a child has ended.
-        deadline: When to stop, on the monotonic clock.
-        max_output_bytes: What all streams together may put out.
-    """
-
-    def __init__(self, channel: Channel, wakeup_fd: int, *, deadline: float, max_output_bytes: int) -> None:
-        self._channel = channel
-        self._wakeup_fd = wakeup_fd
-        self._deadline = deadline
-        self._left_bytes = max_output_bytes
-        self._captures: dict[int, Capture] = {}
-        self._feeds: dict[int, memoryview] = {}
-        self._listeners: dict[int, Callable[[], None]] = {}
-        self._poller = select.poll()
-        self._poller.register(channel.poll_fd, select.POLLIN)
-        self._poller.register(wakeup_fd, select.POLLIN)
-
-    def capture(self, fd: int, capture: Capture) -> None:
-        """Read `fd` into `capture`; the descriptor is closed at its end."""
-        os.set_blocking(fd, False)
-        self._captures[fd] = capture
-        self._poller.register(fd, select.POLLIN)
-
-    def feed(self, fd: int, content: bytes) -> None:
-        """Write `content` to `fd`, then close it."""
-        if not content:
-            os.close(fd)
-            return
-        os.set_blocking(fd, False)
-        self._feeds[fd] = memoryview(content)
-        self._poller.register(fd, select.POLLOUT)
-
-    def listen(self, fd: int, react: Callable[[], None]) -> None:
-        """Call `react` whenever `fd` is readable."""
-        self._listeners[fd] = react
-        self._poller.register(fd, select.POLLIN)
-
-    def forget(self, fd: int) -> None:
-        """Stop listening to `fd`."""
-        if self._listeners.pop(fd, None):
-            self._poller.unregister(fd)
-
-    def step(self) -> str | None:
-        """Wait for something to happen; gives `"timeout"` or `"output"` when a bound is reached."""
-        left_ms = int((self._deadline - time.monotonic()) * 1000) + 1
-        if left_ms <= 0:
-            return "timeout"
-        for fd, _ in self._poller.poll(min(left_ms, self._channel.lease_left_ms())):
-            if fd == self._channel.poll_fd:
-                self._channel.pump()
-            elif fd == self._wakeup_fd:
-                os.read(fd, 512)
-            elif fd in self._captures:
-                self._read(fd)
-            elif fd in self._feeds:
-                self._write(fd)
-            elif fd in self._listeners:
-                self._listeners[fd]()
-        return "output" if self._left_bytes <= 0 else None
-
-    def drain(self) -> None:
-        """Read what is left in the pipes once every writer is gone; nobody is waited for."""
-        deadline = time.monotonic() + _DRAIN_S
-        while self._captures and time.monotonic() < deadline:
-            if not any([self._read(fd) for fd in list(self._captures)]):
-                break
-        for fd in [*self._captures, *self._feeds]:
-            self._close(fd)
-
-    def _read(self, fd: int) -> bool:
-        try:
-            chunk = os.read(fd, _CHUNK_BYTES)
-        except BlockingIOError:
-            return False
-        if not chunk:
-            self._close(fd)
-            return False
-        self._captures[fd].feed(chunk)
-        self._left_bytes -= len(chunk)
-        return True
-
-    def _write(self, fd: int) -> None:
-        try:
-            self._feeds[fd] = self._feeds[fd][os.write(fd, self._feeds[fd][:_CHUNK_BYTES]) :]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._feeds[fd] = memoryview(b"")
-        if not self._feeds[fd]:
-            self._close(fd)
-
-    def _close(self, fd: int) -> None:
-        self._poller.unregister(fd)
-        self._captures.pop(fd, None)
-        self._feeds.pop(fd, None)
-        os.close(fd)
 
 
 class Spawner:
@@ -187,14 +49,20 @@ class Spawner:
         self._score_fd = score_fd
 
     def start(
-        self, argv: list[str], environment: dict[str, str], streams: tuple[int, int, int], *, cwd: str, cpu_s: int | None
+        self, argv: list[str], environment: dict[str, str], streams: Streams, *, cwd: str, cpu_s: int | None
     ) -> int:
-        """Start `argv` in a session of its own; gives its pid. An `argv` that cannot be started exits with 127."""
+        """Start `argv` in a session of its own; gives its pid. An `argv` that cannot be started exits with 127.
+
+        Raises:
+            OSError: There is no room for another process.
+        """
         os.write(self._score_fd, b"1000")
-        pid = os.fork()
-        if pid == 0:
-            _become(argv, environment, streams, cwd, cpu_s)
-        os.write(self._score_fd, b"0")
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _become(argv, environment, streams, cwd, cpu_s)
+        finally:
+            os.write(self._score_fd, b"0")
         return pid
 
 
@@ -221,15 +89,16 @@ def others(keep: int) -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (os.getpid(), keep)]
 
 
-def sweep(keep: int) -> tuple[int, int]:
-    """Kill everything in the box but the guest and, if that is enough, `keep`.
+def sweep(checker: Checker) -> tuple[int, int]:
+    """Kill everything in the box but the guest and, if that is enough, the preloaded checker.
 
-    One signal to all at once is the only one that a fork bomb cannot outrun, but it takes `keep` along, so it
+    One signal to all at once is the only one that a fork bomb cannot outrun, but it takes the checker along, so it
     comes second. Gives how many were found at first and how many are left, which is 0 unless the kernel cannot
-    keep up for seconds.
+    keep up for seconds. The checker hears of every child that is collected: the number of one that has been killed
+    and collected can come back as that of a process which was after just this.
     """
-    reap()
-    found = others(keep)
+    checker.notice(reap())
+    found = others(checker.pid)
     if not found:
         return 0, 0
     for pid in found:
@@ -237,14 +106,13 @@ def sweep(keep: int) -> tuple[int, int]:
     deadline = time.monotonic() + _SWEEP_S
     polite = time.monotonic() + 0.05
     while time.monotonic() < deadline:
-        reap()
-        left = others(keep)
-        if not left:
+        checker.notice(reap())
+        if not others(checker.pid):
             return len(found), 0
         if time.monotonic() > polite:
             _kill(-1)
         time.sleep(0.0005)
-    return len(found), len(others(keep))
+    return len(found), len(others(checker.pid))
 
 
 def end_of(status: int) -> dict[str, object]:
@@ -267,7 +135,7 @@ def restore_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _become(argv: list[str], environment: dict[str, str], streams: tuple[int, int, int], cwd: str, cpu_s: int | None) -> None:
+def _become(argv: list[str], environment: dict[str, str], streams: Streams, cwd: str, cpu_s: int | None) -> None:
     try:
         signal.set_wakeup_fd(-1)
         restore_signals()
@@ -277,8 +145,9 @@ def _become(argv: list[str], environment: dict[str, str], streams: tuple[int, in
             os.dup2(fd, target)
         os.chdir(cwd)
         os.execvpe(argv[0], argv, environment)
-    except BaseException as error:  # the child must never return into the guest's loop
-        os.write(2, f"cannot start {argv[0]!r}: {error}\n".encode(errors="backslashreplace"))
+    except BaseException as error:
+        os.write(2, f"cannot start {argv[:1]}: {error}\n".encode(errors="backslashreplace"))
+    finally:  # the child must never return into the guest's loop
         os._exit(127)
 
 

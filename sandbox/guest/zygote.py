@@ -1,8 +1,8 @@
 """The preloaded process: imports the checkers once, then forks for every job.
 
-Reads requests (length, JSON, two descriptors) from the socket at descriptor 0 and writes `job status` lines
-back. Non-dumpable, so that code of the same uid can neither trace it nor open its descriptors; what such code
-can do is kill it, after which the guest starts another.
+Reads requests from the socket at descriptor 0 (one byte with three descriptors: for output, for the report, and a
+file with JSON) and writes `job status` lines back, status -1 for a start. Non-dumpable, so that code of the same uid
+can neither trace it nor open its descriptors; what such code can do is kill it, after which the guest starts another.
 """
 
 from __future__ import annotations
@@ -43,32 +43,33 @@ def serve() -> None:
             os.read(wake_r, 512)
         for pid, status in reap().items():
             control.sendall(b"%d %d\n" % (running.pop(pid, -1), status))
-        if control.fileno() in ready and not _take(control, running):
+        if control.fileno() in ready and not _take(control, running, (wake_r, wake_w)):
             return
         if warming and not running:
             warming = next(steps, "done") != "done"
-            if not warming:
-                gc.freeze()
 
 
-def _take(control: socket.socket, running: dict[int, int]) -> bool:
-    length, fds, _, _ = socket.recv_fds(control, 4, 2)
-    if len(length) < 4:
+def _take(control: socket.socket, running: dict[int, int], wakeup: tuple[int, int]) -> bool:
+    mark, fds, _, _ = socket.recv_fds(control, 1, 3)
+    if not mark:
         return False
-    payload = b""
-    while missing := int.from_bytes(length, "big") - len(payload):
-        payload += control.recv(missing)
-    request = json.loads(payload)
+    *streams, details = fds
+    with os.fdopen(details, encoding="utf-8", errors="surrogatepass") as file:
+        request = json.load(file)
+    gc.freeze()  # what is loaded stays: without this a job's first collection would copy all of it
     pid = os.fork()
     if pid == 0:
-        _run(control, request, fds)
+        for fd in wakeup:
+            os.close(fd)
+        _run(control, request, streams)
     running[pid] = request["job"]
-    for fd in fds:
+    control.sendall(b"%d -1\n" % request["job"])
+    for fd in streams:
         os.close(fd)
     return True
 
 
-def _run(control: socket.socket, request: dict[str, object], fds: list[int]) -> None:
+def _run(control: socket.socket, request: dict[str, object], streams: list[int]) -> None:
     code = 70
     try:
         signal.set_wakeup_fd(-1)
@@ -76,7 +77,7 @@ def _run(control: socket.socket, request: dict[str, object], fds: list[int]) -> 
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
         control.close()
-        output, report = fds
+        output, report = streams
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)

@@ -1,0 +1,64 @@
+"""The store's Python files as syntax trees: which are valid, what is a stub, what is defined where."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+from sandbox.guest.stubs import unwritten
+
+_UNDEFINED = re.compile(r"Undefined variable '(\w+)'")
+
+
+class Sources:
+    """Read and compile files once; nothing of them is executed.
+
+    Args:
+        paths: The files, relative to the working directory.
+
+    Attributes:
+        findings: Report lines of kind `syntax` and `stub`.
+        valid: Whether every file is valid Python.
+    """
+
+    def __init__(self, paths: list[str]) -> None:
+        self.findings: list[dict[str, object]] = []
+        self.valid = True
+        self._defined: dict[str, list[str]] = {}
+        for path in paths:
+            self._read(path)
+
+    def hint(self, text: str) -> str:
+        """Give what helps with a message of a linter: where an undefined name is defined, if that is in one file."""
+        match = _UNDEFINED.search(text)
+        modules = self._defined.get(match[1], []) if match else []
+        if match is None or len(modules) != 1:
+            return ""
+        return f"; it is defined in another file: from {modules[0]} import {match[1]}"
+
+    def _read(self, path: str) -> None:
+        try:
+            with open(path, "rb") as file:
+                source = file.read()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source, path)
+                compile(tree, path, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            self._invalid(path, error.lineno or 1, str(error.msg))
+        except (ValueError, RecursionError, MemoryError, OSError) as error:
+            self._invalid(path, 1, str(error))
+        else:
+            self._take(path, tree)
+
+    def _invalid(self, path: str, line: int, text: str) -> None:
+        self.valid = False
+        self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000]})
+
+    def _take(self, path: str, tree: ast.Module) -> None:
+        self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
+        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                self._defined.setdefault(node.name, []).append(module)

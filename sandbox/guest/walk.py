@@ -1,0 +1,68 @@
+"""The way through the store after a command: what may stay is noted, the rest is removed."""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.guest.folders import discard, open_for_walk
+from sandbox.paths import MAX_DEPTH, PathError, check_path
+from sandbox.protocol import MAX_NAME_BYTES
+
+
+class Walk:
+    """One way through the store: notes what may stay and removes the rest.
+
+    Args:
+        max_files: How many files may stay.
+        max_bytes: How large they may be together, by the sizes that they claim: a file may be all holes.
+        accepted: Paths whose names are known to be acceptable.
+    """
+
+    def __init__(self, max_files: int, max_bytes: int, accepted: set[str]) -> None:
+        self.files: dict[str, tuple[int, ...]] = {}
+        self.folders: set[str] = set()
+        self.removed = 0
+        self._accepted = accepted
+        self._files_left = max_files
+        self._bytes_left = max_bytes
+        self._name_bytes_left = MAX_NAME_BYTES
+
+    def through(self, fd: int, prefix: str, depth: int) -> None:
+        """Go through the directory `fd`, whose entries' paths start with `prefix`, and all below it."""
+        with os.scandir(fd) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        for entry in found:
+            path = prefix + entry.name
+            if path not in self._accepted and not _acceptable(path):
+                self.removed += discard(entry.name, fd)
+            elif entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
+                self.folders.add(path)
+                inner = open_for_walk(entry.name, fd)
+                try:
+                    self.through(inner, path + "/", depth + 1)
+                finally:
+                    os.close(inner)
+            elif not (entry.is_file(follow_symlinks=False) and self._takes(path, entry)):
+                self.removed += discard(entry.name, fd)
+
+    def _takes(self, path: str, entry: os.DirEntry[str]) -> bool:
+        status = entry.stat(follow_symlinks=False)
+        left = (self._files_left - 1, self._bytes_left - status.st_size, self._name_bytes_left - len(path.encode()))
+        if min(left) < 0:
+            return False
+        self._files_left, self._bytes_left, self._name_bytes_left = left
+        self.files[path] = signature(status)
+        return True
+
+
+def signature(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file's content may have changed; the change time cannot be set back from inside."""
+    return (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mtime_ns)
+
+
+def _acceptable(path: str) -> bool:
+    try:
+        check_path(path)
+    except PathError:
+        return False
+    return True

@@ -1,0 +1,72 @@
+"""What tests with real boxes share: the run's name, one box for many tests, and what is left on the engine."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import SandboxLost, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import BoxImage
+from sandbox.engine.reaper import LABEL
+
+RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
+RUNTIMES = ("runc", "runsc")
+
+
+def missing(reason: str) -> None:
+    """Skip on a developer's machine, fail on a build machine: a security test that did not run has not passed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def known_runtime(engine: Engine, name: str) -> str:
+    if name not in engine.info()["Runtimes"]:
+        missing(f"the engine has no runtime {name!r}")
+    return name
+
+
+class BoxKeeper:
+    """One box for many tests: opened when it is first asked for, and again when a test has lost it."""
+
+    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+        self._engine, self._image, self._policy = engine, image, policy
+        self._box: DockerSandbox | None = None
+
+    def fresh(self) -> DockerSandbox:
+        """Give the box with an empty store."""
+        try:
+            if self._box is not None:
+                self._box.delete([entry.path for entry in self._box.files()])
+        except SandboxLost:
+            self.close()
+        if self._box is None:
+            self._box = DockerSandbox(self._engine, self._image, self._policy, run=RUN).open()
+        return self._box
+
+    def close(self) -> None:
+        box, self._box = self._box, None
+        if box is not None:
+            box.close()
+
+
+def leftovers(engine: Engine, run: str = RUN) -> list[str]:
+    """Give the containers and volumes on the engine that carry our label and the run's name."""
+    labels = {"label": [LABEL, f"org.l2mac.run={run}"]}
+    containers = engine.api.containers(all=True, quiet=True, filters=labels)
+    volumes = engine.api.volumes(filters=labels)["Volumes"] or []
+    return [*(container["Id"] for container in containers), *(volume["Name"] for volume in volumes)]
+
+
+def wait_until(holds: Callable[[], bool], patience_s: float) -> bool:
+    """Wait until something holds; gives whether it did in time."""
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
