@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2mac.errors import SettingsError, TraceError
+from l2mac.errors import SettingsError
 from l2mac.trace.objects import ObjectStore
 from sandbox import PathError, check_path
 
@@ -21,7 +21,7 @@ MANIFEST = ".l2mac-manifest.json"
 
 _ACTING_FOLDERS = frozenset(
     ".git .hg .svn .vscode .idea .devcontainer .claude .cursor .codex .gemini .github .gitlab .circleci .husky"
-    " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform".split()
+    " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform .windsurf .continue .roo .kiro .amazonq .junie".split()
 )
 _ACTING_NAMES = frozenset(
     ".gitattributes .gitmodules .gitconfig .envrc .env .mcp.json claude.md agents.md gemini.md .cursorrules"
@@ -29,10 +29,10 @@ _ACTING_NAMES = frozenset(
     " .tool-versions .mise.toml mise.toml .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .inputrc .npmrc"
     " .yarnrc .yarnrc.yml .pypirc pip.conf .netrc .ripgreprc .lesskey .vimrc .exrc .nvimrc .nvim.lua"
     " .dir-locals.el .editorconfig .python-version sitecustomize.py usercustomize.py desktop.ini autorun.inf"
-    " .ds_store".split()
+    " .ds_store .devcontainer.json .gdbinit .lldbinit .roorules .roomodes".split()
 )
 _ACTING_ENDINGS = (".pth", ".desktop", ".code-workspace", ".sublime-project", ".lnk", ".url")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -47,20 +47,27 @@ class Export:
 
 
 def sort_out(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Split files (path → object) into those to write and those to set aside (path → reason)."""
+    """Split files (path → object) into those to write and those to set aside (path → reason).
+
+    What is written can be told apart on a file system that takes upper and lower case for the same.
+    """
     writable: dict[str, str] = {}
     aside: dict[str, str] = {}
-    seen: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for path, name in sorted(files.items()):
-        reason = _reason_against(path)
         folded = unicodedata.normalize("NFC", path).casefold()
-        if not reason and folded in seen:
-            reason = f"differs from {seen[folded]} only in letter case"
+        above = [folded[:index] for index, character in enumerate(folded) if character == "/"]
+        twin = taken.get(folded) or next((taken[folder] for folder in above if folder in taken), folders.get(folded))
+        reason = _reason_against(path)
+        if not reason and twin:
+            reason = f"cannot stand beside {twin} everywhere: letter case is all that tells them apart"
         if reason:
             aside[path] = reason
         else:
-            seen[folded] = path
             writable[path] = name
+            taken[folded] = path
+            folders.update(dict.fromkeys(above, path))
     return writable, aside
 
 
@@ -76,24 +83,18 @@ def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Expo
         SettingsError: The folder exists or cannot be made.
         TraceError: An object is missing or altered.
     """
+    check_new_folder(folder)
     writable, aside = sort_out(files)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    part = folder.with_name(f".{secrets.token_hex(8)}.part")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        check_new_folder(folder)
         part.mkdir(mode=0o755)
-        root = os.open(part, _DIRECTORY)
-        try:
-            for path, name in writable.items():
-                _write(root, path, objects.get(name))
-            _write(root, MANIFEST, _manifest(writable, aside))
-        finally:
-            os.close(root)
+        _fill(part, writable, objects, _manifest(writable, aside))
         part.rename(folder)
     except OSError as error:
         _discard(part)
         raise SettingsError("--output", f"{folder} cannot be written: {error.strerror}") from error
-    except TraceError:
+    except BaseException:
         _discard(part)
         raise
     return Export(folder, tuple(writable), aside)
@@ -103,10 +104,20 @@ def check_new_folder(folder: Path) -> None:
     """Make sure that the folder is a new one.
 
     Raises:
-        SettingsError: It exists.
+        SettingsError: It exists, be it as a link that leads nowhere.
     """
-    if folder.exists() or folder.is_symlink():
+    if os.path.lexists(folder):
         raise SettingsError("--output", f"{folder} exists; name a new folder")
+
+
+def _fill(part: Path, files: Mapping[str, str], objects: ObjectStore, manifest: bytes) -> None:
+    root = os.open(part, _DIRECTORY)
+    try:
+        for path, name in files.items():
+            _write(root, path, objects.get(name))
+        _write(root, MANIFEST, manifest)
+    finally:
+        os.close(root)
 
 
 def _manifest(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
@@ -123,7 +134,7 @@ def _reason_against(path: str) -> str:
             return f"{part} acts by itself on a host"
         if _RESERVED.fullmatch(part):
             return f"{part} is a device name on some systems"
-    return "the name is taken by the manifest" if parts[-1] == MANIFEST else ""
+    return "the name is taken by the manifest" if parts[-1].casefold() == MANIFEST else ""
 
 
 def _write(root: int, path: str, content: bytes) -> None:
@@ -135,9 +146,8 @@ def _write(root: int, path: str, content: bytes) -> None:
                 os.mkdir(folder, 0o755, dir_fd=current)
             except FileExistsError:
                 pass
-            inner = os.open(folder, _DIRECTORY, dir_fd=current)
-            os.close(current)
-            current = inner
+            above, current = current, os.open(folder, _DIRECTORY, dir_fd=current)
+            os.close(above)
         fd = os.open(name, _CREATE, 0o644, dir_fd=current)
         with os.fdopen(fd, "wb") as file:
             file.write(content)

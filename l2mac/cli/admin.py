@@ -17,7 +17,7 @@ from l2mac.terminal import clean
 from sandbox.engine.image import recipe_folder
 
 
-@click.command(short_help="Try what a run needs: engine, image, box, checks, model.")
+@click.command
 @model_options
 @box_options
 @output_options
@@ -37,7 +37,7 @@ def doctor(*, quiet: bool, as_json: bool, **flags: Any) -> int:
     return MODEL if failed else OK
 
 
-@click.group(short_help="Base images where no registry answers.")
+@click.group
 def images() -> None:
     """Base images where no registry answers."""
 
@@ -51,7 +51,7 @@ def offline_base() -> None:
     click.echo((recipe_folder("base") / "build").read_text(encoding="utf-8"), nl=False)
 
 
-@click.command("clean", short_help="Remove what dead runs left in the engine, and unused box images.")
+@click.command("clean")
 @click.option("--images", "with_images", is_flag=True, help="Remove the boxes' images, too; the next run builds anew.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
@@ -69,7 +69,7 @@ def clean_command(*, with_images: bool, yes: bool, as_json: bool) -> None:
         click.echo(f"removed {boxes} boxes and volumes" + (f", {built} images" if with_images else ""))
 
 
-@click.command("init-config", short_help="Write a settings file with every setting and its default.")
+@click.command("init-config")
 @click.option("--path", type=click.Path(path_type=Path), help="Where. Default: the user's settings file.")
 def init_config(path: Path | None) -> None:
     """Write a settings file in which every setting stands commented out at its default.

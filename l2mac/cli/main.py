@@ -12,18 +12,58 @@ from loguru import logger
 
 from l2mac import __version__
 from l2mac.cli import exit_codes
-from l2mac.cli.admin import clean_command, doctor, images, init_config
-from l2mac.cli.records import export_command, runs, show
-from l2mac.cli.work import replay, resume, run
 from l2mac.errors import L2macError
 from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
 from l2mac.terminal import clean
 from sandbox import SandboxError
 
+_COMMANDS = {
+    "run": "Turn a prompt into a tested codebase.",
+    "resume": "Go on with a run that was interrupted or ran out of budget.",
+    "replay": "Repeat a run from its recorded replies, without a model.",
+    "runs": "List recorded runs.",
+    "show": "Show what a run did.",
+    "export": "Bring a run's files out into a new folder.",
+    "doctor": "Try what a run needs: engine, image, box, checks, model.",
+    "images": "Base images where no registry answers.",
+    "clean": "Remove what dead runs left in the engine, and unused box images.",
+    "init-config": "Write a settings file with every setting and its default.",
+}
 _EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The commands, each loaded when it is called: most need neither the model's client nor the engine's."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        return _load(name) if name in _COMMANDS else None
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _load(name: str) -> click.Command:
+    # Imports stand here because the model's client alone takes longer to load than `l2mac runs` to run.
+    if name in ("run", "resume", "replay"):
+        from l2mac.cli.work import replay, resume, run  # noqa: PLC0415
+
+        return {"run": run, "resume": resume, "replay": replay}[name]
+    if name in ("runs", "show", "export"):
+        from l2mac.cli.records import export_command, runs, show  # noqa: PLC0415
+
+        return {"runs": runs, "show": show, "export": export_command}[name]
+    from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
+
+    return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[name]
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="l2mac")
 @click.option(
     "--log-level",
@@ -41,10 +81,6 @@ def l2mac(log_level: str | None) -> None:
       l2mac runs                                     what has been run
     """
     _log_to_stderr(log_level or configured_log_level(project=Path(PROJECT_FILE), user=user_file()))
-
-
-for _command in (run, resume, replay, runs, show, export_command, doctor, images, clean_command, init_config):
-    l2mac.add_command(_command)
 
 
 def main() -> None:

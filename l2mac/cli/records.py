@@ -29,7 +29,7 @@ from l2mac.trace.objects import ObjectStore
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
 
-@click.command(short_help="List recorded runs.")
+@click.command
 @runs_dir_option
 @_JSON
 def runs(runs_dir: Path | None, *, as_json: bool) -> None:
@@ -45,7 +45,7 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
         click.echo(f"no runs in {clean(str(folder))}")
 
 
-@click.command(short_help="Show what a run did.")
+@click.command
 @click.argument("name", metavar="[RUN]", default="last")
 @runs_dir_option
 @_JSON
@@ -72,7 +72,7 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
         click.echo(f"  {digest[:12]} {clean(path)}")
 
 
-@click.command("export", short_help="Bring a run's files out into a new folder.")
+@click.command("export")
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @runs_dir_option

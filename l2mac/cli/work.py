@@ -28,7 +28,7 @@ from sandbox import SandboxError
 _MOST_TASK_BYTES = 1024 * 1024
 
 
-@click.command(short_help="Turn a prompt into a tested codebase.")
+@click.command
 @click.argument("task", required=False)
 @click.option("--task-file", type=click.Path(path_type=Path), help="Read the task from a file; - for standard input.")
 @click.option("--program", type=click.Path(path_type=Path), help="Prompt program: a YAML, JSON or plain text file.")
@@ -79,7 +79,7 @@ def run(
     return _finish(result, exported, as_json=as_json)
 
 
-@click.command(short_help="Go on with a run that was interrupted or ran out of budget.")
+@click.command
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @model_options
@@ -106,7 +106,7 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     return _finish(result, exported, as_json=as_json)
 
 
-@click.command(short_help="Repeat a run from its recorded replies, without a model.")
+@click.command
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @box_options

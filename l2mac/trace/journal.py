@@ -26,7 +26,7 @@ import pydantic
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.trace.events import BoxOpened, Bracket, Effect, Event, ModelCalled, Note, RunEnded, SessionStarted
-from l2mac.trace.objects import ObjectStore
+from l2mac.trace.objects import ObjectStore, sync_folder
 
 FIRST_LINK = "0" * 64
 TRACE_FILE = "trace.jsonl"
@@ -86,21 +86,26 @@ class Journal:
         self.objects = ObjectStore(folder / OBJECTS_FILE)
 
     def open(self) -> Self:
-        """Lock the run and read what is recorded; a line that a crash cut short is dropped."""
+        """Lock the run and read what is recorded.
+
+        A line that a crash cut short is dropped, and so are lines at the end that a power failure has parted from
+        their objects: nothing waits for the two files to be durable until the next call of the model.
+        """
         self._lock()
         try:
-            entries, good_bytes, link = read_trace(self._path)
+            lines = self._with_objects(_read_lines(self._path))
+            self._end = lines[-1][1] if lines else self._end
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            os.ftruncate(self._fd, good_bytes)
+            os.ftruncate(self._fd, self._end.size)
+            sync_folder(self._path.parent)
         except OSError as error:
             self.close()
             raise TraceError(f"{self._path} cannot be opened: {error.strerror}") from error
         except TraceError:
             self.close()
             raise
-        self._end = _End(len(entries), link, good_bytes)
-        self._recorded = [entry.event for entry in entries if not isinstance(entry.event, _BRACKETS)]
-        self._elapsed_before = entries[-1].elapsed_s if entries else 0.0
+        self._recorded = [entry.event for entry, _ in lines if not isinstance(entry.event, _BRACKETS)]
+        self._elapsed_before = lines[-1][0].elapsed_s if lines else 0.0
         self._started_at = self._clock()
         return self
 
@@ -181,6 +186,20 @@ class Journal:
         except OSError as error:
             raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
 
+    def _with_objects(self, lines: list[tuple[Entry, _End]]) -> list[tuple[Entry, _End]]:
+        """Give the lines before the first one of those not yet known to be durable that lacks an object."""
+        events = [entry.event for entry, _ in lines]
+        durable = 0
+        for position, event in enumerate(events):
+            if isinstance(event, ModelCalled):
+                durable = position
+            elif isinstance(event, _BRACKETS) and position + 1 < len(events):
+                durable = position + 1
+        for position, event in enumerate(events[durable:], durable):
+            if not all(self.objects.has_intact(name) for name in named_objects(event)):
+                return lines[:position]
+        return lines
+
     def _next(self) -> Event:
         event = self._recorded[self._position]
         self._position += 1
@@ -251,19 +270,26 @@ def read_trace(path: Path) -> tuple[list[Entry], int, str]:
     Raises:
         TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
     """
+    lines = _read_lines(path)
+    end = lines[-1][1] if lines else _End(0, FIRST_LINK, 0)
+    return [entry for entry, _ in lines], end.size, end.link
+
+
+def _read_lines(path: Path) -> list[tuple[Entry, _End]]:
+    """Give a trace's entries, each with where the next one goes."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return [], 0, FIRST_LINK
+        return []
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from error
-    entries: list[Entry] = []
-    link, start = FIRST_LINK, 0
+    lines: list[tuple[Entry, _End]] = []
+    end = _End(0, FIRST_LINK, 0)
     for line in _whole_lines(content):
-        entry, link = _decode(line, len(entries), link, path)
-        entries.append(entry)
-        start += len(line)
-    return entries, start, link
+        entry, link = _decode(line, end.number, end.link, path)
+        end = _End(end.number + 1, link, end.size + len(line))
+        lines.append((entry, end))
+    return lines
 
 
 def _whole_lines(content: bytes) -> Iterator[bytes]:

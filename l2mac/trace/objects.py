@@ -26,6 +26,7 @@ class ObjectStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._index: dict[str, tuple[int, int]] | None = None
+        self._intact: set[str] = set()
         self._end = 0
         self._read_fd = -1
         self._write_fd = -1
@@ -34,16 +35,27 @@ class ObjectStore:
     def put(self, content: bytes) -> str:
         """Keep `content` and give its name; durable after the next `sync`.
 
+        An object of an earlier process is believed only after a look at it: a power failure can leave a record of the
+        right length with nothing in it. The content is then kept once more, and the later record counts.
+
         Raises:
             TraceError: It cannot be written; what was kept before is intact.
         """
         digest = hashlib.sha256(content).digest()
         name = digest.hex()
-        index = self._loaded()
-        if name not in index:
+        if not self.has_intact(name):
             self._append(_HEADER.pack(digest, len(content)) + content)
-            index[name] = (self._end - len(content), len(content))
+            self._loaded()[name] = (self._end - len(content), len(content))
+            self._intact.add(name)
         return name
+
+    def has_intact(self, name: str) -> bool:
+        """Whether the object of that name is there and is what its name says."""
+        if name not in self._intact and name in self._loaded():
+            with contextlib.suppress(TraceError):
+                self.get(name)
+                self._intact.add(name)
+        return name in self._intact
 
     def get(self, name: str) -> bytes:
         """Give the object of that name.
@@ -54,7 +66,10 @@ class ObjectStore:
         place = self._loaded().get(name)
         if place is None:
             raise TraceError(f"the object {name[:12]} is missing from {self._path}")
-        content = os.pread(self._read_fd, place[1], place[0])
+        try:
+            content = os.pread(self._read_fd, place[1], place[0])
+        except OSError as error:
+            raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != name:
             raise TraceError(f"the object {name[:12]} in {self._path} has been altered")
         return content
@@ -94,7 +109,7 @@ class ObjectStore:
         if not self._unsynced:
             return
         try:
-            os.fdatasync(self._write_fd)
+            os.fdatasync(self._read_fd)
         except OSError as error:
             raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
         self._unsynced = False
@@ -106,6 +121,8 @@ class ObjectStore:
                 os.close(fd)
         self._read_fd = self._write_fd = -1
         self._index = None
+        self._intact.clear()
+        self._unsynced = False
 
     def _loaded(self) -> dict[str, tuple[int, int]]:
         if self._index is None:
@@ -116,6 +133,7 @@ class ObjectStore:
             except OSError as error:
                 raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
             self._index = self._scan() if self._read_fd >= 0 else {}
+            self._unsynced = self._read_fd >= 0  # the process that wrote it may have been killed before its `sync`
         return self._index
 
     def _scan(self) -> dict[str, tuple[int, int]]:
@@ -135,9 +153,10 @@ class ObjectStore:
         try:
             if self._write_fd < 0:
                 self._write_fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.ftruncate(self._write_fd, self._end)  # a crash or an interrupt may have left part of a record
             if self._read_fd < 0:
                 self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                sync_folder(self._path.parent)
+            os.ftruncate(self._write_fd, self._end)  # a crash or an interrupt may have left part of a record
             view, written = memoryview(record), 0
             while written < len(record):
                 written += os.pwrite(self._write_fd, view[written:], self._end + written)
@@ -150,3 +169,12 @@ class ObjectStore:
             ) from error
         self._end += len(record)
         self._unsynced = True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power failure."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sandbox.errors import ImageBuildFailed, ImageUnavailable
 REPOSITORY = "l2mac-box"
 IMAGE_LABEL = "org.l2mac.image"
 _PULL_S = 1800
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the engine colours what a build step writes to its standard error
 _BUILD_S = 900
 _GUEST_MODULES = ("protocol.py", "paths.py")
 
@@ -205,6 +207,7 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
 
 
 def _raise_build_failure(base: BaseImage, log: str, failure: str) -> None:
+    log = _COLOUR.sub("", log)
     reasons = [line.removeprefix("l2mac: ") for line in log.splitlines() if line.startswith("l2mac: ")]
     if reasons:
         raise ImageUnavailable(f"{base.reference} cannot carry a box: {reasons[-1]}")

@@ -39,6 +39,11 @@ class Checker:
         """The descriptor that is readable when a job has ended."""
         return -1 if self._socket is None else self._socket.fileno()
 
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The jobs that have been handed over and not begun."""
+        return frozenset(self._waiting)
+
     def ensure(self) -> None:
         """Start the process when it is not there; it imports the checkers while others go on."""
         if not self._argv or (self.pid and self._socket is not None):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all that can be written beside the store
+_LOST = {"kind": "lost", "code": 0}
 
 
 class Job:
@@ -32,6 +33,10 @@ class Job:
         self.pid = 0
         self.end: dict[str, object] | None = None
         self.ended_at = 0.0
+
+    def ends(self, how: dict[str, object]) -> None:
+        """Note how it ended, now."""
+        self.end, self.ended_at = how, time.monotonic()
 
 
 class Operations:
@@ -62,6 +67,7 @@ class Operations:
         self._wakeup_fd = wakeup_fd
         self._root = settings["root"]
         self._environment = settings["environment"]
+        self._statuses: dict[int, int] = {}
 
     def serve(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
         """Perform one request; a refusal is a reply, too."""
@@ -113,16 +119,17 @@ class Operations:
         )
         jobs = _jobs(header)
         self.warm()
+        self._statuses.clear()
         cpu_s = int(header["cpu_s"])
         for number, job in enumerate(jobs):
             if job.spec["kind"] == "exec":
                 self._start(job, watch, body, cpu_s)
             else:
                 self._submit(number, job, watch, cpu_s)
-        bound = self._wait(jobs, watch)
+        bound = self._wait(jobs, watch, cpu_s)
         for job in jobs:
             if job.end is None:
-                job.end, job.ended_at = {"kind": bound or "lost", "code": 0}, time.monotonic()
+                job.ends({"kind": bound or "lost", "code": 0})
         self._checker.forget_waiting()
         leftovers, survivors = sweep(self._checker)
         watch.drain()
@@ -144,10 +151,10 @@ class Operations:
         self._collect()
         self._checker.ensure()
 
-    def _collect(self) -> dict[int, int]:
+    def _collect(self) -> None:
         ended = reap()
         self._checker.notice(ended)
-        return ended
+        self._statuses.update(ended)
 
     def _start(self, job: Job, watch: Watch, stdin: bytes, cpu_s: int) -> None:
         in_r, in_w = pipe()
@@ -158,7 +165,7 @@ class Operations:
             job.pid = self._spawner.start(job.spec["argv"], self._environment, streams, cwd=self._root, cpu_s=cpu_s)
         except OSError as error:
             job.errors.feed(f"cannot start a process: {error}\n".encode())
-            job.end, job.ended_at = {"kind": "lost", "code": 0}, time.monotonic()
+            job.ends(dict(_LOST))
         for fd in streams:
             os.close(fd)
         watch.feed(in_w, stdin)
@@ -181,32 +188,48 @@ class Operations:
         watch.capture(out_r, job.output)
         watch.capture(report_r, job.report)
         if not taken:
-            job.end, job.ended_at = {"kind": "lost", "code": 0}, time.monotonic()
+            job.ends(dict(_LOST))
 
-    def _wait(self, jobs: list[Job], watch: Watch) -> str | None:
-        def heard() -> None:
-            ended = self._checker.collect()
-            if ended is None:
-                watch.forget(checker_fd)
-                ended = {n: -1 for n, job in enumerate(jobs) if job.end is None and job.spec["kind"] != "exec"}
-            for number, status in ended.items():
-                if 0 <= number < len(jobs):
-                    jobs[number].end = {"kind": "lost", "code": 0} if status < 0 else end_of(status)
-                    jobs[number].ended_at = time.monotonic()
-
-        checker_fd = self._checker.fd
-        if checker_fd >= 0:
-            watch.listen(checker_fd, heard)
+    def _wait(self, jobs: list[Job], watch: Watch, cpu_s: int) -> str | None:
+        self._listen(jobs, watch, cpu_s, retry=True)
         bound = None
         while bound is None:
-            for pid, status in self._collect().items():
-                for job in jobs:
-                    if job.pid == pid and job.end is None:
-                        job.end, job.ended_at = end_of(status), time.monotonic()
+            self._collect()
+            for job in jobs:
+                if job.end is None and job.pid in self._statuses:
+                    job.ends(end_of(self._statuses[job.pid]))
             if all(job.end is not None for job in jobs):
                 return None
             bound = watch.step()
         return bound
+
+    def _listen(self, jobs: list[Job], watch: Watch, cpu_s: int, *, retry: bool) -> None:
+        """Hear of the ends of the preloaded jobs; once, those that a dead checker had not begun go to the next one."""
+        fd = self._checker.fd
+        if fd < 0:
+            return
+
+        def heard() -> None:
+            waiting = self._checker.waiting if retry else frozenset()
+            ended = self._checker.collect()
+            for number, status in (ended or {}).items():
+                if number < len(jobs):
+                    jobs[number].ends(end_of(status))
+            if ended is None:
+                watch.forget(fd)
+                self._hand_on(jobs, waiting, watch, cpu_s)
+
+        watch.listen(fd, heard)
+
+    def _hand_on(self, jobs: list[Job], waiting: frozenset[int], watch: Watch, cpu_s: int) -> None:
+        for number, job in enumerate(jobs):
+            if job.end is None and job.spec["kind"] != "exec" and number not in waiting:
+                job.ends(dict(_LOST))
+        if waiting:
+            self.warm()
+            for number in sorted(waiting):
+                self._submit(number, jobs[number], watch, cpu_s)
+            self._listen(jobs, watch, cpu_s, retry=False)
 
 
 def _jobs(header: dict[str, Any]) -> list[Job]:

@@ -3,12 +3,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupts import interrupted_at
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.trace import journal as journal_module
@@ -147,7 +147,7 @@ def test_each_line_is_json_with_the_documented_fields():
 
 
 def test_a_flipped_bit_anywhere_is_found(tmp_path: Path):
-    content = b"".join(lines_of(EVENTS[:3]))
+    content = b"".join(lines_of(EVENTS[:2]))
     for position in range(len(content) - 1):
         altered = bytearray(content)
         altered[position] ^= 1
@@ -349,32 +349,6 @@ def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_p
     assert [entry.elapsed_s for entry in read_trace(tmp_path / "trace.jsonl")[0]] == [7.5, 9.75]
 
 
-def interrupt_at(step: int, work: Callable[[], object]) -> bool:
-    """Do the work and press Ctrl-C before the given line of the trace's own code; False when it has fewer."""
-    left = step
-    files = (journal_module.__file__, objects_module.__file__)
-
-    def trace(frame: FrameType, what: str, _: object) -> Any:
-        nonlocal left
-        if frame.f_code.co_filename not in files:
-            return None
-        if what == "line":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_an_interrupt_at_any_line_leaves_a_trace_that_the_end_can_be_written_to(
     tmp_path_factory: pytest.TempPathFactory,
 ):
@@ -389,7 +363,7 @@ def test_an_interrupt_at_any_line_leaves_a_trace_that_the_end_can_be_written_to(
                 journal.effect(ToolRan, journal.objects.put(b"content"), tool)
                 journal.note(InstructionStarted(number=1, total=1, restart=0))
 
-            interrupted = interrupt_at(step, work)
+            interrupted = interrupted_at(step, work, journal_module, objects_module)
             journal.bracket(ENDED)
         events = events_in(folder)
         assert (events[0], events[-1]) == (STARTED, ENDED)

@@ -1,0 +1,39 @@
+"""What every `Sandbox` must do: a battery of checks, each a function of a box that raises where the box falls short.
+
+```
+for check in BATTERY:
+    perform(check, box)
+```
+
+The checks need an image with Python and the preloaded checkers, an empty store, and the default limits on files and
+output; each leaves the box usable. What a runtime is known to do otherwise stands in `KNOWN_DIFFERENCES`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from sandbox.conformance import abuse, commands, store
+from sandbox.conformance.expect import Nonconforming, same
+from sandbox.interface import Sandbox
+from sandbox.results import Job
+
+__all__ = ["BATTERY", "KNOWN_DIFFERENCES", "Check", "Nonconforming", "perform"]
+
+Check = Callable[[Sandbox], None]
+
+STORE: tuple[Check, ...] = store.CHECKS
+BATTERY: tuple[Check, ...] = (*store.CHECKS, *store.CHECKS_WITH_COMMANDS, *commands.CHECKS, *abuse.CHECKS)
+
+KNOWN_DIFFERENCES: Mapping[str, Mapping[str, str]] = {"runsc": {}}
+
+
+def perform(check: Check, box: Sandbox) -> None:
+    """Perform a check and see that the box still works afterwards.
+
+    Raises:
+        Nonconforming: The box does something else than it must.
+    """
+    check(box)
+    box.write({"afterwards.txt": b"still here"})
+    result = box.run([Job("afterwards", ("cat", "afterwards.txt"))])
+    same(result.jobs[0].output.head, b"still here", "the output of a command after the check")
+    same((result.leftovers, result.survivors), (0, 0), "what that command left")
