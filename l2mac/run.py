@@ -21,8 +21,9 @@ from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
-from l2mac.trace.journal import Journal, Listener, read_trace
+from l2mac.trace.journal import Journal, Listener
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]

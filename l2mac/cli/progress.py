@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from l2mac.terminal import clean, one_line
+from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     BoxOpened,
     Checked,
@@ -20,7 +21,6 @@ from l2mac.trace.events import (
     ProtocolChosen,
     ToolRan,
 )
-from l2mac.trace.journal import Entry
 
 _TAIL_CHARACTERS = 400
 

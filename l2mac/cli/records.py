@@ -12,6 +12,7 @@ from l2mac.errors import TraceError
 from l2mac.export import check_new_folder, export
 from l2mac.run import find_run, recorded_files
 from l2mac.terminal import clean, one_line
+from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
     Event,
@@ -23,7 +24,7 @@ from l2mac.trace.events import (
     SessionStarted,
     ToolRan,
 )
-from l2mac.trace.journal import OBJECTS_FILE, Entry, read_trace
+from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")

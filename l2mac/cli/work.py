@@ -20,8 +20,9 @@ from l2mac.program import load_program
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Means, Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan, slug
 from l2mac.settings import Settings
+from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
-from l2mac.trace.journal import OBJECTS_FILE, read_trace
+from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxError
 

@@ -4,56 +4,28 @@ The control unit is deterministic but for its effects. It performs each effect t
 returns the recorded event as long as there is one and performs and records the effect afterwards. Resuming a run
 therefore means starting the control unit anew: it walks through its record without touching model or box, arrives
 where the last process stopped, and goes on.
-
-Each line of the file is `{"n", "t", "prev", "event", "sha256"}`: `sha256` is that of the line's bytes before it,
-`prev` that of the line before, so that no line can be altered, inserted, dropped or moved without breaking the chain;
-`t` counts the seconds that processes have worked on the run. What a chain cannot show is that whole lines are missing
-at its end, nor that somebody has computed all of it anew.
 """
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
-
-import pydantic
+from typing import Self, TypeVar
 
 from l2mac.errors import RunLocked, TraceError
+from l2mac.trace.chain import START, End, Entry, encode_line, read_lines
 from l2mac.trace.events import BoxOpened, Bracket, Effect, Event, ModelCalled, Note, RunEnded, SessionStarted
 from l2mac.trace.objects import ObjectStore, sync_folder
 
-FIRST_LINK = "0" * 64
 TRACE_FILE = "trace.jsonl"
 OBJECTS_FILE = "objects.pack"
 _BRACKETS = (SessionStarted, BoxOpened, RunEnded)
-_EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
 E = TypeVar("E", bound=Effect)
 
-Listener = Callable[["Entry"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of the trace: number from 0, seconds of work so far, the event."""
-
-    number: int
-    elapsed_s: float
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Where the next line goes: its number, its link to the line before, its place in the file."""
-
-    number: int
-    link: str
-    size: int
+Listener = Callable[[Entry], None]
 
 
 class Journal:
@@ -78,7 +50,7 @@ class Journal:
         self._clock = clock
         self._fd = -1
         self._lock_fd = -1
-        self._end = _End(0, FIRST_LINK, 0)
+        self._end = START
         self._elapsed_before = 0.0
         self._started_at = 0.0
         self._recorded: list[Event] = []
@@ -93,7 +65,7 @@ class Journal:
         """
         self._lock()
         try:
-            lines = self._with_objects(_read_lines(self._path))
+            lines = self._with_objects(read_lines(self._path))
             self._end = lines[-1][1] if lines else self._end
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._fd, self._end.size)
@@ -186,7 +158,7 @@ class Journal:
         except OSError as error:
             raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
 
-    def _with_objects(self, lines: list[tuple[Entry, _End]]) -> list[tuple[Entry, _End]]:
+    def _with_objects(self, lines: list[tuple[Entry, End]]) -> list[tuple[Entry, End]]:
         """Give the lines before the first one of those not yet known to be durable that lacks an object."""
         events = [entry.event for entry, _ in lines]
         durable = 0
@@ -227,7 +199,7 @@ class Journal:
                 f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
                 " resume the run"
             ) from error
-        self._end = _End(end.number + 1, link, end.size + len(line))  # in one step, as an interrupt can come anywhere
+        self._end = End(end.number + 1, link, end.size + len(line))  # in one step, as an interrupt can come anywhere
         if self._listener is not None:
             self._listener(entry)
 
@@ -254,65 +226,3 @@ def named_objects(event: Event) -> Iterator[str]:
             yield from value
         elif field == "changes":
             yield from (change["digest"] for change in value if change["digest"])
-
-
-def encode_line(entry: Entry, link: str) -> tuple[bytes, str]:
-    """Give the bytes of a line of the trace, and the link for the next one."""
-    record = {"n": entry.number, "t": entry.elapsed_s, "prev": link, "event": asdict(entry.event)}
-    body = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")[:-1]
-    digest = hashlib.sha256(body).hexdigest()
-    return body + _seal(digest), digest
-
-
-def read_trace(path: Path) -> tuple[list[Entry], int, str]:
-    """Give a trace's entries, the bytes that they take, and the link for the next line.
-
-    Raises:
-        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
-    """
-    lines = _read_lines(path)
-    end = lines[-1][1] if lines else _End(0, FIRST_LINK, 0)
-    return [entry for entry, _ in lines], end.size, end.link
-
-
-def _read_lines(path: Path) -> list[tuple[Entry, _End]]:
-    """Give a trace's entries, each with where the next one goes."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
-    lines: list[tuple[Entry, _End]] = []
-    end = _End(0, FIRST_LINK, 0)
-    for line in _whole_lines(content):
-        entry, link = _decode(line, end.number, end.link, path)
-        end = _End(end.number + 1, link, end.size + len(line))
-        lines.append((entry, end))
-    return lines
-
-
-def _whole_lines(content: bytes) -> Iterator[bytes]:
-    start = 0
-    while (end := content.find(b"\n", start)) >= 0:
-        yield content[start : end + 1]
-        start = end + 1
-
-
-def _decode(line: bytes, number: int, link: str, path: Path) -> tuple[Entry, str]:
-    body = line[: -len(_seal(FIRST_LINK))]
-    digest = hashlib.sha256(body).hexdigest()
-    if line != body + _seal(digest):
-        raise TraceError(f"{path} has been altered: line {number + 1} is not what was written")
-    try:
-        record: dict[str, Any] = json.loads(body + b"}")
-        if record["n"] != number or record["prev"] != link:
-            raise TraceError(f"{path} has been altered: the chain breaks at line {number + 1}")
-        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"])), digest
-    except (ValueError, KeyError, TypeError, RecursionError, pydantic.ValidationError) as error:
-        raise TraceError(f"{path} has been altered: line {number + 1} is not an event") from error
-
-
-def _seal(digest: str) -> bytes:
-    """Give the end of a line whose bytes so far have that digest."""
-    return f',"sha256":"{digest}"}}\n'.encode("ascii")

@@ -13,8 +13,9 @@ import pytest
 import story
 
 from l2mac.testing.model_server import ModelServer
+from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, Event, InstructionCompleted, InstructionStarted, ModelCalled, ToolRan
-from l2mac.trace.journal import OBJECTS_FILE, read_trace
+from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox.engine.connection import Engine
 

@@ -1,0 +1,105 @@
+"""The trace's file: JSON lines in a hash chain.
+
+Each line is `{"n", "t", "prev", "event", "sha256"}`: `sha256` is that of the line's bytes before it, `prev` that of the
+line before, so that no line can be altered, inserted, dropped or moved without breaking the chain; `t` counts the
+seconds that processes have worked on the run. What a chain cannot show is that whole lines are missing at its end, nor
+that somebody has computed all of it anew.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from l2mac.errors import TraceError
+from l2mac.trace.events import Event
+
+FIRST_LINK = "0" * 64
+_EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the trace: number from 0, seconds of work so far, the event."""
+
+    number: int
+    elapsed_s: float
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the next line goes: its number, its link to the line before, its place in the file."""
+
+    number: int
+    link: str
+    size: int
+
+
+START = End(0, FIRST_LINK, 0)
+
+
+def encode_line(entry: Entry, link: str) -> tuple[bytes, str]:
+    """Give the bytes of a line of the trace, and the link for the next one."""
+    record = {"n": entry.number, "t": entry.elapsed_s, "prev": link, "event": asdict(entry.event)}
+    body = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")[:-1]
+    digest = hashlib.sha256(body).hexdigest()
+    return body + _seal(digest), digest
+
+
+def read_trace(path: Path) -> tuple[list[Entry], int, str]:
+    """Give a trace's entries, the bytes that they take, and the link for the next line.
+
+    Raises:
+        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
+    """
+    lines = read_lines(path)
+    end = lines[-1][1] if lines else START
+    return [entry for entry, _ in lines], end.size, end.link
+
+
+def read_lines(path: Path) -> list[tuple[Entry, End]]:
+    """Give a trace's entries, each with where the next one goes."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+    lines: list[tuple[Entry, End]] = []
+    end = START
+    for line in _whole_lines(content):
+        entry, link = _decode(line, end.number, end.link, path)
+        end = End(end.number + 1, link, end.size + len(line))
+        lines.append((entry, end))
+    return lines
+
+
+def _whole_lines(content: bytes) -> Iterator[bytes]:
+    start = 0
+    while (end := content.find(b"\n", start)) >= 0:
+        yield content[start : end + 1]
+        start = end + 1
+
+
+def _decode(line: bytes, number: int, link: str, path: Path) -> tuple[Entry, str]:
+    body = line[: -len(_seal(FIRST_LINK))]
+    digest = hashlib.sha256(body).hexdigest()
+    if line != body + _seal(digest):
+        raise TraceError(f"{path} has been altered: line {number + 1} is not what was written")
+    try:
+        record: dict[str, Any] = json.loads(body + b"}")
+        if record["n"] != number or record["prev"] != link:
+            raise TraceError(f"{path} has been altered: the chain breaks at line {number + 1}")
+        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"])), digest
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pydantic.ValidationError) as error:
+        raise TraceError(f"{path} has been altered: line {number + 1} is not an event") from error
+
+
+def _seal(digest: str) -> bytes:
+    """Give the end of a line whose bytes so far have that digest."""
+    return f',"sha256":"{digest}"}}\n'.encode("ascii")

@@ -1,0 +1,251 @@
+"""The control unit against scripted replies and boxes: what it asks, accepts, refuses, and when it stops."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from l2mac.budget import Limits
+from l2mac.effects import Prices
+from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
+from l2mac.messages import Reply, Role, ToolCall, Usage
+from l2mac.outcome import Status
+from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.testing.processor import ScriptedProcessor
+from sandbox import Cause, JobResult, SandboxDied, Stream
+
+LINT = b'{"e": "end", "code": 0}\n'
+
+
+def stream(content: bytes = b"") -> Stream:
+    return Stream(content, b"", len(content))
+
+
+def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0) -> JobResult:
+    return JobResult(name, cause, code, 1, stream(), stream(), stream(report))
+
+
+def report_of_tests(outcome: str, code: int) -> bytes:
+    collected = {"e": "collected", "ids": ["t"]}
+    phase = {"e": "phase", "id": "t", "when": "call", "outcome": outcome, "text": "assert 1 == 2"}
+    return b"".join(json.dumps(line).encode() + b"\n" for line in (collected, phase, {"e": "end", "code": code}))
+
+
+def checked(outcome: str) -> ScriptedRun:
+    code = 0 if outcome == "passed" else 1
+    return ScriptedRun(jobs=(job("lint", LINT), job("tests", report_of_tests(outcome, code), code=code)))
+
+
+NO_TESTS = ScriptedRun(
+    jobs=(job("lint", LINT), job("tests", b'{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n', code=5))
+)
+HANGING = ScriptedRun(jobs=(job("lint", LINT), job("tests", b"", cause=Cause.TIMEOUT)))
+PASSED, FAILED = checked("passed"), checked("failed")
+
+
+def call(name: str, **arguments: object) -> Reply:
+    return Reply(content="", tool_calls=(ToolCall("x", name, json.dumps(arguments)),))
+
+
+def write(content: str = "A = 1\n", path: str = "a.py") -> Reply:
+    return call("write_files", files=[{"path": path, "content": content}])
+
+
+PLAN = call("submit_plan", steps=["Do it."])
+DONE = call("complete_instruction")
+SUMMARY = Reply(content="It is done.")
+
+
+class Room:
+    """A run folder, and sessions on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processor = ScriptedProcessor([])
+        self.boxes = BoxScript()
+
+    def work(self, replies, runs=(), *, limits: Limits | None = None, **plan: object) -> RunResult:
+        self.processor = ScriptedProcessor(replies)
+        self.boxes = BoxScript(runs=runs)
+        means = Means(
+            processor=self.processor,
+            open_box=lambda _: self.boxes.make_box(),
+            limits=limits or Limits(),
+            prices=Prices(prompt_usd=1000, completion_usd=1000),
+            model="scripted",
+            image="none",
+        )
+        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
+        return execute(self.folder, Plan(**values), means, "run")
+
+    def last_words(self) -> str:
+        """What the control unit said last in the newest request."""
+        return self.processor.requests[-1].messages[-1].content
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_a_plan_is_made_written_checked_completed_and_verified(room: Room):
+    result = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert set(result.files) == {"a.py"}
+    assert len(room.boxes.boxes) == 2
+
+
+def test_a_claim_is_not_accepted_while_a_check_fails(room: Room):
+    replies = [PLAN, write(), DONE, write("A = 2\n"), DONE, SUMMARY]
+    assert room.work(replies, [FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    refusal = room.processor.requests[3].messages[-2]
+    assert (refusal.role, refusal.content) == (Role.TOOL, "not accepted: the checks do not pass")
+    assert "assert 1 == 2" in room.processor.requests[3].messages[-1].content
+
+
+@pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
+def test_no_verdict_but_a_pass_lets_an_instruction_be_done(room: Room, verdict: ScriptedRun):
+    result = room.work([PLAN, write(), DONE], [verdict], limits=Limits(turns=2))
+    assert result.outcome.status is Status.BUDGET
+
+
+def test_missing_tests_are_asked_for_by_name(room: Room):
+    room.work([PLAN, write(), DONE], [NO_TESTS], limits=Limits(turns=2))
+    assert "write a test file named test_*.py" in room.processor.requests[-1].messages[-1].content
+
+
+def test_a_final_verification_that_fails_makes_the_run_fail(room: Room):
+    result = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, FAILED])
+    assert result.outcome.status is Status.FAILING
+    assert "in a fresh box" in result.outcome.cause
+
+
+def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(room: Room):
+    result = room.work([write(), DONE, SUMMARY, DONE, SUMMARY], [PASSED, PASSED], program=("one", "two"))
+    assert result.outcome.status is Status.COMPLETED
+    assert "It is done." in room.processor.requests[3].messages[1].content
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reply(content="I would rather talk."),
+        call("submit_plan", steps=[]),
+        call("submit_plan", steps=["same", "same"]),
+        call("submit_plan", steps=["1", "2", "3"]),
+        call("submit_plan", steps=[" "]),
+        call("submit_plan"),
+        Reply(content="", tool_calls=(ToolCall("x", "submit_plan", '{"steps": ["cut'),), cut_off=True),
+    ],
+)
+def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(room: Room, bad: Reply):
+    assert room.work([bad] * 5, steps=2).outcome.status is Status.NO_PLAN
+    assert "A first plan could not be used" in room.last_words()
+
+
+def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summary(room: Room):
+    overflow = ContextOverflow("too long")
+    replies = [PLAN, write(), overflow, Reply(content="Half of it."), DONE, SUMMARY]
+    result = room.work(replies, [PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    restarted = room.processor.requests[4].messages
+    assert len(restarted) == 2
+    assert "Half of it." in restarted[1].content
+
+
+def test_a_server_that_never_accepts_the_messages_ends_in_a_named_budget(room: Room):
+    result = room.work([PLAN, *[ContextOverflow("no")] * 40], limits=Limits(restarts=3))
+    assert result.outcome.status is Status.BUDGET
+    assert "--max-restarts" in result.outcome.cause
+
+
+def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(room: Room):
+    result = room.work([PLAN], context_tokens=2100, reply_tokens=500, task="x" * 9000)
+    assert "--context-tokens" in result.outcome.cause
+
+
+@pytest.mark.parametrize(
+    ("limits", "flag"),
+    [
+        (Limits(turns=3), "--max-turns"),
+        (Limits(tokens=500), "--max-tokens"),
+        (Limits(cost_usd=0.5), "--max-cost"),
+        (Limits(time_s=1e-9), "--max-time"),
+    ],
+)
+def test_each_budget_ends_the_run_with_its_own_cause_and_keeps_the_files(room: Room, limits: Limits, flag: str):
+    usage = Usage(300, 300)
+    replies = [PLAN, *(Reply(content=str(n), tool_calls=write(f"A = {n}\n").tool_calls, usage=usage) for n in range(9))]
+    result = room.work(replies, [PASSED] * 9, limits=limits)
+    assert result.outcome.status is Status.BUDGET
+    assert flag in result.outcome.cause
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(room: Room):
+    room.work([PLAN, write()], [FAILED], limits=Limits(turns=1))
+    result = room.work([write("A = 2\n"), DONE, SUMMARY], [PASSED, PASSED], limits=Limits(turns=9))
+    assert result.outcome.status is Status.COMPLETED
+    assert room.processor.left == 0
+
+
+def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(room: Room):
+    room.work([PLAN, *[write()] * 4], [FAILED], limits=Limits(turns=4))
+    temperatures = [request.temperature for request in room.processor.requests[1:]]
+    assert temperatures == [0.01, 0.01, 0.11, 0.21]
+    last = room.processor.requests[-1].messages
+    assert sum(message.role is Role.ASSISTANT for message in last) == 1
+    assert "You have given this reply before" in last[-1].content
+
+
+def test_talk_without_a_tool_call_is_answered_with_a_request_to_act(room: Room):
+    room.work([PLAN, Reply(content="I think..."), DONE, SUMMARY])
+    assert "You called no tool" in room.processor.requests[2].messages[-1].content
+
+
+def test_calls_after_an_accepted_claim_are_not_performed(room: Room):
+    both = Reply(content="", tool_calls=(*DONE.tool_calls, *write().tool_calls))
+    result = room.work([PLAN, both, SUMMARY])
+    assert result.files == {}
+
+
+def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the_next(room: Room):
+    run = call("run_python_file", path="a.py")
+    result = room.work([PLAN, write(), run, DONE, SUMMARY], [PASSED, SandboxDied("out of memory"), PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    answer = room.processor.requests[3].messages[-2].content
+    assert "this ended the sandbox (out of memory)" in answer
+    assert [set(box.contents) for box in room.boxes.boxes[1:]] == [{"a.py"}, {"a.py"}]
+
+
+def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_same_requests(room: Room):
+    with pytest.raises(ModelUnavailable):
+        room.work([PLAN, write(), ModelUnavailable("down")], [PASSED])
+    lost = room.processor.requests[-1]
+    result = room.work([DONE, SUMMARY], [PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert room.processor.requests[0] == lost
+
+
+def test_a_run_that_is_over_is_over_again_without_model_or_checks(room: Room):
+    first = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+    again = room.work([])
+    assert (again.outcome.status, again.files) == (first.outcome.status, first.files)
+
+
+def test_a_record_of_another_task_does_not_fit(room: Room):
+    room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+    with pytest.raises(TraceError, match="does not fit"):
+        room.work([], task="Make another.")
+
+
+def test_the_nth_call_of_the_model_may_fail_for_every_n(tmp_path: Path):
+    replies = [PLAN, write(), DONE, SUMMARY]
+    for n in range(len(replies)):
+        room = Room(tmp_path / str(n))
+        room.folder.mkdir()
+        with pytest.raises(ModelUnavailable):
+            room.work([*replies[:n], ModelUnavailable("down")], [PASSED])
+        result = room.work(replies[n:], [PASSED, PASSED] if n < 2 else [PASSED])
+        assert result.outcome.status is Status.COMPLETED
+        assert set(result.files) == {"a.py"}
