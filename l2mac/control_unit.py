@@ -21,6 +21,7 @@ from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, SubmitPlan, c
 from l2mac.trace.events import InstructionCompleted, InstructionStarted, PlanMade
 
 _PLAN_ATTEMPTS = 5
+_MOST_IDLE_TURNS = 2
 _PLAN_WARMING = 0.2
 _PLAN_TOKENS = 300
 _PLAN_TOKENS_PER_STEP = 300
@@ -66,11 +67,13 @@ class ControlUnit:
         self._effects = effects
         self._prompts = effects.domain.prompts
         self._tools = (*effects.domain.toolbelt.specs, complete_spec())
+        self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
         self._system = Message(Role.SYSTEM, self._prompts.render("system"))
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._report = CheckReport()
         self._checked_tree = ""
+        self._idle_turns = 0
         self._calls = 0
 
     def run(self) -> Outcome:
@@ -92,6 +95,7 @@ class ControlUnit:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
         self._effects.spending.start_instruction()
         self._loops = LoopDetector()
+        self._idle_turns = 0
         summary, restart = self._registry.summary, 0
         while True:
             window = self._fresh_window(instruction, summary, restart)
@@ -105,7 +109,9 @@ class ControlUnit:
         """Let the model work; True when the instruction is done, False when the context is exhausted."""
         while window.has_room():
             self._effects.spending.count_turn()
-            reply = self._effects.ask("turn", window.messages, tools=self._tools, temperature=self._loops.temperature)
+            # A model that only looks around although everything passes may finish or write, nothing else.
+            tools = self._tools if self._idle_turns < _MOST_IDLE_TURNS else self._deciding_tools
+            reply = self._effects.ask("turn", window.messages, tools=tools, temperature=self._loops.temperature)
             if reply is None:
                 return False
             self._loops.observe(reply)
@@ -118,6 +124,7 @@ class ControlUnit:
 
     def _perform(self, instruction: Instruction, reply: Reply) -> _Turn:
         """Perform a reply's tool calls in order, then say where the instruction stands."""
+        before = self._effects.store.tree
         reply = self._with_own_ids(reply)
         messages = [reply.as_message()]
         completed = claimed = False
@@ -133,6 +140,7 @@ class ControlUnit:
             else:
                 text = self._effects.use_tool(call).text
             messages.append(Message(Role.TOOL, text, tool_call_id=call.id))
+        self._idle_turns = self._idle_turns + 1 if self._effects.store.tree == before else 0
         if not completed:
             messages.append(Message(Role.USER, self._guidance(instruction, reply, claimed=claimed)))
         return _Turn(tuple(messages), completed)
@@ -150,7 +158,8 @@ class ControlUnit:
         if self._loops.repeating:
             return self._prompts.render("repeated", findings=findings, **values)
         if report.accepts_completion:
-            return self._prompts.render("cycle", checks=report.summary, **values)
+            kind = "cycle" if self._idle_turns < _MOST_IDLE_TURNS else "idle"
+            return self._prompts.render(kind, checks=report.summary, **values)
         if report.verdict is Verdict.NOTHING:
             return self._prompts.render("no_tests", **values)
         if written or claimed:

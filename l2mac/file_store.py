@@ -1,12 +1,25 @@
 """The file store D: files in a box, mirrored as objects of the run's record, so that no box is irreplaceable."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from l2mac.trace.objects import ObjectStore
-from sandbox import Change, FileEntry, Job, Match, Refused, RunResult, Sandbox, SandboxDied, SandboxLost
+from sandbox import (
+    Change,
+    FileEntry,
+    Job,
+    Match,
+    PolicyError,
+    Refused,
+    RunResult,
+    Sandbox,
+    SandboxDied,
+    SandboxError,
+    SandboxLost,
+)
 
 _READ_BYTES = 16 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
@@ -76,10 +89,7 @@ class FileStore:
 
     def open(self) -> Sandbox:
         """Give the box; if there is none, make one and bring every file into it."""
-        if self._box is None:
-            self._box = self._make_box("work")
-            fill(self._box, self.files, self._objects)
-        return self._box
+        return self._opened(self.files) if self._box is None else self._box
 
     def close(self) -> None:
         """Remove the box; the objects stay."""
@@ -102,8 +112,7 @@ class FileStore:
         For a run that is taken up: the control unit walks through its record, which brings the store to what the
         box holds already.
         """
-        self._box = self._make_box("work")
-        fill(self._box, files, self._objects)
+        self._opened(files)
 
     def adopt(self, files: Iterable[FileEntry]) -> None:
         """Take over recorded files as the store's content; for a store that has no box yet."""
@@ -166,15 +175,20 @@ class FileStore:
             timeout_s: Wall time; the box's own limit when None.
 
         Raises:
-            BoxReplaced: The jobs ended the box.
+            BoxReplaced: The jobs ended the box, or left it in a state that cannot be taken over or put back.
         """
         result = self._on_box(lambda box: box.run(jobs, timeout_s=timeout_s))
         kept = self._within_caps(result.changes) if keep_changes else ()
-        for change in kept:
-            if not change.deleted:
-                self._adopt(change)
         undone = tuple(change for change in result.changes if change not in kept)
-        self._put_back(undone)
+        try:
+            for change in kept:
+                if not change.deleted:
+                    self._adopt(change)
+            self._put_back(undone)
+        except Refused as refusal:
+            self.close()
+            self.open()
+            raise BoxReplaced(f"what it left could not be put in order: {refusal}") from refusal
         self.apply(kept)
         return Execution(result, kept, tuple(change.path for change in undone))
 
@@ -184,30 +198,36 @@ class FileStore:
             raise SandboxDied(f"{change.path!r} changed while it was read")
 
     def _within_caps(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        kept: list[Change] = []
-        total = 0
+        """Give the changes to keep: every deletion, so that no kept file stands where a folder is put back."""
+        caps, kept = self._caps, [change for change in changes if change.deleted]
+        count = total = 0
         for change in changes:
-            size = max(change.size, 0)
-            if (
-                len(kept) < self._caps.files
-                and size <= self._caps.file_bytes
-                and total + size <= self._caps.total_bytes
-            ):
+            fits = count < caps.files and change.size <= caps.file_bytes and total + change.size <= caps.total_bytes
+            if fits and not change.deleted:
                 kept.append(change)
-                total += size
-        return tuple(kept)
+                count, total = count + 1, total + change.size
+        return tuple(sorted(kept, key=lambda change: change.path))
 
     def _put_back(self, changes: Sequence[Change]) -> None:
         created = [change.path for change in changes if change.path not in self._files]
-        lost = {
-            change.path: self._objects.get(self._files[change.path].digest)
-            for change in changes
-            if change.path in self._files
-        }
+        lost = [self._files[change.path] for change in changes if change.path in self._files]
         if created:
             self._on_box(lambda box: box.delete(created))
         if lost:
-            self._on_box(lambda box: box.write(lost))
+            self._on_box(lambda box: fill(box, lost, self._objects))
+
+    def _opened(self, files: Iterable[FileEntry]) -> Sandbox:
+        """Make the box and bring files into it; one that cannot take them is removed."""
+        self._box = self._make_box("work")
+        try:
+            fill(self._box, files, self._objects)
+        except BaseException as error:
+            with contextlib.suppress(SandboxError):
+                self.close()
+            if isinstance(error, Refused):
+                raise PolicyError(f"the recorded files do not fit into the box: {error}; raise --disk") from error
+            raise
+        return self._box
 
     def _on_box(self, request: Callable[[Sandbox], T]) -> T:
         """Make a request of the box; when it loses the box, make another and say so."""
@@ -225,7 +245,13 @@ class FileStore:
 
 
 def fill(box: Sandbox, files: Iterable[FileEntry], objects: ObjectStore) -> None:
-    """Bring recorded files into a box."""
+    """Bring recorded files into a box, in batches that one request can carry.
+
+    Raises:
+        Refused: The box does not take them.
+        SandboxLost: It is lost meanwhile.
+        TraceError: A content is missing from the record or altered.
+    """
     batch: dict[str, bytes] = {}
     size = 0
     for entry in files:

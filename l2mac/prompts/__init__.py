@@ -12,6 +12,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "plan_again": frozenset({"problem", "steps"}),
     "instruction": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
     "cycle": frozenset({"instruction", "files", "checks"}),
+    "idle": frozenset({"instruction", "files", "checks"}),
     "fix": frozenset({"instruction", "files", "findings"}),
     "no_call": frozenset({"instruction", "files"}),
     "no_tests": frozenset({"instruction", "files"}),

@@ -1,7 +1,7 @@
 """A box that keeps its files in memory, executes nothing and gives scripted results."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,14 +46,14 @@ class BoxScript:
     """What happens to a series of boxes, whichever of them is in use when it happens.
 
     Attributes:
-        runs: What each `run` comes to, in order; an exception is raised instead.
+        runs: What each `run` comes to, in order; an exception is raised instead. Or a function of its jobs.
         lost_at: At which calls the box is lost, counted from 1 over all boxes and all methods but `close`.
         store_bytes: How much a box's store holds.
         calls: How many calls there were.
         boxes: The boxes that were made, oldest first.
     """
 
-    runs: Sequence[ScriptedRun | Exception] = ()
+    runs: Sequence[ScriptedRun | Exception] | Callable[[tuple[Job, ...]], ScriptedRun] = ()
     lost_at: Collection[int] = ()
     store_bytes: int = 256 * 1024 * 1024
     calls: int = 0
@@ -66,13 +66,15 @@ class BoxScript:
         self.boxes.append(box)
         return box
 
-    def next_run(self) -> ScriptedRun:
-        """Give what the next `run` comes to.
+    def next_run(self, jobs: tuple[Job, ...]) -> ScriptedRun:
+        """Give what a `run` of these jobs comes to.
 
         Raises:
             AssertionError: The script has run out.
             Exception: Whatever the script has in this place.
         """
+        if callable(self.runs):
+            return self.runs(jobs)
         if self.runs_given == len(self.runs):
             raise AssertionError(f"the script has {self.runs_given} runs, and one more was asked for")
         self.runs_given += 1
@@ -91,6 +93,7 @@ class MemorySandbox:
 
     Attributes:
         contents: The store, path → content.
+        folders: Empty folders, in whose place no file can be written.
         asked: The jobs of every `run`, in order.
         closed: Whether it is gone.
     """
@@ -99,6 +102,7 @@ class MemorySandbox:
         self._script = script
         self.purpose = purpose
         self.contents: dict[str, bytes] = {}
+        self.folders: set[str] = set()
         self.asked: list[tuple[Job, ...]] = []
         self.closed = False
 
@@ -113,6 +117,8 @@ class MemorySandbox:
         after = self.contents | dict(files)
         for path in files:
             _check_name(path)
+            if path in self.folders:
+                raise Refused(f"{path!r} is a directory")
         for path in after:
             if any(folder in after for folder in _folders(path)):
                 raise Refused(f"{path!r}: a file stands where a directory is needed")
@@ -159,7 +165,7 @@ class MemorySandbox:
         """
         self._count()
         self.asked.append(tuple(jobs))
-        scripted = self._script.next_run()
+        scripted = self._script.next_run(tuple(jobs))
         changes = tuple(self._change(path, content) for path, content in sorted(scripted.writes.items()))
         return RunResult(
             jobs=scripted.jobs,

@@ -40,12 +40,13 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):
-    """A tool; `description` is what the model reads."""
+    """A tool; `description` is what the model reads, `writes` whether it is there to change files."""
 
     name: str
     description: str
     arguments: type[A]
     perform: Callable[[A, ToolContext], ToolOutcome]
+    writes: bool = False
 
     @property
     def spec(self) -> ToolSpec:
@@ -69,6 +70,11 @@ class Toolbelt:
     def specs(self) -> tuple[ToolSpec, ...]:
         """All tools as the model sees them."""
         return tuple(tool.spec for tool in self._tools.values())
+
+    @property
+    def writing_specs(self) -> tuple[ToolSpec, ...]:
+        """Those that are there to change files."""
+        return tuple(tool.spec for tool in self._tools.values() if tool.writes)
 
     def proper_name(self, name: str) -> str:
         """Give the name that a tool has here."""

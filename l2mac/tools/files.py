@@ -71,9 +71,15 @@ def file_tools() -> tuple[Tool[Any], ...]:
         Tool("list_files", "List the files of the project with their sizes.", ListFiles, _list),
         Tool("view_files", "Show files, whole or some lines, with line numbers.", ViewFiles, _view),
         Tool("search_files", "Find the lines that contain a text, in all files.", SearchFiles, _search),
-        Tool("write_files", "Create files or replace them whole; give complete contents.", WriteFiles, _write),
-        Tool("edit_file", "Replace one exact piece of text in a file.", EditFile, _edit),
-        Tool("delete_files", "Delete files.", DeleteFiles, _delete),
+        Tool(
+            "write_files",
+            "Create files or replace them whole; give complete contents.",
+            WriteFiles,
+            _write,
+            writes=True,
+        ),
+        Tool("edit_file", "Replace one exact piece of text in a file.", EditFile, _edit, writes=True),
+        Tool("delete_files", "Delete files.", DeleteFiles, _delete, writes=True),
     )
 
 

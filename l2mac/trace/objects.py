@@ -128,11 +128,11 @@ class ObjectStore:
         if self._index is None:
             try:
                 self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._index = self._scan()
             except FileNotFoundError:
-                self._end = 0
+                self._index, self._end = {}, 0
             except OSError as error:
                 raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
-            self._index = self._scan() if self._read_fd >= 0 else {}
             self._unsynced = self._read_fd >= 0  # the process that wrote it may have been killed before its `sync`
         return self._index
 

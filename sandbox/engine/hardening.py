@@ -102,7 +102,7 @@ def create_request(
             "MemorySwap": policy.memory_bytes,
             "MemorySwappiness": None,
             "OomKillDisable": False,
-            "PidsLimit": policy.pids,
+            "PidsLimit": _host_threads(policy),
             "NanoCpus": int(policy.cpus * 1e9),
             "ShmSize": policy.shm_bytes,
             "Ulimits": [
@@ -128,6 +128,15 @@ def create_request(
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }
+
+
+def _host_threads(policy: SandboxPolicy) -> int:
+    """Give how many threads the box may have on the engine's machine.
+
+    gVisor's own threads count, and it keeps about ten for every process that it has ever run at the same time; where
+    it cannot make another it ends, and the box with it. The processes inside are then bounded by memory and by this.
+    """
+    return policy.pids * (16 if policy.runtime.startswith(("runsc", "gvisor")) else 1)
 
 
 def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str, Any]:

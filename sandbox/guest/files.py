@@ -20,6 +20,7 @@ from sandbox.protocol import MAX_NAME_BYTES
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK_BYTES = 1 << 20
+_OPEN_FOLDERS = 200
 
 
 class Refused(Exception):
@@ -43,6 +44,7 @@ class Store:
         self._max_bytes = max_bytes
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
         self._folders: set[str] = set()
+        self._open: dict[str, int] = {}
 
     def write(self, files: list[tuple[str, bytes]]) -> list[str]:
         """Write all files or none; each becomes visible whole. Gives their SHA-256 in order.
@@ -58,15 +60,18 @@ class Store:
                 self._make_room(path, made)
                 parts.append(f".l2mac-{len(parts)}.part")
                 _write_new(parts[-1], self._root, content)
-            for part, (path, _) in zip(parts, files, strict=True):
-                self._put_in_place(part, path)
+            facts = [self._put_in_place(part, path) for part, (path, _) in zip(parts, files, strict=True)]
         except OSError as error:
             self._undo(parts, made)
             raise Refused(_explain(error)) from error
         except Refused:
             self._undo(parts, made)
             raise
-        return [self._remember(path, content) for path, content in files]
+        finally:
+            self._close_folders()
+        digests = [hashlib.sha256(content).hexdigest() for _, content in files]
+        self._known |= {path: known for (path, _), known in zip(files, zip(facts, digests, strict=True), strict=True)}
+        return digests
 
     def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int]:
         """Give at most `limit` bytes from `offset`, and the file's size.
@@ -161,8 +166,14 @@ class Store:
             raise Refused(f"the paths of all files would be longer than {MAX_NAME_BYTES} bytes together")
 
     def _parent(self, path: str, *, create: list[str] | None = None) -> tuple[int, str]:
-        """Open the directory of `path`; with `create`, make missing ones and append their paths to the list."""
-        *folders, name = check_name(path).split("/")
+        """Open the directory of `path`; with `create`, make missing ones and append their paths to the list.
+
+        A write comes back to the same directories, so those that it makes or finds stay open until its end.
+        """
+        folder_path, _, name = check_name(path).rpartition("/")
+        if folder_path in self._open:
+            return os.dup(self._open[folder_path]), name
+        folders = folder_path.split("/") if folder_path else []
         fd = os.dup(self._root)
         for depth, folder in enumerate(folders, 1):
             try:
@@ -174,7 +185,14 @@ class Store:
             fd, fresh = inner
             if fresh and create is not None:
                 create.append("/".join(folders[:depth]))
+        if create is not None and len(self._open) < _OPEN_FOLDERS:
+            self._open[folder_path] = os.dup(fd)
         return fd, name
+
+    def _close_folders(self) -> None:
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
 
     def _make_room(self, path: str, made: list[str]) -> None:
         folder, name = self._parent(path, create=made)
@@ -186,10 +204,11 @@ class Store:
         finally:
             os.close(folder)
 
-    def _put_in_place(self, part: str, path: str) -> None:
+    def _put_in_place(self, part: str, path: str) -> tuple[int, ...]:
         folder, name = self._parent(path)
         try:
             os.rename(part, name, src_dir_fd=self._root, dst_dir_fd=folder)
+            return signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
         finally:
             os.close(folder)
 
@@ -201,16 +220,6 @@ class Store:
                 pass
         for folder_path in reversed(made):
             self._remove_empty(folder_path)
-
-    def _remember(self, path: str, content: bytes) -> str:
-        folder, name = self._parent(path)
-        try:
-            facts = signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
-        finally:
-            os.close(folder)
-        digest = hashlib.sha256(content).hexdigest()
-        self._known[path] = (facts, digest)
-        return digest
 
     def _prune(self, path: str) -> None:
         folders = path.split("/")[:-1]

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from interrupts import interrupted_at
 from l2mac.errors import RunLocked, TraceError
 from l2mac.trace import journal as journal_module
 from l2mac.trace import objects as objects_module
-from l2mac.trace.chain import read_trace
+from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
     Event,
@@ -19,11 +18,11 @@ from l2mac.trace.events import (
     ModelCalled,
     ProtocolChosen,
     RunEnded,
-    RunStarted,
     SessionStarted,
     ToolRan,
 )
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal
+from sandbox import Change
 
 SESSION = SessionStarted(reason="run", version="0", model="m", image="i")
 STARTED = InstructionStarted(number=1, total=2, restart=0)
@@ -59,6 +58,34 @@ def choice(key: str = "key") -> ProtocolChosen:
     return ProtocolChosen(key=key, protocol="native")
 
 
+def model(journal: Journal, key: str) -> ModelCalled:
+    """Give a call of the model with its objects."""
+    put = journal.objects.put
+    return ModelCalled(
+        key=key,
+        purpose="turn",
+        message_objects=(put(b"question " + key.encode()),),
+        tools_object=put(b"tools"),
+        tool="",
+        temperature=0.01,
+        max_reply_tokens=100,
+        reply_object=put(b"answer " + key.encode()),
+        prompt_tokens=10,
+        completion_tokens=5,
+        counted=True,
+        cost_usd=0.125,
+    )
+
+
+def tool(journal: Journal, key: str) -> ToolRan:
+    """Give a tool call with its objects."""
+    put = journal.objects.put
+    file = b"file of " + key.encode()
+    changes = (Change("a.py", len(file), put(file)), Change("b.py", -1, ""))
+    names = {"arguments_object": put(b"arguments"), "outcome_object": put(b"outcome " + key.encode())}
+    return ToolRan(key=key, name="write_files", ok=True, changes=changes, **names)
+
+
 def events_in(folder: Path) -> list[Event]:
     return [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
 
@@ -73,12 +100,74 @@ def ticking(*times: float) -> Callable[[], float]:
 
 
 def test_a_last_line_cut_anywhere_is_dropped_and_the_run_goes_on(tmp_path: Path):
-    *kept, last = lines_of(EVENTS)
-    for length in range(1, len(last)):
-        trace_file(tmp_path, b"".join(kept) + last[:length])
+    with Journal(tmp_path) as journal:
+        journal.bracket(SESSION)
+        journal.note(STARTED)
+        kept_bytes = (tmp_path / TRACE_FILE).stat().st_size
+        journal.effect(ProtocolChosen, "key", choice)
+    content = (tmp_path / TRACE_FILE).read_bytes()
+    for size in range(kept_bytes, len(content), 5):
+        (tmp_path / TRACE_FILE).write_bytes(content[:size])
         with Journal(tmp_path) as journal:
-            journal.bracket(SESSION)
-        assert events_in(tmp_path) == [*EVENTS[:-1], SESSION]
+            journal.bracket(ENDED)
+        assert events_in(tmp_path) == [SESSION, STARTED, ENDED]
+
+
+@pytest.fixture
+def two_turns(tmp_path: Path) -> int:
+    """Record two turns; gives how many bytes of objects are durable, as the second call has waited for them."""
+    with Journal(tmp_path) as journal:
+        journal.bracket(SESSION)
+        journal.effect(ModelCalled, "one", lambda: model(journal, "one"))
+        journal.effect(ToolRan, "one", lambda: tool(journal, "one"))
+        durable_bytes = (tmp_path / OBJECTS_FILE).stat().st_size
+        journal.effect(ModelCalled, "two", lambda: model(journal, "two"))
+        journal.effect(ToolRan, "two", lambda: tool(journal, "two"))
+    return durable_bytes
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros"])
+def test_after_a_power_failure_the_run_goes_on_from_what_is_whole(tmp_path: Path, two_turns: int, damage: str):
+    """The trace has survived as it was, of the objects only what was waited for; the rest is cut off or empty."""
+    objects, trace = (tmp_path / OBJECTS_FILE).read_bytes(), (tmp_path / TRACE_FILE).read_bytes()
+    whole = [event for event in events_in(tmp_path) if event != SESSION]
+    for size in range(two_turns, len(objects), 7):
+        (tmp_path / TRACE_FILE).write_bytes(trace)
+        (tmp_path / OBJECTS_FILE).write_bytes(objects[:size] + bytes(len(objects) - size) * (damage == "zeros"))
+        with Journal(tmp_path) as journal:
+            journal.require_objects()
+            left = list(journal.recorded())
+            assert left == whole[: len(left)]
+            assert 2 <= len(left) < len(whole)
+            for event in left:
+                journal.effect(type(event), event.key, never)
+            journal.effect(ToolRan, "two", lambda journal=journal: tool(journal, "two"))
+        with Journal(tmp_path) as journal:
+            journal.require_objects()
+            assert len(journal.recorded()) == len(left) + 1
+
+
+def test_objects_that_were_durable_and_are_missing_are_an_error_and_not_a_shorter_run(tmp_path: Path, two_turns: int):
+    objects, trace = (tmp_path / OBJECTS_FILE).read_bytes(), (tmp_path / TRACE_FILE).read_bytes()
+    for size in range(0, two_turns, 7):
+        (tmp_path / TRACE_FILE).write_bytes(trace)
+        (tmp_path / OBJECTS_FILE).write_bytes(objects[:size])
+        with Journal(tmp_path) as journal:
+            with pytest.raises(TraceError, match="is missing"):
+                journal.require_objects()
+
+
+def test_what_a_later_session_has_built_upon_is_not_dropped(tmp_path: Path):
+    with Journal(tmp_path) as journal:
+        journal.effect(ToolRan, "one", lambda: tool(journal, "one"))
+    with Journal(tmp_path) as journal:
+        journal.bracket(SESSION)
+        journal.effect(ToolRan, "one", never)
+        journal.effect(ProtocolChosen, "key", choice)
+    (tmp_path / OBJECTS_FILE).write_bytes(b"")
+    with Journal(tmp_path) as journal:
+        with pytest.raises(TraceError, match="is missing"):
+            journal.require_objects()
 
 
 def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path: Path):
@@ -94,7 +183,8 @@ def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path:
 
 
 def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path):
-    path = trace_file(tmp_path, b"{}\n")
+    path = tmp_path / TRACE_FILE
+    path.write_bytes(b"{}\n")
     with pytest.raises(TraceError):
         Journal(tmp_path).open()
     path.unlink()
@@ -105,6 +195,12 @@ def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path):
 def test_a_folder_that_is_missing_is_an_error_of_the_record(tmp_path: Path):
     with pytest.raises(TraceError, match="cannot be locked"):
         Journal(tmp_path / "none").open()
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_record(tmp_path: Path):
+    (tmp_path / TRACE_FILE).mkdir()
+    with pytest.raises(TraceError, match="cannot be read"):
+        Journal(tmp_path).open()
 
 
 def test_closing_twice_is_harmless(tmp_path: Path):
@@ -160,7 +256,7 @@ def test_a_note_where_an_effect_is_recorded_does_not_fit(tmp_path: Path):
     with Journal(tmp_path) as journal:
         journal.note(STARTED)
     with Journal(tmp_path) as journal:
-        with pytest.raises(TraceError, match="RunStarted"):
+        with pytest.raises(TraceError, match="InstructionStarted"):
             journal.effect(ProtocolChosen, "key", never)
 
 
@@ -221,13 +317,14 @@ def test_an_interrupt_at_any_line_leaves_a_trace_that_the_end_can_be_written_to(
             journal.note(STARTED)
 
             def work(journal: Journal = journal) -> None:
-                journal.effect(ProtocolChosen, journal.objects.put(b"content"), choice)
+                journal.effect(ToolRan, "key", lambda: tool(journal, "key"))
                 journal.note(InstructionStarted(number=1, total=1, restart=0))
 
             interrupted = interrupted_at(step, work, journal_module, objects_module)
             journal.bracket(ENDED)
         events = events_in(folder)
         assert (events[0], events[-1]) == (STARTED, ENDED)
-        assert list(folder.rglob("*.part")) == []
+        with Journal(folder) as journal:
+            journal.require_objects()
     assert step > 40
     assert len(events) == 4
