@@ -1,71 +1,143 @@
 """Read the report that the preloaded pytest leaves in the box, and judge the tests by it.
 
-A pass needs all of it: exit code 0, a complete report whose own end agrees, every collected test accounted for, at
-least one passed, none failed. The report comes from the process that ran the tests, so a test that sets out to
-forge it can; see SECURITY.md.
+A pass needs all of it: exit code 0, a complete report whose own end agrees, every collected test accounted for from its
+start to its end, none deselected, at least one passed, none failed. The report comes from the process that ran the
+tests, so a test that sets out to forge it can; see SECURITY.md.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import pydantic
 
 from l2mac.checks.report import CheckResult, Finding, TestCounts, Verdict
-from l2mac.checks.wording import cause_sentence
+from l2mac.checks.wording import cause_sentence, valid_text
 from sandbox import Cause, JobResult
 
 _NO_TESTS = 5
 _TEXT_CHARACTERS = 2500
+_WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
+
+
+class _Event(pydantic.BaseModel):
+    """A line of the report, as `sandbox.guest.jobs` writes it: nothing else, nothing converted."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Deselected(_Event):
+    e: Literal["deselected"]
+    ids: list[str]
+
+
+class _Collected(_Event):
+    e: Literal["collected"]
+    ids: list[str]
+
+
+class _NotCollected(_Event):
+    e: Literal["collect"]
+    id: str
+    outcome: Literal["failed", "skipped"]
+    text: Any
+
+
+class _Start(_Event):
+    e: Literal["start"]
+    id: str
+
+
+class _Phase(_Event):
+    e: Literal["phase"]
+    id: str
+    when: Literal["setup", "call", "teardown"]
+    outcome: Literal["passed", "failed", "skipped"]
+    xfail: bool = False
+    text: Any = ""
+
+
+class _Internal(_Event):
+    e: Literal["internal"]
+    text: Any
+
+
+class _End(_Event):
+    e: Literal["end"]
+    code: int
+
+
+_Line = _Deselected | _Collected | _NotCollected | _Start | _Phase | _Internal | _End
+_LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(Annotated[_Line, pydantic.Field(discriminator="e")])
 
 
 class _Tally:
     """What the report says, line by line."""
 
     def __init__(self) -> None:
-        self.collected: list[str] = []
+        self.collected: list[str] | None = None
         self.outcomes: dict[str, str] = {}
+        self.ended: set[str] = set()
         self.findings: list[Finding] = []
         self.running = ""
         self.end_code: int | None = None
         self.collect_errors = 0
         self.deselected = 0
 
+    @property
+    def missing(self) -> int:
+        """How many of the collected tests have no result, or did not come to their end."""
+        return len(set(self.collected or ()) - (self.outcomes.keys() & self.ended))
+
     def read(self, lines: Iterable[bytes]) -> None:
+        """Take in a report.
+
+        Raises:
+            ValueError, RecursionError: It is none.
+        """
         for line in lines:
-            event = json.loads(line)
-            getattr(self, "_on_" + str(event["e"]))(event)
+            if self.end_code is not None:
+                raise ValueError("something stands behind the end")
+            self._take(_LINE.validate_python(json.loads(line)))
 
-    def _on_collected(self, event: dict[str, Any]) -> None:
-        self.collected = [str(test) for test in event["ids"]]
+    def _take(self, event: _Line) -> None:
+        match event:
+            case _Collected():
+                if self.collected is not None:
+                    raise ValueError("the tests were collected twice")
+                self.collected = event.ids
+            case _Deselected():
+                self.deselected += len(event.ids)
+            case _NotCollected(outcome="failed"):
+                self.collect_errors += 1
+                self.findings.append(Finding(event.id, f"could not be imported:\n{_short(event.text)}"))
+            case _Start():
+                self.running = event.id
+            case _Phase():
+                self._take_phase(event)
+            case _Internal():
+                self.findings.append(Finding("", f"pytest itself failed:\n{_short(event.text)}"))
+            case _End():
+                self.end_code = event.code
 
-    def _on_deselected(self, event: dict[str, Any]) -> None:
-        self.deselected += len(event["ids"])
-
-    def _on_collect(self, event: dict[str, Any]) -> None:
-        if event["outcome"] == "failed":
-            self.collect_errors += 1
-            self.findings.append(Finding(str(event["id"]), f"could not be imported:\n{_short(event['text'])}"))
-
-    def _on_start(self, event: dict[str, Any]) -> None:
-        self.running = str(event["id"])
-
-    def _on_phase(self, event: dict[str, Any]) -> None:
-        test, when, outcome = str(event["id"]), event["when"], event["outcome"]
-        if event.get("xfail"):
-            outcome = "xfailed" if outcome == "skipped" else "failed" if outcome == "failed" else "passed"
-        if outcome == "failed":
-            self.outcomes[test] = "failed" if when == "call" else "error"
-            self.findings.append(Finding(test, _short(event.get("text", ""))))
-        elif outcome in ("skipped", "xfailed") or (when == "call" and test not in self.outcomes):
-            self.outcomes[test] = str(outcome)
-        if when == "teardown":
+    def _take_phase(self, phase: _Phase) -> None:
+        if phase.id not in (self.collected or ()):
+            raise ValueError("a test ran that was not collected")
+        if phase.outcome == "failed":
+            self.findings.append(Finding(phase.id, _short(phase.text)))
+        if phase.outcome != "passed" or phase.when == "call":
+            before = self.outcomes.get(phase.id, "passed")
+            self.outcomes[phase.id] = max(before, _outcome(phase), key=_WORST_LAST.index)
+        if phase.when == "teardown":
+            self.ended.add(phase.id)
             self.running = ""
 
-    def _on_internal(self, event: dict[str, Any]) -> None:
-        self.findings.append(Finding("", f"pytest itself failed:\n{_short(event['text'])}"))
 
-    def _on_end(self, event: dict[str, Any]) -> None:
-        self.end_code = int(event["code"])
+def _outcome(phase: _Phase) -> str:
+    if phase.outcome == "failed":
+        return "failed" if phase.when == "call" else "error"
+    return "xfailed" if phase.xfail and phase.outcome == "skipped" else phase.outcome
 
 
 def judge_tests(job: JobResult) -> CheckResult:
@@ -74,7 +146,7 @@ def judge_tests(job: JobResult) -> CheckResult:
     readable = not job.report.elided
     try:
         tally.read((job.report.head + job.report.tail).splitlines())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, RecursionError):
         readable = False
     counts = _counts(tally)
     verdict, summary = _verdict(job, tally, counts, readable=readable)
@@ -98,14 +170,19 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
     if not readable or tally.end_code is None or tally.end_code != job.code:
         where = f" in {tally.running}" if tally.running else ""
         return Verdict.BROKEN, f"the tests ended before their report was complete{where} (exit code {job.code})"
-    if job.code == _NO_TESTS and not tally.collected and not tally.collect_errors:
-        return Verdict.NOTHING, "there are no tests yet; write them into a file named test_*.py"
-    missing = len(set(tally.collected) - set(tally.outcomes))
-    if missing:
-        return Verdict.BROKEN, f"{missing} of {counts.collected} collected tests have no result"
     summary = _summary(counts, tally)
-    if job.code != 0 or counts.failed or counts.errors or tally.collect_errors:
+    if job.code == _NO_TESTS and not (tally.collected or tally.collect_errors or tally.deselected):
+        return Verdict.NOTHING, "there are no tests yet; write them into a file named test_*.py"
+    if tally.collect_errors:
         return Verdict.FAILED, summary
+    if tally.missing:
+        return Verdict.BROKEN, f"{tally.missing} of {counts.collected} collected tests have no result"
+    if job.code != 0 or counts.failed or counts.errors:
+        return Verdict.FAILED, summary
+    if tally.collected is None:
+        return Verdict.BROKEN, "the tests ended without saying which there are"
+    if tally.deselected:
+        return Verdict.FAILED, f"{summary}; every test has to run, or has to go"
     if not counts.passed:
         return Verdict.NOTHING, f"no test has passed ({summary})"
     return Verdict.PASSED, summary
@@ -114,7 +191,7 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
 def _counts(tally: _Tally) -> TestCounts:
     by_outcome = Counter(tally.outcomes.values())
     return TestCounts(
-        collected=len(tally.collected),
+        collected=len(tally.collected or ()),
         passed=by_outcome["passed"],
         failed=by_outcome["failed"],
         errors=by_outcome["error"] + tally.collect_errors,
@@ -131,5 +208,5 @@ def _summary(counts: TestCounts, tally: _Tally) -> str:
 
 
 def _short(text: object) -> str:
-    whole = str(text)
+    whole = valid_text(str(text))
     return whole if len(whole) <= _TEXT_CHARACTERS else f"{whole[:_TEXT_CHARACTERS]}\n[... cut ...]"

@@ -10,8 +10,10 @@ from typing import Any
 
 from l2mac.checks.pytest_report import judge_tests
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
-from l2mac.checks.wording import cause_sentence, how_many
+from l2mac.checks.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+
+_END = {"e": "end", "code": 0}
 
 
 def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
@@ -39,21 +41,21 @@ def judge(result: RunResult) -> CheckReport:
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     if not job.succeeded or job.report.elided:
         return _broken("syntax", job), _broken("lint", job)
-    findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "message": [], "end": []}
+    findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "message": []}
+    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
-        for line in (job.report.head + job.report.tail).splitlines():
+        if json.loads(end) != _END:
+            raise ValueError("the last line is not an end")
+        for line in lines:
             event = json.loads(line)
             findings[event["e"]].append(_finding(event))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        findings["end"].clear()
-    if not findings["end"]:
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return _broken("syntax", job), _broken("lint", job)
     return _from_findings("syntax", findings["syntax"]), _from_findings("lint", findings["stub"] + findings["message"])
 
 
 def _finding(event: dict[str, Any]) -> Finding:
-    if event["e"] == "end":
-        return Finding("", "")
+    event = {name: valid_text(value) if isinstance(value, str) else value for name, value in event.items()}
     where = f"{event['path']}:{int(event['line'])}"
     if event["e"] == "stub":
         return Finding(

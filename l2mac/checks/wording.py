@@ -22,3 +22,8 @@ def how_many(things: Sized, noun: str) -> str:
     """Count things: `1 error`, `2 errors`."""
     count = len(things)
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def valid_text(text: str) -> str:
+    """Give a text of the box as valid Unicode: half a surrogate pair, which no encoding carries, becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

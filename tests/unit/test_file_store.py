@@ -155,7 +155,7 @@ def test_what_a_check_wrote_is_undone(objects: ObjectStore):
         (KeepCaps(files=0), set()),
         (KeepCaps(file_bytes=3), {"a.py", "c"}),
         (KeepCaps(total_bytes=5), {"a.py", "c"}),
-        (KeepCaps(total_bytes=2), set()),
+        (KeepCaps(total_bytes=2), {"c"}),
     ],
 )
 def test_what_is_over_the_caps_is_undone_and_deletions_are_kept(objects: ObjectStore, caps: KeepCaps, kept: set[str]):
