@@ -76,7 +76,7 @@ class _Tally:
     """What the report says, line by line."""
 
     def __init__(self) -> None:
-        self.collected: list[str] | None = None
+        self.collected: frozenset[str] | None = None
         self.outcomes: dict[str, str] = {}
         self.ended: set[str] = set()
         self.findings: list[Finding] = []
@@ -88,7 +88,7 @@ class _Tally:
     @property
     def missing(self) -> int:
         """How many of the collected tests have no result, or did not come to their end."""
-        return len(set(self.collected or ()) - (self.outcomes.keys() & self.ended))
+        return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
 
     def read(self, lines: Iterable[bytes]) -> None:
         """Take in a report.
@@ -106,7 +106,7 @@ class _Tally:
             case _Collected():
                 if self.collected is not None:
                     raise ValueError("the tests were collected twice")
-                self.collected = event.ids
+                self.collected = frozenset(event.ids)
             case _Deselected():
                 self.deselected += len(event.ids)
             case _NotCollected(outcome="failed"):

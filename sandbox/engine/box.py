@@ -151,7 +151,7 @@ class DockerSandbox:
         with engine_errors("creating the box"):
             self._container = api.create_container_from_config(self._request)["Id"]  # type: ignore[no-untyped-call]
             attached = api.attach_socket(self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        self._channel = GuestChannel(getattr(attached, "_sock", attached))
+        self._channel = GuestChannel(getattr(attached, "_sock", attached), attached._response, attached)  # noqa: SLF001
         with engine_errors("starting the box"):
             api.start(self._container)
         self._opened_at = time.time()

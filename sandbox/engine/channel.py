@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.errors import SandboxCompromised, SandboxDied, SandboxTimeout
 from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
@@ -20,15 +20,25 @@ _DIAGNOSTIC_BYTES = 16 * 1024
 _SEND_S = 30
 
 
+class Closable(Protocol):
+    """What can be closed, more than once."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
 class GuestChannel:
     """Send requests to a guest and receive its replies; one request in flight at a time.
 
     Args:
         connection: The hijacked socket of the engine's attach call, made before the container starts.
+        holders: What else holds the socket open, as its library's response does; closed with it.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *holders: Closable) -> None:
         self._connection = connection
+        self._holders = holders
         connection.setblocking(True)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_S, 0))
         self._outgoing = Sealer(b"H")
@@ -80,6 +90,8 @@ class GuestChannel:
         except OSError:
             pass
         self._connection.close()
+        for holder in self._holders:
+            holder.close()
 
     def _post(self, header: dict[str, Any], body: bytes) -> None:
         with self._sending:

@@ -55,7 +55,7 @@ def owner_is_dead(labels: dict[str, str]) -> bool:
     if not (number.isascii() and number.isdigit() and started):
         return False
     pid = int(number)
-    return not _exists(pid) or _start_of(pid) not in ("", started)
+    return not _exists(pid) or _start_of(pid) not in ("", started) or _is_zombie(pid)
 
 
 def reap(engine: Engine) -> int:
@@ -111,12 +111,22 @@ def _exists(pid: int) -> bool:
     return True
 
 
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits for its parent to notice, which can take for ever."""
+    return _stat(pid)[:1] in (["Z"], ["X"])
+
+
 def _start_of(pid: int) -> str:
     """Give a process's start time in clock ticks since boot, or nothing when it cannot be read.
 
     /proc can be mounted so that it hides the processes of other users, which says nothing about their life.
     """
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _stat(pid: int) -> list[str]:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

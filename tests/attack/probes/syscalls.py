@@ -67,9 +67,11 @@ def errno_of(number: int, *arguments: int) -> int:
 
 
 def family_errno(family: int) -> int:
-    """Try every kind of socket of a family; gives 0 when one can be made, else the first error number."""
-    numbers = [LIBC.socket(family, kind, 0) >= 0 and 0 or ctypes.get_errno() for kind in (1, 2, 5, 3)]
-    return 0 if 0 in numbers else numbers[0]
+    """Try every kind of socket of a family; gives 0 when one can be made, else the last error number."""
+    for kind in (1, 2, 5, 3):
+        if LIBC.socket(family, kind, 0) >= 0:
+            return 0
+    return ctypes.get_errno()
 
 
 print(
