@@ -38,7 +38,7 @@ def _run_file(arguments: RunPythonFile, context: ToolContext) -> ToolOutcome:
     path = _existing(arguments.path, context)
     if any("\0" in argument for argument in arguments.arguments):
         raise Refused("an argument contains a NUL character")
-    job = Job("program", argv=("python", path, *arguments.arguments))
+    job = Job("program", argv=("python", *_program(path, context), *arguments.arguments))
     execution = context.store.execute((job,), keep_changes=True, timeout_s=context.execution_timeout_s)
     result = execution.result.job("program")
     limit = context.outcome_characters // 2
@@ -46,6 +46,16 @@ def _run_file(arguments: RunPythonFile, context: ToolContext) -> ToolOutcome:
     lines += [f"standard output:\n{result.output.text(limit)}"] if result.output.total else []
     lines += [f"standard error:\n{result.errors.text(limit)}"] if result.errors.total else []
     return ToolOutcome("\n".join(lines), ok=result.succeeded, changes=execution.kept)
+
+
+def _program(path: str, context: ToolContext) -> tuple[str, ...]:
+    """Give how Python is told to run a file: a member of a package as a module, so that it finds its package."""
+    files = {entry.path for entry in context.store.files}
+    *folders, _ = path.split("/")
+    packages = ["/".join(folders[: depth + 1]) for depth in range(len(folders))]
+    if packages and path.endswith(".py") and all(f"{package}/__init__.py" in files for package in packages):
+        return ("-m", path.removesuffix(".py").replace("/", "."))
+    return (path,)
 
 
 def _run_tests(arguments: RunTests, context: ToolContext) -> ToolOutcome:

@@ -1,0 +1,168 @@
+"""What code in a box can do to the guest that watches it, to the preloaded checkers, and to the channel."""
+
+import contextlib
+import json
+import signal
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from weak_container import WeakContainers, unconfined
+
+from sandbox import Cause, Job, SandboxCompromised, SandboxDied, SandboxLost, SandboxTimeout
+from sandbox.engine.box import DockerSandbox
+from sandbox.protocol import Sealer
+
+PROBE = (Path(__file__).parent / "probes" / "pid_one.py").read_text(encoding="utf-8")
+# gVisor knows no non-dumpable process: see `test_a_forged_frame_is_never_believed` for what that means.
+GVISOR_LETS_THROUGH = {
+    "environ", "maps", "list fd", "write fd 1", "read fd 0", "root", "cwd", "exe", "oom_score_adj", "prlimit",
+    "sched_setaffinity", "sched_setscheduler", "setpriority",
+}  # fmt: skip
+HARMLESS = {"exe", "cwd"}
+SIGNALS = [int(number) for number in signal.Signals] + [34, 64]
+ECHO = [Job("echo", ("echo", "alive"))]
+FORGE = """
+import os, sys, time
+frame = bytes.fromhex(sys.argv[1])
+for pid in ('1', 'self'):
+    for fd in (1, 2):
+        try:
+            with open(f'/proc/{pid}/fd/{fd}', 'wb', buffering=0) as channel: channel.write(frame)
+        except OSError: pass
+time.sleep(0.5)
+print('done')
+"""
+STEAL = """
+import os, select, time
+try: fd = os.open('/proc/1/fd/0', os.O_RDONLY | os.O_NONBLOCK)
+except OSError: raise SystemExit(3)
+deadline = time.monotonic() + 4
+while time.monotonic() < deadline:
+    if select.select([fd], [], [], 0.2)[0]: os.read(fd, 1 << 16)
+"""
+
+
+def python(box: DockerSandbox, source: str, *arguments: str, timeout_s: float = 10):
+    return box.run([Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s).jobs[0]
+
+
+def frame_of(header: dict, key: bytes = bytes(32)) -> bytes:
+    """Give a reply as the guest would send it as its second frame, but under another key."""
+    sealer = Sealer(b"G", key)
+    sealer.seal({})
+    return sealer.seal(header)
+
+
+def alive(box: DockerSandbox) -> bool:
+    return box.run(ECHO).jobs[0].output.head == b"alive\n"
+
+
+def test_no_signal_from_inside_ends_or_stops_the_guest(open_box):
+    box = open_box(runtime="runc")
+
+    python(box, f"import os\nfor n in {SIGNALS}:\n    os.kill(1, n)\n    os.kill(1, 18)")
+
+    assert alive(box)
+
+
+def test_no_signal_from_a_test_harms_a_later_check(open_box):
+    box = open_box(runtime="runc")
+    box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
+    tests = [Job("tests", checker="pytest")]
+    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        box.write({"test_ok.py": b"import os\n\ndef test_ok():\n    os.kill(os.getppid(), %d)\n" % number})
+        result = box.run(tests, timeout_s=5)
+        assert result.survivors == 0
+        box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
+
+        assert box.run(tests).jobs[0].succeeded, f"after signal {number}: {result}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
+def test_under_gvisor_a_signal_ends_at_most_the_box(open_box, gvisor, number):
+    box = open_box(runtime=gvisor)
+
+    with contextlib.suppress(SandboxDied):
+        python(box, f"import os, time\nos.kill(1, {int(number)})\ntime.sleep(1)")
+        assert alive(box)
+
+
+def test_a_stopped_guest_is_given_up_in_time(open_box, gvisor):
+    box = open_box(runtime=gvisor)
+    started_at = time.monotonic()
+
+    with pytest.raises((SandboxTimeout, SandboxDied)):
+        python(box, "import os, time\nos.kill(1, 19)\ntime.sleep(60)", timeout_s=1)
+    assert time.monotonic() - started_at < 40
+
+
+@pytest.mark.parametrize("target", ["guest", "checker"])
+def test_nothing_of_guest_and_checker_is_in_reach_of_a_command(open_box, target):
+    box = open_box(runtime="runc")
+    box.run(ECHO)
+
+    reached = json.loads(python(box, PROBE, *(["1"] if target == "guest" else [])).output.head)
+
+    assert set(reached) - HARMLESS == set()
+    assert alive(box)
+
+
+def test_the_same_probe_reaches_an_ordinary_process_without_our_profile(engine, box_image):
+    parent = f"""
+import subprocess, sys, time
+subprocess.run([sys.executable, '-c', {PROBE!r}, '1'], timeout=30)
+"""
+    reached = WeakContainers(engine, box_image).run(parent, unconfined)
+
+    assert set(reached) >= {"mem", "environ", "maps", "write fd 1", "ptrace attach", "process_vm_readv", "prlimit"}
+
+
+def test_under_gvisor_only_what_is_known_is_in_reach(open_box, gvisor):
+    box = open_box(runtime=gvisor)
+
+    reached = json.loads(python(box, PROBE, "1").output.head)
+
+    assert set(reached) <= GVISOR_LETS_THROUGH
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        frame_of({"ok": True, "jobs": [], "changes": []}),
+        frame_of({"ok": False, "refused": "forged"}),
+        b"garbage" * 100,
+        struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF) + bytes(4096),
+    ],
+    ids=["a reply", "a refusal", "garbage", "an endless frame"],
+)
+def test_a_forged_frame_is_never_believed(open_box, runtime, frame):
+    box = open_box(runtime=runtime)
+    try:
+        result = python(box, FORGE, frame.hex())
+    except SandboxLost as loss:
+        assert isinstance(loss, SandboxCompromised | SandboxDied)
+        assert runtime == "runsc"
+        with pytest.raises(SandboxDied):
+            box.files()
+    else:
+        assert (result.cause, result.output.head[-5:]) == (Cause.EXITED, b"done\n")
+        assert alive(box)
+
+
+def test_under_gvisor_a_forged_frame_is_what_ends_the_box(open_box, gvisor):
+    box = open_box(runtime=gvisor)
+
+    with pytest.raises(SandboxCompromised):
+        python(box, FORGE, frame_of({"ok": True, "digests": []}).hex())
+
+
+def test_requests_that_a_command_steals_are_no_way_in(open_box, runtime):
+    box = open_box(runtime=runtime, lease_s=4)
+    try:
+        python(box, STEAL)
+    except SandboxLost:
+        assert runtime == "runsc"
+    else:
+        assert alive(box)
