@@ -42,7 +42,7 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
                 ["bash", "-ec", text], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    (result,) = (tmp_path / "workspace").glob("a-command-line-to-do-list")
+    (result,) = (tmp_path / "workspace").glob("a-command-line-to-do")
     assert (result / "todo.py").read_text() == short_story.FILES["todo.py"]
 
 
