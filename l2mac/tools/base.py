@@ -1,6 +1,7 @@
 """What a tool is: a name, a description, typed arguments, and a function from these to an outcome."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,6 +12,7 @@ from l2mac.file_store import BoxReplaced, FileStore
 from l2mac.messages import ToolCall, ToolSpec
 from sandbox import Change, Refused
 
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 A = TypeVar("A", bound="Arguments")
 
 
@@ -108,6 +110,8 @@ def parse_arguments(model: type[A], text: str) -> A:
         content = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the arguments are not valid JSON ({error}); call again with complete, valid JSON") from None
+    if _HALF_CHARACTER.search(json.dumps(content, ensure_ascii=False)):
+        raise ValueError("the arguments contain half a surrogate pair (\\ud800 to \\udfff), which is no character")
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:

@@ -109,7 +109,7 @@ def create_request(
                 {"Name": "core", "Soft": 0, "Hard": 0},
                 {"Name": "fsize", "Soft": policy.file_bytes, "Hard": policy.file_bytes},
                 {"Name": "nofile", "Soft": policy.open_files, "Hard": policy.open_files},
-                {"Name": "nproc", "Soft": policy.pids, "Hard": policy.pids},
+                {"Name": "nproc", "Soft": user_processes(policy), "Hard": user_processes(policy)},
             ],
             "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes, uid), "/dev/shm": _tmpfs(policy.shm_bytes, uid)},  # noqa: S108 - inside
             "Mounts": [_store(policy, labels, uid)],
@@ -128,6 +128,11 @@ def create_request(
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }
+
+
+def user_processes(policy: SandboxPolicy) -> int:
+    """Give RLIMIT_NPROC: beyond the control group's limit, as only that one counts what it refuses."""
+    return 2 * policy.pids
 
 
 def _host_threads(policy: SandboxPolicy) -> int:

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES
+from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, user_processes
 from sandbox.engine.image import BoxImage
 from sandbox.errors import IsolationMismatch
 from sandbox.policy import WORKSPACE, SandboxPolicy
@@ -164,7 +164,7 @@ def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
         _optional("inside.cpu_quota_us", str(int(policy.cpus * 100_000)), quota),
         _row("inside.core", [0, 0], limits["RLIMIT_CORE"]),
         _row("inside.open_files", [policy.open_files] * 2, limits["RLIMIT_NOFILE"]),
-        _row("inside.processes", [policy.pids] * 2, limits["RLIMIT_NPROC"]),
+        _row("inside.processes", [user_processes(policy)] * 2, limits["RLIMIT_NPROC"]),
         _row("inside.file_bytes", [policy.file_bytes] * 2, limits["RLIMIT_FSIZE"]),
     ]
 

@@ -32,6 +32,7 @@ class Checker:
         self._socket: socket.socket | None = None
         self._buffer = b""
         self._waiting: set[int] = set()
+        self._settled = False
         self.pid = 0
 
     @property
@@ -59,6 +60,26 @@ class Checker:
             ours.close()
         finally:
             theirs.close()
+
+    def settle(self) -> None:
+        """Wait until the process, if there is one, cannot be looked into any more.
+
+        A process starts open to all of its uid, who could make it their own while it closes itself. So it is started
+        while nothing else runs in the box, and nothing else is started before it has said that it is done.
+        """
+        if self._settled or self._socket is None:
+            return
+        try:
+            while b"\n" not in self._buffer:
+                chunk = self._socket.recv(4096)
+                if not chunk:
+                    raise OSError("the process has ended")
+                self._buffer += chunk
+        except OSError:
+            self.stop()
+            return
+        self._buffer = self._buffer.partition(b"\n")[2]
+        self._settled = True
 
     def notice(self, ended: dict[int, int]) -> None:
         """Take in which children have been collected: from then on their numbers may be those of others."""
@@ -115,7 +136,7 @@ class Checker:
 
     def stop(self) -> None:
         """End the process, if there is one, and with it all that it has been asked for."""
-        self._buffer, self._waiting = b"", set()
+        self._buffer, self._waiting, self._settled = b"", set(), False
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -119,6 +119,7 @@ class Operations:
         )
         jobs = _jobs(header)
         self.warm()
+        self._checker.settle()
         self._statuses.clear()
         cpu_s = int(header["cpu_s"])
         for number, job in enumerate(jobs):
@@ -134,7 +135,8 @@ class Operations:
         leftovers, survivors = sweep(self._checker)
         watch.drain()
         changes, removed = self._clean(survivors)
-        self.warm()
+        if not survivors:
+            self.warm()
         left = {"changes": changes, "removed": removed, "leftovers": leftovers, "survivors": survivors}
         return _with_jobs({**left, **counters.since()}, jobs, started_at)
 
@@ -204,7 +206,7 @@ class Operations:
         return bound
 
     def _listen(self, jobs: list[Job], watch: Watch, cpu_s: int, *, retry: bool) -> None:
-        """Hear of the ends of the preloaded jobs; once, those that a dead checker had not begun go to the next one."""
+        """Hear of the ends of the preloaded jobs; once, those of a checker that died before them go to the next one."""
         fd = self._checker.fd
         if fd < 0:
             return
@@ -222,14 +224,17 @@ class Operations:
         watch.listen(fd, heard)
 
     def _hand_on(self, jobs: list[Job], waiting: frozenset[int], watch: Watch, cpu_s: int) -> None:
+        """Give jobs to another checker if not one has begun: only then is there nobody who could take it over."""
+        if len(waiting) < len(jobs):
+            for job in jobs:
+                if job.end is None and job.spec["kind"] != "exec":
+                    job.ends(dict(_LOST))
+            return
+        self.warm()
+        self._checker.settle()
         for number, job in enumerate(jobs):
-            if job.end is None and job.spec["kind"] != "exec" and number not in waiting:
-                job.ends(dict(_LOST))
-        if waiting:
-            self.warm()
-            for number in sorted(waiting):
-                self._submit(number, jobs[number], watch, cpu_s)
-            self._listen(jobs, watch, cpu_s, retry=False)
+            self._submit(number, job, watch, cpu_s)
+        self._listen(jobs, watch, cpu_s, retry=False)
 
 
 def _jobs(header: dict[str, Any]) -> list[Job]:

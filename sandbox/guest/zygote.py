@@ -1,8 +1,9 @@
 """The preloaded process: imports the checkers once, then forks for every job.
 
 Reads requests from the socket at descriptor 0 (one byte with three descriptors: for output, for the report, and a
-file with JSON) and writes `job status` lines back, status -1 for a start. Non-dumpable, so that code of the same uid
-can neither trace it nor open its descriptors; what such code can do is kill it, after which the guest starts another.
+file with JSON) and writes `job status` lines back, status -1 for a start, and `ready` before all of them: it is then
+non-dumpable, so that code of the same uid can neither trace it nor open its memory or descriptors. What such code can
+do is kill it, after which the guest starts another.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def serve() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    control.sendall(b"ready\n")
     gc.disable()  # the checkers' trees are kept for good: collecting while they are built only costs time
     steps = jobs.preload()
     running: dict[int, int] = {}

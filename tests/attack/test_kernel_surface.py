@@ -53,7 +53,8 @@ def files():
         os.posix_fallocate(file.fileno(), 0, 8192); os.fsync(file.fileno()); os.sync()
     os.symlink('a', '/tmp/link'); os.utime('/tmp'); os.statvfs('/tmp'); os.listxattr('/tmp')
 def database():
-    with sqlite3.connect('data.db') as base: base.execute('create table t (x)'); base.execute('insert into t values (1)')
+    with sqlite3.connect('data.db') as base:
+        base.execute('create table t (x)'); base.execute('insert into t values (1)')
     assert base.execute('select * from t').fetchall() == [(1,)]
 def loops():
     async def main():
@@ -119,7 +120,7 @@ def test_without_profile_alone_most_of_the_probe_gets_through(controls):
     assert seen["calls"]["unshare newuser"] == seen["calls"]["ptrace"] == seen["families"][NETLINK] == 0
 
 
-def test_gvisor_refuses_the_same_but_for_what_concerns_its_own_kernel_alone(open_box, gvisor):
+def test_gvisor_refuses_the_same_but_for_what_only_its_own_kernel_sees(open_box, gvisor):
     seen = probed(open_box(runtime=gvisor))
 
     assert set(seen["calls"]) - names(seen["calls"], REFUSALS) <= GVISOR_HAS

@@ -1,8 +1,7 @@
-"""What is left of a box when its owner is killed: nothing; and what is left alone: everybody else's."""
+"""No box outlives the process that opened it, however that ends, and none is taken from a process that lives."""
 
+import contextlib
 import os
-import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -11,96 +10,178 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import leftovers, wait_until
+from engine_room import RUN, leftovers, wait_until
 
+from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
-from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage
-from sandbox.engine.reaper import LABEL, box_labels, machine, reap
+from sandbox.engine.reaper import LABEL, box_labels, reap
 
-HOLDER = Path(__file__).parents[1] / "support" / "lease_holder.py"
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-Start = Callable[..., tuple[str, subprocess.Popen[str]]]
+HOLDER = Path(__file__).parents[1] / "support" / "box_holder.py"
+LEASE_S = 3
+PATIENCE_S = 15
+Holder = subprocess.Popen[str]
 
 
 @pytest.fixture
-def start(box_image: BoxImage) -> Iterator[Start]:
-    """Start processes that hold a box each; all are dead at the end."""
-    processes: list[subprocess.Popen[str]] = []
+def hold(box_image) -> Iterator[Callable[..., Holder]]:
+    """Give a function that starts a process which opens boxes for this run; each is ended at the end."""
+    with contextlib.ExitStack() as stack:
 
-    def holder(mode: str, *words: str) -> tuple[str, subprocess.Popen[str]]:
-        run = f"lease-{secrets.token_hex(4)}"
-        command = [sys.executable, str(HOLDER), IMAGE, run, mode, *words]
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        return run, processes[-1]
+        def start(boxes: int = 1, *seconds: str, run: str = RUN) -> Holder:
+            command = [sys.executable, str(HOLDER), box_image.base.reference, run, str(boxes), *seconds]
+            holder = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            stack.callback(holder.kill)
+            return holder
 
-    yield holder
-    for process in processes:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        yield start
 
 
-def opened(process: subprocess.Popen[str]) -> bool:
-    return process.stdout is not None and process.stdout.readline() == "open\n"
+def line_of(holder: Holder, word: str) -> list[str]:
+    assert holder.stdout is not None
+    for line in holder.stdout:
+        if line.startswith(word):
+            return line.split()[1:]
+    raise AssertionError("the holder ended")
 
 
-@pytest.mark.parametrize("mode", ["idle", "busy"])
-def test_killing_the_owner_leaves_no_container_and_no_volume(engine: Engine, start: Start, mode: str):
-    run, process = start(mode)
-    assert opened(process)
-    assert len(leftovers(engine, run)) == 2
-    process.kill()
-    assert wait_until(lambda: not leftovers(engine, run), 15)
-
-
-def test_owners_killed_at_any_moment_of_opening_leave_nothing(engine: Engine, start: Start):
-    chance = random.Random(7)
-    held = [start("idle") for _ in range(8)]
-    time.sleep(1.2)
-    for _, process in held:
-        time.sleep(chance.uniform(0, 0.5))
-        process.kill()
-    assert wait_until(lambda: reap(engine) == 0 and not any(leftovers(engine, run) for run, _ in held), 30)
-
-
-def test_an_owner_that_stops_beating_loses_its_box_within_the_lease(engine: Engine, start: Start):
-    run, process = start("idle", "3")
-    assert opened(process)
-    process.send_signal(signal.SIGSTOP)
+def is_alive(pid: int) -> bool:
     try:
-        assert wait_until(lambda: not leftovers(engine, run), 15)
-    finally:
-        process.send_signal(signal.SIGCONT)
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
-def test_an_owner_that_beats_keeps_its_box_beyond_the_lease(engine: Engine, start: Start):
-    run, process = start("idle", "3")
-    assert opened(process)
-    time.sleep(7)
-    assert len(leftovers(engine, run)) == 2
+@pytest.mark.parametrize("seconds", [(), ("60",)], ids=["idle", "in the middle of a command"])
+def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
+    holder = hold(1, *seconds)
+    line_of(holder, "open ")
+    assert len(leftovers(engine)) == 2  # a container and a volume
+    time.sleep(0.5)
+
+    holder.kill()
+
+    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
 
 
-def test_the_reaper_leaves_the_boxes_of_living_owners_alone(engine: Engine, open_box: Callable[..., DockerSandbox]):
-    box = open_box()
+def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
+    holder = hold(8)
+    line_of(holder, "open ")
+    assert len(leftovers(engine)) == 16
+
+    holder.kill()
+
+    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
+def test_an_owner_killed_while_it_opens_a_box_leaves_nothing_that_the_next_start_does_not_remove(engine, hold, delay_s):
+    holder = hold(1)
+    line_of(holder, "opening")
+    time.sleep(delay_s)
+
+    holder.kill()
+    holder.wait()
+    ended = wait_until(lambda: not engine.api.containers(filters={"label": f"org.l2mac.run={RUN}"}), PATIENCE_S)
     reap(engine)
-    assert box.write({"a": b"still here"})
+
+    assert ended, "a box still runs"
+    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
 
 
-@pytest.mark.parametrize(
-    ("owner", "where", "removed"),
-    [("4194303@1", machine(), True), ("4194303@1", "another-machine", False), (f"{os.getpid()}@1", machine(), True)],
-)
-def test_the_reaper_removes_what_a_provably_dead_owner_left_and_nothing_else(
-    engine: Engine, box_image: BoxImage, owner: str, where: str, *, removed: bool
-):
-    labels = {**box_labels("lease-dead"), "org.l2mac.owner": owner, "org.l2mac.machine": where, LABEL: "1"}
-    container = engine.api.create_container(box_image.id, labels=labels)["Id"]
-    try:
-        reap(engine)
-        here = [one["Id"] for one in engine.api.containers(all=True, quiet=True, filters={"label": LABEL})]
-        assert (container not in here) is removed
-    finally:
-        if not removed:
-            engine.api.remove_container(container, force=True, v=True)
+def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
+    holder = hold(1)
+    line_of(holder, "open ")
+    started_at = time.monotonic()
+
+    holder.send_signal(signal.SIGSTOP)
+
+    assert wait_until(lambda: not leftovers(engine), LEASE_S + 7), leftovers(engine)
+    assert time.monotonic() - started_at > LEASE_S - 1
+    holder.send_signal(signal.SIGCONT)
+
+
+def test_an_owner_that_is_only_idle_keeps_its_box(open_box):
+    box = open_box(lease_s=2)
+    time.sleep(5)
+    assert box.run([Job("after", ("true",))]).jobs[0].succeeded
+
+
+def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_dead(engine, box_image, hold):
+    living = hold(1)
+    (mine,) = line_of(living, "open ")
+    labels = {**box_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
+    request = {"Image": box_image.id, "Entrypoint": ["sleep", "300"], "Labels": labels}
+    volume = {"Type": "volume", "Target": "/v", "VolumeOptions": {"Labels": labels}}
+    abandoned = engine.api.create_container_from_config({**request, "HostConfig": {"Mounts": [volume]}})["Id"]
+    engine.api.start(abandoned)
+    engine.api.create_volume(name=f"{RUN}-abandoned", labels=labels)
+
+    removed = reap(engine)
+
+    assert removed >= 2
+    assert {container["Id"] for container in engine.api.containers(filters={"label": LABEL})} >= {mine}
+    assert is_alive(living.pid)
+    assert len(leftovers(engine)) == 2
+    living.kill()
+    assert wait_until(lambda: not leftovers(engine), PATIENCE_S)
+
+
+def dead_pid() -> int:
+    """Give the number of a process that has ended."""
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
+def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runtime):
+    """An event of exec, archive, copy or extract would be a way into the box beside its channel."""
+    since = int(time.time()) - 1
+    box = DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime, memory_bytes=512 << 20), run=RUN)
+    with box:
+        container = box.container
+        box.write({"a.py": b"print(1)\n", "test_a.py": b"def test_a():\n    pass\n"})
+        box.run([Job("program", ("python3", "a.py")), Job("tests", checker="pytest"), Job("lint", checker="pylint")])
+        box.read("a.py")
+        box.search("print")
+        box.delete(["a.py"])
+    time.sleep(1.1)
+
+    events = list(engine.api.events(since=since, until=int(time.time()), decode=True))
+    own = [event["Action"] for event in events if event["Type"] == "container" and event["Actor"]["ID"] == container]
+    volumes = [
+        event["Action"]
+        for event in events
+        if event["Type"] == "volume" and event["Actor"]["Attributes"].get("container") == container
+    ]
+
+    assert own == ["create", "attach", "start", "die", "destroy"]
+    assert set(volumes) <= {"mount", "unmount"}
+    assert not {event["Action"] for event in events} & {"copy", "archive-path", "extract-to-dir"}
+
+
+def test_closing_twice_is_harmless_and_a_closed_box_says_so(open_box):
+    box = open_box()
+    box.close()
+    box.close()
+
+    with pytest.raises(SandboxDied, match="closed"):
+        box.files()
+
+
+def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
+    with pytest.raises(ZeroDivisionError), DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box:
+        engine.api.remove_container(box.container, force=True, v=True)
+        raise ZeroDivisionError
+
+
+def test_an_interrupted_request_ends_the_box_lest_its_reply_be_taken_for_another(open_box):
+    box = open_box()
+    main = os.getpid()
+    timer = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.7); os.kill({main}, 2)"])
+    with pytest.raises(KeyboardInterrupt):
+        box.run([Job("wait", ("sleep", "5"))])
+    timer.wait()
+
+    with pytest.raises(SandboxDied):
+        box.files()

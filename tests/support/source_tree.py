@@ -60,14 +60,18 @@ def imports_of(tree: ast.AST, library: str) -> list[str]:
     return [name for _, name in imported(tree) if f"{name}.".startswith(f"{library}.")]
 
 
-def dotted_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+@functools.cache
+def dotted_names(tree: ast.AST) -> tuple[tuple[int, str], ...]:
     """Give every name that is used, with its line: `a.b.c` once, and what `from a import b` brought in as `a.b`."""
     origins = dict(_origins(tree))
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)]
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    found = []
+    for node in nodes:
+        if id(node) not in inner:
             head, *rest = _parts(node)
-            yield node.lineno, ".".join((origins.get(head, head), *rest))
+            found.append((node.lineno, ".".join((origins.get(head, head), *rest))))
+    return tuple(found)
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

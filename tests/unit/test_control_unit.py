@@ -28,8 +28,10 @@ def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0)
 
 def report_of_tests(outcome: str, code: int) -> bytes:
     collected = {"e": "collected", "ids": ["t"]}
-    phase = {"e": "phase", "id": "t", "when": "call", "outcome": outcome, "text": "assert 1 == 2"}
-    return b"".join(json.dumps(line).encode() + b"\n" for line in (collected, phase, {"e": "end", "code": code}))
+    call = {"e": "phase", "id": "t", "when": "call", "outcome": outcome, "text": "assert 1 == 2"}
+    teardown = {"e": "phase", "id": "t", "when": "teardown", "outcome": "passed"}
+    lines = (collected, call, teardown, {"e": "end", "code": code})
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 def checked(outcome: str) -> ScriptedRun:

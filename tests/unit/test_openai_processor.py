@@ -617,4 +617,4 @@ def test_without_an_address_the_model_is_openais() -> None:
 def test_closing_twice_is_harmless() -> None:
     processor = make("http://127.0.0.1:1/v1")
     processor.close()
-    processor.close()
+    assert processor.close() is None

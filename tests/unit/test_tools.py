@@ -103,7 +103,7 @@ def test_an_unknown_tool_is_told_the_known_ones(nowhere: ToolContext):
         ('{"number": 0}', "number: Input should be greater than or equal to 1"),
         ('{"number": 1, "more": 2}', "more: Extra inputs are not permitted"),
         ('{"number": 1, "inner": [{"title": 3}]}', "inner.0.title: Input should be a valid string"),
-        ('{"number": 1, "inner": [{"title": "\\ud800"}]}', "inner.0.title: Input should be a valid string"),
+        ('{"number": 1, "inner": [{"title": "\\ud800"}]}', "half a surrogate pair"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused_by_name_and_never_repaired(
@@ -194,15 +194,16 @@ def test_what_a_program_puts_out_and_leaves_is_told(tmp_path: Path):
     run = ScriptedRun(jobs=(job,), writes={"made.txt": b"x"}, leftovers=2, removed=1, oom_kills=1, pids_denied=4)
     script = BoxScript(runs=[run])
     outcome = call(EXECUTION, "run_python_file", {"path": "a"}, context_with(tmp_path, script, a=b""))
-    assert outcome.text.splitlines() == [
-        "it ended with exit code 3; a process of it ran out of memory; it reached the limit of processes; 2 processes"
-        " that it left running were ended; files that it wrote: made.txt; 1 links, pipes or unacceptable names that it"
-        " made were removed",
-        "standard output:",
-        "out",
-        "standard error:",
-        "err",
+    ending, *streams = outcome.text.splitlines()
+    assert ending.split("; ") == [
+        "it ended with exit code 3",
+        "a process of it ran out of memory",
+        "it reached the limit of processes",
+        "2 processes that it left running were ended",
+        "files that it wrote: made.txt",
+        "1 links, pipes or unacceptable names that it made were removed",
     ]
+    assert streams == ["standard output:", "out", "standard error:", "err"]
     assert not outcome.ok
     assert [change.path for change in outcome.changes] == ["made.txt"]
 

@@ -1,0 +1,270 @@
+"""Bombs of every kind: each ends with its cause named, and the box works on or is lost with a typed error.
+
+One small box per runtime takes them all, one after the other, so that whatever one leaves would be seen by the next.
+"""
+
+import json
+import resource
+import time
+
+import pytest
+from engine_room import BoxKeeper
+from weak_container import WeakContainers, with_host, without
+
+from sandbox import Cause, Job, JobResult, RunResult, SandboxLost, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+
+MIB = 1 << 20
+LIMITS = {
+    "cpus": 1.0,
+    "pids": 64,
+    "memory_bytes": 384 * MIB,
+    "disk_bytes": 128 * MIB,
+    "disk_inodes": 2000,
+    "tmp_bytes": 32 * MIB,
+    "shm_bytes": 16 * MIB,
+    "file_bytes": 96 * MIB,
+    "open_files": 256,
+    "max_files": 3000,
+    "max_output_bytes": 64 * MIB,
+}
+COUNT_PROCESSES = """
+import os, json, signal, sys
+pids = []
+try:
+    for _ in range(200):
+        pid = os.fork()
+        if pid == 0: signal.pause()
+        pids.append(pid)
+except OSError: pass
+print(json.dumps(len(pids)))
+sys.stdout.flush()
+for pid in pids: os.kill(pid, 9)
+"""
+FORK_BOMB = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError: pass"
+SETSID_BOMB = "import os\nwhile True:\n    try:\n        if os.fork() == 0: os.setsid()\n    except OSError: pass"
+HOARD = """
+import json, sys
+hoard = []
+try:
+    for _ in range(int(sys.argv[1])): hoard.append(bytearray(b'x') * (1 << 20))
+except MemoryError: pass
+print(json.dumps(len(hoard)))
+"""
+MANY_HOARDERS = """
+import os, time
+for _ in range(40):
+    if os.fork() == 0:
+        hoard = bytearray(b'x') * (20 << 20)
+        time.sleep(30); os._exit(0)
+for _ in range(40):
+    pid, status = os.wait()
+    if os.WIFSIGNALED(status): raise SystemExit(9)
+"""
+FILL = """
+import json, os, sys
+def fill(path, limit):
+    total = 0
+    for number in range(10):
+        try:
+            with open(f'{path}/fill{number}', 'wb', buffering=0) as file:
+                while total < limit and file.tell() < 90 << 20: total += file.write(b'x' * (1 << 20))
+        except OSError as error:
+            break
+    return total >> 20
+print(json.dumps([fill(path, int(sys.argv[1]) << 20) for path in sys.argv[2:]]))
+"""
+FILL_INODES = """
+import json
+count = 0
+try:
+    for count in range(4000): open(f'file{count}', 'w').close()
+except OSError: pass
+print(json.dumps(count))
+"""
+SPARSE = """
+import errno, json, os, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+fd = os.open('sparse', os.O_CREAT | os.O_WRONLY)
+try: os.ftruncate(fd, 1 << 40); answer = 0
+except OSError as error: answer = error.errno
+print(json.dumps(answer))
+"""
+OPEN_MANY = """
+import json, os
+count = 0
+try:
+    while count < 2000: os.open('/dev/null', os.O_RDONLY); count += 1
+except OSError: pass
+print(json.dumps(count))
+"""
+ENDLESS = "import sys\nwhile True: sys.stdout.write('line\\n' * 10000)"
+ONE_LINE = "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))"
+SPIN = """
+import json, os, resource, time
+pids = []
+for _ in range(4):
+    if os.fork() == 0:
+        end = time.monotonic() + 2
+        while time.monotonic() < end: pass
+        os._exit(0)
+for _ in range(4): os.wait()
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps(used.ru_utime + used.ru_stime))
+"""
+
+
+@pytest.fixture(scope="module")
+def keeper(engine, box_image, runtime):
+    keeper = BoxKeeper(engine, box_image, SandboxPolicy(runtime=runtime, **LIMITS))
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture(scope="module")
+def controls(engine, box_image) -> WeakContainers:
+    return WeakContainers(engine, box_image)
+
+
+def program(source: str, *arguments: str) -> list[Job]:
+    return [Job("bomb", ("python3", "-c", source, *arguments))]
+
+
+def measured(box: DockerSandbox, source: str, *arguments: str) -> tuple[object, JobResult]:
+    job = box.run(program(source, *arguments), timeout_s=30).jobs[0]
+    return json.loads(job.output.head or b"null"), job
+
+
+def survived(keeper: BoxKeeper, runtime: str, jobs: list[Job], timeout_s: float) -> RunResult | None:
+    """Run a bomb; gives its result after the box has worked on, None when gVisor's box was lost, as it may be."""
+    box = keeper.fresh()
+    try:
+        result = box.run(jobs, timeout_s=timeout_s)
+        assert box.run([Job("after", ("echo", "alive"))]).jobs[0].output.head == b"alive\n"
+    except SandboxLost:
+        assert runtime == "runsc"
+        return None
+    assert result.survivors == 0
+    return result
+
+
+@pytest.mark.parametrize("bomb", [FORK_BOMB, SETSID_BOMB], ids=["fork bomb", "setsid fork bomb"])
+def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(keeper, runtime, bomb):
+    started_at = time.monotonic()
+
+    result = survived(keeper, runtime, program(bomb), 2)
+
+    assert time.monotonic() - started_at < 30
+    if result:
+        assert result.jobs[0].cause in (Cause.TIMEOUT, Cause.PIDS)
+        assert runtime == "runsc" or (result.pids_denied and result.leftovers > 30)
+
+
+def test_processes_are_bounded_and_the_refusal_is_the_named_cause(keeper, runtime, controls):
+    if runtime == "runsc":
+        pytest.skip("gVisor bounds its own threads: a bomb costs the box, as the test above shows")
+    count, _ = measured(keeper.fresh(), COUNT_PROCESSES)
+    result = keeper.fresh().run(
+        program("import os\nfor _ in range(100):\n    if os.fork() == 0: os.execlp('sleep', 'sleep', '9')")
+    )
+
+    assert 30 < count < LIMITS["pids"]
+    assert (result.jobs[0].cause, result.jobs[0].code) == (Cause.PIDS, 1)
+    unbounded = controls.run(COUNT_PROCESSES, with_host(PidsLimit=0, Ulimits=[]), **LIMITS)
+    assert unbounded == 200
+
+
+@pytest.mark.parametrize("source", [HOARD, MANY_HOARDERS], ids=["one process", "many small ones"])
+def test_running_out_of_memory_is_the_named_cause(keeper, runtime, source):
+    result = survived(keeper, runtime, program(source, "2000"), 30)
+
+    if runtime == "runc":
+        assert (result.jobs[0].cause, bool(result.oom_kills)) == (Cause.MEMORY, True)
+    elif result:
+        assert not result.jobs[0].succeeded
+
+
+def test_without_the_limit_the_same_memory_is_to_be_had(controls):
+    assert controls.run(HOARD, without("Memory", "MemorySwap"), "600", **LIMITS) == 600
+
+
+def test_filled_scratch_and_store_take_no_memory_from_the_guest(keeper, runtime):
+    paths = ("/tmp", "/dev/shm", "/workspace")
+
+    filled, job = measured(keeper.fresh(), FILL, "1000", *paths)
+    result = survived(
+        keeper, runtime, program("import sys\n" + FILL + "x = bytearray(b'x') * (600 << 20)", "1000", *paths), 30
+    )
+
+    assert job.succeeded
+    assert all(got <= limit for got, limit in zip(filled, (32, 16, 128), strict=True)), filled
+    assert sum(filled) > 140
+    if runtime == "runc":
+        assert result.jobs[0].cause is Cause.MEMORY
+
+
+def test_the_disk_is_bounded(keeper, controls):
+    box = keeper.fresh()
+
+    (written,), job = measured(box, FILL, "200", "/workspace")
+
+    assert job.succeeded
+    assert 100 < written <= 128
+    assert sum(entry.size for entry in box.files()) <= 128 * MIB
+    assert controls.run(FILL, with_host(), "200", "/workspace", **{**LIMITS, "volume": "disk"}) == [200]
+
+
+def test_the_number_of_files_is_bounded(keeper, controls):
+    count, _ = measured(keeper.fresh(), FILL_INODES)
+
+    assert 1500 < count < 2000
+    assert controls.run(FILL_INODES, with_host(), **{**LIMITS, "volume": "disk"}) == 3999
+
+
+def test_one_file_is_bounded_holes_included(keeper, runtime, controls):
+    answer, _ = measured(keeper.fresh(), SPARSE)
+
+    assert answer == 27  # EFBIG
+    assert controls.run(SPARSE, with_host(Ulimits=[]), **LIMITS) == 0
+
+
+def test_descriptors_are_bounded(keeper, controls):
+    count, _ = measured(keeper.fresh(), OPEN_MANY)
+
+    assert count < LIMITS["open_files"]
+    assert controls.run(OPEN_MANY, with_host(Ulimits=[]), **LIMITS) == 2000
+
+
+@pytest.mark.parametrize("source", [ENDLESS, ONE_LINE], ids=["endless lines", "one line of a gigabyte"])
+def test_output_is_bounded_and_the_host_keeps_little_of_it(keeper, runtime, source):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    result = survived(keeper, runtime, program(source), 30)
+
+    job = result.jobs[0]
+    assert job.cause is Cause.OUTPUT
+    assert job.output.total < 2 * LIMITS["max_output_bytes"]
+    assert len(job.output.head) == len(job.output.tail) == 512 * 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 32 * MIB
+
+
+def test_processor_time_is_bounded(open_box, controls):
+    used, _ = measured(open_box(runtime="runc", cpus=0.1), SPIN)
+    unbounded = controls.run(SPIN, without("NanoCpus"))
+
+    assert used < 0.6
+    assert unbounded > 2 * used
+
+
+def test_a_box_of_the_least_memory_takes_the_largest_request_when_it_is_full(open_box, runtime):
+    policy = SandboxPolicy(**LIMITS)
+    box = open_box(
+        **{**LIMITS, "runtime": runtime, "memory_bytes": policy.needed_memory_bytes, "max_write_bytes": 32 * MIB}
+    )
+    box.run([Job("tests", checker="pytest")])
+    measured(box, FILL, "1000", "/workspace")
+
+    with pytest.raises(Exception, match="full"):
+        box.write({"large.bin": bytes(32 * MIB)})
+
+    assert box.run([Job("after", ("echo", "alive"))]).jobs[0].output.head == b"alive\n"
