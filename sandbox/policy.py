@@ -117,5 +117,5 @@ def format_size(size_bytes: int) -> str:
     """Give a size in the largest binary unit that leaves at least 1, such as `256 MiB`."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size_bytes >= unit:
-            return f"{size_bytes / unit:.4g} {name}"
+            return f"{size_bytes / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"
     return f"{size_bytes} bytes"

@@ -17,7 +17,7 @@ import json, os, sys
 import pytest
 from sandbox.guest import jobs
 environment = {"PATH": os.environ["PATH"], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-codes = {}
+started = {}
 for folder, paths in json.loads(sys.argv[1]).items():
     pid = os.fork()
     if pid == 0:
@@ -27,8 +27,8 @@ for folder, paths in json.loads(sys.argv[1]).items():
         with open(folder + "/report", "w", encoding="utf-8") as report:
             code = jobs.perform(request, report)
         os._exit(code)
-    codes[folder] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-print(json.dumps(codes))
+    started[folder] = pid
+print(json.dumps({folder: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for folder, pid in started.items()}))
 """
 
 
