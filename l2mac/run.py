@@ -165,13 +165,13 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     """
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
+        journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
         spending = Spending(means.limits)
         make_box = _box_maker(folder.name, means, journal)
         store = FileStore(make_box, journal.objects)
         with _ending(journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
-            journal.note(_started(plan, journal))
             _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box)
             job = Job(task=plan.task, program=plan.program, steps=plan.steps, context_tokens=plan.context_tokens)
@@ -204,8 +204,12 @@ def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], 
 def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
     def make(purpose: str) -> Sandbox:
         box = means.open_box(run)
-        receipt = json.dumps(dict(box.receipt), sort_keys=True).encode()
-        journal.bracket(BoxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose))
+        try:
+            receipt = json.dumps(dict(box.receipt), sort_keys=True).encode()
+            journal.bracket(BoxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose))
+        except BaseException:
+            box.close()
+            raise
         return box
 
     return make

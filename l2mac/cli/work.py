@@ -94,9 +94,10 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     RUN is a run's name, the beginning of one, a path, or `last` (the default). Model and box are those of the run
     unless options say otherwise; budgets count what was spent before.
     """
-    source = find_run(settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser(), name)
+    runs_dir = settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser()
+    source = find_run(runs_dir, name)
     plan = recorded_plan(source)
-    settings = settings_from(flags, _recorded(plan))
+    settings = settings_from(flags, _recorded(plan, own=source.parent.resolve() == runs_dir.resolve()))
     folder = _output_folder(output, plan.task)
     processor = make_processor(settings)
     with processor, Progress(quiet=quiet) as progress:
@@ -121,7 +122,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     runs_dir = settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser()
     source = find_run(runs_dir, name)
     plan = recorded_plan(source)
-    settings = settings_from(flags, _recorded(plan))
+    settings = settings_from(flags, _recorded(plan, own=source.parent.resolve() == runs_dir.resolve()))
     events = [entry.event for entry in read_trace(source / "trace.jsonl")[0]]
     processor = ReplayProcessor.of(events, ObjectStore(source / OBJECTS_FILE))
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
@@ -184,8 +185,13 @@ def _boxes(settings: Settings, progress: Progress) -> Boxes:
     return Boxes.prepare(settings.image, settings.policy(), settings.cache_dir.expanduser(), progress.say)
 
 
-def _recorded(plan: Plan) -> dict[str, Any]:
-    return {**plan.setup, "context_tokens": plan.context_tokens, "domain": plan.domain}
+def _recorded(plan: Plan, *, own: bool) -> dict[str, Any]:
+    """Give the settings to take over from a record.
+
+    One that does not lie among the user's own runs can have been made by anybody: it names no server that the key
+    would be sent to, no image and no runtime.
+    """
+    return {**(plan.setup if own else {}), "context_tokens": plan.context_tokens, "domain": plan.domain}
 
 
 def _read_task(task: str | None, task_file: Path | None) -> str:

@@ -149,6 +149,19 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path):
     assert "another process works on the run" in done.stderr
 
 
+def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(tmp_path: Path):
+    with ModelServer(short_story.answer) as foreign:
+        made = l2mac(tmp_path, "run", "x", "--max-turns", "1", **with_model(foreign))
+        assert made.returncode == 3
+        asked = len(foreign.requests)
+        (run,) = (tmp_path / "runs").iterdir()
+        elsewhere = run.rename(tmp_path / "foreign")
+        done = l2mac(tmp_path, "resume", str(elsewhere), OPENAI_API_KEY="secret")
+        assert len(foreign.requests) == asked
+    assert done.returncode == 6
+    assert "no model is configured" in done.stderr
+
+
 def test_the_key_is_nowhere_in_record_output_logs_or_box(tmp_path: Path):
     canary = "canary-4f1d9b7c2e"
     with ModelServer(short_story.answer, key=canary) as server:

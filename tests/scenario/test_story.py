@@ -142,7 +142,7 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
             time.sleep(chance.uniform(0.8, 1.9))
             process.send_signal(signal.SIGKILL)
             process.wait()
-            if any(runs.glob("*/trace.jsonl")):
+            if any(trace.stat().st_size for trace in runs.glob("*/trace.jsonl")):
                 words = ("resume", "last", "--quiet", "--output", str(tmp_path / "out"))
         done = subprocess.run(command(server, runs, *words), capture_output=True, text=True, check=False)
     (run,) = runs.iterdir()
