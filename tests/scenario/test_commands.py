@@ -118,6 +118,23 @@ def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(tmp_path: Path, e
     assert not engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run.name}"})
 
 
+def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(tmp_path: Path, engine: Engine):
+    with ModelServer(story.answer) as server:
+        variables = environment(tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS)))
+        command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
+        process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
+        wait_for_trace(tmp_path / "runs", lines=8)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+    (run,) = (tmp_path / "runs").iterdir()
+    labels = {"label": f"org.l2mac.run={run.name}"}
+    deadline = time.monotonic() + 15
+    while engine.api.containers(all=True, filters=labels) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not engine.api.containers(all=True, filters=labels)
+
+
 def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact(tmp_path: Path):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
