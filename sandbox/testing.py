@@ -178,8 +178,12 @@ class MemorySandbox:
     def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """See `Sandbox.write`."""
         self._check()
+        together = {*self._files, *files}
+        folders = {path[:at] for path in together for at, character in enumerate(path) if character == "/"}
+        for path in sorted(together & folders):
+            raise Refused(f"{path!r} would be a file and a directory at once")
         for path, content in files.items():
-            self._refuse_misplaced(path, {*self._files, *files})
+            _check_name(path)
             if len(content) > self._max_file_bytes:
                 raise Refused(f"{path!r} is too large")
         if len({**self._files, **files}) > self._max_files:
@@ -244,10 +248,9 @@ class MemorySandbox:
         if self._lost:
             raise SandboxDied("the box is closed")
 
-    def _refuse_misplaced(self, path: str, together: set[str]) -> None:
-        try:
-            check_path(path)
-        except PathError as error:
-            raise Refused(str(error)) from error
-        if any(other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in together):
-            raise Refused(f"{path!r} would be a file and a directory at once")
+
+def _check_name(path: str) -> None:
+    try:
+        check_path(path)
+    except PathError as error:
+        raise Refused(str(error)) from error

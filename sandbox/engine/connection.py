@@ -38,6 +38,11 @@ class Engine:
         """
         parameters = kwargs_from_env(environment=environment)
         tls = parameters.get("tls")
+        if str(parameters.get("base_url", "")).startswith("ssh:"):
+            raise EngineUnavailable(
+                "an engine behind DOCKER_HOST=ssh:// cannot be used, as its library has no whole connection to a"
+                " container there; forward its socket (ssh -L) and set DOCKER_HOST=unix://..."
+            )
         try:
             api = docker.APIClient(
                 base_url=parameters.get("base_url"), tls=tls or False, version="auto", timeout=_REQUEST_S
@@ -83,6 +88,8 @@ def engine_errors(doing: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise SandboxError(f"{doing} failed: the engine says: {error.explanation or error}") from error
+    except docker.errors.StreamParseError as error:
+        raise SandboxError(f"{doing} failed: the engine's answer is not JSON") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise EngineUnavailable(f"{doing} failed: the engine does not answer ({_innermost(error)})") from error
 

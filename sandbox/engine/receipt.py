@@ -214,7 +214,7 @@ def _option(option: str) -> str:
 def _bare(value: Any) -> Any:
     """Leave out what is empty: engines differ in whether they say null, nothing or zero for what is not set."""
     if isinstance(value, dict):
-        return {name: kept for name, inner in value.items() if (kept := _bare(inner))} or None
+        return {name: _bare(inner) for name, inner in value.items() if inner or inner == {}} or None
     if isinstance(value, list):
         return [_bare(inner) for inner in value] if any(value) else None
     return value or None

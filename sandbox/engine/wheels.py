@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox.errors import ImageBuildFailed
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_REQUIREMENT = re.compile(r"^[A-Za-z0-9][^\s=]*==", re.MULTILINE)
 _TIMEOUT_S = 600
 
 
@@ -69,8 +70,11 @@ def _publish(fresh: Path, folder: Path) -> None:
 
 def _verified(folder: Path, lock: Path) -> tuple[Path, ...]:
     """Give the folder's wheels after comparing each with the lock: the cache may have been written by others."""
-    known = set(_HASH.findall(lock.read_text(encoding="utf-8")))
+    text = lock.read_text(encoding="utf-8")
+    known = set(_HASH.findall(text))
     wheels = tuple(sorted(folder.glob("*.whl")))
+    if len(wheels) < len(_REQUIREMENT.findall(text)):
+        raise ImageBuildFailed(f"{folder} is incomplete; remove it and try again")
     for wheel in wheels:
         if hashlib.sha256(wheel.read_bytes()).hexdigest() not in known:
             raise ImageBuildFailed(f"{wheel} does not have a hash of the lock file; remove {folder} and try again")

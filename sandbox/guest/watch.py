@@ -35,7 +35,7 @@ class Capture:
         if room > 0:
             self._head += chunk[:room]
             chunk = chunk[room:]
-        if not chunk:
+        if not chunk or not self._tail_bytes:
             return
         self._tail.append(chunk)
         self._tail_length += len(chunk)

@@ -1,0 +1,161 @@
+"""The guest's own parts, on pipes of the test: a host that lies to it, and what it keeps of an output."""
+
+import os
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.guest.channel import Channel, HostGone
+from sandbox.guest.checker import Checker
+from sandbox.guest.watch import Capture
+from sandbox.protocol import ProtocolError, Sealer
+
+KEY = bytes(range(32))
+
+
+class Host:
+    """The host's end of a guest's channel."""
+
+    def __init__(self) -> None:
+        control, self.write_end = os.pipe()
+        self.read_end, reply = os.pipe()
+        self._fds = [control, self.write_end, self.read_end, reply]
+        self.channel = Channel(control, reply)
+        self.sealer = Sealer(b"H")
+
+    def say(self, header: dict[str, object], body: bytes = b"") -> None:
+        self.say_raw(self.sealer.seal(header, body))
+
+    def say_raw(self, content: bytes) -> None:
+        """Write without waiting for the reader: a pipe holds less than a large frame."""
+        threading.Thread(target=os.write, args=(self.write_end, content), daemon=True).start()
+
+    def greet(self, lease_s: float = 10) -> None:
+        self.say({"op": "hello"}, KEY)
+        assert self.channel.receive(2) == ({"op": "hello"}, KEY)
+        self.channel.secure(KEY, lease_s)
+        self.sealer.rekey(KEY)
+
+    def hang_up(self) -> None:
+        os.close(self.write_end)
+        self._fds.remove(self.write_end)
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+
+@pytest.fixture
+def host():
+    host = Host()
+    yield host
+    host.close()
+
+
+def test_a_request_of_a_greeted_host_is_taken(host):
+    host.greet()
+    host.say({"op": "list"}, b"x" * 300_000)
+    assert host.channel.receive(2) == ({"op": "list"}, b"x" * 300_000)
+
+
+def test_nothing_is_given_while_the_host_says_nothing(host):
+    host.greet()
+    assert host.channel.receive(0.05) is None
+
+
+def test_a_frame_without_the_key_is_a_bad_frame(host):
+    host.greet()
+    host.say_raw(Sealer(b"H").seal({"op": "run"}))
+    with pytest.raises(ProtocolError):
+        host.channel.receive(2)
+
+
+def test_a_second_request_before_the_reply_is_a_bad_frame(host):
+    host.greet()
+    os.write(host.write_end, host.sealer.seal({"op": "list"}) + host.sealer.seal({"op": "list"}))
+    with pytest.raises(ProtocolError, match="second"):
+        host.channel.receive(2)
+
+
+def test_the_end_of_the_channel_is_the_end_of_the_host(host):
+    host.greet()
+    host.hang_up()
+    with pytest.raises(HostGone):
+        host.channel.receive(2)
+
+
+def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host):
+    host.greet(lease_s=0.3)
+    time.sleep(0.2)
+    host.say({"op": "beat"})
+    assert host.channel.receive(0.2) is None
+    with pytest.raises(HostGone, match="lease"):
+        host.channel.receive(2)
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_noise_is_never_a_request(noise):
+    host = Host()
+    try:
+        host.greet()
+        os.write(host.write_end, noise)
+        host.hang_up()
+        with pytest.raises((ProtocolError, HostGone)):
+            host.channel.receive(2)
+    finally:
+        host.close()
+
+
+@given(st.lists(st.binary(max_size=30), max_size=30), st.integers(0, 40), st.integers(0, 40))
+def test_a_capture_keeps_both_ends_and_counts_all(chunks, head_bytes, tail_bytes):
+    capture, whole = Capture(head_bytes, tail_bytes), b"".join(chunks)
+    for chunk in chunks:
+        capture.feed(chunk)
+
+    head, tail = capture.kept()
+    rest = whole[head_bytes:]
+
+    assert head == whole[:head_bytes]
+    assert tail == (rest[-tail_bytes:] if tail_bytes else b"")
+    assert capture.total == len(whole)
+
+
+class Spawned:
+    """A spawner that starts nothing and notes what it was asked for."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = list(pids)
+
+    def start(self, *_: object, **__: object) -> int:
+        if not self._pids:
+            raise BlockingIOError("no process to be had")
+        return self._pids.pop(0)
+
+
+def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
+    """A number can come back as that of another process, which would then be spared."""
+    checker = Checker(Spawned(999_999), ["checker"], {})
+    checker.ensure()
+    assert checker.pid == 999_999
+
+    checker.notice({999_999: 9})
+
+    assert checker.pid == 0
+    checker.stop()
+
+
+def test_without_room_for_a_checker_jobs_are_lost_and_the_guest_is_not():
+    checker = Checker(Spawned(), ["checker"], {})
+    checker.ensure()
+    checker.settle()
+    assert (checker.pid, checker.fd) == (0, -1)
+    assert not checker.submit(0, {}, [])
+
+
+def test_an_image_without_checkers_has_none():
+    checker = Checker(Spawned(999_999), [], {})
+    checker.ensure()
+    assert checker.pid == 0
