@@ -6,6 +6,7 @@ Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what 
 from dataclasses import dataclass
 
 from l2mac.budget import BudgetSpent
+from l2mac.checks.inventory import TestInventory
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
@@ -71,6 +72,7 @@ class ControlUnit:
         self._system = Message(Role.SYSTEM, self._prompts.render("system"))
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
+        self._inventory = TestInventory()
         self._report = CheckReport()
         self._checked_tree = ""
         self._idle_turns = 0
@@ -222,12 +224,12 @@ class ControlUnit:
         """Evaluate the store unless that has been done for exactly this state."""
         tree = self._effects.store.tree
         if tree != self._checked_tree:
-            self._report = self._effects.check()
+            self._report = self._inventory.judge(self._effects.check())
             self._checked_tree = tree
         return self._report
 
     def _verify(self) -> Outcome:
-        self._report = self._effects.verify()
+        self._report = self._inventory.judge_fresh(self._effects.verify())
         if self._report.accepts_completion:
             return Outcome(Status.COMPLETED, self._report.summary, self._report)
         return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
