@@ -40,6 +40,7 @@ check: setup ## format, lint, types, import rules and unit tests; no engine, und
 
 bench: setup engine base ## measure a box against plain processes on this machine
 	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/scale.py
 
 audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery for sandboxes
 	@.ci/audit
