@@ -45,7 +45,7 @@ class GrowingModel:
         self.prompt_characters: list[int] = []
         self._instruction, self._turn, self._replied = 0, 0, 0.0
 
-    def complete(self, request: Request, watch: Watcher) -> Reply:  # noqa: ARG002 - the protocol's signature
+    def complete(self, request: Request, watch: Watcher) -> Reply:
         """Write a new file, or a small one anew, or claim completion, or summarise."""
         if self._replied:
             self.between_s.append(time.perf_counter() - self._replied)
