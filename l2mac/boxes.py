@@ -8,6 +8,7 @@ from typing import Self
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.fitness import require_fit
 from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
 from sandbox.engine.reaper import reap
 
@@ -85,6 +86,7 @@ def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
 def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
     """Cut the processors to what the engine's machine has, and make sure that the runtime is known to it."""
     info = engine.info()
+    require_fit(info, engine.version, policy.runtime)
     runtimes = sorted(info.get("Runtimes") or {})
     if policy.runtime and policy.runtime not in runtimes:
         raise EngineUnavailable(

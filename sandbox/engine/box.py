@@ -28,7 +28,6 @@ from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_JOBS, MAX_MATCHES, V
 from sandbox.results import FileEntry, Job, Match, RunResult
 
 _START_S = 60
-_GRACE_S = 20
 _ANSWER_S = 60
 _CHECKERS = ("pytest", "pylint")
 _DIAGNOSTIC_CHARACTERS = 300
@@ -43,16 +42,20 @@ class DockerSandbox:
         image: What it starts from.
         policy: Its limits.
         run: Name of the run, for the container's labels.
+        grace_s: How long after a command's time the guest may take to end it and to answer; then it is killed.
 
     Raises:
         PolicyError, EngineUnavailable, SandboxError: From `open`.
         IsolationMismatch: From `open`; the box is not what the policy says.
     """
 
-    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy, *, run: str = "") -> None:
+    def __init__(
+        self, engine: Engine, image: BoxImage, policy: SandboxPolicy, *, run: str = "", grace_s: float = 20.0
+    ) -> None:
         self._engine = engine
         self._image = image
         self._policy = policy
+        self._grace_s = grace_s
         self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid())
         self._container = ""
         self._channel: GuestChannel | None = None
@@ -121,7 +124,7 @@ class DockerSandbox:
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
         header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s)}
-        patience_s = limit_s + _GRACE_S
+        patience_s = limit_s + self._grace_s
         result = self._ask(header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s)
         if result.survivors:
             self._abandon()
