@@ -24,13 +24,13 @@ _HARMLESS = frozenset(
 )
 
 
-def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str) -> None:
-    """See that the engine and a runtime of it, its default when empty, offer what a box needs.
+def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | None) -> None:
+    """See that the engine and a runtime of it, its default when empty, offer what a box needs; without one, the engine.
 
     Raises:
         EngineUnfit: It does not; says what is missing and what to do.
     """
-    for reason in (*shortcomings(info, version), *_of_runtime(info, runtime)):
+    for reason in (*shortcomings(info, version), *(() if runtime is None else _of_runtime(info, runtime))):
         raise EngineUnfit(f"this engine cannot confine a box: {reason}")
 
 

@@ -115,7 +115,7 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
     variables = {f"{name}={value}" for name, value in posture["environment"].items()}
     differing = variables ^ set(_merged(image.base.environment, views.request["Env"]))
     foreign = sorted({entry.partition("=")[0] for entry in differing} - {"HOSTNAME", "LC_CTYPE"})
-    namespaces = posture["namespaces"].values()
+    namespaces, files = posture["namespaces"].values(), posture["privileged_files"]
     return [
         _row("inside.uid", [uid] * 4, (status["Uid"] or "").split()),
         _row("inside.gid", [uid] * 4, (status["Gid"] or "").split()),
@@ -131,6 +131,7 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
         _row("inside.devices", [], sorted(set(posture["devices"]) - _DEVICES)),
         _row("inside.unmasked", [], posture["unmasked"]),
         _row("inside.unprotected", [], posture["unprotected"]),
+        Row("inside.privileged_files", [], files, MATCH if files == [] else MISMATCH),
         _row("inside.tty", expected=False, seen=posture["tty"]),
         _row("inside.environment", [], foreign),
     ]

@@ -97,6 +97,7 @@ FLIPS: dict[str, Flip] = {
     "inside.devices": seen("devices", ["null", "kvm"]),
     "inside.unmasked": seen("unmasked", ["/proc/kcore"]),
     "inside.unprotected": seen("unprotected", ["/proc/sys"]),
+    "inside.privileged_files": seen("privileged_files", None),
     "inside.tty": seen("tty", True),
     "inside.environment": part("environment", "OPENAI_API_KEY", "x"),
     "inside.mounts": another_mount,
