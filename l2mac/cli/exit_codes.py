@@ -14,6 +14,7 @@ SANDBOX = 4
 ISOLATION = 5
 MODEL = 6
 RECORD = 7
+UNSHOWN = 8
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -26,6 +27,7 @@ MEANINGS: Mapping[int, str] = {
     ISOLATION: "a box was not confined as its policy says; nothing ran",
     MODEL: "the model is not configured, refuses or does not answer",
     RECORD: "the run's record cannot be read, written or found, or is in use",
+    UNSHOWN: "all checks pass, but the model cannot show every requirement of the task",
     INTERNAL: "a defect of l2mac itself",
     INTERRUPTED: "interrupted; resume when you like",
 }
@@ -33,6 +35,7 @@ MEANINGS: Mapping[int, str] = {
 BY_STATUS: Mapping[Status, int] = {
     Status.COMPLETED: OK,
     Status.FAILING: FAILING,
+    Status.UNSHOWN: UNSHOWN,
     Status.BUDGET: BUDGET,
     Status.NO_PLAN: BUDGET,
     Status.INTERRUPTED: INTERRUPTED,
