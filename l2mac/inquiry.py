@@ -12,6 +12,7 @@ from l2mac.tools.base import Arguments, parse_arguments
 from l2mac.tools.control import Form
 
 _WARMING = 0.2
+_TOO_LONG = "the question does not fit into the model's window"
 A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Question:
         attempts: How often it is asked at most.
         reply_tokens: Where the answer is cut off.
         shorter: What to do about an answer that was cut off.
+        must_fit: Whether it is not even sent when it seems too long; some servers cut what is, without a word.
     """
 
     purpose: str
@@ -47,6 +49,7 @@ class Question:
     attempts: int
     reply_tokens: int
     shorter: str = "say less"
+    must_fit: bool = True
 
 
 class Inquirer:
@@ -81,6 +84,8 @@ class Inquirer:
             NoAnswer: There is none.
             BudgetSpent, ModelUnavailable, ModelRejected: As `Effects.ask`.
         """
+        if question.must_fit and self.room(question, form) < 0:
+            raise NoAnswer(_TOO_LONG, overflow=True)
         asked = [self._system, Message(Role.USER, question.text)]
         messages, problem = asked, ""
         for attempt in range(question.attempts):
@@ -93,7 +98,7 @@ class Inquirer:
                 reply_tokens=question.reply_tokens,
             )
             if reply is None:
-                raise NoAnswer("the question does not fit into the model's window", overflow=True)
+                raise NoAnswer(_TOO_LONG, overflow=True)
             try:
                 return read(self._arguments(reply, form))
             except (ValueError, SettingsError) as error:

@@ -66,7 +66,7 @@ class Planner:
         """Have the model make a program: the bootstrap of the paper."""
         text = self._prompts.render("bootstrap", task=self._job.task, steps=self._job.steps)
         try:
-            return self._ask_for_plan("plan", text, PLAN_ATTEMPTS)
+            return self._ask_for_plan("plan", text, PLAN_ATTEMPTS, must_fit=False)
         except NoAnswer as error:
             if error.overflow:
                 raise BudgetSpent("the task does not fit into the model's context window (--context-tokens)") from error
@@ -123,7 +123,7 @@ class Planner:
         self._effects.journal.note(note)
         return program
 
-    def _ask_for_plan(self, purpose: str, text: str, attempts: int) -> Program:
+    def _ask_for_plan(self, purpose: str, text: str, attempts: int, *, must_fit: bool = True) -> Program:
         steps = self._job.steps
 
         def read(plan: SubmitPlan) -> Program:
@@ -136,6 +136,7 @@ class Planner:
             attempts=attempts,
             reply_tokens=_PLAN_TOKENS + _PLAN_TOKENS_PER_STEP * steps,
             shorter="make each step shorter",
+            must_fit=must_fit,
         )
         return self._inquirer.ask(question, plan_form(steps), read)
 

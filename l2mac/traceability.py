@@ -2,12 +2,13 @@
 
 It is the model's claim, and is labelled so wherever it appears. Checked mechanically is that the files are in the
 verified store and that the tests were collected and passed in the fresh box; a claim of anything else does not count.
-A requirement is shown when at least one file and one passed test hold, or the files alone where the domain has no
-check for such files: no test can show what a README says. It can only make an outcome worse, never better.
+A requirement is shown when at least one file and one passed test hold; or the files alone, where the domain checks no
+such files or has no tests: no test can show what a README says. It can only make an outcome worse, never better.
 """
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 
 from l2mac.checks.inventory import passed_tests
@@ -24,7 +25,9 @@ from l2mac.trace.events import InstructionsAdded, RequirementsExamined
 
 _ATTEMPTS = 2
 _MOST_PAGES = 6
-_LEAST_PAGE_CHARACTERS = 500
+_LEAST_PIECE = 200
+_PAGE_FILL = 0.85
+_NO_ROOM = "requirements, files and tests leave no room for contents in the model's window"
 _MOST_TEST_CHARACTERS = 4000
 _REPLY_TOKENS = 300
 _REPLY_TOKENS_PER_REQUIREMENT = 80
@@ -54,6 +57,7 @@ class Traceability:
         self._inquirer = inquirer
         self._requirements = requirements
         self._rounds = 0
+        self._unseen = 0
         self.rows: tuple[RequirementRow, ...] = ()
 
     def examine(self, outcome: Outcome) -> Outcome:
@@ -100,27 +104,29 @@ class Traceability:
     def _claims(self, requirements: tuple[str, ...], report: CheckReport) -> tuple[dict[int, list[Evidence]], str]:
         """Show the files page by page; gives what the model claims, and why not when it claims nothing."""
         form = evidence_form(len(requirements))
-        room = self._inquirer.room(self._question(requirements, report, 0, 0, ""), form)
-        characters = self._effects.estimator.characters(room)
-        if characters < _LEAST_PAGE_CHARACTERS:
-            return {}, "requirements, files and tests do not fit into the model's window"
-        contents = tuple(pages(self._contents(), characters))[:_MOST_PAGES]
+
+        def room() -> int:
+            empty = self._question(requirements, report, 0, "")
+            return int(self._effects.estimator.characters(self._inquirer.room(empty, form)) * _PAGE_FILL)
+
+        contents = tuple(self._contents())
         claims: dict[int, list[Evidence]] = {}
-        problem = ""
-        answered = False
-        for number, content in enumerate(contents, 1):
-            question = self._question(requirements, report, number, len(contents), content)
+        seen, problem = 0, _NO_ROOM if contents else "there is no file"
+        for number, (page, taken) in enumerate(itertools.islice(pages(contents, room), _MOST_PAGES), 1):
             try:
-                for entry in self._inquirer.ask(question, form, lambda claim: claim.evidence):
-                    claims.setdefault(entry.requirement, []).append(entry)
-                answered = True
+                answer = self._inquirer.ask(
+                    self._question(requirements, report, number, page), form, lambda claim: claim.evidence
+                )
             except NoAnswer as error:
                 problem = str(error)
-        return claims, "" if answered else problem or "there is no file"
+                continue
+            seen += taken
+            for entry in answer:
+                claims.setdefault(entry.requirement, []).append(entry)
+        self._unseen = sum(len(text) for _, text in contents) - seen
+        return claims, "" if seen else problem
 
-    def _question(
-        self, requirements: tuple[str, ...], report: CheckReport, page: int, page_count: int, contents: str
-    ) -> Question:
+    def _question(self, requirements: tuple[str, ...], report: CheckReport, page: int, contents: str) -> Question:
         tool = evidence_form(len(requirements)).spec.name
         tests = "\n".join(sorted(passed_tests(report))) or "(none)"
         text = self._prompts.render(
@@ -129,7 +135,6 @@ class Traceability:
             files=self._effects.files(),
             tests=tests if len(tests) <= _MOST_TEST_CHARACTERS else f"{tests[:_MOST_TEST_CHARACTERS]}\n(more)",
             page=page,
-            pages=page_count,
             contents=contents,
         )
         return Question(
@@ -153,6 +158,7 @@ class Traceability:
             shown=sum(row.shown for row in self.rows),
             total=len(self.rows),
             table_object=self._effects.journal.objects.put_text(table),
+            unseen_characters=self._unseen,
             problem=problem,
         )
         self._effects.journal.note(note)
@@ -175,8 +181,8 @@ class _Judge:
             meant = {name: self._test(name) for name in claim.tests}
             tests |= set(meant.values()) - {""}
             refused |= set(claim.files) - self._files.keys() | {name for name, test in meant.items() if not test}
-        checkable = bool(self._jobs_for([self._files[path] for path in sorted(files)]))
-        shown = bool(files) and (bool(tests) or not checkable)
+        testable = bool(self._passed) and bool(self._jobs_for([self._files[path] for path in sorted(files)]))
+        shown = bool(files) and (bool(tests) or not testable)
         return RequirementRow(
             requirement=requirement,
             shown=shown,
@@ -194,19 +200,27 @@ class _Judge:
         return alike[0] if len(alike) == 1 else ""
 
 
-def pages(contents: Iterable[tuple[str, str]], characters: int) -> Iterator[str]:
-    """Give texts, each under its path, in pages of at most so many characters; a long text goes on on the next."""
-    page = ""
+def pages(contents: Iterable[tuple[str, str]], room: Callable[[], int]) -> Iterator[tuple[str, int]]:
+    """Give texts, each under its path, page by page, with how many characters of texts a page has.
+
+    Args:
+        contents: Path and text; a long text goes on on the next page.
+        room: Gives how many characters a page may have, asked anew for each; with too few there is no page more.
+    """
+    page, taken, left = "", 0, room()
     for path, text in contents:
         rest = text
         while rest:
             head = f"--- {path[:_NAME_CHARACTERS]}\n"
-            room = characters - len(page) - len(head) - 1
-            if room < min(len(rest), _LEAST_PAGE_CHARACTERS // 2) and page:
-                yield page
-                page = ""
+            fits = left - len(page) - len(head) - 1
+            if fits < min(len(rest), _LEAST_PIECE):
+                if not page:
+                    return
+                yield page, taken
+                page, taken, left = "", 0, room()
                 continue
-            taken, rest = rest[: max(room, 1)], rest[max(room, 1) :]
-            page += f"{head}{taken}\n"
+            page += f"{head}{rest[:fits]}\n"
+            taken += len(rest[:fits])
+            rest = rest[fits:]
     if page:
-        yield page
+        yield page, taken

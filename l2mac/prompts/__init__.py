@@ -27,7 +27,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "completed": frozenset(),
     "replan": frozenset({"task", "number", "plan", "instruction", "cause", "files", "findings", "most"}),
     "unfinished": frozenset({"instruction", "findings"}),
-    "evidence": frozenset({"requirements", "files", "tests", "page", "pages", "contents"}),
+    "evidence": frozenset({"requirements", "files", "tests", "page", "contents"}),
     "further": frozenset({"requirements"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""

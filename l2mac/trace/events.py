@@ -203,6 +203,7 @@ class RequirementsExamined:
         shown: How many requirements are shown.
         total: How many there are.
         table_object: JSON, one object for each requirement: the model's claim as far as it holds.
+        unseen_characters: How much of the files' contents went unseen: too much to show, or no usable account of it.
         problem: Why there is no claim.
     """
 
@@ -211,6 +212,7 @@ class RequirementsExamined:
     shown: int
     total: int
     table_object: str
+    unseen_characters: int = 0
     problem: str = ""
 
 
