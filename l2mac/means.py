@@ -8,6 +8,7 @@ from l2mac.boxes import Boxes
 from l2mac.budget import Limits
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured
+from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.processor import Processor, Watcher
@@ -37,6 +38,14 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
         setup=_recorded(settings),
+        thinking=Thinking(
+            reflections=settings.reflections,
+            coverage=settings.coverage,
+            max_replans=settings.max_replans,
+            requirements=settings.requirements,
+            requirement_rounds=settings.requirement_rounds,
+            summary=settings.summary,
+        ),
     )
 
 

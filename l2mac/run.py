@@ -14,15 +14,24 @@ from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
-from l2mac.control_unit import ControlUnit, Job
+from l2mac.control_unit import ControlUnit
 from l2mac.domain import load_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
+from l2mac.trace.events import (
+    BoxOpened,
+    Event,
+    ProtocolChosen,
+    RunEnded,
+    RunStarted,
+    SessionStarted,
+    ToolRan,
+)
 from l2mac.trace.journal import Journal, Listener
 from sandbox import FileEntry, Sandbox, SandboxError
 
@@ -43,6 +52,7 @@ class Plan:
     seed: int | None = None
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
+    thinking: Thinking = field(default_factory=Thinking)
 
     @property
     def outcome_characters(self) -> int:
@@ -135,6 +145,7 @@ def recorded_plan(folder: Path) -> Plan:
         if isinstance(entry.event, RunStarted):
             settings: dict[str, Any] = dict(entry.event.settings)
             settings["program"] = tuple(settings["program"])
+            settings["thinking"] = Thinking(**settings.get("thinking", {}))
             return Plan(**settings)
     raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
 
@@ -174,7 +185,13 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box)
-            job = Job(task=plan.task, program=plan.program, steps=plan.steps, context_tokens=plan.context_tokens)
+            job = Job(
+                task=plan.task,
+                program=plan.program,
+                steps=plan.steps,
+                context_tokens=plan.context_tokens,
+                thinking=plan.thinking,
+            )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s)
@@ -217,6 +234,8 @@ def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
 
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
+    if plan.thinking == Thinking():
+        del settings["thinking"]  # as in runs recorded before there was any: they can still be resumed
     return RunStarted(task_object=journal.objects.put_text(plan.task), domain=plan.domain, settings=settings)
 
 

@@ -10,6 +10,11 @@ KINDS: Mapping[str, frozenset[str]] = {
     "system": frozenset(),
     "bootstrap": frozenset({"task", "steps"}),
     "plan_again": frozenset({"problem", "steps"}),
+    "reflect": frozenset({"task", "plan", "steps"}),
+    "requirements": frozenset({"task", "most"}),
+    "coverage": frozenset({"requirements", "plan"}),
+    "gaps": frozenset({"task", "plan", "gaps", "steps"}),
+    "answer_again": frozenset({"problem", "tool"}),
     "instruction": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
     "cycle": frozenset({"instruction", "files", "checks"}),
     "idle": frozenset({"instruction", "files", "checks"}),
@@ -20,6 +25,10 @@ KINDS: Mapping[str, frozenset[str]] = {
     "cut_off": frozenset({"limit"}),
     "exhausted": frozenset(),
     "completed": frozenset(),
+    "replan": frozenset({"task", "number", "plan", "instruction", "cause", "files", "findings", "most"}),
+    "unfinished": frozenset({"instruction", "findings"}),
+    "evidence": frozenset({"requirements", "files", "tests", "page", "contents"}),
+    "further": frozenset({"requirements"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
 
