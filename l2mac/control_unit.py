@@ -14,6 +14,7 @@ from l2mac.evaluator import describe
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
 from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Role, ToolCall
+from l2mac.opinion import second_opinions
 from l2mac.outcome import Outcome, Status
 from l2mac.registry import Instruction, InstructionRegistry, check_program
 from l2mac.tools.base import parse_arguments
@@ -38,12 +39,14 @@ class Job:
         program: Instructions given by the user; empty when the model is to make them.
         steps: How many instructions the model may make.
         context_tokens: The model's declared window.
+        judge: Whether the model is asked for a second opinion on the result.
     """
 
     task: str
     program: tuple[str, ...]
     steps: int
     context_tokens: int
+    judge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class ControlUnit:
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._report = CheckReport()
-        self._checked_tree = ""
+        self._checked_state = self._checked_tree = ""
         self._idle_turns = 0
         self._calls = 0
 
@@ -220,17 +223,18 @@ class ControlUnit:
 
     def _check(self) -> CheckReport:
         """Evaluate the store unless that has been done for exactly this state."""
-        tree = self._effects.store.tree
-        if tree != self._checked_tree:
-            self._report = self._effects.check()
-            self._checked_tree = tree
+        state = self._effects.state(at_the_end=self._registry.on_the_last)
+        if state != self._checked_state:
+            self._report = self._effects.check(state)
+            self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
     def _verify(self) -> Outcome:
         self._report = self._effects.verify()
+        opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
+            return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions)
+        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report, opinions)
 
     def _load_program(self) -> tuple[str, ...]:
         """Give the user's program, or have the model make one: the bootstrap of the paper."""

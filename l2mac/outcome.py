@@ -1,6 +1,6 @@
 """How a run ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from l2mac.checks.report import CheckReport
@@ -18,9 +18,18 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the model says about a file of its own result: no check, and no part of any verdict."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run's end: its status, the cause in one sentence, and the last report on the store."""
+    """A run's end: its status, the cause in one sentence, the last report on the store, and opinions on it."""
 
     status: Status
     cause: str
     report: CheckReport
+    opinions: tuple[Opinion, ...] = field(default=())

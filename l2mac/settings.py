@@ -63,7 +63,10 @@ class Settings(BaseSettings):
     completion_price: float = Field(default=0, ge=0, description="USD per million reply tokens")
     seed: int | None = Field(default=None, description="for servers that honour it")
 
-    domain: str = Field(default="codebase", description="what is made")
+    domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
+    domain_file: Path | None = Field(default=None, description="the file that defines a custom domain")
+    tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
+    judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
     max_turns: int = Field(default=40, gt=0, description="replies per instruction")
     max_restarts: int = Field(default=30, ge=0, description="how often one instruction may run out of context")
@@ -225,7 +228,7 @@ def template() -> str:
     lines = ["# Settings of l2mac. Remove the # before what you change.", ""]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = '""' if default is None else f'"{default}"' if isinstance(default, str | Path) else default
+        shown = '""' if default is None else f'"{default}"' if isinstance(default, str | Path) else str(default).lower()
         lines += [f"# {field.description}", f"# {name} = {shown}", ""]
     return "\n".join(lines)
 

@@ -30,7 +30,7 @@ from sandbox.results import FileEntry, Job, Match, RunResult
 _START_S = 60
 _GRACE_S = 20
 _ANSWER_S = 60
-_CHECKERS = ("pytest", "pylint")
+_CHECKERS = ("pytest", "pylint", "prose")
 _DIAGNOSTIC_CHARACTERS = 300
 T = TypeVar("T")
 
