@@ -7,7 +7,7 @@ value and no `1:30` into a number inside a prompt, a key that stands twice is an
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,12 @@ import pydantic
 from pydantic import Field
 
 from l2mac.errors import SettingsError
-from l2mac.prompts import problems
+from l2mac.prompts import KINDS, PURPOSES, problems
 
 _MOST_BYTES = 1024 * 1024
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _QUOTES = re.compile(r"'''|\"\"\"")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
@@ -95,11 +96,34 @@ class Definition:
             judge=base.judge if self.judge is None else self.judge,
         )
 
+    def as_toml(self, name: str, *, extends: str) -> str:
+        """Give the definition as a file to start a domain of another name from; prompts stand in full.
+
+        Args:
+            name: Of the new domain.
+            extends: The shipped domain that what is removed from the file is taken from.
+        """
+        lines = ["# A domain of your own: l2mac run --domain custom --domain-file THIS_FILE ...", ""]
+        lines += [f"name = {_quoted(name)}", f"extends = {_quoted(extends)}"]
+        lines.append(f"tools = {_listed(self.tools or ())}")
+        lines.append(f"checks = {_listed(self.checks or ())}")
+        if self.judge is not None:
+            lines += ["", "[judge]", f"files = {_listed(self.judge.files)}", f"context = {_quoted(self.judge.context)}"]
+        for command in self.commands or ():
+            lines += ["", "[[commands]]", f"name = {_quoted(command.name)}", f"argv = {_listed(command.argv)}"]
+            lines += [f"exit_codes = {command.exit_codes}", f"files = {_listed(command.files)}"]
+        lines += ["", "[prompts]"]
+        for kind in KINDS:
+            placeholders = ", ".join(f"${one}" for one in sorted(KINDS[kind])) or "none"
+            lines += ["", f"# {PURPOSES[kind]}; placeholders: {placeholders}", f"{kind} = {_block(self.prompts[kind])}"]
+        return "\n".join(lines) + "\n"
+
     def as_text(self) -> str:
         """Give the definition as it is recorded with a run: one JSON object."""
         content = {**asdict(self), "prompts": dict(self.prompts)}
-        content["commands"] = [command.model_dump() for command in self.commands or ()]
+        content["commands"] = None if self.commands is None else [one.model_dump() for one in self.commands]
         content["judge"] = self.judge.model_dump() if self.judge else None
+        content["extends"] = self.extends or None
         return json.dumps(content, sort_keys=True)
 
 
@@ -203,6 +227,21 @@ def recorded_definition(text: str) -> Definition:
         ValueError: It is none.
     """
     return _definition(_File.model_validate_json(text), {})
+
+
+def _quoted(text: str) -> str:
+    """Give a text as a TOML string; JSON's escapes are TOML's, too, but for one character."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
+
+
+def _block(text: str) -> str:
+    """Give a prompt as a TOML string over several lines, as it is wherever that can be."""
+    plain = "'''" not in text and not _CONTROL.search(text)
+    return f"'''\n{text.rstrip()}\n'''" if plain else _quoted(text)
 
 
 def _definition(file: _File, prompts: Mapping[str, str]) -> Definition:

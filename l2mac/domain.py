@@ -76,7 +76,8 @@ def recorded_domain(text: str) -> Domain:
         own = recorded_definition(text)
     except ValueError as error:
         raise source.error((), f"is none ({error}); use the version of l2mac that recorded it") from None
-    return _build(own.over(_shipped(own.name if own.name in DOMAINS else _ROOT)[0]), source)
+    newer = _shipped(own.name if own.name in DOMAINS else _ROOT)[0].prompts
+    return _build(replace(own, prompts={**newer, **own.prompts}), source)
 
 
 def with_tools(domain: Domain, names: str) -> Domain:
@@ -94,10 +95,9 @@ def with_tools(domain: Domain, names: str) -> Domain:
             raise SettingsError(
                 "--tools", f"{name!r} is not a tool of this domain; its tools are: {', '.join(offered)}"
             )
-    try:
-        return _build(replace(domain.definition, tools=kept), DefinitionSource("--tools", ""))
-    except SettingsError as error:
-        raise SettingsError("--tools", str(error).partition("tools: ")[2] or str(error)) from None
+    if not any(spec.name in kept for spec in domain.toolbelt.writing_specs):
+        raise SettingsError("--tools", "none of them writes files, so nothing could come about; add write_files")
+    return _build(replace(domain.definition, tools=kept), DefinitionSource("--tools", ""))
 
 
 def _shipped(name: str) -> tuple[Definition, DefinitionSource]:

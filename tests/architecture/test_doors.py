@@ -17,6 +17,7 @@ DOORS = {
     "pydantic_settings": ("l2mac.settings",),
     "tomllib": ("l2mac.definition", "l2mac.settings"),
     "yaml": ("l2mac.program",),
+    "markdown_it": ("l2mac.assemble",),
     "subprocess": ("sandbox.engine.wheels",),
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),
