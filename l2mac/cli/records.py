@@ -90,7 +90,8 @@ def export_command(
     With --format the chapters of a book become one Markdown, HTML or EPUB file.
     """
     folder = find_run(_runs_dir(runs_dir), name)
-    check_new_folder(output)
+    if form is None:
+        check_new_folder(output)
     events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
     files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
     if form is not None:

@@ -8,6 +8,9 @@ from sandbox.guest.markdown import Document, fold
 
 OUTLINE = "outline.md"
 _CHAPTER = re.compile(r"(?:chapter\s+)?(\d{1,4})\s*[:.)\u2013\u2014-]?\s*(.*)", re.IGNORECASE)
+_NO_TITLES = frozenset({"", "title", "chapter title", "untitled"})
+_LIST = re.compile(r"(names|terms|characters|people|places)\s*:?", re.IGNORECASE)
+_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _VALUE = re.compile(r"\s*(?:[-*+]\s+)?[*_]{0,3}(names|terms|words)[*_]{0,3}\s*:[*_]{0,3}\s*(.*)", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(?:about|around|circa|ca\.|~|≈)?\s*(\d[\d,. ]*)\s*(?:words)?\s*\.?\s*", re.IGNORECASE)
 _BACK = re.compile(r"(appendix|glossary|index|afterword|foreword|preface|bibliography|acknowledg\w+)\b", re.IGNORECASE)
@@ -41,8 +44,10 @@ class Outline:
         self.title = titles[0].text if titles else ""
         self.chapters = list(self._chapters(document))
         self.declared: dict[str, int] = {}
+        lists = [(one.line, bool(_LIST.fullmatch(one.text))) for one in document.headings]
         for line, text in document.lines:
-            self._value(line, text)
+            above = [listed for heading, listed in lists if heading < line]
+            self._value(line, f"terms: {_ITEM.sub('', text)}" if above and above[-1] else text)
         self._check()
 
     def chapter(self, number: int) -> Chapter | None:
@@ -55,8 +60,9 @@ class Outline:
             match = _CHAPTER.fullmatch(heading.text)
             if heading.level == 2 and match:
                 found.append(Chapter(int(match[1]), match[2].strip(), heading.line))
-            elif heading.level == 2 and not _BACK.match(heading.text):
-                text = f"the heading {heading.text!r} has no number; write it as '## Chapter {len(found) + 1}: Title'"
+            elif heading.level == 2 and not _BACK.match(heading.text) and not _LIST.fullmatch(heading.text):
+                fitting = f"## Chapter {len(found) + 1}: {heading.text}"
+                text = f"{heading.text!r} has no number; if it is a chapter, write {fitting!r}, else make it '### ...'"
                 self.findings.append(("outline", heading.line, text))
         return found
 
@@ -80,17 +86,19 @@ class Outline:
 
     def _check(self) -> None:
         if not self.title:
-            self.findings.append(("outline", 1, "the book has no title; begin the outline with '# Title'"))
+            self.findings.append(("outline", 1, "the book has no title; begin the outline with '# ' and the title"))
         if not self.chapters:
-            self.findings.append(("outline", 1, "declares no chapter; write each as '## Chapter 1: Title'"))
+            self.findings.append(
+                ("outline", 1, "declares no chapter; give each a heading, '## Chapter 1: ' and its title")
+            )
         titles: dict[str, int] = {}
         for position, chapter in enumerate(self.chapters, 1):
             if chapter.number != position:
                 text = f"chapter {chapter.number} stands in place {position}; number the chapters from 1 in their order"
                 self.findings.append(("numbering", chapter.line, text))
-            if not chapter.title:
+            if fold(chapter.title) in _NO_TITLES:
                 self.findings.append(("outline", chapter.line, f"chapter {chapter.number} has no title; give it one"))
             other = titles.setdefault(fold(chapter.title), chapter.number)
-            if chapter.title and other != chapter.number:
+            if fold(chapter.title) not in _NO_TITLES and other != chapter.number:
                 text = f"chapter {chapter.number} has the title of chapter {other}; give it one of its own"
                 self.findings.append(("outline", chapter.line, text))

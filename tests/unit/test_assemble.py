@@ -3,7 +3,7 @@
 import io
 import zipfile
 from html.parser import HTMLParser
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -48,8 +48,8 @@ def unpacked(content: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def trees(content: bytes) -> dict[str, ElementTree.Element]:
-    return {name: ElementTree.fromstring(text) for name, text in unpacked(content).items() if b"<?xml" in text[:10]}
+def trees(content: bytes) -> dict[str, ET.Element]:
+    return {name: ET.fromstring(text) for name, text in unpacked(content).items() if b"<?xml" in text[:10]}
 
 
 def test_the_pages_stand_in_the_order_in_which_they_are_read():
@@ -67,14 +67,14 @@ def test_one_markdown_file_has_one_title_and_links_that_lead_inside():
     text = as_markdown(
         book({**FILES, "chapters/3.md": "# C\n\n```sh\n# no heading\n~~~\n# nor this\n```\n# D"})
     ).decode()
-    assert [line for line in text.splitlines() if line.startswith("# ")][0] == "# The Title & <b>"
+    assert next(line for line in text.splitlines() if line.startswith("# ")) == "# The Title & <b>"
     assert "## Chapter 2: B\n\n### Part & One\n\nSee [last](#chapter-10-last), [gone](9.md)" in text
     assert "```sh\n# no heading\n~~~\n# nor this\n```\n## D" in text
     assert "- [Foreword](#foreword)\n- [Chapter 2: B](#chapter-2-b)" in text
 
 
 def test_html_links_lead_to_what_is_there_and_nowhere_else():
-    tree = ElementTree.fromstring(as_html(book(FILES), language="en").decode().partition("\n")[2])
+    tree = ET.fromstring(as_html(book(FILES), language="en").decode().partition("\n")[2])
     ids = [element.get("id") for element in tree.iter() if element.get("id")]
     links = {element.text: element.get("href") for element in tree.iter("a")}
     assert len(ids) == len(set(ids))
@@ -169,4 +169,4 @@ def test_whatever_a_chapter_holds_the_documents_are_well_formed(text: str, noise
     content = text.encode("utf-8", "surrogatepass") + b"\n\n" + noise
     whole = book({"outline.md": content, "chapters/1.md": content})
     assert trees(as_epub(whole, language="en", modified=WHEN)).keys() >= {"book/page-001.xhtml"}
-    assert ElementTree.fromstring(as_html(whole, language="en").decode().partition("\n")[2]).tag == "html"
+    assert ET.fromstring(as_html(whole, language="en").decode().partition("\n")[2]).tag == "html"

@@ -104,7 +104,7 @@ def test_more_commands_than_can_run_at_once_are_refused(load):
 
 
 def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path):
-    with pytest.raises(SettingsError, match="none.toml: cannot be read"):
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read"):
         load_domain_file(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="larger than"):
         load(b"#" * (1 << 20) + b"\n")

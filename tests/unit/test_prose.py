@@ -77,16 +77,21 @@ def test_a_book_without_an_outline_is_told_so(found):
     [
         ("Only words.", "outline outline.md:1 the book has no title"),
         ("# T\n\n## Chapter 2: B\n\nx", "numbering outline.md:3 chapter 2 stands in place 1"),
-        ("# T\n\n## The Flour\n\nx", "outline outline.md:3 the heading 'The Flour' has no number"),
+        (
+            "# T\n\n## The Flour\n\nx",
+            "outline outline.md:3 'The Flour' has no number; if it is a chapter, write '## Chapter 1: The Flour'",
+        ),
         ("# T\n\n## 1. A\n\nx\n\n## 2. A\n\nx", "outline outline.md:7 chapter 2 has the title of chapter 1"),
         ("# T\n\n## 1.\n\nx", "outline outline.md:3 chapter 1 has no title"),
+        ("# T\n\n## Chapter 1: Title\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is no number of words"),
         ("# T\n\n## 1. A\n\n- **Words:** about 1,500\n", "missing outline.md:3 chapter 1 is not written yet"),
         ("# T\n\nNames: Nobody\n\n## 1. A\n\nx", "unused outline.md:3 'Nobody' is declared and not used so far"),
+        ("# T\n\n## Terms\n\n- crumb\n- rye, oat\n\n## 1. A\n\nx", "unused outline.md:6 'oat' is declared"),
     ],
 )
 def test_what_is_wrong_with_an_outline_is_found(found, outline: str, finding: str):
-    findings, _ = found({"outline.md": outline, "foreword.md": "# Foreword\n\nWords."})
+    findings, _ = found({"outline.md": outline, "foreword.md": "# Foreword\n\nWords of crumb."})
     assert [one for one in findings if one.startswith(finding)], findings
 
 
