@@ -16,6 +16,7 @@ from l2mac.inquiry import Inquirer
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
 from l2mac.messages import Message, Reply, Role, ToolCall
+from l2mac.opinion import second_opinions
 from l2mac.outcome import Outcome, Status
 from l2mac.planner import PLAN_ATTEMPTS, Planner
 from l2mac.registry import Instruction, InstructionRegistry
@@ -62,7 +63,7 @@ class ControlUnit:
         self._loops = LoopDetector()
         self._inventory = TestInventory()
         self._report = CheckReport()
-        self._checked_tree = ""
+        self._checked_state = self._checked_tree = ""
         self._idle_turns = 0
         self._calls = 0
 
@@ -232,17 +233,18 @@ class ControlUnit:
 
     def _check(self) -> CheckReport:
         """Evaluate the store unless that has been done for exactly this state."""
-        tree = self._effects.store.tree
-        if tree != self._checked_tree:
-            self._report = self._inventory.judge(self._effects.check())
-            self._checked_tree = tree
+        state = self._effects.state(at_the_end=self._registry.on_the_last)
+        if state != self._checked_state:
+            self._report = self._inventory.judge(self._effects.check(state))
+            self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
     def _verify(self) -> Outcome:
         self._report = self._inventory.judge_fresh(self._effects.verify())
+        opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
+            return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions=opinions)
+        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report, opinions=opinions)
 
     def _with_own_ids(self, reply: Reply) -> Reply:
         """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""

@@ -28,6 +28,7 @@ from l2mac.trace.journal import Journal
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _MOST_BELIEVABLE = 4
+_AT_THE_END = "end "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,8 @@ class Effects:
         """Call the model; gives None when the server says that the messages do not fit.
 
         Args:
-            purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary` or
-                `requirements`.
+            purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary`,
+                `requirements` or `judge`.
             messages: The whole context window.
             tools: What may be called.
             tool: The one tool that must be called, if any.
@@ -151,10 +152,17 @@ class Effects:
             self.store.apply(event.changes)
         return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
 
-    def check(self) -> CheckReport:
-        """Evaluate the store."""
-        tree = self.store.tree
-        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, final=False))
+    def state(self, *, at_the_end: bool) -> str:
+        """Give what the next check depends on: the store, and whether all has to be there by now."""
+        more_is_due = at_the_end and self.domain.checks.at_the_end is not None
+        return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
+
+    def check(self, state: str) -> CheckReport:
+        """Evaluate the store, which is in that state."""
+        at_the_end = state.startswith(_AT_THE_END)
+        event = self.journal.effect(
+            Checked, state, lambda: self._checked(state, self.store, at_the_end=at_the_end, final=False)
+        )
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def verify(self) -> CheckReport:
@@ -219,12 +227,12 @@ class Effects:
         fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
         try:
             fresh.adopt(self.store.files)
-            return self._checked(key, fresh, final=True)
+            return self._checked(key, fresh, at_the_end=True, final=True)
         finally:
             fresh.close()
 
-    def _checked(self, key: str, store: FileStore, *, final: bool) -> Checked:
-        report = evaluate(store, self.domain.checks)
+    def _checked(self, key: str, store: FileStore, *, at_the_end: bool, final: bool) -> Checked:
+        report = evaluate(store, self.domain.checks, at_the_end=at_the_end)
         name = self.journal.objects.put(_dump(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 

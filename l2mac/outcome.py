@@ -37,12 +37,21 @@ class RequirementRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the model says about a file of its own result: no check, and no part of any verdict."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A run's end: its status, the cause in one sentence, and the last report on the store.
 
     Attributes:
         requirements: The table of requirements, a model's claim; empty when they were not examined.
         unexamined: Why the model gave no usable claim; empty when it gave one or was not asked.
+        opinions: What the model says about its own files, where it was asked.
     """
 
     status: Status
@@ -50,3 +59,4 @@ class Outcome:
     report: CheckReport
     requirements: tuple[RequirementRow, ...] = ()
     unexamined: str = ""
+    opinions: tuple[Opinion, ...] = ()

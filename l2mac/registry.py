@@ -40,6 +40,11 @@ class InstructionRegistry:
         """How many instructions there are."""
         return len(self._instructions)
 
+    @property
+    def on_the_last(self) -> bool:
+        """Whether no instruction stands behind the current one."""
+        return self._cursor >= self.total - 1
+
     def current(self) -> Instruction | None:
         """Give the instruction to execute, or None when all are done."""
         return self._instructions[self._cursor] if self._cursor < self.total else None

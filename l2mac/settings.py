@@ -64,7 +64,10 @@ class Settings(BaseSettings):
     completion_price: float = Field(default=0, ge=0, description="USD per million reply tokens")
     seed: int | None = Field(default=None, description="for servers that honour it")
 
-    domain: str = Field(default="codebase", description="what is made")
+    domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
+    domain_file: Path | None = Field(default=None, description="the file that defines a custom domain")
+    tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
+    judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
     reflections: int = Field(default=0, ge=0, le=5, description="how often the model is asked for a better plan")
     coverage: bool = Field(default=True, description="whether the plan has to cover the task's requirements")

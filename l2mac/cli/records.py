@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from l2mac.assemble import FORMATS
+from l2mac.cli.book import write_book
 from l2mac.cli.options import runs_dir_option, settings_from
 from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.errors import TraceError
@@ -80,15 +82,27 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
 
 @click.command("export")
 @click.argument("name", metavar="[RUN]", default="last")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder, or file with --format.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="A book as one document instead of its files.")
+@click.option("--language", default="en", show_default=True, help="The book's language, for HTML and EPUB.")
 @runs_dir_option
 @_JSON
-def export_command(name: str, output: Path, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Write the files of RUN, finished or not, into a new folder: regular files only, with a manifest of hashes."""
+def export_command(
+    name: str, output: Path, form: str | None, language: str, runs_dir: Path | None, *, as_json: bool
+) -> None:
+    """Write the files of RUN, finished or not, into a new folder: regular files only, with a manifest of hashes.
+
+    With --format the chapters of a book become one Markdown, HTML or EPUB file.
+    """
     folder = find_run(_runs_dir(runs_dir), name)
-    check_new_folder(output)
+    if form is None:
+        check_new_folder(output)
     events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
     files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
+    if form is not None:
+        write_book(files, ObjectStore(folder / OBJECTS_FILE), output, form, language=language)
+        click.echo(json.dumps({"output": str(output)}) if as_json else f"the book is {clean(str(output))}")
+        return
     done = export(files, ObjectStore(folder / OBJECTS_FILE), output)
     if as_json:
         content = {"output": str(done.folder), "written": done.written, "set_aside": dict(done.set_aside)}

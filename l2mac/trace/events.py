@@ -21,6 +21,7 @@ class RunStarted:
     kind: Literal["run"] = "run"
     task_object: str
     domain: str
+    domain_object: str = ""
     settings: dict[str, Any]
 
 
