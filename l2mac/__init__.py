@@ -1,3 +1,5 @@
 """L2MAC: a stored-program computer built on a language model, with its file store in a hardened container."""
 
-__version__ = "0.1.0"
+from l2mac.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -40,8 +40,8 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
     )
 
 
-def make_processor(settings: Settings) -> OpenAIProcessor:
-    """Give the client of the configured model.
+def make_processor(settings: Settings, *, max_retries: int = 4) -> OpenAIProcessor:
+    """Give the client of the configured model, the one that writes.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
@@ -57,6 +57,7 @@ def make_processor(settings: Settings) -> OpenAIProcessor:
             api_key=key,
             api_version=settings.api_version if settings.api_type == "azure" else "",
             timeout_s=settings.request_timeout,
+            max_retries=max_retries,
             protocol=settings.tool_protocol,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,

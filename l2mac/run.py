@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
@@ -24,6 +23,7 @@ from l2mac.processor import Processor, Watcher
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
 from l2mac.trace.journal import Journal, Listener
+from l2mac.version import VERSION
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
@@ -166,7 +166,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
-        journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
+        journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
         make_box = _box_maker(folder.name, means, journal)
         store = FileStore(make_box, journal.objects)
