@@ -73,7 +73,9 @@ class Spending:
             raise BudgetSpent(f"{limits.time_s:g} seconds of work are over (--max-time)")
 
     def add(self, call: ModelCalled) -> None:
-        """Count a call of the model."""
+        """Count a call of the model; a reply from the cache has cost nothing."""
+        if call.cached:
+            return
         self.prompt_tokens += call.prompt_tokens
         self.completion_tokens += call.completion_tokens
         self.cost_usd += call.cost_usd

@@ -27,11 +27,13 @@ class SettingsError(L2macError):
 
     Attributes:
         field: What it is about, as the user wrote it, such as `--steps` or `l2mac.toml: model`.
+        problem: What is wrong with it.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class ProcessorError(L2macError):

@@ -128,6 +128,22 @@ class OpenAIProcessor:
         return self._settled(self._ask(request, protocol, watch))
 
     @property
+    def identity(self) -> str:
+        """What replies depend on beside the request: server, version of its API, model, way to call tools."""
+        settings = self._settings
+        return json.dumps([settings.address, settings.api_version, settings.model, settings.protocol])
+
+    @property
+    def model(self) -> str:
+        """The model's name as configured."""
+        return self._settings.model
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Whatever must not be kept anywhere."""
+        return self._settings.secrets
+
+    @property
     def dialect(self) -> Dialect:
         """Which optional parts of the API the server has taken so far."""
         return self._dialect

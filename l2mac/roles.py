@@ -3,6 +3,7 @@
 from typing import Literal
 
 Role = Literal["plan", "write", "judge"]
+ROLES: tuple[Role, ...] = ("write", "plan", "judge")
 
 _ROLES: dict[str, Role] = {
     "plan": "plan",

@@ -20,6 +20,7 @@ from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
 from l2mac.trace.journal import Journal, Listener
@@ -73,6 +74,7 @@ class Means:
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
     listener: Listener | None = None
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,4 +247,5 @@ def _effects(
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
+        role_prices=means.role_prices,
     )
