@@ -105,8 +105,8 @@ def _run() -> int:
     except (L2macError, SandboxError) as error:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("l2mac: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, interrupt.args))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
