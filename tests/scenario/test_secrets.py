@@ -65,7 +65,12 @@ def plant(folder: Path) -> dict[str, str]:
     home = folder / "home"
     secrets = {
         ".aws/credentials": f"[default]\naws_secret_access_key = {MARK}-aws-file\n",
-        ".docker/config.json": json.dumps({"auths": {"registry.invalid": {"auth": f"{MARK}-registry"}}}),
+        ".docker/config.json": json.dumps(
+            {
+                "auths": {"registry.invalid": {"identitytoken": f"{MARK}-registry"}},
+                "HttpHeaders": {"X-Key": f"{MARK}-h"},
+            }
+        ),
         ".netrc": f"machine localhost login x password {MARK}-netrc\n",
         ".ssh/id_ed25519": f"{MARK}-ssh\n",
         ".config/l2mac/config.toml": f'api_key = "{MARK}-config"\n',
