@@ -1,11 +1,11 @@
 """The file store D: files in a box, mirrored as objects of the run's record, so that no box is irreplaceable."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from l2mac.trace.history import tree_hash
 from l2mac.trace.objects import ObjectStore
 from sandbox import (
     Change,
@@ -83,8 +83,7 @@ class FileStore:
     def tree(self) -> str:
         """A hash of all paths and contents."""
         if not self._tree:
-            lines = (f"{entry.digest} {entry.path}\n" for entry in self.files)
-            self._tree = hashlib.sha256("".join(lines).encode()).hexdigest()
+            self._tree = tree_hash(self.files)
         return self._tree
 
     def open(self) -> Sandbox:

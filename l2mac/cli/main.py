@@ -24,6 +24,7 @@ _COMMANDS = {
     "runs": "List recorded runs.",
     "show": "Show what a run did.",
     "export": "Bring a run's files out into a new folder.",
+    "audit": "Check a run's record offline: every line, object, receipt and exported file.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
     "images": "Base images where no registry answers.",
     "clean": "Remove what dead runs left in the engine, and unused box images.",
@@ -56,6 +57,10 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.records import export_command, runs, show  # noqa: PLC0415
 
         return {"runs": runs, "show": show, "export": export_command}[name]
+    if name == "audit":
+        from l2mac.cli.evidence import audit  # noqa: PLC0415
+
+        return audit
     from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
 
     return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[name]

@@ -22,6 +22,7 @@ from l2mac.run import Means, Plan, Reason, RunResult, execute, find_run, new_run
 from l2mac.settings import Settings
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
+from l2mac.trace.history import effective
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxError
@@ -123,7 +124,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     source = find_run(runs_dir, name)
     plan = recorded_plan(source)
     settings = settings_from(flags, _recorded(plan, own=source.parent.resolve() == runs_dir.resolve()))
-    events = [entry.event for entry in read_trace(source / "trace.jsonl")[0]]
+    events = [entry.event for entry in effective(read_trace(source / "trace.jsonl")[0])]
     processor = ReplayProcessor.of(events, ObjectStore(source / OBJECTS_FILE))
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
     folder = _output_folder(output, plan.task)
@@ -235,7 +236,7 @@ def _difference(source: Path, repeated: Path) -> str:
     """Say where two records' stores part, by their hashes after each instruction and at the end."""
 
     def trees(folder: Path) -> list[str]:
-        events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
+        events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
         return [
             event.tree if isinstance(event, InstructionCompleted) else event.key
             for event in events
