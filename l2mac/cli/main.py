@@ -25,6 +25,7 @@ _COMMANDS = {
     "show": "Show what a run did.",
     "export": "Bring a run's files out into a new folder.",
     "audit": "Check a run's record offline: every line, object, receipt and exported file.",
+    "prompts": "List, show, export and check the prompts of a domain.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
     "images": "Base images where no registry answers.",
     "clean": "Remove what dead runs left in the engine, and unused box images.",
@@ -61,6 +62,10 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.evidence import audit  # noqa: PLC0415
 
         return audit
+    if name == "prompts":
+        from l2mac.cli.prompts import prompts  # noqa: PLC0415
+
+        return prompts
     from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
 
     return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[name]

@@ -1,6 +1,7 @@
 """`run`, `resume`, `replay`: the commands that execute a prompt program."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,23 @@ import click
 
 from l2mac.boxes import Boxes
 from l2mac.cli.exit_codes import BY_STATUS, RECORD
-from l2mac.cli.options import box_options, budget_options, model_options, output_options, runs_dir_option, settings_from
+from l2mac.cli.options import (
+    box_options,
+    budget_options,
+    model_options,
+    output_options,
+    runs_dir_option,
+    settings_from,
+    thinking_options,
+)
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
-from l2mac.domain import load_domain
 from l2mac.errors import L2macError, SettingsError
 from l2mac.export import Export, check_new_folder, export
-from l2mac.means import make_means, make_plan, make_processor
+from l2mac.means import choose_domain, make_means, make_plan, make_processor
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.program import load_program
+from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Means, Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan, slug
 from l2mac.settings import Settings
@@ -34,7 +43,10 @@ _MOST_TASK_BYTES = 1024 * 1024
 @click.argument("task", required=False)
 @click.option("--task-file", type=click.Path(path_type=Path), help="Read the task from a file; - for standard input.")
 @click.option("--program", type=click.Path(path_type=Path), help="Prompt program: a YAML, JSON or plain text file.")
-@click.option("--domain", help="What is made. Default: codebase.")
+@click.option("--domain", help="What is made: codebase, book, custom. Default: codebase.")
+@click.option("--domain-file", type=click.Path(path_type=Path), help="The file that defines a custom domain.")
+@click.option("--tools", help="Only these tools of the domain, with commas between.")
+@click.option("--judge/--no-judge", default=None, help="Ask the model for a second opinion on the result.")
 @click.option("--steps", type=int, help="How many instructions the model may plan. Default: 10.")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @click.option("--seed", type=int, help="For servers that honour it.")
@@ -42,6 +54,7 @@ _MOST_TASK_BYTES = 1024 * 1024
 @model_options
 @box_options
 @budget_options
+@thinking_options
 @runs_dir_option
 @output_options
 def run(
@@ -67,9 +80,9 @@ def run(
     """
     settings = settings_from(flags)
     settings.policy()
-    load_domain(settings.domain)
+    domain = choose_domain(settings)
     text = _read_task(task, task_file)
-    plan = make_plan(settings, text, load_program(program) if program else ())
+    plan = make_plan(settings, text, load_program(program) if program else (), domain)
     folder = _output_folder(output, text)
     processor = make_processor(settings)
     with processor, Progress(quiet=quiet) as progress:
@@ -138,6 +151,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
         )
+        means = replace(means, limits=recorded_limits(events))
         run_folder = new_run(runs_dir, plan.task)
         progress.say(f"replaying {source.name} as {run_folder.name}")
         result, exported = _work(run_folder, plan, means, "replay", folder)

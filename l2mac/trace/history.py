@@ -8,7 +8,7 @@ whatever is recorded; steps are the ones at which something is different.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from l2mac.errors import TraceError
 from l2mac.trace.chain import Entry
@@ -152,13 +152,14 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
 
 def named_objects(event: Event) -> Iterator[str]:
     """Give the names of the objects that an event refers to."""
-    for field, value in asdict(event).items():
-        if field.endswith("_object") and value:
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if field.name.endswith("_object") and value:
             yield value
-        elif field.endswith("_objects"):
+        elif field.name.endswith("_objects"):
             yield from value
-        elif field == "changes":
-            yield from (change["digest"] for change in value if change["digest"])
+        elif field.name == "changes":
+            yield from (change.digest for change in value if change.digest)
 
 
 def _named_as_step(event: Event) -> str:
