@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
@@ -22,12 +21,14 @@ from l2mac.file_store import BoxMaker, FileStore
 from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, RunStarted, SessionStarted
 from l2mac.trace.history import recorded_files
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal, Listener
 from l2mac.trace.objects import ObjectStore
 from l2mac.trace.report import write_receipts, write_report
+from l2mac.version import VERSION
 from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
@@ -84,6 +85,7 @@ class Means:
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
     listener: Listener | None = None
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
-        journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
+        journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
         for event in journal.abandoned():
             if isinstance(event, ModelCalled):
@@ -273,4 +275,5 @@ def _effects(
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
+        role_prices=means.role_prices,
     )
