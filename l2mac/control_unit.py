@@ -6,6 +6,7 @@ Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what 
 from dataclasses import dataclass
 
 from l2mac.budget import BudgetSpent
+from l2mac.checks.inventory import TestInventory
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
@@ -74,6 +75,7 @@ class ControlUnit:
         self._system = Message(Role.SYSTEM, self._prompts.render("system"))
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
+        self._inventory = TestInventory()
         self._report = CheckReport()
         self._checked_state = self._checked_tree = ""
         self._idle_turns = 0
@@ -225,12 +227,12 @@ class ControlUnit:
         """Evaluate the store unless that has been done for exactly this state."""
         state = self._effects.state(at_the_end=self._registry.on_the_last)
         if state != self._checked_state:
-            self._report = self._effects.check(state)
+            self._report = self._inventory.judge(self._effects.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
     def _verify(self) -> Outcome:
-        self._report = self._effects.verify()
+        self._report = self._inventory.judge_fresh(self._effects.verify())
         opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
             return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions)

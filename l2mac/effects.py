@@ -53,6 +53,7 @@ class Effects:
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
         names: The objects of the messages written out so far.
+        tool_names: Those of the sets of tools, by identity, as schemas have no hash.
     """
 
     journal: Journal
@@ -69,6 +70,7 @@ class Effects:
     outcome_characters: int
     seed: int | None = None
     names: dict[Message, str] = field(default_factory=dict)
+    tool_names: dict[int, tuple[tuple[ToolSpec, ...], str]] = field(default_factory=dict)
 
     def ask(
         self,
@@ -105,7 +107,7 @@ class Effects:
             seed=self.seed,
         )
         names = tuple(self._recorded(message) for message in request.messages)
-        tools_name = self.journal.objects.put(_dump([asdict(spec) for spec in request.tools]))
+        tools_name = self._recorded_tools(tools)
         parameters = [request.tool, request.temperature, request.max_reply_tokens, request.seed]
         key = _hash([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
@@ -150,6 +152,13 @@ class Effects:
         name = self.names.get(message)
         if name is None:
             name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
+        return name
+
+    def _recorded_tools(self, tools: tuple[ToolSpec, ...]) -> str:
+        kept, name = self.tool_names.get(id(tools), ((), ""))
+        if kept is not tools or not name:
+            name = self.journal.objects.put(_dump([asdict(spec) for spec in tools]))
+            self.tool_names[id(tools)] = (tools, name)
         return name
 
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:

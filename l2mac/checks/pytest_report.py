@@ -1,8 +1,8 @@
 """Read the report that the preloaded pytest leaves in the box, and judge the tests by it.
 
-A pass needs all of it: exit code 0, a complete report whose own end agrees, every collected test accounted for from its
-start to its end, none deselected, at least one passed, none failed. The report comes from the process that ran the
-tests, so a test that sets out to forge it can; see SECURITY.md.
+A pass needs all of it: exit code 0, a complete report whose own end agrees, every declared test collected,
+every collected test accounted for from its start to its end, none deselected, at least one passed, none failed. The
+report comes from the process that ran the tests, so a test that sets out to forge it can; see SECURITY.md.
 """
 
 import json
@@ -13,11 +13,15 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from l2mac.checks.report import CheckResult, Finding, TestCounts, Verdict
-from l2mac.checks.wording import cause_sentence, valid_text
+from l2mac.checks.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, JobResult
 
 _NO_TESTS = 5
 _TEXT_CHARACTERS = 2500
+_HIDDEN = (
+    "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is one that pytest"
+    " skips, or its class has an __init__"
+)
 _WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
 
 
@@ -82,6 +86,7 @@ class _Tally:
         self.findings: list[Finding] = []
         self.running = ""
         self.end_code: int | None = None
+        self.unread: dict[str, str] = {}
         self.collect_errors = 0
         self.deselected = 0
 
@@ -89,6 +94,17 @@ class _Tally:
     def missing(self) -> int:
         """How many of the collected tests have no result, or did not come to their end."""
         return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
+
+    def hidden(self, declared: frozenset[str]) -> list[str]:
+        """Give the tests that their files declare, can be read, and that were not collected all the same."""
+        known = {base_id(test) for test in (*(self.collected or ()), *self.outcomes)}
+        return sorted(test for test in declared - known if test.partition("::")[0] not in self.unread)
+
+    def skip_unread(self, declared: frozenset[str]) -> None:
+        """Count every test of a file that skips itself as a whole as skipped."""
+        for test in declared:
+            if self.unread.get(test.partition("::")[0]) == "skipped":
+                self.outcomes.setdefault(test, "skipped")
 
     def read(self, lines: Iterable[bytes]) -> None:
         """Take in a report.
@@ -109,7 +125,10 @@ class _Tally:
                 self.collected = frozenset(event.ids)
             case _Deselected():
                 self.deselected += len(event.ids)
-            case _NotCollected(outcome="failed"):
+            case _NotCollected(outcome="skipped"):
+                self.unread[event.id] = "skipped"
+            case _NotCollected():
+                self.unread[event.id] = "failed"
                 self.collect_errors += 1
                 self.findings.append(Finding(event.id, f"could not be imported:\n{_short(event.text)}"))
             case _Start():
@@ -140,19 +159,31 @@ def _outcome(phase: _Phase) -> str:
     return "xfailed" if phase.xfail and phase.outcome == "skipped" else phase.outcome
 
 
-def judge_tests(job: JobResult) -> CheckResult:
-    """Give the verdict on the tests."""
+def base_id(test: str) -> str:
+    """Give a test's id without its parameters."""
+    return test.partition("[")[0]
+
+
+def judge_tests(job: JobResult, declared: frozenset[str] = frozenset()) -> CheckResult:
+    """Give the verdict on the tests, `declared` being the ids that the files themselves declare."""
     tally = _Tally()
     readable = not job.report.elided
     try:
         tally.read((job.report.head + job.report.tail).splitlines())
     except (ValueError, RecursionError):
         readable = False
+    tally.skip_unread(declared)
     counts = _counts(tally)
     verdict, summary = _verdict(job, tally, counts, readable=readable)
     findings = tuple(tally.findings)
+    hidden = tally.hidden(declared)
+    if hidden and verdict in (Verdict.PASSED, Verdict.NOTHING):
+        verdict, summary = Verdict.FAILED, f"{summary}, {how_many(hidden, 'test')} not collected"
+        findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
     if verdict in (Verdict.BROKEN, Verdict.FAILED) and (verdict is Verdict.BROKEN or not findings):
         findings = (Finding(tally.running, f"{summary}\n{job.output.text(_TEXT_CHARACTERS)}"), *findings)
+    if verdict is Verdict.BROKEN and tally.running:
+        tally.outcomes[tally.running] = "error"
     return CheckResult(
         name="tests",
         verdict=verdict,
@@ -160,6 +191,7 @@ def judge_tests(job: JobResult) -> CheckResult:
         findings=findings,
         counts=counts,
         outcomes=tuple(sorted(tally.outcomes.items())),
+        declared=tuple(sorted(declared)),
     )
 
 

@@ -41,6 +41,7 @@ class CheckResult:
 
     Attributes:
         outcomes: For tests: every collected test's id and how it ended.
+        declared: For tests: the ids, without parameters, that the files themselves declare.
     """
 
     name: str
@@ -49,6 +50,7 @@ class CheckResult:
     findings: tuple[Finding, ...] = ()
     counts: TestCounts | None = None
     outcomes: tuple[tuple[str, str], ...] = ()
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -219,10 +219,11 @@ class Journal:
 
 def named_objects(event: Event) -> Iterator[str]:
     """Give the names of the objects that an event refers to."""
-    for field, value in asdict(event).items():
-        if field.endswith("_object") and value:
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if field.name.endswith("_object") and value:
             yield value
-        elif field.endswith("_objects"):
+        elif field.name.endswith("_objects"):
             yield from value
-        elif field == "changes":
-            yield from (change["digest"] for change in value if change["digest"])
+        elif field.name == "changes":
+            yield from (change.digest for change in value if change.digest)

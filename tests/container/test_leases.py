@@ -176,11 +176,12 @@ def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
 
 def test_an_interrupted_request_ends_the_box_lest_its_reply_be_taken_for_another(open_box):
     box = open_box()
-    main = os.getpid()
-    timer = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.7); os.kill({main}, 2)"])
-    with pytest.raises(KeyboardInterrupt):
-        box.run([Job("wait", ("sleep", "5"))])
-    timer.wait()
+    # A process that a script started in the background is born deaf to the keyboard's interrupt.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    words = [sys.executable, "-c", f"import os, time; time.sleep(0.7); os.kill({os.getpid()}, 2)"]
+    with subprocess.Popen(words), pytest.raises(KeyboardInterrupt):
+        box.run([Job("wait", ("sleep", "60"))])
+    signal.signal(signal.SIGINT, before)
 
     with pytest.raises(SandboxDied):
         box.files()

@@ -70,7 +70,7 @@ def _turn(number: int, turn: int, *, restarted: bool) -> Any:
         [("write_files", _as_files(_first(number)))],
         [("write_files", '{"files": [{"path": "part.py", "cont')],
         [("no_such_tool", {}), ("write_files", {"files": [{"path": "../escape.py", "content": ""}]})],
-        [("write_files", _as_files({f"part{number}/test_part{number}.py": "def test_fails():\n    assert 1 == 2\n"}))],
+        [("write_files", _as_files({f"part{number}/test_part{number}.py": "def test_value():\n    assert 1 == 2\n"}))],
         [("complete_instruction", {})],
         [("write_files", _as_files(_second(number))), ("view_files", {"files": [{"path": f"part{number}/core.py"}]})],
         [("run_python_file", {"path": f"part{number}/core.py"}), *_extra(number)],

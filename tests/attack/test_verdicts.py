@@ -1,0 +1,139 @@
+"""Stores that set out to be called green without being so, evaluated in a real box as a run evaluates them.
+
+The control is the same failing test without a trick, and the same tricks around a test that passes. What cannot be
+excluded, because tests share a process with the code they test, is shown as such at the end.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_room import RUN
+
+from l2mac.checks import python
+from l2mac.checks.inventory import TestInventory
+from l2mac.checks.report import CheckReport, Verdict
+from l2mac.evaluator import Checks, evaluate
+from l2mac.file_store import FileStore
+from l2mac.trace.objects import ObjectStore
+from sandbox import SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+
+FAILING = "def test_it():\n    assert 1 + 1 == 3\n"
+PASSING = "def test_other():\n    assert 1 + 1 == 2\n"
+MAKEREPORT = """
+import pytest
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    outcome.get_result().outcome = 'passed'
+"""
+CHEATS = {
+    "conftest empties the list": {
+        "conftest.py": "def pytest_collection_modifyitems(items):\n    items[:] = items[1:]\n"
+    },
+    "conftest deselects": {
+        "conftest.py": "def pytest_collection_modifyitems(config, items):\n"
+        "    out = [i for i in items if i.name == 'test_it']\n    config.hook.pytest_deselected(items=out)\n"
+        "    items[:] = [i for i in items if i.name != 'test_it']\n"
+    },
+    "conftest ignores the file": {"conftest.py": "collect_ignore = ['test_it.py']\n"},
+    "conftest rewrites the outcome": {"conftest.py": MAKEREPORT},
+    "conftest runs nothing": {"conftest.py": "def pytest_runtest_protocol(item, nextitem):\n    return True\n"},
+    "conftest ends the session well": {
+        "conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"
+    },
+    "a plugin rewrites the outcome": {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": MAKEREPORT},
+    "options choose what runs": {
+        "pytest.ini": "[pytest]\naddopts = -k other\n",
+        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-k other'\n",
+        "tox.ini": "[pytest]\naddopts = -k other\n",
+        "setup.cfg": "[tool:pytest]\naddopts = -k other\n",
+    },
+    "start-up files": {
+        "sitecustomize.py": "import os\nos._exit(0)\n",
+        "usercustomize.py": "import os\nos._exit(0)\n",
+        "evil.pth": "import os; os._exit(0)\n",
+    },
+    "a module named pytest": {
+        "pytest.py": "def main(*a, **k):\n    return 0\n",
+        "_pytest/__init__.py": "raise SystemExit(0)\n",
+        "pluggy.py": "raise SystemExit(0)\n",
+        "json.py": "def dumps(*a, **k):\n    return '{}'\n",
+    },
+    "exit at once": {"test_a.py": "import os\ndef test_a():\n    os._exit(0)\n"},
+    "exit when the file is read": {"test_a.py": "import os\nos._exit(0)\n"},
+    "exit at the end": {"test_a.py": "import atexit, os\natexit.register(os._exit, 0)\ndef test_a(): pass\n"},
+    "an exception that is no error": {"test_a.py": "raise SystemExit(0)\n"},
+    "the function is no test": {"test_it.py": FAILING + "test_it.__test__ = False\n"},
+    "the folder is no folder of tests": {"build/test_it.py": FAILING, "test_it.py": ""},
+    "the folder looks like an environment": {"env/pyvenv.cfg": "", "env/bin/activate": "", "env/test_it.py": FAILING},
+    "the tests are skipped as a file": {
+        "test_it.py": "import pytest\npytest.skip('later', allow_module_level=True)\n" + FAILING
+    },
+    "only the failing one is skipped": {"test_it.py": "import pytest\n@pytest.mark.skip\n" + FAILING},
+    "only the failing one is expected to fail": {"test_it.py": "import pytest\n@pytest.mark.xfail\n" + FAILING},
+    "the failing test is emptied": {"test_it.py": ""},
+    "the failing test is renamed": {"test_it.py": "def check_it():\n    assert 1 + 1 == 3\n"},
+}
+
+
+@pytest.fixture(scope="module")
+def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
+    def box(_: str) -> DockerSandbox:
+        return DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN).open()
+
+    objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
+    store = FileStore(box, objects)
+    yield store
+    store.close()
+    objects.close()
+
+
+def evaluated(store: FileStore, files: dict[str, str], inventory: TestInventory | None = None) -> CheckReport:
+    old = [entry.path for entry in store.files]
+    if old:
+        store.delete(old)
+    store.write({path: text.encode() for path, text in files.items()})
+    report = evaluate(store, Checks(python.jobs_for, python.judge))
+    return inventory.judge(report) if inventory else report
+
+
+@pytest.mark.parametrize("trick", CHEATS.values(), ids=CHEATS.keys())
+def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
+    inventory = TestInventory()
+    honest = {"test_it.py": FAILING, "test_other.py": PASSING}
+    assert evaluated(store, honest, inventory).verdict is Verdict.FAILED  # control: without a trick it is seen failing
+
+    report = evaluated(store, honest | trick, inventory)
+
+    assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
+
+
+def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
+    honest = {
+        "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",
+        "test_other.py": "import unittest\nclass Other(unittest.TestCase):\n    def test_o(self): self.assertTrue(1)\n",
+        "conftest.py": "import pytest\n@pytest.fixture\ndef two(): return 2\n"
+        "def pytest_collection_modifyitems(items): items.reverse()\n",
+        "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-q'\n",
+    }
+    assert evaluated(store, honest, TestInventory()).verdict is Verdict.PASSED
+
+
+def test_a_forged_report_of_the_very_process_cannot_be_excluded(store):
+    """A test can rewrite its own outcome in memory; SECURITY.md says so, and this shows that it is so."""
+    forging = """
+import gc, os
+def test_it():
+    recorder = next(o for o in gc.get_objects() if type(o).__name__ == '_Recorder')
+    honest, leave = type(recorder).line, os._exit
+    forged = {'outcome': 'passed', 'code': 0}
+    def line(self, **fields):
+        fields.pop('text', None)
+        honest(self, **{name: forged.get(name, value) for name, value in fields.items()})
+    type(recorder).line = line
+    os._exit = lambda code: leave(0)
+    assert False
+"""
+    assert evaluated(store, {"test_it.py": forging}).verdict is Verdict.PASSED
