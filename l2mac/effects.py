@@ -11,17 +11,18 @@ from typing import Any
 
 import pydantic
 
-from l2mac.budget import Spending
+from l2mac.budget import InstructionSpent, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow
 from l2mac.evaluator import evaluate
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor import Processor, Watcher
 from l2mac.tools.base import ToolContext, ToolOutcome
-from l2mac.trace.events import Checked, ModelCalled, ToolRan
+from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, ToolRan
 from l2mac.trace.journal import Journal
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
@@ -85,7 +86,8 @@ class Effects:
         """Call the model; gives None when the server says that the messages do not fit.
 
         Args:
-            purpose: What for, as the record says it: `plan`, `turn`, `summary` or `judge`.
+            purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary`,
+                `requirements` or `judge`.
             messages: The whole context window.
             tools: What may be called.
             tool: The one tool that must be called, if any.
@@ -118,6 +120,28 @@ class Effects:
         if event.counted:
             self.estimator.learn(messages, tools, event.prompt_tokens)
         return _REPLY.validate_json(self.journal.objects.get(event.reply_object))
+
+    def files(self) -> str:
+        """Give the list of files that prompts carry."""
+        return describe_files(self.store.files, self.outcome_characters // 2)
+
+    def begin_turn(self) -> None:
+        """Count a turn of the instruction in hand.
+
+        Raises:
+            InstructionSpent: It is one too many, by this session's bounds or, before the record's end, by the record.
+        """
+        self.spending.count_turn()
+        if not self.journal.repeating:
+            self.spending.check_instruction()
+        elif (overspent := self.journal.coming(InstructionOverspent)) is not None:
+            raise InstructionSpent(overspent.cause)
+
+    def give_up(self, number: int, cause: str) -> None:
+        """Record that an instruction has used up its budget, so that a later session with larger ones agrees."""
+        key = f"{number} {self.spending.turns} {self.spending.restarts}"
+        event = InstructionOverspent(key=key, number=number, cause=cause)
+        self.journal.effect(InstructionOverspent, key, lambda: event)
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""

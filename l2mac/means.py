@@ -9,6 +9,7 @@ from l2mac.budget import Limits
 from l2mac.domain import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured, SettingsError
+from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.processor import Processor, Watcher
@@ -40,6 +41,14 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         seed=settings.seed,
         judge=settings.judge,
         setup=_recorded(settings),
+        thinking=Thinking(
+            reflections=settings.reflections,
+            coverage=settings.coverage,
+            max_replans=settings.max_replans,
+            requirements=settings.requirements,
+            requirement_rounds=settings.requirement_rounds,
+            summary=settings.summary,
+        ),
     )
 
 

@@ -14,22 +14,29 @@ from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
-from l2mac.control_unit import ControlUnit, Job
+from l2mac.control_unit import ControlUnit
 from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
+from l2mac.trace.events import (
+    BoxOpened,
+    Event,
+    ProtocolChosen,
+    RunEnded,
+    RunStarted,
+    SessionStarted,
+    ToolRan,
+)
 from l2mac.trace.journal import OBJECTS_FILE, Journal, Listener
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
-_LATER = ("judge",)
-"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,7 @@ class Plan:
     judge: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
+    thinking: Thinking = field(default_factory=Thinking)
 
     @property
     def outcome_characters(self) -> int:
@@ -142,6 +150,7 @@ def recorded_plan(folder: Path) -> Plan:
         if isinstance(entry.event, RunStarted):
             settings: dict[str, Any] = dict(entry.event.settings)
             settings["program"] = tuple(settings["program"])
+            settings["thinking"] = Thinking(**settings.get("thinking", {}))
             definition = entry.event.domain_object
             if definition:
                 settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
@@ -190,6 +199,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 steps=plan.steps,
                 context_tokens=plan.context_tokens,
                 judge=plan.judge,
+                thinking=plan.thinking,
             )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
@@ -234,9 +244,11 @@ def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
     definition = settings.pop("definition")
-    for name in _LATER:
-        if settings[name] == Plan.__dataclass_fields__[name].default:
-            del settings[name]
+    # As in runs recorded before there were such settings: they can still be resumed.
+    if plan.thinking == Thinking():
+        del settings["thinking"]
+    if not plan.judge:
+        del settings["judge"]
     return RunStarted(
         task_object=journal.objects.put_text(plan.task),
         domain=plan.domain,

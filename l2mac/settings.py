@@ -4,6 +4,7 @@ A project file can have been written by a model or come with a pull request. It 
 security, may lower limits, and is refused when it says anything else.
 """
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ _MOST_FILE_BYTES = 1024 * 1024
 _FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
 _LOWER_ONLY = frozenset(
     "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
-    " tokens_per_minute".split()
+    " tokens_per_minute max_replans".split()
 )
 _SIZES = frozenset({"memory", "disk"})
 
@@ -68,6 +69,12 @@ class Settings(BaseSettings):
     tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
     judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
+    reflections: int = Field(default=0, ge=0, le=5, description="how often the model is asked for a better plan")
+    coverage: bool = Field(default=True, description="whether the plan has to cover the task's requirements")
+    max_replans: int = Field(default=3, ge=0, le=50, description="how often instructions may be split in a run")
+    requirements: bool = Field(default=True, description="whether the result has to show the task's requirements")
+    requirement_rounds: int = Field(default=1, ge=0, le=5, description="how often what is not shown is carried out")
+    summary: bool = Field(default=True, description="whether a summary goes from instruction to instruction")
     max_turns: int = Field(default=40, gt=0, description="replies per instruction")
     max_restarts: int = Field(default=30, ge=0, description="how often one instruction may run out of context")
     max_tokens: int | None = Field(default=None, gt=0, description="tokens of the whole run, prompts and replies")
@@ -228,7 +235,8 @@ def template() -> str:
     lines = ["# Settings of l2mac. Remove the # before what you change.", ""]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = '""' if default is None else f'"{default}"' if isinstance(default, str | Path) else str(default).lower()
+        shown = "" if default is None else str(default) if isinstance(default, Path) else default
+        shown = json.dumps(shown, ensure_ascii=False)  # which TOML reads alike
         lines += [f"# {field.description}", f"# {name} = {shown}", ""]
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 """`run`, `resume`, `replay`: the commands that execute a prompt program."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,15 @@ import click
 
 from l2mac.boxes import Boxes
 from l2mac.cli.exit_codes import BY_STATUS, RECORD
-from l2mac.cli.options import box_options, budget_options, model_options, output_options, runs_dir_option, settings_from
+from l2mac.cli.options import (
+    box_options,
+    budget_options,
+    model_options,
+    output_options,
+    runs_dir_option,
+    settings_from,
+    thinking_options,
+)
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
 from l2mac.errors import L2macError, SettingsError
@@ -16,6 +25,7 @@ from l2mac.export import Export, check_new_folder, export
 from l2mac.means import choose_domain, make_means, make_plan, make_processor
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.program import load_program
+from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Means, Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan, slug
 from l2mac.settings import Settings
@@ -43,6 +53,7 @@ _MOST_TASK_BYTES = 1024 * 1024
 @model_options
 @box_options
 @budget_options
+@thinking_options
 @runs_dir_option
 @output_options
 def run(
@@ -139,6 +150,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
         )
+        means = replace(means, limits=recorded_limits(events))
         run_folder = new_run(runs_dir, plan.task)
         progress.say(f"replaying {source.name} as {run_folder.name}")
         result, exported = _work(run_folder, plan, means, "replay", folder)

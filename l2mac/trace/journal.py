@@ -105,6 +105,11 @@ class Journal:
         """Whether recorded events are left that the control unit has not walked through yet."""
         return self._position < len(self._recorded)
 
+    def coming(self, kind: type[E]) -> E | None:
+        """Give the next recorded event if it is of this kind, without walking past it."""
+        event = self._recorded[self._position] if self.repeating else None
+        return event if isinstance(event, kind) else None
+
     def recorded(self) -> tuple[Event, ...]:
         """Give the recorded effects and notes."""
         return tuple(self._recorded)
