@@ -91,8 +91,10 @@ class Spending:
             raise InstructionSpent(f"an instruction took {limits.turns} turns without being done (--max-turns)")
 
     def add(self, call: ModelCalled) -> None:
-        """Count a call of the model."""
+        """Count a call of the model; a reply from the cache has cost nothing."""
         self.calls += 1
+        if call.cached:
+            return
         self.prompt_tokens += call.prompt_tokens
         self.completion_tokens += call.completion_tokens
         self.cost_usd += call.cost_usd

@@ -5,7 +5,7 @@ On a resumed run each method gives what the record says and touches neither mode
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from l2mac.file_store import BoxMaker, FileStore
 from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
 from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, ToolRan
 from l2mac.trace.journal import Journal
@@ -55,6 +56,7 @@ class Effects:
         outcome_characters: How long a tool's outcome may be.
         names: The objects of the messages written out so far.
         tool_names: Those of the sets of tools, by identity, as schemas have no hash.
+        role_prices: What the models of further roles cost, where that is not `prices`.
     """
 
     journal: Journal
@@ -72,6 +74,7 @@ class Effects:
     seed: int | None = None
     names: dict[Message, str] = field(default_factory=dict)
     tool_names: dict[int, tuple[tuple[ToolSpec, ...], str]] = field(default_factory=dict)
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
     def ask(
         self,
@@ -107,6 +110,7 @@ class Effects:
             temperature=round(temperature, 3),
             max_reply_tokens=min(reply_tokens or self.reply_tokens, self.reply_tokens),
             seed=self.seed,
+            purpose=purpose,
         )
         names = tuple(self._recorded(message) for message in request.messages)
         tools_name = self._recorded_tools(tools)
@@ -114,10 +118,14 @@ class Effects:
         key = _hash([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
         self.spending.add(event)
+        writes = (
+            role_of(purpose) == "write"
+        )  # the estimator is the writing model's; another counts by another tokenizer
         if not event.reply_object:
-            self.estimator.grow()
+            if writes:
+                self.estimator.grow()
             return None
-        if event.counted:
+        if event.counted and writes:
             self.estimator.learn(messages, tools, event.prompt_tokens)
         return _REPLY.validate_json(self.journal.objects.get(event.reply_object))
 
@@ -196,6 +204,8 @@ class Effects:
         prompt, counted = _believed(usage.prompt_tokens, estimate)
         written = 0 if reply is None else self.estimator.estimate((reply.as_message(),))
         completion, _ = _believed(usage.completion_tokens, written)
+        prices = self.role_prices.get(role_of(purpose), self.prices)
+        free = reply is None or reply.cached
         return ModelCalled(
             key=key,
             purpose=purpose,
@@ -208,7 +218,9 @@ class Effects:
             prompt_tokens=prompt if reply else 0,
             completion_tokens=completion if reply else 0,
             counted=counted,
-            cost_usd=self.prices.cost_usd(prompt, completion) if reply else 0.0,
+            cost_usd=0.0 if free else prices.cost_usd(prompt, completion),
+            model=reply.model if reply else "",
+            cached=reply.cached if reply else False,
         )
 
     def _perform(self, key: str, call: ToolCall) -> ToolRan:

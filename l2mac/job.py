@@ -33,13 +33,13 @@ class Job:
         program: Instructions given by the user; empty when the model is to make them.
         steps: How many instructions the model may make.
         context_tokens: The model's declared window.
-        thinking: How much thought goes into it.
         judge: Whether the model is asked for a second opinion on the result.
+        thinking: How much thought goes into it.
     """
 
     task: str
     program: tuple[str, ...]
     steps: int
     context_tokens: int
-    thinking: Thinking = Thinking()
     judge: bool = False
+    thinking: Thinking = Thinking()

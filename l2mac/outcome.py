@@ -51,7 +51,7 @@ class Outcome:
     Attributes:
         requirements: The table of requirements, a model's claim; empty when they were not examined.
         unexamined: Why the model gave no usable claim; empty when it gave one or was not asked.
-        opinions: What the model says about its result when it is asked for a second opinion.
+        opinions: What the model says about its own files, where it was asked.
     """
 
     status: Status

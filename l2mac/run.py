@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
@@ -22,21 +21,17 @@ from l2mac.file_store import BoxMaker, FileStore
 from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import (
-    BoxOpened,
-    Event,
-    ProtocolChosen,
-    RunEnded,
-    RunStarted,
-    SessionStarted,
-    ToolRan,
-)
+from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
 from l2mac.trace.journal import OBJECTS_FILE, Journal, Listener
 from l2mac.trace.objects import ObjectStore
+from l2mac.version import VERSION
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
+_LATER = {"judge": False, "thinking": asdict(Thinking())}
+"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +83,7 @@ class Means:
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
     listener: Listener | None = None
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +181,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
-        journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
+        journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
         make_box = _box_maker(folder.name, means, journal)
         store = FileStore(make_box, journal.objects)
@@ -198,8 +194,8 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 program=plan.program,
                 steps=plan.steps,
                 context_tokens=plan.context_tokens,
-                judge=plan.judge,
                 thinking=plan.thinking,
+                judge=plan.judge,
             )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
@@ -244,11 +240,9 @@ def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
     definition = settings.pop("definition")
-    # As in runs recorded before there were such settings: they can still be resumed.
-    if plan.thinking == Thinking():
-        del settings["thinking"]
-    if not plan.judge:
-        del settings["judge"]
+    for name, default in _LATER.items():
+        if settings[name] == default:
+            del settings[name]
     return RunStarted(
         task_object=journal.objects.put_text(plan.task),
         domain=plan.domain,
@@ -282,4 +276,5 @@ def _effects(
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
+        role_prices=means.role_prices,
     )

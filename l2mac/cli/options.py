@@ -11,11 +11,22 @@ from l2mac.settings import PROJECT_FILE, Settings, load_settings, user_file
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MODEL = (
+    click.option("--preset", help="A known server, such as ollama: `l2mac models --presets` lists them."),
     click.option("--model", help="The model's name at its server."),
     click.option("--base-url", help="The model's server, OpenAI-compatible. Default: OPENAI_BASE_URL or OpenAI."),
     click.option("--api-key-file", type=click.Path(path_type=Path), help="File with the key. Default: OPENAI_API_KEY."),
     click.option("--context-tokens", type=int, help="The model's context window. Default: 8192."),
     click.option("--tool-protocol", type=click.Choice(["auto", "native", "json"]), help="How the model calls tools."),
+)
+_ROLES = (
+    click.option("--plan-model", help="Another model for planning, at the same server unless [roles.plan] says more."),
+    click.option("--judge-model", help="Another model for judging, likewise with [roles.judge]."),
+    click.option(
+        "--cache",
+        "response_cache",
+        type=click.Path(path_type=Path),
+        help="Folder of replies; a request equal to an earlier one is answered from it. Default: none.",
+    ),
 )
 _BOX = (
     click.option("--image", help="Base image of the box; any local or pullable one. Default: python:3.11."),
@@ -51,6 +62,11 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="The result as one 
 def model_options(command: F) -> F:
     """Add the options about the language model."""
     return _add(_MODEL, command)
+
+
+def role_options(command: F) -> F:
+    """Add the options about further models and the cache of replies."""
+    return _add(_ROLES, command)
 
 
 def box_options(command: F) -> F:

@@ -29,11 +29,11 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
             click.echo(f"         and {len(exported.written) - _MOST_LISTED} more")
         for path, reason in exported.set_aside.items():
             click.echo(f"not exported: {clean(path)} ({clean(reason)})")
+    _print_requirements(outcome)
     for opinion in outcome.opinions:
         click.echo(f"opinion  {clean(opinion.path)}: {one_line(opinion.text, 500)}")
     if outcome.opinions:
         click.echo("         An opinion is the model's own, no check, and no part of the result.")
-    _print_requirements(outcome)
     tokens = spent.prompt_tokens + spent.completion_tokens
     cost = f", {spent.cost_usd:.2f} USD" if spent.cost_usd else ""
     click.echo(f"spent    {tokens} tokens{cost}, {result.elapsed_s:.0f} s")
@@ -84,8 +84,8 @@ def result_as_json(
             {"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results
         ],
         "tests": asdict(outcome.report.counts),
-        "opinions": [asdict(opinion) for opinion in outcome.opinions],
         "requirements": requirements_as_json([asdict(row) for row in outcome.requirements], outcome.unexamined),
+        "opinions": [asdict(opinion) for opinion in outcome.opinions],
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,
         "cost_usd": round(spent.cost_usd, 6),

@@ -47,7 +47,10 @@ class BoxOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCalled:
-    """Effect: one call of the language model. `key` is the hash of the whole request."""
+    """Effect: one call of the language model. `key` is the hash of the whole request.
+
+    `model` is the name that the server gave, `cached` says that no server was asked and nothing was spent.
+    """
 
     kind: Literal["model"] = "model"
     key: str
@@ -62,6 +65,8 @@ class ModelCalled:
     completion_tokens: int
     counted: bool
     cost_usd: float
+    model: str = ""
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
