@@ -40,6 +40,11 @@ class InstructionRegistry:
         """How many instructions there are."""
         return len(self._instructions)
 
+    @property
+    def done(self) -> int:
+        """How many instructions are done."""
+        return self._cursor
+
     def current(self) -> Instruction | None:
         """Give the instruction to execute, or None when all are done."""
         return self._instructions[self._cursor] if self._cursor < self.total else None

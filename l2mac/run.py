@@ -30,6 +30,7 @@ from l2mac.trace.events import (
     RunEnded,
     RunStarted,
     SessionStarted,
+    StoreRestored,
     ToolRan,
 )
 from l2mac.trace.journal import Journal, Listener
@@ -154,7 +155,7 @@ def recorded_files(events: tuple[Event, ...]) -> tuple[FileEntry, ...]:
     """Give the store as it is after the recorded events."""
     files: dict[str, FileEntry] = {}
     for event in events:
-        for change in event.changes if isinstance(event, ToolRan) else ():
+        for change in event.changes if isinstance(event, ToolRan | StoreRestored) else ():
             if change.deleted:
                 files.pop(change.path, None)
             else:

@@ -17,7 +17,7 @@ from l2mac.messages import Reply, Request, ToolCall
 from l2mac.outcome import RequirementRow, Status
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
-from l2mac.run import recorded_plan
+from l2mac.run import recorded_files, recorded_plan
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
@@ -30,6 +30,7 @@ from l2mac.trace.events import (
     RequirementsExamined,
     RequirementsListed,
     RunStarted,
+    StoreRestored,
 )
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
@@ -41,6 +42,16 @@ EVERYTHING = {
     "max_replans": 3,
     "requirements": True,
     "requirement_rounds": 1,
+}
+THOUGHTS = {
+    PlanRevised,
+    RequirementsListed,
+    CoverageClaimed,
+    PlanMade,
+    InstructionOverspent,
+    Replanned,
+    RequirementsExamined,
+    InstructionsAdded,
 }
 CUT_OFF = '{"steps": ["cut'
 
@@ -372,6 +383,36 @@ def test_without_a_round_left_the_outcome_says_what_is_not_shown(room: ThinkingR
     assert "beta.py" not in result.files
 
 
+def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(memory: Path):
+    without, room = ThinkingRoom(memory / "without"), ThinkingRoom(memory / "with")
+    faults = {"neglects": frozenset({"beta"}), "fails_later": True}
+    verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
+    result = room.work(
+        FeatureModel(**faults), task=TASK, limits=Limits(turns=3), requirements=True, requirement_rounds=5
+    )
+    assert result.files == verified.files
+    assert {entry.path: entry.digest for entry in recorded_files(tuple(room.events()))} == verified.files
+    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.requirements == verified.outcome.requirements
+    assert "an attempt at them failed and was undone" in result.outcome.cause
+    assert len(room.notes(InstructionsAdded)) == 1
+
+
+def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: ThinkingRoom):
+    model = FeatureModel(neglects=frozenset({"beta"}))
+    runs: list[tuple[Job, ...]] = []
+
+    def failing_last(jobs: tuple[Job, ...]) -> ScriptedRun:
+        runs.append(jobs)
+        good = run_checks(jobs)
+        return ScriptedRun(jobs=(good.jobs[0], job_result("tests", code=1))) if len(runs) == 6 else good
+
+    result = room.work(model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last)
+    assert result.outcome.status is Status.UNSHOWN
+    assert "beta.py" not in result.files
+    assert len(result.files) == 6
+
+
 def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
     nothing = call("submit_evidence", evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}])
     model = saying("submit_evidence", nothing)
@@ -488,24 +529,25 @@ class Killed(BaseException):
     """What a process does not survive."""
 
 
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(memory: Path):
-    task, limits = task_of("alpha", "beta", "gamma"), Limits(turns=2)
+FORGETFUL = {"together": 2, "most": 1, "forgets": frozenset({"gamma"}), "neglects": frozenset({"beta"})}
+STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
+
+
+@pytest.mark.parametrize(
+    ("faults", "features", "kinds"),
+    [(FORGETFUL, ("alpha", "beta", "gamma"), THOUGHTS), (STUCK, ("alpha",), {InstructionOverspent, StoreRestored})],
+)
+def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
+    memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
+):
+    task, limits = task_of(*features), Limits(turns=2)
 
     def model() -> FeatureModel:
-        return FeatureModel(together=2, most=1, forgets=frozenset({"gamma"}), neglects=frozenset({"beta"}))
+        return FeatureModel(**faults)
 
     whole = ThinkingRoom(memory / "whole")
     result = whole.work(model(), task=task, limits=limits, **EVERYTHING)
-    assert {type(event) for event in whole.events()} >= {
-        PlanRevised,
-        RequirementsListed,
-        CoverageClaimed,
-        PlanMade,
-        InstructionOverspent,
-        Replanned,
-        RequirementsExamined,
-        InstructionsAdded,
-    }
+    assert {type(event) for event in whole.events()} >= kinds
     for last in range(3, 1000):
         room = ThinkingRoom(memory / str(last))
 
