@@ -1,29 +1,38 @@
 """Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
 
+import importlib.util
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from feature_model import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
 from thinking_room import ThinkingRoom
 
 from l2mac.budget import Limits
+from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.records import show
+from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.job import Thinking
+from l2mac.means import make_plan
 from l2mac.messages import Reply, Request, ToolCall
 from l2mac.outcome import RequirementRow, Status
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import recorded_files, recorded_plan
+from l2mac.settings import Settings
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from l2mac.trace.events import (
     CoverageClaimed,
     InstructionOverspent,
     InstructionsAdded,
+    InstructionStarted,
     PlanMade,
     PlanRevised,
     Replanned,
@@ -568,3 +577,55 @@ def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
     again = repeated.work(processor, task=TASK, limits=recorded_limits(source.events()), **EVERYTHING)
     assert (again.outcome, again.files) == (first.outcome, first.files)
     assert repeated.told() == source.told()
+
+
+# For the user
+
+
+def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
+    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    assert f"required {CLAIM}\n" in shown
+    assert "NOT SHOWN It has feature beta.\n" in shown
+    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    table = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)["requirements"]
+    assert table == json.loads(result_as_json(result, None, 8, replayed=None, difference=""))["requirements"]
+    assert (table["by"], [row["shown"] for row in table["rows"]]) == (CLAIM, [True, False, True, True])
+
+
+def test_what_is_not_shown_has_an_exit_code_of_its_own():
+    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
+    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+
+
+def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
+    settings = Settings.model_construct()
+    assert make_plan(settings, "x", ()).thinking == Thinking(
+        coverage=True, max_replans=3, requirements=True, requirement_rounds=1
+    )
+
+
+def test_a_programs_instructions_are_counted_as_they_are_after_every_change(room: ThinkingRoom):
+    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    started = room.notes(InstructionStarted)
+    assert started[-1].number == started[-1].total == len(room.program())
+
+
+def test_side_by_side_each_switch_does_away_with_its_fault():
+    spec = importlib.util.spec_from_file_location("ablation", ROOT / "tests" / "bench" / "ablation.py")
+    assert spec is not None
+    assert spec.loader is not None
+    ablation = importlib.util.module_from_spec(spec)
+    sys.modules["ablation"] = ablation
+    spec.loader.exec_module(ablation)
+    features = {(row[0], row[1]): (row[2], row[-1]) for row in ablation.rows()}
+    off = {fault: figures for (fault, switch), figures in features.items() if switch == "all off"}
+    assert off == {
+        "none": ("completed", "6/6"),
+        "the plan forgets two features": ("completed", "4/6"),
+        "an instruction is too large": ("budget", "0/6"),
+        "what an instruction says is left out": ("completed", "5/6"),
+        "all of these": ("budget", "0/6"),
+    }
+    on = {key: figures for key, figures in features.items() if key[1] not in ("all off", "--requirements, 0 rounds")}
+    assert set(on.values()) == {("completed", "6/6")}
