@@ -11,23 +11,25 @@ from typing import Any
 
 import pydantic
 
-from l2mac.budget import Spending
+from l2mac.budget import InstructionSpent, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow
 from l2mac.evaluator import evaluate
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
-from l2mac.trace.events import Checked, ModelCalled, ToolRan
+from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, ToolRan
 from l2mac.trace.journal import Journal
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _MOST_BELIEVABLE = 4
+_AT_THE_END = "end "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Effects:
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
         names: The objects of the messages written out so far.
+        tool_names: Those of the sets of tools, by identity, as schemas have no hash.
         role_prices: What the models of further roles cost, where that is not `prices`.
     """
 
@@ -70,6 +73,7 @@ class Effects:
     outcome_characters: int
     seed: int | None = None
     names: dict[Message, str] = field(default_factory=dict)
+    tool_names: dict[int, tuple[tuple[ToolSpec, ...], str]] = field(default_factory=dict)
     role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
     def ask(
@@ -85,7 +89,8 @@ class Effects:
         """Call the model; gives None when the server says that the messages do not fit.
 
         Args:
-            purpose: What for, as the record says it: `plan`, `turn` or `summary`.
+            purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary`,
+                `requirements` or `judge`.
             messages: The whole context window.
             tools: What may be called.
             tool: The one tool that must be called, if any.
@@ -108,7 +113,7 @@ class Effects:
             purpose=purpose,
         )
         names = tuple(self._recorded(message) for message in request.messages)
-        tools_name = self.journal.objects.put(_dump([asdict(spec) for spec in request.tools]))
+        tools_name = self._recorded_tools(tools)
         parameters = [request.tool, request.temperature, request.max_reply_tokens, request.seed]
         key = _hash([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
@@ -124,6 +129,28 @@ class Effects:
             self.estimator.learn(messages, tools, event.prompt_tokens)
         return _REPLY.validate_json(self.journal.objects.get(event.reply_object))
 
+    def files(self) -> str:
+        """Give the list of files that prompts carry."""
+        return describe_files(self.store.files, self.outcome_characters // 2)
+
+    def begin_turn(self) -> None:
+        """Count a turn of the instruction in hand.
+
+        Raises:
+            InstructionSpent: It is one too many, by this session's bounds or, before the record's end, by the record.
+        """
+        self.spending.count_turn()
+        if not self.journal.repeating:
+            self.spending.check_instruction()
+        elif (overspent := self.journal.coming(InstructionOverspent)) is not None:
+            raise InstructionSpent(overspent.cause)
+
+    def give_up(self, number: int, cause: str) -> None:
+        """Record that an instruction has used up its budget, so that a later session with larger ones agrees."""
+        key = f"{number} {self.spending.turns} {self.spending.restarts}"
+        event = InstructionOverspent(key=key, number=number, cause=cause)
+        self.journal.effect(InstructionOverspent, key, lambda: event)
+
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""
         before = self.store.tree
@@ -133,10 +160,17 @@ class Effects:
             self.store.apply(event.changes)
         return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
 
-    def check(self) -> CheckReport:
-        """Evaluate the store."""
-        tree = self.store.tree
-        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, final=False))
+    def state(self, *, at_the_end: bool) -> str:
+        """Give what the next check depends on: the store, and whether all has to be there by now."""
+        more_is_due = at_the_end and self.domain.checks.at_the_end is not None
+        return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
+
+    def check(self, state: str) -> CheckReport:
+        """Evaluate the store, which is in that state."""
+        at_the_end = state.startswith(_AT_THE_END)
+        event = self.journal.effect(
+            Checked, state, lambda: self._checked(state, self.store, at_the_end=at_the_end, final=False)
+        )
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def verify(self) -> CheckReport:
@@ -150,6 +184,13 @@ class Effects:
         name = self.names.get(message)
         if name is None:
             name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
+        return name
+
+    def _recorded_tools(self, tools: tuple[ToolSpec, ...]) -> str:
+        kept, name = self.tool_names.get(id(tools), ((), ""))
+        if kept is not tools or not name:
+            name = self.journal.objects.put(_dump([asdict(spec) for spec in tools]))
+            self.tool_names[id(tools)] = (tools, name)
         return name
 
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
@@ -198,12 +239,12 @@ class Effects:
         fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
         try:
             fresh.adopt(self.store.files)
-            return self._checked(key, fresh, final=True)
+            return self._checked(key, fresh, at_the_end=True, final=True)
         finally:
             fresh.close()
 
-    def _checked(self, key: str, store: FileStore, *, final: bool) -> Checked:
-        report = evaluate(store, self.domain.checks)
+    def _checked(self, key: str, store: FileStore, *, at_the_end: bool, final: bool) -> Checked:
+        report = evaluate(store, self.domain.checks, at_the_end=at_the_end)
         name = self.journal.objects.put(_dump(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 

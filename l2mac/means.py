@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from l2mac.boxes import Boxes
 from l2mac.budget import Limits
+from l2mac.domain import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured, SettingsError
+from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.processor import Processor, Watcher
@@ -33,19 +35,46 @@ _NO_MODEL = (
 )
 
 
-def make_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
+def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
     """Give what is recorded of the settings and stays the same for the whole run."""
     return Plan(
         task=task,
-        domain=settings.domain,
+        domain=domain.name,
+        definition=domain.definition.as_text(),
         program=program,
         steps=settings.steps,
         context_tokens=settings.context_tokens,
         reply_tokens=settings.reply_room,
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
+        judge=settings.judge,
         setup=_recorded(settings),
+        thinking=Thinking(
+            reflections=settings.reflections,
+            coverage=settings.coverage,
+            max_replans=settings.max_replans,
+            requirements=settings.requirements,
+            requirement_rounds=settings.requirement_rounds,
+            summary=settings.summary,
+        ),
     )
+
+
+def choose_domain(settings: Settings) -> Domain:
+    """Give the domain that the settings name, checked in full.
+
+    Raises:
+        SettingsError: There is none of that name, its file says something that cannot be, or it cannot do what is set.
+    """
+    if settings.domain_file is None:
+        domain = load_domain(settings.domain)
+    elif "domain" in settings.model_fields_set and settings.domain != CUSTOM:
+        raise SettingsError("--domain-file", f"is for --domain {CUSTOM}, not for --domain {settings.domain}")
+    else:
+        domain = load_domain_file(settings.domain_file.expanduser())
+    if settings.judge and domain.definition.judge is None:
+        raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
+    return with_tools(domain, settings.tools) if settings.tools else domain
 
 
 def make_processor(

@@ -13,21 +13,25 @@ from typing import Any, Literal
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
-from l2mac.control_unit import ControlUnit, Job
-from l2mac.domain import load_domain
+from l2mac.control_unit import ControlUnit
+from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
-from l2mac.trace.journal import Journal, Listener
+from l2mac.trace.journal import OBJECTS_FILE, Journal, Listener
+from l2mac.trace.objects import ObjectStore
 from l2mac.version import VERSION
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
+_LATER = {"judge": False, "thinking": asdict(Thinking())}
+"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +40,19 @@ class Plan:
 
     task: str
     domain: str = "codebase"
+    definition: str = ""
+    """The domain in full, as `Definition.as_text` gives it, so that a resume uses exactly that; empty in records from
+    before there was any, which take the shipped domain of that name."""
     program: tuple[str, ...] = ()
     steps: int = 10
     context_tokens: int = 8192
     reply_tokens: int = 2048
     execution_timeout_s: float = 20.0
     seed: int | None = None
+    judge: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
+    thinking: Thinking = field(default_factory=Thinking)
 
     @property
     def outcome_characters(self) -> int:
@@ -137,6 +146,10 @@ def recorded_plan(folder: Path) -> Plan:
         if isinstance(entry.event, RunStarted):
             settings: dict[str, Any] = dict(entry.event.settings)
             settings["program"] = tuple(settings["program"])
+            settings["thinking"] = Thinking(**settings.get("thinking", {}))
+            definition = entry.event.domain_object
+            if definition:
+                settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
             return Plan(**settings)
     raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
 
@@ -176,7 +189,14 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box)
-            job = Job(task=plan.task, program=plan.program, steps=plan.steps, context_tokens=plan.context_tokens)
+            job = Job(
+                task=plan.task,
+                program=plan.program,
+                steps=plan.steps,
+                context_tokens=plan.context_tokens,
+                thinking=plan.thinking,
+                judge=plan.judge,
+            )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s)
@@ -219,7 +239,16 @@ def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
 
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
-    return RunStarted(task_object=journal.objects.put_text(plan.task), domain=plan.domain, settings=settings)
+    definition = settings.pop("definition")
+    for name, default in _LATER.items():
+        if settings[name] == default:
+            del settings[name]
+    return RunStarted(
+        task_object=journal.objects.put_text(plan.task),
+        domain=plan.domain,
+        domain_object=journal.objects.put_text(definition) if definition else "",
+        settings=settings,
+    )
 
 
 def _negotiate(means: Means, journal: Journal) -> None:
@@ -237,7 +266,7 @@ def _effects(
         journal=journal,
         processor=means.processor,
         store=store,
-        domain=load_domain(plan.domain),
+        domain=recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain),
         spending=spending,
         estimator=TokenEstimator(),
         prices=means.prices,

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from l2mac.boxes import Boxes
-from l2mac.domain import load_domain
 from l2mac.errors import L2macError, SettingsError
-from l2mac.means import make_means, make_plan, make_processors
+from l2mac.means import choose_domain, make_means, make_plan, make_processors
+from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan
 from l2mac.settings import Settings
@@ -72,8 +72,7 @@ def prepare_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Pla
     except UnicodeEncodeError:
         raise SettingsError("TASK", "is not valid UTF-8") from None
     settings.policy()
-    load_domain(settings.domain)
-    return make_plan(settings, task.strip(), program)
+    return make_plan(settings, task.strip(), program, choose_domain(settings))
 
 
 def find_source(runs_dir: Path, name: str) -> Source:
@@ -142,6 +141,7 @@ def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
         )
+        means = replace(means, limits=recorded_limits(events))
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
         audience.say(f"replaying {source.folder.name} as {folder.name}")
         with _naming(folder):

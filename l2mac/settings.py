@@ -23,7 +23,7 @@ PROJECT_FILE = "l2mac.toml"
 _FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
 _LOWER_ONLY = frozenset(
     "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
-    " tokens_per_minute".split()
+    " tokens_per_minute max_replans".split()
 )
 _SIZES = frozenset({"memory", "disk"})
 
@@ -75,8 +75,17 @@ class Settings(BaseSettings):
     response_cache: Path | None = Field(default=None, description="a folder; equal requests are answered from it")
     roles: Roles = Field(default=Roles(), description="models for planning and for judging, if not the main one")
 
-    domain: str = Field(default="codebase", description="what is made")
+    domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
+    domain_file: Path | None = Field(default=None, description="the file that defines a custom domain")
+    tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
+    judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
+    reflections: int = Field(default=0, ge=0, le=5, description="how often the model is asked for a better plan")
+    coverage: bool = Field(default=True, description="whether the plan has to cover the task's requirements")
+    max_replans: int = Field(default=3, ge=0, le=50, description="how often instructions may be split in a run")
+    requirements: bool = Field(default=True, description="whether the result has to show the task's requirements")
+    requirement_rounds: int = Field(default=1, ge=0, le=5, description="how often what is not shown is carried out")
+    summary: bool = Field(default=True, description="whether a summary goes from instruction to instruction")
     max_turns: int = Field(default=40, gt=0, description="replies per instruction")
     max_restarts: int = Field(default=30, ge=0, description="how often one instruction may run out of context")
     max_tokens: int | None = Field(default=None, gt=0, description="tokens of the whole run, prompts and replies")

@@ -44,6 +44,16 @@ _BUDGET = (
     click.option("--max-cost", type=float, help="USD of the whole run, by the prices in the settings."),
     click.option("--max-time", type=float, help="Seconds of work on the whole run."),
 )
+_THINKING = (
+    click.option("--reflections", type=int, help="How often the model is asked for a better plan. Default: 0."),
+    click.option("--coverage/--no-coverage", default=None, help="Compare the plan with the task's requirements."),
+    click.option("--max-replans", type=int, help="Instructions that may be split when over budget. Default: 3."),
+    click.option(
+        "--requirements/--no-requirements", default=None, help="Compare the result with the task's requirements."
+    ),
+    click.option("--requirement-rounds", type=int, help="How often what is not shown is carried out. Default: 1."),
+    click.option("--summary/--no-summary", default=None, help="Hand a summary from instruction to instruction."),
+)
 _RUNS_DIR = click.option("--runs-dir", type=click.Path(path_type=Path), help="Where runs are recorded.")
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress; only the result and errors.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on standard output.")
@@ -67,6 +77,11 @@ def box_options(command: F) -> F:
 def budget_options(command: F) -> F:
     """Add the options about what may be spent."""
     return _add(_BUDGET, command)
+
+
+def thinking_options(command: F) -> F:
+    """Add the options about how much thought goes into the program."""
+    return _add(_THINKING, command)
 
 
 def output_options(command: F) -> F:

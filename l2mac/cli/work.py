@@ -15,6 +15,7 @@ from l2mac.cli.options import (
     role_options,
     runs_dir_option,
     settings_from,
+    thinking_options,
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
@@ -32,7 +33,10 @@ from l2mac.trace.objects import ObjectStore
 @click.argument("task", required=False)
 @click.option("--task-file", type=click.Path(path_type=Path), help="Read the task from a file; - for standard input.")
 @click.option("--program", type=click.Path(path_type=Path), help="Prompt program: a YAML, JSON or plain text file.")
-@click.option("--domain", help="What is made. Default: codebase.")
+@click.option("--domain", help="What is made: codebase, book, custom. Default: codebase.")
+@click.option("--domain-file", type=click.Path(path_type=Path), help="The file that defines a custom domain.")
+@click.option("--tools", help="Only these tools of the domain, with commas between.")
+@click.option("--judge/--no-judge", default=None, help="Ask the model for a second opinion on the result.")
 @click.option("--steps", type=int, help="How many instructions the model may plan. Default: 10.")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @click.option("--seed", type=int, help="For servers that honour it.")
@@ -41,6 +45,7 @@ from l2mac.trace.objects import ObjectStore
 @role_options
 @box_options
 @budget_options
+@thinking_options
 @runs_dir_option
 @output_options
 def run(

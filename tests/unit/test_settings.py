@@ -89,7 +89,7 @@ def test_a_project_file_may_choose_freely_only_what_is_listed(load: Load, name: 
     """A new setting is closed to project files until it is opened on purpose."""
     free = {"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"}
     lowerable = {"memory", "cpus", "pids", "disk", "timeout", "max_turns", "max_restarts", "max_tokens", "max_cost"}
-    lowerable |= {"max_time", "requests_per_minute", "tokens_per_minute"}
+    lowerable |= {"max_time", "max_replans", "requests_per_minute", "tokens_per_minute"}
     value = '"auto"' if name == "tool_protocol" else '"codebase"' if name in ("model", "domain") else "4096"
     try:
         load(in_project=f"{name} = {'1' if name == 'steps' else value}")
