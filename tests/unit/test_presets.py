@@ -60,6 +60,14 @@ def test_a_recorded_presets_key_does_not_go_to_another_server(tmp_path: Path):
     assert moved.key({"OPENROUTER_API_KEY": "k"}) == ""
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_key_of_a_service_goes_to_no_other_address(tmp_path: Path, name: str):
+    own = PRESETS[name].base_url.startswith("https:")
+    moved = load(tmp_path, f'preset = "{name}"', base_url="https://other.example/v1")
+    assert moved.preset == name
+    assert moved.key(ALL_KEYS) == ("" if own else ALL_KEYS.get(PRESETS[name].key_variable, ""))
+
+
 def test_a_project_file_chooses_no_preset(tmp_path: Path):
     with pytest.raises(SettingsError, match="may not set this"):
         load(tmp_path, in_project='preset = "ollama"')

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from l2mac.domain import load_domain
 from l2mac.effects import Prices
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.means import make_plan, make_processors, role_prices
@@ -146,7 +147,7 @@ def test_prices_are_those_of_the_role(tmp_path: Path):
 
 def test_what_is_recorded_names_the_roles_without_login_and_key_file(tmp_path: Path):
     text = '[roles.judge]\nmodel = "j"\nbase_url = "http://me:secret@host/v1"\napi_key_file = "/k"\n'
-    plan = make_plan(settings(tmp_path, text, model="m"), "x", ())
+    plan = make_plan(settings(tmp_path, text, model="m"), "x", (), load_domain("codebase"))
     assert plan.setup["roles"] == {"judge": {"model": "j", "base_url": "http://host/v1"}}
 
 
