@@ -116,7 +116,8 @@ def _run() -> int:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, interrupt.args))]), err=True)
+        said = (interrupt.__cause__ or interrupt).args  # click wraps an interrupt, and what it says of a run with it
+        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, said))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
