@@ -9,7 +9,7 @@ from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.fitness import require_fit
-from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
+from sandbox.engine.image import BoxImage, prepare_image, recipe_folder, remove_box_images
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
 
@@ -91,6 +91,11 @@ class Boxes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def offline_base_script() -> str:
+    """Give the script that builds the base image where no registry answers."""
+    return (recipe_folder("base") / "build").read_text(encoding="utf-8")
 
 
 def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
