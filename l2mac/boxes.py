@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
 from sandbox.engine.reaper import reap
+
+T = TypeVar("T")
 
 
 class Boxes:
@@ -60,6 +62,10 @@ class Boxes:
             SandboxError: It cannot be made, or is not confined as the policy says.
         """
         return DockerSandbox(self._engine, self.image, self._policy, run=run).open()
+
+    def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
+        """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
+        return use(self._engine, self.image, self._policy)
 
     def close(self) -> None:
         """Close the connection to the engine."""
