@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
@@ -14,6 +14,8 @@ from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
 
 _TRIAL = "trial"
+
+T = TypeVar("T")
 
 
 class Boxes:
@@ -81,6 +83,10 @@ class Boxes:
 
     def _open(self, run: str) -> DockerSandbox:
         return DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known).open()
+
+    def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
+        """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
+        return use(self._engine, self.image, self._policy)
 
     def close(self) -> None:
         """Close the connection to the engine."""

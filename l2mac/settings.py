@@ -1,7 +1,6 @@
-"""Settings: flag > `L2MAC_*` variable > project file > user file > default. The only reader of the environment.
+"""Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
 
-A project file can have been written by a model or come with a pull request. It may choose what has no bearing on
-security, may lower limits, and is refused when it says anything else.
+The only reader of the environment. What a project file may say is in `l2mac.project_file`.
 """
 
 import os
@@ -15,17 +14,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from l2mac.errors import SettingsError
 from l2mac.presets import PRESETS, Preset
+from l2mac.project_file import check_untrusted
 from l2mac.role_settings import Roles
 from l2mac.settings_file import at_line, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
 
 PROJECT_FILE = "l2mac.toml"
-_FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
-_LOWER_ONLY = frozenset(
-    "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
-    " tokens_per_minute max_replans".split()
-)
-_SIZES = frozenset({"memory", "disk"})
 
 
 def _size(value: object) -> object:
@@ -154,6 +148,8 @@ class Settings(BaseSettings):
         if self.api_key_file is not None:
             return read_key(self.api_key_file, "--api-key-file")
         variable = self._known.key_variable if self._known else "OPENAI_API_KEY"
+        if self._known and self._known.is_one_server and self.base_url != self._known.base_url:
+            variable = ""  # the key of a service is for that service alone
         return self.api_key.get_secret_value() or (environment.get(variable, "") if variable else "")
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
@@ -208,7 +204,7 @@ class _FileSource(PydanticBaseSettingsSource):
         }
         if not trusted:
             for name, value in self._values.items():
-                _check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
+                check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
 
     def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
         """See the base class."""
@@ -234,9 +230,9 @@ def load_settings(
         SettingsError: A source says something that cannot be; names the field.
     """
     kept = {name: value for name, value in (recorded or {}).items() if not os.environ.get(f"L2MAC_{name.upper()}")}
-    given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
     if flags.get("base_url") or os.environ.get("L2MAC_BASE_URL"):
-        given["preset"] = flags.get("preset") or ""  # a recorded preset's key is not for another server
+        kept.pop("preset", None)  # what it fills in is not for another server
+    given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
     bound = type("BoundSettings", (Settings,), {"files": (project, user), "__doc__": Settings.__doc__})
     try:
         settings: Settings = bound(**given)
@@ -244,8 +240,10 @@ def load_settings(
         first = error.errors()[0]
         name, *inner = map(str, first["loc"])
         field = ".".join([_origin(name, given, project, user), *inner])
+        unknown = first["type"] == "extra_forbidden"
+        problem = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
         line = at_line(project if field.startswith(f"{project.name}: ") else user, name) if ": " in field else ""
-        raise SettingsError(field, first["msg"].removeprefix("Value error, ") + line) from None
+        raise SettingsError(field, problem + line) from None
     return settings
 
 
@@ -280,27 +278,3 @@ def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> s
     if any(variable.upper() == f"L2MAC_{name.upper()}" and value for variable, value in os.environ.items()):
         return f"L2MAC_{name.upper()}"
     return f"{project.name}: {name}" if name in read_toml(project) else f"{user}: {name}"
-
-
-def _check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
-    if name in _FREE:
-        return
-    if name not in _LOWER_ONLY:
-        raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
-    wanted, allowed = _amount(name, value), _amount(name, below)
-    if wanted is None or (allowed is None and below is not None):
-        raise SettingsError(
-            field, f"a project file may only lower this, and {value!r} cannot be compared with {below!r}"
-        )
-    if allowed is not None and wanted > allowed:
-        raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
-
-
-def _amount(name: str, value: Any) -> float | None:
-    """Give what a bound comes to; None when it is not a number, or a size where sizes may stand, as it is written."""
-    if name in _SIZES and isinstance(value, str):
-        try:
-            return parse_size(value)
-        except PolicyError:
-            return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

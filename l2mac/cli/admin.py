@@ -22,10 +22,28 @@ from sandbox import format_size
 @click.command
 @model_options
 @box_options
+@click.option("--attack", "with_attacks", is_flag=True, help="Attack boxes made as a run makes them, instead.")
 @output_options
-def doctor(*, quiet: bool, as_json: bool, **flags: Any) -> int:
-    """Try everything that a run needs, for real, and say what to do about what does not work."""
+def doctor(*, quiet: bool, as_json: bool, with_attacks: bool, **flags: Any) -> int:
+    """Try everything that a run needs, for real, and say what to do about what does not work.
+
+    With --attack: 66 attacks on boxes and on what comes out of them, on your engine, image and runtime, with
+    harmless programs and small limits. Each is also tried where a protection is missing, to show that it can
+    succeed; if it cannot be shown there, the row is "unproven". Takes about two minutes, needs no model, speaks to
+    no network but one of its own, and removes all that it made. A row that is FAILED or unproven, or anything left
+    on the host, ends with exit code 5: do not run generated code there.
+
+    \b
+      l2mac doctor                              engine, image, box, checks, model
+      l2mac doctor --attack                     the attacks, as a table
+      l2mac doctor --attack --json              the same for a build machine
+      l2mac doctor --attack --runtime runsc     against gVisor
+    """
     settings = settings_from(flags)
+    if with_attacks:
+        from l2mac.cli.attack import attack  # noqa: PLC0415 - all other commands do without the attacks
+
+        return attack(settings, quiet=quiet, as_json=as_json)
     findings = []
     for finding in examine(settings, lambda line: None if quiet else click.echo(line, err=True)):
         findings.append(finding)
@@ -34,7 +52,7 @@ def doctor(*, quiet: bool, as_json: bool, **flags: Any) -> int:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     failed = {finding.name for finding in findings if not finding.works}
-    if failed - {"model"}:
+    if any(not name.endswith("model") for name in failed):
         return SANDBOX
     return MODEL if failed else OK
 

@@ -13,7 +13,7 @@ from loguru import logger
 from l2mac.cli import exit_codes
 from l2mac.errors import L2macError
 from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
-from l2mac.terminal import clean
+from l2mac.terminal import clean, log_line
 from l2mac.version import VERSION
 from sandbox import SandboxError
 
@@ -130,7 +130,8 @@ def _run() -> int:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, interrupt.args))]), err=True)
+        said = (interrupt.__cause__ or interrupt).args  # click wraps an interrupt, and what it says of a run with it
+        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, said))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -158,7 +159,7 @@ def _log_to_stderr(level: str) -> None:
 
     def write(message: object) -> None:
         record = message.record  # type: ignore[attr-defined]  # loguru's messages are strings with a record
-        text = clean(record["message"]).replace("\n", "\\n")
-        click.echo(f"{record['time']:HH:mm:ss} {record['level'].name.lower()}: {text}", err=True)
+        time = f"{record['time']:HH:mm:ss}"
+        click.echo(log_line(time, record["level"].name.lower(), record["message"]), err=True)
 
     logger.add(write, level=level.upper(), format="{message}", backtrace=False, diagnose=False)

@@ -9,7 +9,7 @@ import click
 
 from l2mac.cli.footprint import print_heat_map, print_steps
 from l2mac.cli.options import runs_dir_option, settings_from
-from l2mac.cli.report import requirement_line, requirements_as_json
+from l2mac.cli.report import CLAIM, requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.kept_runs import is_pinned, size_of
 from l2mac.record import recorded_program
@@ -82,8 +82,10 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     click.echo(f"checks   {clean(facts['checks'])}")
-    for row in (facts["requirements"] or {"rows": []})["rows"]:
-        click.echo(f"required {requirement_line(row)}")
+    if facts["requirements"]:
+        click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
+        for row in facts["requirements"]["rows"]:
+            click.echo(f"         {requirement_line(row)}")
     click.echo(
         f"model    {clean(facts['model'])}: {facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD"
     )

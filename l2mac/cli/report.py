@@ -33,7 +33,7 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
     for opinion in outcome.opinions:
         click.echo(f"opinion  {clean(opinion.path)}: {one_line(opinion.text, 500)}")
     if outcome.opinions:
-        click.echo("         An opinion is the model's own, no check, and no part of the result.")
+        click.echo("         An opinion is a model's, no check, and no part of the result.")
     tokens = spent.prompt_tokens + spent.completion_tokens
     cost = f", {spent.cost_usd:.2f} USD" if spent.cost_usd else ""
     click.echo(f"spent    {tokens} tokens{cost}, {result.elapsed_s:.0f} s")
