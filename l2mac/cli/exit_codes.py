@@ -15,6 +15,7 @@ ISOLATION = 5
 MODEL = 6
 RECORD = 7
 UNFIT = 8
+UNSHOWN = 9
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -24,10 +25,11 @@ MEANINGS: Mapping[int, str] = {
     USAGE: "a flag, a setting or a file says something that cannot be",
     BUDGET: "a budget is spent; resume with a larger one",
     SANDBOX: "no box: engine, image or policy",
-    ISOLATION: "a box was not confined as its policy says; nothing ran",
+    ISOLATION: "a box was not confined as its policy says, or an attack got through or proved nothing",
     MODEL: "the model is not configured, refuses or does not answer",
     RECORD: "the run's record cannot be read, written or found, or is in use",
     UNFIT: "the engine or its runtime cannot confine a box; nothing ran",
+    UNSHOWN: "all checks pass, but the model cannot show every requirement of the task",
     INTERNAL: "a defect of l2mac itself",
     INTERRUPTED: "interrupted; resume when you like",
 }
@@ -35,6 +37,7 @@ MEANINGS: Mapping[int, str] = {
 BY_STATUS: Mapping[Status, int] = {
     Status.COMPLETED: OK,
     Status.FAILING: FAILING,
+    Status.UNSHOWN: UNSHOWN,
     Status.BUDGET: BUDGET,
     Status.NO_PLAN: BUDGET,
     Status.INTERRUPTED: INTERRUPTED,

@@ -39,17 +39,17 @@ def passes_arguments_literally(box: Sandbox) -> None:
 
 
 def starts_nothing_that_cannot_be_started(box: Sandbox) -> None:
-    """End a command that cannot be started with 127 and the reason."""
+    """End a command that cannot be started with 126 or 127, as a shell does, and the reason."""
     box.write({"not-executable.txt": b"x"})
-    for argv in (
-        ("no-such-program",),
-        ("./not-executable.txt",),
-        ("",),
-        ("true", "nul\0byte"),
-        ("true", "x" * 200_000),
+    for argv, code in (
+        (("no-such-program",), 127),
+        (("./not-executable.txt",), 126),
+        (("",), 127),
+        (("true", "nul\0byte"), 127),
+        (("true", "x" * 200_000), 127),
     ):
         result = box.run([Job("broken", argv)]).jobs[0]
-        same((result.cause, result.code), (Cause.EXITED, 127), f"the end of {argv[0]!r}")
+        same((result.cause, result.code), (Cause.EXITED, code), f"the end of {argv[0]!r}")
         holds(b"cannot start" in result.errors.head, "its standard error gives the reason")
 
 

@@ -31,7 +31,7 @@ from sandbox.seccomp import profile
 
 _START_S = 60
 _ANSWER_S = 60
-_CHECKERS = ("pytest", "pylint")
+_CHECKERS = ("pytest", "pylint", "prose")
 _DIAGNOSTIC_CHARACTERS = 300
 T = TypeVar("T")
 

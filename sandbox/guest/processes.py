@@ -51,7 +51,9 @@ class Spawner:
     def start(
         self, argv: list[str], environment: dict[str, str], streams: Streams, *, cwd: str, cpu_s: int | None
     ) -> int:
-        """Start `argv` in a session of its own; gives its pid. An `argv` that cannot be started exits with 127.
+        """Start `argv` in a session of its own; gives its pid.
+
+        An `argv` that cannot be started exits as in a shell: with 126 where it may not be executed, else with 127.
 
         Raises:
             OSError: There is no room for another process.
@@ -136,6 +138,7 @@ def restore_signals() -> None:
 
 
 def _become(argv: list[str], environment: dict[str, str], streams: Streams, cwd: str, cpu_s: int | None) -> None:
+    code = 127
     try:
         signal.set_wakeup_fd(-1)
         restore_signals()
@@ -146,9 +149,10 @@ def _become(argv: list[str], environment: dict[str, str], streams: Streams, cwd:
         os.chdir(cwd)
         os.execvpe(argv[0], argv, environment)
     except BaseException as error:
+        code = 126 if isinstance(error, PermissionError) else code
         os.write(2, f"cannot start {argv[:1]}: {error}\n".encode(errors="backslashreplace"))
     finally:  # the child must never return into the guest's loop
-        os._exit(127)
+        os._exit(code)
 
 
 def _kill(pid: int) -> None:
