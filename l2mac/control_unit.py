@@ -4,7 +4,7 @@ Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what 
 in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l2mac.budget import BudgetSpent, InstructionSpent
 from l2mac.checks.inventory import TestInventory
@@ -80,7 +80,7 @@ class ControlUnit:
                 outcome = self._traceability.examine(self._verify())
                 further = self._traceability.further(outcome)
                 if not further:
-                    return outcome
+                    return self._with_opinions(outcome)
                 self._registry.extend(further)
         except BudgetSpent as spent:
             return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
@@ -241,10 +241,14 @@ class ControlUnit:
 
     def _verify(self) -> Outcome:
         self._report = self._inventory.judge_fresh(self._effects.verify())
-        opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions=opinions)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report, opinions=opinions)
+            return Outcome(Status.COMPLETED, self._report.summary, self._report)
+        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
+
+    def _with_opinions(self, outcome: Outcome) -> Outcome:
+        if not self._job.judge:
+            return outcome
+        return replace(outcome, opinions=second_opinions(self._effects, self._job.task, self._job.context_tokens))
 
     def _with_own_ids(self, reply: Reply) -> Reply:
         """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""

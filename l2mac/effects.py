@@ -118,9 +118,7 @@ class Effects:
         key = _hash([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
         self.spending.add(event)
-        writes = (
-            role_of(purpose) == "write"
-        )  # the estimator is the writing model's; another counts by another tokenizer
+        writes = role_of(purpose) == "write"  # the estimator is the writing model's; another has another tokenizer
         if not event.reply_object:
             if writes:
                 self.estimator.grow()

@@ -89,7 +89,7 @@ def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Expo
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir(mode=0o755)
-        _fill(part, writable, objects, _manifest(writable, aside))
+        _fill(part, writable, objects, manifest_of(writable, aside))
         part.rename(folder)
     except OSError as error:
         _discard(part)
@@ -120,7 +120,8 @@ def _fill(part: Path, files: Mapping[str, str], objects: ObjectStore, manifest: 
         os.close(root)
 
 
-def _manifest(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
+def manifest_of(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
+    """Give the manifest's bytes for files written (path → SHA-256) and set aside (path → reason)."""
     return json.dumps({"sha256": dict(writable), "set_aside": dict(aside)}, indent=1).encode() + b"\n"
 
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "runs": "List recorded runs.",
     "show": "Show what a run did.",
     "export": "Bring a run's files out into a new folder.",
+    "audit": "Check a run's record offline: every line, object, receipt and exported file.",
     "prompts": "List, show, export and check the prompts of a domain.",
     "models": "List what a server offers, try a model, and print the settings to use.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
@@ -58,6 +59,10 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.records import export_command, runs, show  # noqa: PLC0415
 
         return {"runs": runs, "show": show, "export": export_command}[name]
+    if name == "audit":
+        from l2mac.cli.evidence import audit  # noqa: PLC0415
+
+        return audit
     if name == "prompts":
         from l2mac.cli.prompts import prompts  # noqa: PLC0415
 

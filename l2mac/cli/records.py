@@ -1,7 +1,6 @@
 """`runs`, `show`, `export`: look at recorded runs and bring out their files."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,20 @@ from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.export import check_new_folder, export
 from l2mac.record import recorded_program
-from l2mac.run import find_run, recorded_files
+from l2mac.run import find_run
 from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
-    Event,
     InstructionCompleted,
     ModelCalled,
     Replanned,
     RequirementsExamined,
-    RunEnded,
     RunStarted,
     SessionStarted,
     ToolRan,
 )
+from l2mac.trace.history import effective, recorded_files, state_of
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 
@@ -97,8 +95,8 @@ def export_command(
     folder = find_run(_runs_dir(runs_dir), name)
     if form is None:
         check_new_folder(output)
-    events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
-    files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
+    events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
+    files = {entry.path: entry.digest for entry in recorded_files(events)}
     if form is not None:
         write_book(files, ObjectStore(folder / OBJECTS_FILE), output, form, language=language)
         click.echo(json.dumps({"output": str(output)}) if as_json else f"the book is {clean(str(output))}")
@@ -119,41 +117,33 @@ def _runs_dir(runs_dir: Path | None) -> Path:
 
 def _row(folder: Path) -> dict[str, Any]:
     try:
-        events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
+        entries = read_trace(folder / "trace.jsonl")[0]
     except TraceError as error:
         return {"run": folder.name, "status": f"damaged: {error}", "planned": 0, "done": 0}
+    events = [entry.event for entry in effective(entries)]
     return {
         "run": folder.name,
-        "status": _status(events),
+        "status": state_of([entry.event for entry in entries]),
         "planned": len(recorded_program(events)),
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
     }
 
 
-def _status(events: Sequence[Event]) -> str:
-    """Say how the last session ended; one without an end was killed or is still at work."""
-    for event in reversed(events):
-        if isinstance(event, RunEnded):
-            return event.status
-        if isinstance(event, SessionStarted):
-            return "at work or killed"
-    return "empty"
-
-
 def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     objects = ObjectStore(folder / OBJECTS_FILE)
-    events = [entry.event for entry in entries]
-    calls = [event for event in events if isinstance(event, ModelCalled)]
+    everything = [entry.event for entry in entries]
+    events = [entry.event for entry in effective(entries)]
+    calls = [event for event in everything if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]
     examined = [event for event in events if isinstance(event, RequirementsExamined)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
     checks = [f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)]
-    sessions = [event for event in events if isinstance(event, SessionStarted)]
+    sessions = [event for event in everything if isinstance(event, SessionStarted)]
     return {
         "run": folder.name,
         "folder": str(folder),
         "task": objects.get_text(tasks[0]) if tasks else "",
-        "status": _status(events),
+        "status": state_of(everything),
         "plan": [objects.get_text(name) for name in recorded_program(events)],
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
         "checks": checks[-1] if checks else "none yet",
@@ -167,7 +157,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "tool_failures": sum(not tool.ok for tool in tools),
         "sessions": len(sessions),
         "elapsed_s": entries[-1].elapsed_s if entries else 0.0,
-        "files": {entry.path: entry.digest for entry in recorded_files(tuple(events))},
+        "files": {entry.path: entry.digest for entry in recorded_files(events)},
     }
 
 

@@ -239,8 +239,26 @@ class RunEnded:
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewound:
+    """Bracket: the user took the run back; of the lines so far, those after line `to` (from 0) count no more."""
+
+    kind: Literal["rewound"] = "rewound"
+    to: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked:
+    """Bracket: the lines so far are those of the run `origin`, from where this run goes its own way."""
+
+    kind: Literal["forked"] = "forked"
+    origin: str
+    step: int
+
+
 Effect = ModelCalled | ProtocolChosen | ToolRan | Checked | InstructionOverspent
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
 Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined
-Bracket = SessionStarted | BoxOpened | RunEnded
+Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

@@ -129,7 +129,7 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
         ({"no_such_setting": 1}, "--no-such-setting"),
         ({"domain": "opera"}, "--domain"),
         ({"domain": "custom"}, "--domain"),
-        ({"prompts_file_path": "none.toml"}, "--domain-file"),
+        ({"prompts_file_path": "none.toml"}, "none.toml"),
         ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
