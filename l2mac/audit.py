@@ -20,9 +20,8 @@ from l2mac.host_folder import HostFolder, NotPlain
 from l2mac.trace.chain import START, End, Entry, scan_lines
 from l2mac.trace.history import effective, named_objects, recorded_files, state_of
 from l2mac.trace.journal import LOCK_FILE, OBJECTS_FILE, TRACE_FILE
-from l2mac.trace.report import PART_ENDING, RECEIPTS_FOLDER, REPORT_FILE, make_report, receipts_in
+from l2mac.trace.report import PART_ENDING, PIN_FILE, RECEIPTS_FOLDER, REPORT_FILE, make_report, receipts_in
 
-PIN_FILE = "pinned"
 INTACT, INCOMPLETE, ALTERED = "intact", "incomplete", "altered"
 _HEADER = struct.Struct(">32sQ")
 _MOST_BYTES = 4 * 1024**3

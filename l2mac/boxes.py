@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.fitness import require_fit
-from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
+from sandbox.engine.image import BoxImage, prepare_image, recipe_folder, remove_box_images
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
 
 _TRIAL = "trial"
+
+T = TypeVar("T")
 
 
 class Boxes:
@@ -82,6 +84,10 @@ class Boxes:
     def _open(self, run: str) -> DockerSandbox:
         return DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known).open()
 
+    def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
+        """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
+        return use(self._engine, self.image, self._policy)
+
     def close(self) -> None:
         """Close the connection to the engine."""
         self._engine.close()
@@ -91,6 +97,11 @@ class Boxes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def offline_base_script() -> str:
+    """Give the script that builds the base image where no registry answers."""
+    return (recipe_folder("base") / "build").read_text(encoding="utf-8")
 
 
 def remove_leftovers(*, with_images: bool) -> tuple[int, int]:

@@ -165,6 +165,16 @@ def _kind(mode: int) -> str:
     return "link" if stat.S_ISLNK(mode) else "special"
 
 
+def _read_regular(name: str, folder: int, path: str, most_bytes: int) -> bytes:
+    fd = os.open(name, _READ, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NotPlain(path, "is no regular file")
+        return _read_all(fd, most_bytes)
+    finally:
+        os.close(fd)
+
+
 def _read_all(fd: int, most_bytes: int) -> bytes:
     pieces: list[bytes] = []
     left = most_bytes

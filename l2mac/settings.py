@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from l2mac.errors import SettingsError
 from l2mac.presets import PRESETS, Preset
-from l2mac.project_file import check_project_value
+from l2mac.project_file import check_untrusted
 from l2mac.role_settings import Roles
 from l2mac.settings_file import at_line, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
@@ -204,7 +204,7 @@ class _FileSource(PydanticBaseSettingsSource):
         }
         if not trusted:
             for name, value in self._values.items():
-                check_project_value(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
+                check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
 
     def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
         """See the base class."""

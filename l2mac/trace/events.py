@@ -231,6 +231,14 @@ class InstructionsAdded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRestored:
+    """Note: the store is again what was verified, as carrying out what was not shown failed."""
+
+    kind: Literal["restored"] = "restored"
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """Bracket: the session ended, in a way that may or may not end the run."""
 
@@ -259,6 +267,6 @@ class Forked:
 
 Effect = ModelCalled | ProtocolChosen | ToolRan | Checked | InstructionOverspent
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
-Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined
+Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored
 Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

@@ -1,8 +1,8 @@
 """What a record says about the run's history: which lines count, the files after each step, who touched which file.
 
 A *step* is a point to which a run can be taken back: number 0 is its start, and one more comes with each tool call that
-changed the store and with each instruction that was completed. Any line would do, as the control unit walks through
-whatever is recorded; steps are the ones at which something is different.
+changed the store, with each instruction that was completed, and where an attempt was undone. Any line would do, as the
+control unit walks through whatever is recorded; steps are the ones at which something is different.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from l2mac.trace.events import (
     RunEnded,
     RunStarted,
     SessionStarted,
+    StoreRestored,
     ToolRan,
 )
 from l2mac.trace.objects import ObjectStore
@@ -40,7 +41,7 @@ class Step:
         number: From 0.
         line: The last line that belongs to it, from 0.
         instruction: The instruction that it belongs to, from 1; 0 before the first.
-        what: The tool that changed the store, `completed`, or `start`.
+        what: The tool that changed the store, `completed`, `restored`, or `start`.
         tree: The hash of the store.
         files: The store, path → entry.
     """
@@ -146,7 +147,7 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
         elif isinstance(event, ToolRan):
             touched = [*_read_by(event, objects), *((c.path, _how(c.path, files, c.deleted)) for c in event.changes)]
             found += [Access(path, how, instruction, turn, entry.number) for path, how in touched]
-            _apply(event, files)
+        _apply(event, files)
     return found
 
 
@@ -167,11 +168,13 @@ def _named_as_step(event: Event) -> str:
         return "start"
     if isinstance(event, ToolRan) and event.changes:
         return event.name
+    if isinstance(event, StoreRestored):
+        return "restored"
     return "completed" if isinstance(event, InstructionCompleted) else ""
 
 
 def _apply(event: Event, files: dict[str, FileEntry]) -> None:
-    for change in event.changes if isinstance(event, ToolRan) else ():
+    for change in event.changes if isinstance(event, ToolRan | StoreRestored) else ():
         if change.deleted:
             files.pop(change.path, None)
         else:

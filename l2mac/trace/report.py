@@ -23,6 +23,7 @@ from l2mac.trace.objects import ObjectStore, sync_folder
 REPORT_FILE = "report.json"
 RECEIPTS_FOLDER = "receipts"
 PART_ENDING = ".part"
+PIN_FILE = "pinned"
 _CHUNK_BYTES = 1 << 20
 
 
