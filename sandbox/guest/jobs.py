@@ -9,6 +9,7 @@ import json
 import os
 import sys
 
+from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
 TYPE_CHECKING = False
@@ -72,6 +73,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     root = str(request["cwd"])
     if kind == "pytest":
         _forget_shadowed(root)
+        believe_sources_only(root)
         sys.path.insert(0, root)
         return _pytest(request, report, rootdir=root)
     sys.path.insert(0, root)
