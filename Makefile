@@ -3,14 +3,14 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engine base run test check bench audit lock image dist clean
+.PHONY: help setup engine base run test check bench ablation audit lock image dist clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 SET_UP := .venv/.set-up
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SET_UP) ## make .venv, with everything locked by hash
 	@:
@@ -40,9 +40,16 @@ check: setup ## format, lint, types, import rules and unit tests; no engine, und
 
 bench: setup engine base ## measure a box against plain processes on this machine
 	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/scale.py
+
+ablation: setup ## run the same scripted tasks with each switch of thinking on and off
+	@$(PYTHON) tests/bench/ablation.py
 
 audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery for sandboxes
 	@.ci/audit
+
+reference: setup ## write docs/reference.md anew from the program's own help and settings
+	@$(PYTHON) .ci/reference
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

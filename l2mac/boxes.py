@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
+from sandbox.engine.fitness import require_fit
+from sandbox.engine.image import BoxImage, prepare_image, recipe_folder, remove_box_images
 from sandbox.engine.reaper import reap
+from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
+
+_TRIAL = "trial"
 
 T = TypeVar("T")
 
@@ -21,12 +25,14 @@ class Boxes:
         engine: The engine; closed at the end.
         image: What boxes start from.
         policy: Their limits.
+        choice: Which runtime was chosen of those that were tried, if any were.
     """
 
-    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy, choice: Choice | None = None) -> None:
         self._engine = engine
         self.image = image
         self._policy = policy
+        self._known: dict[str, Any] = _as_known(choice) if choice else {}
 
     @classmethod
     def prepare(cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]) -> "Boxes":
@@ -42,10 +48,14 @@ class Boxes:
                 progress(f"removed {removed} boxes and volumes that ended runs had left")
             policy = _fitted(policy, engine)
             image = prepare_image(engine, reference, cache, progress)
+            choice = choose_runtime(engine, image, policy, _TRIAL) if policy.runtime == AUTO else None
         except BaseException:
             engine.close()
             raise
-        return cls(engine, image, policy)
+        if choice is None:
+            return cls(engine, image, policy)
+        progress(choice.text)
+        return cls(engine, image, replace(policy, runtime=choice.runtime), choice)
 
     @property
     def engine_summary(self) -> str:
@@ -58,10 +68,21 @@ class Boxes:
     def open_box(self, run: str) -> Sandbox:
         """Make a verified box for the run of that name.
 
+        A box that cannot read its own limits is given only when a trial has shown that they bind.
+
         Raises:
             SandboxError: It cannot be made, or is not confined as the policy says.
         """
-        return DockerSandbox(self._engine, self.image, self._policy, run=run).open()
+        box = self._open(run)
+        if self._known or limits_are_seen(box.receipt):
+            return box
+        box.close()
+        prove_limits(self._engine, self.image, self._policy, self._policy.runtime, _TRIAL)
+        self._known = _as_known(Choice(self._policy.runtime, ()))
+        return self._open(run)
+
+    def _open(self, run: str) -> DockerSandbox:
+        return DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known).open()
 
     def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
         """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
@@ -78,6 +99,11 @@ class Boxes:
         self.close()
 
 
+def offline_base_script() -> str:
+    """Give the script that builds the base image where no registry answers."""
+    return (recipe_folder("base") / "build").read_text(encoding="utf-8")
+
+
 def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
     """Remove what dead runs left in the engine; gives how many boxes with volumes and how many images went.
 
@@ -88,11 +114,17 @@ def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
         return reap(engine), remove_box_images(engine) if with_images else 0
 
 
+def _as_known(choice: Choice) -> dict[str, Any]:
+    """Give what a trial showed, for the receipt."""
+    return {"trial": {"runtime": choice.runtime, "limits": "bind", "passed_over": dict(choice.passed_over)}}
+
+
 def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
     """Cut the processors to what the engine's machine has, and make sure that the runtime is known to it."""
     info = engine.info()
     runtimes = sorted(info.get("Runtimes") or {})
-    if policy.runtime and policy.runtime not in runtimes:
+    require_fit(info, engine.version, None if policy.runtime == AUTO else policy.runtime)
+    if policy.runtime not in ("", AUTO, *runtimes):
         raise EngineUnavailable(
             f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)"
         )

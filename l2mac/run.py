@@ -10,23 +10,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
-from l2mac.control_unit import ControlUnit, Job
-from l2mac.domain import load_domain
+from l2mac.control_unit import ControlUnit
+from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
-from l2mac.trace.journal import Journal, Listener
-from sandbox import FileEntry, Sandbox, SandboxError
+from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, RunStarted, SessionStarted
+from l2mac.trace.history import recorded_files
+from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal, Listener
+from l2mac.trace.objects import ObjectStore
+from l2mac.trace.report import write_receipts, write_report
+from l2mac.version import VERSION
+from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
+_LATER = {"judge": False, "thinking": asdict(Thinking())}
+"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +42,19 @@ class Plan:
 
     task: str
     domain: str = "codebase"
+    definition: str = ""
+    """The domain in full, as `Definition.as_text` gives it, so that a resume uses exactly that; empty in records from
+    before there was any, which take the shipped domain of that name."""
     program: tuple[str, ...] = ()
     steps: int = 10
     context_tokens: int = 8192
     reply_tokens: int = 2048
     execution_timeout_s: float = 20.0
     seed: int | None = None
+    judge: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
+    thinking: Thinking = field(default_factory=Thinking)
 
     @property
     def outcome_characters(self) -> int:
@@ -73,11 +85,15 @@ class Means:
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
     listener: Listener | None = None
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a session left: the outcome, the files as path → object, and what was spent in all."""
+    """What a session left: the outcome, the files as path → object, and what was spent in all.
+
+    `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
+    """
 
     run: str
     folder: Path
@@ -85,6 +101,7 @@ class RunResult:
     files: Mapping[str, str]
     spending: Spending
     elapsed_s: float
+    seal: str = ""
 
 
 def new_run(runs_dir: Path, task: str) -> Path:
@@ -135,20 +152,12 @@ def recorded_plan(folder: Path) -> Plan:
         if isinstance(entry.event, RunStarted):
             settings: dict[str, Any] = dict(entry.event.settings)
             settings["program"] = tuple(settings["program"])
+            settings["thinking"] = Thinking(**settings.get("thinking", {}))
+            definition = entry.event.domain_object
+            if definition:
+                settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
             return Plan(**settings)
     raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
-
-
-def recorded_files(events: tuple[Event, ...]) -> tuple[FileEntry, ...]:
-    """Give the store as it is after the recorded events."""
-    files: dict[str, FileEntry] = {}
-    for event in events:
-        for change in event.changes if isinstance(event, ToolRan) else ():
-            if change.deleted:
-                files.pop(change.path, None)
-            else:
-                files[change.path] = FileEntry(change.path, change.size, change.digest)
-    return tuple(files.values())
 
 
 def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult:
@@ -166,26 +175,37 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
-        journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
+        journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
-        make_box = _box_maker(folder.name, means, journal)
+        for event in journal.abandoned():
+            if isinstance(event, ModelCalled):
+                spending.add(event)  # paid for, although the run was taken back to before it
+        make_box = _box_maker(folder, means, journal)
         store = FileStore(make_box, journal.objects)
-        with _ending(journal, store) as finish:
+        with _ending(folder, journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box)
-            job = Job(task=plan.task, program=plan.program, steps=plan.steps, context_tokens=plan.context_tokens)
+            job = Job(
+                task=plan.task,
+                program=plan.program,
+                steps=plan.steps,
+                context_tokens=plan.context_tokens,
+                thinking=plan.thinking,
+                judge=plan.judge,
+            )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
-        return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s)
+        return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s, journal.seal)
 
 
 @contextlib.contextmanager
-def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], Outcome]]:
+def _ending(folder: Path, journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], Outcome]]:
     """Record how the session ends, whatever way that is, and remove the box."""
 
     def finish(outcome: Outcome) -> Outcome:
         journal.bracket(RunEnded(status=outcome.status, cause=outcome.cause))
+        write_report(folder)
         return outcome
 
     try:
@@ -201,12 +221,13 @@ def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], 
         store.close()
 
 
-def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
+def _box_maker(folder: Path, means: Means, journal: Journal) -> BoxMaker:
     def make(purpose: str) -> Sandbox:
-        box = means.open_box(run)
+        box = means.open_box(folder.name)
         try:
-            receipt = json.dumps(dict(box.receipt), sort_keys=True).encode()
+            receipt = json.dumps(dict(box.receipt), sort_keys=True, indent=1).encode() + b"\n"
             journal.bracket(BoxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose))
+            write_receipts(folder, read_trace(folder / TRACE_FILE)[0])
         except BaseException:
             box.close()
             raise
@@ -217,7 +238,16 @@ def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
 
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
-    return RunStarted(task_object=journal.objects.put_text(plan.task), domain=plan.domain, settings=settings)
+    definition = settings.pop("definition")
+    for name, default in _LATER.items():
+        if settings[name] == default:
+            del settings[name]
+    return RunStarted(
+        task_object=journal.objects.put_text(plan.task),
+        domain=plan.domain,
+        domain_object=journal.objects.put_text(definition) if definition else "",
+        settings=settings,
+    )
 
 
 def _negotiate(means: Means, journal: Journal) -> None:
@@ -235,7 +265,7 @@ def _effects(
         journal=journal,
         processor=means.processor,
         store=store,
-        domain=load_domain(plan.domain),
+        domain=recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain),
         spending=spending,
         estimator=TokenEstimator(),
         prices=means.prices,
@@ -245,4 +275,5 @@ def _effects(
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
+        role_prices=means.role_prices,
     )

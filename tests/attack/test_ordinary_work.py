@@ -77,7 +77,7 @@ if __name__ == '__main__':
 
 def test_what_ordinary_programs_do_works_under_the_profile(engine, box_image, runtime):
     image = with_batteries(engine, box_image, Path("~/.cache/l2mac").expanduser())
-    policy = SandboxPolicy(cpus=2.0, runtime=runtime)
+    policy = SandboxPolicy(cpus=2.0, runtime=runtime, timeout_s=300)
     with DockerSandbox(engine, image, policy, run=RUN) as box:
         box.write({"ordinary.py": ORDINARY.encode()})
         command = ("/usr/bin/env", "PYTHONPATH=/opt/batteries", "/opt/l2mac/venv/bin/python", "ordinary.py")

@@ -1,0 +1,98 @@
+"""A Docker Engine of the tests' own, which they may restart, starve and misconfigure: nobody else uses it.
+
+It runs in namespaces of its own (a second engine in the machine's network namespace would take the first one's bridge
+away), with its own data, state and socket, and holds the images that it is given.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from engine_room import missing, wait_until
+
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import BaseImage, BoxImage
+
+_START_S = 60
+
+
+def loaded_image(engine: Engine, image_id: str) -> BoxImage:
+    """Give a box's image that is there without its base."""
+    facts = engine.api.inspect_image(image_id)
+    base = BaseImage("base", "", "", facts["Architecture"], tuple(facts["Config"]["Env"]))
+    return BoxImage(base, facts["RepoTags"][0], image_id)
+
+
+class OwnEngine:
+    """An engine in a folder; use as a context manager."""
+
+    def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
+        if os.geteuid() != 0 or not (shutil.which("dockerd") and shutil.which("unshare")):
+            missing("an engine of the tests' own needs root, dockerd and unshare")
+        self._folder = folder
+        self.address = f"unix://{folder}/socket"
+        own = {
+            "data-root": f"{folder}/data",
+            "exec-root": f"{folder}/exec",
+            "pidfile": f"{folder}/pid",
+            "hosts": [self.address],
+            "bridge": "none",
+            "iptables": False,
+            "ip-forward": False,
+        }
+        (folder / "daemon.json").write_text(json.dumps({**own, **configuration}))
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGTERM)
+
+    def connect(self) -> Engine:
+        return Engine.connect({"DOCKER_HOST": self.address})
+
+    def start(self) -> None:
+        # A killed engine's containerd dies with it; where nobody reaps it, it still seems to be there.
+        (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
+        command = ["unshare", "--net", "--mount", "dockerd", "--config-file", f"{self._folder}/daemon.json"]
+        with (self._folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        assert wait_until(self._answers, _START_S), (self._folder / "log").read_text()[-2000:]
+
+    def stop(self, how: signal.Signals) -> None:
+        daemon, self._daemon = self._daemon, None
+        if daemon is not None:
+            daemon.send_signal(how)
+            daemon.wait(timeout=_START_S)
+
+    def take_image(self, other: Engine, image: BoxImage) -> BoxImage:
+        """Copy a box's image from another engine."""
+        with self.connect() as engine:
+            engine.api.load_image(other.api.get_image(image.tag))
+            return loaded_image(engine, image.id)
+
+    def processes(self) -> dict[str, set[int]]:
+        """Give what runs in containers of this engine, whoever its parent is: the container's id → processes."""
+        found: dict[str, set[int]] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                mounts = (folder / "mountinfo").read_text().splitlines()
+                if any(f"upperdir={self._folder}/data/" in line and line.split()[4] == "/" for line in mounts):
+                    match = re.search(r"/docker/([0-9a-f]{64})", (folder / "cgroup").read_text())
+                    found.setdefault(match[1] if match else "", set()).add(int(folder.name))
+        return found
+
+    def _answers(self) -> bool:
+        """Whether something listens; asked without the engine's library, which forgets sockets that do not connect."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.address.removeprefix("unix://")) == 0
