@@ -58,7 +58,11 @@ HARMFUL = (
 )
 ENGINE_DOORS_THAT_STAY_SHUT = ("put_archive", "get_archive", "exec_create", "exec_start", "exec_run")
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
-GUEST_LIBRARIES = {"sandbox.guest.jobs": ("pytest", "pylint", "astroid"), "sandbox.guest.sample": ("pytest",)}
+GUEST_LIBRARIES = {
+    "sandbox.guest.source_only": ("_pytest",),
+    "sandbox.guest.jobs": ("pytest", "pylint", "astroid"),
+    "sandbox.guest.sample": ("pytest",),
+}
 
 
 def harmful(tree: ast.AST) -> list[str]:
