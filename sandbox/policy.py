@@ -10,6 +10,7 @@ from sandbox.protocol import MAX_BODY_BYTES, MAX_JOBS, MAX_STORED_FILES
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 WORKSPACE = "/workspace"
+PACKAGES = "/packages"
 GUEST_RESERVE_BYTES = 128 * MIB
 MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)  # head and tail of two streams fill half of a reply
 

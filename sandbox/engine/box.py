@@ -16,6 +16,7 @@ from sandbox.engine.hardening import (
     ENVIRONMENT,
     MASKED_PATHS,
     READONLY_PATHS,
+    Packages,
     create_request,
     fresh_uid,
 )
@@ -23,8 +24,9 @@ from sandbox.engine.image import BoxImage
 from sandbox.engine.reaper import box_labels, end_container, remove_container
 from sandbox.engine.receipt import Views, make_receipt
 from sandbox.errors import Refused, SandboxCompromised, SandboxDied, SandboxError, SandboxLost
-from sandbox.policy import WORKSPACE, SandboxPolicy
+from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_JOBS, MAX_MATCHES, VERSION, ProtocolError
+from sandbox.proxy import Proxy
 from sandbox.results import FileEntry, Job, Match, RunResult
 
 _START_S = 60
@@ -43,17 +45,30 @@ class DockerSandbox:
         image: What it starts from.
         policy: Its limits.
         run: Name of the run, for the container's labels.
+        packages: The volume of packages to mount; one to be made and filled where it has no name yet.
+        proxy: Serves the connections of commands, in the one kind of box that fetches packages; None: there are none.
 
     Raises:
         PolicyError, EngineUnavailable, SandboxError: From `open`.
         IsolationMismatch: From `open`; the box is not what the policy says.
     """
 
-    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy, *, run: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        image: BoxImage,
+        policy: SandboxPolicy,
+        *,
+        run: str = "",
+        packages: Packages | None = None,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._engine = engine
         self._image = image
         self._policy = policy
-        self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid())
+        self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid(), packages)
+        self._packages = packages
+        self._proxy = proxy
         self._container = ""
         self._channel: GuestChannel | None = None
         self._opened_at = 0.0
@@ -120,7 +135,8 @@ class DockerSandbox:
         limit_s = self._policy.timeout_s if timeout_s is None else min(timeout_s, self._policy.timeout_s)
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
-        header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s)}
+        tunnel = {} if self._proxy is None else {"tunnel": True}
+        header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s), **tunnel}
         patience_s = limit_s + _GRACE_S
         result = self._ask(header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s)
         if result.survivors:
@@ -159,16 +175,19 @@ class DockerSandbox:
             outside, info = api.inspect_container(self._container), self._engine.info()
         with self._watched():
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
-            views = Views(self._request, outside, hello, self._engine.version, info)
+            views = Views(self._request, outside, hello, self._engine.version, info, self._packages)
             self._receipt = make_receipt(self._policy, self._image, views)
         lease = threading.Thread(target=self._keep_lease, args=(self._channel,), name="l2mac-lease", daemon=True)
         lease.start()
 
     def _greeting(self) -> dict[str, Any]:
+        mounted = self._packages is not None and self._packages.volume != ""
+        checks = self._proxy is None and (self._packages is None or mounted)
         settings = {
             "root": WORKSPACE,
             "environment": ENVIRONMENT,
-            "checker": list(CHECKER_COMMAND),
+            "checker": list(CHECKER_COMMAND) if checks else [],
+            "packages": PACKAGES if mounted else "",
             "max_files": self._policy.max_files,
             "max_file_bytes": self._policy.max_write_bytes,
             "max_bytes": self._policy.disk_bytes,
@@ -195,7 +214,8 @@ class DockerSandbox:
         if self._channel is None or self._closing.is_set():
             raise SandboxDied("the box is closed")
         with self._watched():
-            reply, content = self._channel.request(header, body, timeout_s)
+            serve = self._proxy.serve if self._proxy is not None and "tunnel" in header else None
+            reply, content = self._channel.request(header, body, timeout_s, serve)
             if reply.get("ok") is not True:
                 raise Refused(str(reply["refused"]))
             return understand(reply, content)

@@ -21,7 +21,7 @@ DOORS = {
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),
     "fcntl": ("l2mac.trace.journal",),
-    "socket": ("sandbox.engine.channel", "sandbox.testing"),
+    "socket": ("sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
     "http": ("l2mac.testing.model_server",),
     "importlib": ("l2mac.prompts", "sandbox.engine.box", "sandbox.engine.image"),
     "ast": (),
