@@ -39,12 +39,14 @@ class Job:
         program: Instructions given by the user; empty when the model is to make them.
         steps: How many instructions the model may make.
         context_tokens: The model's declared window.
+        dependencies: Which packages the model may have, as the prompts are named: `off`, `locked`, `resolve`.
     """
 
     task: str
     program: tuple[str, ...]
     steps: int
     context_tokens: int
+    dependencies: str = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class ControlUnit:
         self._prompts = effects.domain.prompts
         self._tools = (*effects.domain.toolbelt.specs, complete_spec())
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
-        self._system = Message(Role.SYSTEM, self._prompts.render("system"))
+        packages = self._prompts.render(f"packages_{job.dependencies}")
+        self._system = Message(Role.SYSTEM, self._prompts.render("system", packages=packages))
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._inventory = TestInventory()

@@ -12,8 +12,9 @@ from typing import Any
 import pydantic
 
 from l2mac.budget import Spending
-from l2mac.checks.report import CheckReport
+from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
+from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow
 from l2mac.evaluator import evaluate
@@ -48,6 +49,7 @@ class Effects:
     Attributes:
         watch: Called with each piece of the model's text as it arrives.
         make_box: Makes the fresh box of the final verification.
+        dependencies: The packages that the store's files name.
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
@@ -63,6 +65,7 @@ class Effects:
     prices: Prices
     watch: Watcher
     make_box: BoxMaker
+    dependencies: Dependencies
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int
@@ -126,15 +129,17 @@ class Effects:
         return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
 
     def check(self) -> CheckReport:
-        """Evaluate the store."""
+        """Evaluate the store; without the packages that its files name there is nothing more to evaluate."""
         tree = self.store.tree
-        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, final=False))
+        unmet = self.dependencies.settle(self.store)
+        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, unmet))
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def verify(self) -> CheckReport:
         """Evaluate the recorded files in a fresh box, which nothing of the working box can have reached."""
         key = f"final {self.store.tree}"
-        event = self.journal.effect(Checked, key, lambda: self._verified(key))
+        unmet = self.dependencies.settle(self.store)
+        event = self.journal.effect(Checked, key, lambda: self._verified(key, unmet))
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def _recorded(self, message: Message) -> str:
@@ -182,16 +187,16 @@ class Effects:
             changes=outcome.changes,
         )
 
-    def _verified(self, key: str) -> Checked:
+    def _verified(self, key: str, unmet: CheckResult | None) -> Checked:
         fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
         try:
             fresh.adopt(self.store.files)
-            return self._checked(key, fresh, final=True)
+            return self._checked(key, fresh, unmet, final=True)
         finally:
             fresh.close()
 
-    def _checked(self, key: str, store: FileStore, *, final: bool) -> Checked:
-        report = evaluate(store, self.domain.checks)
+    def _checked(self, key: str, store: FileStore, unmet: CheckResult | None, *, final: bool = False) -> Checked:
+        report = evaluate(store, self.domain.checks) if unmet is None else CheckReport((unmet,))
         name = self.journal.objects.put(_dump(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 

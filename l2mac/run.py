@@ -15,6 +15,7 @@ from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.control_unit import ControlUnit, Job
+from l2mac.dependencies import Dependencies, Mode, PackageMeans
 from l2mac.domain import load_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
@@ -41,6 +42,7 @@ class Plan:
     reply_tokens: int = 2048
     execution_timeout_s: float = 20.0
     seed: int | None = None
+    dependencies: Mode = "off"
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
 
@@ -59,6 +61,7 @@ class Means:
         negotiate: Finds out how the processor's tools are called and says so; None when there is nothing to find out.
         use_protocol: Tells the processor what was found out before.
         open_box: Makes a verified box for the run of that name.
+        packages: Where packages come from; None where there are none to be had.
         model: The model's name, for the record.
         image: The base image's name, for the record.
     """
@@ -69,6 +72,7 @@ class Means:
     prices: Prices
     model: str
     image: str
+    packages: PackageMeans | None = None
     negotiate: Callable[[], str] | None = None
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
@@ -168,13 +172,21 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
         spending = Spending(means.limits)
-        make_box = _box_maker(folder.name, means, journal)
+        dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
+        dependencies.adopt(journal.recorded())
+        make_box = _box_maker(folder.name, means, journal, dependencies)
         store = FileStore(make_box, journal.objects)
         with _ending(journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
-            effects = _effects(plan, means, journal, store, spending, make_box)
-            job = Job(task=plan.task, program=plan.program, steps=plan.steps, context_tokens=plan.context_tokens)
+            effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
+            job = Job(
+                task=plan.task,
+                program=plan.program,
+                steps=plan.steps,
+                context_tokens=plan.context_tokens,
+                dependencies=plan.dependencies,
+            )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s)
@@ -201,8 +213,9 @@ def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], 
         store.close()
 
 
-def _box_maker(run: str, means: Means, journal: Journal) -> BoxMaker:
+def _box_maker(run: str, means: Means, journal: Journal, dependencies: Dependencies) -> BoxMaker:
     def make(purpose: str) -> Sandbox:
+        dependencies.bring()
         box = means.open_box(run)
         try:
             receipt = json.dumps(dict(box.receipt), sort_keys=True).encode()
@@ -229,7 +242,13 @@ def _negotiate(means: Means, journal: Journal) -> None:
 
 
 def _effects(
-    plan: Plan, means: Means, journal: Journal, store: FileStore, spending: Spending, make_box: BoxMaker
+    plan: Plan,
+    means: Means,
+    journal: Journal,
+    store: FileStore,
+    spending: Spending,
+    make_box: BoxMaker,
+    dependencies: Dependencies,
 ) -> Effects:
     return Effects(
         journal=journal,
@@ -241,6 +260,7 @@ def _effects(
         prices=means.prices,
         watch=means.watch,
         make_box=make_box,
+        dependencies=dependencies,
         reply_tokens=plan.reply_tokens,
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,

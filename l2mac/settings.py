@@ -25,6 +25,7 @@ _LOWER_ONLY = frozenset(
     " tokens_per_minute".split()
 )
 _SIZES = frozenset({"memory", "disk"})
+_STRICTEST_FIRST = ("off", "locked", "resolve")
 
 
 def _size(value: object) -> object:
@@ -79,6 +80,14 @@ class Settings(BaseSettings):
     disk: Size = Field(default=SandboxPolicy().disk_bytes, description="size of the file store")
     volume: Literal["tmpfs", "disk"] = Field(default="tmpfs", description="where the file store lies; disk has no cap")
     timeout: float = Field(default=60, gt=0, description="seconds that one check or command may take")
+
+    deps: Literal["off", "locked", "resolve"] = Field(
+        default="off", description="packages that the code may name: none, exact versions with hashes, or any wheels"
+    )
+    deps_index: str = Field(default="", description="the package index, if neither pip's configuration nor the public")
+    deps_hosts: str = Field(default="", description="further hosts that the index sends pip to")
+    deps_private_hosts: str = Field(default="", description="such hosts that have a private address")
+    deps_ca_file: Path | None = Field(default=None, description="the index's certificate authorities, if not public")
 
     runs_dir: Path = Field(default=Path("~/.local/state/l2mac/runs"), description="where runs are recorded")
     cache_dir: Path = Field(default=Path("~/.cache/l2mac"), description="where the checkers' wheels are kept")
@@ -212,6 +221,11 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(base).expanduser() / "l2mac" / "config.toml"
 
 
+def variables() -> Mapping[str, str]:
+    """Give the process's variables, for what other programs' variables say, such as pip's."""
+    return os.environ
+
+
 def configured_log_level(*, project: Path, user: Path) -> str:
     """Give what is to be logged; the default as long as the settings are not valid, which whoever needs them says."""
     try:
@@ -254,6 +268,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
     if name in _FREE:
         return
+    if name == "deps" and value in _STRICTEST_FIRST and _stricter(value, below):
+        return
     if name not in _LOWER_ONLY:
         raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
     wanted, allowed = _amount(name, value), _amount(name, below)
@@ -263,6 +279,10 @@ def _check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
         )
     if allowed is not None and wanted > allowed:
         raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
+
+
+def _stricter(value: str, below: object) -> bool:
+    return below in _STRICTEST_FIRST and _STRICTEST_FIRST.index(value) <= _STRICTEST_FIRST.index(str(below))
 
 
 def _amount(name: str, value: Any) -> float | None:

@@ -61,6 +61,21 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageIndex:
+    """Where packages come from.
+
+    Attributes:
+        url: The index, PEP 503 or 691; without a user or a password, as it is known in the box.
+        reach: Whom the box may be connected to.
+        certificates: The authorities to trust, PEM; empty for those that come with pip.
+    """
+
+    url: str
+    reach: Reach
+    certificates: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What became of one connection; `reason` is empty for one that was allowed."""
 

@@ -11,10 +11,11 @@ from l2mac.cli.exit_codes import BY_STATUS, RECORD
 from l2mac.cli.options import box_options, budget_options, model_options, output_options, runs_dir_option, settings_from
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
+from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.domain import load_domain
 from l2mac.errors import L2macError, SettingsError
 from l2mac.export import Export, check_new_folder, export
-from l2mac.means import make_means, make_plan, make_processor
+from l2mac.means import check_packages, live_packages, make_means, make_plan, make_processor
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.program import load_program
 from l2mac.replay_processor import ReplayProcessor
@@ -98,6 +99,7 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     source = find_run(runs_dir, name)
     plan = recorded_plan(source)
     settings = settings_from(flags, _recorded(plan, own=source.parent.resolve() == runs_dir.resolve()))
+    check_packages(plan, settings)
     folder = _output_folder(output, plan.task)
     processor = make_processor(settings)
     with processor, Progress(quiet=quiet) as progress:
@@ -136,6 +138,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
             listener=progress.on,
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
+            packages=PackageMeans(recorded_fetch(events, ObjectStore(source / OBJECTS_FILE)), boxes.install_packages),
         )
         run_folder = new_run(runs_dir, plan.task)
         progress.say(f"replaying {source.name} as {run_folder.name}")
@@ -154,6 +157,7 @@ def _live_means(settings: Settings, boxes: Boxes, processor: OpenAIProcessor, pr
         listener=progress.on,
         negotiate=lambda: processor.negotiate(progress.heard),
         use_protocol=processor.use_protocol,
+        packages=live_packages(settings, boxes),
     )
 
 

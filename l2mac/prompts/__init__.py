@@ -7,7 +7,10 @@ from string import Template
 from l2mac.errors import SettingsError
 
 KINDS: Mapping[str, frozenset[str]] = {
-    "system": frozenset(),
+    "system": frozenset({"packages"}),
+    "packages_off": frozenset(),
+    "packages_locked": frozenset(),
+    "packages_resolve": frozenset(),
     "bootstrap": frozenset({"task", "steps"}),
     "plan_again": frozenset({"problem", "steps"}),
     "instruction": frozenset({"task", "number", "total", "instruction", "files", "summary"}),

@@ -98,6 +98,27 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackagesFetched:
+    """Effect: what the store's files depend on was fetched, or could not be. `key` is the hash of mode and text.
+
+    `digest` is the hash of what the wheels unpack to; `transient` says that nobody answered, so that the same may be
+    tried again; `connections` are the proxy's decisions.
+    """
+
+    kind: Literal["packages"] = "packages"
+    key: str
+    mode: str
+    ok: bool
+    transient: bool
+    digest: str
+    requirements_object: str
+    wheel_names: tuple[str, ...]
+    wheel_objects: tuple[str, ...]
+    output_object: str
+    connections_object: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
     """Note: the prompt program, one object per instruction; `source` is `model` or `user`."""
 
@@ -136,7 +157,7 @@ class RunEnded:
     cause: str
 
 
-Effect = ModelCalled | ProtocolChosen | ToolRan | Checked
+Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked
 Note = RunStarted | PlanMade | InstructionStarted | InstructionCompleted
 Bracket = SessionStarted | BoxOpened | RunEnded
 Event = Effect | Note | Bracket

@@ -11,7 +11,7 @@ Three kinds of box, never two things in one:
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sandbox.engine.box import DockerSandbox
@@ -21,8 +21,8 @@ from sandbox.engine.image import BoxImage
 from sandbox.errors import Refused, SandboxDied
 from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
-from sandbox.proxy import Proxy
-from sandbox.results import FileEntry, Job
+from sandbox.proxy import PackageIndex, Proxy
+from sandbox.results import Fetched, FileEntry, Job
 
 MAX_WHEELS = 200
 MAX_WHEELS_BYTES = 256 * MIB
@@ -33,33 +33,6 @@ _UNPACK_S = 120.0
 _PART_BYTES = 16 * MIB
 _WHEEL = re.compile(r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(?:-[A-Za-z0-9_.]+){3,4}\.whl")
 _TEXT_CHARACTERS = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackageIndex:
-    """Where packages come from.
-
-    Attributes:
-        url: The index, PEP 503 or 691; without a user or a password, as it is known in the box.
-        certificates: The authorities to trust, PEM; empty for those that come with pip.
-    """
-
-    url: str
-    certificates: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """What pip left: wheels by file name, or none and what it said."""
-
-    wheels: Mapping[str, bytes]
-    output: str
-    receipt: Mapping[str, Any]
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether there is what was asked for."""
-        return bool(self.wheels)
 
 
 def fetch(
@@ -83,7 +56,7 @@ def fetch(
         requirements: The text for pip: names, versions and hashes, no options.
         hashed: Whether each requirement has to have hashes, dependencies of dependencies included.
         index: Where from.
-        proxy: The way there.
+        proxy: The way there, under the index's `reach`.
 
     Raises:
         SandboxError: The box could not be made or was lost.
@@ -102,11 +75,12 @@ def fetch(
         result = box.run([Job("pip", argv=_pip(index, hashed=hashed))])
         output = result.jobs[0].output.text(_TEXT_CHARACTERS)
         if not result.jobs[0].succeeded:
-            return Fetched(wheels={}, output=f"{output}\n(pip: {result.jobs[0].cause})", receipt=box.receipt)
+            ended = f"{output}\n(pip: {result.jobs[0].cause})"
+            return Fetched(output=ended, connections=tuple(proxy.report()), receipt=box.receipt)
         found = [entry for entry in box.files() if entry.path.startswith("wheels/")]
         problem = _problem(found)
         wheels = {} if problem else {entry.path.partition("/")[2]: _read(box, entry) for entry in found}
-        return Fetched(wheels=wheels, output=problem or output, receipt=box.receipt)
+        return Fetched(wheels=wheels, output=problem or output, connections=tuple(proxy.report()), receipt=box.receipt)
 
 
 class PackageLayer:

@@ -15,7 +15,7 @@ DOORS = {
     "click": ("l2mac.cli",),
     "rich": ("l2mac.cli",),
     "pydantic_settings": ("l2mac.settings",),
-    "tomllib": ("l2mac.settings",),
+    "tomllib": ("l2mac.requirements", "l2mac.settings"),
     "yaml": ("l2mac.program",),
     "subprocess": ("sandbox.engine.wheels",),
     "tempfile": ("sandbox.engine.wheels",),

@@ -16,7 +16,7 @@ from l2mac.prompts import PromptSet
 from sandbox.engine.box import seccomp_profile
 from sandbox.engine.image import guest_files, recipe_folder
 assert l2mac.__file__.startswith(sys.argv[1]) and sandbox.__file__.startswith(sys.argv[1])
-print(len(PromptSet.load("codebase").render("system")), len(seccomp_profile()), len(guest_files()))
+print(len(PromptSet.load("codebase").render("system", packages="")), len(seccomp_profile()), len(guest_files()))
 print(recipe_folder("python"), recipe_folder("base"))
 """
 COMMAND = """
