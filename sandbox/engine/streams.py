@@ -77,6 +77,8 @@ class Stream:
         """
         if what == "end":
             self.end()
+        elif self.ended.is_set() and what in ("ack", "data"):
+            return  # it was on its way when the host ended the stream
         elif what == "ack" and self._unacknowledged:
             self._unacknowledged -= 1
             self._acknowledged.release()
