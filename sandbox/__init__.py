@@ -19,8 +19,7 @@ from sandbox.errors import (
 )
 from sandbox.interface import Sandbox
 from sandbox.paths import PathError, check_path
-from sandbox.policy import SandboxPolicy, format_size, parse_size
-from sandbox.proxy import PackageIndex, Reach
+from sandbox.policy import PackageIndex, Reach, SandboxPolicy, format_size, parse_size
 from sandbox.results import Cause, Change, Fetched, FileEntry, Installed, Job, JobResult, Match, RunResult, Stream
 
 __all__ = [

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from sandbox.client_hello import MAX_HELLO_BYTES, HelloError, server_name
+from sandbox.policy import Reach
 
 _PORT = 443
 _HEAD_BYTES = 8 * 1024
@@ -39,40 +40,6 @@ class Bytes(Protocol):
     def close(self) -> None:
         """End the connection."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """Whom the proxy connects to, and how much it carries.
-
-    Attributes:
-        hosts: Exact names in lower case.
-        private_hosts: Those of them that may have a private address.
-        max_bytes: What all connections together may bring in.
-        max_connections: How many connections there may be in all.
-        idle_s: After how long without a byte a connection is ended.
-    """
-
-    hosts: frozenset[str]
-    private_hosts: frozenset[str] = frozenset()
-    max_bytes: int = 512 * 1024 * 1024
-    max_connections: int = 400
-    idle_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackageIndex:
-    """Where packages come from.
-
-    Attributes:
-        url: The index, PEP 503 or 691; without a user or a password, as it is known in the box.
-        reach: Whom the box may be connected to.
-        certificates: The authorities to trust, PEM; empty for those that come with pip.
-    """
-
-    url: str
-    reach: Reach
-    certificates: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

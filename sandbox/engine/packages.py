@@ -19,9 +19,9 @@ from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.hardening import GUEST_COMMAND, Packages
 from sandbox.engine.image import BoxImage
 from sandbox.errors import Refused, SandboxDied
-from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, SandboxPolicy
+from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, PackageIndex, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
-from sandbox.proxy import PackageIndex, Proxy
+from sandbox.proxy import Proxy
 from sandbox.results import Fetched, FileEntry, Job
 
 MAX_WHEELS = 200

@@ -12,11 +12,11 @@ import pytest
 from engine_room import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
-from sandbox import Fetched, Job, Refused, SandboxPolicy
+from sandbox import Fetched, Job, PackageIndex, Reach, Refused, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.protocol import TUNNEL_PORT
-from sandbox.proxy import PackageIndex, Proxy, Reach
+from sandbox.proxy import Proxy
 
 PUBLIC = "198.41.0.4"  # never connected to: every connection is made to the index on the loopback
 POLICY = SandboxPolicy(cpus=1.0)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.client_hello import HelloError, server_name
-from sandbox.proxy import Proxy, Reach
+from sandbox.policy import Reach
+from sandbox.proxy import Proxy
 
 HOST, OTHER = "index.test", "elsewhere.test"
 PUBLIC = "198.41.0.4"  # a name server of the root: what is checked is the form, nobody connects

@@ -65,3 +65,4 @@ def test_what_was_on_its_way_when_a_stream_ended_is_no_error():
     opened.get(timeout=PATIENCE_S).close()
     for what, body in (("data", b"late"), ("ack", b""), ("end", b""), ("end", b"")):
         streams.take(frame(1, what), body)
+    assert opened.empty()
