@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engine base run test check bench audit lock image dist clean
+.PHONY: help setup engine base run test check bench ablation audit lock image dist clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -40,6 +40,10 @@ check: setup ## format, lint, types, import rules and unit tests; no engine, und
 
 bench: setup engine base ## measure a box against plain processes on this machine
 	@$(PYTHON) tests/bench/bench.py
+	@$(PYTHON) tests/bench/scale.py
+
+ablation: setup ## run the same scripted tasks with each switch of thinking on and off
+	@$(PYTHON) tests/bench/ablation.py
 
 audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery for sandboxes
 	@.ci/audit

@@ -1,3 +1,56 @@
-"""L2MAC: a stored-program computer built on a language model, with its file store in a hardened container."""
+"""L2MAC: a stored-program computer built on a language model, with its file store in a hardened container.
 
-__version__ = "0.1.0"
+From Python, `l2mac.Run` follows a run event by event; `generate_codebase` and its like are the original's functions.
+Nothing is loaded before it is asked for: `import l2mac` touches neither the engine nor a model's client.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from l2mac.version import VERSION
+
+if TYPE_CHECKING:
+    from l2mac.generate import (
+        DebuggingLevel,
+        Domain,
+        generate_book,
+        generate_codebase,
+        generate_custom,
+        run_l2mac,
+    )
+    from l2mac.live_run import FinishedRun, Run, RunEvent, Said, TextArrived
+
+__version__ = VERSION
+_GENERATE = ("DebuggingLevel", "Domain", "generate_book", "generate_codebase", "generate_custom", "run_l2mac")
+_LIVE = ("FinishedRun", "Run", "RunEvent", "Said", "TextArrived")
+__all__ = [
+    "DebuggingLevel",
+    "Domain",
+    "FinishedRun",
+    "Run",
+    "RunEvent",
+    "Said",
+    "TextArrived",
+    "__version__",
+    "generate_book",
+    "generate_codebase",
+    "generate_custom",
+    "run_l2mac",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Give a public name, and load what it needs only now."""
+    # Imports stand here because whoever only wants the version should not wait for the engine's client.
+    if name in _GENERATE:
+        from l2mac import generate  # noqa: PLC0415
+
+        return getattr(generate, name)
+    if name in _LIVE:
+        from l2mac import live_run  # noqa: PLC0415
+
+        return getattr(live_run, name)
+    raise AttributeError(f"module 'l2mac' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

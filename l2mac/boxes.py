@@ -3,15 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sandbox import EngineUnavailable, Fetched, Installed, PackageIndex, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.fitness import require_fit
 from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.engine.reaper import reap
+from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
 from sandbox.proxy import Proxy
+
+_TRIAL = "trial"
 
 
 class Boxes:
@@ -21,6 +25,7 @@ class Boxes:
         engine: The engine; closed at the end.
         image: What boxes start from.
         policy: Their limits.
+        choice: Which runtime was chosen of those that were tried, if any were.
         make_proxy: Gives the way to an index; a proxy of its own in every fetch.
     """
 
@@ -29,11 +34,13 @@ class Boxes:
         engine: Engine,
         image: BoxImage,
         policy: SandboxPolicy,
+        choice: Choice | None = None,
         make_proxy: Callable[[PackageIndex], Proxy] = lambda index: Proxy(index.reach),
     ) -> None:
         self._engine = engine
         self.image = image
         self._policy = policy
+        self._known: dict[str, Any] = _as_known(choice) if choice else {}
         self._make_proxy = make_proxy
         self._layer: PackageLayer | None = None
 
@@ -51,10 +58,14 @@ class Boxes:
                 progress(f"removed {removed} boxes and volumes that ended runs had left")
             policy = _fitted(policy, engine)
             image = prepare_image(engine, reference, cache, progress)
+            choice = choose_runtime(engine, image, policy, _TRIAL) if policy.runtime == AUTO else None
         except BaseException:
             engine.close()
             raise
-        return cls(engine, image, policy)
+        if choice is None:
+            return cls(engine, image, policy)
+        progress(choice.text)
+        return cls(engine, image, replace(policy, runtime=choice.runtime), choice)
 
     @property
     def engine_summary(self) -> str:
@@ -67,11 +78,23 @@ class Boxes:
     def open_box(self, run: str) -> Sandbox:
         """Make a verified box for the run of that name.
 
+        A box that cannot read its own limits is given only when a trial has shown that they bind.
+
         Raises:
             SandboxError: It cannot be made, or is not confined as the policy says.
         """
+        box = self._open(run)
+        if self._known or limits_are_seen(box.receipt):
+            return box
+        box.close()
+        prove_limits(self._engine, self.image, self._policy, self._policy.runtime, _TRIAL)
+        self._known = _as_known(Choice(self._policy.runtime, ()))
+        return self._open(run)
+
+    def _open(self, run: str) -> DockerSandbox:
         packages = None if self._layer is None else self._layer.packages
-        return DockerSandbox(self._engine, self.image, self._policy, run=run, packages=packages).open()
+        box = DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known, packages=packages)
+        return box.open()
 
     def fetch_packages(self, run: str, requirements: str, *, hashed: bool, index: PackageIndex) -> Fetched:
         """Have pip fetch the wheels for some requirements, in a box of its own.
@@ -132,11 +155,17 @@ def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
         return reap(engine), remove_box_images(engine) if with_images else 0
 
 
+def _as_known(choice: Choice) -> dict[str, Any]:
+    """Give what a trial showed, for the receipt."""
+    return {"trial": {"runtime": choice.runtime, "limits": "bind", "passed_over": dict(choice.passed_over)}}
+
+
 def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
     """Cut the processors to what the engine's machine has, and make sure that the runtime is known to it."""
     info = engine.info()
     runtimes = sorted(info.get("Runtimes") or {})
-    if policy.runtime and policy.runtime not in runtimes:
+    require_fit(info, engine.version, None if policy.runtime == AUTO else policy.runtime)
+    if policy.runtime not in ("", AUTO, *runtimes):
         raise EngineUnavailable(
             f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)"
         )

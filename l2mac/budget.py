@@ -1,5 +1,6 @@
 """What a run may spend, and what it has spent; a spent budget ends the run with its own cause."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from l2mac.trace.events import ModelCalled
@@ -10,7 +11,8 @@ class Limits:
     """Bounds of a run; None means no bound.
 
     `restarts` is r_max of the paper (30): how often one instruction may run out of context. `turns` bounds what the
-    paper leaves open: a model that goes on without ever filling its window.
+    paper leaves open: a model that goes on without ever filling its window. `ends` is for a replay: after how many
+    calls of the model the recorded session's own bound on an instruction was reached, with the cause.
     """
 
     turns: int = 40
@@ -18,6 +20,7 @@ class Limits:
     tokens: int | None = None
     cost_usd: float | None = None
     time_s: float | None = None
+    ends: Mapping[int, str] = field(default_factory=dict)
 
 
 class BudgetSpent(Exception):
@@ -28,6 +31,10 @@ class BudgetSpent(Exception):
         self.cause = cause
 
 
+class InstructionSpent(BudgetSpent):
+    """The bound of one instruction is reached; the instruction may be replanned instead of ending the run."""
+
+
 @dataclass(slots=True)
 class Spending:
     """What has been spent, and whether that is within the limits."""
@@ -35,6 +42,7 @@ class Spending:
     limits: Limits
     turns: int = field(default=0, init=False)
     restarts: int = field(default=0, init=False)
+    calls: int = field(default=0, init=False)
     prompt_tokens: int = field(default=0, init=False)
     completion_tokens: int = field(default=0, init=False)
     cost_usd: float = field(default=0.0, init=False)
@@ -52,19 +60,12 @@ class Spending:
         self.restarts += 1
 
     def check(self, elapsed_s: float) -> None:
-        """Check that another call of the model is within the limits.
+        """Check that another call of the model is within the run's limits.
 
         Raises:
             BudgetSpent: It is not.
         """
         limits = self.limits
-        if self.restarts > limits.restarts:
-            raise BudgetSpent(
-                f"an instruction ran out of context {self.restarts} times, with {limits.restarts} restarts allowed"
-                " (--max-restarts)"
-            )
-        if self.turns > limits.turns:
-            raise BudgetSpent(f"an instruction took {limits.turns} turns without being done (--max-turns)")
         if limits.tokens is not None and self.prompt_tokens + self.completion_tokens >= limits.tokens:
             raise BudgetSpent(f"{limits.tokens} tokens are spent (--max-tokens)")
         if limits.cost_usd is not None and self.cost_usd >= limits.cost_usd:
@@ -72,8 +73,28 @@ class Spending:
         if limits.time_s is not None and elapsed_s >= limits.time_s:
             raise BudgetSpent(f"{limits.time_s:g} seconds of work are over (--max-time)")
 
+    def check_instruction(self) -> None:
+        """Check that the turn that was counted last is within the instruction's limits.
+
+        Raises:
+            InstructionSpent: It is not.
+        """
+        limits = self.limits
+        if self.calls in limits.ends:
+            raise InstructionSpent(limits.ends[self.calls])
+        if self.restarts > limits.restarts:
+            raise InstructionSpent(
+                f"an instruction ran out of context {self.restarts} times, with {limits.restarts} restarts allowed"
+                " (--max-restarts)"
+            )
+        if self.turns > limits.turns:
+            raise InstructionSpent(f"an instruction took {limits.turns} turns without being done (--max-turns)")
+
     def add(self, call: ModelCalled) -> None:
-        """Count a call of the model."""
+        """Count a call of the model; a reply from the cache has cost nothing."""
+        self.calls += 1
+        if call.cached:
+            return
         self.prompt_tokens += call.prompt_tokens
         self.completion_tokens += call.completion_tokens
         self.cost_usd += call.cost_usd

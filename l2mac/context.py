@@ -23,6 +23,10 @@ class TokenEstimator:
         """Give the tokens of a request."""
         return int(self._raw(messages, tools) * self.ratio) + 1
 
+    def characters(self, tokens: int) -> int:
+        """Give how many characters of text take so many tokens."""
+        return int(tokens / self.ratio * _CHARACTERS_PER_TOKEN)
+
     def learn(self, messages: Sequence[Message], tools: Sequence[ToolSpec], prompt_tokens: int) -> None:
         """Take in how many tokens the server counted for a request; absurd counts are ignored."""
         measured = prompt_tokens / self._raw(messages, tools)

@@ -1,52 +1,34 @@
 """The control unit: fetch an instruction, execute it turn by turn, check, retire it. Algorithm 1 of the paper.
 
-Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what they call.
+Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what they call. How the program is made is
+in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`.
 """
 
 from dataclasses import dataclass
 
-from l2mac.budget import BudgetSpent
+from l2mac.budget import BudgetSpent, InstructionSpent
 from l2mac.checks.inventory import TestInventory
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
-from l2mac.errors import SettingsError
 from l2mac.evaluator import describe
+from l2mac.inquiry import Inquirer
+from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
-from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Role, ToolCall
+from l2mac.opinion import second_opinions
 from l2mac.outcome import Outcome, Status
-from l2mac.registry import Instruction, InstructionRegistry, check_program
-from l2mac.tools.base import parse_arguments
-from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, SubmitPlan, complete_spec, plan_spec
-from l2mac.trace.events import InstructionCompleted, InstructionStarted, PlanMade
+from l2mac.planner import PLAN_ATTEMPTS, Planner
+from l2mac.registry import Instruction, InstructionRegistry
+from l2mac.replanner import Replanner
+from l2mac.requirements import Requirements
+from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, complete_spec
+from l2mac.trace.events import InstructionCompleted, InstructionStarted
+from l2mac.traceability import Traceability
 
-_PLAN_ATTEMPTS = 5
 _MOST_IDLE_TURNS = 2
-_PLAN_WARMING = 0.2
-_PLAN_TOKENS = 300
-_PLAN_TOKENS_PER_STEP = 300
 _SUMMARY_TOKENS = 400
 _SUMMARY_CHARACTERS = 1500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What a run is to do.
-
-    Attributes:
-        task: The user's prompt.
-        program: Instructions given by the user; empty when the model is to make them.
-        steps: How many instructions the model may make.
-        context_tokens: The model's declared window.
-        dependencies: Which packages the model may have, as the prompts are named: `off`, `locked`, `resolve`.
-    """
-
-    task: str
-    program: tuple[str, ...]
-    steps: int
-    context_tokens: int
-    dependencies: str = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +53,59 @@ class ControlUnit:
         self._prompts = effects.domain.prompts
         self._tools = (*effects.domain.toolbelt.specs, complete_spec())
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
-        packages = self._prompts.render(f"packages_{job.dependencies}")
-        self._system = Message(Role.SYSTEM, self._prompts.render("system", packages=packages))
+        packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
+        self._system = Message(Role.SYSTEM, "\n\n".join((self._prompts.render("system"), *packages)))
+        inquirer = Inquirer(effects, job.context_tokens)
+        requirements = Requirements(job.task, effects, inquirer)
+        self._planner = Planner(job, effects, inquirer, requirements)
+        self._replanner = Replanner(job, effects, inquirer)
+        self._traceability = Traceability(job, effects, inquirer, requirements)
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._inventory = TestInventory()
         self._report = CheckReport()
-        self._checked_tree = ""
+        self._checked_state = self._checked_tree = ""
         self._idle_turns = 0
         self._calls = 0
 
     def run(self) -> Outcome:
-        """Execute the whole program, then verify the result in a fresh box."""
+        """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
         try:
-            self._registry = InstructionRegistry(self._load_program())
+            self._registry = InstructionRegistry(self._planner.program())
             if not self._registry.total:
-                return Outcome(
-                    Status.NO_PLAN, f"the model gave no usable plan in {_PLAN_ATTEMPTS} attempts", self._report
-                )
-            while (instruction := self._registry.current()) is not None:
-                summary = self._execute(instruction)
-                self._registry.complete(summary)
+                cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
+                return Outcome(Status.NO_PLAN, cause, self._report)
+            while True:
+                while (instruction := self._registry.current()) is not None:
+                    self._carry_out(instruction)
+                outcome = self._traceability.examine(self._verify())
+                further = self._traceability.further(outcome)
+                if not further:
+                    return outcome
+                self._registry.extend(further)
         except BudgetSpent as spent:
-            return Outcome(Status.BUDGET, spent.cause, self._report)
-        return self._verify()
+            return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        """Execute and retire an instruction; one that is too much for its budget may be replanned instead."""
+        self._effects.spending.start_instruction()
+        try:
+            self._registry.complete(self._execute(instruction))
+        except InstructionSpent as spent:
+            if not self._replanned(instruction, spent):
+                # Ends the run, unless it has been resumed with a larger budget since.
+                self._registry.complete(self._execute(instruction))
+
+    def _replanned(self, instruction: Instruction, spent: InstructionSpent) -> bool:
+        """Have the program changed; False when the model has no usable idea how."""
+        if not self._replanner.may_replan(instruction, self._registry):
+            raise spent
+        self._effects.give_up(instruction.number, spent.cause)
+        findings = describe(self._report, self._effects.outcome_characters)
+        return self._replanner.replan(instruction, self._registry, spent.cause, findings)
 
     def _execute(self, instruction: Instruction) -> str:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
-        self._effects.spending.start_instruction()
         self._loops = LoopDetector()
         self._idle_turns = 0
         summary, restart = self._registry.summary, 0
@@ -113,7 +120,7 @@ class ControlUnit:
     def _take_turns(self, instruction: Instruction, window: ContextWindow) -> bool:
         """Let the model work; True when the instruction is done, False when the context is exhausted."""
         while window.has_room():
-            self._effects.spending.count_turn()
+            self._effects.begin_turn()
             # A model that only looks around although everything passes may finish or write, nothing else.
             tools = self._tools if self._idle_turns < _MOST_IDLE_TURNS else self._deciding_tools
             reply = self._effects.ask("turn", window.messages, tools=tools, temperature=self._loops.temperature)
@@ -155,7 +162,7 @@ class ControlUnit:
         written = self._effects.store.tree != self._checked_tree
         if reply.cut_off and not written:
             return self._prompts.render("cut_off", limit=self._effects.reply_tokens)
-        values = {"instruction": instruction.text, "files": self._files()}
+        values = {"instruction": instruction.text, "files": self._effects.files()}
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)
         report = self._check()
@@ -184,6 +191,8 @@ class ControlUnit:
 
     def _summarise(self, window: ContextWindow, kind: str) -> str:
         """Ask for a summary, dropping the oldest turns until question and answer fit: M_cs and M_rs of the paper."""
+        if not self._job.thinking.summary:
+            return ""
         question = Message(Role.USER, self._prompts.render(kind))
         while True:
             if window.has_room((question,)):
@@ -206,8 +215,8 @@ class ControlUnit:
             number=instruction.number,
             total=self._registry.total,
             instruction=instruction.text,
-            files=self._files(),
-            summary=summary or "Nothing yet.",
+            files=self._effects.files(),
+            summary=(summary if self._job.thinking.summary else "") or "Nothing yet.",
         )
         window = ContextWindow(
             (self._system, Message(Role.USER, text)),
@@ -225,60 +234,18 @@ class ControlUnit:
 
     def _check(self) -> CheckReport:
         """Evaluate the store unless that has been done for exactly this state."""
-        tree = self._effects.store.tree
-        if tree != self._checked_tree:
-            self._report = self._inventory.judge(self._effects.check())
-            self._checked_tree = tree
+        state = self._effects.state(at_the_end=self._registry.on_the_last)
+        if state != self._checked_state:
+            self._report = self._inventory.judge(self._effects.check(state))
+            self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
     def _verify(self) -> Outcome:
         self._report = self._inventory.judge_fresh(self._effects.verify())
+        opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
-
-    def _load_program(self) -> tuple[str, ...]:
-        """Give the user's program, or have the model make one: the bootstrap of the paper."""
-        source, program = ("user", self._job.program) if self._job.program else ("model", self._bootstrap())
-        put = self._effects.journal.objects.put_text
-        if program:
-            objects = tuple(put(text) for text in program)
-            self._effects.journal.note(PlanMade(source=source, instruction_objects=objects))
-        return program
-
-    def _bootstrap(self) -> tuple[str, ...]:
-        prompt = self._prompts.render("bootstrap", task=self._job.task, steps=self._job.steps)
-        question = [self._system, Message(Role.USER, prompt)]
-        messages = question
-        tools = (plan_spec(self._job.steps),)
-        for attempt in range(_PLAN_ATTEMPTS):
-            reply = self._effects.ask(
-                "plan",
-                messages,
-                tools=tools,
-                tool=SUBMIT_PLAN,
-                temperature=BASE_TEMPERATURE + _PLAN_WARMING * attempt,
-                reply_tokens=_PLAN_TOKENS + _PLAN_TOKENS_PER_STEP * self._job.steps,
-            )
-            if reply is None:
-                raise BudgetSpent("the task does not fit into the model's context window (--context-tokens)")
-            try:
-                return self._read_plan(reply)
-            except (ValueError, SettingsError) as error:
-                problem = "it was cut off; make each step shorter" if reply.cut_off else error
-            # The unusable plan itself is not shown again: models repeat what they see.
-            text = self._prompts.render("plan_again", problem=problem, steps=self._job.steps)
-            messages = [*question, Message(Role.USER, text)]
-        return ()
-
-    def _read_plan(self, reply: Reply) -> tuple[str, ...]:
-        plans = [
-            call for call in reply.tool_calls if self._effects.domain.toolbelt.proper_name(call.name) == SUBMIT_PLAN
-        ]
-        if not plans:
-            raise ValueError("submit_plan was not called")
-        steps = parse_arguments(SubmitPlan, plans[0].arguments).steps
-        return check_program(steps, at_most=self._job.steps, field="the plan")
+            return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions=opinions)
+        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report, opinions=opinions)
 
     def _with_own_ids(self, reply: Reply) -> Reply:
         """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""
@@ -287,6 +254,3 @@ class ControlUnit:
             self._calls += 1
             calls.append(ToolCall(f"call_{self._calls}", call.name, call.arguments))
         return Reply(content=reply.content, tool_calls=tuple(calls), usage=reply.usage, cut_off=reply.cut_off)
-
-    def _files(self) -> str:
-        return describe_files(self._effects.store.files, self._effects.outcome_characters // 2)

@@ -15,7 +15,7 @@ from l2mac.checks.report import CheckResult, Finding, Verdict
 from l2mac.checks.wording import how_many, valid_text
 from l2mac.errors import TraceError
 from l2mac.file_store import FileStore
-from l2mac.requirements import FILES, HASH, Requirements, read_requirements
+from l2mac.package_names import FILES, HASH, Requirements, read_requirements
 from l2mac.trace.events import BoxOpened, Event, PackagesFetched
 from l2mac.trace.journal import Journal
 from l2mac.trace.objects import ObjectStore

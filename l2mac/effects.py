@@ -5,13 +5,13 @@ On a resumed run each method gives what the record says and touches neither mode
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pydantic
 
-from l2mac.budget import Spending
+from l2mac.budget import InstructionSpent, Spending
 from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
 from l2mac.dependencies import Dependencies
@@ -19,15 +19,18 @@ from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow
 from l2mac.evaluator import evaluate
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
-from l2mac.trace.events import Checked, ModelCalled, ToolRan
+from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, ToolRan
 from l2mac.trace.journal import Journal
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _MOST_BELIEVABLE = 4
+_AT_THE_END = "end "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Effects:
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
         names: The objects of the messages written out so far.
+        tool_names: Those of the sets of tools, by identity, as schemas have no hash.
+        role_prices: What the models of further roles cost, where that is not `prices`.
     """
 
     journal: Journal
@@ -71,6 +76,8 @@ class Effects:
     outcome_characters: int
     seed: int | None = None
     names: dict[Message, str] = field(default_factory=dict)
+    tool_names: dict[int, tuple[tuple[ToolSpec, ...], str]] = field(default_factory=dict)
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
     def ask(
         self,
@@ -85,7 +92,8 @@ class Effects:
         """Call the model; gives None when the server says that the messages do not fit.
 
         Args:
-            purpose: What for, as the record says it: `plan`, `turn` or `summary`.
+            purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary`,
+                `requirements` or `judge`.
             messages: The whole context window.
             tools: What may be called.
             tool: The one tool that must be called, if any.
@@ -105,19 +113,44 @@ class Effects:
             temperature=round(temperature, 3),
             max_reply_tokens=min(reply_tokens or self.reply_tokens, self.reply_tokens),
             seed=self.seed,
+            purpose=purpose,
         )
         names = tuple(self._recorded(message) for message in request.messages)
-        tools_name = self.journal.objects.put(_dump([asdict(spec) for spec in request.tools]))
+        tools_name = self._recorded_tools(tools)
         parameters = [request.tool, request.temperature, request.max_reply_tokens, request.seed]
         key = _hash([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
         self.spending.add(event)
+        writes = role_of(purpose) == "write"  # the estimator is the writing model's; another has another tokenizer
         if not event.reply_object:
-            self.estimator.grow()
+            if writes:
+                self.estimator.grow()
             return None
-        if event.counted:
+        if event.counted and writes:
             self.estimator.learn(messages, tools, event.prompt_tokens)
         return _REPLY.validate_json(self.journal.objects.get(event.reply_object))
+
+    def files(self) -> str:
+        """Give the list of files that prompts carry."""
+        return describe_files(self.store.files, self.outcome_characters // 2)
+
+    def begin_turn(self) -> None:
+        """Count a turn of the instruction in hand.
+
+        Raises:
+            InstructionSpent: It is one too many, by this session's bounds or, before the record's end, by the record.
+        """
+        self.spending.count_turn()
+        if not self.journal.repeating:
+            self.spending.check_instruction()
+        elif (overspent := self.journal.coming(InstructionOverspent)) is not None:
+            raise InstructionSpent(overspent.cause)
+
+    def give_up(self, number: int, cause: str) -> None:
+        """Record that an instruction has used up its budget, so that a later session with larger ones agrees."""
+        key = f"{number} {self.spending.turns} {self.spending.restarts}"
+        event = InstructionOverspent(key=key, number=number, cause=cause)
+        self.journal.effect(InstructionOverspent, key, lambda: event)
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""
@@ -128,11 +161,18 @@ class Effects:
             self.store.apply(event.changes)
         return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
 
-    def check(self) -> CheckReport:
-        """Evaluate the store; without the packages that its files name there is nothing more to evaluate."""
-        tree = self.store.tree
+    def state(self, *, at_the_end: bool) -> str:
+        """Give what the next check depends on: the store, and whether all has to be there by now."""
+        more_is_due = at_the_end and self.domain.checks.at_the_end is not None
+        return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
+
+    def check(self, state: str) -> CheckReport:
+        """Evaluate the store, which is in that state; without the packages that it names there is no more to say."""
         unmet = self.dependencies.settle(self.store)
-        event = self.journal.effect(Checked, tree, lambda: self._checked(tree, self.store, unmet))
+        at_the_end = state.startswith(_AT_THE_END)
+        event = self.journal.effect(
+            Checked, state, lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False)
+        )
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def verify(self) -> CheckReport:
@@ -149,6 +189,13 @@ class Effects:
             name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
         return name
 
+    def _recorded_tools(self, tools: tuple[ToolSpec, ...]) -> str:
+        kept, name = self.tool_names.get(id(tools), ((), ""))
+        if kept is not tools or not name:
+            name = self.journal.objects.put(_dump([asdict(spec) for spec in tools]))
+            self.tool_names[id(tools)] = (tools, name)
+        return name
+
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
         objects = self.journal.objects
         try:
@@ -160,6 +207,8 @@ class Effects:
         prompt, counted = _believed(usage.prompt_tokens, estimate)
         written = 0 if reply is None else self.estimator.estimate((reply.as_message(),))
         completion, _ = _believed(usage.completion_tokens, written)
+        prices = self.role_prices.get(role_of(purpose), self.prices)
+        free = reply is None or reply.cached
         return ModelCalled(
             key=key,
             purpose=purpose,
@@ -172,7 +221,9 @@ class Effects:
             prompt_tokens=prompt if reply else 0,
             completion_tokens=completion if reply else 0,
             counted=counted,
-            cost_usd=self.prices.cost_usd(prompt, completion) if reply else 0.0,
+            cost_usd=0.0 if free else prices.cost_usd(prompt, completion),
+            model=reply.model if reply else "",
+            cached=reply.cached if reply else False,
         )
 
     def _perform(self, key: str, call: ToolCall) -> ToolRan:
@@ -191,12 +242,14 @@ class Effects:
         fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
         try:
             fresh.adopt(self.store.files)
-            return self._checked(key, fresh, unmet, final=True)
+            return self._checked(key, fresh, unmet, at_the_end=True, final=True)
         finally:
             fresh.close()
 
-    def _checked(self, key: str, store: FileStore, unmet: CheckResult | None, *, final: bool = False) -> Checked:
-        report = evaluate(store, self.domain.checks) if unmet is None else CheckReport((unmet,))
+    def _checked(
+        self, key: str, store: FileStore, unmet: CheckResult | None, *, at_the_end: bool, final: bool
+    ) -> Checked:
+        report = evaluate(store, self.domain.checks, at_the_end=at_the_end) if unmet is None else CheckReport((unmet,))
         name = self.journal.objects.put(_dump(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 

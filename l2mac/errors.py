@@ -8,6 +8,8 @@ L2macError
 │   ├── ModelUnavailable  it does not answer, or stopped in the middle, after all retries
 │   ├── ModelRejected     it refuses us: key, model name, request
 │   └── ContextOverflow   the server says that the messages do not fit; the control unit makes room
+├── RunNotAccepted        the Python API: a run ended without all checks passing; holds its files
+├── RunCancelled          the Python API: whoever embeds us gave the run up
 ├── RunNotFound           there is no such run
 ├── RunLocked             another process works on the run
 └── TraceError            the run's record cannot be read or written, or does not fit what is being repeated
@@ -16,6 +18,8 @@ L2macError
 What the model does wrong is no error: it goes back to the model as text. A spent budget, a failed check and an
 interruption are outcomes of a run (`l2mac.outcome`).
 """
+
+from collections.abc import Mapping
 
 
 class L2macError(Exception):
@@ -27,11 +31,13 @@ class SettingsError(L2macError):
 
     Attributes:
         field: What it is about, as the user wrote it, such as `--steps` or `l2mac.toml: model`.
+        problem: What is wrong with it.
     """
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class ProcessorError(L2macError):
@@ -52,6 +58,24 @@ class ModelRejected(ProcessorError):
 
 class ContextOverflow(ProcessorError):
     """The server says that the messages do not fit into the model's context window."""
+
+
+class RunNotAccepted(L2macError):
+    """A run ended without all checks passing, so that there is no result to return as if it were one.
+
+    Attributes:
+        run: The run's name.
+        files: What it had written: path → text.
+    """
+
+    def __init__(self, run: str, problem: str, files: Mapping[str, str]) -> None:
+        super().__init__(f"the run {run} ended as {problem}; what it wrote is in the error's `files`")
+        self.run = run
+        self.files = files
+
+
+class RunCancelled(L2macError):
+    """Whoever embeds us gave the run up; it is kept."""
 
 
 class RunNotFound(L2macError):

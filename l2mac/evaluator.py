@@ -10,14 +10,43 @@ from sandbox import FileEntry, Job, RunResult
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The checks of a domain: what to run for some files, and how to read what comes back."""
+    """The checks of a domain: what to run for some files, and how to read what comes back.
+
+    Attributes:
+        jobs: The names of all jobs that `jobs_for` can give.
+        at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
+            chapters that are still missing, for example. None where the same is due all along.
+    """
 
     jobs_for: Callable[[Sequence[FileEntry]], tuple[Job, ...]]
     judge: Callable[[RunResult], CheckReport]
+    jobs: frozenset[str] = frozenset()
+    at_the_end: "Checks | None" = None
 
 
-def evaluate(store: FileStore, checks: Checks) -> CheckReport:
+def together(parts: tuple[Checks, ...]) -> Checks:
+    """Make one of several checks, whose jobs run side by side and whose results stand behind one another."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.jobs_for(files))
+
+    def judge(result: RunResult) -> CheckReport:
+        ran = {job.name for job in result.jobs}
+        return CheckReport(
+            tuple(one for part in parts if part.jobs & ran for one in part.judge(result).results),
+        )
+
+    staged = any(part.at_the_end for part in parts)
+    end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
+    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end)
+
+
+def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False) -> CheckReport:
     """Run a domain's checks on the store; whatever they write to it is undone."""
+    if at_the_end and checks.at_the_end is not None:
+        checks = checks.at_the_end
     jobs = checks.jobs_for(store.files)
     if not jobs:
         return CheckReport()
@@ -25,7 +54,9 @@ def evaluate(store: FileStore, checks: Checks) -> CheckReport:
         execution = store.execute(jobs, keep_changes=False)
     except BoxReplaced as loss:
         finding = Finding("", f"running the checks ended the box: {loss}")
-        return CheckReport((CheckResult(name="tests", verdict=Verdict.BROKEN, summary=str(loss), findings=(finding,)),))
+        return CheckReport(
+            (CheckResult(name=jobs[-1].name, verdict=Verdict.BROKEN, summary=str(loss), findings=(finding,)),)
+        )
     return checks.judge(execution.result)
 
 

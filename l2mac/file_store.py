@@ -72,19 +72,25 @@ class FileStore:
         self._box: Sandbox | None = None
         self._files: dict[str, FileEntry] = {}
         self._losses = 0
+        self._paths: list[str] = []
+        self._lines: dict[str, str] = {}
+        self._listing: tuple[FileEntry, ...] | None = None
         self._tree = ""
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file, sorted by path."""
-        return tuple(self._files[path] for path in sorted(self._files))
+        if self._listing is None:
+            self._paths = self._paths or sorted(self._files)
+            self._listing = tuple(self._files[path] for path in self._paths)
+        return self._listing
 
     @property
     def tree(self) -> str:
         """A hash of all paths and contents."""
         if not self._tree:
-            lines = (f"{entry.digest} {entry.path}\n" for entry in self.files)
-            self._tree = hashlib.sha256("".join(lines).encode()).hexdigest()
+            lines = "".join(self._lines[entry.path] for entry in self.files)
+            self._tree = hashlib.sha256(lines.encode()).hexdigest()
         return self._tree
 
     def open(self) -> Sandbox:
@@ -99,12 +105,11 @@ class FileStore:
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Take recorded changes over without touching a box."""
-        self._tree = ""
         for change in changes:
             if change.deleted:
-                self._files.pop(change.path, None)
+                self._forget(change.path)
             else:
-                self._files[change.path] = FileEntry(change.path, change.size, change.digest)
+                self._remember(FileEntry(change.path, change.size, change.digest))
 
     def open_with(self, files: Iterable[FileEntry]) -> None:
         """Make the box with recorded files in it, while the store itself counts as empty.
@@ -116,8 +121,10 @@ class FileStore:
 
     def adopt(self, files: Iterable[FileEntry]) -> None:
         """Take over recorded files as the store's content; for a store that has no box yet."""
-        self._tree = ""
-        self._files = {entry.path: entry for entry in files}
+        for path in tuple(self._files):
+            self._forget(path)
+        for entry in files:
+            self._remember(entry)
 
     def write(self, contents: Mapping[str, bytes]) -> tuple[Change, ...]:
         """Write all files or none; gives what changed.
@@ -191,6 +198,17 @@ class FileStore:
             raise BoxReplaced(f"what it left could not be put in order: {refusal}") from refusal
         self.apply(kept)
         return Execution(result, kept, tuple(change.path for change in undone))
+
+    def _remember(self, entry: FileEntry) -> None:
+        if entry.path not in self._files:
+            self._paths = []
+        self._files[entry.path] = entry
+        self._lines[entry.path] = f"{entry.digest} {entry.path}\n"
+        self._listing, self._tree = None, ""
+
+    def _forget(self, path: str) -> None:
+        if self._files.pop(path, None) is not None:
+            self._paths, self._listing, self._tree = [], None, ""
 
     def _adopt(self, change: Change) -> None:
         content = self.read(change.path)

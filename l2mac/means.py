@@ -1,24 +1,34 @@
 """From settings to what a run works with: the language model, the box's maker, the bounds."""
 
+import contextlib
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from l2mac.boxes import Boxes
 from l2mac.budget import Limits
 from l2mac.dependencies import MODES, Fetch, PackageMeans
+from l2mac.domain import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured, SettingsError
+from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.package_index import find_index
 from l2mac.processor import Processor, Watcher
+from l2mac.reply_cache import ReplyCache
+from l2mac.role_processor import RoleModel, RoleProcessor
+from l2mac.role_settings import RoleSettings
+from l2mac.roles import ROLES, Role
 from l2mac.run import Means, Plan
 from l2mac.settings import Settings, variables
+from l2mac.settings_file import read_key
 from l2mac.trace.journal import Listener
 
 _RECORDED = frozenset(
-    "model base_url api_type api_version tool_protocol requests_per_minute tokens_per_minute prompt_price"
+    "preset model base_url api_type api_version tool_protocol requests_per_minute tokens_per_minute prompt_price"
     " completion_price image runtime memory cpus pids disk volume timeout deps deps_index"
     " deps_hosts deps_private_hosts deps_ca_file".split()
 )
@@ -28,11 +38,12 @@ _NO_MODEL = (
 )
 
 
-def make_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
+def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
     """Give what is recorded of the settings and stays the same for the whole run."""
     return Plan(
         task=task,
-        domain=settings.domain,
+        domain=domain.name,
+        definition=domain.definition.as_text(),
         program=program,
         steps=settings.steps,
         context_tokens=settings.context_tokens,
@@ -40,32 +51,148 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
         dependencies=settings.deps,
+        judge=settings.judge,
         setup=_recorded(settings),
+        thinking=Thinking(
+            reflections=settings.reflections,
+            coverage=settings.coverage,
+            max_replans=settings.max_replans,
+            requirements=settings.requirements,
+            requirement_rounds=settings.requirement_rounds,
+            summary=settings.summary,
+        ),
     )
 
 
-def make_processor(settings: Settings) -> OpenAIProcessor:
-    """Give the client of the configured model.
+def choose_domain(settings: Settings) -> Domain:
+    """Give the domain that the settings name, checked in full.
+
+    Raises:
+        SettingsError: There is none of that name, its file says something that cannot be, or it cannot do what is set.
+    """
+    if settings.domain_file is None:
+        domain = load_domain(settings.domain)
+    elif "domain" in settings.model_fields_set and settings.domain != CUSTOM:
+        raise SettingsError("--domain-file", f"is for --domain {CUSTOM}, not for --domain {settings.domain}")
+    else:
+        domain = load_domain_file(settings.domain_file.expanduser())
+    if settings.judge and domain.definition.judge is None:
+        raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
+    return with_tools(domain, settings.tools) if settings.tools else domain
+
+
+def make_processor(
+    settings: Settings, *, max_retries: int = 4, sleep: Callable[[float], None] = time.sleep
+) -> OpenAIProcessor:
+    """Give the client of the configured model, the one that writes.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
         SettingsError: The key file cannot be read.
     """
+    return OpenAIProcessor(_model_settings(settings, max_retries), sleep=sleep)
+
+
+def make_role_processor(
+    settings: Settings, role: Role, *, max_retries: int = 4, sleep: Callable[[float], None] = time.sleep
+) -> OpenAIProcessor | None:
+    """Give the client of a role's own model; None where the main one does for it.
+
+    Raises:
+        SettingsError: What the role says cannot be.
+    """
+    own = _own(settings, role)
+    if own is None:
+        return None
+    try:
+        return OpenAIProcessor(_role_settings(settings, own, max_retries), sleep=sleep)
+    except SettingsError as error:
+        raise SettingsError(f"roles.{role}.{error.field.removeprefix('--')}", error.problem) from None
+
+
+def make_processors(settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> RoleProcessor:
+    """Give the models of all roles as one processor, with the cache of replies if there is to be one.
+
+    Raises:
+        ModelNotConfigured: No model is named, or OpenAI's own server has no key.
+        SettingsError: A key file cannot be read, or what a role says cannot be.
+    """
+    models: dict[Role, RoleModel] = {}
+    with contextlib.ExitStack() as opened:
+        for role in ROLES:
+            client = (
+                make_processor(settings, sleep=sleep)
+                if role == "write"
+                else make_role_processor(settings, role, sleep=sleep)
+            )
+            if client is not None:
+                models[role] = RoleModel(
+                    opened.enter_context(client), _window(settings, role), _cache(settings, client)
+                )
+        opened.pop_all()
+    return RoleProcessor(models)
+
+
+def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
     key, server = settings.key(), settings.server()
     if not settings.model or not (key or server):
         raise ModelNotConfigured(_NO_MODEL)
-    return OpenAIProcessor(
-        ModelSettings(
-            model=settings.model,
-            base_url=server or None,
-            api_key=key,
-            api_version=settings.api_version if settings.api_type == "azure" else "",
-            timeout_s=settings.request_timeout,
-            protocol=settings.tool_protocol,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
+    return ModelSettings(
+        model=settings.model,
+        base_url=server or None,
+        api_key=key,
+        api_version=settings.api_version if settings.api_type == "azure" else "",
+        timeout_s=settings.request_timeout,
+        max_retries=max_retries,
+        protocol=settings.tool_protocol,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
     )
+
+
+def _role_settings(settings: Settings, own: RoleSettings, max_retries: int) -> ModelSettings:
+    """Give a role's settings: its own where it has them; a key never goes to a server that it was not given for."""
+    base = _model_settings(settings, max_retries)
+    elsewhere = bool(own.base_url)
+    key = read_key(own.api_key_file, "api_key_file") if own.api_key_file else "" if elsewhere else base.api_key
+    return replace(
+        base,
+        model=own.model or base.model,
+        base_url=own.base_url or base.base_url,
+        api_key=key,
+        api_version="" if elsewhere else base.api_version,
+        protocol=own.tool_protocol or base.protocol,
+        requests_per_minute=own.requests_per_minute or base.requests_per_minute,
+        tokens_per_minute=own.tokens_per_minute or base.tokens_per_minute,
+    )
+
+
+def _own(settings: Settings, role: Role) -> RoleSettings | None:
+    own = {"plan": settings.roles.plan, "judge": settings.roles.judge}.get(role)
+    return None if own is None or own == RoleSettings() else own
+
+
+def _window(settings: Settings, role: Role) -> int:
+    own = _own(settings, role)
+    return (own.context_tokens if own else 0) or settings.context_tokens
+
+
+def _cache(settings: Settings, client: OpenAIProcessor) -> ReplyCache | None:
+    if settings.response_cache is None:
+        return None
+    return ReplyCache(settings.response_cache.expanduser(), identity=client.identity, secrets=client.secrets)
+
+
+def _role_prices(settings: Settings) -> dict[Role, Prices]:
+    prices: dict[Role, Prices] = {}
+    for role in ROLES:
+        if own := _own(settings, role):
+            prompt, completion = own.prompt_price, own.completion_price
+            prices[role] = Prices(
+                prompt_usd=settings.prompt_price if prompt is None else prompt,
+                completion_usd=settings.completion_price if completion is None else completion,
+            )
+    return prices
 
 
 def make_means(
@@ -98,6 +225,7 @@ def make_means(
         use_protocol=use_protocol,
         watch=watch,
         listener=listener,
+        role_prices=_role_prices(settings),
     )
 
 
@@ -126,7 +254,15 @@ def check_packages(plan: Plan, settings: Settings) -> None:
 
 def _recorded(settings: Settings) -> Mapping[str, Any]:
     values = settings.model_dump(mode="json", include=set(_RECORDED))
-    parts = urlsplit(values["base_url"])
-    if parts.username or parts.password:
-        values["base_url"] = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return values
+    values["base_url"] = _without_login(values["base_url"])
+    roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
+    for own in roles.values():
+        own.pop("api_key_file", None)
+        if "base_url" in own:
+            own["base_url"] = _without_login(own["base_url"])
+    return {**values, "roles": roles} if roles else values
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.username or parts.password else url

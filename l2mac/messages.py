@@ -65,6 +65,7 @@ class Request:
         temperature: 0 to 2.
         max_reply_tokens: Where the reply is cut off.
         seed: For servers that honour it.
+        purpose: What for, such as `plan` or `turn`; never sent, it only chooses among models.
     """
 
     messages: tuple[Message, ...]
@@ -73,6 +74,7 @@ class Request:
     temperature: float = 0.0
     max_reply_tokens: int = 4096
     seed: int | None = None
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class Reply:
         usage: Tokens as the server counts them.
         cut_off: Whether the reply ended because it reached `max_reply_tokens`.
         model: The model's name as the server gives it.
+        cached: Whether it comes from the cache of replies, so that it cost nothing.
     """
 
     content: str
@@ -92,6 +95,7 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     cut_off: bool = False
     model: str = ""
+    cached: bool = False
 
     def as_message(self) -> Message:
         """Give the reply as the message that the next request repeats."""

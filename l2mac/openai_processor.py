@@ -1,9 +1,7 @@
 """The language model behind any server that speaks OpenAI's chat completions API; the only door to `openai`."""
 
-import base64
 import json
 import random
-import ssl
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -12,12 +10,14 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 import openai
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from l2mac.bounded_stream import BoundedStream
 from l2mac.dialect import Dialect
 from l2mac.errors import SettingsError
 from l2mac.messages import Reply, Request
+from l2mac.model_client import make_client
+from l2mac.model_offers import ModelOffer, read_offers
 from l2mac.model_settings import ModelSettings
 from l2mac.processor import Watcher
 from l2mac.rate_limit import RateLimit
@@ -29,21 +29,12 @@ from l2mac.tool_protocol import JsonTools, NativeTools, ToolProtocol
 
 __all__ = ["ModelSettings", "OpenAIProcessor"]
 
-_CONNECT_S = 30
 _MOST_CHARACTERS = 8 * 1024 * 1024
 _MOST_CHARACTERS_PER_TOKEN = 4 * 8
 _CHARACTERS_PER_TOKEN = 4
 _MOST_MODELS = 1000
 _PROTOCOLS: dict[str, type[NativeTools] | type[JsonTools]] = {"native": NativeTools, "json": JsonTools}
 T = TypeVar("T")
-
-
-class _ModelName(BaseModel):
-    id: str
-
-
-class _ModelList(BaseModel):
-    data: list[_ModelName]
 
 
 class OpenAIProcessor:
@@ -69,7 +60,7 @@ class OpenAIProcessor:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = _client(settings, self._bound)
+        self._client = make_client(settings, self._bound)
         self._retries = Retries(most=settings.max_retries, sleep=sleep, chance=chance)
         self._redactor = Redactor(settings.secrets)
         self._dialect = Dialect()
@@ -136,8 +127,29 @@ class OpenAIProcessor:
         protocol = _PROTOCOLS[self._protocol or self.negotiate(watch)]()
         return self._settled(self._ask(request, protocol, watch))
 
-    def list_models(self) -> tuple[str, ...]:
-        """Give the names of the models that the server offers.
+    @property
+    def identity(self) -> str:
+        """What replies depend on beside the request: server, version of its API, model, way to call tools."""
+        settings = self._settings
+        return json.dumps([settings.address, settings.api_version, settings.model, settings.protocol])
+
+    @property
+    def model(self) -> str:
+        """The model's name as configured."""
+        return self._settings.model
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Whatever must not be kept anywhere."""
+        return self._settings.secrets
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which optional parts of the API the server has taken so far."""
+        return self._dialect
+
+    def list_models(self) -> tuple[ModelOffer, ...]:
+        """Give the models that the server offers.
 
         Raises:
             ModelUnavailable: No answer after all retries.
@@ -210,15 +222,15 @@ class OpenAIProcessor:
                 # Without its cause, which repeats what the server sent.
                 raise MalformedAnswer("the server sent an event that is no JSON") from None
 
-    def _try_to_list(self) -> tuple[str, ...] | Failure:
+    def _try_to_list(self) -> tuple[ModelOffer, ...] | Failure:
         self._deadline = self._clock() + self._settings.timeout_s
         try:
-            models = _ModelList.model_validate(_json(self._client.get("/models", cast_to=httpx2.Response)))
+            offers = read_offers(_json(self._client.get("/models", cast_to=httpx2.Response)), at_most=_MOST_MODELS)
         except (openai.OpenAIError, httpx2.HTTPError, MalformedAnswer) as error:
             return self._failed(error)
         except ValidationError:
             return Failure(kind=Trouble.ADDRESS, text="what it sends is no list of models")
-        return tuple(self._redactor.line(model.id) for model in models.data[:_MOST_MODELS])
+        return tuple(replace(offer, name=self._redactor.line(offer.name)) for offer in offers)
 
     def _failed(self, error: Exception) -> Failure:
         """Turn an exception into a value, so that what is raised later has nothing behind it that holds a secret."""
@@ -245,7 +257,7 @@ class OpenAIProcessor:
             where=settings.address,
             model=settings.model,
             tries=settings.max_retries + 1,
-            offered=() if isinstance(offered, Failure) else offered,
+            offered=() if isinstance(offered, Failure) else [offer.name for offer in offered],
         )
 
     def _bound(self, response: httpx2.Response) -> None:
@@ -257,37 +269,3 @@ def _json(response: httpx2.Response) -> object:
         return json.loads(response.content)
     except (ValueError, RecursionError):
         raise MalformedAnswer("the server sent an answer that is no JSON") from None
-
-
-def _client(settings: ModelSettings, bound: Callable[[httpx2.Response], None]) -> openai.OpenAI:
-    """Make the client: without retries, redirects and variables of the environment, which are others' business.
-
-    A redirect would carry the messages and the extra headers to a server that nobody named.
-    """
-    # An http address needs no certificates, which take 30 ms to load; without them TLS would fail, not pass.
-    verify = True if settings.address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    quiet_s = min(settings.stall_s, settings.timeout_s)
-    http = openai.DefaultHttpx2Client(
-        verify=verify,
-        timeout=httpx2.Timeout(quiet_s, connect=min(_CONNECT_S, quiet_s)),
-        follow_redirects=False,
-        event_hooks={"response": [bound]},
-        trust_env=not settings.is_loopback,
-    )
-    headers = dict(settings.extra_headers)
-    if settings.login is not None:
-        headers["Authorization"] = "Basic " + base64.b64encode(":".join(settings.login).encode()).decode()
-    common: dict[str, Any] = {
-        "api_key": settings.api_key or "none",
-        "admin_api_key": "",
-        "max_retries": 0,
-        "default_headers": headers,
-        "http_client": http,
-    }
-    client: openai.OpenAI
-    if settings.api_version:
-        client = openai.AzureOpenAI(azure_endpoint=settings.address, api_version=settings.api_version, **common)
-    else:
-        client = openai.OpenAI(base_url=settings.address, **common)
-    client.organization = client.project = None
-    return client

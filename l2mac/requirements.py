@@ -1,117 +1,80 @@
-"""What generated code depends on, as its files say it: read strictly, so that pip gets names and versions alone.
+"""What the task demands: a list that the model makes once, from the task alone, so that no plan colours it."""
 
-A requirements file can do much more for pip: name other indexes, local paths, addresses, further files. None of that
-is passed on; what is not plainly a name with versions is a finding for the model.
-"""
+from l2mac.effects import Effects
+from l2mac.inquiry import Inquirer, NoAnswer, Question
+from l2mac.registry import normal_form
+from l2mac.tools.control import MOST_REQUIREMENTS, SubmitRequirements, requirements_form
+from l2mac.trace.events import RequirementsListed
 
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-from l2mac.checks.report import Finding
-
-FILES = ("requirements.txt", "pyproject.toml")
-_MOST_BYTES = 64 * 1024
-_MOST_REQUIREMENTS = 100
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_VERSIONS = r"(?:~=|==|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+"
-_REQUIREMENT = re.compile(
-    rf"(?P<name>{_NAME.pattern})(?:\[[A-Za-z0-9,._ -]*\])? ?(?P<versions>(?:{_VERSIONS}(?: ?, ?{_VERSIONS})*)?)"
-    r"(?P<marker> ?;[A-Za-z0-9_.<>=!~'\" ()]+?)?(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})*)"
-)
-_PINNED = re.compile(r"== ?[A-Za-z0-9.+!_-]+")
-HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_ATTEMPTS = 3
+_MOST_CHARACTERS = 400
+_REPLY_TOKENS = 1600
 
 
-@dataclass(frozen=True, slots=True)
 class Requirements:
-    """What is to be installed.
-
-    Attributes:
-        lines: One requirement each, as pip gets it.
-        places: Where each stands, as `path:line`.
-        findings: What cannot be taken; with any, nothing is installed.
-    """
-
-    lines: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The requirements file for pip."""
-        return "".join(f"{line}\n" for line in self.lines)
-
-    def place_of(self, message: str) -> str:
-        """Give where the requirement stands that a message of pip's is about, if it names one."""
-        for line, place in zip(self.lines, self.places, strict=True):
-            match = _NAME.match(line)
-            if match and re.search(rf"(?<![\w-]){re.escape(match[0])}(?![\w-])", message, re.IGNORECASE):
-                return place
-        return self.places[0].partition(":")[0] if self.places else ""
-
-
-def read_requirements(files: Mapping[str, bytes], *, hashed: bool) -> Requirements:
-    """Read the requirement files of a store.
+    """The task's requirements, listed when they are first asked for.
 
     Args:
-        files: Contents of those of `FILES` that there are.
-        hashed: Whether every requirement has to have one exact version and hashes.
+        task: The user's prompt.
+        effects: For prompts and the record.
+        inquirer: Asks the model.
     """
-    lines, places, findings = [], [], []
-    found = [*_from_text(files.get("requirements.txt", b"")), *_from_project(files.get("pyproject.toml", b""))]
-    pinned = {name for place, line in found if place.startswith("requirements") and (name := _name_of(line))}
-    for place, line in found:
-        if hashed and place.startswith("pyproject") and _name_of(line) in pinned:
-            continue
-        problem = _problem(line, hashed=hashed)
-        if problem:
-            findings.append(Finding(place, f"{line[:200]!r} cannot be taken: {problem}"))
-        lines.append(line)
-        places.append(place)
-    if len(lines) > _MOST_REQUIREMENTS:
-        findings.append(Finding("", f"these are {len(lines)} requirements; {_MOST_REQUIREMENTS} are the most"))
-    return Requirements(tuple(lines), tuple(places), tuple(findings))
+
+    def __init__(self, task: str, effects: Effects, inquirer: Inquirer) -> None:
+        self._task = task
+        self._effects = effects
+        self._inquirer = inquirer
+        self._listed: RequirementsListed | None = None
+        self._texts: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """Why there is no list; empty when there is one or it has not been asked for."""
+        return self._listed.problem if self._listed is not None else ""
+
+    def texts(self) -> tuple[str, ...]:
+        """Give the requirements; none when the model gives no usable list, which `problem` explains."""
+        if self._listed is None:
+            self._texts, problem = self._ask()
+            put = self._effects.journal.objects.put_text
+            self._listed = RequirementsListed(
+                requirement_objects=tuple(put(text) for text in self._texts), problem=problem
+            )
+            self._effects.journal.note(self._listed)
+        return self._texts
+
+    def _ask(self) -> tuple[tuple[str, ...], str]:
+        prompts = self._effects.domain.prompts
+        form = requirements_form()
+        question = Question(
+            purpose="coverage",
+            text=prompts.render("requirements", task=self._task, most=MOST_REQUIREMENTS),
+            again=lambda problem: prompts.render("answer_again", problem=problem, tool=form.spec.name),
+            attempts=_ATTEMPTS,
+            reply_tokens=_REPLY_TOKENS,
+            shorter="make the list and its sentences shorter",
+        )
+        try:
+            return self._inquirer.ask(question, form, check_requirements), ""
+        except NoAnswer as error:
+            return (), str(error)
 
 
-def _problem(line: str, *, hashed: bool) -> str:
-    match = _REQUIREMENT.fullmatch(line)
-    if match is None:
-        return "write a package's name and versions, such as 'attrs>=23'; options, paths and addresses are not accepted"
-    if hashed and not (_PINNED.fullmatch(match["versions"]) and "*" not in match["versions"] and match["hashes"]):
-        return "write one exact version with its hashes, such as 'attrs==25.1.0 --hash=sha256:...', in requirements.txt"
-    return ""
+def check_requirements(submitted: SubmitRequirements) -> tuple[str, ...]:
+    """Give a list of requirements without its repetitions.
 
-
-def _from_text(content: bytes) -> Iterator[tuple[str, str]]:
-    """Give the lines of a requirements file with their places; continued lines are joined, comments left out."""
-    whole, start = "", 0
-    text = _decoded(content)
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        start = start if whole else number
-        stripped = re.sub(r"(^|\s)#.*", "", line).strip()
-        whole = f"{whole} {stripped.removesuffix(chr(92)).strip()}".strip()
-        if whole and not stripped.endswith("\\"):
-            yield f"requirements.txt:{start}", re.sub(r"\s+", " ", whole)
-            whole = ""
-
-
-def _from_project(content: bytes) -> Iterator[tuple[str, str]]:
-    """Give what `[project.dependencies]` names; what cannot be read gives one line that is no requirement."""
-    try:
-        project = tomllib.loads(_decoded(content)).get("project", {})
-        named = project.get("dependencies", []) if isinstance(project, dict) else []
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        named = [f"(not TOML: {error})"]
-    for entry in named if isinstance(named, list) else [named]:
-        yield "pyproject.toml:dependencies", re.sub(r"\s+", " ", str(entry)).strip()
-
-
-def _decoded(content: bytes) -> str:
-    return "(larger than 64 KiB)" if len(content) > _MOST_BYTES else content.decode("utf-8", "backslashreplace")
-
-
-def _name_of(line: str) -> str:
-    match = _NAME.match(line)
-    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
+    Raises:
+        ValueError: There is none, there are too many, or one is empty or too long; none is left out in silence.
+    """
+    distinct = {normal_form(text): " ".join(text.split()) for text in reversed(submitted.requirements)}
+    texts = tuple(reversed(distinct.values()))
+    if not texts:
+        raise ValueError("the list has no requirement; name at least one")
+    if len(texts) > MOST_REQUIREMENTS:
+        raise ValueError(f"the list has {len(texts)} requirements; join related ones, at most {MOST_REQUIREMENTS}")
+    for number, text in enumerate(texts, 1):
+        if not normal_form(text):
+            raise ValueError("a requirement is empty")
+        if len(text) > _MOST_CHARACTERS:
+            raise ValueError(f"requirement {number} has {len(text)} characters; at most {_MOST_CHARACTERS}")
+    return texts

@@ -10,24 +10,29 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from l2mac import __version__
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
-from l2mac.control_unit import ControlUnit, Job
+from l2mac.control_unit import ControlUnit
 from l2mac.dependencies import Dependencies, Mode, PackageMeans
-from l2mac.domain import load_domain
+from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.job import Job, Thinking
 from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
+from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
-from l2mac.trace.journal import Journal, Listener
+from l2mac.trace.journal import OBJECTS_FILE, Journal, Listener
+from l2mac.trace.objects import ObjectStore
+from l2mac.version import VERSION
 from sandbox import FileEntry, Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
+_LATER = {"judge": False, "thinking": asdict(Thinking())}
+"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,9 @@ class Plan:
 
     task: str
     domain: str = "codebase"
+    definition: str = ""
+    """The domain in full, as `Definition.as_text` gives it, so that a resume uses exactly that; empty in records from
+    before there was any, which take the shipped domain of that name."""
     program: tuple[str, ...] = ()
     steps: int = 10
     context_tokens: int = 8192
@@ -43,8 +51,10 @@ class Plan:
     execution_timeout_s: float = 20.0
     seed: int | None = None
     dependencies: Mode = "off"
+    judge: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
+    thinking: Thinking = field(default_factory=Thinking)
 
     @property
     def outcome_characters(self) -> int:
@@ -77,6 +87,7 @@ class Means:
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
     listener: Listener | None = None
+    role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,10 @@ def recorded_plan(folder: Path) -> Plan:
         if isinstance(entry.event, RunStarted):
             settings: dict[str, Any] = dict(entry.event.settings)
             settings["program"] = tuple(settings["program"])
+            settings["thinking"] = Thinking(**settings.get("thinking", {}))
+            definition = entry.event.domain_object
+            if definition:
+                settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
             return Plan(**settings)
     raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
 
@@ -170,7 +185,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
-        journal.bracket(SessionStarted(reason=reason, version=__version__, model=means.model, image=means.image))
+        journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
         dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
         dependencies.adopt(journal.recorded())
@@ -186,6 +201,8 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 steps=plan.steps,
                 context_tokens=plan.context_tokens,
                 dependencies=plan.dependencies,
+                thinking=plan.thinking,
+                judge=plan.judge,
             )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
@@ -230,7 +247,16 @@ def _box_maker(run: str, means: Means, journal: Journal, dependencies: Dependenc
 
 def _started(plan: Plan, journal: Journal) -> RunStarted:
     settings = json.loads(json.dumps(asdict(plan)))
-    return RunStarted(task_object=journal.objects.put_text(plan.task), domain=plan.domain, settings=settings)
+    definition = settings.pop("definition")
+    for name, default in _LATER.items():
+        if settings[name] == default:
+            del settings[name]
+    return RunStarted(
+        task_object=journal.objects.put_text(plan.task),
+        domain=plan.domain,
+        domain_object=journal.objects.put_text(definition) if definition else "",
+        settings=settings,
+    )
 
 
 def _negotiate(means: Means, journal: Journal) -> None:
@@ -254,7 +280,7 @@ def _effects(
         journal=journal,
         processor=means.processor,
         store=store,
-        domain=load_domain(plan.domain),
+        domain=recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain),
         spending=spending,
         estimator=TokenEstimator(),
         prices=means.prices,
@@ -265,4 +291,5 @@ def _effects(
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
+        role_prices=means.role_prices,
     )

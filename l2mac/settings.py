@@ -1,11 +1,9 @@
 """Settings: flag > `L2MAC_*` variable > project file > user file > default. The only reader of the environment.
 
-A project file can have been written by a model or come with a pull request. It may choose what has no bearing on
-security, may lower limits, and is refused when it says anything else.
+What a project file may say is in `l2mac.project_file`.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,17 +13,13 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from l2mac.errors import SettingsError
+from l2mac.presets import PRESETS, Preset
+from l2mac.project_file import check_project_value
+from l2mac.role_settings import Roles
+from l2mac.settings_file import at_line, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
 
 PROJECT_FILE = "l2mac.toml"
-_MOST_FILE_BYTES = 1024 * 1024
-_FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
-_LOWER_ONLY = frozenset(
-    "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
-    " tokens_per_minute".split()
-)
-_SIZES = frozenset({"memory", "disk"})
-_STRICTEST_FIRST = ("off", "locked", "resolve")
 
 
 def _size(value: object) -> object:
@@ -37,6 +31,12 @@ def _size(value: object) -> object:
         raise ValueError(str(error)) from None
 
 
+def _preset(value: object) -> object:
+    if value and value not in PRESETS:
+        raise ValueError(f"there is no such preset; there are {', '.join(PRESETS)}")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 
 
@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="L2MAC_", extra="forbid", env_ignore_empty=True, allow_inf_nan=False)
     files: ClassVar[tuple[Path, Path]] = (Path(), Path())
 
+    preset: Annotated[str, BeforeValidator(_preset)] = Field(
+        default="", description="a known server, such as ollama; fills what is not given: l2mac models --presets"
+    )
     model: str = Field(default="", description="the model's name at its server, such as gpt-4.1 or qwen2.5-coder")
     base_url: str = Field(default="", description="the server, if not OpenAI's, such as http://127.0.0.1:8000/v1")
     api_key: SecretStr = Field(default=SecretStr(""), description="the key; better in OPENAI_API_KEY or api_key_file")
@@ -62,10 +65,21 @@ class Settings(BaseSettings):
     tokens_per_minute: int | None = Field(default=None, gt=0, description="the server's limit, if any")
     prompt_price: float = Field(default=0, ge=0, description="USD per million prompt tokens")
     completion_price: float = Field(default=0, ge=0, description="USD per million reply tokens")
-    seed: int | None = Field(default=None, description="for servers that honour it")
+    seed: int | None = Field(default=None, description="sent with every call; for servers that honour it")
+    response_cache: Path | None = Field(default=None, description="a folder; equal requests are answered from it")
+    roles: Roles = Field(default=Roles(), description="models for planning and for judging, if not the main one")
 
-    domain: str = Field(default="codebase", description="what is made")
+    domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
+    domain_file: Path | None = Field(default=None, description="the file that defines a custom domain")
+    tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
+    judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
+    reflections: int = Field(default=0, ge=0, le=5, description="how often the model is asked for a better plan")
+    coverage: bool = Field(default=True, description="whether the plan has to cover the task's requirements")
+    max_replans: int = Field(default=3, ge=0, le=50, description="how often instructions may be split in a run")
+    requirements: bool = Field(default=True, description="whether the result has to show the task's requirements")
+    requirement_rounds: int = Field(default=1, ge=0, le=5, description="how often what is not shown is carried out")
+    summary: bool = Field(default=True, description="whether a summary goes from instruction to instruction")
     max_turns: int = Field(default=40, gt=0, description="replies per instruction")
     max_restarts: int = Field(default=30, ge=0, description="how often one instruction may run out of context")
     max_tokens: int | None = Field(default=None, gt=0, description="tokens of the whole run, prompts and replies")
@@ -105,7 +119,8 @@ class Settings(BaseSettings):
         """Put the sources in order, strongest first."""
         project, user = cls.files
         lower = _FileSource(settings_cls, user, {})
-        return (init_settings, env_settings, _FileSource(settings_cls, project, lower(), trusted=False), lower)
+        middle = _FileSource(settings_cls, project, lower(), trusted=False)
+        return (init_settings, env_settings, middle, lower, _PresetSource(settings_cls))
 
     @property
     def reply_room(self) -> int:
@@ -133,24 +148,40 @@ class Settings(BaseSettings):
             raise SettingsError("the box's limits", str(error)) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Give the API key: from the settings, the key file, or `OPENAI_API_KEY`; empty when there is none.
+        """Give the API key: from the settings, the key file, or the variable of the preset or `OPENAI_API_KEY`.
 
         Raises:
             SettingsError: The key file cannot be read or is empty.
         """
         if self.api_key_file is not None:
-            try:
-                key = self.api_key_file.expanduser().read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError("--api-key-file", f"{self.api_key_file} cannot be read ({error})") from None
-            if not key:
-                raise SettingsError("--api-key-file", f"{self.api_key_file} is empty")
-            return key
-        return self.api_key.get_secret_value() or environment.get("OPENAI_API_KEY", "")
+            return read_key(self.api_key_file, "--api-key-file")
+        variable = self._known.key_variable if self._known else "OPENAI_API_KEY"
+        return self.api_key.get_secret_value() or (environment.get(variable, "") if variable else "")
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Give the server's base URL, from the settings or `OPENAI_BASE_URL`; empty for OpenAI's own."""
-        return self.base_url or environment.get("OPENAI_BASE_URL", "")
+        """Give the server's base URL: as set, or from the variable of the preset or `OPENAI_BASE_URL`; or empty."""
+        variable = self._known.url_variable if self._known else "OPENAI_BASE_URL"
+        return self.base_url or (environment.get(variable, "") if variable else "")
+
+    @property
+    def _known(self) -> Preset | None:
+        return PRESETS.get(self.preset)
+
+
+class _PresetSource(PydanticBaseSettingsSource):
+    """What the preset says that the stronger sources name; the weakest source of all."""
+
+    def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
+        """See the base class."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give the values that the preset has."""
+        preset = PRESETS.get(str(self.current_state.get("preset", "")))
+        if preset is None:
+            return {}
+        values = {"base_url": preset.base_url, "api_type": preset.api_type, "api_version": preset.api_version}
+        return {name: value for name, value in values.items() if value}
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -167,10 +198,11 @@ class _FileSource(PydanticBaseSettingsSource):
         self, settings_cls: type[BaseSettings], path: Path, below: Mapping[str, Any], *, trusted: bool = True
     ) -> None:
         super().__init__(settings_cls)
-        fields, values = settings_cls.model_fields, _read_toml(path)
+        fields, values = settings_cls.model_fields, read_toml(path)
         for name in sorted(values.keys() - fields.keys()):
             raise SettingsError(
-                f"{path}: {name}", "there is no such setting; `l2mac init-config` writes a file with all"
+                f"{path}: {name}",
+                f"there is no such setting{at_line(path, name)}; `l2mac init-config` writes a file with all",
             )
         # As in a variable, an empty text stands for no value; TOML has no other way to say so.
         self._values = {
@@ -178,7 +210,7 @@ class _FileSource(PydanticBaseSettingsSource):
         }
         if not trusted:
             for name, value in self._values.items():
-                _check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
+                check_project_value(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
 
     def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
         """See the base class."""
@@ -204,15 +236,25 @@ def load_settings(
         SettingsError: A source says something that cannot be; names the field.
     """
     kept = {name: value for name, value in (recorded or {}).items() if not os.environ.get(f"L2MAC_{name.upper()}")}
-    given = kept | {name: value for name, value in flags.items() if value is not None}
+    given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
+    if flags.get("base_url") or os.environ.get("L2MAC_BASE_URL"):
+        given["preset"] = flags.get("preset") or ""  # a recorded preset's key is not for another server
     bound = type("BoundSettings", (Settings,), {"files": (project, user), "__doc__": Settings.__doc__})
     try:
         settings: Settings = bound(**given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise SettingsError(_origin(name, given, project, user), first["msg"].removeprefix("Value error, ")) from None
+        name, *inner = map(str, first["loc"])
+        field = ".".join([_origin(name, given, project, user), *inner])
+        line = at_line(project if field.startswith(f"{project.name}: ") else user, name) if ": " in field else ""
+        raise SettingsError(field, first["msg"].removeprefix("Value error, ") + line) from None
     return settings
+
+
+def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
+    """Put `--plan-model` and `--judge-model` where they belong: into the table of roles."""
+    named = {role: flags.pop(f"{role}_model") for role in ("plan", "judge") if f"{role}_model" in flags}
+    return {**flags, "roles": {role: {"model": name} for role, name in named.items()}} if named else flags
 
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
@@ -236,12 +278,7 @@ def configured_log_level(*, project: Path, user: Path) -> str:
 
 def template() -> str:
     """Give a settings file with every setting commented out at its default."""
-    lines = ["# Settings of l2mac. Remove the # before what you change.", ""]
-    for name, field in Settings.model_fields.items():
-        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = '""' if default is None else f'"{default}"' if isinstance(default, str | Path) else default
-        lines += [f"# {field.description}", f"# {name} = {shown}", ""]
-    return "\n".join(lines)
+    return template_of(Settings)
 
 
 def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> str:
@@ -249,47 +286,4 @@ def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> s
         return "--" + name.replace("_", "-")
     if any(variable.upper() == f"L2MAC_{name.upper()}" and value for variable, value in os.environ.items()):
         return f"L2MAC_{name.upper()}"
-    return f"{project.name}: {name}" if name in _read_toml(project) else f"{user}: {name}"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_FILE_BYTES + 1)
-        if len(content) > _MOST_FILE_BYTES:
-            raise SettingsError(str(path), f"is larger than {_MOST_FILE_BYTES} bytes")
-        return tomllib.loads(content.decode("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(str(path), f"cannot be read: {error}") from None
-
-
-def _check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
-    if name in _FREE:
-        return
-    if name == "deps" and value in _STRICTEST_FIRST and _stricter(value, below):
-        return
-    if name not in _LOWER_ONLY:
-        raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
-    wanted, allowed = _amount(name, value), _amount(name, below)
-    if wanted is None or (allowed is None and below is not None):
-        raise SettingsError(
-            field, f"a project file may only lower this, and {value!r} cannot be compared with {below!r}"
-        )
-    if allowed is not None and wanted > allowed:
-        raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
-
-
-def _stricter(value: str, below: object) -> bool:
-    return below in _STRICTEST_FIRST and _STRICTEST_FIRST.index(value) <= _STRICTEST_FIRST.index(str(below))
-
-
-def _amount(name: str, value: Any) -> float | None:
-    """Give what a bound comes to; None when it is not a number, or a size where sizes may stand, as it is written."""
-    if name in _SIZES and isinstance(value, str):
-        try:
-            return parse_size(value)
-        except PolicyError:
-            return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return f"{project.name}: {name}" if name in read_toml(project) else f"{user}: {name}"

@@ -6,6 +6,7 @@ loads no engine library.
 
 from sandbox.errors import (
     EngineUnavailable,
+    EngineUnfit,
     ImageBuildFailed,
     ImageUnavailable,
     IsolationMismatch,
@@ -26,6 +27,7 @@ __all__ = [
     "Cause",
     "Change",
     "EngineUnavailable",
+    "EngineUnfit",
     "Fetched",
     "FileEntry",
     "ImageBuildFailed",

@@ -4,6 +4,7 @@
 SandboxError
 ├── PolicyError            limits that contradict each other or that the engine cannot hold
 ├── EngineUnavailable      no engine answers, no permission, or it is too old
+├── EngineUnfit            the engine or its runtime cannot confine a box
 ├── ImageUnavailable       the base image is not here and cannot be pulled, or lacks what the recipe needs
 ├── ImageBuildFailed       the box's image could not be built
 ├── IsolationMismatch      the box is not confined as the policy says; nothing ran in it
@@ -29,6 +30,10 @@ class PolicyError(SandboxError):
 
 class EngineUnavailable(SandboxError):
     """No engine answers, the caller may not use it, or it is too old."""
+
+
+class EngineUnfit(SandboxError):
+    """The engine or its runtime cannot confine a box: limits, seccomp or more are missing; nothing has run."""
 
 
 class ImageUnavailable(SandboxError):

@@ -115,7 +115,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A process to run: `argv` for a program, or `checker` (`pytest`, `pylint`) and `paths` for a preloaded one."""
+    """A process to run: `argv`, or a preloaded `checker` (`pytest`, `pylint`, `prose`) and its `paths`."""
 
     name: str
     argv: tuple[str, ...] = ()

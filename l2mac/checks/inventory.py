@@ -34,7 +34,7 @@ class TestInventory:
     def judge(self, report: CheckReport) -> CheckReport:
         """Take in an evaluation; gives it with a finding for every failing test that has gone out of sight."""
         states = _states(report)
-        passed = frozenset(test for test, state in states.items() if state == "passed")
+        passed = passed_tests(report)
         for test, state in states.items():
             if state in _FAILING:
                 self._owed.setdefault(test, frozenset(states))
@@ -59,6 +59,11 @@ class TestInventory:
             return judged
         summary = f"{how_many(missed, 'test')} of the run gone or skipped at its end: {_some(missed)}"
         return _joined(report, CheckResult(name=_NAME, verdict=Verdict.PASSED, summary=summary))
+
+
+def passed_tests(report: CheckReport) -> frozenset[str]:
+    """Give the ids, without parameters, of the tests that were collected and passed with all their parameters."""
+    return frozenset(test for test, state in _states(report).items() if state == "passed")
 
 
 def _takes_its_place(test: str, passed: frozenset[str], known: frozenset[str]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from l2mac.errors import L2macError, ProcessorError, RunLocked, RunNotFound, SettingsError, TraceError
 from l2mac.outcome import Status
-from sandbox import IsolationMismatch, SandboxError
+from sandbox import EngineUnfit, IsolationMismatch, SandboxError
 
 OK = 0
 FAILING = 1
@@ -14,6 +14,8 @@ SANDBOX = 4
 ISOLATION = 5
 MODEL = 6
 RECORD = 7
+UNFIT = 8
+UNSHOWN = 9
 INTERNAL = 70
 INTERRUPTED = 130
 
@@ -26,6 +28,8 @@ MEANINGS: Mapping[int, str] = {
     ISOLATION: "a box was not confined as its policy says; nothing ran",
     MODEL: "the model is not configured, refuses or does not answer",
     RECORD: "the run's record cannot be read, written or found, or is in use",
+    UNFIT: "the engine or its runtime cannot confine a box; nothing ran",
+    UNSHOWN: "all checks pass, but the model cannot show every requirement of the task",
     INTERNAL: "a defect of l2mac itself",
     INTERRUPTED: "interrupted; resume when you like",
 }
@@ -33,6 +37,7 @@ MEANINGS: Mapping[int, str] = {
 BY_STATUS: Mapping[Status, int] = {
     Status.COMPLETED: OK,
     Status.FAILING: FAILING,
+    Status.UNSHOWN: UNSHOWN,
     Status.BUDGET: BUDGET,
     Status.NO_PLAN: BUDGET,
     Status.INTERRUPTED: INTERRUPTED,
@@ -43,6 +48,8 @@ def code_for(error: L2macError | SandboxError) -> int:
     """Give the exit code for an error."""
     if isinstance(error, IsolationMismatch):
         return ISOLATION
+    if isinstance(error, EngineUnfit):
+        return UNFIT
     if isinstance(error, SandboxError):
         return SANDBOX
     if isinstance(error, SettingsError):

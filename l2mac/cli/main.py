@@ -10,11 +10,11 @@ from types import FrameType
 import click
 from loguru import logger
 
-from l2mac import __version__
 from l2mac.cli import exit_codes
 from l2mac.errors import L2macError
 from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
 from l2mac.terminal import clean
+from l2mac.version import VERSION
 from sandbox import SandboxError
 
 _COMMANDS = {
@@ -24,6 +24,8 @@ _COMMANDS = {
     "runs": "List recorded runs.",
     "show": "Show what a run did.",
     "export": "Bring a run's files out into a new folder.",
+    "prompts": "List, show, export and check the prompts of a domain.",
+    "models": "List what a server offers, try a model, and print the settings to use.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
     "images": "Base images where no registry answers.",
     "clean": "Remove what dead runs left in the engine, and unused box images.",
@@ -56,6 +58,14 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.records import export_command, runs, show  # noqa: PLC0415
 
         return {"runs": runs, "show": show, "export": export_command}[name]
+    if name == "prompts":
+        from l2mac.cli.prompts import prompts  # noqa: PLC0415
+
+        return prompts
+    if name == "models":
+        from l2mac.cli.models import models  # noqa: PLC0415
+
+        return models
     from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
 
     return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[name]
@@ -64,7 +74,7 @@ def _load(name: str) -> click.Command:
 @click.group(
     cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(__version__, prog_name="l2mac")
+@click.version_option(VERSION, prog_name="l2mac")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -100,8 +110,8 @@ def _run() -> int:
     except (L2macError, SandboxError) as error:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("l2mac: interrupted", err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, interrupt.args))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

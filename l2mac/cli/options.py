@@ -11,11 +11,22 @@ from l2mac.settings import PROJECT_FILE, Settings, load_settings, user_file
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MODEL = (
+    click.option("--preset", help="A known server, such as ollama: `l2mac models --presets` lists them."),
     click.option("--model", help="The model's name at its server."),
     click.option("--base-url", help="The model's server, OpenAI-compatible. Default: OPENAI_BASE_URL or OpenAI."),
     click.option("--api-key-file", type=click.Path(path_type=Path), help="File with the key. Default: OPENAI_API_KEY."),
     click.option("--context-tokens", type=int, help="The model's context window. Default: 8192."),
     click.option("--tool-protocol", type=click.Choice(["auto", "native", "json"]), help="How the model calls tools."),
+)
+_ROLES = (
+    click.option("--plan-model", help="Another model for planning, at the same server unless [roles.plan] says more."),
+    click.option("--judge-model", help="Another model for judging, likewise with [roles.judge]."),
+    click.option(
+        "--cache",
+        "response_cache",
+        type=click.Path(path_type=Path),
+        help="Folder of replies; a request equal to an earlier one is answered from it. Default: none.",
+    ),
 )
 _BOX = (
     click.option("--image", help="Base image of the box; any local or pullable one. Default: python:3.11."),
@@ -38,6 +49,16 @@ _BUDGET = (
     click.option("--max-cost", type=float, help="USD of the whole run, by the prices in the settings."),
     click.option("--max-time", type=float, help="Seconds of work on the whole run."),
 )
+_THINKING = (
+    click.option("--reflections", type=int, help="How often the model is asked for a better plan. Default: 0."),
+    click.option("--coverage/--no-coverage", default=None, help="Compare the plan with the task's requirements."),
+    click.option("--max-replans", type=int, help="Instructions that may be split when over budget. Default: 3."),
+    click.option(
+        "--requirements/--no-requirements", default=None, help="Compare the result with the task's requirements."
+    ),
+    click.option("--requirement-rounds", type=int, help="How often what is not shown is carried out. Default: 1."),
+    click.option("--summary/--no-summary", default=None, help="Hand a summary from instruction to instruction."),
+)
 _RUNS_DIR = click.option("--runs-dir", type=click.Path(path_type=Path), help="Where runs are recorded.")
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress; only the result and errors.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on standard output.")
@@ -48,6 +69,11 @@ def model_options(command: F) -> F:
     return _add(_MODEL, command)
 
 
+def role_options(command: F) -> F:
+    """Add the options about further models and the cache of replies."""
+    return _add(_ROLES, command)
+
+
 def box_options(command: F) -> F:
     """Add the options about the box."""
     return _add(_BOX, command)
@@ -56,6 +82,11 @@ def box_options(command: F) -> F:
 def budget_options(command: F) -> F:
     """Add the options about what may be spent."""
     return _add(_BUDGET, command)
+
+
+def thinking_options(command: F) -> F:
+    """Add the options about how much thought goes into the program."""
+    return _add(_THINKING, command)
 
 
 def output_options(command: F) -> F:

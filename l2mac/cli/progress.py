@@ -14,15 +14,22 @@ from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     BoxOpened,
     Checked,
+    CoverageClaimed,
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
     PlanMade,
+    PlanRevised,
     ProtocolChosen,
+    Replanned,
+    RequirementsExamined,
+    RequirementsListed,
     ToolRan,
 )
 
 _TAIL_CHARACTERS = 400
+_THOUGHTS = (RequirementsListed, CoverageClaimed, PlanRevised, Replanned, RequirementsExamined)
+Thought = RequirementsListed | CoverageClaimed | PlanRevised | Replanned | RequirementsExamined
 
 
 class Progress:
@@ -89,6 +96,8 @@ class Progress:
             return f"instruction {event.number} done ({self._tokens} tokens so far)"
         if isinstance(event, PlanMade):
             return f"plan of {len(event.instruction_objects)} instructions"
+        if isinstance(event, _THOUGHTS):
+            return _thought(event)
         if isinstance(event, ProtocolChosen):
             return f"the model calls tools by {'native tool calls' if event.protocol == 'native' else 'JSON'}"
         return "box verified" if isinstance(event, BoxOpened) and event.purpose == "work" else ""
@@ -106,6 +115,24 @@ class Progress:
         width = max(self._console.width - 4, 20)
         status = Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
         return Text("\n").join([status, Text("  " + one_line(self._text[-width:], width), style="dim")])
+
+
+def _thought(event: Thought) -> str:
+    """Say what came of thinking about the program or the result."""
+    if event.problem:
+        return f"{event.kind}: {one_line(event.problem, 160)}"
+    match event:
+        case RequirementsListed():
+            return f"the task has {len(event.requirement_objects)} requirements"
+        case CoverageClaimed():
+            return f"{sum(not covering for covering in event.steps)} requirements are missing in the plan"
+        case PlanRevised():
+            return f"a plan of {len(event.instruction_objects)} instructions after {event.reason} {event.round}"
+        case Replanned():
+            done = "split into" if event.action == "split" else "put off behind"
+            return f"instruction {event.number} {done} {len(event.instruction_objects)} others"
+        case RequirementsExamined():
+            return f"{event.shown} of {event.total} requirements shown, as the model claims"
 
 
 def _clock(seconds: float) -> str:

@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
+from l2mac.assemble import FORMATS
+from l2mac.cli.book import write_book
 from l2mac.cli.options import runs_dir_option, settings_from
+from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.export import check_new_folder, export
+from l2mac.record import recorded_program
 from l2mac.run import find_run, recorded_files
 from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
@@ -18,7 +22,8 @@ from l2mac.trace.events import (
     Event,
     InstructionCompleted,
     ModelCalled,
-    PlanMade,
+    Replanned,
+    RequirementsExamined,
     RunEnded,
     RunStarted,
     SessionStarted,
@@ -64,6 +69,8 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     click.echo(f"checks   {clean(facts['checks'])}")
+    for row in (facts["requirements"] or {"rows": []})["rows"]:
+        click.echo(f"required {requirement_line(row)}")
     click.echo(
         f"model    {clean(facts['model'])}: {facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD"
     )
@@ -75,15 +82,27 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
 
 @click.command("export")
 @click.argument("name", metavar="[RUN]", default="last")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder, or file with --format.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="A book as one document instead of its files.")
+@click.option("--language", default="en", show_default=True, help="The book's language, for HTML and EPUB.")
 @runs_dir_option
 @_JSON
-def export_command(name: str, output: Path, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Write the files of RUN, finished or not, into a new folder: regular files only, with a manifest of hashes."""
+def export_command(
+    name: str, output: Path, form: str | None, language: str, runs_dir: Path | None, *, as_json: bool
+) -> None:
+    """Write the files of RUN, finished or not, into a new folder: regular files only, with a manifest of hashes.
+
+    With --format the chapters of a book become one Markdown, HTML or EPUB file.
+    """
     folder = find_run(_runs_dir(runs_dir), name)
-    check_new_folder(output)
+    if form is None:
+        check_new_folder(output)
     events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
     files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
+    if form is not None:
+        write_book(files, ObjectStore(folder / OBJECTS_FILE), output, form, language=language)
+        click.echo(json.dumps({"output": str(output)}) if as_json else f"the book is {clean(str(output))}")
+        return
     done = export(files, ObjectStore(folder / OBJECTS_FILE), output)
     if as_json:
         content = {"output": str(done.folder), "written": done.written, "set_aside": dict(done.set_aside)}
@@ -106,7 +125,7 @@ def _row(folder: Path) -> dict[str, Any]:
     return {
         "run": folder.name,
         "status": _status(events),
-        "planned": sum(len(event.instruction_objects) for event in events if isinstance(event, PlanMade)),
+        "planned": len(recorded_program(events)),
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
     }
 
@@ -126,7 +145,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     events = [entry.event for entry in entries]
     calls = [event for event in events if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]
-    plans = [name for event in events if isinstance(event, PlanMade) for name in event.instruction_objects]
+    examined = [event for event in events if isinstance(event, RequirementsExamined)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
     checks = [f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)]
     sessions = [event for event in events if isinstance(event, SessionStarted)]
@@ -135,9 +154,11 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "folder": str(folder),
         "task": objects.get_text(tasks[0]) if tasks else "",
         "status": _status(events),
-        "plan": [objects.get_text(name) for name in plans],
+        "plan": [objects.get_text(name) for name in recorded_program(events)],
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
         "checks": checks[-1] if checks else "none yet",
+        "replans": sum(isinstance(event, Replanned) and bool(event.action) for event in events),
+        "requirements": _requirements(examined[-1], objects) if examined else None,
         "model": sessions[-1].model if sessions else "",
         "calls": len(calls),
         "tokens": sum(call.prompt_tokens + call.completion_tokens for call in calls),
@@ -148,3 +169,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "elapsed_s": entries[-1].elapsed_s if entries else 0.0,
         "files": {entry.path: entry.digest for entry in recorded_files(tuple(events))},
     }
+
+
+def _requirements(event: RequirementsExamined, objects: ObjectStore) -> dict[str, Any] | None:
+    return requirements_as_json(json.loads(objects.get_text(event.table_object)), event.problem)

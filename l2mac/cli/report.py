@@ -1,17 +1,20 @@
 """Print a run's result, for a person or as JSON."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import click
 
 from l2mac.export import Export
-from l2mac.outcome import Status
+from l2mac.outcome import Outcome, Status
 from l2mac.run import RunResult
 from l2mac.terminal import clean, one_line
 
 _MOST_LISTED = 40
+_MOST_NAMED = 4
+CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
 
 
 def print_result(result: RunResult, exported: Export | None, *, replayed: int | None, difference: str) -> None:
@@ -26,6 +29,11 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
             click.echo(f"         and {len(exported.written) - _MOST_LISTED} more")
         for path, reason in exported.set_aside.items():
             click.echo(f"not exported: {clean(path)} ({clean(reason)})")
+    _print_requirements(outcome)
+    for opinion in outcome.opinions:
+        click.echo(f"opinion  {clean(opinion.path)}: {one_line(opinion.text, 500)}")
+    if outcome.opinions:
+        click.echo("         An opinion is the model's own, no check, and no part of the result.")
     tokens = spent.prompt_tokens + spent.completion_tokens
     cost = f", {spent.cost_usd:.2f} USD" if spent.cost_usd else ""
     click.echo(f"spent    {tokens} tokens{cost}, {result.elapsed_s:.0f} s")
@@ -35,6 +43,27 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
     click.echo(f"run      {result.run}")
     if outcome.status in (Status.BUDGET, Status.NO_PLAN):
         click.echo(f"Go on with a larger budget: l2mac resume {result.run}")
+
+
+def requirements_as_json(rows: list[dict[str, Any]], problem: str) -> dict[str, Any] | None:
+    """Give the table of requirements, labelled as what it is; None when they were not examined."""
+    return {"by": CLAIM, "problem": problem, "rows": rows} if rows or problem else None
+
+
+def requirement_line(row: Mapping[str, Any]) -> str:
+    """Give one row of the table for a person."""
+    shown = "shown    " if row["shown"] else "NOT SHOWN"
+    by = ", ".join([*row["files"], *row["tests"]][:_MOST_NAMED])
+    return f"{shown} {one_line(row['requirement'], 160)}" + (f" ({one_line(by, 200)})" if by else "")
+
+
+def _print_requirements(outcome: Outcome) -> None:
+    if not outcome.requirements:
+        return
+    shown = sum(row.shown for row in outcome.requirements)
+    click.echo(f"required {shown} of {len(outcome.requirements)} requirements are shown: {CLAIM}")
+    for row in outcome.requirements:
+        click.echo(f"         {requirement_line(asdict(row))}")
 
 
 def result_as_json(
@@ -55,6 +84,8 @@ def result_as_json(
             {"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results
         ],
         "tests": asdict(outcome.report.counts),
+        "requirements": requirements_as_json([asdict(row) for row in outcome.requirements], outcome.unexamined),
+        "opinions": [asdict(opinion) for opinion in outcome.opinions],
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,
         "cost_usd": round(spent.cost_usd, 6),

@@ -1,18 +1,22 @@
 """The prompts: one Markdown file per kind of message and domain, checked in full when they are loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from string import Template
 
 from l2mac.errors import SettingsError
 
 KINDS: Mapping[str, frozenset[str]] = {
-    "system": frozenset({"packages"}),
-    "packages_off": frozenset(),
+    "system": frozenset(),
     "packages_locked": frozenset(),
     "packages_resolve": frozenset(),
     "bootstrap": frozenset({"task", "steps"}),
     "plan_again": frozenset({"problem", "steps"}),
+    "reflect": frozenset({"task", "plan", "steps"}),
+    "requirements": frozenset({"task", "most"}),
+    "coverage": frozenset({"requirements", "plan"}),
+    "gaps": frozenset({"task", "plan", "gaps", "steps"}),
+    "answer_again": frozenset({"problem", "tool"}),
     "instruction": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
     "cycle": frozenset({"instruction", "files", "checks"}),
     "idle": frozenset({"instruction", "files", "checks"}),
@@ -23,8 +27,42 @@ KINDS: Mapping[str, frozenset[str]] = {
     "cut_off": frozenset({"limit"}),
     "exhausted": frozenset(),
     "completed": frozenset(),
+    "replan": frozenset({"task", "number", "plan", "instruction", "cause", "files", "findings", "most"}),
+    "unfinished": frozenset({"instruction", "findings"}),
+    "evidence": frozenset({"requirements", "files", "tests", "page", "contents"}),
+    "further": frozenset({"requirements"}),
+    "judge": frozenset({"task", "context", "path", "text"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
+
+PURPOSES: Mapping[str, str] = {
+    "system": "heads every context window: what the model is and what rules hold",
+    "packages_locked": "follows it where packages may be named with exact versions and hashes",
+    "packages_resolve": "follows it where packages may be named",
+    "bootstrap": "asks for the plan",
+    "plan_again": "asks again after a plan that could not be used",
+    "reflect": "shows the plan and asks for a better one",
+    "requirements": "asks for the task's requirements",
+    "coverage": "asks which instruction covers which requirement",
+    "gaps": "asks for a plan that covers what is not covered",
+    "answer_again": "asks again after an answer that could not be used",
+    "instruction": "opens the context window of an instruction",
+    "cycle": "asks whether the instruction is done, while nothing is found wrong",
+    "idle": "asks the same of a model that has only looked around",
+    "fix": "says what the checks found",
+    "no_call": "answers a reply that calls no tool",
+    "no_tests": "asks for what would show that the work is right, when the checks found nothing to check",
+    "repeated": "answers a reply that has been given before",
+    "cut_off": "answers a reply that was too long",
+    "exhausted": "asks for a summary when the context is full and the instruction starts anew",
+    "completed": "asks for a summary when the instruction is done",
+    "replan": "asks for smaller instructions in the place of one that used up its budget",
+    "unfinished": "opens what is left of such an instruction",
+    "evidence": "asks which files and tests show which requirement",
+    "further": "asks for what is not shown, as an instruction",
+    "judge": "asks for a second opinion on one file of the result",
+}
+"""What each kind is for, one phrase each."""
 
 
 class PromptSet:
@@ -38,17 +76,12 @@ class PromptSet:
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        for kind in sorted(KINDS.keys() ^ texts.keys()):
-            raise SettingsError(f"prompt {kind!r}", "is missing" if kind in KINDS else "is not a kind of prompt")
+        for kind in sorted(KINDS.keys() - texts.keys()):
+            raise SettingsError(f"prompt {kind!r}", "is missing")
+        for kind, text in texts.items():
+            for _, problem in problems(kind, text):
+                raise SettingsError(f"prompt {kind!r}", problem)
         self._templates = {kind: Template(text.strip()) for kind, text in texts.items()}
-        for kind, template in self._templates.items():
-            _check(kind, template)
-
-    @classmethod
-    def load(cls, domain: str) -> "PromptSet":
-        """Give the prompts that come with the package for a domain."""
-        folder = resources.files("l2mac.prompts") / domain
-        return cls({kind: (folder / f"{kind}.md").read_text(encoding="utf-8") for kind in KINDS})
 
     def render(self, kind: str, **values: object) -> str:
         """Give a prompt with its placeholders filled in; values are not searched for placeholders themselves.
@@ -61,10 +94,33 @@ class PromptSet:
         return self._templates[kind].substitute({name: str(value) for name, value in values.items()})
 
 
-def _check(kind: str, template: Template) -> None:
-    if not template.is_valid():
-        raise SettingsError(f"prompt {kind!r}", "a '$' is not followed by a name; write $$ for a dollar sign")
-    used = frozenset(template.get_identifiers())
-    for name in sorted(used ^ KINDS[kind]):
-        problem = f"${name} is not used" if name in KINDS[kind] else f"${name} is not known there"
-        raise SettingsError(f"prompt {kind!r}", problem)
+def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
+    """Give what is wrong with a prompt: the line in it, from 1, and a sentence; line 0 stands for all of it."""
+    if kind not in KINDS:
+        yield 0, f"is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
+        return
+    if not text.strip():
+        yield 0, "is empty"
+        return
+    used: set[str] = set()
+    for match in Template.pattern.finditer(text):
+        name = match["named"] or match["braced"]
+        line = text.count("\n", 0, match.start()) + 1
+        where = f"line {line}, column {match.start() - text.rfind(chr(10), 0, match.start())}"
+        if match["invalid"] is not None:
+            yield line, f"{where}: a '$' is not followed by a name; write $$ for a dollar sign"
+        elif name and name not in KINDS[kind]:
+            known = ", ".join(f"${one}" for one in sorted(KINDS[kind])) or "none"
+            yield line, f"{where}: ${name} is not known there; known are: {known}"
+        elif name:
+            used.add(name)
+    for name in sorted(KINDS[kind] - used):
+        yield 0, f"${name} is not used; the model would never see it"
+
+
+def shipped(domain: str) -> tuple[str, dict[str, str]]:
+    """Give a shipped domain's `domain.toml`, and the prompts that it does not take over from another."""
+    folder = resources.files("l2mac.prompts") / domain
+    files = {entry.name.removesuffix(".md"): entry for entry in folder.iterdir() if entry.name.endswith(".md")}
+    texts = {kind: files[kind].read_text(encoding="utf-8") for kind in sorted(files)}
+    return (folder / "domain.toml").read_text(encoding="utf-8"), texts

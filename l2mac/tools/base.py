@@ -135,3 +135,15 @@ def plain_schema(model: type[Arguments]) -> dict[str, Any]:
 
     result: dict[str, Any] = plain(schema)
     return result
+
+
+def encode(path: str, text: str) -> bytes:
+    """Give a file's bytes; text that is not valid Unicode is refused, never altered.
+
+    Raises:
+        Refused: The text has lone surrogates.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Refused(f"{path!r}: the text is not valid Unicode at character {error.start}") from None

@@ -1,4 +1,10 @@
-"""The two tools that steer the control unit itself; it performs them, not the toolbelt."""
+"""The tools that steer the control unit itself; it performs them, not the toolbelt.
+
+All but `complete_instruction` are forms: a question that the model must answer by calling the one tool offered.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -7,6 +13,8 @@ from l2mac.tools.base import Arguments, plain_schema
 
 SUBMIT_PLAN = "submit_plan"
 COMPLETE_INSTRUCTION = "complete_instruction"
+MOST_REQUIREMENTS = 40
+MOST_PIECES = 5
 
 ALIASES = {
     "provide_detailed_sub_task_steps_for_sub_agents": SUBMIT_PLAN,
@@ -14,6 +22,16 @@ ALIASES = {
     "pytest_files": "run_tests",
 }
 """The original's names (release 0.0.3) for what has another name here."""
+
+A = TypeVar("A", bound=Arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[A]):
+    """A tool that must be called, and what its arguments are read as."""
+
+    spec: ToolSpec
+    arguments: type[A]
 
 
 class SubmitPlan(Arguments):
@@ -26,14 +44,86 @@ class CompleteInstruction(Arguments):
     """No arguments."""
 
 
-def plan_spec(at_most: int) -> ToolSpec:
-    """Give the tool by which the model hands in a prompt program of at most so many instructions."""
-    schema = plain_schema(SubmitPlan)
-    schema["properties"]["steps"]["maxItems"] = at_most
-    return ToolSpec(SUBMIT_PLAN, "Hand in the plan: the instructions that will be carried out one by one.", schema)
+class SubmitRequirements(Arguments):
+    """What the task demands."""
+
+    requirements: list[str] = Field(min_length=1, description="one demand of the task each, a short sentence")
+
+
+class Covered(Arguments):
+    """One requirement and the steps that carry it out."""
+
+    requirement: int = Field(description="the requirement's number")
+    steps: list[int] = Field(description="the numbers of the steps that carry it out; empty if none does")
+
+
+class SubmitCoverage(Arguments):
+    """Which steps of the plan carry out which requirement."""
+
+    coverage: list[Covered] = Field(description="one entry for each requirement")
+
+
+class SubmitReplan(Arguments):
+    """What takes the place of an instruction that was too much, or goes before it."""
+
+    action: Literal["split", "insert"] = Field(
+        description="split: the steps replace the instruction; insert: the steps are done first, then the instruction"
+    )
+    steps: list[str] = Field(min_length=1, description="the new steps in order, each smaller than the instruction")
+
+
+class Evidence(Arguments):
+    """One requirement and what shows that it is met."""
+
+    requirement: int = Field(description="the requirement's number")
+    files: list[str] = Field(description="paths of the files that meet it; empty if none does")
+    tests: list[str] = Field(description="ids of passed tests that show it, as they are listed; empty if none does")
+
+
+class SubmitEvidence(Arguments):
+    """What shows that the requirements are met."""
+
+    evidence: list[Evidence] = Field(description="one entry for each requirement")
+
+
+def plan_form(at_most: int) -> Form[SubmitPlan]:
+    """Give the form by which the model hands in a prompt program of at most so many instructions."""
+    text = "Hand in the plan: the instructions that will be carried out one by one."
+    return _form(SUBMIT_PLAN, text, SubmitPlan, steps=at_most)
+
+
+def requirements_form() -> Form[SubmitRequirements]:
+    """Give the form by which the model lists what the task demands."""
+    text = "Hand in the list of everything that the task demands."
+    return _form("submit_requirements", text, SubmitRequirements, requirements=MOST_REQUIREMENTS)
+
+
+def coverage_form(requirements: int) -> Form[SubmitCoverage]:
+    """Give the form by which the model says which steps carry out which of so many requirements."""
+    text = "Hand in, for every requirement, the steps that carry it out."
+    return _form("submit_coverage", text, SubmitCoverage, coverage=requirements)
+
+
+def replan_form() -> Form[SubmitReplan]:
+    """Give the form by which the model splits an instruction or puts others before it."""
+    return _form("submit_replan", "Hand in the smaller steps.", SubmitReplan, steps=MOST_PIECES)
+
+
+def evidence_form(requirements: int) -> Form[SubmitEvidence]:
+    """Give the form by which the model says what shows that so many requirements are met."""
+    text = "Hand in, for every requirement, the files and the passed tests that show it."
+    return _form("submit_evidence", text, SubmitEvidence, evidence=requirements)
 
 
 def complete_spec() -> ToolSpec:
     """Give the tool by which the model claims that the current instruction is done."""
     text = "Say that the current instruction is done. It is accepted only when all checks pass."
     return ToolSpec(COMPLETE_INSTRUCTION, text, plain_schema(CompleteInstruction))
+
+
+def _form(name: str, text: str, arguments: type[A], **most: int) -> Form[A]:
+    """Make a form whose lists are bounded in the schema, too, for servers that turn it into a grammar."""
+    schema: dict[str, Any] = plain_schema(arguments)
+    for field, items in most.items():
+        schema["properties"][field]["maxItems"] = items
+    return Form(ToolSpec(name, text, schema), arguments)

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydantic import Field
 
-from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
+from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome, encode
+from l2mac.tools.edits import edit_tools
 from sandbox import Refused
 
 _MOST_MATCHES = 100
@@ -51,14 +52,6 @@ class WriteFiles(Arguments):
     files: list[NewFile] = Field(min_length=1, description="the files to write, each whole")
 
 
-class EditFile(Arguments):
-    """An exact replacement."""
-
-    path: str = Field(description="path of the file")
-    old: str = Field(min_length=1, description="the exact text to replace; it must stand in the file exactly once")
-    new: str = Field(description="what to put in its place")
-
-
 class DeleteFiles(Arguments):
     """Several paths."""
 
@@ -78,7 +71,7 @@ def file_tools() -> tuple[Tool[Any], ...]:
             _write,
             writes=True,
         ),
-        Tool("edit_file", "Replace one exact piece of text in a file.", EditFile, _edit, writes=True),
+        *edit_tools(),
         Tool("delete_files", "Delete files.", DeleteFiles, _delete, writes=True),
     )
 
@@ -146,34 +139,9 @@ def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
     return ToolOutcome("; ".join(lines), changes=changes)
 
 
-def _edit(arguments: EditFile, context: ToolContext) -> ToolOutcome:
-    content = context.store.read(arguments.path)
-    old, new = encode(arguments.path, arguments.old), encode(arguments.path, arguments.new)
-    start = content.find(old)
-    if start < 0 or content.find(old, start + 1) >= 0:
-        count = 0 if start < 0 else max(content.count(old), 2)  # counted without overlaps, which are as ambiguous
-        advice = "view the file and copy the text exactly" if count == 0 else "take in more lines around it"
-        raise Refused(f"the text to replace stands {count} times in {arguments.path!r}, not once; {advice}")
-    changes = context.store.write({arguments.path: content[:start] + new + content[start + len(old) :]})
-    line = content[:start].count(b"\n") + 1
-    return ToolOutcome(f"replaced the text at line {line} of {arguments.path}", changes=changes)
-
-
 def _delete(arguments: DeleteFiles, context: ToolContext) -> ToolOutcome:
     paths = tuple(dict.fromkeys(arguments.paths))
     return ToolOutcome(f"deleted {', '.join(paths)}", changes=context.store.delete(paths))
-
-
-def encode(path: str, text: str) -> bytes:
-    """Give a file's bytes; text that is not valid Unicode is refused, never altered.
-
-    Raises:
-        Refused: The text has lone surrogates.
-    """
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Refused(f"{path!r}: the text is not valid Unicode at character {error.start}") from None
 
 
 def _cut(text: str, limit: int) -> str:

@@ -21,6 +21,7 @@ class RunStarted:
     kind: Literal["run"] = "run"
     task_object: str
     domain: str
+    domain_object: str = ""
     settings: dict[str, Any]
 
 
@@ -46,7 +47,10 @@ class BoxOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCalled:
-    """Effect: one call of the language model. `key` is the hash of the whole request."""
+    """Effect: one call of the language model. `key` is the hash of the whole request.
+
+    `model` is the name that the server gave, `cached` says that no server was asked and nothing was spent.
+    """
 
     kind: Literal["model"] = "model"
     key: str
@@ -61,6 +65,8 @@ class ModelCalled:
     completion_tokens: int
     counted: bool
     cost_usd: float
+    model: str = ""
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +125,59 @@ class PackagesFetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionOverspent:
+    """Effect: instruction `number` has used up its turns or restarts, whose bounds are the session's, and is replanned.
+
+    `key` is its number with the turns and restarts that it took.
+    """
+
+    kind: Literal["overspent"] = "overspent"
+    key: str
+    number: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementsListed:
+    """Note: what the task demands, as the model lists it; without one, `problem` says why there is no list."""
+
+    kind: Literal["requirements"] = "requirements"
+    requirement_objects: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRevised:
+    """Note: the model was asked for a better plan.
+
+    Attributes:
+        reason: `reflection` or `coverage`.
+        round: Counted from 1 for each reason.
+        instruction_objects: The new plan; empty when there is none.
+        problem: Why the old plan was kept at once; empty otherwise.
+    """
+
+    kind: Literal["revised"] = "revised"
+    reason: str
+    round: int
+    instruction_objects: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageClaimed:
+    """Note: for each requirement, the numbers of the instructions that the model says carry it out.
+
+    Only numbers that exist are kept. `problem` says why there is no claim.
+    """
+
+    kind: Literal["coverage"] = "coverage"
+    round: int
+    steps: tuple[tuple[int, ...], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
     """Note: the prompt program, one object per instruction; `source` is `model` or `user`."""
 
@@ -149,6 +208,50 @@ class InstructionCompleted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replanned:
+    """Note: instruction `number` was split into others (`split`) or got others before it (`insert`).
+
+    `problem` says why it stays as it is.
+    """
+
+    kind: Literal["replanned"] = "replanned"
+    number: int
+    action: str = ""
+    instruction_objects: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementsExamined:
+    """Note: what of the task's requirements is shown in the verified store.
+
+    Attributes:
+        round: Counted from 1.
+        shown: How many requirements are shown.
+        total: How many there are.
+        table_object: JSON, one object for each requirement: the model's claim as far as it holds.
+        unseen_characters: How much of the files' contents went unseen: too much to show, or no usable account of it.
+        problem: Why there is no claim.
+    """
+
+    kind: Literal["examined"] = "examined"
+    round: int
+    shown: int
+    total: int
+    table_object: str
+    unseen_characters: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionsAdded:
+    """Note: instructions at the end of the program, for requirements that are not shown."""
+
+    kind: Literal["added"] = "added"
+    instruction_objects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """Bracket: the session ended, in a way that may or may not end the run."""
 
@@ -157,7 +260,8 @@ class RunEnded:
     cause: str
 
 
-Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked
-Note = RunStarted | PlanMade | InstructionStarted | InstructionCompleted
+Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
+Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
+Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined
 Bracket = SessionStarted | BoxOpened | RunEnded
 Event = Effect | Note | Bracket

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -104,6 +104,11 @@ class Journal:
     def repeating(self) -> bool:
         """Whether recorded events are left that the control unit has not walked through yet."""
         return self._position < len(self._recorded)
+
+    def coming(self, kind: type[E]) -> E | None:
+        """Give the next recorded event if it is of this kind, without walking past it."""
+        event = self._recorded[self._position] if self.repeating else None
+        return event if isinstance(event, kind) else None
 
     def recorded(self) -> tuple[Event, ...]:
         """Give the recorded effects and notes."""
@@ -219,10 +224,11 @@ class Journal:
 
 def named_objects(event: Event) -> Iterator[str]:
     """Give the names of the objects that an event refers to."""
-    for field, value in asdict(event).items():
-        if field.endswith("_object") and value:
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if field.name.endswith("_object") and value:
             yield value
-        elif field.endswith("_objects"):
+        elif field.name.endswith("_objects"):
             yield from value
-        elif field == "changes":
-            yield from (change["digest"] for change in value if change["digest"])
+        elif field.name == "changes":
+            yield from (change.digest for change in value if change.digest)

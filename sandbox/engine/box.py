@@ -1,6 +1,7 @@
 """A box on a Docker Engine: made, verified, driven over its channel, removed."""
 
 import contextlib
+import json
 import secrets
 import threading
 import time
@@ -21,18 +22,18 @@ from sandbox.engine.hardening import (
     fresh_uid,
 )
 from sandbox.engine.image import BoxImage
+from sandbox.engine.orders import job_specs
 from sandbox.engine.reaper import box_labels, end_container, remove_container
 from sandbox.engine.receipt import Views, make_receipt
-from sandbox.errors import Refused, SandboxCompromised, SandboxDied, SandboxError, SandboxLost
+from sandbox.errors import IsolationMismatch, Refused, SandboxCompromised, SandboxDied, SandboxError, SandboxLost
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
-from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_JOBS, MAX_MATCHES, VERSION, ProtocolError
+from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_MATCHES, VERSION, ProtocolError
 from sandbox.proxy import Proxy
 from sandbox.results import FileEntry, Job, Match, RunResult
+from sandbox.seccomp import profile
 
 _START_S = 60
-_GRACE_S = 20
 _ANSWER_S = 60
-_CHECKERS = ("pytest", "pylint")
 _DIAGNOSTIC_CHARACTERS = 300
 T = TypeVar("T")
 
@@ -47,6 +48,8 @@ class DockerSandbox:
         run: Name of the run, for the container's labels.
         packages: The volume of packages to mount; one to be made and filled where it has no name yet.
         proxy: Serves the connections of commands, in the one kind of box that fetches packages; None: there are none.
+        known: What was found out before about engine and runtime, for the receipt.
+        grace_s: How long after a command's time the guest may take to end it and to answer; then it is killed.
 
     Raises:
         PolicyError, EngineUnavailable, SandboxError: From `open`.
@@ -62,10 +65,14 @@ class DockerSandbox:
         run: str = "",
         packages: Packages | None = None,
         proxy: Proxy | None = None,
+        grace_s: float = 20.0,
+        known: Mapping[str, Any] | None = None,
     ) -> None:
         self._engine = engine
         self._image = image
         self._policy = policy
+        self._grace_s = grace_s
+        self._known = dict(known or {})
         self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid(), packages)
         self._packages = packages
         self._proxy = proxy
@@ -136,8 +143,8 @@ class DockerSandbox:
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
         tunnel = {} if self._proxy is None else {"tunnel": True}
-        header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s), **tunnel}
-        patience_s = limit_s + _GRACE_S
+        header = {"op": "run", "jobs": job_specs(jobs), **self._bounds(limit_s), **tunnel}
+        patience_s = limit_s + self._grace_s
         result = self._ask(header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s)
         if result.survivors:
             self._abandon()
@@ -176,7 +183,7 @@ class DockerSandbox:
         with self._watched():
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
             views = Views(self._request, outside, hello, self._engine.version, info, self._packages)
-            self._receipt = make_receipt(self._policy, self._image, views)
+            self._receipt = {**make_receipt(self._policy, self._image, views), **self._known}
         lease = threading.Thread(target=self._keep_lease, args=(self._channel,), name="l2mac-lease", daemon=True)
         lease.start()
 
@@ -271,19 +278,18 @@ class DockerSandbox:
 
 
 def seccomp_profile() -> str:
-    """Give the profile's JSON text, as the engine takes it."""
-    return (resources.files("sandbox") / "seccomp.json").read_text(encoding="utf-8")
+    """Give the profile's JSON text, as the engine takes it.
 
-
-def _job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    if not 0 < len(jobs) <= MAX_JOBS:
-        raise ValueError(f"a run has from 1 to {MAX_JOBS} jobs, not {len(jobs)}")
-    return [_job_spec(job) for job in jobs]
-
-
-def _job_spec(job: Job) -> dict[str, Any]:
-    if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
-        raise ValueError(f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}")
-    if job.checker:
-        return {"name": job.name, "kind": job.checker, "paths": list(job.paths)}
-    return {"name": job.name, "kind": "exec", "argv": list(job.argv)}
+    Raises:
+        IsolationMismatch: The file has been changed.
+    """
+    text = (resources.files("sandbox") / "seccomp.json").read_text(encoding="utf-8")
+    try:
+        genuine = json.loads(text) == profile()
+    except ValueError:
+        genuine = False
+    if not genuine:
+        raise IsolationMismatch(
+            ("seccomp.json",), "the file is not the profile that sandbox/seccomp.py writes; install l2mac anew"
+        )
+    return text

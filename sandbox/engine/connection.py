@@ -7,8 +7,8 @@ from typing import Any, Self
 import docker
 import docker.errors
 import requests
-from docker.utils import kwargs_from_env
 
+from sandbox.engine.address import find_engine
 from sandbox.errors import EngineUnavailable, SandboxError
 
 MINIMUM_API = (1, 41)
@@ -16,7 +16,7 @@ _REQUEST_S = 60
 
 
 class Engine:
-    """A Docker-compatible engine, reached as the `docker` command reaches it (`DOCKER_HOST` and the rest).
+    """A Docker-compatible engine, reached as the `docker` command reaches it (`DOCKER_HOST`, a context, its socket).
 
     Raises:
         EngineUnavailable: From `connect`.
@@ -31,21 +31,15 @@ class Engine:
         """Connect to the engine that the environment names.
 
         Args:
-            environment: Where `DOCKER_HOST` and its kin are looked up; the process's own when None.
+            environment: Where `DOCKER_HOST`, `DOCKER_CONTEXT` and their kin are looked up; the process's own when None.
 
         Raises:
             EngineUnavailable: Nothing answers there, it refuses us, or its API is older than 1.41.
         """
-        parameters = kwargs_from_env(environment=environment)
-        tls = parameters.get("tls")
-        if str(parameters.get("base_url", "")).startswith("ssh:"):
-            raise EngineUnavailable(
-                "an engine behind DOCKER_HOST=ssh:// cannot be used, as its library has no whole connection to a"
-                " container there; forward its socket (ssh -L) and set DOCKER_HOST=unix://..."
-            )
+        found = find_engine(environment)
         try:
             api = docker.APIClient(
-                base_url=parameters.get("base_url"), tls=tls or False, version="auto", timeout=_REQUEST_S
+                base_url=found["base_url"], tls=found.get("tls", False), version="auto", timeout=_REQUEST_S
             )
             version = api.version()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:

@@ -23,6 +23,7 @@ IMAGE_LABEL = "org.l2mac.image"
 _PULL_S = 1800
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the engine colours what a build step writes to its standard error
 _BUILD_S = 900
+_LOADERS = re.compile(r"LD_\w+|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_\w+")
 _GUEST_MODULES = ("protocol.py", "paths.py")
 
 Progress = Callable[[str], None]
@@ -67,7 +68,7 @@ def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progres
     base = resolve_base(engine, reference, progress)
     recipe = recipe_folder("python")
     context = {f"lib/{name}": content for name, content in guest_files().items()}
-    context |= {name: (recipe / name).read_bytes() for name in ("Dockerfile", "install", "checkers.txt")}
+    context |= {name: (recipe / name).read_bytes() for name in ("Dockerfile", "install", "strip", "checkers.txt")}
     tag = f"{REPOSITORY}:python-{_content_hash(base.id, context)}"
     box_id = _image_id(engine, tag)
     if box_id is None:
@@ -85,7 +86,7 @@ def resolve_base(engine: Engine, reference: str, progress: Progress) -> BaseImag
     """Find the base image here or pull it, and pin it.
 
     Raises:
-        ImageUnavailable: It is neither here nor to be had.
+        ImageUnavailable: It is neither here nor to be had, or says of itself what no box may have.
     """
     facts = _inspect(engine, reference)
     if facts is None:
@@ -94,10 +95,32 @@ def resolve_base(engine: Engine, reference: str, progress: Progress) -> BaseImag
         facts = _inspect(engine, reference)
         if facts is None:
             raise ImageUnavailable(f"the engine pulled {reference} but does not have it")
+    _require_plain(reference, facts)
     digests = facts.get("RepoDigests") or []
     digest = digests[0].partition("@")[2] if digests else ""
     environment = tuple((facts.get("Config") or {}).get("Env") or ())
     return BaseImage(reference, facts["Id"], digest, facts["Architecture"], environment)
+
+
+def _require_plain(reference: str, facts: dict[str, Any]) -> None:
+    """Refuse what an image brings that a create request cannot take from it.
+
+    Its entry point, command, user, folder and health check are replaced, and its variables reach only the guest, which
+    is deaf to Python's; a loader's would be heard before the guest's first instruction.
+    """
+    config = facts.get("Config") or {}
+    names = [str(entry).partition("=")[0] for entry in config.get("Env") or ()]
+    surprises = {
+        "declares volumes, writable places beside the file store": sorted(config.get("Volumes") or ()),
+        "has ONBUILD steps, which would run in the build of the box's image": list(config.get("OnBuild") or ()),
+        "sets variables that change what every program loads": sorted(filter(_LOADERS.fullmatch, names)),
+    }
+    for what, found in surprises.items():
+        if found:
+            raise ImageUnavailable(
+                f"{reference} cannot carry a box: it {what} ({', '.join(found)}); choose an image without, or build"
+                " one from it with `docker export` and `docker import`"
+            )
 
 
 def recipe_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sandbox.engine.fitness import loosening, shortcomings
 from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, Packages, user_processes
 from sandbox.engine.image import BoxImage
 from sandbox.errors import IsolationMismatch
@@ -102,7 +103,8 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
         *[_row(f"outside.{name}", value, seen.get(name)) for name, value in wanted.items()],
         _row("outside.unasked", {}, unasked),
         _row("outside.Runtime", policy.runtime or runtime, runtime),
-        _row("outside.runtime_arguments", [], _loosening(views.info, str(runtime))),
+        _row("outside.runtime_arguments", [], loosening(views.info, str(runtime))),
+        _row("outside.engine", [], shortcomings(views.info, views.version)),
         *config,
         _row("outside.Env", [], sorted(variables ^ set(_merged(image.base.environment, request["Env"])))),
         _row("outside.mounted", volumes, sorted(mount for mount in mounts if mount[0] != "tmpfs")),
@@ -119,7 +121,7 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
     variables = {f"{name}={value}" for name, value in posture["environment"].items()}
     differing = variables ^ set(_merged(image.base.environment, views.request["Env"]))
     foreign = sorted({entry.partition("=")[0] for entry in differing} - {"HOSTNAME", "LC_CTYPE"})
-    namespaces = posture["namespaces"].values()
+    namespaces, files = posture["namespaces"].values(), posture["privileged_files"]
     return [
         _row("inside.uid", [uid] * 4, (status["Uid"] or "").split()),
         _row("inside.gid", [uid] * 4, (status["Gid"] or "").split()),
@@ -135,6 +137,7 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
         _row("inside.devices", [], sorted(set(posture["devices"]) - _DEVICES)),
         _row("inside.unmasked", [], posture["unmasked"]),
         _row("inside.unprotected", [], posture["unprotected"]),
+        Row("inside.privileged_files", [], files, MATCH if files == [] else MISMATCH),
         _row("inside.tty", expected=False, seen=posture["tty"]),
         _row("inside.environment", [], foreign),
     ]
@@ -207,12 +210,6 @@ def _apparmor(views: Views) -> Row:
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
     seen = views.outside.get("AppArmorProfile") if offered else None
     return _optional("outside.AppArmorProfile", "docker-default", seen)
-
-
-def _loosening(info: dict[str, Any], runtime: str) -> list[str]:
-    """Give the runtime's arguments under which the engine's limits do not bind, whatever inspect says."""
-    arguments = ((info.get("Runtimes") or {}).get(runtime) or {}).get("runtimeArgs") or []
-    return [argument for argument in arguments if "ignore-cgroups" in argument and not argument.endswith("=false")]
 
 
 def _shown(host_config: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The preloaded jobs: pytest and pylint, each run in a forked child, reporting JSON lines.
+"""The preloaded jobs: pytest, pylint and the checks of prose, each run in a forked child, reporting JSON lines.
 
 Every report ends with an `end` line. The reader takes a report without one as broken, whatever the exit code.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import sys
 
+from sandbox.guest import prose
 from sandbox.guest.sources import Sources
 
 TYPE_CHECKING = False
@@ -70,6 +71,8 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     os.environ.clear()
     os.environ.update(environment)
     root = str(request["cwd"])
+    if kind == "prose":
+        return prose.check(request["paths"], report)
     if kind == "pytest":
         _forget_shadowed(root)
         sys.path.insert(0, root)

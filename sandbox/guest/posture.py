@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 
@@ -34,6 +35,7 @@ def posture() -> dict[str, object]:
         "tty": any(os.isatty(fd) for fd in (0, 1, 2)),
         "kernel": list(os.uname()),
         "pid": os.getpid(),
+        "privileged_files": _privileged_files(),
         "spaces": {path: _space(path) for path in _SPACES},
     }
 
@@ -44,6 +46,14 @@ def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
         "unmasked": [path for path in masked if not _is_masked(path)],
         "unprotected": [path for path in protected if os.path.exists(path) and not _is_read_only(path)],
     }
+
+
+def _privileged_files() -> list[str] | None:
+    """Give the files that kept set-id bits or capabilities when the image was built; null when nobody looked."""
+    try:
+        return list(json.loads(_read("/opt/l2mac/stripped.json"))["left"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_masked(path: str) -> bool:

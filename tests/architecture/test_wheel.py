@@ -12,11 +12,11 @@ PROBE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import l2mac, sandbox
-from l2mac.prompts import PromptSet
+from l2mac.domain import load_domain
 from sandbox.engine.box import seccomp_profile
 from sandbox.engine.image import guest_files, recipe_folder
 assert l2mac.__file__.startswith(sys.argv[1]) and sandbox.__file__.startswith(sys.argv[1])
-print(len(PromptSet.load("codebase").render("system", packages="")), len(seccomp_profile()), len(guest_files()))
+print(len(load_domain("book").prompts.render("system")), len(seccomp_profile()), len(guest_files()))
 print(recipe_folder("python"), recipe_folder("base"))
 """
 COMMAND = """
@@ -68,7 +68,7 @@ def test_the_wheel_has_every_recipe(contents: set[str]):
 
 
 def test_the_wheel_has_every_prompt_and_the_seccomp_profile(contents: set[str]):
-    assert in_tree("l2mac/prompts", "*.md") | {"sandbox/seccomp.json"} <= contents
+    assert in_tree("l2mac/prompts", "*.md") | in_tree("l2mac/prompts", "*.toml") | {"sandbox/seccomp.json"} <= contents
 
 
 def test_the_wheel_has_all_code_and_says_that_it_is_typed(contents: set[str]):

@@ -281,9 +281,10 @@ class InstantBox:
 
 
 _LINT_REPORT = b'{"e": "end", "code": 0}\n'
-_TEST_REPORT = (
-    b'{"e": "collected", "ids": ["t"]}\n{"e": "phase", "id": "t", "when": "call", "outcome": "passed"}\n' + _LINT_REPORT
+_PHASES = "".join(
+    f'{{"e": "phase", "id": "t", "when": "{when}", "outcome": "passed"}}\n' for when in ("setup", "call", "teardown")
 )
+_TEST_REPORT = b'{"e": "collected", "ids": ["t"]}\n' + _PHASES.encode() + _LINT_REPORT
 
 
 def _call(name: str, arguments: dict[str, object]) -> Reply:

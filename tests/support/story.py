@@ -14,6 +14,16 @@ from l2mac.testing.scripted_reply import ScriptedReply
 INSTRUCTIONS = 10
 CONTEXT_TOKENS = 6000
 _EXHAUSTING = 4
+_FORMS: dict[str, dict[str, Any]] = {
+    "submit_requirements": {"requirements": [f"There is a part {part}." for part in range(1, INSTRUCTIONS + 1)]},
+    "submit_coverage": {"coverage": [{"requirement": n, "steps": [n]} for n in range(1, INSTRUCTIONS + 1)]},
+    "submit_evidence": {
+        "evidence": [
+            {"requirement": n, "files": [f"part{n}/core.py"], "tests": [f"part{n}/test_part{n}.py::test_value"]}
+            for n in range(1, INSTRUCTIONS + 1)
+        ]
+    },
+}
 _PROGRESS = "part {} is half written"
 _FAULTS = {
     3: RateLimited("0"),
@@ -47,6 +57,8 @@ def _reply(body: dict[str, Any]) -> Any:
         return ScriptedReply(tool_calls=[("ready", {})])
     if tools == {"submit_plan"}:
         return _plan(messages)
+    if tools & _FORMS.keys():
+        return ScriptedReply(tool_calls=[(*tools, _FORMS[min(tools)])])
     number = int(_found(r"number (\d+) of \d+", messages[1]["content"]))
     if not tools:
         exhausted = "no room left" in messages[-1]["content"]

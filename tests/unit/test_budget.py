@@ -1,6 +1,6 @@
 import pytest
 
-from l2mac.budget import BudgetSpent, Limits, Spending
+from l2mac.budget import BudgetSpent, InstructionSpent, Limits, Spending
 from l2mac.trace.events import ModelCalled
 
 
@@ -57,10 +57,10 @@ def test_an_instruction_gets_exactly_its_turns():
     spending = Spending(Limits(turns=3))
     for _ in range(3):
         spending.count_turn()
-        spending.check(0)
+        spending.check_instruction()
     spending.count_turn()
-    with pytest.raises(BudgetSpent, match=r"3 turns without being done \(--max-turns\)"):
-        spending.check(0)
+    with pytest.raises(InstructionSpent, match=r"3 turns without being done \(--max-turns\)"):
+        spending.check_instruction()
 
 
 @pytest.mark.parametrize("restarts", [0, 2])
@@ -68,10 +68,19 @@ def test_an_instruction_gets_exactly_its_restarts(restarts: int):
     spending = Spending(Limits(restarts=restarts))
     for _ in range(restarts):
         spending.count_restart()
-    spending.check(0)
+    spending.check_instruction()
     spending.count_restart()
-    with pytest.raises(BudgetSpent, match=rf"ran out of context {restarts + 1} times.*--max-restarts"):
-        spending.check(0)
+    with pytest.raises(InstructionSpent, match=rf"ran out of context {restarts + 1} times.*--max-restarts"):
+        spending.check_instruction()
+
+
+def test_the_budget_of_an_instruction_is_none_of_the_run():
+    spending = Spending(Limits(turns=1, restarts=0))
+    spending.count_turn()
+    spending.count_turn()
+    spending.count_restart()
+    spending.check(0)
+    assert spending.turns == 2
 
 
 def test_turns_and_restarts_count_per_instruction_and_money_per_run():
@@ -82,7 +91,7 @@ def test_turns_and_restarts_count_per_instruction_and_money_per_run():
     spending.start_instruction()
     assert (spending.turns, spending.restarts, spending.prompt_tokens) == (0, 0, 5)
     spending.count_turn()
-    spending.check(0)
+    spending.check_instruction()
     assert spending.turns == 1
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from l2mac.budget import Limits
+from l2mac.checks.report import Verdict
+from l2mac.domain import load_domain_file
 from l2mac.effects import Prices
 from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.messages import Reply, Role, ToolCall, Usage
-from l2mac.outcome import Status
-from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.outcome import Opinion, Status
+from l2mac.run import Means, Plan, RunResult, execute, recorded_plan
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, SandboxDied, Stream
@@ -251,3 +253,71 @@ def test_the_nth_call_of_the_model_may_fail_for_every_n(tmp_path: Path):
         result = room.work(replies[n:], [PASSED, PASSED] if n < 2 else [PASSED])
         assert result.outcome.status is Status.COMPLETED
         assert set(result.files) == {"a.py"}
+
+
+def prose(missing: bool) -> ScriptedRun:
+    found = {"e": "finding", "rule": "missing", "path": "outline.md", "line": 3, "text": "chapter 1 is not written"}
+    end = {"e": "end", "code": 0, "chapters": 1, "written": int(not missing), "words": 9, "unreported": 0}
+    lines = ([found] if missing else []) + [end]
+    return ScriptedRun(jobs=(job("prose", b"".join(json.dumps(line).encode() + b"\n" for line in lines)),))
+
+
+BOOK_PLAN = call("submit_plan", steps=["Write the outline.", "Write the chapter."])
+OUTLINE, CHAPTER = write("# T\n", "outline.md"), write("# One\n", "chapters/1.md")
+MISSING, WHOLE = prose(missing=True), prose(missing=False)
+
+
+def test_what_is_missing_is_due_in_the_last_instruction_only(room: Room):
+    replies = [BOOK_PLAN, OUTLINE, DONE, SUMMARY, DONE, CHAPTER, DONE, SUMMARY]
+    result = room.work(replies, [MISSING, MISSING, WHOLE, WHOLE], domain="book")
+    assert result.outcome.status is Status.COMPLETED
+    assert "chapter 1 is not written" in room.processor.requests[5].messages[-1].content
+
+
+def test_a_book_of_nothing_is_not_done(room: Room):
+    result = room.work([PLAN, DONE], [MISSING], domain="book", limits=Limits(turns=1))
+    assert (result.outcome.status, result.files) == (Status.BUDGET, {})
+    assert result.outcome.report.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(("last", "status"), [(WHOLE, Status.COMPLETED), (MISSING, Status.FAILING)])
+def test_an_opinion_is_kept_and_changes_no_verdict(room: Room, last: ScriptedRun, status: Status):
+    replies = [PLAN, CHAPTER, DONE, SUMMARY, Reply(content="All of it is wrong.")]
+    result = room.work(replies, [WHOLE, last], domain="book", judge=True)
+    assert result.outcome.status is status
+    assert result.outcome.opinions == (Opinion("chapters/1.md", "All of it is wrong."),)
+    assert "# One" in room.last_words()
+
+
+def test_without_the_switch_no_opinion_is_asked_for(room: Room):
+    assert room.work([PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE], domain="book").outcome.opinions == ()
+
+
+@pytest.mark.parametrize("trouble", [ModelUnavailable("gone"), ContextOverflow("too long")])
+def test_an_opinion_that_cannot_be_had_ends_nothing(room: Room, trouble: Exception):
+    result = room.work([PLAN, CHAPTER, DONE, SUMMARY, trouble], [WHOLE, WHOLE], domain="book", judge=True)
+    assert result.outcome.status is Status.COMPLETED
+    assert [opinion.text.startswith("(none: ") for opinion in result.outcome.opinions] == [True]
+
+
+def test_a_spent_budget_ends_the_asking_for_opinions_and_not_the_run(room: Room):
+    replies, runs = [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE]
+    cost = room.work(replies, runs, domain="book").spending.cost_usd
+    (room.folder / "other").mkdir()
+    other = Room(room.folder / "other")
+    result = other.work(replies, runs, domain="book", judge=True, limits=Limits(cost_usd=cost))
+    assert result.outcome.status is Status.COMPLETED
+    assert "(none: " in result.outcome.opinions[0].text
+
+
+def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(room: Room, tmp_path: Path):
+    file = tmp_path / "my.toml"
+    text = 'name = "my"\nchecks = ["book"]\n[prompts]\nsystem = "The first text."\n'
+    file.write_text(text)
+    definition = load_domain_file(file).definition.as_text()
+    room.work([PLAN, CHAPTER], [WHOLE], domain="my", definition=definition, limits=Limits(turns=1))
+    file.write_text(text.replace("first", "second"))
+    plan = recorded_plan(room.folder)
+    assert (plan.domain, plan.definition) == ("my", definition)
+    room.work([DONE, SUMMARY], [WHOLE], domain="my", definition=plan.definition)
+    assert {request.messages[0].content for request in room.processor.requests} == {"The first text."}

@@ -567,7 +567,7 @@ def test_an_unknown_protocol_is_refused() -> None:
 
 def test_models_are_listed() -> None:
     with serving([]) as (processor, _):
-        assert processor.list_models() == ("a-model", "b-model")
+        assert [offer.name for offer in processor.list_models()] == ["a-model", "b-model"]
 
 
 def test_listing_models_of_a_server_that_is_not_there_fails_alike() -> None:

@@ -1,10 +1,10 @@
 import pytest
 
-from l2mac.domain import DOMAINS
+from l2mac.domain import DOMAINS, load_domain
 from l2mac.errors import SettingsError
-from l2mac.prompts import KINDS, PromptSet
+from l2mac.prompts import KINDS, PURPOSES, PromptSet
 
-TEXTS = {kind: " ".join(f"<${name}>" for name in sorted(names)) for kind, names in KINDS.items()}
+TEXTS = {kind: " ".join(f"<${name}>" for name in sorted(names)) or "Go on." for kind, names in KINDS.items()}
 
 
 def prompts(**changed: str) -> PromptSet:
@@ -15,7 +15,7 @@ def prompts(**changed: str) -> PromptSet:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_shipped_prompts_render(domain: str, kind: str):
     values = {name: f"value of {name}" for name in KINDS[kind]}
-    text = PromptSet.load(domain).render(kind, **values)
+    text = load_domain(domain).prompts.render(kind, **values)
     assert text == text.strip() != ""
     assert all(value in text for value in values.values())
 
@@ -36,6 +36,9 @@ def test_an_unknown_prompt_is_refused():
     [
         ("$limit $task", r"\$task is not known there"),
         ("nothing", r"\$limit is not used"),
+        (" \n", "is empty"),
+        ("$limit {braces} are free\nand so on $ 5", r"line 2, column 11: a '\$' is not followed by a name"),
+        ("line 1\n  $tusk $limit", r"line 2, column 3: \$tusk is not known there; known are: \$limit"),
         ("$$limit", r"\$limit is not used"),
         ("$limit $", "a '\\$' is not followed by a name"),
         ("$limit costs $100", "a '\\$' is not followed by a name"),
@@ -46,6 +49,10 @@ def test_an_unknown_prompt_is_refused():
 def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str):
     with pytest.raises(SettingsError, match=problem):
         prompts(cut_off=text)
+
+
+def test_every_kind_says_what_it_is_for():
+    assert PURPOSES.keys() == KINDS.keys()
 
 
 def test_two_dollar_signs_stand_for_one():

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +111,25 @@ def test_clone_makes_no_namespace():
 @pytest.mark.parametrize("request_", [0x5412, 0x541C])
 def test_nothing_types_into_a_terminal(request_):
     assert request_ not in {rule["args"][0]["valueTwo"] for rule in rules_for("ioctl")}
+
+
+def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path):
+    package = tmp_path / "sandbox"
+    shutil.copytree(Path(sandbox.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    look = [sys.executable, "-c", "from sandbox.engine.box import seccomp_profile; print(len(seccomp_profile()))"]
+
+    def asked(change):
+        text = (Path(sandbox.__file__).parent / "seccomp.json").read_text()
+        (package / "seccomp.json").write_text(change(text))
+        return subprocess.run(look, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert asked(lambda text: text).returncode == 0
+    for change in (
+        lambda text: text.replace('"SCMP_ACT_ERRNO"', '"SCMP_ACT_ALLOW"', 1),
+        lambda text: text.replace('"accept"', '"accept", "ptrace"', 1),
+        lambda text: text[:-10],
+    ):
+        done = asked(change)
+        assert done.returncode == 1
+        assert "IsolationMismatch" in done.stderr
+        assert "install l2mac anew" in done.stderr

@@ -49,7 +49,7 @@ def field_of(load: Load, *args: Any, **sources: Any) -> str:
 
 def test_without_any_source_the_defaults_hold(tmp_path: Path):
     settings = load_settings({}, project=tmp_path / "none.toml", user=tmp_path / "none" / "config.toml")
-    assert settings.model_dump() == {name: field.default for name, field in Settings.model_fields.items()}
+    assert dict(settings) == {name: field.default for name, field in Settings.model_fields.items()}
 
 
 def test_each_source_is_stronger_than_the_one_below_it(load: Load, monkeypatch: pytest.MonkeyPatch):
@@ -89,7 +89,7 @@ def test_a_project_file_may_choose_freely_only_what_is_listed(load: Load, name: 
     """A new setting is closed to project files until it is opened on purpose."""
     free = {"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"}
     lowerable = {"memory", "cpus", "pids", "disk", "timeout", "max_turns", "max_restarts", "max_tokens", "max_cost"}
-    lowerable |= {"max_time", "requests_per_minute", "tokens_per_minute"}
+    lowerable |= {"max_time", "max_replans", "requests_per_minute", "tokens_per_minute"}
     value = '"auto"' if name == "tool_protocol" else '"codebase"' if name in ("model", "domain") else "4096"
     try:
         load(in_project=f"{name} = {'1' if name == 'steps' else value}")
@@ -229,8 +229,8 @@ def test_the_template_is_all_comments(tmp_path: Path):
 
 
 def test_the_template_uncommented_names_every_setting_and_changes_none(load: Load):
-    lines = [line.removeprefix("# ") for line in template().splitlines() if " = " in line]
-    assert {line.partition(" = ")[0] for line in lines} == set(Settings.model_fields)
+    lines = [line.removeprefix("# ") for line in template().splitlines() if " = " in line or line.startswith("# [")]
+    assert set(tomllib.loads("\n".join(lines))) == set(Settings.model_fields)
     assert load(in_user="\n".join(lines)).model_dump() == load().model_dump()
 
 
@@ -315,3 +315,12 @@ def test_the_log_level_comes_from_the_settings_and_survives_broken_ones(
     assert configured_log_level(project=tmp_path / "none", user=user) == "debug"
     monkeypatch.setenv("L2MAC_LOG_LEVEL", "shout")
     assert configured_log_level(project=tmp_path / "none", user=user) == "warning"
+
+
+def test_a_project_file_may_only_make_the_packages_stricter(load: Load):
+    user = 'deps = "locked"'
+    assert load(in_project='deps = "off"', in_user=user).deps == "off"
+    assert load(in_project='deps = "locked"', in_user=user).deps == "locked"
+    assert "deps" in field_of(load, in_project='deps = "resolve"', in_user=user)
+    assert "deps" in field_of(load, in_project='deps = "locked"')
+    assert "deps_hosts" in field_of(load, in_project='deps_hosts = "evil.test"')

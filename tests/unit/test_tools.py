@@ -20,7 +20,7 @@ from l2mac.tools.control import (
     CompleteInstruction,
     SubmitPlan,
     complete_spec,
-    plan_spec,
+    plan_form,
 )
 from l2mac.tools.execute import execution_tools
 from l2mac.trace.objects import ObjectStore
@@ -138,7 +138,7 @@ def test_schemas_are_plain():
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_every_tool_of_a_domain_has_a_plain_schema_with_described_properties(domain: str):
-    for spec in (*load_domain(domain).toolbelt.specs, plan_spec(5), complete_spec()):
+    for spec in (*load_domain(domain).toolbelt.specs, plan_form(5).spec, complete_spec()):
         assert spec.description.endswith(".")
         assert spec.parameters["additionalProperties"] is False
         assert all("description" in one for one in spec.parameters["properties"].values())
@@ -150,11 +150,11 @@ def test_an_unknown_domain_is_refused_with_the_known_ones():
 
 
 def test_the_plan_is_bounded_in_its_schema():
-    spec = plan_spec(7)
+    spec = plan_form(7).spec
     assert spec.name == SUBMIT_PLAN
     steps = spec.parameters["properties"]["steps"]
     assert (steps["minItems"], steps["maxItems"]) == (1, 7)
-    assert plan_spec(3).parameters["properties"]["steps"]["maxItems"] == 3
+    assert plan_form(3).spec.parameters["properties"]["steps"]["maxItems"] == 3
 
 
 def test_a_plan_is_a_list_of_texts():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from l2mac.requirements import read_requirements
+from l2mac.package_names import read_requirements
 
 HASH = "--hash=sha256:" + "a" * 64
 

@@ -1,0 +1,33 @@
+"""Follow a run from inside a Python program, and use its files.
+
+L2MAC_MODEL=... L2MAC_BASE_URL=... python examples/embedded_run.py "a command line to-do list"
+"""
+
+import sys
+
+import l2mac
+from l2mac.outcome import Status
+from l2mac.terminal import one_line
+from l2mac.trace.events import Checked, InstructionStarted, ToolRan
+
+
+def main(task: str) -> int:
+    """Make what the task asks for; 0 only when all checks pass in a fresh box."""
+    with l2mac.Run(task, max_tokens=2_000_000) as run:
+        for event in run:
+            match event:
+                case InstructionStarted():
+                    print(f"instruction {event.number} of {event.total}")
+                case ToolRan():
+                    print(f"  {event.name}: {', '.join(one_line(change.path, 60) for change in event.changes)}")
+                case Checked():
+                    print(f"  checked: {event.summary}")
+                case _:
+                    pass  # the model's text as it arrives, the box's receipt, what the model was asked and what it cost
+        result = run.result
+    print(f"{result.status}: {', '.join(sorted(result.files))}")
+    return 0 if result.status is Status.COMPLETED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(" ".join(sys.argv[1:]) or "a command line to-do list with due dates"))

@@ -1,0 +1,47 @@
+"""What a run is to do, and how much thought goes into it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking:
+    """How a run thinks about its program; everything is off by default, as in runs recorded before there was any.
+
+    Attributes:
+        reflections: How often the model is asked for a better plan.
+        coverage: Whether its plan is compared with the task's requirements.
+        max_replans: How often in a run an instruction that used up its budget is split or prepared by others.
+        requirements: Whether the verified result is compared with the task's requirements.
+        requirement_rounds: How often what is not shown is carried out and examined again.
+        summary: Whether a summary (M_rs of the paper) is handed from window to window.
+    """
+
+    reflections: int = 0
+    coverage: bool = False
+    max_replans: int = 0
+    requirements: bool = False
+    requirement_rounds: int = 0
+    summary: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a run is to do.
+
+    Attributes:
+        task: The user's prompt.
+        program: Instructions given by the user; empty when the model is to make them.
+        steps: How many instructions the model may make.
+        context_tokens: The model's declared window.
+        dependencies: Which packages the code may name: `off`, `locked` or `resolve`.
+        judge: Whether the model is asked for a second opinion on the result.
+        thinking: How much thought goes into it.
+    """
+
+    task: str
+    program: tuple[str, ...]
+    steps: int
+    context_tokens: int
+    dependencies: str = "off"
+    judge: bool = False
+    thinking: Thinking = Thinking()

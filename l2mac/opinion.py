@@ -1,0 +1,62 @@
+"""A second opinion: the model is asked about each file of the finished result, and what it says is only shown.
+
+An opinion is no check. It comes from the model that did the work, so it can neither make up for a check that failed nor
+make a run fail; nor does it end a run when it cannot be had.
+"""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from l2mac.budget import BudgetSpent
+from l2mac.effects import Effects
+from l2mac.errors import ProcessorError
+from l2mac.loops import BASE_TEMPERATURE
+from l2mac.messages import Message, Role
+from l2mac.outcome import Opinion
+from sandbox import FileEntry
+
+_MOST_FILES = 40
+_REPLY_TOKENS = 300
+_OPINION_CHARACTERS = 1500
+_CHARACTERS_PER_TOKEN = 2.5
+_LEAST_CHARACTERS = 500
+
+
+def second_opinions(effects: Effects, task: str, context_tokens: int) -> tuple[Opinion, ...]:
+    """Ask about each file that the domain names, in the order of their paths, and at most so many.
+
+    What is too long for the model's window is cut. When the budget is spent or the model gives no answer, the last
+    opinion says so and no further one is asked for.
+    """
+    return tuple(_ask(effects, task, context_tokens))
+
+
+def _ask(effects: Effects, task: str, context_tokens: int) -> Iterator[Opinion]:
+    judging = effects.domain.definition.judge
+    if judging is None:
+        return
+    files = {entry.path: entry for entry in effects.store.files}
+    paths = sorted(path for path in files if any(fnmatchcase(path, pattern) for pattern in judging.files))
+    room = max(_LEAST_CHARACTERS, int((context_tokens - effects.reply_tokens) * _CHARACTERS_PER_TOKEN) - len(task))
+    context = _text(effects, files.get(judging.context), room // 3)
+    for path in paths[:_MOST_FILES]:
+        text = _text(effects, files[path], room // 2)
+        question = effects.domain.prompts.render("judge", task=task, context=context, path=path, text=text)
+        try:
+            reply = effects.ask(
+                "judge", (Message(Role.USER, question),), temperature=BASE_TEMPERATURE, reply_tokens=_REPLY_TOKENS
+            )
+        except (BudgetSpent, ProcessorError) as error:
+            yield Opinion(path, f"(none: {error})")
+            return
+        yield Opinion(path, reply.content.strip()[:_OPINION_CHARACTERS] if reply else "(none: the file is too long)")
+    if len(paths) > _MOST_FILES:
+        yield Opinion("", f"(none on {len(paths) - _MOST_FILES} further files)")
+
+
+def _text(effects: Effects, entry: FileEntry | None, limit: int) -> str:
+    """Give a file's content, which the record holds: no box is asked."""
+    if entry is None:
+        return "(none)"
+    text = effects.journal.objects.get(entry.digest).decode("utf-8", "replace")
+    return text if len(text) <= limit else f"{text[:limit]}\n[... cut ...]"

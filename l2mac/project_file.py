@@ -1,0 +1,59 @@
+"""What a project file may say: it can have been written by a model, or have come with a pull request.
+
+It may choose what has no bearing on security and may lower limits; it is refused when it says anything else.
+"""
+
+from typing import Any
+
+from l2mac.errors import SettingsError
+from sandbox import PolicyError, parse_size
+
+_FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
+_LOWER_ONLY = frozenset(
+    "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
+    " tokens_per_minute max_replans".split()
+)
+_SIZES = frozenset({"memory", "disk"})
+_STRICTEST_FIRST = ("off", "locked", "resolve")
+
+
+def check_project_value(field: str, name: str, value: Any, below: Any) -> None:
+    """Make sure that a project file may set a setting to a value.
+
+    Args:
+        field: How to name it in an error.
+        name: The setting.
+        value: What the file says.
+        below: What the weaker sources say, which the file may only tighten.
+
+    Raises:
+        SettingsError: It may not.
+    """
+    if name in _FREE:
+        return
+    if name == "deps" and _no_looser(value, below):
+        return
+    if name not in _LOWER_ONLY:
+        raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
+    wanted, allowed = _amount(name, value), _amount(name, below)
+    if wanted is None or (allowed is None and below is not None):
+        raise SettingsError(
+            field, f"a project file may only lower this, and {value!r} cannot be compared with {below!r}"
+        )
+    if allowed is not None and wanted > allowed:
+        raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
+
+
+def _no_looser(value: Any, below: Any) -> bool:
+    known = value in _STRICTEST_FIRST and below in _STRICTEST_FIRST
+    return known and _STRICTEST_FIRST.index(value) <= _STRICTEST_FIRST.index(below)
+
+
+def _amount(name: str, value: Any) -> float | None:
+    """Give what a bound comes to; None when it is not a number, or a size where sizes may stand, as it is written."""
+    if name in _SIZES and isinstance(value, str):
+        try:
+            return parse_size(value)
+        except PolicyError:
+            return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

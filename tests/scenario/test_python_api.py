@@ -1,0 +1,137 @@
+"""Runs from inside a Python program: real HTTP, a real engine, a real box."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import short_story
+
+import l2mac
+from l2mac.errors import RunCancelled, RunNotAccepted, SettingsError
+from l2mac.outcome import Status
+from l2mac.run import find_run
+from l2mac.testing.model_server import ModelServer
+from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.trace.chain import read_trace
+from l2mac.trace.events import ModelCalled, RunEnded, RunStarted, ToolRan
+from sandbox.engine.connection import Engine
+
+IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embedded_run.py"
+TEXTS = dict(short_story.FILES)
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("L2MAC_", "OPENAI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def given(server: ModelServer, folder: Path) -> dict[str, Any]:
+    return {"model": "scripted", "base_url": server.base_url, "image": IMAGE, "runs_dir": folder / "runs"}
+
+
+def left(engine: Engine, run: str) -> int:
+    return len(engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"}))
+
+
+def test_the_example_runs_as_it_stands(tmp_path: Path):
+    with ModelServer(short_story.answer) as server:
+        own = {"L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted", "L2MAC_IMAGE": IMAGE}
+        variables = {**os.environ, **own, "L2MAC_RUNS_DIR": str(tmp_path / "runs")}
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLE), "a list"], env=variables, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "instruction 1 of 1" in done.stdout
+    assert "completed: test_todo.py, todo.py" in done.stdout
+
+
+def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
+    with ModelServer(short_story.answer) as server, l2mac.Run("a list", **given(server, tmp_path)) as run:
+        events = list(run)
+        result = run.result
+    recorded = [event for event in events if not isinstance(event, l2mac.Said | l2mac.TextArrived)]
+    assert recorded == [entry.event for entry in read_trace(result.folder / "trace.jsonl")[0]]
+    assert isinstance(recorded[0], RunStarted)
+    assert any(isinstance(event, l2mac.TextArrived) for event in events)
+    assert (result.status, result.texts) == (Status.COMPLETED, TEXTS)
+
+
+def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(tmp_path: Path, engine: Engine):
+    with ModelServer(short_story.answer) as server:
+        with l2mac.Run("a list", **given(server, tmp_path)) as run:
+            for event in run:
+                if isinstance(event, ToolRan):
+                    break
+        with pytest.raises(RunCancelled, match="l2mac resume"):
+            _ = run.result
+    folder = find_run(tmp_path / "runs", "last")
+    assert left(engine, folder.name) == 0
+    last = read_trace(folder / "trace.jsonl")[0][-1].event
+    assert isinstance(last, RunEnded)
+    assert last.status == Status.INTERRUPTED
+
+
+def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
+    with ModelServer(short_story.answer) as server:
+        with pytest.warns(UserWarning, match="checks cannot be switched off"):
+            files = l2mac.generate_codebase(
+                "a list", run_tests=False, project_name="todo", debugging_level="error", **given(server, tmp_path)
+            )
+    assert files == TEXTS
+    assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
+
+
+def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path: Path):
+    def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
+        reply = short_story.answer(body, index)
+        if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
+            return ScriptedReply(tool_calls=[("write_files", {"files": [{"path": "a.py", "content": "A = 1\n"}]})])
+        return reply
+
+    with ModelServer(never_tested) as server, pytest.raises(RunNotAccepted, match="--max-turns") as caught:
+        l2mac.generate_codebase("a list", max_turns=3, debugging_level="error", **given(server, tmp_path))
+    assert caught.value.files == {"a.py": "A = 1\n"}
+
+
+def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(tmp_path: Path):
+    with ModelServer(short_story.answer) as server:
+        options = {**given(server, tmp_path), "plan_model": "planner", "response_cache": tmp_path / "cache"}
+        for _ in range(2):
+            with l2mac.Run("a list", prompt_price=1.0, **options) as run:
+                calls = [event for event in run if isinstance(event, ModelCalled)]
+                result = run.result
+            assert result.texts == TEXTS
+        asked = [
+            (request.body["model"], {t["function"]["name"] for t in request.body.get("tools", [])})
+            for request in server.requests
+        ]
+    assert {model for model, tools in asked if tools == {"submit_plan"}} == {"planner"}
+    assert {model for model, tools in asked if "write_files" in tools} == {"scripted"}
+    assert all(call.cached and call.cost_usd == 0 for call in calls)
+    assert result.prompt_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"init_config": True}, "init_config"),
+        ({"project_name": "../x"}, "project_name"),
+        ({"prompt_program": []}, "prompt_program"),
+        ({"steps": 0}, "--steps"),
+        ({"no_such_setting": 1}, "--no-such-setting"),
+        ({"domain": "opera"}, "--domain"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name_before_anything_is_started(parameters: dict[str, Any], field: str):
+    with pytest.raises(SettingsError) as caught:
+        l2mac.run_l2mac(
+            "a list", debugging_level="error", **{"model": "m", "base_url": "http://127.0.0.1:9/v1", **parameters}
+        )
+    assert caught.value.field == field

@@ -1,0 +1,174 @@
+"""A scripted model with known faults, for the task of writing a number of features, and a box that its tests pass in.
+
+Every reply depends on the request alone, so that a run which is killed and resumed gets the same replies again.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from l2mac.messages import Reply, Request, ToolCall, Usage
+from l2mac.processor import Watcher
+from l2mac.testing.memory_sandbox import ScriptedRun, job_result
+from sandbox import Job
+
+_END = {"e": "end", "code": 0}
+_CHARACTERS_PER_TOKEN = 4
+
+
+def task_of(*features: str) -> str:
+    """Give the task's text."""
+    return "\n".join(["Write a package.", *(f"It has feature {name}." for name in features)])
+
+
+@dataclass(slots=True)
+class FeatureModel:
+    """Implements `l2mac.processor.Processor`: plans, writes one feature per turn, answers every form.
+
+    Attributes:
+        together: How many features its plan puts into one instruction.
+        most: With more features than this in one instruction it never comes to an end.
+        forgets: What its first plan leaves out.
+        neglects: What it does not write although its instruction says so, unless it is the only thing left to do.
+        looks_around: Whether it needs a turn to find out what exists when no summary says so.
+        filler: How many more characters its files have.
+        forms: Other replies to a form than the usual ones.
+        asked: How often it was asked for what: the forced tool, `turn` or `summary`.
+    """
+
+    together: int = 1
+    most: int = 100
+    forgets: frozenset[str] = frozenset()
+    neglects: frozenset[str] = frozenset()
+    looks_around: bool = False
+    filler: int = 0
+    forms: dict[str, Callable[[str], Reply]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+
+    def complete(self, request: Request, watch: Watcher) -> Reply:
+        """Reply to a request."""
+        self.asked.append(request.tool or ("turn" if request.tools else "summary"))
+        question = request.messages[1].content
+        self.questions.append(request.messages[-1].content)
+        if request.tool:
+            given = self.forms.get(request.tool)
+            reply = given(question) if given else self._form(request.tool, question)
+        elif request.tools:
+            reply = self._turn(request, question)
+        else:
+            reply = Reply(content=f"The files are there, {len(request.messages)} messages later.")
+        watch(reply.content)
+        asked = sum(len(message.content) + len(str(message.tool_calls)) for message in request.messages)
+        said = len(reply.content) + len(str(reply.tool_calls))
+        usage = Usage(asked // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN)
+        return Reply(content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off)
+
+    def _form(self, tool: str, question: str) -> Reply:
+        match tool:
+            case "submit_plan":
+                return self._plan(question)
+            case "submit_requirements":
+                return call(tool, requirements=[f"It has feature {name}." for name in _features(question)])
+            case "submit_coverage":
+                return self._coverage(question)
+            case "submit_replan":
+                step = question.partition(" is:\n")[2].partition("Files so far")[0]
+                return call(tool, action="split", steps=[_instruction([name]) for name in _features(step)])
+            case _:
+                return self._evidence(question)
+
+    def _plan(self, question: str) -> Reply:
+        features = _features(question)
+        if "plan so far" not in question:
+            features = [name for name in features if name not in self.forgets]
+        starts = range(0, len(features), self.together)
+        return call("submit_plan", steps=[_instruction(features[start : start + self.together]) for start in starts])
+
+    def _coverage(self, question: str) -> Reply:
+        wanted, _, plan = question.partition("The plan for it:")
+        steps = plan.strip().splitlines()
+        coverage = [
+            {
+                "requirement": number,
+                "steps": [place for place, step in enumerate(steps, 1) if name in _features(step)],
+            }
+            for number, name in enumerate(_features(wanted), 1)
+        ]
+        return call("submit_coverage", coverage=coverage)
+
+    def _evidence(self, question: str) -> Reply:
+        wanted, _, rest = question.partition("Files:")
+        evidence = [
+            {
+                "requirement": number,
+                "files": [f"{name}.py"] if f"{name}.py" in rest else [],
+                "tests": [f"test_{name}.py::test_it"] if f"test_{name}.py::" in rest else [],
+            }
+            for number, name in enumerate(_features(wanted), 1)
+        ]
+        return call("submit_evidence", evidence=evidence)
+
+    def _turn(self, request: Request, question: str) -> Reply:
+        turns = sum(message.role == "assistant" for message in request.messages)
+        number = int(_found(r"number (\d+) of", question))
+        instruction = question.partition("of the plan for it, number")[2].partition("Files so far")[0]
+        features = _features(instruction)
+        if len(features) > self.most:
+            return _write({"draft.py": f"TURN = {turns}\n"})
+        if self.looks_around and number > 1 and not turns and "Nothing yet." in question:
+            return call("list_files")
+        seen = "".join(str(message) for message in request.messages).rpartition("Files")[2]
+        listed = question.partition("Files so far")[2] + seen
+        lazy = self.neglects if "not yet shown" not in instruction else frozenset()
+        left = [name for name in features if f"test_{name}.py" not in listed and name not in lazy]
+        if left:
+            test = f"from {left[0]} import NAME\n\n\ndef test_it():\n    assert NAME\n"
+            return _write(
+                {f"{left[0]}.py": f"NAME = {left[0]!r}\n" + "# x\n" * (self.filler // 4), f"test_{left[0]}.py": test}
+            )
+        return call("complete_instruction")
+
+
+def run_checks(jobs: tuple[Job, ...]) -> ScriptedRun:
+    """Give what checks come to in a box where everything is valid and every test file has one test, which passes."""
+    paths = [path for job in jobs for path in job.paths]
+    tests = [f"{path}::test_it" for path in paths if path.rpartition("/")[2].startswith("test_")]
+    events: list[dict[str, Any]] = [{"e": "collected", "ids": tests}]
+    for test in tests:
+        phases = ("call", "teardown")
+        events += [{"e": "phase", "id": test, "when": when, "outcome": "passed"} for when in phases]
+    code = 0 if tests else 5
+    report = _lines(*events, {"e": "end", "code": code})
+    declared = _lines({"e": "tests", "ids": tests}, _END) if tests else _lines(_END)
+    return ScriptedRun(jobs=(job_result("lint", report=declared), job_result("tests", code=code, report=report)))
+
+
+def call(tool: str, **arguments: object) -> Reply:
+    """Give a reply that is one tool call."""
+    return Reply(content="", tool_calls=(ToolCall("x", tool, json.dumps(arguments)),))
+
+
+def _instruction(features: list[str]) -> str:
+    return "Write " + " and ".join(f"feature {name}" for name in features) + ", with tests."
+
+
+def _features(text: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"feature (\w+)", text)))
+
+
+def _write(files: dict[str, str]) -> Reply:
+    return call("write_files", files=[{"path": path, "content": content} for path, content in files.items()])
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise AssertionError(f"the prompt has no {pattern!r}: {text[:500]}")
+    return match[1]
+
+
+def _lines(*events: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)

@@ -1,0 +1,85 @@
+"""Runs with a scripted model and boxes in memory, and what their records say."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from feature_model import FeatureModel, run_checks
+
+from l2mac.budget import Limits
+from l2mac.effects import Prices
+from l2mac.job import Thinking
+from l2mac.processor import Processor
+from l2mac.record import recorded_program
+from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.trace.chain import read_trace
+from l2mac.trace.events import BoxOpened, Event, RunEnded, SessionStarted
+from l2mac.trace.journal import Listener
+from l2mac.trace.objects import ObjectStore
+from sandbox import Job
+
+E = TypeVar("E", bound=Event)
+
+
+class ThinkingRoom:
+    """A run's folder, and sessions on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(exist_ok=True)
+
+    def work(
+        self,
+        model: Processor,
+        *,
+        task: str = "",
+        program: tuple[str, ...] = (),
+        steps: int = 10,
+        context_tokens: int = 20_000,
+        limits: Limits | None = None,
+        checks: Callable[[tuple[Job, ...]], ScriptedRun] = run_checks,
+        listener: Listener | None = None,
+        **thinking: Any,
+    ) -> RunResult:
+        """Have one session take place."""
+        boxes = BoxScript(runs=checks)
+        means = Means(
+            processor=model,
+            open_box=lambda _: boxes.make_box(),
+            limits=limits or Limits(),
+            prices=Prices(),
+            model="scripted",
+            image="none",
+            listener=listener,
+        )
+        plan = Plan(
+            task=task,
+            program=program,
+            steps=steps,
+            context_tokens=context_tokens,
+            thinking=Thinking(**thinking),
+        )
+        return execute(self.folder, plan, means, "run")
+
+    def events(self) -> list[Event]:
+        """Give the recorded effects and notes."""
+        entries = read_trace(self.folder / "trace.jsonl")[0]
+        return [entry.event for entry in entries if not isinstance(entry.event, SessionStarted | BoxOpened | RunEnded)]
+
+    def notes(self, kind: type[E]) -> list[E]:
+        """Give the recorded events of one kind."""
+        return [event for event in self.events() if isinstance(event, kind)]
+
+    def program(self) -> list[str]:
+        """Give the instructions as they are at the end."""
+        objects = ObjectStore(self.folder / "objects.pack")
+        return [objects.get_text(name) for name in recorded_program(self.events())]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Give the recorded events as data, for a comparison."""
+        return [asdict(event) for event in self.events()]
+
+
+__all__ = ["FeatureModel", "ThinkingRoom"]
