@@ -7,12 +7,13 @@ import contextlib
 import hashlib
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from engine_room import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
-from sandbox import Fetched, Job, PackageIndex, Reach, Refused, SandboxPolicy
+from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.protocol import TUNNEL_PORT
@@ -171,6 +172,16 @@ def test_packages_can_be_imported_and_nobody_in_the_box_can_change_them(engine, 
     assert tests_job.succeeded
     assert b"import-error" not in lint_job.report.head
     assert (rows["inside.packages"], rows["inside./packages.ro"]) == ("match", "match")
+
+
+def test_a_box_whose_packages_are_not_those_that_were_unpacked_is_not_used(engine, box_image):
+    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
+    try:
+        with pytest.raises(IsolationMismatch) as caught:
+            DockerSandbox(engine, box_image, POLICY, run=RUN, packages=replace(layer.packages, digest="0" * 64)).open()
+    finally:
+        layer.close()
+    assert caught.value.rows == ("inside.packages",)
 
 
 def test_without_its_packages_the_same_import_fails(box):
