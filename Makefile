@@ -10,7 +10,7 @@ PYTHON := .venv/bin/python
 SET_UP := .venv/.set-up
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SET_UP) ## make .venv, with everything locked by hash
 	@:
@@ -47,6 +47,9 @@ ablation: setup ## run the same scripted tasks with each switch of thinking on a
 
 audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery for sandboxes
 	@.ci/audit
+
+reference: setup ## write docs/reference.md anew from the program's own help and settings
+	@$(PYTHON) .ci/reference
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sandbox import EngineUnavailable, Fetched, Installed, PackageIndex, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.fitness import require_fit
-from sandbox.engine.image import BoxImage, prepare_image, remove_box_images
+from sandbox.engine.image import BoxImage, prepare_image, recipe_folder, remove_box_images
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
 from sandbox.proxy import Proxy
 
 _TRIAL = "trial"
+
+T = TypeVar("T")
 
 
 class Boxes:
@@ -131,6 +133,10 @@ class Boxes:
         if layer is not None:
             layer.close()
 
+    def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
+        """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
+        return use(self._engine, self.image, self._policy)
+
     def close(self) -> None:
         """Remove the packages' volume and close the connection to the engine."""
         try:
@@ -143,6 +149,11 @@ class Boxes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def offline_base_script() -> str:
+    """Give the script that builds the base image where no registry answers."""
+    return (recipe_folder("base") / "build").read_text(encoding="utf-8")
 
 
 def remove_leftovers(*, with_images: bool) -> tuple[int, int]:

@@ -4,7 +4,7 @@ Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what 
 in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l2mac.budget import BudgetSpent, InstructionSpent
 from l2mac.checks.inventory import TestInventory
@@ -75,16 +75,32 @@ class ControlUnit:
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
                 return Outcome(Status.NO_PLAN, cause, self._report)
-            while True:
-                while (instruction := self._registry.current()) is not None:
-                    self._carry_out(instruction)
-                outcome = self._traceability.examine(self._verify())
-                further = self._traceability.further(outcome)
-                if not further:
-                    return outcome
-                self._registry.extend(further)
+            return self._with_opinions(self._with_what_is_missing(self._finish_program()))
         except BudgetSpent as spent:
             return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
+
+    def _finish_program(self) -> Outcome:
+        """Carry out what is left of the program, verify the result, examine what it shows."""
+        while (instruction := self._registry.current()) is not None:
+            self._carry_out(instruction)
+        return self._traceability.examine(self._verify())
+
+    def _with_what_is_missing(self, outcome: Outcome) -> Outcome:
+        """Carry out what is not shown as long as rounds are left; an attempt that fails is undone."""
+        while further := self._traceability.further(outcome):
+            verified = self._effects.store.files
+            self._registry.extend(further)
+            try:
+                better = self._finish_program()
+            except InstructionSpent as spent:
+                self._effects.give_up(self._registry.done + 1, spent.cause)
+                better = Outcome(Status.BUDGET, spent.cause, self._report)
+            if better.status in (Status.BUDGET, Status.FAILING):
+                self._effects.restore(verified)
+                cause = f"{outcome.cause}; an attempt at them failed and was undone: {better.cause}"
+                return replace(outcome, cause=cause)
+            outcome = better
+        return outcome
 
     def _carry_out(self, instruction: Instruction) -> None:
         """Execute and retire an instruction; one that is too much for its budget may be replanned instead."""
@@ -242,10 +258,14 @@ class ControlUnit:
 
     def _verify(self) -> Outcome:
         self._report = self._inventory.judge_fresh(self._effects.verify())
-        opinions = second_opinions(self._effects, self._job.task, self._job.context_tokens) if self._job.judge else ()
         if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report, opinions=opinions)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report, opinions=opinions)
+            return Outcome(Status.COMPLETED, self._report.summary, self._report)
+        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
+
+    def _with_opinions(self, outcome: Outcome) -> Outcome:
+        if not self._job.judge:
+            return outcome
+        return replace(outcome, opinions=second_opinions(self._effects, self._job.task, self._job.context_tokens))
 
     def _with_own_ids(self, reply: Reply) -> Reply:
         """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""

@@ -8,7 +8,9 @@ from l2mac.boxes import Boxes
 from l2mac.checks import python
 from l2mac.checks.report import Verdict
 from l2mac.errors import L2macError, ProcessorError
-from l2mac.means import make_processor
+from l2mac.means import make_processor, make_role_processor
+from l2mac.openai_processor import OpenAIProcessor
+from l2mac.roles import ROLES
 from l2mac.settings import Settings
 from sandbox import FileEntry, Sandbox, SandboxError
 
@@ -30,7 +32,7 @@ class Finding:
 def examine(settings: Settings, progress: Callable[[str], None]) -> Iterator[Finding]:
     """Try everything that a run needs, and give the findings one by one; nothing is left behind."""
     yield from _examine_box(settings, progress)
-    yield _examine_model(settings)
+    yield from _examine_models(settings)
 
 
 def _examine_box(settings: Settings, progress: Callable[[str], None]) -> Iterator[Finding]:
@@ -65,11 +67,19 @@ def _checks(box: Sandbox) -> Finding:
     return Finding("checks", works=report.verdict is Verdict.PASSED, text=report.summary)
 
 
-def _examine_model(settings: Settings) -> Finding:
-    try:
-        with make_processor(settings) as processor:
-            protocol = processor.negotiate(lambda _: None)
-    except (ProcessorError, L2macError) as error:
-        return Finding("model", works=False, text=str(error))
-    how = "native tool calls" if protocol == "native" else "JSON by schema"
-    return Finding("model", works=True, text=f"{settings.model} answers and calls tools by {how}")
+def _examine_models(settings: Settings) -> Iterator[Finding]:
+    """Try the main model, and those of other roles that have one of their own."""
+    for role in ROLES:
+        name = "model" if role == "write" else f"{role} model"
+        try:
+            client = make_processor(settings) if role == "write" else make_role_processor(settings, role)
+            if client is not None:
+                yield _examine_model(name, client)
+        except (ProcessorError, L2macError) as error:
+            yield Finding(name, works=False, text=str(error))
+
+
+def _examine_model(name: str, client: OpenAIProcessor) -> Finding:
+    with client:
+        how = "native tool calls" if client.negotiate(lambda _: None) == "native" else "JSON by schema"
+        return Finding(name, works=True, text=f"{client.model} answers and calls tools by {how}")

@@ -19,7 +19,7 @@ from sandbox.protocol import MAX_JOBS
 DOMAINS = ("codebase", "book")
 CUSTOM = "custom"
 _ROOT = "codebase"
-_RESULTS = frozenset({"syntax", "lint", "tests", *book.JOBS, *book.RESULTS, "judge"})
+_RESULTS = frozenset({"syntax", "lint", "tests", "inventory", *book.JOBS, *book.RESULTS, "judge"})
 """Names of jobs and results that a command may not take."""
 
 

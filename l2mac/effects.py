@@ -24,8 +24,9 @@ from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
-from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, ToolRan
+from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, StoreRestored, ToolRan
 from l2mac.trace.journal import Journal
+from sandbox import Change, FileEntry
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
@@ -151,6 +152,15 @@ class Effects:
         key = f"{number} {self.spending.turns} {self.spending.restarts}"
         event = InstructionOverspent(key=key, number=number, cause=cause)
         self.journal.effect(InstructionOverspent, key, lambda: event)
+
+    def restore(self, files: Sequence[FileEntry]) -> None:
+        """Make the store what it was; the box is not told, as nothing runs in it any more."""
+        before, after = ({entry.path: entry for entry in some} for some in (self.store.files, files))
+        gone = (Change(path, -1, "") for path in sorted(before.keys() - after.keys()))
+        other = (entry for path, entry in sorted(after.items()) if before.get(path) != entry)
+        changes = (*gone, *(Change(entry.path, entry.size, entry.digest) for entry in other))
+        self.journal.note(StoreRestored(changes=changes))
+        self.store.apply(changes)
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""

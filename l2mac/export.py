@@ -32,6 +32,8 @@ _ACTING_NAMES = frozenset(
     " .ds_store .devcontainer.json .gdbinit .lldbinit .roorules .roomodes".split()
 )
 _ACTING_ENDINGS = (".pth", ".desktop", ".code-workspace", ".sublime-project", ".lnk", ".url")
+_MOST_FILES = 20_000
+_MOST_BYTES = 1024**3
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -83,21 +85,51 @@ def export(files: Mapping[str, str], objects: ObjectStore, folder: Path) -> Expo
         SettingsError: The folder exists or cannot be made.
         TraceError: An object is missing or altered.
     """
-    check_new_folder(folder)
     writable, aside = sort_out(files)
-    part = folder.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir(mode=0o755)
-        _fill(part, writable, objects, _manifest(writable, aside))
-        part.rename(folder)
-    except OSError as error:
-        _discard(part)
-        raise SettingsError("--output", f"{folder} cannot be written: {error.strerror}") from error
-    except BaseException:
-        _discard(part)
-        raise
+    check_new_folder(folder)
+    contents = read_whole(writable, objects)
+    _write_folder(folder, contents, {MANIFEST: manifest_of(writable, aside)}, "--output")
     return Export(folder, tuple(writable), aside)
+
+
+def read_whole(files: Mapping[str, str], objects: ObjectStore) -> dict[str, bytes]:
+    """Give the contents of files (path → object), counted as they are read and not as anybody claims.
+
+    Raises:
+        SettingsError: They are too many or too large for an export.
+        TraceError: An object is missing or altered.
+    """
+    if len(files) > _MOST_FILES:
+        raise SettingsError("--output", f"the run has {len(files)} files; an export takes {_MOST_FILES} at most")
+    contents: dict[str, bytes] = {}
+    left = _MOST_BYTES
+    for path, name in files.items():
+        contents[path] = objects.get(name)
+        left -= len(contents[path])
+        if left < 0:
+            raise SettingsError("--output", f"the files are larger than {_MOST_BYTES} bytes together")
+    return contents
+
+
+def quarantine(files: Mapping[str, str], aside: Mapping[str, str], objects: ObjectStore, folder: Path) -> Path:
+    """Write what an export sets aside (path → reason) into a new folder, under numbers that act nowhere.
+
+    Args:
+        files: Path → object, of all files of the run.
+        aside: Path → reason.
+        objects: Where the contents are.
+        folder: Must not exist; `index.json` in it says which number is which path, and why it was set aside.
+
+    Raises:
+        SettingsError: The folder exists or cannot be made.
+        TraceError: An object is missing or altered.
+    """
+    numbers = {path: f"{number:05}.txt" for number, path in enumerate(aside, 1)}
+    index = [{"file": numbers[path], "path": path, "sha256": files[path], "reason": aside[path]} for path in aside]
+    contents = read_whole({path: files[path] for path in aside}, objects)
+    named = {numbers[path]: content for path, content in contents.items()}
+    _write_folder(folder, named, {"index.json": json.dumps(index, indent=1).encode() + b"\n"}, "--quarantine")
+    return folder
 
 
 def check_new_folder(folder: Path) -> None:
@@ -110,17 +142,34 @@ def check_new_folder(folder: Path) -> None:
         raise SettingsError("--output", f"{folder} exists; name a new folder")
 
 
-def _fill(part: Path, files: Mapping[str, str], objects: ObjectStore, manifest: bytes) -> None:
+def _write_folder(folder: Path, contents: Mapping[str, bytes], last: Mapping[str, bytes], flag: str) -> None:
+    """Write a new folder, which appears whole or not at all."""
+    check_new_folder(folder)
+    part = folder.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir(mode=0o755)
+        _fill(part, {**contents, **last})
+        part.rename(folder)
+    except OSError as error:
+        _discard(part)
+        raise SettingsError(flag, f"{folder} cannot be written: {error.strerror}") from error
+    except BaseException:
+        _discard(part)
+        raise
+
+
+def _fill(part: Path, contents: Mapping[str, bytes]) -> None:
     root = os.open(part, _DIRECTORY)
     try:
-        for path, name in files.items():
-            _write(root, path, objects.get(name))
-        _write(root, MANIFEST, manifest)
+        for path, content in contents.items():
+            _write(root, path, content)
     finally:
         os.close(root)
 
 
-def _manifest(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
+def manifest_of(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
+    """Give the manifest's bytes for files written (path → SHA-256) and set aside (path → reason)."""
     return json.dumps({"sha256": dict(writable), "set_aside": dict(aside)}, indent=1).encode() + b"\n"
 
 

@@ -91,7 +91,9 @@ def run_l2mac(
         given["domain_file"] = Path(prompts_file_path)
     if tools_enabled:
         given["tools"] = tools_enabled if isinstance(tools_enabled, str) else ",".join(tools_enabled)
-    quiet = DebuggingLevel(debugging_level) in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
+    if debugging_level not in list(DebuggingLevel):
+        raise SettingsError("debugging_level", f"must be one of {', '.join(DebuggingLevel)}")
+    quiet = debugging_level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
     folder = _workspace(project_name)
     loaded = load_settings(given, project=Path(PROJECT_FILE), user=user_file())
     plan = prepare_plan(loaded, prompt_task, _program(prompt_program))

@@ -12,6 +12,7 @@ from l2mac.tools.base import Arguments, parse_arguments
 from l2mac.tools.control import Form
 
 _WARMING = 0.2
+_PROBLEM_CHARACTERS = 600
 _TOO_LONG = "the question does not fit into the model's window"
 A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class Inquirer:
             try:
                 return read(self._arguments(reply, form))
             except (ValueError, SettingsError) as error:
-                problem = f"it was cut off; {question.shorter}" if reply.cut_off else str(error)
+                problem = f"it was cut off; {question.shorter}" if reply.cut_off else str(error)[:_PROBLEM_CHARACTERS]
             messages = [*asked, Message(Role.USER, question.again(problem))]
         raise NoAnswer(f"no usable answer in {question.attempts} attempts, the last one: {problem}")
 

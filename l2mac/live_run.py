@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from l2mac.checks.report import CheckReport
 from l2mac.errors import RunCancelled
-from l2mac.outcome import Status
+from l2mac.outcome import RequirementRow, Status
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
 from l2mac.session import prepare_plan, start
@@ -59,6 +59,7 @@ class FinishedRun:
         status: Only `Status.COMPLETED` means that all checks pass in a fresh box.
         cause: The status in one sentence.
         report: The last report of the checks.
+        requirements: What shows each requirement of the task, as far as the model's claims hold.
         files: Path → content.
     """
 
@@ -67,6 +68,7 @@ class FinishedRun:
     status: Status
     cause: str
     report: CheckReport
+    requirements: tuple[RequirementRow, ...]
     files: Mapping[str, bytes]
     prompt_tokens: int
     completion_tokens: int
@@ -222,6 +224,7 @@ def finished_run(result: RunResult) -> FinishedRun:
         status=result.outcome.status,
         cause=result.outcome.cause,
         report=result.outcome.report,
+        requirements=result.outcome.requirements,
         files={path: objects.get(digest) for path, digest in result.files.items()},
         prompt_tokens=result.spending.prompt_tokens,
         completion_tokens=result.spending.completion_tokens,

@@ -183,7 +183,8 @@ def _cache(settings: Settings, client: OpenAIProcessor) -> ReplyCache | None:
     return ReplyCache(settings.response_cache.expanduser(), identity=client.identity, secrets=client.secrets)
 
 
-def _role_prices(settings: Settings) -> dict[Role, Prices]:
+def role_prices(settings: Settings) -> Mapping[Role, Prices]:
+    """Give what the models of further roles cost, each price the main one's unless declared."""
     prices: dict[Role, Prices] = {}
     for role in ROLES:
         if own := _own(settings, role):
@@ -225,7 +226,7 @@ def make_means(
         use_protocol=use_protocol,
         watch=watch,
         listener=listener,
-        role_prices=_role_prices(settings),
+        role_prices=role_prices(settings),
     )
 
 

@@ -76,6 +76,7 @@ def probe_window(processor: OpenAIProcessor, *, up_to: int, progress: Callable[[
     Raises:
         ModelRejected, ModelUnavailable: It fails for another reason.
     """
+    processor.use_protocol("native")  # nothing is called, so that there is nothing to find out
     steps = _Steps(processor, progress)
     words, refused = min(_FIRST_WORDS, up_to), 0
     accepted = 0

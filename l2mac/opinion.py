@@ -1,7 +1,7 @@
 """A second opinion: the model is asked about each file of the finished result, and what it says is only shown.
 
-An opinion is no check. It comes from the model that did the work, so it can neither make up for a check that failed nor
-make a run fail; nor does it end a run when it cannot be had.
+An opinion is no check. It comes from a model, often the one that did the work, so it can neither make up for a check
+that failed nor make a run fail; nor does it end a run when it cannot be had.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """What is known of common model servers and gateways, so that `--preset NAME` spares looking it up.
 
 A preset fills only what is not given otherwise. With one, `OPENAI_API_KEY` and `OPENAI_BASE_URL` do not count: a key
-that was made for OpenAI never goes to another server because a name was chosen.
+that was made for OpenAI never goes to another server because a name was chosen. The key of a service, in its own
+variable, goes to that service's address alone; for any other, a key is given by `api_key_file`.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,11 @@ class Preset:
     api_type: str = "openai"
     api_version: str = ""
     note: str = ""
+
+    @property
+    def is_one_server(self) -> bool:
+        """Whether it is one service on the Internet, not a program that anybody runs anywhere."""
+        return self.base_url.startswith("https:")
 
 
 PRESETS: Mapping[str, Preset] = {

@@ -1,6 +1,7 @@
-"""What a project file may say: it can have been written by a model, or have come with a pull request.
+"""What a settings file in a project may say.
 
-It may choose what has no bearing on security and may lower limits; it is refused when it says anything else.
+It can have been written by a model or come with a pull request. It may choose what has no bearing on security, may
+lower limits, and is refused when it says anything else.
 """
 
 from typing import Any
@@ -17,17 +18,17 @@ _SIZES = frozenset({"memory", "disk"})
 _STRICTEST_FIRST = ("off", "locked", "resolve")
 
 
-def check_project_value(field: str, name: str, value: Any, below: Any) -> None:
-    """Make sure that a project file may set a setting to a value.
+def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
+    """Check one value of a project file against what the weaker sources say.
 
     Args:
-        field: How to name it in an error.
+        field: What to call it in an error.
         name: The setting.
         value: What the file says.
-        below: What the weaker sources say, which the file may only tighten.
+        below: What holds without it.
 
     Raises:
-        SettingsError: It may not.
+        SettingsError: A project file may not say that.
     """
     if name in _FREE:
         return

@@ -45,6 +45,11 @@ class InstructionRegistry:
         """Whether no instruction stands behind the current one."""
         return self._cursor >= self.total - 1
 
+    @property
+    def done(self) -> int:
+        """How many instructions are done."""
+        return self._cursor
+
     def current(self) -> Instruction | None:
         """Give the instruction to execute, or None when all are done."""
         return self._instructions[self._cursor] if self._cursor < self.total else None

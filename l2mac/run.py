@@ -24,11 +24,13 @@ from l2mac.outcome import Outcome, Status
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, Event, ProtocolChosen, RunEnded, RunStarted, SessionStarted, ToolRan
-from l2mac.trace.journal import OBJECTS_FILE, Journal, Listener
+from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, RunStarted, SessionStarted
+from l2mac.trace.history import recorded_files
+from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal, Listener
 from l2mac.trace.objects import ObjectStore
+from l2mac.trace.report import write_receipts, write_report
 from l2mac.version import VERSION
-from sandbox import FileEntry, Sandbox, SandboxError
+from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
 _LATER = {"judge": False, "thinking": asdict(Thinking())}
@@ -92,7 +94,10 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a session left: the outcome, the files as path → object, and what was spent in all."""
+    """What a session left: the outcome, the files as path → object, and what was spent in all.
+
+    `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
+    """
 
     run: str
     folder: Path
@@ -100,6 +105,7 @@ class RunResult:
     files: Mapping[str, str]
     spending: Spending
     elapsed_s: float
+    seal: str = ""
 
 
 def new_run(runs_dir: Path, task: str) -> Path:
@@ -158,18 +164,6 @@ def recorded_plan(folder: Path) -> Plan:
     raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
 
 
-def recorded_files(events: tuple[Event, ...]) -> tuple[FileEntry, ...]:
-    """Give the store as it is after the recorded events."""
-    files: dict[str, FileEntry] = {}
-    for event in events:
-        for change in event.changes if isinstance(event, ToolRan) else ():
-            if change.deleted:
-                files.pop(change.path, None)
-            else:
-                files[change.path] = FileEntry(change.path, change.size, change.digest)
-    return tuple(files.values())
-
-
 def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult:
     """Execute a run, or go on with it, until it ends in whatever way.
 
@@ -187,11 +181,14 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
+        for event in journal.abandoned():
+            if isinstance(event, ModelCalled):
+                spending.add(event)  # paid for, although the run was taken back to before it
         dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
         dependencies.adopt(journal.recorded())
-        make_box = _box_maker(folder.name, means, journal, dependencies)
+        make_box = _box_maker(folder, means, journal, dependencies)
         store = FileStore(make_box, journal.objects)
-        with _ending(journal, store) as finish:
+        with _ending(folder, journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
@@ -206,15 +203,16 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
             )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
-        return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s)
+        return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s, journal.seal)
 
 
 @contextlib.contextmanager
-def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], Outcome]]:
+def _ending(folder: Path, journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], Outcome]]:
     """Record how the session ends, whatever way that is, and remove the box."""
 
     def finish(outcome: Outcome) -> Outcome:
         journal.bracket(RunEnded(status=outcome.status, cause=outcome.cause))
+        write_report(folder)
         return outcome
 
     try:
@@ -230,13 +228,14 @@ def _ending(journal: Journal, store: FileStore) -> Iterator[Callable[[Outcome], 
         store.close()
 
 
-def _box_maker(run: str, means: Means, journal: Journal, dependencies: Dependencies) -> BoxMaker:
+def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Dependencies) -> BoxMaker:
     def make(purpose: str) -> Sandbox:
         dependencies.bring()
-        box = means.open_box(run)
+        box = means.open_box(folder.name)
         try:
-            receipt = json.dumps(dict(box.receipt), sort_keys=True).encode()
+            receipt = json.dumps(dict(box.receipt), sort_keys=True, indent=1).encode() + b"\n"
             journal.bracket(BoxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose))
+            write_receipts(folder, read_trace(folder / TRACE_FILE)[0])
         except BaseException:
             box.close()
             raise

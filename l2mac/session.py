@@ -17,6 +17,7 @@ from l2mac.run import Plan, Reason, RunResult, execute, find_run, new_run, recor
 from l2mac.settings import Settings
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
+from l2mac.trace.history import effective
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxError
@@ -130,7 +131,7 @@ def take_up(
 
 def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition:
     """Perform a recorded run's replies again, in a new run and without a model; see `start`."""
-    events = [entry.event for entry in read_trace(source.folder / "trace.jsonl")[0]]
+    events = [entry.event for entry in effective(read_trace(source.folder / "trace.jsonl")[0])]
     recorded = ObjectStore(source.folder / OBJECTS_FILE)
     processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
@@ -199,7 +200,7 @@ def _difference(source: Path, repeated: Path) -> str:
     """Say where two records' stores part, by their hashes after each instruction and at the end."""
 
     def trees(folder: Path) -> list[str]:
-        events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
+        events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
         return [
             event.tree if isinstance(event, InstructionCompleted) else event.key
             for event in events

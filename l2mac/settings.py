@@ -1,6 +1,6 @@
-"""Settings: flag > `L2MAC_*` variable > project file > user file > default. The only reader of the environment.
+"""Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
 
-What a project file may say is in `l2mac.project_file`.
+The only reader of the environment. What a project file may say is in `l2mac.project_file`.
 """
 
 import os
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from l2mac.errors import SettingsError
 from l2mac.presets import PRESETS, Preset
-from l2mac.project_file import check_project_value
+from l2mac.project_file import check_untrusted
 from l2mac.role_settings import Roles
 from l2mac.settings_file import at_line, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
@@ -156,6 +156,8 @@ class Settings(BaseSettings):
         if self.api_key_file is not None:
             return read_key(self.api_key_file, "--api-key-file")
         variable = self._known.key_variable if self._known else "OPENAI_API_KEY"
+        if self._known and self._known.is_one_server and self.base_url != self._known.base_url:
+            variable = ""  # the key of a service is for that service alone
         return self.api_key.get_secret_value() or (environment.get(variable, "") if variable else "")
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
@@ -210,7 +212,7 @@ class _FileSource(PydanticBaseSettingsSource):
         }
         if not trusted:
             for name, value in self._values.items():
-                check_project_value(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
+                check_untrusted(f"{path.name}: {name}", name, value, below.get(name, fields[name].default))
 
     def get_field_value(self, field: pydantic.fields.FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
         """See the base class."""
@@ -236,9 +238,9 @@ def load_settings(
         SettingsError: A source says something that cannot be; names the field.
     """
     kept = {name: value for name, value in (recorded or {}).items() if not os.environ.get(f"L2MAC_{name.upper()}")}
-    given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
     if flags.get("base_url") or os.environ.get("L2MAC_BASE_URL"):
-        given["preset"] = flags.get("preset") or ""  # a recorded preset's key is not for another server
+        kept.pop("preset", None)  # what it fills in is not for another server
+    given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
     bound = type("BoundSettings", (Settings,), {"files": (project, user), "__doc__": Settings.__doc__})
     try:
         settings: Settings = bound(**given)
@@ -246,8 +248,10 @@ def load_settings(
         first = error.errors()[0]
         name, *inner = map(str, first["loc"])
         field = ".".join([_origin(name, given, project, user), *inner])
+        unknown = first["type"] == "extra_forbidden"
+        problem = "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
         line = at_line(project if field.startswith(f"{project.name}: ") else user, name) if ": " in field else ""
-        raise SettingsError(field, first["msg"].removeprefix("Value error, ") + line) from None
+        raise SettingsError(field, problem + line) from None
     return settings
 
 

@@ -14,6 +14,12 @@ def clean(text: str) -> str:
     return "".join(character if _harmless(character) else _escape(character) for character in text)
 
 
+def log_line(time: str, level: str, message: str) -> str:
+    """Give a record of the log as one clean line, whatever the message tries to look like."""
+    text = clean(message.replace("\t", " ")).replace("\n", "\\n")
+    return f"{time} {level}: {text}"
+
+
 def one_line(text: str, limit: int) -> str:
     """Give the beginning of a text on one clean line."""
     flat = " ".join(clean(text).split())

@@ -102,7 +102,10 @@ class Traceability:
         )
 
     def _claims(self, requirements: tuple[str, ...], report: CheckReport) -> tuple[dict[int, list[Evidence]], str]:
-        """Show the files page by page; gives what the model claims, and why not when it claims nothing."""
+        """Show the files page by page; gives what the model claims, and why not when it claims nothing.
+
+        Without files nothing is asked: nothing can be shown.
+        """
         form = evidence_form(len(requirements))
 
         def room() -> int:
@@ -111,7 +114,7 @@ class Traceability:
 
         contents = tuple(self._contents())
         claims: dict[int, list[Evidence]] = {}
-        seen, problem = 0, _NO_ROOM if contents else "there is no file"
+        seen, problem = 0, _NO_ROOM
         for number, (page, taken) in enumerate(itertools.islice(pages(contents, room), _MOST_PAGES), 1):
             try:
                 answer = self._inquirer.ask(
@@ -124,7 +127,7 @@ class Traceability:
             for entry in answer:
                 claims.setdefault(entry.requirement, []).append(entry)
         self._unseen = sum(len(text) for _, text in contents) - seen
-        return claims, "" if seen else problem
+        return claims, problem if contents and not seen else ""
 
     def _question(self, requirements: tuple[str, ...], report: CheckReport, page: int, contents: str) -> Question:
         tool = evidence_form(len(requirements)).spec.name

@@ -25,7 +25,7 @@ MEANINGS: Mapping[int, str] = {
     USAGE: "a flag, a setting or a file says something that cannot be",
     BUDGET: "a budget is spent; resume with a larger one",
     SANDBOX: "no box: engine, image or policy",
-    ISOLATION: "a box was not confined as its policy says; nothing ran",
+    ISOLATION: "a box was not confined as its policy says, or an attack got through or proved nothing",
     MODEL: "the model is not configured, refuses or does not answer",
     RECORD: "the run's record cannot be read, written or found, or is in use",
     UNFIT: "the engine or its runtime cannot confine a box; nothing ran",

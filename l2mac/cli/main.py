@@ -13,7 +13,7 @@ from loguru import logger
 from l2mac.cli import exit_codes
 from l2mac.errors import L2macError
 from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
-from l2mac.terminal import clean
+from l2mac.terminal import clean, log_line
 from l2mac.version import VERSION
 from sandbox import SandboxError
 
@@ -24,11 +24,17 @@ _COMMANDS = {
     "runs": "List recorded runs.",
     "show": "Show what a run did.",
     "export": "Bring a run's files out into a new folder.",
+    "diff": "Show how a run's files differ, between steps or from a folder.",
+    "rewind": "Take a run back to a step.",
+    "fork": "Begin a new run at a step of another.",
+    "pin": "Keep a run from being cleaned away.",
+    "unpin": "Let a pinned run be cleaned away.",
+    "audit": "Check a run's record offline: every line, object, receipt and exported file.",
     "prompts": "List, show, export and check the prompts of a domain.",
     "models": "List what a server offers, try a model, and print the settings to use.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
     "images": "Base images where no registry answers.",
-    "clean": "Remove what dead runs left in the engine, and unused box images.",
+    "clean": "Remove what dead runs left in the engine, unused images, or old runs.",
     "init-config": "Write a settings file with every setting and its default.",
 }
 _EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
@@ -54,10 +60,23 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.work import replay, resume, run  # noqa: PLC0415
 
         return {"run": run, "resume": resume, "replay": replay}[name]
-    if name in ("runs", "show", "export"):
-        from l2mac.cli.records import export_command, runs, show  # noqa: PLC0415
+    if name in ("runs", "show"):
+        from l2mac.cli.records import runs, show  # noqa: PLC0415
 
-        return {"runs": runs, "show": show, "export": export_command}[name]
+        return {"runs": runs, "show": show}[name]
+    if name == "export":
+        from l2mac.cli.bring_out import export_command  # noqa: PLC0415
+
+        return export_command
+    if name in ("diff", "rewind", "fork", "pin", "unpin"):
+        from l2mac.cli import history  # noqa: PLC0415
+
+        command: click.Command = getattr(history, name)
+        return command
+    if name == "audit":
+        from l2mac.cli.evidence import audit  # noqa: PLC0415
+
+        return audit
     if name == "prompts":
         from l2mac.cli.prompts import prompts  # noqa: PLC0415
 
@@ -111,7 +130,8 @@ def _run() -> int:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, interrupt.args))]), err=True)
+        said = (interrupt.__cause__ or interrupt).args  # click wraps an interrupt, and what it says of a run with it
+        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, said))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -139,7 +159,7 @@ def _log_to_stderr(level: str) -> None:
 
     def write(message: object) -> None:
         record = message.record  # type: ignore[attr-defined]  # loguru's messages are strings with a record
-        text = clean(record["message"]).replace("\n", "\\n")
-        click.echo(f"{record['time']:HH:mm:ss} {record['level'].name.lower()}: {text}", err=True)
+        time = f"{record['time']:HH:mm:ss}"
+        click.echo(log_line(time, record["level"].name.lower(), record["message"]), err=True)
 
     logger.add(write, level=level.upper(), format="{message}", backtrace=False, diagnose=False)

@@ -99,6 +99,11 @@ def runs_dir_option(command: F) -> F:
     return _add((_RUNS_DIR,), command)
 
 
+def json_option(command: F) -> F:
+    """Add --json."""
+    return _add((_JSON,), command)
+
+
 def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
     """Give the settings of a command: its flags over everything else, a recorded run's over the files'.
 

@@ -16,6 +16,7 @@ from l2mac.trace.events import (
     Checked,
     CoverageClaimed,
     InstructionCompleted,
+    InstructionsAdded,
     InstructionStarted,
     ModelCalled,
     PlanMade,
@@ -24,6 +25,7 @@ from l2mac.trace.events import (
     Replanned,
     RequirementsExamined,
     RequirementsListed,
+    StoreRestored,
     ToolRan,
 )
 
@@ -94,6 +96,10 @@ class Progress:
             return f"{'verified in a fresh box' if event.final else 'checked'}: {event.verdict} ({event.summary})"
         if isinstance(event, InstructionCompleted):
             return f"instruction {event.number} done ({self._tokens} tokens so far)"
+        if isinstance(event, InstructionsAdded):
+            return f"{len(event.instruction_objects)} instructions more, for what is not shown"
+        if isinstance(event, StoreRestored):
+            return "the attempt failed; the files are again those that were verified"
         if isinstance(event, PlanMade):
             return f"plan of {len(event.instruction_objects)} instructions"
         if isinstance(event, _THOUGHTS):

@@ -1,36 +1,35 @@
-"""`runs`, `show`, `export`: look at recorded runs and bring out their files."""
+"""`runs`, `show`: look at recorded runs."""
 
 import json
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from l2mac.assemble import FORMATS
-from l2mac.cli.book import write_book
+from l2mac.cli.footprint import print_heat_map, print_steps
 from l2mac.cli.options import runs_dir_option, settings_from
-from l2mac.cli.report import requirement_line, requirements_as_json
+from l2mac.cli.report import CLAIM, requirement_line, requirements_as_json
 from l2mac.errors import TraceError
-from l2mac.export import check_new_folder, export
+from l2mac.kept_runs import is_pinned, size_of
 from l2mac.record import recorded_program
-from l2mac.run import find_run, recorded_files
+from l2mac.run import find_run
 from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
-    Event,
     InstructionCompleted,
     ModelCalled,
     Replanned,
     RequirementsExamined,
-    RunEnded,
     RunStarted,
     SessionStarted,
     ToolRan,
 )
+from l2mac.trace.history import accesses, effective, recorded_files, state_of, steps
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
+from sandbox import format_size
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
@@ -46,19 +45,33 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     for row in rows:
-        click.echo(f"{row['run']}  {row['done']}/{row['planned']} instructions  {clean(row['status'])}")
+        pinned = "  pinned" if row["pinned"] else ""
+        work = f"{row['done']}/{row['planned']} instructions  {format_size(row['bytes'])}"
+        click.echo(f"{clean(row['run'])}  {work}  {clean(row['status'])}{pinned}")
     if not rows:
         click.echo(f"no runs in {clean(str(folder))}")
 
 
 @click.command
 @click.argument("name", metavar="[RUN]", default="last")
+@click.option("--steps", "with_steps", is_flag=True, help="The steps that rewind, fork and diff count by.")
+@click.option("--files", "with_files", is_flag=True, help="Which instruction created, wrote, read, deleted each file.")
 @runs_dir_option
 @_JSON
-def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Show RUN: its task, plan, state, checks, files and spending. RUN may be `last`."""
+def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool, as_json: bool) -> None:
+    """Show RUN: its task, plan, state, checks, files and spending. RUN may be `last`.
+
+    \b
+    Examples:
+      l2mac show last
+      l2mac show last --steps
+      l2mac show last --files --json
+    """
     folder = find_run(_runs_dir(runs_dir), name)
     entries = read_trace(folder / "trace.jsonl")[0]
+    if with_steps or with_files:
+        _show_history(folder, entries, with_steps=with_steps, with_files=with_files, as_json=as_json)
+        return
     facts = _facts(folder, entries)
     if as_json:
         click.echo(json.dumps(facts))
@@ -69,8 +82,10 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     click.echo(f"checks   {clean(facts['checks'])}")
-    for row in (facts["requirements"] or {"rows": []})["rows"]:
-        click.echo(f"required {requirement_line(row)}")
+    if facts["requirements"]:
+        click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
+        for row in facts["requirements"]["rows"]:
+            click.echo(f"         {requirement_line(row)}")
     click.echo(
         f"model    {clean(facts['model'])}: {facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD"
     )
@@ -80,37 +95,18 @@ def show(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
         click.echo(f"  {digest[:12]} {clean(path)}")
 
 
-@click.command("export")
-@click.argument("name", metavar="[RUN]", default="last")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new folder, or file with --format.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="A book as one document instead of its files.")
-@click.option("--language", default="en", show_default=True, help="The book's language, for HTML and EPUB.")
-@runs_dir_option
-@_JSON
-def export_command(
-    name: str, output: Path, form: str | None, language: str, runs_dir: Path | None, *, as_json: bool
-) -> None:
-    """Write the files of RUN, finished or not, into a new folder: regular files only, with a manifest of hashes.
-
-    With --format the chapters of a book become one Markdown, HTML or EPUB file.
-    """
-    folder = find_run(_runs_dir(runs_dir), name)
-    if form is None:
-        check_new_folder(output)
-    events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
-    files = {entry.path: entry.digest for entry in recorded_files(tuple(events))}
-    if form is not None:
-        write_book(files, ObjectStore(folder / OBJECTS_FILE), output, form, language=language)
-        click.echo(json.dumps({"output": str(output)}) if as_json else f"the book is {clean(str(output))}")
-        return
-    done = export(files, ObjectStore(folder / OBJECTS_FILE), output)
+def _show_history(folder: Path, entries: list[Entry], *, with_steps: bool, with_files: bool, as_json: bool) -> None:
+    found, touched = steps(entries), accesses(entries, ObjectStore(folder / OBJECTS_FILE))
     if as_json:
-        content = {"output": str(done.folder), "written": done.written, "set_aside": dict(done.set_aside)}
-        click.echo(json.dumps(content))
+        listed = [{**asdict(step), "files": {path: one.digest for path, one in step.files.items()}} for step in found]
+        content: dict[str, Any] = {"run": folder.name}
+        content |= {"steps": listed} if with_steps else {}
+        click.echo(json.dumps(content | ({"accesses": [asdict(one) for one in touched]} if with_files else {})))
         return
-    click.echo(f"{len(done.written)} files in {clean(str(done.folder))}")
-    for path, reason in done.set_aside.items():
-        click.echo(f"not exported: {clean(path)} ({clean(reason)})")
+    if with_steps:
+        print_steps(found)
+    if with_files:
+        print_heat_map(touched)
 
 
 def _runs_dir(runs_dir: Path | None) -> Path:
@@ -119,41 +115,38 @@ def _runs_dir(runs_dir: Path | None) -> Path:
 
 def _row(folder: Path) -> dict[str, Any]:
     try:
-        events = [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
+        entries = read_trace(folder / "trace.jsonl")[0]
     except TraceError as error:
-        return {"run": folder.name, "status": f"damaged: {error}", "planned": 0, "done": 0}
+        return {"run": folder.name, "status": f"damaged: {error}", "planned": 0, "done": 0, **_keeping(folder)}
+    events = [entry.event for entry in effective(entries)]
     return {
         "run": folder.name,
-        "status": _status(events),
+        "status": state_of([entry.event for entry in entries]),
         "planned": len(recorded_program(events)),
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
+        **_keeping(folder),
     }
 
 
-def _status(events: Sequence[Event]) -> str:
-    """Say how the last session ended; one without an end was killed or is still at work."""
-    for event in reversed(events):
-        if isinstance(event, RunEnded):
-            return event.status
-        if isinstance(event, SessionStarted):
-            return "at work or killed"
-    return "empty"
+def _keeping(folder: Path) -> dict[str, Any]:
+    return {"bytes": size_of(folder), "pinned": is_pinned(folder)}
 
 
 def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     objects = ObjectStore(folder / OBJECTS_FILE)
-    events = [entry.event for entry in entries]
-    calls = [event for event in events if isinstance(event, ModelCalled)]
+    everything = [entry.event for entry in entries]
+    events = [entry.event for entry in effective(entries)]
+    calls = [event for event in everything if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]
     examined = [event for event in events if isinstance(event, RequirementsExamined)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
     checks = [f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)]
-    sessions = [event for event in events if isinstance(event, SessionStarted)]
+    sessions = [event for event in everything if isinstance(event, SessionStarted)]
     return {
         "run": folder.name,
         "folder": str(folder),
         "task": objects.get_text(tasks[0]) if tasks else "",
-        "status": _status(events),
+        "status": state_of(everything),
         "plan": [objects.get_text(name) for name in recorded_program(events)],
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
         "checks": checks[-1] if checks else "none yet",
@@ -167,7 +160,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "tool_failures": sum(not tool.ok for tool in tools),
         "sessions": len(sessions),
         "elapsed_s": entries[-1].elapsed_s if entries else 0.0,
-        "files": {entry.path: entry.digest for entry in recorded_files(tuple(events))},
+        "files": {entry.path: entry.digest for entry in recorded_files(events)},
     }
 
 

@@ -33,7 +33,7 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
     for opinion in outcome.opinions:
         click.echo(f"opinion  {clean(opinion.path)}: {one_line(opinion.text, 500)}")
     if outcome.opinions:
-        click.echo("         An opinion is the model's own, no check, and no part of the result.")
+        click.echo("         An opinion is a model's, no check, and no part of the result.")
     tokens = spent.prompt_tokens + spent.completion_tokens
     cost = f", {spent.cost_usd:.2f} USD" if spent.cost_usd else ""
     click.echo(f"spent    {tokens} tokens{cost}, {result.elapsed_s:.0f} s")
@@ -41,6 +41,7 @@ def print_result(result: RunResult, exported: Export | None, *, replayed: int | 
         same = difference or "the files are those of the record, hash by hash"
         click.echo(f"replay   {replayed} recorded replies; {same}")
     click.echo(f"run      {result.run}")
+    click.echo(f"seal     {result.seal}")
     if outcome.status in (Status.BUDGET, Status.NO_PLAN):
         click.echo(f"Go on with a larger budget: l2mac resume {result.run}")
 
@@ -90,6 +91,7 @@ def result_as_json(
         "completion_tokens": spent.completion_tokens,
         "cost_usd": round(spent.cost_usd, 6),
         "elapsed_s": result.elapsed_s,
+        "seal": result.seal,
     }
     if replayed is not None:
         content |= {"replayed": replayed, "difference": difference}

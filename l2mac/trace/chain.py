@@ -70,13 +70,31 @@ def read_lines(path: Path) -> list[tuple[Entry, End]]:
         return []
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+    lines, problem = scan_lines(content)
+    if problem:
+        raise TraceError(f"{path} has been altered: {problem}")
+    return lines
+
+
+def scan_lines(content: bytes) -> tuple[list[tuple[Entry, End]], str]:
+    """Give the entries up to the first damage, each with where the next one goes, and what the damage is, if any.
+
+    Bytes behind the last newline are no line: a crash may have cut it short.
+    """
     lines: list[tuple[Entry, End]] = []
     end = START
     for line in _whole_lines(content):
-        entry, link = _decode(line, end.number, end.link, path)
+        try:
+            entry, link = _decode(line, end.number, end.link)
+        except _Damaged as damage:
+            return lines, str(damage)
         end = End(end.number + 1, link, end.size + len(line))
         lines.append((entry, end))
-    return lines
+    return lines, ""
+
+
+class _Damaged(Exception):
+    """A line is not the one that was written there."""
 
 
 def _whole_lines(content: bytes) -> Iterator[bytes]:
@@ -86,18 +104,18 @@ def _whole_lines(content: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def _decode(line: bytes, number: int, link: str, path: Path) -> tuple[Entry, str]:
+def _decode(line: bytes, number: int, link: str) -> tuple[Entry, str]:
     body = line[: -len(_seal(FIRST_LINK))]
     digest = hashlib.sha256(body).hexdigest()
     if line != body + _seal(digest):
-        raise TraceError(f"{path} has been altered: line {number + 1} is not what was written")
+        raise _Damaged(f"line {number + 1} is not what was written")
     try:
         record: dict[str, Any] = json.loads(body + b"}")
         if record["n"] != number or record["prev"] != link:
-            raise TraceError(f"{path} has been altered: the chain breaks at line {number + 1}")
+            raise _Damaged(f"the chain breaks at line {number + 1}")
         return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"])), digest
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pydantic.ValidationError) as error:
-        raise TraceError(f"{path} has been altered: line {number + 1} is not an event") from error
+        raise _Damaged(f"line {number + 1} is not an event") from error
 
 
 def _seal(digest: str) -> bytes:

@@ -252,6 +252,14 @@ class InstructionsAdded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRestored:
+    """Note: the store is again what was verified, as carrying out what was not shown failed."""
+
+    kind: Literal["restored"] = "restored"
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """Bracket: the session ended, in a way that may or may not end the run."""
 
@@ -260,8 +268,26 @@ class RunEnded:
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewound:
+    """Bracket: the user took the run back; of the lines so far, those after line `to` (from 0) count no more."""
+
+    kind: Literal["rewound"] = "rewound"
+    to: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forked:
+    """Bracket: the lines so far are those of the run `origin`, from where this run goes its own way."""
+
+    kind: Literal["forked"] = "forked"
+    origin: str
+    step: int
+
+
 Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
-Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined
-Bracket = SessionStarted | BoxOpened | RunEnded
+Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored
+Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

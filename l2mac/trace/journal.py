@@ -10,19 +10,19 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.trace.chain import START, End, Entry, encode_line, read_lines
-from l2mac.trace.events import BoxOpened, Bracket, Effect, Event, ModelCalled, Note, RunEnded, SessionStarted
+from l2mac.trace.events import Bracket, Effect, Event, ModelCalled, Note
+from l2mac.trace.history import BRACKETS, effective, named_objects
 from l2mac.trace.objects import ObjectStore, sync_folder
 
 TRACE_FILE = "trace.jsonl"
 OBJECTS_FILE = "objects.pack"
-_BRACKETS = (SessionStarted, BoxOpened, RunEnded)
+LOCK_FILE = "lock"
 E = TypeVar("E", bound=Effect)
 
 Listener = Callable[[Entry], None]
@@ -45,7 +45,7 @@ class Journal:
         self, folder: Path, *, listener: Listener | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._path = folder / TRACE_FILE
-        self._lock_path = folder / "lock"
+        self._lock_path = folder / LOCK_FILE
         self._listener = listener
         self._clock = clock
         self._fd = -1
@@ -54,6 +54,7 @@ class Journal:
         self._elapsed_before = 0.0
         self._started_at = 0.0
         self._recorded: list[Event] = []
+        self._abandoned: list[Event] = []
         self._position = 0
         self.objects = ObjectStore(folder / OBJECTS_FILE)
 
@@ -76,7 +77,10 @@ class Journal:
         except TraceError:
             self.close()
             raise
-        self._recorded = [entry.event for entry, _ in lines if not isinstance(entry.event, _BRACKETS)]
+        counting = effective([entry for entry, _ in lines])
+        numbers = {entry.number for entry in counting}
+        self._recorded = [entry.event for entry in counting if not isinstance(entry.event, BRACKETS)]
+        self._abandoned = [entry.event for entry, _ in lines if entry.number not in numbers]
         self._elapsed_before = lines[-1][0].elapsed_s if lines else 0.0
         self._started_at = self._clock()
         return self
@@ -101,6 +105,11 @@ class Journal:
         return round(self._elapsed_before + self._clock() - self._started_at, 3)
 
     @property
+    def seal(self) -> str:
+        """The last link of the chain."""
+        return self._end.link
+
+    @property
     def repeating(self) -> bool:
         """Whether recorded events are left that the control unit has not walked through yet."""
         return self._position < len(self._recorded)
@@ -113,6 +122,10 @@ class Journal:
     def recorded(self) -> tuple[Event, ...]:
         """Give the recorded effects and notes."""
         return tuple(self._recorded)
+
+    def abandoned(self) -> tuple[Event, ...]:
+        """Give the recorded events that count no more, because the run was taken back to before them."""
+        return tuple(self._abandoned)
 
     def require_objects(self) -> None:
         """Make sure that every object that the record names is there, before more is written.
@@ -170,7 +183,7 @@ class Journal:
         for position, event in enumerate(events):
             if isinstance(event, ModelCalled):
                 durable = position
-            elif isinstance(event, _BRACKETS) and position + 1 < len(events):
+            elif isinstance(event, BRACKETS) and position + 1 < len(events):
                 durable = position + 1
         for position, event in enumerate(events[durable:], durable):
             if not all(self.objects.has_intact(name) for name in named_objects(event)):
@@ -220,15 +233,3 @@ class Journal:
         except OSError as error:
             self.close()
             raise TraceError(f"{self._lock_path} cannot be locked: {error.strerror}") from error
-
-
-def named_objects(event: Event) -> Iterator[str]:
-    """Give the names of the objects that an event refers to."""
-    for field in fields(event):
-        value = getattr(event, field.name)
-        if field.name.endswith("_object") and value:
-            yield value
-        elif field.name.endswith("_objects"):
-            yield from value
-        elif field.name == "changes":
-            yield from (change.digest for change in value if change.digest)

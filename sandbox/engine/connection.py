@@ -44,6 +44,11 @@ class Engine:
             version = api.version()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise _unavailable(error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # its message may have a registry's key
+            raise EngineUnavailable(
+                f"the docker command's config.json cannot be used ({type(error).__name__}); mend it, or name another"
+                " folder with DOCKER_CONFIG"
+            ) from None
         offered = tuple(int(part) for part in str(version.get("ApiVersion", "0.0")).split("."))
         if offered < MINIMUM_API:
             api.close()

@@ -18,7 +18,7 @@ from sandbox.errors import SandboxError
 LABEL = "org.l2mac.box"
 _OWNER = "org.l2mac.owner"
 _MACHINE = "org.l2mac.machine"
-_RUN = "org.l2mac.run"
+RUN_LABEL = "org.l2mac.run"
 _CREATED = "org.l2mac.created"
 _END_S = 3
 
@@ -27,7 +27,7 @@ def box_labels(run: str) -> dict[str, str]:
     """Give the labels of a box of this process for the run of that name."""
     return {
         LABEL: "1",
-        _RUN: run,
+        RUN_LABEL: run,
         _OWNER: f"{os.getpid()}@{_start_of(os.getpid())}",
         _MACHINE: machine(),
         _CREATED: str(int(time.time())),

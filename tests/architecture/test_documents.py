@@ -1,10 +1,16 @@
 """What the documents promise is held by tests that exist."""
 
 import re
+import subprocess
+import sys
 
 from source_tree import ROOT, functions, modules
 
 TESTS = {one.name for module in modules("tests") for one in functions(module.tree) if one.name.startswith("test_")}
+
+
+def _exists(name: str) -> bool:
+    return name in TESTS or (ROOT / name).is_file()
 
 
 def named_in(document: str) -> list[str]:
@@ -15,7 +21,7 @@ def named_in(document: str) -> list[str]:
 def test_every_promise_of_security_names_tests_that_exist():
     named = named_in("SECURITY.md")
     assert len(named) > 20
-    assert [name for name in named if name not in TESTS and not (ROOT / name).is_file()] == []
+    assert [name for name in named if not _exists(name)] == []
 
 
 def test_every_row_of_promises_names_a_test():
@@ -27,6 +33,21 @@ def test_every_row_of_promises_names_a_test():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for document in ROOT.glob("*.md"):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (ROOT / target).exists(), f"{document.name}: {target}"
+            assert target.startswith("http") or (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_reference_is_what_the_program_says():
+    words = [sys.executable, str(ROOT / ".ci" / "reference"), "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_row_of_parity_names_a_test_that_exists():
+    text = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!of the original|-)(.+) \|$", text, re.MULTILINE)
+    assert len(rows) > 30
+    named = {row: re.findall(r"`(test_[^`]+|tests/[^`]+)`", row) for row in rows}
+    assert [row for row, tests in named.items() if not tests] == []
+    assert [name for tests in named.values() for name in tests if not _exists(name)] == []

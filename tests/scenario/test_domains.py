@@ -18,6 +18,12 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 NOWHERE = {"L2MAC_BASE_URL": "http://127.0.0.1:9/v1", "L2MAC_MODEL": "m", "DOCKER_HOST": "unix:///none.sock"}
 CARD = "# Leek Soup\n\n## Ingredients\n\n- 3 leeks\n\n## Steps\n\n1. Cook.\n"
 
+CLAIMS = {
+    "submit_requirements": {"requirements": ["There is a soup."]},
+    "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
+    "submit_evidence": {"evidence": [{"requirement": 1, "files": ["cards/leek-soup.md"], "tests": []}]},
+}
+
 
 def l2mac(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
@@ -96,6 +102,8 @@ def cards(body, _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[("ready", {})])
     if tools == {"submit_plan"}:
         return ScriptedReply(tool_calls=[("submit_plan", {"steps": ["Write cards/leek-soup.md."]})])
+    if tools & CLAIMS.keys():
+        return ScriptedReply(tool_calls=[(name, CLAIMS[name]) for name in tools])
     if not tools:
         return ScriptedReply("The card is written.")
     turn = sum(message["role"] == "assistant" for message in body["messages"])

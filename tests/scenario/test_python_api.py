@@ -33,7 +33,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def given(server: ModelServer, folder: Path) -> dict[str, Any]:
-    return {"model": "scripted", "base_url": server.base_url, "image": IMAGE, "runs_dir": folder / "runs"}
+    model = {"model": "scripted", "base_url": server.base_url, "coverage": False, "requirements": False}
+    return {**model, "image": IMAGE, "runs_dir": folder / "runs"}
 
 
 def left(engine: Engine, run: str) -> int:
@@ -42,8 +43,8 @@ def left(engine: Engine, run: str) -> int:
 
 def test_the_example_runs_as_it_stands(tmp_path: Path):
     with ModelServer(short_story.answer) as server:
-        own = {"L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted", "L2MAC_IMAGE": IMAGE}
-        variables = {**os.environ, **own, "L2MAC_RUNS_DIR": str(tmp_path / "runs")}
+        values = {name: str(value) for name, value in given(server, tmp_path).items()}
+        variables = {**os.environ, **{f"L2MAC_{name.upper()}": value for name, value in values.items()}}
         done = subprocess.run(
             [sys.executable, str(EXAMPLE), "a list"], env=variables, capture_output=True, text=True, check=False
         )
@@ -127,6 +128,9 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
         ({"steps": 0}, "--steps"),
         ({"no_such_setting": 1}, "--no-such-setting"),
         ({"domain": "opera"}, "--domain"),
+        ({"domain": "custom"}, "--domain"),
+        ({"prompts_file_path": "none.toml"}, "--domain-file"),
+        ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name_before_anything_is_started(parameters: dict[str, Any], field: str):

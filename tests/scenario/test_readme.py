@@ -85,7 +85,9 @@ def test_an_installed_wheel_in_an_empty_environment_is_enough(tmp_path: Path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "replay", "runs", "show", "export", "doctor", "clean", "images"])
+@pytest.mark.parametrize(
+    "command", ["run", "resume", "replay", "runs", "show", "export", "doctor", "clean", "images", "models"]
+)
 def test_help_teaches_every_command(command: str):
     done = subprocess.run(
         [sys.executable, "-m", "l2mac", command, "--help"], capture_output=True, text=True, check=False

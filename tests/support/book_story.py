@@ -45,6 +45,16 @@ what goes into it, and wait.
 2. Close.
 """
 FILES = {"outline.md": OUTLINE, "chapters/01-the-flour.md": FLOUR, "chapters/02-the-oven.md": OVEN}
+FORMS: dict[str, dict[str, Any]] = {
+    "submit_requirements": {"requirements": ["It has two chapters.", "It tells of heat."]},
+    "submit_coverage": {"coverage": [{"requirement": 1, "steps": [2]}, {"requirement": 2, "steps": [2]}]},
+    "submit_evidence": {
+        "evidence": [
+            {"requirement": 1, "files": ["chapters/01-the-flour.md", "chapters/02-the-oven.md"], "tests": []},
+            {"requirement": 2, "files": ["chapters/02-the-oven.md"], "tests": []},
+        ]
+    },
+}
 OPINION = "The oven is said to want an hour, which no reader can check."
 
 
@@ -57,6 +67,8 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
     if tools == {"submit_plan"}:
         steps = ["Write outline.md.", "Write chapters 1 and 2."]
         return ScriptedReply(tool_calls=[("submit_plan", {"steps": steps})])
+    if tools & FORMS.keys():
+        return ScriptedReply(tool_calls=[(name, FORMS[name]) for name in tools])
     if not tools:
         return ScriptedReply(OPINION if "second opinion" in last else "It is written.")
     turn = sum(message["role"] == "assistant" for message in body["messages"])

@@ -34,6 +34,7 @@ class FeatureModel:
         neglects: What it does not write although its instruction says so, unless it is the only thing left to do.
         looks_around: Whether it needs a turn to find out what exists when no summary says so.
         filler: How many more characters its files have.
+        fails_later: Whether it never comes to an end with what was not shown.
         forms: Other replies to a form than the usual ones.
         asked: How often it was asked for what: the forced tool, `turn` or `summary`.
     """
@@ -44,6 +45,7 @@ class FeatureModel:
     neglects: frozenset[str] = frozenset()
     looks_around: bool = False
     filler: int = 0
+    fails_later: bool = False
     forms: dict[str, Callable[[str], Reply]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
@@ -122,6 +124,8 @@ class FeatureModel:
             return call("list_files")
         seen = "".join(str(message) for message in request.messages).rpartition("Files")[2]
         listed = question.partition("Files so far")[2] + seen
+        if "not yet shown" in instruction and self.fails_later:
+            return _write({"alpha.py": f"BROKEN = {turns}\n", f"left{turns}.py": ""})
         lazy = self.neglects if "not yet shown" not in instruction else frozenset()
         left = [name for name in features if f"test_{name}.py" not in listed and name not in lazy]
         if left:

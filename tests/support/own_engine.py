@@ -4,10 +4,13 @@ It runs in namespaces of its own (a second engine in the machine's network names
 away), with its own data, state and socket, and holds the images that it is given.
 """
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +18,17 @@ from typing import Any, Self
 
 from engine_room import missing, wait_until
 
-from sandbox import EngineUnavailable
 from sandbox.engine.connection import Engine
+from sandbox.engine.image import BaseImage, BoxImage
 
 _START_S = 60
+
+
+def loaded_image(engine: Engine, image_id: str) -> BoxImage:
+    """Give a box's image that is there without its base."""
+    facts = engine.api.inspect_image(image_id)
+    base = BaseImage("base", "", "", facts["Architecture"], tuple(facts["Config"]["Env"]))
+    return BoxImage(base, facts["RepoTags"][0], image_id)
 
 
 class OwnEngine:
@@ -52,6 +62,8 @@ class OwnEngine:
         return Engine.connect({"DOCKER_HOST": self.address})
 
     def start(self) -> None:
+        # A killed engine's containerd dies with it; where nobody reaps it, it still seems to be there.
+        (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
         command = ["unshare", "--net", "--mount", "dockerd", "--config-file", f"{self._folder}/daemon.json"]
         with (self._folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -63,15 +75,24 @@ class OwnEngine:
             daemon.send_signal(how)
             daemon.wait(timeout=_START_S)
 
-    def take_image(self, other: Engine, *names: str) -> None:
-        """Copy images from another engine."""
+    def take_image(self, other: Engine, image: BoxImage) -> BoxImage:
+        """Copy a box's image from another engine."""
         with self.connect() as engine:
-            for name in names:
-                engine.api.load_image(other.api.get_image(name))
+            engine.api.load_image(other.api.get_image(image.tag))
+            return loaded_image(engine, image.id)
+
+    def processes(self) -> dict[str, set[int]]:
+        """Give what runs in containers of this engine, whoever its parent is: the container's id → processes."""
+        found: dict[str, set[int]] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                mounts = (folder / "mountinfo").read_text().splitlines()
+                if any(f"upperdir={self._folder}/data/" in line and line.split()[4] == "/" for line in mounts):
+                    match = re.search(r"/docker/([0-9a-f]{64})", (folder / "cgroup").read_text())
+                    found.setdefault(match[1] if match else "", set()).add(int(folder.name))
+        return found
 
     def _answers(self) -> bool:
-        try:
-            self.connect().close()
-        except EngineUnavailable:
-            return False
-        return True
+        """Whether something listens; asked without the engine's library, which forgets sockets that do not connect."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.address.removeprefix("unix://")) == 0

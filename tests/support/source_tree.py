@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "sandbox" / "attack" / "programs"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Module:
 
 @functools.cache
 def modules(*packages: str) -> tuple[Module, ...]:
-    """Give every module of the packages, sorted by path."""
-    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    """Give every module of the packages, sorted by path; the attack suite's programs are data, not modules."""
+    found = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    paths = [path for path in found if not path.is_relative_to(PROGRAMS)]
     return tuple(Module(_dotted(path), path, path.read_text(encoding="utf-8")) for path in paths)
 
 

@@ -16,7 +16,6 @@ from l2mac.run import Means, Plan, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, RunEnded, SessionStarted
-from l2mac.trace.journal import Listener
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
 
@@ -40,7 +39,6 @@ class ThinkingRoom:
         context_tokens: int = 20_000,
         limits: Limits | None = None,
         checks: Callable[[tuple[Job, ...]], ScriptedRun] = run_checks,
-        listener: Listener | None = None,
         **thinking: Any,
     ) -> RunResult:
         """Have one session take place."""
@@ -52,7 +50,6 @@ class ThinkingRoom:
             prices=Prices(),
             model="scripted",
             image="none",
-            listener=listener,
         )
         plan = Plan(
             task=task,

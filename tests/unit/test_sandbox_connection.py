@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import json
 import socket
 import threading
 
@@ -95,3 +96,12 @@ def test_something_that_is_no_engine_is_said_to_be(tmp_path):
         with pytest.raises(EngineUnavailable):
             Engine.connect({"DOCKER_HOST": f"unix://{path}"})
         thread.join()
+
+
+@pytest.mark.parametrize("auth", ["not base64, and secret", 7, None, {"a": 1}, "c2VjcmV0"])
+def test_a_damaged_registry_key_is_a_sentence_that_does_not_show_it(tmp_path, monkeypatch, auth):
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.invalid": {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(EngineUnavailable) as refusal:
+        Engine.connect({"DOCKER_HOST": f"unix://{tmp_path}/missing.sock"})
+    assert "secret" not in str(refusal.value)

@@ -1,35 +1,45 @@
 """Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
 
+import importlib.util
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from feature_model import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
 from thinking_room import ThinkingRoom
 
 from l2mac.budget import Limits
+from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.records import show
+from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.job import Thinking
+from l2mac.means import make_plan
 from l2mac.messages import Reply, Request, ToolCall
 from l2mac.outcome import RequirementRow, Status
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
-from l2mac.run import recorded_plan
+from l2mac.run import recorded_files, recorded_plan
+from l2mac.settings import Settings
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result
-from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     CoverageClaimed,
     InstructionOverspent,
     InstructionsAdded,
+    InstructionStarted,
     PlanMade,
     PlanRevised,
     Replanned,
     RequirementsExamined,
     RequirementsListed,
     RunStarted,
+    StoreRestored,
 )
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
@@ -41,6 +51,16 @@ EVERYTHING = {
     "max_replans": 3,
     "requirements": True,
     "requirement_rounds": 1,
+}
+THOUGHTS = {
+    PlanRevised,
+    RequirementsListed,
+    CoverageClaimed,
+    PlanMade,
+    InstructionOverspent,
+    Replanned,
+    RequirementsExamined,
+    InstructionsAdded,
 }
 CUT_OFF = '{"steps": ["cut'
 
@@ -372,6 +392,36 @@ def test_without_a_round_left_the_outcome_says_what_is_not_shown(room: ThinkingR
     assert "beta.py" not in result.files
 
 
+def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(memory: Path):
+    without, room = ThinkingRoom(memory / "without"), ThinkingRoom(memory / "with")
+    faults = {"neglects": frozenset({"beta"}), "fails_later": True}
+    verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
+    result = room.work(
+        FeatureModel(**faults), task=TASK, limits=Limits(turns=3), requirements=True, requirement_rounds=5
+    )
+    assert result.files == verified.files
+    assert {entry.path: entry.digest for entry in recorded_files(tuple(room.events()))} == verified.files
+    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.requirements == verified.outcome.requirements
+    assert "an attempt at them failed and was undone" in result.outcome.cause
+    assert len(room.notes(InstructionsAdded)) == 1
+
+
+def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: ThinkingRoom):
+    model = FeatureModel(neglects=frozenset({"beta"}))
+    runs: list[tuple[Job, ...]] = []
+
+    def failing_last(jobs: tuple[Job, ...]) -> ScriptedRun:
+        runs.append(jobs)
+        good = run_checks(jobs)
+        return ScriptedRun(jobs=(good.jobs[0], job_result("tests", code=1))) if len(runs) == 6 else good
+
+    result = room.work(model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last)
+    assert result.outcome.status is Status.UNSHOWN
+    assert "beta.py" not in result.files
+    assert len(result.files) == 6
+
+
 def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
     nothing = call("submit_evidence", evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}])
     model = saying("submit_evidence", nothing)
@@ -484,44 +534,33 @@ def test_without_summaries_none_is_asked_for_and_none_is_handed_on(room: Thinkin
 # Resume and replay
 
 
-class Killed(BaseException):
-    """What a process does not survive."""
+FORGETFUL = {"together": 2, "most": 1, "forgets": frozenset({"gamma"}), "neglects": frozenset({"beta"})}
+STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
 
 
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(memory: Path):
-    task, limits = task_of("alpha", "beta", "gamma"), Limits(turns=2)
+@pytest.mark.parametrize(
+    ("faults", "features", "kinds"),
+    [(FORGETFUL, ("alpha", "beta", "gamma"), THOUGHTS), (STUCK, ("alpha",), {InstructionOverspent, StoreRestored})],
+)
+def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
+    memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
+):
+    task, limits = task_of(*features), Limits(turns=2)
 
     def model() -> FeatureModel:
-        return FeatureModel(together=2, most=1, forgets=frozenset({"gamma"}), neglects=frozenset({"beta"}))
+        return FeatureModel(**faults)
 
     whole = ThinkingRoom(memory / "whole")
     result = whole.work(model(), task=task, limits=limits, **EVERYTHING)
-    assert {type(event) for event in whole.events()} >= {
-        PlanRevised,
-        RequirementsListed,
-        CoverageClaimed,
-        PlanMade,
-        InstructionOverspent,
-        Replanned,
-        RequirementsExamined,
-        InstructionsAdded,
-    }
-    for last in range(3, 1000):
-        room = ThinkingRoom(memory / str(last))
-
-        def die(entry: Entry, last: int = last) -> None:
-            if entry.number == last:
-                raise Killed
-
-        try:
-            room.work(model(), task=task, limits=limits, listener=die, **EVERYTHING)
-        except Killed:
-            again = room.work(model(), task=task, limits=limits, **EVERYTHING)
-            assert room.told() == whole.told()
-            assert (again.outcome, again.files) == (result.outcome, result.files)
-            continue
-        break
-    assert last > len(whole.events())
+    assert {type(event) for event in whole.events()} >= kinds
+    lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        room = ThinkingRoom(memory / str(kept))
+        shutil.copy(whole.folder / "objects.pack", room.folder)
+        (room.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
+        again = room.work(model(), task=task, limits=limits, **EVERYTHING)
+        assert room.told() == whole.told()
+        assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
 def test_a_replan_stands_whatever_bounds_a_later_session_has(room: ThinkingRoom):
@@ -538,3 +577,55 @@ def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
     again = repeated.work(processor, task=TASK, limits=recorded_limits(source.events()), **EVERYTHING)
     assert (again.outcome, again.files) == (first.outcome, first.files)
     assert repeated.told() == source.told()
+
+
+# For the user
+
+
+def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
+    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    assert f"required {CLAIM}\n" in shown
+    assert "NOT SHOWN It has feature beta.\n" in shown
+    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    table = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)["requirements"]
+    assert table == json.loads(result_as_json(result, None, 8, replayed=None, difference=""))["requirements"]
+    assert (table["by"], [row["shown"] for row in table["rows"]]) == (CLAIM, [True, False, True, True])
+
+
+def test_what_is_not_shown_has_an_exit_code_of_its_own():
+    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
+    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+
+
+def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
+    settings = Settings.model_construct()
+    assert make_plan(settings, "x", ()).thinking == Thinking(
+        coverage=True, max_replans=3, requirements=True, requirement_rounds=1
+    )
+
+
+def test_a_programs_instructions_are_counted_as_they_are_after_every_change(room: ThinkingRoom):
+    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    started = room.notes(InstructionStarted)
+    assert started[-1].number == started[-1].total == len(room.program())
+
+
+def test_side_by_side_each_switch_does_away_with_its_fault():
+    spec = importlib.util.spec_from_file_location("ablation", ROOT / "tests" / "bench" / "ablation.py")
+    assert spec is not None
+    assert spec.loader is not None
+    ablation = importlib.util.module_from_spec(spec)
+    sys.modules["ablation"] = ablation
+    spec.loader.exec_module(ablation)
+    features = {(row[0], row[1]): (row[2], row[-1]) for row in ablation.rows()}
+    off = {fault: figures for (fault, switch), figures in features.items() if switch == "all off"}
+    assert off == {
+        "none": ("completed", "6/6"),
+        "the plan forgets two features": ("completed", "4/6"),
+        "an instruction is too large": ("budget", "0/6"),
+        "what an instruction says is left out": ("completed", "5/6"),
+        "all of these": ("budget", "0/6"),
+    }
+    on = {key: figures for key, figures in features.items() if key[1] not in ("all off", "--requirements, 0 rounds")}
+    assert set(on.values()) == {("completed", "6/6")}

@@ -3,9 +3,15 @@
 import ctypes
 import json
 import os
+import platform
 import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+IS_ARM = platform.machine() == "aarch64"
+NUMBERS = {
+    "process_vm_readv": (310, 270), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "ptrace": (101, 117),
+    "kcmp": (312, 272), "prlimit64": (302, 261), "ioprio_set": (251, 30), "move_pages": (279, 239),
+}  # fmt: skip
 NOTHING = ctypes.create_string_buffer(64)
 
 
@@ -27,8 +33,13 @@ def succeeds(action) -> bool:
     return True
 
 
-def calls(number: int, *arguments) -> bool:
-    return LIBC.syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments)) != -1
+def answer(name: str, *arguments) -> int:
+    longs = (ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments)
+    return LIBC.syscall(ctypes.c_long(NUMBERS[name][IS_ARM]), *longs)
+
+
+def calls(name: str, *arguments) -> bool:
+    return answer(name, *arguments) != -1
 
 
 def opens(path: str, flags: int) -> bool:
@@ -37,20 +48,20 @@ def opens(path: str, flags: int) -> bool:
 
 def reads_memory(pid: int) -> bool:
     local, remote = (ctypes.c_size_t * 2)(ctypes.addressof(NOTHING), 8), (ctypes.c_size_t * 2)(0x400000, 8)
-    through = calls(310, pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
+    through = calls("process_vm_readv", pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
     return through or ctypes.get_errno() == 14  # EFAULT: allowed, nothing at that address
 
 
 def takes_descriptor(pid: int) -> bool:
-    pidfd = LIBC.syscall(434, pid, 0)
-    return pidfd >= 0 and LIBC.syscall(438, pidfd, 1, 0) >= 0
+    pidfd = answer("pidfd_open", pid, 0)
+    return pidfd >= 0 and calls("pidfd_getfd", pidfd, 1, 0)
 
 
 def attaches(pid: int) -> bool:
-    if not calls(101, 16, pid, 0, 0):
+    if not calls("ptrace", 16, pid, 0, 0):
         return False
     os.waitpid(pid, 0x40000000)
-    return calls(101, 17, pid, 0, 0)
+    return calls("ptrace", 17, pid, 0, 0)
 
 
 def reached(pid: int) -> dict[str, bool]:
@@ -71,13 +82,13 @@ def reached(pid: int) -> dict[str, bool]:
         "ptrace attach": attaches(pid),
         "process_vm_readv": reads_memory(pid),
         "pidfd_getfd": takes_descriptor(pid),
-        "kcmp": calls(312, pid, pid, 0, 0, 0),
-        "prlimit": LIBC.syscall(302, pid, 7, ctypes.byref(limit), 0) != -1,
+        "kcmp": calls("kcmp", pid, pid, 0, 0, 0),
+        "prlimit": calls("prlimit64", pid, 7, ctypes.byref(limit), 0),
         "sched_setaffinity": succeeds(lambda: os.sched_setaffinity(pid, {0})),
         "sched_setscheduler": succeeds(lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))),
         "setpriority": succeeds(lambda: os.setpriority(os.PRIO_PROCESS, pid, 5)),
-        "ioprio_set": calls(251, 1, pid, 2 << 13 | 4),
-        "move_pages": LIBC.syscall(279, pid, 0, 0, 0, 0, 0) != -1,
+        "ioprio_set": calls("ioprio_set", 1, pid, 2 << 13 | 4),
+        "move_pages": calls("move_pages", pid, 0, 0, 0, 0, 0),
     }
 
 

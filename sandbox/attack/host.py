@@ -1,0 +1,91 @@
+"""The host and the engine before and after: what the suite made has to be gone, wherever it could have ended up.
+
+Others use the machine and the engine meanwhile, so only what is the suite's is looked for: containers, volumes,
+networks and image tags by its label or name; processes by the uids of its boxes; mounts by the ids of its containers
+and volumes; files by the owners and names that only its boxes and programs have.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sandbox.attack.site import Site, made_of
+from sandbox.engine.connection import engine_errors
+from sandbox.engine.reaper import remove_container
+
+MARK = "l2mac-attack-"
+_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/"), Path("/etc"))  # noqa: S108 - looked at only
+_PATIENCE_S = 10
+
+
+def differences(site: Site) -> tuple[str, ...]:
+    """Give what is left of the suite, in words; what is only on its way out is waited for."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (left := tuple(_left(site))) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def marked_files() -> frozenset[str]:
+    """Give the files in the working folder and in the places of temporary files that bear the programs' mark."""
+    return frozenset(str(path) for path in _entries() if path.name.startswith(MARK))
+
+
+def sweep(site: Site) -> None:
+    """Remove from the engine whatever is still there of the suite; interrupted, it leaves nothing either."""
+    api = site.engine.api
+    with engine_errors("removing what the attack suite made"):
+        for container in api.containers(all=True, filters=made_of(site.run)):
+            remove_container(site.engine, container["Id"])
+        for network in api.networks(filters=made_of(site.run)):
+            with contextlib.suppress(Exception):  # still in use by a container that is going
+                api.remove_network(network["Id"])
+        for volume in api.volumes(filters=made_of(site.run))["Volumes"] or []:
+            with contextlib.suppress(Exception):
+                api.remove_volume(volume["Name"])
+        for image in api.images(name=f"l2mac-{site.run}"):
+            for tag in image["RepoTags"]:
+                if tag.startswith(f"l2mac-{site.run}:"):
+                    api.remove_image(tag, noprune=True)
+
+
+def _left(site: Site) -> Iterator[str]:
+    api, mine = site.engine.api, made_of(site.run)
+    with engine_errors("looking for what the attack suite left"):
+        yield from (f"container {one['Id'][:12]}" for one in api.containers(all=True, filters=mine))
+        yield from (f"volume {one['Name'][:12]}" for one in api.volumes(filters=mine)["Volumes"] or [])
+        yield from (f"network {one['Name']}" for one in api.networks(filters=mine))
+        yield from (f"image tag l2mac-{site.run}" for _ in api.images(name=f"l2mac-{site.run}"))
+    yield from _processes(site.made.uids)
+    yield from _mounts(site.made.containers | site.made.volumes)
+    yield from (f"file {path}, owned by a box's uid" for path in _entries() if _owner(path) in site.made.uids)
+
+
+def _processes(uids: Iterable[int]) -> Iterator[str]:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and _owner(Path("/proc", name)) in uids:
+            yield f"process {name} of a box's uid"
+
+
+def _mounts(ids: Iterable[str]) -> Iterator[str]:
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        yield from (f"mount of {one[:12]}" for one in ids if one in line)
+
+
+def _entries() -> Iterator[Path]:
+    for folder in {Path.cwd(), *_FOLDERS}:
+        with contextlib.suppress(OSError):
+            yield from folder.iterdir()
+
+
+def _owner(path: Path) -> int:
+    try:
+        return path.lstat().st_uid
+    except OSError:
+        return -1

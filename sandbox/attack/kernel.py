@@ -1,0 +1,146 @@
+"""Rows 24 to 42: what of the kernel a box can reach."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.attack.findings import Finding
+from sandbox.attack.site import Arena, Site, program
+from sandbox.attack.weakened import Outcome, almighty, unconfined
+from sandbox.engine.hardening import MASKED_PATHS
+
+# Error numbers of calls that are refused as such: EPERM, ENOSYS, or the caller killed.
+_REFUSALS = (1, 38, -1)
+_FAMILIES = {"1", "2", "10"}
+_CALLS = {
+    24: "mount umount2 pivot_root fsopen open_tree move_mount mount_setattr fsmount fspick",
+    25: "unshare unshare-newuser setns clone-newuser clone-newnet clone3",
+    26: "keyctl add_key request_key",
+    27: "bpf",
+    28: "perf_event_open",
+    29: "io_uring_setup io_uring_enter io_uring_register io_setup",
+    30: "userfaultfd",
+    32: "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise prlimit-of-1 sched_setaffinity-of-1"
+    " setpriority-of-1 sched_setscheduler-of-1",
+    35: "chroot",
+    36: "personality modify_ldt memfd_secret vmsplice remap_file_pages move_pages mbind set_mempolicy get_mempolicy",
+    37: "kexec_load init_module finit_module delete_module reboot swapon swapoff settimeofday clock_settime"
+    " clock_adjtime adjtimex sethostname setdomainname acct syslog iopl ioperm quotactl lookup_dcookie",
+    38: "open_by_handle_at name_to_handle_at fanotify_init statmount listmount",
+    41: "ioctl-TIOCSTI ioctl-TIOCLINUX",
+    42: "x32-getpid 32bit-getpid",
+}
+# gVisor's own kernel answers these, and our profile does not apply in it; nothing of them reaches the machine's.
+_GVISOR_HAS = {
+    name.replace("-", " ")
+    for name in (
+        "unshare unshare-newuser ptrace setpriority-of-1 prlimit-of-1 sched_setaffinity-of-1 sched_setscheduler-of-1"
+        " mknod mknodat io_setup io_uring_setup perf_event_open mbind set_mempolicy get_mempolicy ioctl-TIOCSTI"
+        " ioctl-TIOCLINUX personality keyctl add_key request_key setns open_by_handle_at name_to_handle_at"
+        " clone-newuser clone-newnet"
+    ).split()
+}
+
+
+def attack(site: Site) -> Iterator[Finding]:
+    """Attack the kernel from one box, with one almighty container and one without a profile as controls."""
+    controls = site.control(
+        almighty,
+        {
+            "calls": (program("syscalls"),),
+            "devices": (program("devices"),),
+            "become": (program("become"),),
+            "files": (program("kernel_files"),),
+            "masked": (program("masked"), *MASKED_PATHS),
+            "writable": (program("writable"),),
+        },
+    )
+    unprofiled = site.control(unconfined, {"calls": (program("syscalls"),)})["calls"].value
+    with site.box() as arena:
+        seen = arena.value(program("syscalls"))
+        almighty_seen = controls["calls"].value
+        for number, names in _CALLS.items():
+            yield _calls(number, names.split(), seen["calls"], (almighty_seen["calls"], unprofiled["calls"]), site)
+        yield _sockets(seen, almighty_seen)
+        yield from _without_calls(site, arena, seen["calls"], controls)
+
+
+def _calls(
+    number: int, hyphenated: list[str], seen: dict[str, int], controls: tuple[dict[str, int], ...], site: Site
+) -> Finding:
+    names = [name for name in (one.replace("-", " ") for one in hyphenated) if name in seen]
+    through = [name for name in names if seen[name] not in _REFUSALS]
+    foreign = set(through) & _GVISOR_HAS if site.has_own_kernel else set()
+    shown = [name for name in names if any(one[name] not in _REFUSALS for one in controls)]
+    nowhere = [name for name in names if name not in shown]
+    text = f"{len(names) - len(through)} of {len(names)} calls refused"
+    if foreign:
+        text += f"; the runtime's own kernel answers {_some(sorted(foreign))}, which never reaches the machine's"
+    if set(through) - foreign:
+        text += f"; got through: {_some(sorted(set(through) - foreign))}"
+    control = f"without profile, as root: {len(shown)} of {len(names)} get through"
+    if nowhere:
+        control += f"; not in this kernel: {_some(nowhere)}"
+    if not names:
+        return Finding(number=number, observed="this processor has no such calls", limit="no such calls", applies=False)
+    return Finding(number=number, held=not set(through) - foreign, observed=text, shown=bool(shown), control=control)
+
+
+def _sockets(seen: dict[str, Any], control: dict[str, Any]) -> Finding:
+    open_families = sorted((family for family, answer in seen["families"].items() if answer == 0), key=int)
+    more = sorted((family for family, answer in control["families"].items() if answer == 0), key=int)
+    # gVisor has netlink sockets of its own.
+    allowed = _FAMILIES | {"16"}
+    return Finding(
+        number=31,
+        held=set(open_families) <= allowed and not any(seen["raw"]),
+        observed=f"families {', '.join(open_families)}; raw sockets {'made' if any(seen['raw']) else 'refused'}",
+        shown=len(set(more)) > len(_FAMILIES) and any(control["raw"]),
+        control=f"without profile, as root: families {', '.join(more)}; raw sockets made",
+    )
+
+
+def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: dict[str, Outcome]) -> Iterator[Finding]:
+    devices, weak_devices = arena.value(program("devices")), controls["devices"].value
+    made = [name for name in ("mknod", "mknodat") if name in calls and calls[name] not in _REFUSALS]
+    if site.has_own_kernel:  # pipes, which it removes from the store; a device it refuses by itself
+        made, devices = [], [path for path in devices if not path.endswith(": 10000")]
+    yield Finding(
+        number=33,
+        held=not devices and not made,
+        observed=f"{_some(devices + made)} there or made" if devices or made else "none made, none but the usual there",
+        shown=bool(weak_devices),
+        control=f"as root with the capability: {_some(weak_devices or [])}",
+    )
+    become, weak = arena.value(program("become")), controls["become"].value or {}
+    yield Finding(
+        number=34,
+        held=not become["became"] and not become["lending"],
+        observed=f"became: {_some(become['became'])}; files that lend an identity: {_some(become['lending'])}",
+        shown=bool(weak.get("became")) and bool(weak.get("lending")),
+        control=f"as root: {_some(weak.get('became', []))}; {_some(weak.get('lending', []))}",
+    )
+    yield _opened(39, arena.value(program("kernel_files")), controls["files"])
+    yield _opened(40, arena.value(program("masked"), *MASKED_PATHS), controls["masked"])
+    scratch = {"/tmp", "/dev/shm", "/dev/mqueue", "/workspace"}  # noqa: S108 - inside
+    writable, weak_writable = set(arena.value(program("writable"))), set(controls["writable"].value or ())
+    yield Finding(
+        number=7,
+        held=writable <= scratch,
+        observed=f"writable: {_some(sorted(writable))}",
+        shown={"/", "/etc", "/usr"} <= weak_writable,
+        control=f"with a writable root file system: {len(weak_writable)} folders, / and /etc among them",
+    )
+
+
+def _opened(number: int, paths: list[str], control: Outcome) -> Finding:
+    return Finding(
+        number=number,
+        held=not paths,
+        observed=f"opened: {_some(paths)}",
+        shown=bool(control.value),
+        control=f"as root, unmasked: {_some(control.value or [])}",
+    )
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 4 else ", ".join(names) or "none"

@@ -1,0 +1,109 @@
+"""Rows 64 to 66: what a box leaves, and what becomes of it without its owner."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from sandbox.attack.findings import Finding
+from sandbox.attack.site import Site, program
+from sandbox.attack.weakened import unconfined
+from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.reaper import remove_container
+
+_PATIENCE_S = 20
+
+
+def attack(site: Site) -> Iterator[Finding]:
+    """Take the owner away from a box, look for an earlier box in a later one, and move a tag."""
+    yield _orphan(site)
+    yield _moved_tag(site)
+
+
+class _WireTap:
+    """The engine's API, which also keeps the sockets of the channels that it opens."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.attached: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def attach_socket(self, *arguments: Any, **options: Any) -> Any:
+        attached = self._api.attach_socket(*arguments, **options)
+        self.attached.append(getattr(attached, "_sock", attached))
+        return attached
+
+
+def _orphan(site: Site) -> Finding:
+    """Cut a box's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
+    idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
+    tap = _WireTap(site.engine.api)
+    with site.box(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
+        box = arena.box
+        box.write({"left-behind": b"x"})
+        seen = site.note(box.container)
+        volumes = [mount["Name"] for mount in seen["Mounts"] if mount.get("Name")]
+        started = time.monotonic()
+        tap.attached[0].shutdown(socket.SHUT_RDWR)
+        gone = _wait(lambda: not _containers(site, box.container) and not _volumes(site, volumes))
+        took_s = time.monotonic() - started
+    alive = bool(_containers(site, idle))
+    with engine_errors("removing a negative control"):
+        remove_container(site.engine, idle)
+    return Finding(
+        number=65,
+        held=gone,
+        observed=f"box and volume gone after {took_s:.1f} s" if gone else f"still there after {_PATIENCE_S} s",
+        shown=alive,
+        control="a container without our guest stays" if alive else "the control has ended, too",
+    )
+
+
+def _moved_tag(site: Site) -> Finding:
+    """Name the box's image by a tag, move the tag to another image, and start a box."""
+    api, name = site.engine.api, f"l2mac-{site.run}"
+    reference, other = f"{name}:moved", site.image.base.id
+    with engine_errors("tagging an image"):
+        api.tag(site.image.id, name, "moved")
+        api.tag(other, name, "moved")
+    try:
+        with site.box(image=replace(site.image, tag=reference)) as arena:
+            started = site.note(arena.box.container)["Image"]
+        weak = site.start(site.request(unconfined, {"idle": (program("many_commands"),)}, image=reference))
+        control = site.note(weak)["Image"]
+        with engine_errors("removing a negative control"):
+            remove_container(site.engine, weak)
+    finally:
+        with engine_errors("removing a tag"):
+            api.remove_image(reference, noprune=True)
+    return Finding(
+        number=66,
+        held=started == site.image.id,
+        observed="the box runs the verified image" if started == site.image.id else f"the box runs {started[:19]}",
+        shown=control == other != site.image.id,
+        control="started by its tag a container runs the other image",
+    )
+
+
+def _containers(site: Site, container: str) -> list[Any]:
+    with engine_errors("listing containers"):
+        found: list[Any] = site.engine.api.containers(all=True, filters={"id": container})
+    return found
+
+
+def _volumes(site: Site, names: list[str]) -> list[str]:
+    with engine_errors("listing volumes"):
+        there = site.engine.api.volumes(filters={"name": names})["Volumes"] or [] if names else []
+    return [volume["Name"] for volume in there if volume["Name"] in names]
+
+
+def _wait(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

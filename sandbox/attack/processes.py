@@ -1,0 +1,144 @@
+"""Rows 19 to 23 and 56: what outlives a command, and what code can do to the guest that watches it."""
+
+import json
+from collections.abc import Iterator
+
+from sandbox.attack.findings import Finding
+from sandbox.attack.site import Arena, Site, program
+from sandbox.attack.weakened import Outcome, unconfined
+from sandbox.errors import SandboxLost
+from sandbox.protocol import Sealer
+from sandbox.results import Cause, Job, JobResult
+
+_STEERING = {
+    "ptrace attach", "process_vm_readv", "pidfd_getfd", "kcmp", "prlimit", "sched_setaffinity", "sched_setscheduler",
+    "setpriority", "ioprio_set", "move_pages", "oom_score_adj", "coredump_filter",
+}  # fmt: skip
+_READING = {"mem", "environ", "maps", "list fd", "write fd 1", "read fd 0", "root"}
+# gVisor knows no non-dumpable process. What a command reaches there is worth nothing: the guest's environment has no
+# secret, its memory stays shut, and a frame written to its descriptors ends the box, as it lacks the key.
+_GVISOR_LETS_THROUGH = {
+    "environ", "maps", "list fd", "write fd 1", "read fd 0", "root", "oom_score_adj", "prlimit", "sched_setaffinity",
+    "sched_setscheduler", "setpriority",
+}  # fmt: skip
+
+
+def attack(site: Site) -> Iterator[Finding]:
+    """Attack the guest and its bookkeeping; the controls have the same processes without a guest, or unwatched."""
+    controls = site.control(
+        unconfined,
+        {
+            "leave daemon": (program("daemon"), "leave"),
+            "daemon": (program("daemon"), "look"),
+            "leave zombies": (program("zombies"), "leave"),
+            "zombies": (program("zombies"), "look"),
+            "reach": (program("own_process"), program("pid_one")),
+            "signals": (program("signals"), "ordinary"),
+            "clock": (program("clock"), "trust"),
+        },
+    )
+    with site.box() as arena:
+        yield _daemons(arena, controls["daemon"])
+        yield _zombies(arena, controls["zombies"])
+        yield _clock(arena, controls["clock"])
+        yield from _reach(site, arena, controls["reach"])
+        yield _forged(site, arena, controls["reach"])
+        yield _signals(site, arena, controls["signals"])
+
+
+def _daemons(arena: Arena, control: Outcome) -> Finding:
+    result = arena.run(program("daemon"), "leave")
+    writes_on = arena.value(program("daemon"), "look")
+    return Finding(
+        number=19,
+        held=result.leftovers > 0 and result.survivors == 0 and writes_on is False,
+        observed=f"{result.leftovers} ended by the guest, {result.survivors} alive; its file is left alone",
+        shown=control.value is True,
+        control="without the guest the daemon writes on after its command" if control.value else "it did not live on",
+    )
+
+
+def _zombies(arena: Arena, control: Outcome) -> Finding:
+    arena.run(program("zombies"), "leave")
+    seen = arena.value(program("zombies"), "look")
+    return Finding(
+        number=20,
+        held=seen == 0,
+        observed=f"{seen} zombies",
+        shown=bool(control.value),
+        control=f"where process 1 does not reap: {control.value} zombies",
+    )
+
+
+def _clock(arena: Arena, control: Outcome) -> Finding:
+    job = arena.run(program("clock"), "stop", timeout_s=1.5).jobs[0]
+    return Finding(
+        number=56,
+        held=job.cause is Cause.TIMEOUT,
+        observed=f"{job.cause} after {job.duration_ms} ms",
+        shown=control.value is True,
+        control="a limit of 0.2 s by the process's own clock has not ended it after a second",
+    )
+
+
+def _reach(site: Site, arena: Arena, control: Outcome) -> Iterator[Finding]:
+    arena.box.run([Job("warm", ("true",))])
+    seen = set(arena.value(program("pid_one"), "1")) | set(arena.value(program("pid_one")) or ())
+    allowed = _GVISOR_LETS_THROUGH if site.has_own_kernel else set()
+    weak = set(control.value or ())
+    for number, ways in ((21, _STEERING), (22, _READING)):
+        through = seen & ways
+        known = f"; known of this runtime, and worth nothing there: {', '.join(sorted(through))}" if through else ""
+        yield Finding(
+            number=number,
+            held=through <= allowed,
+            observed=f"{len(ways - through)} of {len(ways)} ways shut{known}",
+            shown=len(weak & ways) >= 2,
+            control=f"on an ordinary process, without profile: {', '.join(sorted(weak & ways))}",
+        )
+
+
+def _forged(site: Site, arena: Arena, control: Outcome) -> Finding:
+    sealer = Sealer(b"G", bytes(32))
+    sealer.seal({})
+    frame = sealer.seal({"ok": True, "jobs": [], "changes": []})
+    try:
+        job = arena.run(program("forge"), frame.hex()).jobs[0]
+        held = job.cause is Cause.EXITED and "1/1" not in _last_line(job) and arena.works()
+        observed = "the forged frame reaches no descriptor of the guest"
+    except SandboxLost as error:
+        held, observed = site.has_own_kernel, f"the forged frame ends the box: {error}"
+    return Finding(
+        number=22,
+        held=held,
+        observed=observed,
+        shown="write fd 1" in (control.value or ()),
+        control="the descriptors of an ordinary process can be written to",
+    )
+
+
+def _signals(site: Site, arena: Arena, control: Outcome) -> Finding:
+    arena.fresh().write({"test_ok.py": b"def test_ok():\n    pass\n"})
+    tests = [Job("tests", checker="pytest")]
+    try:
+        arena.run(program("signals"), "checker")
+        survived = arena.box.run(tests).jobs[0].succeeded
+        arena.run(program("signals"), "guest", timeout_s=2)
+        held = survived and arena.works()
+        observed = "the guest lives on; the checkers are started anew and pass what is right"
+    except SandboxLost as error:
+        arena.close()
+        held, observed = site.has_own_kernel, f"the box is lost with a typed error ({type(error).__name__})"
+    return Finding(
+        number=23,
+        held=held,
+        observed=observed if held else f"the box does not work on: {observed}",
+        shown=control.value is True,
+        control="an ordinary process of the same uid is killed",
+    )
+
+
+def _last_line(job: JobResult) -> list[str]:
+    """Give what the forger says behind the frames that it wrote to its own output."""
+    written: list[str] = json.loads((job.output.head.splitlines() or [b"[]"])[-1])
+    return written

@@ -1,0 +1,37 @@
+"""Become somebody else in every way; print which worked, and the files that would lend their owner's identity."""
+
+import ctypes
+import json
+import os
+import stat
+
+became = []
+for call, arguments in ((os.setuid, (0,)), (os.setgid, (0,)), (os.setresuid, (0, 0, 0)), (os.setgroups, ([0],))):
+    try:
+        call(*arguments)
+        became.append(call.__name__)
+    except OSError:
+        pass
+libc = ctypes.CDLL(None)
+if libc.prctl(47, 2, 7, 0, 0) == 0:
+    became.append("an ambient capability")
+if libc.prctl(38, 0, 0, 0, 0) == 0:
+    became.append("new privileges")
+lending = []
+for folder in ("/workspace", "/tmp", "/dev/shm", "/opt"):
+    try:
+        path = f"{folder}/l2mac-attack-setuid"
+        with open(path, "w"):
+            os.chmod(path, 0o4755)
+    except OSError:
+        continue
+for folder, _, names in os.walk("/"):
+    if folder.startswith(("/proc", "/sys")):
+        continue
+    flags = os.statvfs(folder).f_flag
+    for name in names:
+        path = os.path.join(folder, name)
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID) and not flags & os.ST_NOSUID:
+            lending.append(path)
+print(json.dumps({"became": became, "lending": lending}))

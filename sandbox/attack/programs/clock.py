@@ -1,0 +1,13 @@
+"""Stop every clock that this process can see, then wait for ever; as a control, trust such a clock for a second."""
+
+import json
+import sys
+import time
+
+real = time.perf_counter
+time.time = time.monotonic = lambda: 1.0
+started = real()
+while time.monotonic() - 1.0 < 0.2:
+    if sys.argv[1] == "trust" and real() - started > 1:
+        break
+print(json.dumps(real() - started > 0.9))

@@ -1,0 +1,7 @@
+"""Put out 24 MiB, in lines or as a single one; endless where it is not for a control."""
+
+import sys
+
+piece = b"line\n" * 13107 if sys.argv[1] == "lines" else b"x" * 65535
+for _ in range(24 * 16):
+    sys.stdout.buffer.write(piece)

@@ -1,0 +1,16 @@
+"""Link files of the system into every folder that can be written; print what worked."""
+
+import json
+import os
+
+made = []
+for source in ("/etc/passwd", "/opt/l2mac/lib/__main__.py", "/bin/sh"):
+    for folder in ("/workspace", "/tmp", "/dev/shm", "/etc", "/opt/l2mac/lib", "/usr/bin"):
+        path = f"{folder}/l2mac-attack-link"
+        try:
+            os.link(source, path)
+            made.append(path)
+            os.unlink(path)
+        except OSError:
+            pass
+print(json.dumps(made))

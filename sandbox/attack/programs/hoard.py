@@ -1,0 +1,12 @@
+"""Take memory, megabyte by megabyte, up to a number; print how many there were."""
+
+import json
+import sys
+
+hoard = []
+try:
+    for _ in range(int(sys.argv[1])):
+        hoard.append(bytearray(b"x") * (1 << 20))
+except MemoryError:
+    pass
+print(json.dumps(len(hoard)))

@@ -1,0 +1,7 @@
+"""Be an ordinary process, and have the program that is our argument reach for us."""
+
+import os
+import subprocess
+import sys
+
+subprocess.run([sys.executable, "-c", sys.argv[1], str(os.getpid())], timeout=10, check=False)

@@ -1,0 +1,244 @@
+"""Rows 1 to 18: bombs of every kind. The box has small limits; the control has large ones, never none."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sandbox.attack.findings import Finding
+from sandbox.attack.site import Arena, Site, program, value_of
+from sandbox.attack.weakened import Outcome, unconfined, unlimited
+from sandbox.engine.connection import engine_errors
+from sandbox.errors import Refused, SandboxError, SandboxLost
+from sandbox.policy import MIB
+from sandbox.results import Cause, Job, RunResult
+
+_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - inside
+_LOST = "the box was lost with a typed error, as this runtime may"
+
+
+def attack(site: Site) -> Iterator[Finding]:
+    """Attack one small box with every bomb, one after the other; whatever one leaves, the next would see."""
+    controls = site.control(unlimited, _controls())
+    with site.box() as arena:
+        yield from _amounts(arena, controls)
+        yield _sparse(arena, controls["sparse"])
+        yield from _outputs(arena, controls)
+        yield _held_output(arena, controls["hold"])
+        yield _log(site, arena)
+        yield _deep(arena, controls["deep"])
+        yield _many_commands(arena, controls["many"])
+        yield _queues(site, arena)
+        yield _memory_bomb(site, arena, controls["hoard"])
+        yield _fork_bomb(site, arena, controls["fork"])
+
+
+def processor(site: Site) -> Iterator[Finding]:
+    """Compute without end in a box of a tenth of a processor."""
+    control = site.control(unlimited, {"spin": (program("spin"), "2")})["spin"].value or {}
+    with site.box(cpus=0.1) as arena:
+        seen = arena.value(program("spin"), "2")
+        endless = arena.run(program("spin"), "0", timeout_s=1.5)
+    share, weak_share = (one.get("used", 0) / max(one.get("wall", 1), 0.1) for one in (seen, control))
+    ended = endless.jobs[0].cause is Cause.TIMEOUT and endless.survivors == 0
+    yield Finding(
+        number=4,
+        held=share < 0.25 and ended,
+        observed=f"{share:.2f} processors used of the 0.1 granted, throttled {_times(seen['throttled'])};"
+        f" endless computation: {endless.jobs[0].cause}, {endless.survivors} processes left",
+        shown=(bool(seen["throttled"]) and control.get("throttled") == 0) or weak_share > 2 * share,
+        control=f"without the limit: {weak_share:.2f} processors, throttled {_times(control.get('throttled'))}",
+    )
+
+
+def _times(throttled: int | None) -> str:
+    return "uncounted" if throttled is None else f"{throttled} times"
+
+
+def _controls() -> dict[str, tuple[str, ...]]:
+    return {
+        "fork": (program("fork_bomb"), "200"),
+        "hoard": (program("hoard"), "400"),
+        "scratch": (program("fill"), "24", *_SCRATCH),
+        "disk": (program("fill"), "48", "/workspace"),
+        "inodes": (program("fill_inodes"),),
+        "sparse": (program("sparse"),),
+        "open": (program("open_many"),),
+        "lines": (program("flood"), "lines"),
+        "line": (program("flood"), "line"),
+        "zip": (program("archive_bomb"),),
+        "deep": (program("deep"),),
+        "many": (program("many_commands"),),
+        "hold": (program("hold_output"), "hold"),
+    }
+
+
+def _amounts(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
+    """Take as much as can be had of a thing: each is bounded in the box, and beyond that bound in the control."""
+
+    def taken(number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str) -> Finding:
+        seen, control = arena.value(source, *arguments), controls[name].value
+        return Finding(
+            number=number,
+            held=most(seen),
+            observed=f"{_amount(seen)} {unit}",
+            shown=control is not None and not most(control),
+            control=f"with a larger limit: {_amount(control)} {unit}",
+        )
+
+    scratch = program("fill")
+    yield taken(
+        3, "scratch", "MiB in /tmp and /dev/shm", lambda got: got[0] <= 16 and got[1] <= 8, scratch, "24", *_SCRATCH
+    )
+    yield taken(5, "disk", "MiB of 48", lambda got: got[0] <= 32, scratch, "48", "/workspace")
+    yield taken(6, "inodes", "files of 4000", lambda got: got < 2000, program("fill_inodes"))
+    yield taken(13, "zip", "MiB unpacked of 48", lambda got: got <= 32, program("archive_bomb"))
+    yield taken(16, "open", "descriptors of 900", lambda got: got < 256, program("open_many"))
+
+
+def _amount(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _sparse(arena: Arena, control: Outcome) -> Finding:
+    seen = arena.value(program("sparse"))
+    return Finding(
+        number=8,
+        held=seen != 0,
+        observed=f"refused with error {seen}" if seen else "made",
+        shown=control.value == 0,
+        control="without the limit: made" if control.value == 0 else f"without the limit: error {control.value}",
+    )
+
+
+def _outputs(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
+    for number, kind in ((9, "lines"), (10, "line")):
+        job = arena.run(program("flood"), kind).jobs[0]
+        kept = len(job.output.head) + len(job.output.tail)
+        received = controls[kind].received
+        yield Finding(
+            number=number,
+            held=job.cause is Cause.OUTPUT and kept <= MIB and arena.works(),
+            observed=f"{job.cause} after {job.output.total / MIB:.0f} MiB, {kept // 1024} KiB kept",
+            shown=received > 20 * MIB,
+            control=f"a reader without bounds takes in {received / MIB:.0f} MiB",
+        )
+
+
+def _held_output(arena: Arena, control: Outcome) -> Finding:
+    result = arena.run(program("hold_output"), timeout_s=6)
+    job = result.jobs[0]
+    return Finding(
+        number=11,
+        held=job.cause is Cause.EXITED and result.leftovers > 0 and result.survivors == 0,
+        observed=f"{job.cause} after {job.duration_ms} ms, {result.leftovers} process ended by the guest",
+        shown=control.code is None,
+        control="a reader that waits for the end of the output still waits after 2 s",
+    )
+
+
+def _log(site: Site, arena: Arena) -> Finding:
+    arena.run("print('x' * 100000)")
+    container = arena.box.container
+    driver = site.note(container)["HostConfig"]["LogConfig"]["Type"]
+    kept = 0
+    try:
+        with engine_errors("reading a log"):
+            kept = len(site.engine.api.logs(container))
+    except SandboxError:
+        pass
+    started = site.start(site.request(unconfined, {"many": (program("many_commands"),)}))
+    site.outcomes(started)
+    with engine_errors("reading a log"):
+        weak = len(site.engine.api.logs(started))
+        site.engine.api.remove_container(started, v=True, force=True)
+    return Finding(
+        number=12,
+        held=driver == "none" and not kept,
+        observed=f"log driver {driver}, {kept} bytes kept",
+        shown=weak > 0,
+        control=f"with a log: {weak} bytes kept by the engine",
+    )
+
+
+def _deep(arena: Arena, control: Outcome) -> Finding:
+    arena.fresh()
+    result = arena.run(program("deep"))
+    seen, listed = value_of(result.jobs[0]), arena.box.files()
+    deepest = max((entry.path.count("/") for entry in listed), default=0)
+    return Finding(
+        number=14,
+        held=deepest < 32 and len(listed) <= 1000 and arena.works(),
+        observed=f"the listing has {len(listed)} files, none deeper than {deepest} folders",
+        shown=control.value == seen != "named",
+        control=f"a reader by path name fails: {control.value}",
+    )
+
+
+def _many_commands(arena: Arena, control: Outcome) -> Finding:
+    jobs = [Job(f"job{number}", ("true",)) for number in range(60)]
+    try:
+        arena.box.run(jobs)
+        held = False
+    except (ValueError, Refused):
+        held = arena.works()
+    return Finding(
+        number=18,
+        held=held,
+        observed="60 jobs in one run refused" if held else "60 jobs in one run accepted",
+        shown=control.value == 60,
+        control=f"started without the box's front door: {control.value} ran side by side",
+    )
+
+
+def _queues(site: Site, arena: Arena) -> Finding:
+    control = site.control(unconfined, {"queues": (program("queues"),)})["queues"].value
+    seen = arena.value(program("queues"))
+    own = "; they are those of the runtime's own kernel, gone with it" if seen and site.has_own_kernel else ""
+    return Finding(
+        number=17,
+        held=not seen or site.has_own_kernel,
+        observed=f"made: {', '.join(seen) or 'none'}{own}",
+        shown=bool(control),
+        control=f"without our seccomp profile: {', '.join(control or ['none'])}",
+    )
+
+
+def _memory_bomb(site: Site, arena: Arena, control: Outcome) -> Finding:
+    result = _bomb(site, arena, "hoard", "2000", 20)
+    return Finding(
+        number=2,
+        held=result is None or (not result.jobs[0].succeeded and (site.has_own_kernel or bool(result.oom_kills))),
+        observed=_LOST if result is None else f"{result.jobs[0].cause}, kills counted: {result.oom_kills}",
+        shown=control.value == 400,
+        control=f"with a larger limit the program has {control.value} MiB of 400",
+    )
+
+
+def _fork_bomb(site: Site, arena: Arena, control: Outcome) -> Finding:
+    result = _bomb(site, arena, "fork_bomb", "0", 2)
+    if result is None:
+        observed, held = _LOST, True
+    else:
+        held = result.survivors == 0 and result.jobs[0].cause in (Cause.TIMEOUT, Cause.PIDS)
+        held = held and arena.works() and (site.has_own_kernel or bool(result.pids_denied))
+        observed = (
+            f"{result.jobs[0].cause}, {result.pids_denied} forks refused, {result.leftovers} processes ended; the box"
+            " works on"
+        )
+    return Finding(
+        number=1,
+        held=held,
+        observed=observed,
+        shown=control.value == 200,
+        control=f"with a larger limit the program forks {control.value} times and stops by itself",
+    )
+
+
+def _bomb(site: Site, arena: Arena, name: str, argument: str, timeout_s: float) -> RunResult | None:
+    """Run a bomb; gives None when it cost the box, as it may under a kernel of the box's own."""
+    arena.fresh()
+    try:
+        return arena.run(program(name), argument, timeout_s=timeout_s)
+    except SandboxLost:
+        if not site.has_own_kernel:
+            raise
+        return None

@@ -1,0 +1,219 @@
+"""Where attacks take place: boxes as the product makes them, weak containers, and a record of all that was made."""
+
+import contextlib
+import json
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from typing import Any
+
+from sandbox.attack.weakened import Outcome, Weakening, driven
+from sandbox.engine.box import DockerSandbox, seccomp_profile
+from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.hardening import create_request, fresh_uid
+from sandbox.engine.image import BoxImage
+from sandbox.engine.reaper import RUN_LABEL, box_labels, remove_container
+from sandbox.errors import SandboxError, SandboxLost
+from sandbox.policy import MIB, SandboxPolicy
+from sandbox.results import Job, JobResult, RunResult
+
+_CONTROL_S = 90
+LIMITS: Mapping[str, Any] = {
+    "cpus": 1.0,
+    "pids": 64,
+    "memory_bytes": 256 * MIB,
+    "disk_bytes": 32 * MIB,
+    "disk_inodes": 2000,
+    "tmp_bytes": 16 * MIB,
+    "shm_bytes": 8 * MIB,
+    "file_bytes": 24 * MIB,
+    "open_files": 256,
+    "max_files": 3000,
+    "max_output_bytes": 8 * MIB,
+    "kept_output_bytes": 64 * 1024,
+    "timeout_s": 30.0,
+}
+
+
+class Cancelled(SandboxError):
+    """The suite is being ended; nothing new may be made."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What the suite has made so far: ids of containers, names of volumes, uids."""
+
+    containers: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    uids: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The user's engine, image and runtime, and the suite's own name on all it makes there."""
+
+    engine: Engine
+    image: BoxImage
+    runtime: str
+    run: str
+    made: Made = field(default_factory=Made)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def has_own_kernel(self) -> bool:
+        """Whether the runtime brings a kernel of its own, as gVisor does."""
+        return self.runtime.startswith(("runsc", "gvisor"))
+
+    def connected(self, engine: Engine) -> "Site":
+        """Give the same site over another connection, as one connection serves one thread."""
+        return replace(self, engine=engine)
+
+    def policy(self, **limits: Any) -> SandboxPolicy:
+        """Give a policy of small limits, on the user's runtime."""
+        return SandboxPolicy(**{**LIMITS, "runtime": self.runtime, **limits})
+
+    @contextlib.contextmanager
+    def box(self, *, engine: Engine | None = None, image: BoxImage | None = None, **limits: Any) -> Iterator["Arena"]:
+        """Give a box as the product makes it, reopened when an attack has cost it."""
+        arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
+        try:
+            yield arena
+        finally:
+            arena.close()
+
+    def note(self, container: str) -> Mapping[str, Any]:
+        """Record a container with its volumes and uid; gives what the engine says of it."""
+        with engine_errors("inspecting a container of the attack suite"):
+            seen: Mapping[str, Any] = self.engine.api.inspect_container(container)
+        self.made.containers.add(container)
+        self.made.volumes.update(mount["Name"] for mount in seen["Mounts"] if mount.get("Name"))
+        uid = int(seen["Config"]["User"].partition(":")[0] or 0)
+        self.made.uids.update({uid} - {0})
+        return seen
+
+    def request(self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = "") -> dict[str, Any]:
+        """Give the create request of a weak container that runs these programs."""
+        policy = SandboxPolicy(**LIMITS)
+        request = create_request(policy, self.image.id, box_labels(self.run), seccomp_profile(), fresh_uid())
+        weaken(request)
+        driven(request, program("driver"), tasks, image)
+        return request
+
+    def start(self, request: dict[str, Any]) -> str:
+        """Create and start a weak container; gives its id."""
+        if self.cancelled.is_set():
+            raise Cancelled("the attack suite is being ended")
+        with engine_errors("starting a negative control"):
+            container = str(self.engine.api.create_container_from_config(request)["Id"])  # type: ignore[no-untyped-call]
+            self.made.containers.add(container)
+            self.engine.api.start(container)
+        self.note(container)
+        return container
+
+    def control(self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = "") -> dict[str, Outcome]:
+        """Run programs where a protection is missing; gives what each put out.
+
+        Raises:
+            SandboxError: The engine refuses such a container, or it said nothing.
+        """
+        container = self.start(self.request(weaken, tasks, image))
+        try:
+            return self.outcomes(container)
+        finally:
+            with engine_errors("removing a negative control"):
+                remove_container(self.engine, container)
+
+    def outcomes(self, container: str) -> dict[str, Outcome]:
+        """Wait for a weak container's end; gives what its programs put out."""
+        with engine_errors("waiting for a negative control"):
+            self.engine.api.wait(container, timeout=_CONTROL_S)
+            output = self.engine.api.logs(container, stdout=True, stderr=False)
+            errors = self.engine.api.logs(container, stdout=False, stderr=True)
+        if not output:
+            raise SandboxError(f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}")
+        return {name: Outcome(**fields) for name, fields in json.loads(output).items()}
+
+
+class Arena:
+    """One box for many attacks, one after the other; opened again when one of them has cost it."""
+
+    def __init__(self, site: Site, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+        self._site, self._engine, self._image, self._policy = site, engine, image, policy
+        self._box: DockerSandbox | None = None
+
+    @property
+    def box(self) -> DockerSandbox:
+        """The box; opened when first asked for."""
+        if self._box is None:
+            if self._site.cancelled.is_set():
+                raise Cancelled("the attack suite is being ended")
+            self._box = DockerSandbox(self._engine, self._image, self._policy, run=self._site.run).open()
+            self._site.note(self._box.container)
+        return self._box
+
+    def fresh(self) -> DockerSandbox:
+        """Give the box with an empty store."""
+        try:
+            self.box.delete([entry.path for entry in self.box.files()])
+        except SandboxLost:
+            self.close()
+        return self.box
+
+    def run(self, source: str, *arguments: str, timeout_s: float = 20) -> RunResult:
+        """Run a program; the box is let go when that costs it."""
+        try:
+            return self.box.run([Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s)
+        except SandboxLost:
+            self.close()
+            raise
+
+    def value(self, source: str, *arguments: str, timeout_s: float = 20) -> Any:
+        """Run a program and give the JSON value that it prints.
+
+        Raises:
+            SandboxError: It printed none.
+        """
+        job = self.run(source, *arguments, timeout_s=timeout_s).jobs[0]
+        return value_of(job)
+
+    def works(self) -> bool:
+        """Whether the very box still runs commands."""
+        try:
+            return self._box is not None and self.run("print(7)").jobs[0].output.head == b"7\n"
+        except SandboxLost:
+            return False
+
+    def close(self) -> None:
+        """Close the box."""
+        box, self._box = self._box, None
+        if box is not None:
+            box.close()
+
+
+def value_of(job: JobResult) -> Any:
+    """Give the JSON value that a program printed.
+
+    Raises:
+        SandboxError: It printed none.
+    """
+    try:
+        return json.loads(job.output.head)
+    except ValueError:
+        raise SandboxError(f"an attack said nothing ({job.cause}): {job.errors.text(300)}") from None
+
+
+def program(name: str) -> str:
+    """Give the source of a program of the suite, which runs in boxes alone."""
+    return (resources.files("sandbox") / "attack" / "programs" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def fresh_run() -> str:
+    """Give a name for one pass of the suite."""
+    return f"attack-{secrets.token_hex(6)}"
+
+
+def made_of(run: str) -> dict[str, list[str]]:
+    """Give the filter that finds what the pass of that name made in the engine."""
+    return {"label": [f"{RUN_LABEL}={run}"]}

@@ -1,0 +1,125 @@
+"""What a base image may bring along: it is taken away, without effect, or refused before anything runs."""
+
+import io
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from engine_room import RUN
+
+from sandbox import ImageUnavailable, Job, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.image import prepare_image
+
+CACHE = Path("~/.cache/l2mac").expanduser()
+SURPRISES = (
+    'ENTRYPOINT ["/bin/false"]',
+    'CMD ["-x"]',
+    "USER nobody",
+    "WORKDIR /root",
+    "EXPOSE 80",
+    "STOPSIGNAL SIGSTOP",
+    "HEALTHCHECK CMD touch /workspace/health",
+    "ENV PYTHONOPTIMIZE=2 PYTHONSTARTUP=/opt/start.py PYTHONPATH=/opt/planted PYTEST_ADDOPTS=--collect-only",
+)
+# A set-id copy, and one with cap_setuid and cap_sys_admin effective and permitted (linux/capability.h, revision 2).
+PLANT = """
+import os, pathlib, shutil, struct
+for name in ('set-id', 'capable'): shutil.copy('/bin/sh', f'/opt/{name}')
+os.chmod('/opt/set-id', 0o6755)
+bits = 1 << 7 | 1 << 21
+os.setxattr('/opt/capable', 'security.capability', struct.pack('<5I', 0x02000001, bits, 0, 0, 0))
+pathlib.Path('/opt/planted').mkdir()
+for name in ('sitecustomize', 'pytest'): pathlib.Path(f'/opt/planted/{name}.py').write_text('raise SystemExit(0)')
+pathlib.Path('/workspace').mkdir()
+pathlib.Path('/workspace/planted').write_text('x')
+"""
+LOOK = """
+import json, os, stat
+found = {}
+for name in ('set-id', 'capable'):
+    path = f'/opt/{name}'
+    found[name] = [bool(os.stat(path).st_mode & 0o6000), 'security.capability' in os.listxattr(path)]
+print(json.dumps(found))
+"""
+OLD_PYTHON = "#!/bin/sh\ncase $* in *version_info*) exit 1;; *--version*) echo 'Python 3.9.2';; esac\n"
+Deriver = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def derive(engine, box_image) -> Iterator[Deriver]:
+    """Give a function that makes an image of the base: a program run in it as root, then changes of its description."""
+    made: list[str] = []
+
+    def make(*changes: str, program: str = "") -> str:
+        made.append(f"l2mac-test-{secrets.token_hex(4)}:latest")
+        run = [f"RUN {json.dumps(['python3', '-c', program])}"] if program else []
+        recipe = "\n".join((f"FROM {box_image.base.id}", "USER 0", *run, *changes))
+        for event in engine.api.build(
+            fileobj=io.BytesIO(recipe.encode()), tag=made[-1], network_mode="none", rm=True, forcerm=True, decode=True
+        ):
+            assert "error" not in event, event
+        return made[-1]
+
+    yield make
+    for tag in made:
+        for image in engine.api.images(filters={"label": f"org.l2mac.base={tag}"}):
+            engine.api.remove_image(image["Id"], force=True)
+        engine.api.remove_image(tag, force=True)
+
+
+def test_whatever_an_accepted_image_brings_has_no_effect_in_a_box(engine, derive):
+    """Privileged files lose their privilege; entry point, user, health check and variables steer nothing."""
+    image = prepare_image(engine, derive(*SURPRISES, program=PLANT), CACHE, lambda _: None)
+    with DockerSandbox(engine, image, SandboxPolicy(cpus=1.0), run=RUN) as box:
+        assert {row["name"]: row["verdict"] for row in box.receipt["rows"]}["inside.privileged_files"] == "match"
+        assert box.files() == ()
+        look = box.run([Job("look", ("python3", "-c", LOOK))]).jobs[0]
+        assert json.loads(look.output.head) == {"set-id": [False, False], "capable": [False, False]}
+        stripped = box.run([Job("record", ("cat", "/opt/l2mac/stripped.json"))]).jobs[0]
+        record = json.loads(stripped.output.head)
+        assert {"/opt/set-id", "/opt/capable"} <= set(record["stripped"])
+        assert record["left"] == []
+        box.write({"test_a.py": b"def test_a():\n    assert 1 == 2\n"})
+        assert not box.run([Job("tests", checker="pytest")]).jobs[0].succeeded  # an optimised assert would pass
+        variables = box.run([Job("environment", ("env",))]).jobs[0].output.head
+        assert b"PYTHONOPTIMIZE" not in variables
+        assert b"PYTEST_ADDOPTS" not in variables
+
+
+def test_the_planted_files_are_privileged_before_they_are_stripped(engine, derive, box_image):
+    """The negative control: the very look sees the privileges in the image as it was derived."""
+    tag = derive(program=PLANT)
+    container = engine.api.create_container(tag, ["python3", "-c", LOOK], network_disabled=True)["Id"]
+    try:
+        engine.api.start(container)
+        engine.api.wait(container)
+        assert json.loads(engine.api.logs(container)) == {"set-id": [True, False], "capable": [False, True]}
+    finally:
+        engine.api.remove_container(container, v=True, force=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("VOLUME /workspace", r"declares volumes, .*\(/workspace\)"),
+        ("VOLUME /tmp /data", r"declares volumes, .*\(/data, /tmp\)"),
+        ("ENV LD_PRELOAD=/workspace/x.so", r"\(LD_PRELOAD\)"),
+        ("ENV GLIBC_TUNABLES=glibc.malloc.check=3", r"\(GLIBC_TUNABLES\)"),
+        ("ONBUILD RUN touch /planted", "has ONBUILD steps"),
+    ],
+)
+def test_what_cannot_be_taken_from_an_image_is_refused_before_anything_is_built(engine, derive, change, said):
+    steps: list[str] = []
+    with pytest.raises(ImageUnavailable, match=said):
+        prepare_image(engine, derive(change), CACHE, steps.append)
+    assert steps == []
+
+
+def test_an_image_whose_python_is_too_old_is_refused_with_its_version(engine, derive):
+    program = f"import os\nos.unlink('/usr/bin/python3')\nopen('/usr/bin/python3', 'w').write({OLD_PYTHON!r})\n"
+    tag = derive(program=program + "os.chmod('/usr/bin/python3', 0o755)")
+    with pytest.raises(ImageUnavailable, match=r"Python 3\.9\.2 is too old"):
+        prepare_image(engine, tag, CACHE, lambda _: None)

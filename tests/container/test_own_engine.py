@@ -1,0 +1,147 @@
+"""What only an engine of the tests' own can show: runtimes that lie, and an engine that crashes in the middle.
+
+`L2MAC_KILLS` says how many owners are killed (12); `make test PYTEST_ARGS=...` with 100 is the whole exercise.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine_room import RUN, wait_until
+from own_engine import OwnEngine
+
+from sandbox import IsolationMismatch, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.reaper import LABEL, reap
+from sandbox.engine.trial import choose_runtime, prove_limits
+
+HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
+KILLS = int(os.environ.get("L2MAC_KILLS", "12"))
+ALIVE = 8 if KILLS >= 100 else 4
+LONGEST_WAIT_S = 1.0
+PATIENCE_S = 60
+POLICY = SandboxPolicy(cpus=1.0)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Iterator[OwnEngine]:
+    """Give an engine with a runtime that ignores limits, one that does so without saying, and one that is not there."""
+    folder = tmp_path_factory.mktemp("engine")
+    disguise = folder / "runsc"
+    disguise.write_text('#!/bin/sh\nexec runsc --network=none --ignore-cgroups "$@"\n')
+    disguise.chmod(0o755)
+    runtimes = {
+        "kata-runtime": {"path": "/nowhere/kata-runtime"},
+        "runsc": {"path": str(disguise)},
+        "runsc-open": {"path": "runsc", "runtimeArgs": ["--network=none", "--ignore-cgroups"]},
+    }
+    with OwnEngine(folder, {"runtimes": runtimes}) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def image(own, engine, box_image):
+    return own.take_image(engine, box_image)
+
+
+def test_a_runtime_whose_limits_do_not_bind_is_found_out_and_the_next_one_taken(own, image, gvisor):
+    with own.connect() as engine:
+        choice = choose_runtime(engine, image, POLICY, RUN)
+
+    reasons = dict(choice.passed_over)
+    assert choice.runtime == "runc"
+    assert list(reasons) == ["kata-runtime", "runsc", "runsc-open"]
+    assert "no such file" in reasons["kata-runtime"]
+    assert "the limit on memory does not bind" in reasons["runsc"]
+    assert "--ignore-cgroups" in reasons["runsc-open"]
+
+
+def test_a_runtime_that_is_named_is_never_replaced_by_another(own, image, gvisor):
+    with own.connect() as engine, pytest.raises(IsolationMismatch, match="--ignore-cgroups"):
+        DockerSandbox(engine, image, SandboxPolicy(cpus=1.0, runtime="runsc-open"), run=RUN).open()
+
+
+def test_the_same_runtime_without_the_argument_is_taken(engine, box_image, gvisor):
+    """The negative control: it is the argument that is found out, not gVisor."""
+    prove_limits(engine, box_image, POLICY, gvisor, RUN)
+
+
+class Fire:
+    """Owners of boxes that are started side by side and killed at random moments."""
+
+    def __init__(self, own: OwnEngine, image_id: str) -> None:
+        self._command = [sys.executable, str(HOLDER), own.address, image_id]
+        self._dice = random.Random(KILLS)
+        self._alive: list[subprocess.Popen[str]] = []
+        self.killed = self.opened = 0
+
+    def start(self, run: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([*self._command, run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def kill(self, count: int) -> None:
+        """Kill that many owners: by turns at a random moment of their start, and of their work in an open box."""
+        for _ in range(count):
+            while len(self._alive) < ALIVE:
+                self._alive.append(self.start(f"{RUN}-fire"))
+            owner = self._alive.pop(0)
+            if self.killed % 2:
+                self.opened += (owner.stdout.readline() if owner.stdout else "").startswith("open")
+            time.sleep(self._dice.uniform(0, LONGEST_WAIT_S))
+            self._end(owner)
+            self.killed += 1
+
+    def stop(self) -> None:
+        while self._alive:
+            self._end(self._alive.pop())
+
+    def _end(self, owner: subprocess.Popen[str]) -> None:
+        owner.kill()
+        self.opened += owner.communicate()[0].startswith("open")
+
+
+def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(own, image):
+    fire, living = Fire(own, image.id), None
+    with own.connect() as engine:
+        neighbour = engine.api.create_container(image.id, entrypoint=["sleep", "600"], network_disabled=True)["Id"]
+        engine.api.create_volume("neighbour", labels={"somebody": "else"})
+        networks = {network["Id"] for network in engine.api.networks()}
+    try:
+        fire.kill(KILLS // 2)
+        own.stop(signal.SIGKILL)
+        fire.kill(1)
+        own.start()
+        with own.connect() as engine:
+            engine.api.start(neighbour)
+            living = fire.start(f"{RUN}-living")
+            (_, mine) = living.stdout.readline().split()
+            fire.kill(KILLS - KILLS // 2 - 1)
+            fire.stop()
+
+            def containers() -> set[str]:
+                reap(engine)
+                return {container["Id"] for container in engine.api.containers(all=True)}
+
+            assert wait_until(lambda: containers() == {neighbour, mine}, PATIENCE_S), containers()
+            assert wait_until(lambda: set(own.processes()) == {neighbour, mine}, PATIENCE_S), own.processes()
+            volumes = engine.api.volumes()["Volumes"]
+            assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == ["neighbour"]
+            assert len(volumes) == 2
+            assert {network["Id"] for network in engine.api.networks()} == networks
+            assert living.poll() is None
+    finally:
+        fire.stop()
+        if living is not None:
+            living.kill()
+            living.communicate()
+    sys.stdout.write(f"{fire.killed} owners killed, {fire.opened} of them with an open box\n")
+    assert fire.killed == KILLS
+    assert fire.opened >= KILLS // 4
+    with own.connect() as engine:
+        assert wait_until(lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour}, PATIENCE_S)
+        engine.api.remove_container(neighbour, v=True, force=True)

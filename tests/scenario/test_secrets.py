@@ -1,0 +1,200 @@
+"""Canaries in every place where a host keeps secrets are found nowhere in what a run makes, shows or says."""
+
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import short_story
+
+from l2mac.errors import ProcessorError
+from l2mac.model_settings import ModelSettings
+from l2mac.openai_processor import OpenAIProcessor
+from l2mac.testing.faults import EchoesKey, ServerError, Unauthorized
+from l2mac.testing.model_server import ModelServer
+from l2mac.testing.scripted_reply import ScriptedReply
+from sandbox import Job
+from sandbox.engine.connection import Engine
+
+IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
+MARK = "canary-7be1c94d"
+KEY = f"{MARK}-key-0123456789"
+NOWHERE = "http://127.0.0.1:9/v1"
+# The program knows the mark backwards, or it would find itself.
+LOOK = f'''"""Look for a text in every file and process in reach."""
+
+import os
+
+NEEDLE = b"{MARK[::-1]}"[::-1]
+found = sorted(name for name, value in os.environ.items() if NEEDLE in value.encode())
+paths = [f"/proc/{{pid}}/{{kind}}" for pid in os.listdir("/proc") if pid.isdigit() for kind in ("environ", "cmdline")]
+for root in ("/workspace", "/tmp", "/dev/shm", "/etc", "/home", "/root", "/opt", "/run", "/var"):
+    paths += [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+looked = 0
+for path in paths:
+    try:
+        with open(path, "rb") as file:
+            if NEEDLE in file.read(1 << 22):
+                found.append(path)
+        looked += 1
+    except OSError:
+        pass
+print(f"looked at {{looked > 100}}, found {{found}}")
+'''
+
+
+def places_with_the_mark(**places: str | bytes) -> list[str]:
+    """Name the places whose text has the mark in it."""
+    texts = {name: text if isinstance(text, bytes) else text.encode() for name, text in places.items()}
+    return [name for name, text in texts.items() if MARK.encode() in text]
+
+
+def files_with_the_mark(folder: Path) -> list[str]:
+    """Name the files below a folder with the mark in name or content; the home is where it was planted."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "home" not in path.relative_to(folder).parts]
+    return [str(path) for path in files if MARK in path.name or MARK.encode() in path.read_bytes()]
+
+
+def plant(folder: Path) -> dict[str, str]:
+    """Put a canary wherever a host keeps secrets; gives the environment."""
+    home = folder / "home"
+    secrets = {
+        ".aws/credentials": f"[default]\naws_secret_access_key = {MARK}-aws-file\n",
+        ".docker/config.json": json.dumps(
+            {
+                "auths": {"registry.invalid": {"identitytoken": f"{MARK}-registry"}},
+                "HttpHeaders": {"X-Key": f"{MARK}-h"},
+            }
+        ),
+        ".netrc": f"machine localhost login x password {MARK}-netrc\n",
+        ".ssh/id_ed25519": f"{MARK}-ssh\n",
+        ".config/l2mac/config.toml": f'api_key = "{MARK}-config"\n',
+        "key": f"{KEY}\n",
+    }
+    for name, content in secrets.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(content)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_", "XDG_"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "OPENAI_API_KEY": f"{MARK}-environment",
+        "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws",
+        "GITHUB_TOKEN": f"{MARK}-github",
+        "HTTPS_PROXY": f"http://user:{MARK}-proxy@127.0.0.1:9",
+        "https_proxy": f"http://user:{MARK}-proxy@127.0.0.1:9",
+        "L2MAC_API_KEY_FILE": str(home / "key"),
+        "L2MAC_RUNS_DIR": str(folder / "runs"),
+        "L2MAC_LOG_LEVEL": "debug",
+        "L2MAC_IMAGE": IMAGE,
+        "L2MAC_MODEL": "scripted",
+    }
+
+
+def l2mac(folder: Path, environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "l2mac", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+class Spy:
+    """A scripted model that has the box looked through, and looks at the engine meanwhile itself."""
+
+    def __init__(self, engine: Engine, runs: Path) -> None:
+        self._api, self._runs = engine.api, runs
+        self.seen: dict[str, str] = {}
+        self.told = ""
+
+    def answer(self, body: dict[str, Any], index: int) -> Any:
+        turns = sum(message["role"] == "assistant" for message in body["messages"])
+        tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+        if "run_python_file" not in tools or turns == 0:
+            return short_story.answer(body, index)
+        if turns == 1:
+            files = [{"path": "look.py", "content": LOOK}]
+            calls = [("write_files", {"files": files}), ("run_python_file", {"path": "look.py"})]
+            return ScriptedReply("look", tool_calls=calls)
+        self.told = json.dumps(body["messages"])
+        self._look_at_the_engine()
+        return short_story.answer(body, index)
+
+    def _look_at_the_engine(self) -> None:
+        (run,) = self._runs.iterdir()
+        (container,) = self._api.containers(filters={"label": f"org.l2mac.run={run.name}"})
+        facts = self._api.inspect_container(container["Id"])
+        volumes = [self._api.inspect_volume(mount["Name"]) for mount in facts["Mounts"] if mount.get("Name")]
+        self.seen = {
+            "container": json.dumps(facts),
+            "volumes": json.dumps(volumes),
+            "image": json.dumps(self._api.inspect_image(facts["Image"])),
+            "history": json.dumps(self._api.history(facts["Image"])),
+        }
+
+
+def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(tmp_path: Path, engine: Engine):
+    environment = plant(tmp_path)
+    spy = Spy(engine, tmp_path / "runs")
+    with ModelServer(spy.answer, key=KEY) as server:
+        environment["L2MAC_BASE_URL"] = server.base_url.replace("http://", f"http://user:{MARK}-url@")
+        done = l2mac(tmp_path, environment, "run", "x", "--json", "--output", "out")
+    shown = l2mac(tmp_path, environment, "show", "--json")
+    exported = l2mac(tmp_path, environment, "export", "last", "exported")
+
+    assert done.returncode == 0, done.stderr
+    assert (shown.returncode, exported.returncode) == (0, 0), exported.stderr
+    assert any(KEY in value for request in server.requests for value in request.headers.values())
+    assert "looked at True, found []" in spy.told
+    said = {"output": done.stdout, "log": done.stderr, "show": shown.stdout + shown.stderr, "export": exported.stderr}
+    assert len(spy.seen) == 4
+    assert places_with_the_mark(told=spy.told, **spy.seen, **said) == []
+    assert files_with_the_mark(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "fault", [Unauthorized(), EchoesKey(), ServerError(500)], ids=lambda fault: type(fault).__name__
+)
+def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
+    environment = plant(tmp_path)
+    with ModelServer(lambda *_: fault) as server:
+        environment["L2MAC_BASE_URL"] = server.base_url.replace("http://", f"http://user:{MARK}-url@")
+        done = l2mac(tmp_path, environment, "run", "x")
+    assert done.returncode == 6, done.stderr
+    assert server.requests
+    assert places_with_the_mark(output=done.stdout, log=done.stderr) == []
+    assert files_with_the_mark(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "url", [NOWHERE, f"http://user:{MARK}-url@127.0.0.1:9/v1", f"https://user:{MARK}-url@nowhere.invalid/v1"]
+)
+def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{MARK}-proxy@127.0.0.1:9")
+    settings = ModelSettings(model="m", base_url=url, api_key=KEY)
+    with pytest.raises(ProcessorError) as failure, OpenAIProcessor(settings, sleep=lambda _: None) as processor:
+        processor.negotiate(lambda _: None)
+    text = "".join(traceback.format_exception(failure.value))
+    assert places_with_the_mark(error=str(failure.value), representation=repr(failure.value), chain=text) == []
+
+
+def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, open_box):
+    """The negative control: a canary planted in each kind of place once is found there."""
+    box = open_box()
+    box.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})
+    leaking = f"SECRET={KEY} python3 look.py"
+    told = box.run([Job("look", ("sh", "-c", leaking))]).jobs[0].output.head.decode()
+    assert "'SECRET'" in told
+    assert "/workspace/planted.txt" in told
+    assert "/environ" in told
+    assert "/cmdline" in told
+
+    request = {"Config": {"Env": [f"OPENAI_API_KEY={KEY}"]}}
+    places = dict.fromkeys(("container", "volumes", "image", "history", "output", "log", "error"), json.dumps(request))
+    assert places_with_the_mark(**places, clean="nothing") == list(places)
+    for name in ("runs/x/trace.jsonl", "runs/x/objects.pack", "out/file.py", f"out/{MARK}", "home/key"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(KEY if MARK not in name else "")
+    assert len(files_with_the_mark(tmp_path)) == 4

@@ -1,0 +1,24 @@
+"""A process that opens a box and works in it until somebody kills it: `box_under_fire.py ENGINE IMAGE_ID RUN`.
+
+Says `open ID` once the box is verified. Its commands leave processes behind on purpose, in sessions of their own.
+"""
+
+import sys
+
+from own_engine import loaded_image
+
+from sandbox import Job, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.connection import Engine
+from sandbox.engine.reaper import reap
+
+address, image_id, run = sys.argv[1:]
+engine = Engine.connect({"DOCKER_HOST": address})
+reap(engine)  # as every run does when it starts
+policy = SandboxPolicy(cpus=0.5, lease_s=5, disk_bytes=16 << 20)
+box = DockerSandbox(engine, loaded_image(engine, image_id), policy, run=run).open()
+sys.stdout.write(f"open {box.container}\n")
+sys.stdout.flush()
+while True:
+    box.write({"a.py": b"print(1)\n"})
+    box.run([Job("busy", ("sh", "-c", "setsid sleep 300 & sleep 0.3; python3 a.py"))])

@@ -1,0 +1,57 @@
+"""A short run against a scripted model and a box in memory, recorded in a folder as every run is."""
+
+import json
+from pathlib import Path
+
+from l2mac.budget import Limits
+from l2mac.effects import Prices
+from l2mac.messages import Reply, ToolCall
+from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.testing.processor import ScriptedProcessor
+from sandbox import Cause, JobResult, Stream
+
+
+def call(name: str, **arguments: object) -> Reply:
+    return Reply(content="", tool_calls=(ToolCall("x", name, json.dumps(arguments)),))
+
+
+def write(**files: str) -> Reply:
+    """Give a reply that writes files; two underscores stand for a slash, one more for the ending."""
+    listed = [{"path": path.replace("__", "/") + ".py", "content": text} for path, text in files.items()]
+    return call("write_files", files=listed)
+
+
+PLAN = call("submit_plan", steps=["Write a.", "Write b."])
+VIEW = call("view_files", files=[{"path": "a.py"}])
+DONE = call("complete_instruction")
+SUMMARY = Reply(content="It is done.")
+STORY = (PLAN, write(a="A = 1\n"), VIEW, write(a="A = 2\n"), DONE, SUMMARY, write(p__b="B = 1\n"), DONE, SUMMARY)
+"""Steps: 0 start, 1 and 2 a.py, 3 completed, 4 p/b.py, 5 completed."""
+
+
+def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40) -> RunResult:
+    """Execute the run in that folder, or go on with it."""
+    folder.mkdir(exist_ok=True, parents=True)
+    means = Means(
+        processor=ScriptedProcessor(replies),
+        open_box=lambda _: BoxScript(runs=[_passed() for _ in range(9)]).make_box(),
+        limits=Limits(turns=turns),
+        prices=Prices(),
+        model="scripted",
+        image="none",
+    )
+    return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+
+
+def _passed() -> ScriptedRun:
+    collected = {"e": "collected", "ids": ["t"]}
+    phases = [{"e": "phase", "id": "t", "when": when, "outcome": "passed"} for when in ("call", "teardown")]
+    lines = (collected, *phases, {"e": "end", "code": 0})
+    report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return ScriptedRun(jobs=(_job("lint", b'{"e": "end", "code": 0}\n'), _job("tests", report)))
+
+
+def _job(name: str, report: bytes) -> JobResult:
+    empty = Stream(b"", b"", 0)
+    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, Stream(report, b"", len(report)))
