@@ -87,7 +87,10 @@ class Settings(BaseSettings):
     max_time: float | None = Field(default=None, gt=0, description="seconds of work on the whole run")
 
     image: str = Field(default="python:3.11", min_length=1, description="the base image of the box")
-    runtime: str = Field(default="", description="the engine's runtime, such as runsc; empty for its default")
+    runtime: str = Field(
+        default="",
+        description="the engine's runtime, such as runsc; auto for the strongest that works; empty for its default",
+    )
     memory: Size = Field(default=SandboxPolicy().memory_bytes, description="memory of the box, tmpfs included")
     cpus: float = Field(default=2.0, gt=0, description="processors of the box")
     pids: int = Field(default=256, gt=0, description="processes and threads of the box")

@@ -74,7 +74,7 @@ class SandboxPolicy:
     lease_s: float = 45.0
     """After how long without a sign of life from the host the box ends itself."""
     runtime: str = ""
-    """The engine's runtime, such as `runsc`; empty for the engine's default."""
+    """The engine's runtime, such as `runsc`; empty for the engine's default (`auto`: see `sandbox.engine.trial`)."""
     volume: str = "tmpfs"
     """`tmpfs`: hard caps on bytes and inodes, in memory. `disk`: on the engine's disk, without caps."""
 

@@ -30,7 +30,9 @@ _ROLES = (
 )
 _BOX = (
     click.option("--image", help="Base image of the box; any local or pullable one. Default: python:3.11."),
-    click.option("--runtime", help="The engine's runtime for the box, such as runsc."),
+    click.option(
+        "--runtime", help="The engine's runtime for the box, such as runsc; auto for the strongest that works."
+    ),
     click.option("--memory", help="Memory of the box, such as 1g."),
     click.option("--cpus", type=float, help="Processors of the box."),
     click.option("--pids", type=int, help="Processes and threads of the box."),
