@@ -93,6 +93,8 @@ def plant(folder: Path) -> dict[str, str]:
         "L2MAC_LOG_LEVEL": "debug",
         "L2MAC_IMAGE": IMAGE,
         "L2MAC_MODEL": "scripted",
+        "L2MAC_COVERAGE": "off",
+        "L2MAC_REQUIREMENTS": "off",
     }
 
 
