@@ -98,6 +98,14 @@ class Settings(BaseSettings):
     volume: Literal["tmpfs", "disk"] = Field(default="tmpfs", description="where the file store lies; disk has no cap")
     timeout: float = Field(default=60, gt=0, description="seconds that one check or command may take")
 
+    deps: Literal["off", "locked", "resolve"] = Field(
+        default="off", description="packages that the code may name: none, exact versions with hashes, or any wheels"
+    )
+    deps_index: str = Field(default="", description="the package index, if neither pip's configuration nor the public")
+    deps_hosts: str = Field(default="", description="further hosts that the index sends pip to")
+    deps_private_hosts: str = Field(default="", description="such hosts that have a private address")
+    deps_ca_file: Path | None = Field(default=None, description="the index's certificate authorities, if not public")
+
     runs_dir: Path = Field(default=Path("~/.local/state/l2mac/runs"), description="where runs are recorded")
     cache_dir: Path = Field(default=Path("~/.cache/l2mac"), description="where the checkers' wheels are kept")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="warning", description="what is logged")
@@ -260,6 +268,11 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     """Give the path of the user's settings file."""
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "l2mac" / "config.toml"
+
+
+def variables() -> Mapping[str, str]:
+    """Give the process's variables, for what other programs' variables say, such as pip's."""
+    return os.environ
 
 
 def configured_log_level(*, project: Path, user: Path) -> str:

@@ -25,7 +25,7 @@ _HOOKS = {
     "hook": {"conftest.py": _REPORT},
     "plugin": {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": _REPORT},
     "session": {"conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"},
-    "options": {"pytest.ini": "[pytest]\naddopts = --co\n"},
+    "options": {"pytest.ini": "[pytest]\naddopts = --collect-only\n"},
     "start-up": {
         "sitecustomize.py": "import os\nos._exit(0)\n",
         "usercustomize.py": "import os\nos._exit(0)\n",
@@ -57,7 +57,7 @@ _POISON = {
 
 def attack(site: Site) -> Iterator[Finding]:
     """Try every trick in one box, each on an otherwise failing store."""
-    with site.box(disk_inodes=4000) as arena:
+    with site.box(memory_bytes=1 << 30) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
             (53, _HOOKS, ""),

@@ -37,6 +37,11 @@ _BOX = (
     click.option("--cpus", type=float, help="Processors of the box."),
     click.option("--pids", type=int, help="Processes and threads of the box."),
     click.option("--disk", help="Size of the file store, such as 256m."),
+    click.option(
+        "--deps",
+        type=click.Choice(["off", "locked", "resolve"]),
+        help="Packages that the code may name in requirements.txt: none (default), pinned with hashes, or any wheels.",
+    ),
     click.option("--timeout", type=float, help="Seconds that one check or command may take."),
 )
 _BUDGET = (

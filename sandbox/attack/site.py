@@ -19,7 +19,7 @@ from sandbox.errors import SandboxError, SandboxLost
 from sandbox.policy import MIB, SandboxPolicy
 from sandbox.results import Job, JobResult, RunResult
 
-_CONTROL_S = 90
+_CONTROL_S = 240
 LIMITS: Mapping[str, Any] = {
     "cpus": 1.0,
     "pids": 64,
@@ -33,7 +33,7 @@ LIMITS: Mapping[str, Any] = {
     "max_files": 3000,
     "max_output_bytes": 8 * MIB,
     "kept_output_bytes": 64 * 1024,
-    "timeout_s": 30.0,
+    "timeout_s": 60.0,
 }
 
 
@@ -161,7 +161,7 @@ class Arena:
             self.close()
         return self.box
 
-    def run(self, source: str, *arguments: str, timeout_s: float = 20) -> RunResult:
+    def run(self, source: str, *arguments: str, timeout_s: float = 60) -> RunResult:
         """Run a program; the box is let go when that costs it."""
         try:
             return self.box.run([Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s)
@@ -169,7 +169,7 @@ class Arena:
             self.close()
             raise
 
-    def value(self, source: str, *arguments: str, timeout_s: float = 20) -> Any:
+    def value(self, source: str, *arguments: str, timeout_s: float = 60) -> Any:
         """Run a program and give the JSON value that it prints.
 
         Raises:

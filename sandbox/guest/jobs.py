@@ -10,6 +10,7 @@ import os
 import sys
 
 from sandbox.guest import prose
+from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
 TYPE_CHECKING = False
@@ -75,6 +76,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
         return prose.check(request["paths"], report)
     if kind == "pytest":
         _forget_shadowed(root)
+        believe_sources_only(root)
         sys.path.insert(0, root)
         return _pytest(request, report, rootdir=root)
     sys.path.insert(0, root)

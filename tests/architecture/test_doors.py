@@ -15,14 +15,14 @@ DOORS = {
     "click": ("l2mac.cli",),
     "rich": ("l2mac.cli",),
     "pydantic_settings": ("l2mac.settings",),
-    "tomllib": ("l2mac.definition", "l2mac.settings_file"),
+    "tomllib": ("l2mac.definition", "l2mac.package_names", "l2mac.settings_file"),
     "yaml": ("l2mac.program",),
     "markdown_it": ("l2mac.assemble",),
     "subprocess": ("sandbox.engine.wheels",),
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),
     "fcntl": ("l2mac.trace.journal",),
-    "socket": ("sandbox.attack.lives", "sandbox.engine.channel", "sandbox.testing"),
+    "socket": ("sandbox.attack.lives", "sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
     "http": ("l2mac.testing.model_server",),
     "importlib": ("l2mac.prompts", "sandbox.attack.site", "sandbox.engine.box", "sandbox.engine.image"),
     "ast": (),
@@ -58,7 +58,11 @@ HARMFUL = (
 )
 ENGINE_DOORS_THAT_STAY_SHUT = ("put_archive", "get_archive", "exec_create", "exec_start", "exec_run")
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
-GUEST_LIBRARIES = {"sandbox.guest.jobs": ("pytest", "pylint", "astroid"), "sandbox.guest.sample": ("pytest",)}
+GUEST_LIBRARIES = {
+    "sandbox.guest.source_only": ("_pytest",),
+    "sandbox.guest.jobs": ("pytest", "pylint", "astroid"),
+    "sandbox.guest.sample": ("pytest",),
+}
 
 
 def harmful(tree: ast.AST) -> list[str]:

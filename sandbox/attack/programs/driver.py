@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-PATIENCE_S = 12
+PATIENCE_S = 60
 
 
 def outcome(source, arguments):

@@ -1,0 +1,84 @@
+"""The whole catalogue, as a user runs it; and the suite itself: what nothing has shown does not count."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from source_tree import PROGRAMS, ROOT, imported, modules
+
+from sandbox import SandboxPolicy
+from sandbox.attack import host, kernel, processes
+from sandbox.attack.catalogue import rows
+from sandbox.attack.findings import AttackReport, Finding, Verdict, judge
+from sandbox.attack.site import Site, fresh_run
+
+NOT_CONTAINABLE = {54, 63}
+
+
+def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing(box_image, tmp_path):
+    command = [sys.executable, "-m", "l2mac", "doctor", "--attack", "--json", "--image", box_image.base.reference]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    report = json.loads(done.stdout)
+    wrong = [row for row in report["rows"] if row["verdict"] not in ("contained", "not containable", "not applicable")]
+    assert (wrong, report["host_differences"], done.returncode) == ([], [], 0)
+    assert [row["number"] for row in report["rows"]] == list(range(1, 67))
+    assert {row["number"] for row in report["rows"] if row["verdict"] == "not containable"} == NOT_CONTAINABLE
+    assert all(row["observed"] and row["control"] for row in report["rows"] if row["verdict"] == "contained")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
+def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(engine, box_image, gvisor, scene):
+    site = Site(engine, box_image, gvisor, fresh_run())
+
+    findings = list(scene(site))
+
+    assert [one for one in findings if one.verdict not in (Verdict.CONTAINED, Verdict.NOT_APPLICABLE)] == []
+    assert host.differences(site) == ()
+
+
+def test_the_host_check_sees_what_is_left(engine, box_image):
+    site = Site(engine, box_image, "runc", fresh_run())
+    with site.box() as arena:
+        container = arena.box.container
+        assert f"container {container[:12]}" in host.differences(site)
+        host.sweep(site)
+        assert host.differences(site) == ()
+
+
+def test_what_got_through_or_was_never_shown_to_be_possible_does_not_hold():
+    held = {"number": 1, "observed": "refused", "control": "got through"}
+    assert Finding(**held).verdict is Verdict.CONTAINED
+    assert Finding(**held, held=False).verdict is Verdict.FAILED
+    assert Finding(**held, shown=False).verdict is Verdict.UNPROVEN
+    assert Finding(**held, shown=False, limit="x").verdict is Verdict.UNPROVEN
+    both = judge(rows(), [Finding(**held), Finding(**held, held=False)])
+    assert (both[0].verdict, both[1].verdict) == (Verdict.FAILED, Verdict.UNPROVEN)
+    whole = judge(rows(), [Finding(number=row.number, observed="", control="") for row in rows()])
+    report = AttackReport(judged=whole, host_differences=(), elapsed_s=1, environment={})
+    assert report.holds
+    assert not dataclasses.replace(report, judged=both).holds
+    assert not dataclasses.replace(report, host_differences=("mount",)).holds
+
+
+def test_no_setting_and_no_other_command_can_express_a_weak_box():
+    weakening = ("weak", "attack", "privileged", "capab", "seccomp", "network", "rootfs", "mount")
+    fields = [field.name for field in dataclasses.fields(SandboxPolicy)]
+    assert [name for name in fields if any(word in name for word in weakening)] == []
+    importers = {
+        module.name
+        for module in modules("l2mac", "sandbox")
+        for _, name in imported(module.tree)
+        if name.startswith(("sandbox.attack", "l2mac.attack")) and not module.is_below("sandbox.attack", "l2mac.attack")
+    }
+    assert importers == {"l2mac.cli.attack"}
+
+
+def test_every_program_is_used_by_the_suite():
+    text = "".join(module.text for module in modules("l2mac", "sandbox") if module.is_below("sandbox.attack", "l2mac"))
+    assert [path.stem for path in PROGRAMS.glob("*.py") if f'"{path.stem}"' not in text] == []

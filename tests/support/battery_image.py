@@ -1,0 +1,65 @@
+"""The box's image with numpy, ruff and pytest-xdist on top: binary wheels, downloaded by hash, for tests alone."""
+
+import hashlib
+import io
+import platform
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import BoxImage
+
+LOCK = Path(__file__).with_name("batteries.txt")
+REPOSITORY = "l2mac-test-batteries"
+_DOCKERFILE = """
+FROM {base}
+USER 0:0
+COPY wheels /wheels
+COPY unpack.py /
+RUN ["/opt/l2mac/bin/python", "/unpack.py"]
+USER 10001:10001
+"""
+_UNPACK = b"""
+import glob, os, zipfile
+for wheel in glob.glob("/wheels/*.whl"):
+    zipfile.ZipFile(wheel).extractall("/opt/batteries")
+for script in glob.glob("/opt/batteries/*.data/scripts/*"):
+    os.chmod(script, 0o755)
+"""
+
+
+def with_batteries(engine: Engine, image: BoxImage, cache: Path) -> BoxImage:
+    """Give an image that has the packages below /opt/batteries; it is built once for an image of the box."""
+    key = hashlib.sha256(LOCK.read_bytes() + image.id.encode() + _DOCKERFILE.encode()).hexdigest()[:16]
+    tag = f"{REPOSITORY}:{key}"
+    if not engine.api.images(name=tag):
+        context = {"Dockerfile": _DOCKERFILE.format(base=image.tag).encode(), "unpack.py": _UNPACK}
+        context |= {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in _wheels(cache)}
+        for _ in engine.api.build(fileobj=_packed(context), custom_context=True, tag=tag, rm=True, decode=True):
+            pass
+    (made,) = engine.api.images(name=tag)
+    return BoxImage(image.base, tag, made["Id"])
+
+
+def _wheels(cache: Path) -> list[Path]:
+    folder = cache / f"batteries-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        command += ["--require-hashes", "--python-version", "3.11", "--platform", "any", "--dest", str(folder)]
+        for tag in ("manylinux2014", "manylinux_2_27", "manylinux_2_28"):
+            command += ["--platform", f"{tag}_{platform.machine()}"]
+        subprocess.run([*command, "--requirement", str(LOCK)], check=True, timeout=600)
+    return sorted(folder.glob("*.whl"))
+
+
+def _packed(files: dict[str, bytes]) -> io.BytesIO:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
+    packed.seek(0)
+    return packed
