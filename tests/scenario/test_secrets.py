@@ -93,6 +93,8 @@ def plant(folder: Path) -> dict[str, str]:
         "L2MAC_LOG_LEVEL": "debug",
         "L2MAC_IMAGE": IMAGE,
         "L2MAC_MODEL": "scripted",
+        "L2MAC_COVERAGE": "off",
+        "L2MAC_REQUIREMENTS": "off",
     }
 
 
@@ -142,7 +144,7 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(tmp_pat
         environment["L2MAC_BASE_URL"] = server.base_url
         done = l2mac(tmp_path, environment, "run", "x", "--json", "--output", "out")
     shown = l2mac(tmp_path, environment, "show", "--json")
-    exported = l2mac(tmp_path, environment, "export", "last", "exported")
+    exported = l2mac(tmp_path, environment, "export", "last", "--output", "exported")
 
     assert done.returncode == 0, done.stderr
     assert (shown.returncode, exported.returncode) == (0, 0), exported.stderr

@@ -8,6 +8,14 @@ FILES = {
     "todo.py": '"""A list."""\n\n\ndef add(items, item):\n    """Add one."""\n    return [*items, item]\n',
     "test_todo.py": 'from todo import add\n\n\ndef test_add():\n    assert add(["a"], "b") == ["a", "b"]\n',
 }
+FORMS: dict[str, dict[str, Any]] = {
+    "submit_requirements": {"requirements": ["Things can be added to a list."]},
+    "submit_plan": {"steps": ["Write todo.py and its test."]},
+    "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
+    "submit_evidence": {
+        "evidence": [{"requirement": 1, "files": ["todo.py"], "tests": ["test_todo.py::test_add"]}],
+    },
+}
 
 
 def answer(body: dict[str, Any], _: int) -> ScriptedReply:
@@ -15,8 +23,9 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
     tools = {tool["function"]["name"] for tool in body.get("tools", [])}
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
-    if tools == {"submit_plan"}:
-        return ScriptedReply(tool_calls=[("submit_plan", {"steps": ["Write todo.py and its test."]})])
+    (form,) = tools if len(tools) == 1 else ("",)
+    if form in FORMS:
+        return ScriptedReply(tool_calls=[(form, FORMS[form])])
     if not tools:
         return ScriptedReply("todo.py exists.")
     if any(message["role"] == "assistant" for message in body["messages"]):
