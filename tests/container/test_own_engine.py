@@ -69,11 +69,7 @@ def test_a_runtime_that_is_named_is_never_replaced_by_another(own, image, gvisor
 
 def test_the_same_runtime_without_the_argument_is_taken(engine, box_image, gvisor):
     """The negative control: it is the argument that is found out, not gVisor."""
-<<<<<<< HEAD
-    assert prove_limits(engine, box_image, POLICY, gvisor, RUN) is None  # it raises where one does not bind
-=======
     assert choose_runtime(engine, box_image, POLICY, RUN) == Choice(gvisor, ())
->>>>>>> engines
 
 
 class Fire:

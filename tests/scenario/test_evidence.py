@@ -50,7 +50,6 @@ class Desk:
 def environment(folder: Path, server: ModelServer) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
     own = {"L2MAC_RUNS_DIR": str(folder / "runs"), "L2MAC_IMAGE": IMAGE, "XDG_CONFIG_HOME": str(folder / "config")}
-    own["L2MAC_REQUIREMENTS"] = "false"
     return {**kept, **own, "L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted"}
 
 
