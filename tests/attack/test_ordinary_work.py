@@ -25,7 +25,7 @@ def queues():
     queue = multiprocessing.Queue(); lock = multiprocessing.Lock(); queue.put(1); assert queue.get() == 1
     with lock: pass
 def subprocesses():
-    assert subprocess.run(['sh', '-c', 'echo $((1+1)) | cat'], capture_output=True, check=True).stdout == b'2\\n'
+    assert subprocess.run(['sh', '-c', 'echo $((1+1)) | cat'], capture_output=True, check=True).stdout == b'2\n'
 def files():
     with tempfile.NamedTemporaryFile() as file:
         file.write(b'x' * 4096); file.flush(); fcntl.flock(file, fcntl.LOCK_EX)
