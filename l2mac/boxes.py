@@ -1,17 +1,19 @@
 """Boxes for runs, on a Docker Engine: the only module of this package that knows what a box is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sandbox import EngineUnavailable, Sandbox, SandboxPolicy
+from sandbox import EngineUnavailable, Fetched, Installed, PackageIndex, Sandbox, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.fitness import require_fit
 from sandbox.engine.image import BoxImage, prepare_image, recipe_folder, remove_box_images
+from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, Choice, choose_runtime, limits_are_seen, prove_limits
+from sandbox.proxy import Proxy
 
 _TRIAL = "trial"
 
@@ -26,13 +28,23 @@ class Boxes:
         image: What boxes start from.
         policy: Their limits.
         choice: Which runtime was chosen of those that were tried, if any were.
+        make_proxy: Gives the way to an index; a proxy of its own in every fetch.
     """
 
-    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy, choice: Choice | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        image: BoxImage,
+        policy: SandboxPolicy,
+        choice: Choice | None = None,
+        make_proxy: Callable[[PackageIndex], Proxy] = lambda index: Proxy(index.reach),
+    ) -> None:
         self._engine = engine
         self.image = image
         self._policy = policy
         self._known: dict[str, Any] = _as_known(choice) if choice else {}
+        self._make_proxy = make_proxy
+        self._layer: PackageLayer | None = None
 
     @classmethod
     def prepare(cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]) -> "Boxes":
@@ -82,15 +94,55 @@ class Boxes:
         return self._open(run)
 
     def _open(self, run: str) -> DockerSandbox:
-        return DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known).open()
+        packages = None if self._layer is None else self._layer.packages
+        box = DockerSandbox(self._engine, self.image, self._policy, run=run, known=self._known, packages=packages)
+        return box.open()
+
+    def fetch_packages(self, run: str, requirements: str, *, hashed: bool, index: PackageIndex) -> Fetched:
+        """Have pip fetch the wheels for some requirements, in a box of its own.
+
+        Raises:
+            SandboxError: The box cannot be made or was lost.
+        """
+        return fetch(
+            self._engine,
+            self.image,
+            self._policy,
+            run=run,
+            requirements=requirements,
+            hashed=hashed,
+            index=index,
+            proxy=self._make_proxy(index),
+        )
+
+    def install_packages(self, run: str, wheels: Mapping[str, bytes]) -> Installed:
+        """Have every later box mount these packages; no box may be open that mounts those before.
+
+        Raises:
+            Refused: A wheel cannot be unpacked.
+            SandboxError: The volume cannot be made.
+        """
+        self._drop_layer()
+        if not wheels:
+            return Installed(digest="")
+        self._layer = PackageLayer(self._engine, self.image, self._policy, run=run, wheels=wheels).open()
+        return Installed(digest=self._layer.packages.digest, receipt=self._layer.receipt)
+
+    def _drop_layer(self) -> None:
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.close()
 
     def lend(self, use: Callable[[Engine, BoxImage, SandboxPolicy], T]) -> T:
         """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
         return use(self._engine, self.image, self._policy)
 
     def close(self) -> None:
-        """Close the connection to the engine."""
-        self._engine.close()
+        """Remove the packages' volume and close the connection to the engine."""
+        try:
+            self._drop_layer()
+        finally:
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self

@@ -53,7 +53,8 @@ class ControlUnit:
         self._prompts = effects.domain.prompts
         self._tools = (*effects.domain.toolbelt.specs, complete_spec())
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
-        self._system = Message(Role.SYSTEM, self._prompts.render("system"))
+        packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
+        self._system = Message(Role.SYSTEM, "\n\n".join((self._prompts.render("system"), *packages)))
         inquirer = Inquirer(effects, job.context_tokens)
         requirements = Requirements(job.task, effects, inquirer)
         self._planner = Planner(job, effects, inquirer, requirements)

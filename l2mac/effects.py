@@ -12,8 +12,9 @@ from typing import Any
 import pydantic
 
 from l2mac.budget import InstructionSpent, Spending
-from l2mac.checks.report import CheckReport
+from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
+from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow
 from l2mac.evaluator import evaluate
@@ -52,6 +53,7 @@ class Effects:
     Attributes:
         watch: Called with each piece of the model's text as it arrives.
         make_box: Makes the fresh box of the final verification.
+        dependencies: The packages that the store's files name.
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
@@ -69,6 +71,7 @@ class Effects:
     prices: Prices
     watch: Watcher
     make_box: BoxMaker
+    dependencies: Dependencies
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int
@@ -174,17 +177,19 @@ class Effects:
         return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
 
     def check(self, state: str) -> CheckReport:
-        """Evaluate the store, which is in that state."""
+        """Evaluate the store, which is in that state; without the packages that it names there is no more to say."""
+        unmet = self.dependencies.settle(self.store)
         at_the_end = state.startswith(_AT_THE_END)
         event = self.journal.effect(
-            Checked, state, lambda: self._checked(state, self.store, at_the_end=at_the_end, final=False)
+            Checked, state, lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False)
         )
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def verify(self) -> CheckReport:
         """Evaluate the recorded files in a fresh box, which nothing of the working box can have reached."""
         key = f"final {self.store.tree}"
-        event = self.journal.effect(Checked, key, lambda: self._verified(key))
+        unmet = self.dependencies.settle(self.store)
+        event = self.journal.effect(Checked, key, lambda: self._verified(key, unmet))
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def _recorded(self, message: Message) -> str:
@@ -243,16 +248,18 @@ class Effects:
             changes=outcome.changes,
         )
 
-    def _verified(self, key: str) -> Checked:
+    def _verified(self, key: str, unmet: CheckResult | None) -> Checked:
         fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
         try:
             fresh.adopt(self.store.files)
-            return self._checked(key, fresh, at_the_end=True, final=True)
+            return self._checked(key, fresh, unmet, at_the_end=True, final=True)
         finally:
             fresh.close()
 
-    def _checked(self, key: str, store: FileStore, *, at_the_end: bool, final: bool) -> Checked:
-        report = evaluate(store, self.domain.checks, at_the_end=at_the_end)
+    def _checked(
+        self, key: str, store: FileStore, unmet: CheckResult | None, *, at_the_end: bool, final: bool
+    ) -> Checked:
+        report = evaluate(store, self.domain.checks, at_the_end=at_the_end) if unmet is None else CheckReport((unmet,))
         name = self.journal.objects.put(_dump(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 

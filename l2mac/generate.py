@@ -91,9 +91,7 @@ def run_l2mac(
         given["domain_file"] = Path(prompts_file_path)
     if tools_enabled:
         given["tools"] = tools_enabled if isinstance(tools_enabled, str) else ",".join(tools_enabled)
-    if debugging_level not in list(DebuggingLevel):
-        raise SettingsError("debugging_level", f"must be one of {', '.join(DebuggingLevel)}")
-    quiet = debugging_level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
+    quiet = _is_quiet(debugging_level)
     folder = _workspace(project_name)
     loaded = load_settings(given, project=Path(PROJECT_FILE), user=user_file())
     plan = prepare_plan(loaded, prompt_task, _program(prompt_program))
@@ -115,6 +113,12 @@ def generate_book(prompt_task: str, **more: Any) -> dict[str, str]:
 def generate_custom(prompt_task: str, **more: Any) -> dict[str, str]:
     """Make what the domain in the file `prompts_file_path` makes; `more` as for `run_l2mac`, less `domain`."""
     return run_l2mac(prompt_task, domain=Domain.CUSTOM, **more)
+
+
+def _is_quiet(level: DebuggingLevel | str) -> bool:
+    if level not in list(DebuggingLevel):
+        raise SettingsError("debugging_level", f"must be one of {', '.join(DebuggingLevel)}")
+    return level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
 
 
 def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:

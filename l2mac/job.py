@@ -33,6 +33,7 @@ class Job:
         program: Instructions given by the user; empty when the model is to make them.
         steps: How many instructions the model may make.
         context_tokens: The model's declared window.
+        dependencies: Which packages the code may name: `off`, `locked` or `resolve`.
         judge: Whether the model is asked for a second opinion on the result.
         thinking: How much thought goes into it.
     """
@@ -41,5 +42,6 @@ class Job:
     program: tuple[str, ...]
     steps: int
     context_tokens: int
+    dependencies: str = "off"
     judge: bool = False
     thinking: Thinking = Thinking()

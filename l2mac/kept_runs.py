@@ -4,17 +4,15 @@ Only a folder that holds what a run writes, and nothing else, is ever removed, a
 """
 
 import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.host_folder import HostFolder, NotPlain
 from l2mac.trace.chain import scan_lines
-from l2mac.trace.journal import LOCK_FILE, OBJECTS_FILE, TRACE_FILE
+from l2mac.trace.journal import LOCK_FILE, OBJECTS_FILE, TRACE_FILE, lock_run
 from l2mac.trace.report import PART_ENDING, PIN_FILE, RECEIPTS_FOLDER, REPORT_FILE
 
 _FIRST_LINE_BYTES = 64 * 1024 * 1024
@@ -82,12 +80,17 @@ def _judge(folder: Path, before: float, dry_run: bool) -> Verdict:  # noqa: FBT0
     try:
         if (folder / TRACE_FILE).lstat().st_mtime > before:
             return Verdict(folder, size, removed=False, reason="younger than that")
-        with _locked(folder):
+        lock = lock_run(folder)
+        try:
             reason = _reason_to_keep(folder)
             if not reason and not dry_run:
                 _remove(folder)
+        finally:
+            os.close(lock)
     except RunLocked:
         reason = "a process works on it"
+    except TraceError as error:
+        reason = str(error)
     except OSError as error:
         reason = f"cannot be removed: {error.strerror}"
     return Verdict(folder, size, removed=not reason, reason=reason)
@@ -130,15 +133,3 @@ def _remove(folder: Path) -> None:
     finally:
         os.close(root)
     folder.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    fd = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise RunLocked(f"another process works on the run {folder.name}") from error
-    finally:
-        os.close(fd)

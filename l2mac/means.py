@@ -9,25 +9,28 @@ from urllib.parse import urlsplit
 
 from l2mac.boxes import Boxes
 from l2mac.budget import Limits
+from l2mac.dependencies import MODES, Fetch, PackageMeans
 from l2mac.domain import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured, SettingsError
 from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
+from l2mac.package_index import find_index
 from l2mac.processor import Processor, Watcher
 from l2mac.reply_cache import ReplyCache
 from l2mac.role_processor import RoleModel, RoleProcessor
 from l2mac.role_settings import RoleSettings
 from l2mac.roles import ROLES, Role
 from l2mac.run import Means, Plan
-from l2mac.settings import Settings
+from l2mac.settings import Settings, variables
 from l2mac.settings_file import read_key
 from l2mac.trace.journal import Listener
 
 _RECORDED = frozenset(
     "preset model base_url api_type api_version tool_protocol requests_per_minute tokens_per_minute prompt_price"
-    " completion_price image runtime memory cpus pids disk volume timeout".split()
+    " completion_price image runtime memory cpus pids disk volume timeout deps deps_index"
+    " deps_hosts deps_private_hosts deps_ca_file".split()
 )
 _NO_MODEL = (
     "no model is configured; name one and its server, for example: export OPENAI_API_KEY=... and l2mac run --model"
@@ -47,6 +50,7 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         reply_tokens=settings.reply_room,
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
+        dependencies=settings.deps,
         judge=settings.judge,
         setup=_recorded(settings),
         thinking=Thinking(
@@ -201,6 +205,7 @@ def make_means(
     listener: Listener,
     negotiate: Callable[[], str] | None,
     use_protocol: Callable[[str], None],
+    packages: PackageMeans | None = None,
 ) -> Means:
     """Join everything that a session of a run works with."""
     return Means(
@@ -216,12 +221,36 @@ def make_means(
         prices=Prices(prompt_usd=settings.prompt_price, completion_usd=settings.completion_price),
         model=settings.model,
         image=settings.image,
+        packages=packages,
         negotiate=negotiate,
         use_protocol=use_protocol,
         watch=watch,
         listener=listener,
         role_prices=role_prices(settings),
     )
+
+
+def live_packages(settings: Settings, boxes: Boxes) -> PackageMeans | None:
+    """Give the way to the configured package index; None where the settings allow no packages.
+
+    Raises:
+        SettingsError: The index cannot be used from a box.
+    """
+    if settings.deps == "off":
+        return None
+    index = find_index(settings, variables())
+    fetch: Fetch = lambda run, text, hashed: boxes.fetch_packages(run, text, hashed=hashed, index=index)  # noqa: E731
+    return PackageMeans(fetch, boxes.install_packages)
+
+
+def check_packages(plan: Plan, settings: Settings) -> None:
+    """Make sure that a recorded run may fetch what it would fetch.
+
+    Raises:
+        SettingsError: The settings are stricter than the run.
+    """
+    if MODES.index(plan.dependencies) > MODES.index(settings.deps):
+        raise SettingsError("--deps", f"the run fetches packages; say --deps {plan.dependencies} to let it go on so")
 
 
 def _recorded(settings: Settings) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ _LOWER_ONLY = frozenset(
     " tokens_per_minute max_replans".split()
 )
 _SIZES = frozenset({"memory", "disk"})
+_STRICTEST_FIRST = ("off", "locked", "resolve")
 
 
 def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
@@ -31,6 +32,8 @@ def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
     """
     if name in _FREE:
         return
+    if name == "deps" and _no_looser(value, below):
+        return
     if name not in _LOWER_ONLY:
         raise SettingsError(field, "a project file may not set this; use a flag, a variable or the user's file")
     wanted, allowed = _amount(name, value), _amount(name, below)
@@ -40,6 +43,11 @@ def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
         )
     if allowed is not None and wanted > allowed:
         raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
+
+
+def _no_looser(value: Any, below: Any) -> bool:
+    known = value in _STRICTEST_FIRST and below in _STRICTEST_FIRST
+    return known and _STRICTEST_FIRST.index(value) <= _STRICTEST_FIRST.index(below)
 
 
 def _amount(name: str, value: Any) -> float | None:

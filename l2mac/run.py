@@ -14,6 +14,7 @@ from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.control_unit import ControlUnit
+from l2mac.dependencies import Dependencies, Mode, PackageMeans
 from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, RunNotFound, TraceError
@@ -51,6 +52,7 @@ class Plan:
     reply_tokens: int = 2048
     execution_timeout_s: float = 20.0
     seed: int | None = None
+    dependencies: Mode = "off"
     judge: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
@@ -71,6 +73,7 @@ class Means:
         negotiate: Finds out how the processor's tools are called and says so; None when there is nothing to find out.
         use_protocol: Tells the processor what was found out before.
         open_box: Makes a verified box for the run of that name.
+        packages: Where packages come from; None where there are none to be had.
         model: The model's name, for the record.
         image: The base image's name, for the record.
     """
@@ -81,6 +84,7 @@ class Means:
     prices: Prices
     model: str
     image: str
+    packages: PackageMeans | None = None
     negotiate: Callable[[], str] | None = None
     use_protocol: Callable[[str], None] = lambda _: None
     watch: Watcher = lambda _: None
@@ -180,17 +184,20 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         for event in journal.abandoned():
             if isinstance(event, ModelCalled):
                 spending.add(event)  # paid for, although the run was taken back to before it
-        make_box = _box_maker(folder, means, journal)
+        dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
+        dependencies.adopt(journal.recorded())
+        make_box = _box_maker(folder, means, journal, dependencies)
         store = FileStore(make_box, journal.objects)
         with _ending(folder, journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
             _negotiate(means, journal)
-            effects = _effects(plan, means, journal, store, spending, make_box)
+            effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
             job = Job(
                 task=plan.task,
                 program=plan.program,
                 steps=plan.steps,
                 context_tokens=plan.context_tokens,
+                dependencies=plan.dependencies,
                 thinking=plan.thinking,
                 judge=plan.judge,
             )
@@ -221,8 +228,9 @@ def _ending(folder: Path, journal: Journal, store: FileStore) -> Iterator[Callab
         store.close()
 
 
-def _box_maker(folder: Path, means: Means, journal: Journal) -> BoxMaker:
+def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Dependencies) -> BoxMaker:
     def make(purpose: str) -> Sandbox:
+        dependencies.bring()
         box = means.open_box(folder.name)
         try:
             receipt = json.dumps(dict(box.receipt), sort_keys=True, indent=1).encode() + b"\n"
@@ -259,7 +267,13 @@ def _negotiate(means: Means, journal: Journal) -> None:
 
 
 def _effects(
-    plan: Plan, means: Means, journal: Journal, store: FileStore, spending: Spending, make_box: BoxMaker
+    plan: Plan,
+    means: Means,
+    journal: Journal,
+    store: FileStore,
+    spending: Spending,
+    make_box: BoxMaker,
+    dependencies: Dependencies,
 ) -> Effects:
     return Effects(
         journal=journal,
@@ -271,6 +285,7 @@ def _effects(
         prices=means.prices,
         watch=means.watch,
         make_box=make_box,
+        dependencies=dependencies,
         reply_tokens=plan.reply_tokens,
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from l2mac.boxes import Boxes
+from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.errors import L2macError, SettingsError
-from l2mac.means import choose_domain, make_means, make_plan, make_processors
+from l2mac.means import check_packages, choose_domain, live_packages, make_means, make_plan, make_processors
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
 from l2mac.run import Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan
@@ -119,6 +120,7 @@ def take_up(
     settings: Settings, source: Source, audience: Audience, *, sleep: Callable[[float], None] = time.sleep
 ) -> RunResult:
     """Go on with a recorded run; see `start`."""
+    check_packages(source.plan, settings)
 
     def folder() -> Path:
         audience.say(f"resuming {source.folder.name}")
@@ -130,7 +132,8 @@ def take_up(
 def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition:
     """Perform a recorded run's replies again, in a new run and without a model; see `start`."""
     events = [entry.event for entry in effective(read_trace(source.folder / "trace.jsonl")[0])]
-    processor = ReplayProcessor.of(events, ObjectStore(source.folder / OBJECTS_FILE))
+    recorded = ObjectStore(source.folder / OBJECTS_FILE)
+    processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
     with _boxes(settings, audience) as boxes:
         means = make_means(
@@ -141,6 +144,7 @@ def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition
             listener=audience.on,
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
+            packages=PackageMeans(recorded_fetch(events, recorded), boxes.install_packages),
         )
         means = replace(means, limits=recorded_limits(events))
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
@@ -167,6 +171,7 @@ def _with_model(
             listener=audience.on,
             negotiate=lambda: processor.negotiate(audience.heard),
             use_protocol=processor.use_protocol,
+            packages=live_packages(settings, boxes),
         )
         folder = make_folder()
         with _naming(folder):

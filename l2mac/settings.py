@@ -87,13 +87,24 @@ class Settings(BaseSettings):
     max_time: float | None = Field(default=None, gt=0, description="seconds of work on the whole run")
 
     image: str = Field(default="python:3.11", min_length=1, description="the base image of the box")
-    runtime: str = Field(default="", description="the engine's runtime, such as runsc; empty for its default")
+    runtime: str = Field(
+        default="",
+        description="the engine's runtime, such as runsc; auto for the strongest that works; empty for its default",
+    )
     memory: Size = Field(default=SandboxPolicy().memory_bytes, description="memory of the box, tmpfs included")
     cpus: float = Field(default=2.0, gt=0, description="processors of the box")
     pids: int = Field(default=256, gt=0, description="processes and threads of the box")
     disk: Size = Field(default=SandboxPolicy().disk_bytes, description="size of the file store")
     volume: Literal["tmpfs", "disk"] = Field(default="tmpfs", description="where the file store lies; disk has no cap")
     timeout: float = Field(default=60, gt=0, description="seconds that one check or command may take")
+
+    deps: Literal["off", "locked", "resolve"] = Field(
+        default="off", description="packages that the code may name: none, exact versions with hashes, or any wheels"
+    )
+    deps_index: str = Field(default="", description="the package index, if neither pip's configuration nor the public")
+    deps_hosts: str = Field(default="", description="further hosts that the index sends pip to")
+    deps_private_hosts: str = Field(default="", description="such hosts that have a private address")
+    deps_ca_file: Path | None = Field(default=None, description="the index's certificate authorities, if not public")
 
     runs_dir: Path = Field(default=Path("~/.local/state/l2mac/runs"), description="where runs are recorded")
     cache_dir: Path = Field(default=Path("~/.cache/l2mac"), description="where the checkers' wheels are kept")
@@ -257,6 +268,11 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     """Give the path of the user's settings file."""
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "l2mac" / "config.toml"
+
+
+def variables() -> Mapping[str, str]:
+    """Give the process's variables, for what other programs' variables say, such as pip's."""
+    return os.environ
 
 
 def configured_log_level(*, project: Path, user: Path) -> str:

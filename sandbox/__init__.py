@@ -20,23 +20,27 @@ from sandbox.errors import (
 )
 from sandbox.interface import Sandbox
 from sandbox.paths import PathError, check_path
-from sandbox.policy import SandboxPolicy, format_size, parse_size
-from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, RunResult, Stream
+from sandbox.policy import PackageIndex, Reach, SandboxPolicy, format_size, parse_size
+from sandbox.results import Cause, Change, Fetched, FileEntry, Installed, Job, JobResult, Match, RunResult, Stream
 
 __all__ = [
     "Cause",
     "Change",
     "EngineUnavailable",
     "EngineUnfit",
+    "Fetched",
     "FileEntry",
     "ImageBuildFailed",
     "ImageUnavailable",
+    "Installed",
     "IsolationMismatch",
     "Job",
     "JobResult",
     "Match",
+    "PackageIndex",
     "PathError",
     "PolicyError",
+    "Reach",
     "Refused",
     "RunResult",
     "Sandbox",

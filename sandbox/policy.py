@@ -10,6 +10,7 @@ from sandbox.protocol import MAX_BODY_BYTES, MAX_JOBS, MAX_STORED_FILES
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 WORKSPACE = "/workspace"
+PACKAGES = "/packages"
 GUEST_RESERVE_BYTES = 128 * MIB
 MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)  # head and tail of two streams fill half of a reply
 
@@ -73,7 +74,7 @@ class SandboxPolicy:
     lease_s: float = 45.0
     """After how long without a sign of life from the host the box ends itself."""
     runtime: str = ""
-    """The engine's runtime, such as `runsc`; empty for the engine's default."""
+    """The engine's runtime, such as `runsc`; empty for the engine's default (`auto`: see `sandbox.engine.trial`)."""
     volume: str = "tmpfs"
     """`tmpfs`: hard caps on bytes and inodes, in memory. `disk`: on the engine's disk, without caps."""
 
@@ -98,6 +99,40 @@ class SandboxPolicy:
         """What the tmpfs mounts can fill, with room for the guest: filled mounts must not end the box."""
         disk = self.disk_bytes if self.volume == "tmpfs" else 0
         return disk + self.tmp_bytes + self.shm_bytes + GUEST_RESERVE_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Whom the proxy connects to, and how much it carries.
+
+    Attributes:
+        hosts: Exact names in lower case.
+        private_hosts: Those of them that may have a private address.
+        max_bytes: What all connections together may bring in.
+        max_connections: How many connections there may be in all.
+        idle_s: After how long without a byte a connection is ended.
+    """
+
+    hosts: frozenset[str]
+    private_hosts: frozenset[str] = frozenset()
+    max_bytes: int = 512 * 1024 * 1024
+    max_connections: int = 400
+    idle_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageIndex:
+    """Where packages come from.
+
+    Attributes:
+        url: The index, PEP 503 or 691; without a user or a password, as it is known in the box.
+        reach: Whom the box may be connected to.
+        certificates: The authorities to trust, PEM; empty for those that come with pip.
+    """
+
+    url: str
+    reach: Reach
+    certificates: bytes = b""
 
 
 def parse_size(text: str) -> int:

@@ -28,6 +28,11 @@ MAX_JOBS = 8
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 MAX_MATCHES = 1000
 
+# A tunnel: streams beside the one request in flight, for the box that fetches packages.
+MAX_STREAMS = 8
+MAX_PIECE_BYTES = 64 * 1024
+TUNNEL_PORT = 3128
+
 _LENGTHS = struct.Struct(">II")
 _SEALED = struct.Struct(">cQII")
 _FIRST_KEY = b"\0" * KEY_BYTES

@@ -1,7 +1,9 @@
 """What a box gives back: frozen values, made from the guest's replies and from nothing else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Cause(StrEnum):
@@ -137,3 +139,28 @@ class Match:
     path: str
     line: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What came of fetching packages.
+
+    Attributes:
+        wheels: By file name; none when it failed.
+        output: What pip said, or why what it left was not taken.
+        connections: The proxy's decisions, one for each connection, as plain JSON values.
+        receipt: What was verified about the box that pip ran in.
+    """
+
+    output: str
+    wheels: Mapping[str, bytes] = field(default_factory=dict)
+    connections: tuple[Mapping[str, Any], ...] = ()
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """Packages that boxes now get: the hash of what they unpacked to, and the receipt of the box that holds them."""
+
+    digest: str
+    receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 MEANINGS: Mapping[int, str] = {
     OK: "done; all checks pass in a fresh box",
-    FAILING: "finished, but checks fail or nothing could be checked",
+    FAILING: "finished, but checks fail or nothing could be checked; a diff is not empty; a record is incomplete",
     USAGE: "a flag, a setting or a file says something that cannot be",
     BUDGET: "a budget is spent; resume with a larger one",
     SANDBOX: "no box: engine, image or policy",

@@ -15,7 +15,7 @@ from l2mac.model_probe import Ability, WindowFinding, probe, probe_window, windo
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.presets import PRESETS
 from l2mac.settings import Settings
-from l2mac.terminal import clean
+from l2mac.terminal import clean, one_line
 
 _MARKS = {True: "yes", False: "no ", None: "?  "}
 _MOST_LISTED = 50
@@ -121,7 +121,7 @@ def _snippet(
     settings: Settings, name: str, abilities: list[Ability], window: WindowFinding | None, declared: int | None
 ) -> str:
     """Write the settings that follow; no key is ever among them."""
-    lines = [f"# {name}, as tried"]
+    lines = [f"# {one_line(name, 100)}, as tried"]
     lines += [f"preset = {json.dumps(settings.preset)}"] if settings.preset else []
     if settings.base_url and "@" not in settings.base_url:
         lines.append(f"base_url = {json.dumps(settings.base_url)}")

@@ -30,11 +30,18 @@ _ROLES = (
 )
 _BOX = (
     click.option("--image", help="Base image of the box; any local or pullable one. Default: python:3.11."),
-    click.option("--runtime", help="The engine's runtime for the box, such as runsc."),
+    click.option(
+        "--runtime", help="The engine's runtime for the box, such as runsc; auto for the strongest that works."
+    ),
     click.option("--memory", help="Memory of the box, such as 1g."),
     click.option("--cpus", type=float, help="Processors of the box."),
     click.option("--pids", type=int, help="Processes and threads of the box."),
     click.option("--disk", help="Size of the file store, such as 256m."),
+    click.option(
+        "--deps",
+        type=click.Choice(["off", "locked", "resolve"]),
+        help="Packages that the code may name in requirements.txt: none (default), pinned with hashes, or any wheels.",
+    ),
     click.option("--timeout", type=float, help="Seconds that one check or command may take."),
 )
 _BUDGET = (

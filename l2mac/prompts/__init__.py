@@ -8,6 +8,8 @@ from l2mac.errors import SettingsError
 
 KINDS: Mapping[str, frozenset[str]] = {
     "system": frozenset(),
+    "packages_locked": frozenset(),
+    "packages_resolve": frozenset(),
     "bootstrap": frozenset({"task", "steps"}),
     "plan_again": frozenset({"problem", "steps"}),
     "reflect": frozenset({"task", "plan", "steps"}),
@@ -35,6 +37,8 @@ KINDS: Mapping[str, frozenset[str]] = {
 
 PURPOSES: Mapping[str, str] = {
     "system": "heads every context window: what the model is and what rules hold",
+    "packages_locked": "follows it where packages may be named with exact versions and hashes",
+    "packages_resolve": "follows it where packages may be named",
     "bootstrap": "asks for the plan",
     "plan_again": "asks again after a plan that could not be used",
     "reflect": "shows the plan and asks for a better one",

@@ -104,6 +104,27 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackagesFetched:
+    """Effect: what the store's files depend on was fetched, or could not be. `key` is the hash of mode and text.
+
+    `digest` is the hash of what the wheels unpack to; `transient` says that nobody answered, so that the same may be
+    tried again; `connections` are the proxy's decisions.
+    """
+
+    kind: Literal["packages"] = "packages"
+    key: str
+    mode: str
+    ok: bool
+    transient: bool
+    digest: str
+    requirements_object: str
+    wheel_names: tuple[str, ...]
+    wheel_objects: tuple[str, ...]
+    output_object: str
+    connections_object: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionOverspent:
     """Effect: instruction `number` has used up its turns or restarts, whose bounds are the session's, and is replanned.
 
@@ -265,7 +286,7 @@ class Forked:
     step: int
 
 
-Effect = ModelCalled | ProtocolChosen | ToolRan | Checked | InstructionOverspent
+Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
 Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored
 Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked

@@ -45,7 +45,6 @@ class Journal:
         self, folder: Path, *, listener: Listener | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._path = folder / TRACE_FILE
-        self._lock_path = folder / LOCK_FILE
         self._listener = listener
         self._clock = clock
         self._fd = -1
@@ -64,7 +63,7 @@ class Journal:
         A line that a crash cut short is dropped, and so are lines at the end that a power failure has parted from
         their objects: nothing waits for the two files to be durable until the next call of the model.
         """
-        self._lock()
+        self._lock_fd = lock_run(self._path.parent)
         try:
             lines = self._with_objects(read_lines(self._path))
             self._end = lines[-1][1] if lines else self._end
@@ -221,15 +220,22 @@ class Journal:
         if self._listener is not None:
             self._listener(entry)
 
-    def _lock(self) -> None:
-        try:
-            self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.close()
-            raise RunLocked(
-                f"another process works on the run {self._path.parent.name}; wait for it or stop it"
-            ) from error
-        except OSError as error:
-            self.close()
-            raise TraceError(f"{self._lock_path} cannot be locked: {error.strerror}") from error
+
+def lock_run(folder: Path) -> int:
+    """Take a run's lock; gives a descriptor that holds it until it is closed.
+
+    Raises:
+        RunLocked: Another process has it.
+        TraceError: The folder cannot be written.
+    """
+    fd = -1
+    try:
+        fd = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise RunLocked(f"another process works on the run {folder.name}; wait for it or stop it") from error
+        raise TraceError(f"{folder / LOCK_FILE} cannot be locked: {error.strerror}") from error
+    return fd

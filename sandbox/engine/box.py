@@ -17,21 +17,23 @@ from sandbox.engine.hardening import (
     ENVIRONMENT,
     MASKED_PATHS,
     READONLY_PATHS,
+    Packages,
     create_request,
     fresh_uid,
 )
 from sandbox.engine.image import BoxImage
+from sandbox.engine.orders import job_specs
 from sandbox.engine.reaper import box_labels, end_container, remove_container
 from sandbox.engine.receipt import Views, make_receipt
 from sandbox.errors import IsolationMismatch, Refused, SandboxCompromised, SandboxDied, SandboxError, SandboxLost
-from sandbox.policy import WORKSPACE, SandboxPolicy
-from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_JOBS, MAX_MATCHES, VERSION, ProtocolError
+from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
+from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_MATCHES, VERSION, ProtocolError
+from sandbox.proxy import Proxy
 from sandbox.results import FileEntry, Job, Match, RunResult
 from sandbox.seccomp import profile
 
 _START_S = 60
 _ANSWER_S = 60
-_CHECKERS = ("pytest", "pylint", "prose")
 _DIAGNOSTIC_CHARACTERS = 300
 T = TypeVar("T")
 
@@ -44,6 +46,8 @@ class DockerSandbox:
         image: What it starts from.
         policy: Its limits.
         run: Name of the run, for the container's labels.
+        packages: The volume of packages to mount; one to be made and filled where it has no name yet.
+        proxy: Serves the connections of commands, in the one kind of box that fetches packages; None: there are none.
         known: What was found out before about engine and runtime, for the receipt.
         grace_s: How long after a command's time the guest may take to end it and to answer; then it is killed.
 
@@ -59,6 +63,8 @@ class DockerSandbox:
         policy: SandboxPolicy,
         *,
         run: str = "",
+        packages: Packages | None = None,
+        proxy: Proxy | None = None,
         grace_s: float = 20.0,
         known: Mapping[str, Any] | None = None,
     ) -> None:
@@ -67,7 +73,9 @@ class DockerSandbox:
         self._policy = policy
         self._grace_s = grace_s
         self._known = dict(known or {})
-        self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid())
+        self._request = create_request(policy, image.id, box_labels(run), seccomp_profile(), fresh_uid(), packages)
+        self._packages = packages
+        self._proxy = proxy
         self._container = ""
         self._channel: GuestChannel | None = None
         self._opened_at = 0.0
@@ -134,7 +142,8 @@ class DockerSandbox:
         limit_s = self._policy.timeout_s if timeout_s is None else min(timeout_s, self._policy.timeout_s)
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
-        header = {"op": "run", "jobs": _job_specs(jobs), **self._bounds(limit_s)}
+        tunnel = {} if self._proxy is None else {"tunnel": True}
+        header = {"op": "run", "jobs": job_specs(jobs), **self._bounds(limit_s), **tunnel}
         patience_s = limit_s + self._grace_s
         result = self._ask(header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s)
         if result.survivors:
@@ -173,16 +182,19 @@ class DockerSandbox:
             outside, info = api.inspect_container(self._container), self._engine.info()
         with self._watched():
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
-            views = Views(self._request, outside, hello, self._engine.version, info)
+            views = Views(self._request, outside, hello, self._engine.version, info, self._packages)
             self._receipt = {**make_receipt(self._policy, self._image, views), **self._known}
         lease = threading.Thread(target=self._keep_lease, args=(self._channel,), name="l2mac-lease", daemon=True)
         lease.start()
 
     def _greeting(self) -> dict[str, Any]:
+        mounted = self._packages is not None and self._packages.volume != ""
+        checks = self._proxy is None and (self._packages is None or mounted)
         settings = {
             "root": WORKSPACE,
             "environment": ENVIRONMENT,
-            "checker": list(CHECKER_COMMAND),
+            "checker": list(CHECKER_COMMAND) if checks else [],
+            "packages": PACKAGES if mounted else "",
             "max_files": self._policy.max_files,
             "max_file_bytes": self._policy.max_write_bytes,
             "max_bytes": self._policy.disk_bytes,
@@ -209,7 +221,8 @@ class DockerSandbox:
         if self._channel is None or self._closing.is_set():
             raise SandboxDied("the box is closed")
         with self._watched():
-            reply, content = self._channel.request(header, body, timeout_s)
+            serve = self._proxy.serve if self._proxy is not None and "tunnel" in header else None
+            reply, content = self._channel.request(header, body, timeout_s, serve)
             if reply.get("ok") is not True:
                 raise Refused(str(reply["refused"]))
             return understand(reply, content)
@@ -280,17 +293,3 @@ def seccomp_profile() -> str:
             ("seccomp.json",), "the file is not the profile that sandbox/seccomp.py writes; install l2mac anew"
         )
     return text
-
-
-def _job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    if not 0 < len(jobs) <= MAX_JOBS:
-        raise ValueError(f"a run has from 1 to {MAX_JOBS} jobs, not {len(jobs)}")
-    return [_job_spec(job) for job in jobs]
-
-
-def _job_spec(job: Job) -> dict[str, Any]:
-    if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
-        raise ValueError(f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}")
-    if job.checker:
-        return {"name": job.name, "kind": job.checker, "paths": list(job.paths)}
-    return {"name": job.name, "kind": "exec", "argv": list(job.argv)}

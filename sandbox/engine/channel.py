@@ -8,8 +8,10 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from sandbox.engine.streams import Stream, Streams
 from sandbox.errors import SandboxCompromised, SandboxDied, SandboxTimeout
 from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
 
@@ -63,8 +65,16 @@ class GuestChannel:
         self._incoming.rekey(key)
         return self._receive(time.monotonic() + timeout_s)[0]
 
-    def request(self, header: dict[str, Any], body: bytes, timeout_s: float) -> tuple[dict[str, Any], bytes]:
+    def request(
+        self, header: dict[str, Any], body: bytes, timeout_s: float, serve: Callable[[Stream], None] | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         """Send a request and give the reply.
+
+        Args:
+            header: The request.
+            body: Its content.
+            timeout_s: How long the reply may take.
+            serve: Takes the connections that programs in the box make meanwhile; none can be made when None.
 
         Raises:
             ProtocolError: The request is larger than a frame may be; nothing has been sent.
@@ -72,8 +82,19 @@ class GuestChannel:
             SandboxTimeout: No reply within `timeout_s` seconds.
             SandboxCompromised: Something else than an authentic reply came.
         """
+        deadline = time.monotonic() + timeout_s
         self._post(header, body)
-        return self._receive(time.monotonic() + timeout_s)
+        if serve is None:
+            return self._receive(deadline)
+        streams = Streams(serve, self._post)
+        try:
+            while "stream" in (reply := self._receive(deadline, more=True))[0]:
+                streams.take(*reply)
+            if self._frames:
+                raise SandboxCompromised("the box sent more than one reply to a request")
+            return reply
+        finally:
+            streams.close()
 
     def beat(self) -> None:
         """Tell the guest that the host lives; needs no reply and may be called from another thread.
@@ -105,7 +126,7 @@ class GuestChannel:
         except OSError as error:
             raise SandboxDied(f"the box's channel closed ({error})") from error
 
-    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+    def _receive(self, deadline: float, *, more: bool = False) -> tuple[dict[str, Any], bytes]:
         try:
             self._fill(PREFIX_BYTES, deadline)
             prefix = bytes(self._frames[:PREFIX_BYTES])
@@ -116,7 +137,7 @@ class GuestChannel:
         except ProtocolError as error:
             raise SandboxCompromised(f"the box sent a bad frame: {error}") from error
         del self._frames[:end]
-        if self._frames:
+        if self._frames and not more:
             raise SandboxCompromised("the box sent more than one reply to a request")
         return reply
 

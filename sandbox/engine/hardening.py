@@ -5,13 +5,15 @@ change of this file's result. Names are those of the Engine API's `POST /contain
 """
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 
-from sandbox.policy import WORKSPACE, SandboxPolicy
+from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 
 # Within what a rootless engine maps, beyond what distributions give to services and people, below `nobody`.
 FIRST_UID, LAST_UID = 10_001, 59_999
 SCRATCH_INODES = 8192
+PACKAGES_INODES = 65_536
 
 GUEST_COMMAND = ("/opt/l2mac/bin/python", "-I", "-S", "-B", "/opt/l2mac/lib")
 CHECKER_COMMAND = ("/opt/l2mac/venv/bin/python", "-I", "-B", "/opt/l2mac/lib", "zygote")
@@ -44,6 +46,21 @@ MASKED_PATHS = (
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """A volume of packages: one that a box is to make and fill, or one to mount read-only.
+
+    Attributes:
+        size_bytes: How large the volume may get, where it is to be made.
+        volume: Its name at the engine, where it is there already.
+        digest: The hash of what it holds, where it is there already.
+    """
+
+    size_bytes: int = 0
+    volume: str = ""
+    digest: str = ""
+
+
 def fresh_uid() -> int:
     """Give the uid and gid of a new box: its own, as the kernel counts processes and more by uid over all containers.
 
@@ -54,7 +71,12 @@ def fresh_uid() -> int:
 
 
 def create_request(
-    policy: SandboxPolicy, image_id: str, labels: dict[str, str], seccomp: str, uid: int
+    policy: SandboxPolicy,
+    image_id: str,
+    labels: dict[str, str],
+    seccomp: str,
+    uid: int,
+    packages: Packages | None = None,
 ) -> dict[str, Any]:
     """Give the body of the create request for a box.
 
@@ -64,6 +86,7 @@ def create_request(
         labels: Who owns the box (`sandbox.engine.reaper`).
         seccomp: The profile's JSON text.
         uid: Whom everything in the box runs as (`fresh_uid`).
+        packages: The packages beside the image's own.
     """
     return {
         "Image": image_id,
@@ -112,7 +135,7 @@ def create_request(
                 {"Name": "nproc", "Soft": user_processes(policy), "Hard": user_processes(policy)},
             ],
             "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes, uid), "/dev/shm": _tmpfs(policy.shm_bytes, uid)},  # noqa: S108 - inside
-            "Mounts": [_store(policy, labels, uid)],
+            "Mounts": [_store(policy, labels, uid), *_packages(packages, labels, uid)],
             "Binds": None,
             "VolumesFrom": None,
             "Devices": [],
@@ -154,6 +177,18 @@ def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str,
             "Options": {"type": "tmpfs", "device": "tmpfs", "o": f"{caps},{_owned_by(uid)},nosuid,nodev"},
         }
     return {"Type": "volume", "Target": WORKSPACE, "ReadOnly": False, "VolumeOptions": options}
+
+
+def _packages(packages: Packages | None, labels: dict[str, str], uid: int) -> list[dict[str, Any]]:
+    """Give the volume of packages: anonymous in the box that fills it and holds it, read-only in all others."""
+    if packages is None:
+        return []
+    mount = {"Type": "volume", "Target": PACKAGES}
+    if packages.volume:
+        return [{**mount, "Source": packages.volume, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}]
+    caps = f"size={packages.size_bytes},nr_inodes={PACKAGES_INODES},uid={uid},gid={uid},mode=0755,nosuid,nodev"
+    driver = {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": caps}}
+    return [{**mount, "ReadOnly": False, "VolumeOptions": {"NoCopy": True, "Labels": labels, "DriverConfig": driver}}]
 
 
 def _tmpfs(size_bytes: int, uid: int) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.engine.fitness import loosening, shortcomings
-from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, user_processes
+from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, Packages, user_processes
 from sandbox.engine.image import BoxImage
 from sandbox.errors import IsolationMismatch
-from sandbox.policy import WORKSPACE, SandboxPolicy
+from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 
 MATCH, MISMATCH, UNAVAILABLE = "match", "mismatch", "not available"
 
@@ -49,6 +49,7 @@ class Views:
         hello: The guest's first reply, with its `posture`.
         version: The engine's own versions.
         info: What the engine says of itself.
+        packages: The packages that the box was to have.
     """
 
     request: dict[str, Any]
@@ -56,6 +57,7 @@ class Views:
     hello: dict[str, Any]
     version: dict[str, Any]
     info: dict[str, Any]
+    packages: Packages | None = None
 
 
 def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[str, Any]:
@@ -66,7 +68,8 @@ def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[s
     """
     posture, base = views.hello["posture"], image.base
     own_kernel = bool(policy.runtime) and posture["kernel"][2] != views.version.get("KernelVersion")
-    inside = [*_inside_rows(image, views), *_mount_rows(policy, posture), *_limit_rows(policy, posture)]
+    inside = [*_inside_rows(image, views), *_mount_rows(policy, views), *_packages_rows(views)]
+    inside += _limit_rows(policy, posture)
     rows = [*_outside_rows(policy, image, views), *(_unless_hidden(row) if own_kernel else row for row in inside)]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
@@ -92,6 +95,9 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
     config = [_row(f"outside.{name}", request.get(name), outside["Config"].get(name)) for name in _CONFIG]
     variables = set(outside["Config"]["Env"] or ())
     mounts = [[mount["Type"], mount["Destination"], mount["RW"]] for mount in outside["Mounts"]]
+    volumes = [["volume", WORKSPACE, True]]
+    if views.packages is not None:
+        volumes.insert(0, ["volume", PACKAGES, not views.packages.volume])
     networks = outside["NetworkSettings"]
     return [
         *[_row(f"outside.{name}", value, seen.get(name)) for name, value in wanted.items()],
@@ -101,7 +107,7 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
         _row("outside.engine", [], shortcomings(views.info, views.version)),
         *config,
         _row("outside.Env", [], sorted(variables ^ set(_merged(image.base.environment, request["Env"])))),
-        _row("outside.mounted", [["volume", WORKSPACE, True]], [mount for mount in mounts if mount[0] != "tmpfs"]),
+        _row("outside.mounted", volumes, sorted(mount for mount in mounts if mount[0] != "tmpfs")),
         _row("outside.networks", [], sorted(set(networks.get("Networks") or ()) - {"none"})),
         _row("outside.ports", [], sorted(networks.get("Ports") or ())),
         _row("outside.Image", image.id, outside["Image"]),
@@ -137,9 +143,10 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
     ]
 
 
-def _mount_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
+def _mount_rows(policy: SandboxPolicy, views: Views) -> list[Row]:
+    posture, own = views.hello["posture"], () if views.packages is None else (PACKAGES,)
     mounts, spaces = {mount[4]: mount for mount in posture["mounts"]}, posture["spaces"]
-    foreign = [path for path in mounts if path not in _MOUNT_POINTS and not path.startswith(_ENGINES_OWN)]
+    foreign = [path for path in mounts if path not in {*_MOUNT_POINTS, *own} and not path.startswith(_ENGINES_OWN)]
     capped = policy.volume == "tmpfs"
     flags = [(path, flag) for path in _SCRATCH for flag in ("nosuid", "nodev", "noexec")]
     flags += [(WORKSPACE, "nosuid"), (WORKSPACE, "nodev")] if capped else []
@@ -154,6 +161,22 @@ def _mount_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
         _space("inside.shm", policy.shm_bytes, spaces["/dev/shm"], 0),  # noqa: S108 - a mount point inside the box
         _space("inside.shm_inodes", SCRATCH_INODES, spaces["/dev/shm"], 1),  # noqa: S108 - inside the box
     ]
+
+
+def _packages_rows(views: Views) -> list[Row]:
+    """The volume of packages: what it holds, and that nobody in the box can change it, but where it is filled."""
+    packages, posture = views.packages, views.hello["posture"]
+    if packages is None:
+        return []
+    mounts = {mount[4]: mount for mount in posture["mounts"]}
+    mounted = {flag: _has_option(mounts, PACKAGES, flag) for flag in ("nosuid", "nodev", "ro")}
+    rows = [_row(f"inside.{PACKAGES}.{flag}", expected=True, seen=mounted[flag]) for flag in ("nosuid", "nodev")]
+    if not packages.volume:
+        return rows
+    # runc before 1.2 drops a volume's own flags where it makes the mount read-only. The hash covers types and modes.
+    rows = [row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE) for row in rows]
+    read_only = _row(f"inside.{PACKAGES}.ro", expected=True, seen=mounted["ro"])
+    return [*rows, read_only, _row("inside.packages", packages.digest, posture.get("packages"))]
 
 
 def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:

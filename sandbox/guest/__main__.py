@@ -1,4 +1,4 @@
-"""Start the guest, or with `zygote` as the argument the preloaded checkers."""
+"""Start the guest, with `zygote` the preloaded checkers, or with `unpack` the program that unpacks wheels."""
 
 import sys
 
@@ -6,6 +6,10 @@ if sys.argv[1:] == ["zygote"]:
     from sandbox.guest.zygote import serve
 
     serve()
+elif sys.argv[1:2] == ["unpack"]:
+    from sandbox.guest.layer import run
+
+    sys.exit(run())
 else:
     from sandbox.guest.main import main
 

@@ -8,6 +8,10 @@ import time
 
 from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CHUNK_BYTES = 1 << 18
 
 
@@ -19,7 +23,7 @@ class Channel:
     """Receive requests and send replies; keep the lease.
 
     `poll_fd` lets a command's own loop watch the channel, so that the box ends when the host dies in the middle
-    of a command.
+    of a command. `on_stream` takes what the host sends over a tunnel (`sandbox.guest.tunnel`).
 
     Args:
         control_fd: Where the host's frames come in.
@@ -35,6 +39,7 @@ class Channel:
         self._lease_s = 60.0
         self._reply_fd = reply_fd
         self.poll_fd = control_fd
+        self.on_stream: Callable[[dict[str, object], bytes], None] | None = None
 
     def secure(self, key: bytes, lease_s: float) -> None:
         """Authenticate every later frame with `key` and end when the host is silent for `lease_s` seconds."""
@@ -84,7 +89,10 @@ class Channel:
         self._heard_at = time.monotonic()
         self._buffer += chunk
         while (frame := self._next_frame()) is not None:
-            if frame[0].get("op") != "beat":
+            if frame[0].get("op") == "stream":
+                if self.on_stream is not None:  # else the command that it was for has ended
+                    self.on_stream(*frame)
+            elif frame[0].get("op") != "beat":
                 self._requests.append(frame)
             if len(self._requests) > 1:
                 raise ProtocolError("a second request came while one was in flight")

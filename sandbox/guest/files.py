@@ -131,6 +131,7 @@ class Store:
 
         Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file, and the number of
         removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or too large files.
+        Directories without a file go, too, and are not counted.
         """
         if os.fstat(self._root).st_uid == os.geteuid():
             os.fchmod(self._root, 0o700)

@@ -10,6 +10,7 @@ from sandbox.guest.channel import Channel, HostGone
 from sandbox.guest.checker import Checker
 from sandbox.guest.dumpable import set_dumpable
 from sandbox.guest.files import Store
+from sandbox.guest.layer import digest_of
 from sandbox.guest.operations import Operations
 from sandbox.guest.posture import posture, protection
 from sandbox.guest.processes import Spawner
@@ -57,6 +58,8 @@ def _serve(channel: Channel, settings: object, spawner: Spawner, wakeup_fd: int,
     checker = Checker(spawner, settings["checker"], settings["environment"])
     operations = Operations(channel, store, spawner, checker, wakeup_fd, settings)
     seen |= protection(settings["masked"], settings["protected"])
+    if settings.get("packages"):
+        seen["packages"] = digest_of(settings["packages"])
     channel.send({"ok": True, "posture": seen, "python": sys.version.split()[0]})
     while True:
         request = channel.receive(_IDLE_S)

@@ -10,6 +10,7 @@ from sandbox.guest.checker import Checker
 from sandbox.guest.files import Refused, Store
 from sandbox.guest.folders import clear_folder
 from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap, sweep
+from sandbox.guest.tunnel import Tunnel
 from sandbox.guest.watch import Capture, Watch
 from sandbox.protocol import MAX_BODY_BYTES, MAX_REPORT_BYTES
 
@@ -108,7 +109,10 @@ class Operations:
         return {"matches": found, "more": more}, b""
 
     def do_run(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
-        """Run `jobs` side by side to their end, end all that they started, and say what they changed."""
+        """Run `jobs` side by side to their end, end all that they started, and say what they changed.
+
+        With `tunnel` the jobs reach the host's proxy meanwhile.
+        """
         counters = Counters()
         started_at = time.monotonic()
         watch = Watch(
@@ -117,6 +121,9 @@ class Operations:
             deadline=started_at + header["timeout_s"],
             max_output_bytes=header["max_output_bytes"],
         )
+        tunnel = Tunnel(self._channel) if header.get("tunnel") else None
+        if tunnel is not None:
+            watch.listen(tunnel.fd, tunnel.turn)
         jobs = _jobs(header)
         self.warm()
         self._checker.settle()
@@ -132,6 +139,9 @@ class Operations:
             if job.end is None:
                 job.ends({"kind": bound or "lost", "code": 0})
         self._checker.forget_waiting()
+        if tunnel is not None:
+            watch.forget(tunnel.fd)
+            tunnel.close()
         leftovers, survivors = sweep(self._checker)
         watch.drain()
         changes, removed = self._clean(survivors)

@@ -27,8 +27,13 @@ class Walk:
         self._bytes_left = max_bytes
         self._name_bytes_left = MAX_NAME_BYTES
 
-    def through(self, fd: int, prefix: str, depth: int) -> None:
-        """Go through the directory `fd`, whose entries' paths start with `prefix`, and all below it."""
+    def through(self, fd: int, prefix: str, depth: int) -> bool:
+        """Go through the directory `fd`, whose entries' paths start with `prefix`, and all below it.
+
+        Gives whether a file stays in it. Directories without one are removed: the store is its files, and an empty
+        directory would refuse a file of its name, here and not in the box that the store is rebuilt in.
+        """
+        kept = False
         with os.scandir(fd) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
@@ -36,14 +41,21 @@ class Walk:
             if path not in self._accepted and not _acceptable(path):
                 self.removed += discard(entry.name, fd)
             elif entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
-                self.folders.add(path)
                 inner = open_for_walk(entry.name, fd)
                 try:
-                    self.through(inner, path + "/", depth + 1)
+                    filled = self.through(inner, path + "/", depth + 1)
                 finally:
                     os.close(inner)
-            elif not (entry.is_file(follow_symlinks=False) and self._takes(path, entry)):
+                if filled:
+                    self.folders.add(path)
+                    kept = True
+                else:
+                    os.rmdir(entry.name, dir_fd=fd)
+            elif entry.is_file(follow_symlinks=False) and self._takes(path, entry):
+                kept = True
+            else:
                 self.removed += discard(entry.name, fd)
+        return kept
 
     def _takes(self, path: str, entry: os.DirEntry[str]) -> bool:
         status = entry.stat(follow_symlinks=False)

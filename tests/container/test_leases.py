@@ -103,7 +103,7 @@ def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
 
 def test_an_owner_that_is_only_idle_keeps_its_box(open_box):
     box = open_box(lease_s=2)
-    time.sleep(5)
+    time.sleep(3)
     assert box.run([Job("after", ("true",))]).jobs[0].succeeded
 
 

@@ -123,11 +123,13 @@ def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(ow
             fire.kill(KILLS - KILLS // 2 - 1)
             fire.stop()
 
-            def containers() -> set[str]:
+            def foreign() -> list[tuple[str, ...]]:
                 reap(engine)
-                return {container["Id"] for container in engine.api.containers(all=True)}
+                rest = (one for one in engine.api.containers(all=True) if one["Id"] not in (neighbour, mine))
+                return [(one["Id"], one["State"], one["Status"], str(one["Labels"])) for one in rest]
 
-            assert wait_until(lambda: containers() == {neighbour, mine}, PATIENCE_S), containers()
+            assert wait_until(lambda: not foreign(), PATIENCE_S), foreign()
+            assert {one["Id"] for one in engine.api.containers()} == {neighbour, mine}
             assert wait_until(lambda: set(own.processes()) == {neighbour, mine}, PATIENCE_S), own.processes()
             volumes = engine.api.volumes()["Volumes"]
             assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == ["neighbour"]

@@ -123,19 +123,19 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
     ("parameters", "field"),
     [
         ({"init_config": True}, "init_config"),
+        ({"debugging_level": "loud"}, "debugging_level"),
         ({"project_name": "../x"}, "project_name"),
         ({"prompt_program": []}, "prompt_program"),
         ({"steps": 0}, "--steps"),
         ({"no_such_setting": 1}, "--no-such-setting"),
         ({"domain": "opera"}, "--domain"),
         ({"domain": "custom"}, "--domain"),
-        ({"prompts_file_path": "none.toml"}, "--domain-file"),
+        ({"prompts_file_path": "none.toml"}, "none.toml"),
         ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name_before_anything_is_started(parameters: dict[str, Any], field: str):
     with pytest.raises(SettingsError) as caught:
-        l2mac.run_l2mac(
-            "a list", debugging_level="error", **{"model": "m", "base_url": "http://127.0.0.1:9/v1", **parameters}
-        )
+        base = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "debugging_level": "error"}
+        l2mac.run_l2mac("a list", **{**base, **parameters})
     assert caught.value.field == field

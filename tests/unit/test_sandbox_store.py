@@ -253,3 +253,13 @@ def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path):
 
     assert list(scratch.iterdir()) == []
     assert (kept / "file").read_text() == "kept"
+
+
+def test_an_empty_directory_that_a_command_left_does_not_stand_in_the_way_of_a_file(store: Store, root: Path):
+    (root / "a" / "b" / "c").mkdir(parents=True)
+    (root / "d" / "e").mkdir(parents=True)
+    (root / "d" / "kept.txt").write_text("x")
+    assert store.scan()[1] == 0
+    assert sorted(path.name for path in root.rglob("*")) == ["d", "kept.txt"]
+    store.write([("a", b"1"), ("d/e", b"2")])
+    assert tree(root) == {"a": b"1", "d/e": b"2", "d/kept.txt": b"x"}

@@ -315,3 +315,12 @@ def test_the_log_level_comes_from_the_settings_and_survives_broken_ones(
     assert configured_log_level(project=tmp_path / "none", user=user) == "debug"
     monkeypatch.setenv("L2MAC_LOG_LEVEL", "shout")
     assert configured_log_level(project=tmp_path / "none", user=user) == "warning"
+
+
+def test_a_project_file_may_only_make_the_packages_stricter(load: Load):
+    user = 'deps = "locked"'
+    assert load(in_project='deps = "off"', in_user=user).deps == "off"
+    assert load(in_project='deps = "locked"', in_user=user).deps == "locked"
+    assert "deps" in field_of(load, in_project='deps = "resolve"', in_user=user)
+    assert "deps" in field_of(load, in_project='deps = "locked"')
+    assert "deps_hosts" in field_of(load, in_project='deps_hosts = "evil.test"')

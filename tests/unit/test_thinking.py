@@ -19,6 +19,7 @@ from l2mac.budget import Limits
 from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
 from l2mac.cli.records import show
 from l2mac.cli.report import CLAIM, result_as_json
+from l2mac.domain import load_domain
 from l2mac.job import Thinking
 from l2mac.means import make_plan
 from l2mac.messages import Reply, Request, ToolCall
@@ -600,7 +601,7 @@ def test_what_is_not_shown_has_an_exit_code_of_its_own():
 
 def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     settings = Settings.model_construct()
-    assert make_plan(settings, "x", ()).thinking == Thinking(
+    assert make_plan(settings, "x", (), load_domain("codebase")).thinking == Thinking(
         coverage=True, max_replans=3, requirements=True, requirement_rounds=1
     )
 

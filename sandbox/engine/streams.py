@@ -1,0 +1,136 @@
+"""The host's end of a tunnel: numbered streams on a box's channel, each served by a thread.
+
+What comes from the box is hostile: a frame that a well-behaved guest cannot have sent is a `ValueError`, which ends
+the box. Of each stream at most one piece is under way in each direction.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.errors import SandboxError
+from sandbox.protocol import MAX_PIECE_BYTES, MAX_STREAMS
+
+Post = Callable[[dict[str, Any], bytes], None]
+
+
+class Stream:
+    """One connection of a program in the box, as a blocking stream of bytes; implements `sandbox.proxy.Bytes`.
+
+    Args:
+        number: The stream's number.
+        post: Sends a frame to the guest.
+    """
+
+    def __init__(self, number: int, post: Post) -> None:
+        self._number = number
+        self._post = post
+        self._pieces: queue.Queue[bytes] = queue.Queue(MAX_STREAMS)
+        self._unacknowledged = 0
+        self._acknowledged = threading.Semaphore(0)
+        self._sending = threading.Lock()
+        self.ended = threading.Event()
+
+    def receive(self, patience_s: float) -> bytes:
+        """Give the next bytes; nothing at the end, or when none have come for `patience_s` seconds."""
+        try:
+            piece = b"" if self.ended.is_set() and self._pieces.empty() else self._pieces.get(timeout=patience_s)
+        except queue.Empty:
+            return b""
+        if piece and not self.ended.is_set():
+            self._say("ack")
+        return piece
+
+    def send(self, content: bytes, patience_s: float) -> bool:
+        """Send bytes, piece by acknowledged piece; False when the box does not take them."""
+        with self._sending:
+            for start in range(0, len(content), MAX_PIECE_BYTES):
+                if self.ended.is_set():
+                    return False
+                self._unacknowledged += 1
+                self._say("data", content[start : start + MAX_PIECE_BYTES])
+                if not self._acknowledged.acquire(timeout=patience_s) or self.ended.is_set():
+                    return False
+        return True
+
+    def close(self) -> None:
+        """End the stream on both sides; closing twice is harmless."""
+        if not self.ended.is_set():
+            self._say("end")
+        self.end()
+
+    def end(self) -> None:
+        """Note that the other side has ended it, and wake whoever waits."""
+        self.ended.set()
+        self._acknowledged.release()
+        try:
+            self._pieces.put_nowait(b"")
+        except queue.Full:
+            pass
+
+    def take(self, what: str, body: bytes) -> None:
+        """Take a frame of the guest's.
+
+        Raises:
+            ValueError: It is none that a well-behaved guest sends.
+        """
+        if what == "end":
+            self.end()
+        elif self.ended.is_set() and what in ("ack", "data"):
+            return  # it was on its way when the host ended the stream
+        elif what == "ack" and self._unacknowledged:
+            self._unacknowledged -= 1
+            self._acknowledged.release()
+        elif what == "data" and 0 < len(body) <= MAX_PIECE_BYTES and self._pieces.empty():
+            self._pieces.put_nowait(body)
+        else:
+            raise ValueError("a stream's frame is out of order")
+
+    def _say(self, what: str, body: bytes = b"") -> None:
+        try:
+            self._post({"op": "stream", "stream": self._number, "do": what}, body)
+        except SandboxError:  # the box is gone, which its own request says
+            self.ended.set()
+
+
+class Streams:
+    """The streams of one request.
+
+    Args:
+        serve: What becomes of a stream; called in a thread of its own and closes the stream.
+        post: Sends a frame to the guest.
+    """
+
+    def __init__(self, serve: Callable[[Stream], None], post: Post) -> None:
+        self._serve = serve
+        self._post = post
+        self._streams: dict[int, Stream] = {}
+        self._last = 0
+
+    def take(self, header: Mapping[str, Any], body: bytes) -> None:
+        """Take a frame of the guest's.
+
+        Raises:
+            ValueError, TypeError, KeyError: It is none that a well-behaved guest sends.
+        """
+        number, what = header["stream"], header["do"]
+        if what == "open" and number == self._last + 1:
+            self._open(number)
+        elif number in self._streams:
+            self._streams[number].take(what, body)
+        elif not (isinstance(number, int) and 0 < number <= self._last):
+            raise ValueError("there is no such stream")
+
+    def close(self) -> None:
+        """End every stream; nothing is sent any more."""
+        for stream in self._streams.values():
+            stream.end()
+
+    def _open(self, number: int) -> None:
+        self._streams = {key: stream for key, stream in self._streams.items() if not stream.ended.is_set()}
+        if len(self._streams) > MAX_STREAMS:
+            raise ValueError("there are more streams than may be open")
+        self._last = number
+        stream = self._streams[number] = Stream(number, self._post)
+        threading.Thread(target=self._serve, args=(stream,), name=f"l2mac-stream-{number}", daemon=True).start()

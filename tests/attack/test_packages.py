@@ -1,0 +1,196 @@
+"""Packages of generated code: whom the box that fetches them reaches, what it brings back, who can change it.
+
+The index is on the loopback; no packet goes anywhere else.
+"""
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from engine_room import RUN, leftovers
+from wheel_index import HOST, OTHER, WheelIndex, wheel
+
+from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
+from sandbox.engine.box import DockerSandbox
+from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.protocol import TUNNEL_PORT
+from sandbox.proxy import Proxy
+
+PUBLIC = "198.41.0.4"  # never connected to: every connection is made to the index on the loopback
+POLICY = SandboxPolicy(cpus=1.0)
+GOOD = wheel("good", {"good.py": "from helper import B\nA = B\n"}, needs="helper")
+HELPER = wheel("helper", {"helper.py": "B = 7\n", "x.pth": "import os; os.environ['PTH'] = '1'\n"}, mode=0o6755)
+OUTSIDE = wheel("outside", {"../../escape.py": "A = 1\n"})
+PROBE = f"""
+import errno, socket
+outcomes = []
+for family, address in ((socket.AF_INET, ("{PUBLIC}", 443)), (socket.AF_INET6, ("2606:4700::1", 443))):
+    try:
+        socket.create_connection(address[:2], timeout=5)
+        outcomes.append("connected")
+    except OSError as error:
+        outcomes.append(errno.errorcode.get(error.errno, "?"))
+try:
+    socket.getaddrinfo("{HOST}", 443)
+    outcomes.append("resolved")
+except socket.gaierror:
+    outcomes.append("unresolved")
+def ask(host, port=443):
+    with socket.create_connection(("127.0.0.1", {TUNNEL_PORT}), timeout=10) as connection:
+        connection.sendall(f"CONNECT {{host}}:{{port}} HTTP/1.1\\r\\n\\r\\n".encode())
+        return connection.recv(100).split()[1].decode()
+outcomes += [ask("{HOST}"), ask("{OTHER}"), ask("{PUBLIC}"), ask("127.0.0.1"), ask("{HOST}", 80)]
+print(*outcomes)
+"""
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory) -> Iterator[WheelIndex]:
+    packages = {name: dict([made]) for name, made in (("good", GOOD), ("helper", HELPER), ("outside", OUTSIDE))}
+    packages |= {"source": {"source-1.0.tar.gz": b"a program that would run"}, "lured": {}}
+    with WheelIndex(tmp_path_factory.mktemp("index"), packages) as index:
+        yield index
+
+
+@pytest.fixture
+def fetched(engine, box_image, index):
+    """Give a function that fetches, and hands the proxy it was done with to the test."""
+
+    def go(requirements: str, *, hosts=(HOST,), address=PUBLIC, hashed=False) -> tuple[Fetched, Proxy]:
+        proxy = proxy_to(index, *hosts, address=address)
+        known = PackageIndex(url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority)
+        result = fetch(
+            engine, box_image, POLICY, run=RUN, requirements=requirements, hashed=hashed, index=known, proxy=proxy
+        )
+        return result, proxy
+
+    return go
+
+
+def hash_of(made: tuple[str, bytes]) -> str:
+    return hashlib.sha256(made[1]).hexdigest()
+
+
+def proxy_to(index: WheelIndex, *hosts: str, address: str = PUBLIC) -> Proxy:
+    def connect(_: str, patience_s: float) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", index.port), timeout=patience_s)
+
+    return Proxy(Reach(hosts=frozenset(hosts)), lambda _: [address], connect)
+
+
+@contextlib.contextmanager
+def box_with(engine, box_image, *wheels: tuple[str, bytes]) -> Iterator[DockerSandbox]:
+    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict(wheels)).open()
+    try:
+        with DockerSandbox(engine, box_image, POLICY, run=RUN, packages=layer.packages) as box:
+            yield box
+    finally:
+        layer.close()
+
+
+def test_what_is_named_is_fetched_with_what_it_needs_from_the_allowed_host(fetched):
+    lines = (f"{name}==1.0 --hash=sha256:{hash_of(made)}\n" for name, made in (("good", GOOD), ("helper", HELPER)))
+    result, proxy = fetched("".join(lines), hashed=True)
+    assert dict(result.wheels) == dict([GOOD, HELPER]), result.output
+    assert {(decision.host, decision.reason) for decision in proxy.decisions} == {(HOST, "")}
+    assert {row["verdict"] for row in result.receipt["rows"]} <= {"match", "not available"}
+
+
+def test_a_file_on_another_host_is_refused_and_with_that_host_allowed_it_comes(fetched, index):
+    index.packages["lured"] = dict([wheel("lured", {"lured.py": ""})])
+    result, proxy = fetched("lured\n")
+    assert not result.wheels
+    assert f"{OTHER} is not an allowed host" in {decision.reason for decision in proxy.decisions}
+    assert "403" in result.output
+
+    assert list(fetched("lured\n", hosts=(HOST, OTHER))[0].wheels) == ["lured-1.0-py3-none-any.whl"]
+
+
+def test_an_index_whose_name_means_an_inner_address_is_not_reached(fetched, index):
+    asked = len(index.asked)
+    result, proxy = fetched("good\n", address="169.254.169.254")
+    assert not result.wheels
+    assert all("resolves to" in decision.reason for decision in proxy.decisions)
+    assert len(index.asked) == asked
+
+
+def test_a_source_distribution_is_not_taken(fetched):
+    result, _ = fetched("source\n")
+    assert not result.wheels
+    assert "No matching distribution found for source" in result.output
+
+
+def test_a_wheel_with_another_hash_is_not_taken(fetched):
+    result, _ = fetched(f"helper==1.0 --hash=sha256:{'0' * 64}\n", hashed=True)
+    assert not result.wheels
+    assert "DO NOT MATCH THE HASHES" in result.output
+
+
+def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index):
+    proxy = proxy_to(index, HOST)
+    with DockerSandbox(engine, box_image, POLICY, run=RUN, proxy=proxy) as box:
+        seen = box.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
+    assert seen.output.text(500).split() == "ENETUNREACH ENETUNREACH unresolved 200 403 403 403 403".split()
+
+
+def test_without_a_proxy_there_is_nothing_on_the_loopback(box):
+    probe = f"import socket; socket.create_connection(('127.0.0.1', {TUNNEL_PORT}), timeout=5)"
+    seen = box.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
+    assert "ConnectionRefusedError" in seen.errors.text(5000)
+
+
+def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
+    class Broken(Proxy):
+        def serve(self, client) -> None:
+            client.close()
+
+    proxy = Broken(Reach(hosts=frozenset({HOST})))
+    known = PackageIndex(url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority)
+    result = fetch(engine, box_image, POLICY, run=RUN, requirements="helper\n", hashed=False, index=known, proxy=proxy)
+    assert not result.wheels
+    assert "No matching distribution" in result.output or "proxy" in result.output
+
+
+def test_packages_can_be_imported_and_nobody_in_the_box_can_change_them(engine, box_image):
+    change = "import os\nfor f in (lambda: open('/packages/new', 'w'), lambda: open('/packages/good.py', 'w'),"
+    change += " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
+    change += " try: f(); print('CHANGED')\n except OSError as error: print(error.errno)\n"
+    look = "import good, os, stat\nassert 'PTH' not in os.environ\n"
+    look += "print(good.A, {oct(os.stat('/packages/' + name).st_mode) for name in ('good.py', 'helper.py')})"
+    tests = {"test_it.py": b"from good import A\n\n\ndef test_it():\n    assert A == 7\n"}
+    with box_with(engine, box_image, GOOD, HELPER) as box:
+        box.write(tests)
+        jobs = [Job("look", argv=("python", "-c", look)), Job("change", argv=("python", "-c", change))]
+        jobs += [Job("tests", checker="pytest"), Job("lint", checker="pylint", paths=tuple(tests))]
+        look_job, change_job, tests_job, lint_job = box.run(jobs).jobs
+        rows = {row["name"]: row["verdict"] for row in box.receipt["rows"]}
+    assert look_job.output.text(500).strip() == "7 {'0o100444'}", look_job.errors.text(2000)
+    assert change_job.output.text(500).split() == ["30"] * 4  # EROFS
+    assert tests_job.succeeded
+    assert b"import-error" not in lint_job.report.head
+    assert (rows["inside.packages"], rows["inside./packages.ro"]) == ("match", "match")
+
+
+def test_a_box_whose_packages_are_not_those_that_were_unpacked_is_not_used(engine, box_image):
+    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
+    try:
+        with pytest.raises(IsolationMismatch) as caught:
+            DockerSandbox(engine, box_image, POLICY, run=RUN, packages=replace(layer.packages, digest="0" * 64)).open()
+    finally:
+        layer.close()
+    assert caught.value.rows == ("inside.packages",)
+
+
+def test_without_its_packages_the_same_import_fails(box):
+    seen = box.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
+    assert "ModuleNotFoundError" in seen.errors.text(2000)
+
+
+def test_a_wheel_that_leads_elsewhere_is_refused_and_leaves_nothing(engine, box_image):
+    before = leftovers(engine)
+    with pytest.raises(Refused, match="escape"):
+        PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()
+    assert set(leftovers(engine)) <= set(before)
