@@ -36,7 +36,7 @@ _GVISOR_HAS = {
         "unshare unshare-newuser ptrace setpriority-of-1 prlimit-of-1 sched_setaffinity-of-1 sched_setscheduler-of-1"
         " mknod mknodat io_setup io_uring_setup perf_event_open mbind set_mempolicy get_mempolicy ioctl-TIOCSTI"
         " ioctl-TIOCLINUX personality keyctl add_key request_key setns open_by_handle_at name_to_handle_at"
-        " clone-newuser clone-newnet"
+        " clone-newuser clone-newnet 32bit-getpid"
     ).split()
 }
 
@@ -102,12 +102,17 @@ def _sockets(seen: dict[str, Any], control: dict[str, Any]) -> Finding:
 def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: dict[str, Outcome]) -> Iterator[Finding]:
     devices, weak_devices = arena.value(program("devices")), controls["devices"].value
     made = [name for name in ("mknod", "mknodat") if name in calls and calls[name] not in _REFUSALS]
-    if site.has_own_kernel:  # pipes, which it removes from the store; a device it refuses by itself
-        made, devices = [], [path for path in devices if not path.endswith(": 10000")]
+    own: list[str] = []
+    if site.has_own_kernel:  # its devices are its own; none of the machine's is behind them
+        made, own, devices = [], devices, []
     yield Finding(
         number=33,
         held=not devices and not made,
-        observed=f"{_some(devices + made)} there or made" if devices or made else "none made, none but the usual there",
+        observed=f"{_some(devices + made)} there or made"
+        if devices or made
+        else "none made, none but the usual there"
+        if not own
+        else f"only of the runtime's own kernel: {_some(own)}",
         shown=bool(weak_devices),
         control=f"as root with the capability: {_some(weak_devices or [])}",
     )

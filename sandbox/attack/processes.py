@@ -122,17 +122,20 @@ def _signals(site: Site, arena: Arena, control: Outcome) -> Finding:
     tests = [Job("tests", checker="pytest")]
     try:
         arena.run(program("signals"), "checker")
-        survived = arena.box.run(tests).jobs[0].succeeded
-        arena.run(program("signals"), "guest", timeout_s=2)
-        held = survived and arena.works()
-        observed = "the guest lives on; the checkers are started anew and pass what is right"
+        # A check that was under way when the checkers were killed may be lost; the next one may not.
+        passed = any(arena.box.run(tests).jobs[0].succeeded for _ in range(2))
+        arena.run(program("signals"), "guest", timeout_s=10)
+        held = passed and arena.works()
+        observed = "the guest lives on; the checkers are started anew and " + (
+            "pass what is right" if passed else "do not pass what is right"
+        )
     except SandboxLost as error:
         arena.close()
         held, observed = site.has_own_kernel, f"the box is lost with a typed error ({type(error).__name__})"
     return Finding(
         number=23,
         held=held,
-        observed=observed if held else f"the box does not work on: {observed}",
+        observed=observed,
         shown=control.value is True,
         control="an ordinary process of the same uid is killed",
     )

@@ -22,7 +22,10 @@ RUN ["/opt/l2mac/bin/python", "/unpack.py"]
 USER 10001:10001
 """
 _UNPACK = b"""
-import glob, os, zipfile
+import glob, os, shutil, zipfile
+os.makedirs("/opt/batteries/lib")
+for library in glob.glob("/wheels/*.so.*"):
+    shutil.copy(library, "/opt/batteries/lib")
 for wheel in glob.glob("/wheels/*.whl"):
     zipfile.ZipFile(wheel).extractall("/opt/batteries")
 for script in glob.glob("/opt/batteries/*.data/scripts/*"):
@@ -37,6 +40,9 @@ def with_batteries(engine: Engine, image: BoxImage, cache: Path) -> BoxImage:
     if not engine.api.images(name=tag):
         context = {"Dockerfile": _DOCKERFILE.format(base=image.tag).encode(), "unpack.py": _UNPACK}
         context |= {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in _wheels(cache)}
+        # The C++ runtime, which numpy takes from the system and an offline base leaves out.
+        for name in ("libstdc++.so.6", "libgcc_s.so.1"):
+            context |= {f"wheels/{name}": found.read_bytes() for found in Path("/usr/lib").glob(f"*-linux-gnu/{name}")}
         for _ in engine.api.build(fileobj=_packed(context), custom_context=True, tag=tag, rm=True, decode=True):
             pass
     (made,) = engine.api.images(name=tag)

@@ -5,6 +5,8 @@ import json
 import os
 import stat
 
+ours = os.getuid()
+
 became = []
 for call, arguments in ((os.setuid, (0,)), (os.setgid, (0,)), (os.setresuid, (0, 0, 0)), (os.setgroups, ([0],))):
     try:
@@ -31,7 +33,9 @@ for folder, _, names in os.walk("/"):
     flags = os.statvfs(folder).f_flag
     for name in names:
         path = os.path.join(folder, name)
-        mode = os.lstat(path).st_mode
+        mode, owner = os.lstat(path).st_mode, os.lstat(path).st_uid
+        if owner == ours != 0:  # who runs it gains nothing
+            continue
         if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID) and not flags & os.ST_NOSUID:
             lending.append(path)
 print(json.dumps({"became": became, "lending": lending}))
