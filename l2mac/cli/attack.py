@@ -1,11 +1,11 @@
 """Show what came of the attack suite, for a person or as JSON."""
 
 import json
+import shutil
+import textwrap
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from l2mac.attack.suite import attack_everything
 from l2mac.cli.exit_codes import ISOLATION, OK
@@ -13,7 +13,12 @@ from l2mac.settings import Settings
 from l2mac.terminal import clean
 from sandbox.attack.findings import AttackReport, Judged
 
-_COLOURS = {"contained": "green", "FAILED": "bold red", "unproven": "bold yellow"}
+_STYLES: dict[str, dict[str, Any]] = {
+    "contained": {"fg": "green"},
+    "FAILED": {"fg": "red", "bold": True},
+    "unproven": {"fg": "yellow", "bold": True},
+}
+_LEAST_COLUMNS = 60
 
 
 def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
@@ -53,20 +58,23 @@ def _row(judged: Judged) -> dict[str, Any]:
 
 
 def _print_for_a_person(report: AttackReport) -> None:
-    table = Table(show_lines=True)
-    for heading in ("", "attack", "expected", "observed", "control", "verdict"):
-        table.add_column(heading, overflow="fold")
     section = ""
     for one in report.judged:
         row, finding = one.row, one.finding
         if row.section != section:
             section = row.section
-            table.add_row("", f"[bold]{section}[/bold]")
-        colour = _COLOURS.get(one.verdict.value, "cyan")
-        texts = (row.attack, row.expected, finding.observed, finding.control)
-        verdict = f"[{colour}]{one.verdict.value}[/]" + (f"\n{_plain(finding.limit)}" if finding.limit else "")
-        table.add_row(str(row.number), *(_plain(text) for text in texts), verdict)
-    Console().print(table)
+            click.secho(f"\n{section}", bold=True)
+        verdict = click.style(f"{one.verdict.value:14}", **_STYLES.get(one.verdict.value, {"fg": "cyan"}))
+        click.echo(f"{row.number:3} {verdict} {clean(row.attack)}")
+        for name, text in (
+            ("expected", row.expected),
+            ("observed", finding.observed),
+            ("control", finding.control),
+            ("limit", finding.limit),
+        ):
+            if text:
+                click.echo(_paragraph(name, clean(text)))
+    click.echo()
     for difference in report.host_differences:
         click.echo(f"left on the host: {clean(difference)}")
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
@@ -76,6 +84,7 @@ def _print_for_a_person(report: AttackReport) -> None:
     click.echo(f"{len(report.judged)} rows: {counts}; {unchanged}; {report.elapsed_s:.0f} s")
 
 
-def _plain(text: str) -> str:
-    """Give text without control characters and without rich's markup."""
-    return clean(text).replace("[", "\\[")
+def _paragraph(name: str, text: str) -> str:
+    """Give a named text below its row, wrapped to the terminal's width."""
+    width = max(shutil.get_terminal_size().columns, _LEAST_COLUMNS)
+    return textwrap.fill(text, width, initial_indent=f"{'':4}{name:9} ", subsequent_indent=" " * 14)

@@ -16,12 +16,16 @@ from l2mac.testing.model_server import ModelServer
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-COMMANDS = [
-    line.partition(" #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    for line in block.splitlines()
-]
 TESTED_OTHERWISE = ("make test", "pip install .")
+
+
+def commands_of(document: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+
+
+COMMANDS = commands_of("README.md")
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -44,6 +48,19 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     (result,) = (tmp_path / "workspace").glob("a-command-line-to-do")
     assert (result / "todo.py").read_text() == short_story.FILES["todo.py"]
+
+
+def test_the_commands_of_the_tutorial_work_in_their_order(tmp_path: Path):
+    commands = commands_of("docs/tutorial.md")
+    assert len(commands) > 12
+    with ModelServer(short_story.answer) as server:
+        variables = environment(tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE)
+        for command in commands:
+            done = subprocess.run(
+                ["bash", "-ec", command], cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert (tmp_path / "todo" / "todo.py").read_text() == short_story.FILES["todo.py"]
 
 
 def test_every_command_of_the_readme_is_covered():
