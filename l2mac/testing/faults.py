@@ -12,10 +12,11 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
-    """Answer with a status of 500 or above."""
+    """Answer with a status of 500 or above; `retry_after` as for `RateLimited`."""
 
     status: int = 500
     message: str = "the server had an error"
+    retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)

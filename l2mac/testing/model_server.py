@@ -221,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _misbehave(self, fault: Fault) -> None:
         if refusal := _refusal(fault, self.headers.get("authorization", "")):
             error = {"message": refusal.message, "type": refusal.kind, "param": refusal.parameter, "code": refusal.code}
-            wait = {"retry_after": fault.retry_after} if isinstance(fault, RateLimited) and fault.retry_after else {}
+            stated = fault.retry_after if isinstance(fault, RateLimited | ServerError) else ""
+            wait = {"retry_after": stated} if stated else {}
             return self._json(refusal.status, {"error": error}, **wait)
         if isinstance(fault, Redirected):
             return self._json(307, {}, location=fault.location)

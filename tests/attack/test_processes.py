@@ -6,8 +6,9 @@ import struct
 import time
 
 import pytest
+from engine_room import RUN
 
-from sandbox import Cause, Job, SandboxCompromised, SandboxDied, SandboxLost, SandboxTimeout
+from sandbox import Cause, Job, SandboxCompromised, SandboxDied, SandboxLost, SandboxPolicy, SandboxTimeout
 from sandbox.engine.box import DockerSandbox
 from sandbox.protocol import Sealer
 
@@ -79,12 +80,13 @@ def test_under_gvisor_a_signal_ends_at_most_the_box(open_box, gvisor, number):
         assert alive(box)
 
 
-def test_a_stopped_guest_is_given_up_in_time(open_box, gvisor):
-    box = open_box(runtime=gvisor)
-    started_at = time.monotonic()
+def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
+    policy = SandboxPolicy(cpus=1.0, runtime=gvisor)
+    with DockerSandbox(engine, box_image, policy, run=RUN, grace_s=3) as box:
+        started_at = time.monotonic()
 
-    with pytest.raises((SandboxTimeout, SandboxDied)):
-        python(box, "import os, time\nos.kill(1, 19)\ntime.sleep(60)", timeout_s=1)
+        with pytest.raises((SandboxTimeout, SandboxDied)):
+            python(box, "import os, time\nos.kill(1, 19)\ntime.sleep(60)", timeout_s=1)
     assert time.monotonic() - started_at < 40
 
 

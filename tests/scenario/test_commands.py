@@ -77,7 +77,8 @@ def test_a_settings_file_with_an_unknown_key_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [(Unauthorized(), "key"), (UnknownModel(), "scripted"), (ServerError(500), "l2mac resume")]
+    ("fault", "said"),
+    [(Unauthorized(), "key"), (UnknownModel(), "scripted"), (ServerError(500, retry_after="0"), "l2mac resume")],
 )
 def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(tmp_path: Path, fault, said):
     def answer(body, index):
@@ -137,7 +138,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(tmp_path: Pat
 
 def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact(tmp_path: Path):
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     with ModelServer(story.answer) as server:
         variables = environment(tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS)))

@@ -157,7 +157,7 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "fault", [Unauthorized(), EchoesKey(), ServerError(500)], ids=lambda fault: type(fault).__name__
+    "fault", [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")], ids=lambda fault: type(fault).__name__
 )
 def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
     environment = plant(tmp_path)
