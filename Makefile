@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 SET_UP := .venv/.set-up
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,14 +30,14 @@ run: setup engine ## a first run: TASK="..." with a model, or else a recorded se
 	@.ci/first-run
 
 test: setup engine base ## run all tests, those with real containers too
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 check: setup ## format, lint, types, import rules and unit tests; no engine, under a minute
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy l2mac sandbox
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest tests/unit tests/architecture $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/architecture $(PYTEST_ARGS)
 
 bench: setup engine base ## measure a box against plain processes on this machine
 	@$(PYTHON) tests/bench/bench.py

@@ -1,11 +1,11 @@
 """Show what came of the attack suite, for a person or as JSON."""
 
 import json
-import shutil
 import textwrap
 from typing import Any
 
 import click
+from rich.console import Console
 
 from l2mac.attack.suite import attack_everything
 from l2mac.cli.exit_codes import ISOLATION, OK
@@ -86,5 +86,5 @@ def _print_for_a_person(report: AttackReport) -> None:
 
 def _paragraph(name: str, text: str) -> str:
     """Give a named text below its row, wrapped to the terminal's width."""
-    width = max(shutil.get_terminal_size().columns, _LEAST_COLUMNS)
+    width = max(Console().width, _LEAST_COLUMNS)
     return textwrap.fill(text, width, initial_indent=f"{'':4}{name:9} ", subsequent_indent=" " * 14)
