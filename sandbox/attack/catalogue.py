@@ -62,7 +62,7 @@ _SECTIONS = (
             ("make devices", "refused, and none is there but the usual"),
             ("setuid files, other identities", "no such file, no gain"),
             ("chroot", "refused"),
-            ("personality, modify_ldt, aids of exploits", "refused"),
+            ("personality, modify_ldt, queues, aids of exploits", "refused"),
             ("modules, kexec, reboot, swap, host names, accounting", "refused"),
             ("open files by handle", "refused"),
             ("write to /proc/sys, /sys and control groups", "refused"),
