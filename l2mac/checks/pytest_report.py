@@ -36,6 +36,11 @@ class _Deselected(_Event):
     ids: list[str]
 
 
+class _Declared(_Event):
+    e: Literal["declared"]
+    ids: list[str]
+
+
 class _Collected(_Event):
     e: Literal["collected"]
     ids: list[str]
@@ -72,7 +77,7 @@ class _End(_Event):
     code: int
 
 
-_Line = _Deselected | _Collected | _NotCollected | _Start | _Phase | _Internal | _End
+_Line = _Declared | _Deselected | _Collected | _NotCollected | _Start | _Phase | _Internal | _End
 _LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(Annotated[_Line, pydantic.Field(discriminator="e")])
 
 
@@ -80,6 +85,7 @@ class _Tally:
     """What the report says, line by line."""
 
     def __init__(self) -> None:
+        self.declared: frozenset[str] | None = None
         self.collected: frozenset[str] | None = None
         self.outcomes: dict[str, str] = {}
         self.ended: set[str] = set()
@@ -95,14 +101,16 @@ class _Tally:
         """How many of the collected tests have no result, or did not come to their end."""
         return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
 
-    def hidden(self, declared: frozenset[str]) -> list[str]:
+    def hidden(self) -> list[str]:
         """Give the tests that their files declare, can be read, and that were not collected all the same."""
         known = {base_id(test) for test in (*(self.collected or ()), *self.outcomes)}
-        return sorted(test for test in declared - known if test.partition("::")[0] not in self.unread)
+        return sorted(
+            test for test in (self.declared or frozenset()) - known if test.partition("::")[0] not in self.unread
+        )
 
-    def skip_unread(self, declared: frozenset[str]) -> None:
+    def skip_unread(self) -> None:
         """Count every test of a file that skips itself as a whole as skipped."""
-        for test in declared:
+        for test in self.declared or ():
             if self.unread.get(test.partition("::")[0]) == "skipped":
                 self.outcomes.setdefault(test, "skipped")
 
@@ -119,18 +127,16 @@ class _Tally:
 
     def _take(self, event: _Line) -> None:
         match event:
+            case _Declared():
+                self._take_declared(event)
             case _Collected():
                 if self.collected is not None:
                     raise ValueError("the tests were collected twice")
                 self.collected = frozenset(event.ids)
             case _Deselected():
                 self.deselected += len(event.ids)
-            case _NotCollected(outcome="skipped"):
-                self.unread[event.id] = "skipped"
             case _NotCollected():
-                self.unread[event.id] = "failed"
-                self.collect_errors += 1
-                self.findings.append(Finding(event.id, f"could not be imported:\n{_short(event.text)}"))
+                self._take_unread(event)
             case _Start():
                 self.running = event.id
             case _Phase():
@@ -139,6 +145,17 @@ class _Tally:
                 self.findings.append(Finding("", f"pytest itself failed:\n{_short(event.text)}"))
             case _End():
                 self.end_code = event.code
+
+    def _take_unread(self, event: _NotCollected) -> None:
+        self.unread[event.id] = event.outcome
+        if event.outcome == "failed":
+            self.collect_errors += 1
+            self.findings.append(Finding(event.id, f"could not be imported:\n{_short(event.text)}"))
+
+    def _take_declared(self, event: _Declared) -> None:
+        if self.declared is not None or self.collected is not None:
+            raise ValueError("the tests were declared twice, or too late")
+        self.declared = frozenset(event.ids)
 
     def _take_phase(self, phase: _Phase) -> None:
         if phase.id not in (self.collected or ()):
@@ -164,19 +181,19 @@ def base_id(test: str) -> str:
     return test.partition("[")[0]
 
 
-def judge_tests(job: JobResult, declared: frozenset[str] = frozenset()) -> CheckResult:
-    """Give the verdict on the tests, `declared` being the ids that the files themselves declare."""
+def judge_tests(job: JobResult) -> CheckResult:
+    """Give the verdict on the tests."""
     tally = _Tally()
     readable = not job.report.elided
     try:
         tally.read((job.report.head + job.report.tail).splitlines())
     except (ValueError, RecursionError):
         readable = False
-    tally.skip_unread(declared)
+    tally.skip_unread()
     counts = _counts(tally)
     verdict, summary = _verdict(job, tally, counts, readable=readable)
     findings = tuple(tally.findings)
-    hidden = tally.hidden(declared)
+    hidden = tally.hidden()
     if hidden and verdict in (Verdict.PASSED, Verdict.NOTHING):
         verdict, summary = Verdict.FAILED, f"{summary}, {how_many(hidden, 'test')} not collected"
         findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
@@ -191,7 +208,7 @@ def judge_tests(job: JobResult, declared: frozenset[str] = frozenset()) -> Check
         findings=findings,
         counts=counts,
         outcomes=tuple(sorted(tally.outcomes.items())),
-        declared=tuple(sorted(declared)),
+        declared=tuple(sorted(tally.declared or ())),
     )
 
 

@@ -1,8 +1,5 @@
 """The checks of the codebase domain: what to run in the box, and how to read what comes back.
 
-Which tests there are is said twice: by pytest, which has run the store's code by then, and by the lint, which only
-reads it. A test that is written but was not collected fails the tests: a `conftest.py` can hide one without a word.
-
 Everything read here comes from processes that also ran generated code. It is parsed strictly: what is missing,
 contradicts itself or was cut off makes a check broken or failed, never passed.
 """
@@ -11,14 +8,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import pydantic
-
 from l2mac.checks.pytest_report import judge_tests
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.checks.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
 
-_IDS: pydantic.TypeAdapter[list[str]] = pydantic.TypeAdapter(list[str], config=pydantic.ConfigDict(strict=True))
 _END = {"e": "end", "code": 0}
 
 
@@ -35,36 +29,31 @@ def judge(result: RunResult) -> CheckReport:
 
     Lint and tests are not judged while a file is not valid Python: what they say then only repeats it.
     """
-    syntax, lint, declared = _judge_lint(result.job("lint"))
+    syntax, lint = _judge_lint(result.job("lint"))
     if syntax.verdict is Verdict.FAILED:
         unread = "not judged before the syntax is right"
         return CheckReport(
             (syntax, *(CheckResult(name=name, verdict=Verdict.FAILED, summary=unread) for name in ("lint", "tests")))
         )
-    return CheckReport((syntax, lint, judge_tests(result.job("tests"), declared)))
+    return CheckReport((syntax, lint, judge_tests(result.job("tests"))))
 
 
-def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult, frozenset[str]]:
-    """Give the verdicts on syntax and lint, and the ids of the tests that the files declare."""
-    broken = (_broken("syntax", job), _broken("lint", job), frozenset[str]())
+def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
+    broken = (_broken("syntax", job), _broken("lint", job))
     if not job.succeeded or job.report.elided:
         return broken
     findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "hook": [], "message": []}
-    declared: set[str] = set()
     *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
         if json.loads(end) != _END:
             raise ValueError("the last line is not an end")
         for line in lines:
             event = json.loads(line)
-            if event["e"] == "tests":
-                declared.update(_IDS.validate_python(event["ids"]))
-            else:
-                findings[event["e"]].append(_finding(event))
+            findings[event["e"]].append(_finding(event))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return broken
     in_order = findings["stub"] + findings["hook"] + findings["message"]
-    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", in_order), frozenset(declared)
+    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", in_order)
 
 
 def _finding(event: dict[str, Any]) -> Finding:

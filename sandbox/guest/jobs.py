@@ -10,6 +10,7 @@ import os
 import sys
 
 from sandbox.guest import prose
+from sandbox.guest.declared import declared_in
 from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
@@ -134,6 +135,7 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
     recorder = _Recorder(report)
+    recorder.line(e="declared", ids=declared_in(rootdir))  # said before any code of the store can have its say
     arguments = ["-c", os.devnull, "--rootdir", rootdir, "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
     arguments += ["-p", "no:faulthandler", "--color=no", "--", *request["paths"]]
     code = int(pytest.main(arguments, plugins=[recorder]))

@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 
-from sandbox.guest.declared import declared_tests, is_test_file, verdict_hooks
+from sandbox.guest.declared import verdict_hooks
 from sandbox.guest.stubs import unwritten
 
 _UNDEFINED = re.compile(r"Undefined variable '(\w+)'")
@@ -19,7 +19,7 @@ class Sources:
         paths: The files, relative to the working directory.
 
     Attributes:
-        findings: Report lines of kind `syntax`, `stub`, `hook` and `tests`.
+        findings: Report lines of kind `syntax`, `stub` and `hook`.
         valid: Whether every file is valid Python.
     """
 
@@ -60,8 +60,6 @@ class Sources:
     def _take(self, path: str, tree: ast.Module) -> None:
         self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
         self.findings += [{"e": "hook", "path": path, "line": line, "text": name} for line, name in verdict_hooks(tree)]
-        if is_test_file(path):
-            self.findings.append({"e": "tests", "path": path, "ids": sorted(set(declared_tests(path, tree)))})
         module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -137,3 +137,22 @@ def test_it():
     assert False
 """
     assert evaluated(store, {"test_it.py": forging}).verdict is Verdict.PASSED
+
+
+def test_a_test_that_is_taken_away_while_the_checks_run_is_missed_all_the_same(store):
+    """The store's code empties its failing test, keeps a linter busy with a large file, and puts the test back."""
+    hiding = """
+import time
+from pathlib import Path
+test = Path('test_it.py')
+text = test.read_text()
+test.write_text('')
+def pytest_unconfigure():
+    time.sleep(5)
+    test.write_text(text)
+"""
+    large = "# pylint: skip-file\nA = [\n" + "    1,\n" * 60_000 + "]\n"
+    files = {"a.py": large, "conftest.py": hiding, "test_it.py": FAILING, "test_other.py": PASSING}
+    report = evaluated(store, files)
+    assert "1 test not collected" in report.summary
+    assert report.verdict is Verdict.FAILED

@@ -338,8 +338,8 @@ CASES: dict[str, tuple[dict[str, str], Verdict, str]] = {
     "a broken conftest": ({"test_a.py": PASSES, "conftest.py": "import nothing_like_this"}, Verdict.FAILED, "0 passed"),
     "a conftest that drops tests": (
         {"test_a.py": PASSES + FAILS, "conftest.py": DROPS},
-        Verdict.NOTHING,
-        "there are no",
+        Verdict.FAILED,
+        "2 tests not collected",
     ),
     "a conftest that deselects tests": (
         {"test_a.py": PASSES + FAILS, "conftest.py": DESELECTS},
