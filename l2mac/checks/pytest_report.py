@@ -195,7 +195,8 @@ def judge_tests(job: JobResult) -> CheckResult:
     findings = tuple(tally.findings)
     hidden = tally.hidden()
     if hidden and verdict in (Verdict.PASSED, Verdict.NOTHING):
-        verdict, summary = Verdict.FAILED, f"{summary}, {how_many(hidden, 'test')} not collected"
+        before = f"{summary}, " if verdict is Verdict.PASSED else ""
+        verdict, summary = Verdict.FAILED, f"{before}{how_many(hidden, 'test')} not collected"
         findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
     if verdict in (Verdict.BROKEN, Verdict.FAILED) and (verdict is Verdict.BROKEN or not findings):
         findings = (Finding(tally.running, f"{summary}\n{job.output.text(_TEXT_CHARACTERS)}"), *findings)
