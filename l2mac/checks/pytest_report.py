@@ -220,6 +220,8 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
     if not readable or tally.end_code is None or tally.end_code != job.code:
         where = f" in {tally.running}" if tally.running else ""
         return Verdict.BROKEN, f"the tests ended before their report was complete{where} (exit code {job.code})"
+    if tally.declared is None:
+        return Verdict.BROKEN, "the report does not say which tests the files declare"
     summary = _summary(counts, tally)
     if job.code == _NO_TESTS and not (tally.collected or tally.collect_errors or tally.deselected):
         return Verdict.NOTHING, "there are no tests yet; write them into a file named test_*.py"

@@ -284,7 +284,7 @@ _LINT_REPORT = b'{"e": "end", "code": 0}\n'
 _PHASES = "".join(
     f'{{"e": "phase", "id": "t", "when": "{when}", "outcome": "passed"}}\n' for when in ("setup", "call", "teardown")
 )
-_TEST_REPORT = b'{"e": "collected", "ids": ["t"]}\n' + _PHASES.encode() + _LINT_REPORT
+_TEST_REPORT = b'{"e": "declared", "ids": ["t"]}\n{"e": "collected", "ids": ["t"]}\n' + _PHASES.encode() + _LINT_REPORT
 
 
 def _call(name: str, arguments: dict[str, object]) -> Reply:

@@ -45,9 +45,10 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
 
 
 def _passed() -> ScriptedRun:
+    declared = {"e": "declared", "ids": ["t"]}
     collected = {"e": "collected", "ids": ["t"]}
     phases = [{"e": "phase", "id": "t", "when": when, "outcome": "passed"} for when in ("call", "teardown")]
-    lines = (collected, *phases, {"e": "end", "code": 0})
+    lines = (declared, collected, *phases, {"e": "end", "code": 0})
     report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     return ScriptedRun(jobs=(_job("lint", b'{"e": "end", "code": 0}\n'), _job("tests", report)))
 

@@ -29,10 +29,11 @@ def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0)
 
 
 def report_of_tests(outcome: str, code: int) -> bytes:
+    declared = {"e": "declared", "ids": ["t"]}
     collected = {"e": "collected", "ids": ["t"]}
     call = {"e": "phase", "id": "t", "when": "call", "outcome": outcome, "text": "assert 1 == 2"}
     teardown = {"e": "phase", "id": "t", "when": "teardown", "outcome": "passed"}
-    lines = (collected, call, teardown, {"e": "end", "code": code})
+    lines = (declared, collected, call, teardown, {"e": "end", "code": code})
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
@@ -42,7 +43,10 @@ def checked(outcome: str) -> ScriptedRun:
 
 
 NO_TESTS = ScriptedRun(
-    jobs=(job("lint", LINT), job("tests", b'{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n', code=5))
+    jobs=(
+        job("lint", LINT),
+        job("tests", b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n', code=5),
+    )
 )
 HANGING = ScriptedRun(jobs=(job("lint", LINT), job("tests", b"", cause=Cause.TIMEOUT)))
 PASSED, FAILED = checked("passed"), checked("failed")

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from l2mac.trace.objects import ObjectStore
 CHECKS = Checks(python.jobs_for, python.judge)
 CLEAN = job_result("lint", report=b'{"e": "end", "code": 0}\n')
 NO_TESTS = job_result(
-    "tests", code=5, report=json.dumps({"e": "collected", "ids": []}).encode() + b'\n{"e": "end", "code": 5}\n'
+    "tests", code=5, report=b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n'
 )
 
 

@@ -51,7 +51,7 @@ def skipped(test: str) -> list[dict[str, Any]]:
 def report(*tests: list[dict[str, Any]], code: int = 0, collected: list[str] | None = None) -> list[dict[str, Any]]:
     ids = [lines[0]["id"] for lines in tests] if collected is None else collected
     lines = [line for lines in tests for line in lines]
-    return [{"e": "collected", "ids": ids}, *lines, {"e": "end", "code": code}]
+    return [{"e": "declared", "ids": []}, {"e": "collected", "ids": ids}, *lines, {"e": "end", "code": code}]
 
 
 def encoded(lines: list[Any]) -> bytes:
@@ -170,9 +170,11 @@ def test_a_test_that_did_not_come_to_its_end_breaks_the_report(left_out: str):
         [*GOOD, GOOD[-1]],
         [*GOOD, {"e": "start", "id": "a"}],
         [GOOD[0], *GOOD],
-        [{"e": "collected", "ids": []}, *GOOD[1:]],
-        [{"e": "collected", "ids": "abc"}, *GOOD[1:]],
-        [{"e": "collected", "ids": {"a": 1}}, *GOOD[1:]],
+        [*GOOD[:2], *GOOD[1:]],
+        [GOOD[0], *GOOD[2:]],
+        [GOOD[0], {"e": "collected", "ids": []}, *GOOD[2:]],
+        [GOOD[0], {"e": "collected", "ids": "abc"}, *GOOD[2:]],
+        [GOOD[0], {"e": "collected", "ids": {"a": 1}}, *GOOD[2:]],
         [*GOOD[:-1], {"e": "end", "code": 1}],
         [*GOOD[:-1], {"e": "end", "code": False}],
         [*GOOD[:-1], {"e": "end", "code": 0.5}],
@@ -218,7 +220,7 @@ def test_a_process_that_did_not_end_by_itself_has_no_result(cause: Cause):
 
 
 def test_the_test_that_was_running_is_named():
-    result = judged([GOOD[0], *phases("a"), {"e": "start", "id": "b"}], cause=Cause.TIMEOUT, output=b"last words")
+    result = judged([*GOOD[:2], *phases("a"), {"e": "start", "id": "b"}], cause=Cause.TIMEOUT, output=b"last words")
     assert "while running b" in result.summary
     assert result.findings[0].where == "b"
     assert "last words" in result.findings[0].text

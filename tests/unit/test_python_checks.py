@@ -27,6 +27,7 @@ MESSAGE = {
 }
 SYNTAX = {"e": "syntax", "path": "a.py", "line": 1, "text": "'(' was never closed"}
 TESTS = [
+    {"e": "declared", "ids": ["t"]},
     {"e": "collected", "ids": ["t"]},
     *({"e": "phase", "id": "t", "when": when, "outcome": "passed"} for when in ("setup", "call", "teardown")),
     END,

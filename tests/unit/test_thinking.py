@@ -460,7 +460,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingR
     def skipping(jobs: tuple[Job, ...]) -> ScriptedRun:
         good = run_checks(jobs)
         lines = [json.loads(line) for line in good.jobs[1].report.head.splitlines()]
-        lines[0]["ids"].append("test_x.py::skip")
+        lines[1]["ids"].append("test_x.py::skip")
         for when, outcome in (("setup", "skipped"), ("teardown", "passed")):
             lines.insert(-1, {"e": "phase", "id": "test_x.py::skip", "when": when, "outcome": outcome})
         report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)

@@ -29,6 +29,7 @@ from sandbox import Cause, Job
 PASSING = b"".join(
     json.dumps(line).encode() + b"\n"
     for line in (
+        {"e": "declared", "ids": ["test_a.py::test_a"]},
         {"e": "collected", "ids": ["test_a.py::test_a"]},
         *(
             {"e": "phase", "id": "test_a.py::test_a", "when": when, "outcome": "passed"}
