@@ -17,12 +17,13 @@ from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
 from l2mac.package_index import find_index
+from l2mac.plan import Plan
 from l2mac.processor import Processor, Watcher
 from l2mac.reply_cache import ReplyCache
 from l2mac.role_processor import RoleModel, RoleProcessor
 from l2mac.role_settings import RoleSettings
 from l2mac.roles import ROLES, Role
-from l2mac.run import Means, Plan
+from l2mac.run import Means
 from l2mac.settings import Settings, variables
 from l2mac.settings_file import read_key
 from l2mac.trace.journal import Listener

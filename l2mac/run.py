@@ -2,66 +2,34 @@
 
 import contextlib
 import json
-import re
-import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from l2mac.budget import Limits, Spending
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.control_unit import ControlUnit
-from l2mac.dependencies import Dependencies, Mode, PackageMeans
+from l2mac.dependencies import Dependencies, PackageMeans
 from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
-from l2mac.errors import L2macError, RunNotFound, TraceError
+from l2mac.errors import L2macError, TraceError
 from l2mac.file_store import BoxMaker, FileStore
-from l2mac.job import Job, Thinking
+from l2mac.job import Job
 from l2mac.outcome import Outcome, Status
+from l2mac.plan import Plan, started
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, RunStarted, SessionStarted
+from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, SessionStarted
 from l2mac.trace.history import recorded_files
-from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal, Listener
-from l2mac.trace.objects import ObjectStore
+from l2mac.trace.journal import TRACE_FILE, Journal, Listener
 from l2mac.trace.report import write_receipts, write_report
 from l2mac.version import VERSION
 from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
-_LATER = {"judge": False, "thinking": asdict(Thinking())}
-"""Settings that came after the first records, which lack them: not recorded while they are at their default."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Every setting that decides how a run goes; recorded with it and unchanged when it is resumed."""
-
-    task: str
-    domain: str = "codebase"
-    definition: str = ""
-    """The domain in full, as `Definition.as_text` gives it, so that a resume uses exactly that; empty in records from
-    before there was any, which take the shipped domain of that name."""
-    program: tuple[str, ...] = ()
-    steps: int = 10
-    context_tokens: int = 8192
-    reply_tokens: int = 2048
-    execution_timeout_s: float = 20.0
-    seed: int | None = None
-    dependencies: Mode = "off"
-    judge: bool = False
-    setup: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the model and the box, for a resume to take up again."""
-    thinking: Thinking = field(default_factory=Thinking)
-
-    @property
-    def outcome_characters(self) -> int:
-        """How long a tool's outcome may be: about a fifth of the window."""
-        return max(1500, min(24_000, int(self.context_tokens * 0.6)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,62 +76,6 @@ class RunResult:
     seal: str = ""
 
 
-def new_run(runs_dir: Path, task: str) -> Path:
-    """Make the folder of a new run, named by time and task, and give it.
-
-    Raises:
-        TraceError: It cannot be made.
-    """
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(task)}-{secrets.token_hex(2)}"
-    folder = runs_dir / name
-    try:
-        folder.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise TraceError(f"the run folder {folder} cannot be made: {error.strerror}") from error
-    return folder
-
-
-def find_run(runs_dir: Path, name: str) -> Path:
-    """Give the folder of a run named by its name, a unique beginning of it, a path, or `last`.
-
-    Raises:
-        RunNotFound: There is none, or several.
-    """
-    if (Path(name) / "trace.jsonl").is_file():
-        return Path(name)
-    folders = sorted(path.parent for path in runs_dir.glob("*/trace.jsonl"))
-    found = folders[-1:] if name == "last" else [folder for folder in folders if folder.name.startswith(name)]
-    if len(found) != 1:
-        problem = f"{len(found)} runs start with {name!r}" if found else f"there is no run {name!r}"
-        raise RunNotFound(f"{problem} in {runs_dir}; `l2mac runs` lists them")
-    return found[0]
-
-
-def slug(text: str) -> str:
-    """Give the first words of a text as a file name."""
-    words = re.findall(r"[a-z0-9]+", text.lower())
-    return "-".join(words[:5])[:40].strip("-") or "run"
-
-
-def recorded_plan(folder: Path) -> Plan:
-    """Give what a recorded run was to do.
-
-    Raises:
-        TraceError: The record is damaged or empty.
-    """
-    entries, _, _ = read_trace(folder / "trace.jsonl")
-    for entry in entries:
-        if isinstance(entry.event, RunStarted):
-            settings: dict[str, Any] = dict(entry.event.settings)
-            settings["program"] = tuple(settings["program"])
-            settings["thinking"] = Thinking(**settings.get("thinking", {}))
-            definition = entry.event.domain_object
-            if definition:
-                settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
-            return Plan(**settings)
-    raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
-
-
 def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult:
     """Execute a run, or go on with it, until it ends in whatever way.
 
@@ -178,7 +90,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
     """
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
-        journal.note(_started(plan, journal))  # first of all: from here on the run can be resumed
+        journal.note(started(plan, journal.objects))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
         spending = Spending(means.limits)
         for event in journal.abandoned():
@@ -242,20 +154,6 @@ def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Depen
         return box
 
     return make
-
-
-def _started(plan: Plan, journal: Journal) -> RunStarted:
-    settings = json.loads(json.dumps(asdict(plan)))
-    definition = settings.pop("definition")
-    for name, default in _LATER.items():
-        if settings[name] == default:
-            del settings[name]
-    return RunStarted(
-        task_object=journal.objects.put_text(plan.task),
-        domain=plan.domain,
-        domain_object=journal.objects.put_text(definition) if definition else "",
-        settings=settings,
-    )
 
 
 def _negotiate(means: Means, journal: Journal) -> None:

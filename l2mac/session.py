@@ -11,9 +11,11 @@ from l2mac.boxes import Boxes
 from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.errors import L2macError, SettingsError
 from l2mac.means import check_packages, choose_domain, live_packages, make_means, make_plan, make_processors
+from l2mac.plan import Plan, recorded_plan
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
-from l2mac.run import Plan, Reason, RunResult, execute, find_run, new_run, recorded_plan
+from l2mac.run import Reason, RunResult, execute
+from l2mac.run_folders import find_run, new_run
 from l2mac.settings import Settings
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen

@@ -12,7 +12,7 @@ from l2mac.cli.options import json_option, runs_dir_option, settings_from
 from l2mac.errors import SettingsError
 from l2mac.export import check_new_folder, export, quarantine
 from l2mac.merge import MergePlan, merge, plan_merge
-from l2mac.run import find_run
+from l2mac.run_folders import find_run
 from l2mac.terminal import clean
 from l2mac.trace.chain import read_trace
 from l2mac.trace.history import effective, recorded_files

@@ -9,7 +9,7 @@ import click
 from l2mac.audit import ALTERED, INTACT, Audit, audit_run
 from l2mac.cli.exit_codes import FAILING, OK, RECORD
 from l2mac.cli.options import json_option, runs_dir_option, settings_from
-from l2mac.run import find_run
+from l2mac.run_folders import find_run
 from l2mac.terminal import clean
 
 _MOST_SHOWN = 50

@@ -11,7 +11,8 @@ from l2mac.cli.options import json_option, runs_dir_option, settings_from
 from l2mac.comparison import Difference, compare, read_host
 from l2mac.errors import SettingsError
 from l2mac.kept_runs import pin as set_pin
-from l2mac.run import find_run, new_run, recorded_plan
+from l2mac.plan import recorded_plan
+from l2mac.run_folders import find_run, new_run
 from l2mac.terminal import clean
 from l2mac.trace.branching import fork as fork_run
 from l2mac.trace.branching import rewind as rewind_run

@@ -13,7 +13,7 @@ from l2mac.cli.report import CLAIM, requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.kept_runs import is_pinned, size_of
 from l2mac.record import recorded_program
-from l2mac.run import find_run
+from l2mac.run_folders import find_run
 from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (

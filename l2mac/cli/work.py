@@ -22,7 +22,8 @@ from l2mac.cli.report import print_result, result_as_json
 from l2mac.errors import SettingsError
 from l2mac.export import check_new_folder, export
 from l2mac.program import load_program
-from l2mac.run import RunResult, slug
+from l2mac.run import RunResult
+from l2mac.run_folders import slug
 from l2mac.session import MOST_TASK_BYTES, Source, find_source, prepare_plan, repeat, start, take_up
 from l2mac.settings import Settings
 from l2mac.trace.journal import OBJECTS_FILE

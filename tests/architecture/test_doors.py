@@ -14,7 +14,7 @@ DOORS = {
     "httpx2": ("l2mac.openai_processor", "l2mac.bounded_stream", "l2mac.model_client"),
     "click": ("l2mac.cli",),
     "rich": ("l2mac.cli",),
-    "pydantic_settings": ("l2mac.settings",),
+    "pydantic_settings": ("l2mac.settings", "l2mac.settings_sources"),
     "tomllib": ("l2mac.definition", "l2mac.package_names", "l2mac.settings_file"),
     "yaml": ("l2mac.program",),
     "markdown_it": ("l2mac.assemble",),

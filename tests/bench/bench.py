@@ -24,7 +24,8 @@ from l2mac.budget import Limits
 from l2mac.checks import python
 from l2mac.effects import Prices
 from l2mac.messages import Reply, ToolCall
-from l2mac.run import Means, Plan, execute
+from l2mac.plan import Plan
+from l2mac.run import Means, execute
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, Job, JobResult, RunResult, SandboxPolicy, Stream
 from sandbox.engine.box import DockerSandbox

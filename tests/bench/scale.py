@@ -22,8 +22,9 @@ from l2mac.budget import Limits
 from l2mac.checks import python
 from l2mac.effects import Prices
 from l2mac.messages import Reply, Request, ToolCall
+from l2mac.plan import Plan
 from l2mac.processor import Watcher
-from l2mac.run import Means, Plan, execute
+from l2mac.run import Means, execute
 from sandbox import Job
 
 FILES_PER_INSTRUCTION = 10

@@ -12,7 +12,7 @@ import short_story
 import l2mac
 from l2mac.errors import RunCancelled, RunNotAccepted, SettingsError
 from l2mac.outcome import Status
-from l2mac.run import find_run
+from l2mac.run_folders import find_run
 from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
 from l2mac.trace.chain import read_trace

@@ -6,7 +6,8 @@ from pathlib import Path
 from l2mac.budget import Limits
 from l2mac.effects import Prices
 from l2mac.messages import Reply, ToolCall
-from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.plan import Plan
+from l2mac.run import Means, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, Stream

@@ -10,9 +10,10 @@ from feature_model import FeatureModel, run_checks
 from l2mac.budget import Limits
 from l2mac.effects import Prices
 from l2mac.job import Thinking
+from l2mac.plan import Plan
 from l2mac.processor import Processor
 from l2mac.record import recorded_program
-from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.run import Means, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, Event, RunEnded, SessionStarted

@@ -9,7 +9,8 @@ from l2mac.budget import Limits
 from l2mac.effects import Prices
 from l2mac.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.outcome import Status
-from l2mac.run import Means, Plan, RunResult, execute
+from l2mac.plan import Plan
+from l2mac.run import Means, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript
 from l2mac.testing.model_server import ModelServer, ScriptedReply
 

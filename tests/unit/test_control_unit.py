@@ -12,7 +12,8 @@ from l2mac.effects import Prices
 from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.messages import Reply, Role, ToolCall, Usage
 from l2mac.outcome import Opinion, Status
-from l2mac.run import Means, Plan, RunResult, execute, recorded_plan
+from l2mac.plan import Plan, recorded_plan
+from l2mac.run import Means, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, SandboxDied, Stream

@@ -24,9 +24,9 @@ from l2mac.job import Thinking
 from l2mac.means import make_plan
 from l2mac.messages import Reply, Request, ToolCall
 from l2mac.outcome import RequirementRow, Status
+from l2mac.plan import recorded_plan
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
-from l2mac.run import recorded_files, recorded_plan
 from l2mac.settings import Settings
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from l2mac.trace.events import (
@@ -42,6 +42,7 @@ from l2mac.trace.events import (
     RunStarted,
     StoreRestored,
 )
+from l2mac.trace.history import recorded_files
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
 
