@@ -91,6 +91,8 @@ class RunResult:
         survivors: How many of them could not be killed; anything but 0 makes the box unusable.
         oom_kills: Out-of-memory kills by the kernel meanwhile; None where the runtime does not count.
         pids_denied: Forks that the process limit refused meanwhile; None where the runtime does not count.
+        rewritten: Files that a job was asked to read and that were written to meanwhile, sorted by path, also those
+            that have their old content again: what the job read of them is anybody's guess.
     """
 
     jobs: tuple[JobResult, ...]
@@ -100,6 +102,7 @@ class RunResult:
     survivors: int
     oom_kills: int | None
     pids_denied: int | None
+    rewritten: tuple[str, ...] = ()
 
     def job(self, name: str) -> JobResult:
         """Give the job of that name.

@@ -22,6 +22,7 @@ _HIDDEN = (
     "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is one that pytest"
     " skips, or its class has an __init__"
 )
+HOOK = "{name} decides how tests are reported; code may not judge itself: remove it"
 _WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
 
 
@@ -58,6 +59,12 @@ class _Start(_Event):
     id: str
 
 
+class _Hook(_Event):
+    e: Literal["hook"]
+    name: str
+    plugin: str
+
+
 class _Phase(_Event):
     e: Literal["phase"]
     id: str
@@ -77,7 +84,7 @@ class _End(_Event):
     code: int
 
 
-_Line = _Declared | _Deselected | _Collected | _NotCollected | _Start | _Phase | _Internal | _End
+_Line = _Declared | _Deselected | _Collected | _NotCollected | _Start | _Hook | _Phase | _Internal | _End
 _LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(Annotated[_Line, pydantic.Field(discriminator="e")])
 
 
@@ -95,6 +102,7 @@ class _Tally:
         self.unread: dict[str, str] = {}
         self.collect_errors = 0
         self.deselected = 0
+        self.hooks: list[str] = []
 
     @property
     def missing(self) -> int:
@@ -107,6 +115,12 @@ class _Tally:
         return sorted(
             test for test in (self.declared or frozenset()) - known if test.partition("::")[0] not in self.unread
         )
+
+    def unfair(self) -> str:
+        """Say by what the store decided about its own tests; empty when by nothing."""
+        if self.hooks:
+            return f"how they are reported was decided by {how_many(self.hooks, 'hook')} of the store"
+        return "every test has to run, or has to go" if self.deselected else ""
 
     def skip_unread(self) -> None:
         """Count every test of a file that skips itself as a whole as skipped."""
@@ -139,6 +153,9 @@ class _Tally:
                 self._take_unread(event)
             case _Start():
                 self.running = event.id
+            case _Hook():
+                self.hooks.append(event.name)
+                self.findings.append(Finding(valid_text(event.plugin), HOOK.format(name=valid_text(event.name))))
             case _Phase():
                 self._take_phase(event)
             case _Internal():
@@ -233,8 +250,8 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
         return Verdict.FAILED, summary
     if tally.collected is None:
         return Verdict.BROKEN, "the tests ended without saying which there are"
-    if tally.deselected:
-        return Verdict.FAILED, f"{summary}; every test has to run, or has to go"
+    if unfair := tally.unfair():
+        return Verdict.FAILED, f"{summary}; {unfair}"
     if not counts.passed:
         return Verdict.NOTHING, f"no test has passed ({summary})"
     return Verdict.PASSED, summary

@@ -8,12 +8,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from l2mac.checks.pytest_report import judge_tests
+from l2mac.checks.pytest_report import HOOK, judge_tests
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.checks.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
 
 _END = {"e": "end", "code": 0}
+_REWRITTEN = (
+    "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
+    " even for a moment: let it write to tmp_path"
+)
 
 
 def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
@@ -27,9 +31,12 @@ def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
 def judge(result: RunResult) -> CheckReport:
     """Read what the jobs of `jobs_for` left: syntax, lint, tests.
 
-    Lint and tests are not judged while a file is not valid Python: what they say then only repeats it.
+    Lint and tests are not judged while a file is not valid Python: what they say then only repeats it. Sources that
+    were written to meanwhile fail the lint: it may have read something else than what is there.
     """
     syntax, lint = _judge_lint(result.job("lint"))
+    if result.rewritten and lint.verdict is not Verdict.BROKEN:
+        lint = _from_findings("lint", (*(Finding(path, _REWRITTEN) for path in result.rewritten), *lint.findings))
     if syntax.verdict is Verdict.FAILED:
         unread = "not judged before the syntax is right"
         return CheckReport(
@@ -64,7 +71,7 @@ def _finding(event: dict[str, Any]) -> Finding:
             where, f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring"
         )
     if event["e"] == "hook":
-        return Finding(where, f"{event['text']} decides how tests are reported; code may not judge itself: remove it")
+        return Finding(where, HOOK.format(name=event["text"]))
     rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
     return Finding(where, f"{rule}{event['text']}")
 

@@ -66,9 +66,13 @@ def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> Ru
         results.append(JobResult(job.name, cause, code, _number(facts["duration_ms"]), *streams))
     if start != len(body):
         raise ValueError("the streams do not fill the reply")
+    changes = tuple(_change(path, size, digest) for path, size, digest in reply["changes"])
+    asked = {path for job in jobs for path in job.paths}
+    written_to = {*map(_path, reply["restored"]), *(change.path for change in changes)}
     return RunResult(
         jobs=tuple(results),
-        changes=tuple(_change(path, size, digest) for path, size, digest in reply["changes"]),
+        changes=changes,
+        rewritten=tuple(sorted(written_to & asked)),
         removed=_number(reply["removed"]),
         leftovers=_number(reply["leftovers"]),
         survivors=_number(reply["survivors"]),

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_VERDICT_HOOKS = frozenset(
+VERDICT_HOOKS = frozenset(
     "pytest_runtest_protocol pytest_runtest_call pytest_pyfunc_call pytest_runtest_makereport"
     " pytest_runtest_logreport pytest_sessionfinish pytest_runtestloop pytest_cmdline_main".split()
 )
@@ -57,7 +57,7 @@ def declared_tests(path: str, tree: ast.Module) -> Iterator[str]:
 def verdict_hooks(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Give line and name of every function named like a hook that decides how a test's outcome is reported."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in _VERDICT_HOOKS:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in VERDICT_HOOKS:
             yield node.lineno, node.name
 
 

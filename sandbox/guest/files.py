@@ -126,12 +126,13 @@ class Store:
         """Give `[path, size in bytes, SHA-256]` of every file, sorted by path."""
         return [[path, known[0][2], known[1]] for path, known in sorted(self._known.items())]
 
-    def scan(self) -> tuple[list[list[object]], int]:
+    def scan(self) -> tuple[list[list[object]], list[str], int]:
         """Find what a command changed since the last scan, and remove what the store may not hold.
 
-        Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file, and the number of
-        removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or too large files.
-        Directories without a file go, too, and are not counted.
+        Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file; the paths that were
+        written to meanwhile and have their old content again; and the number of removed entries: links, devices,
+        sockets, pipes, unacceptable names, too deep, too many or too large files. Directories without a file go,
+        too, and are not counted.
         """
         if os.fstat(self._root).st_uid == os.geteuid():
             os.fchmod(self._root, 0o700)
@@ -141,15 +142,18 @@ class Store:
         changes: list[list[object]] = [[path, -1, ""] for path in self._known if path not in seen]
         for path, _, _ in changes:
             del self._known[str(path)]
+        restored: list[str] = []
         for path, facts in seen.items():
             known = self._known.get(path)
             if known is None or known[0] != facts:
-                digest = self._hash(path)
+                self._known[path] = self._examine(path)
+                digest = self._known[path][1]
                 if known is None or known[1] != digest:
                     changes.append([path, facts[2], digest])
-                self._known[path] = (facts, digest)
+                else:
+                    restored.append(path)
         changes.sort(key=lambda change: str(change[0]))
-        return changes, removed
+        return changes, sorted(restored), removed
 
     def _check_batch(self, files: list[tuple[str, bytes]]) -> None:
         paths = [check_name(path) for path, _ in files]
@@ -239,7 +243,8 @@ class Store:
             os.close(folder)
         return True
 
-    def _hash(self, path: str) -> str:
+    def _examine(self, path: str) -> tuple[tuple[int, ...], str]:
+        """Give the signature and the SHA-256 of a file, made readable if it was not."""
         folder, name = self._parent(path)
         try:
             fd = _open_regular(name, folder, path)
@@ -249,7 +254,7 @@ class Store:
         with os.fdopen(fd, "rb", buffering=0) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
-        return digest.hexdigest()
+            return signature(os.fstat(file.fileno())), digest.hexdigest()
 
 
 def check_name(path: object) -> str:

@@ -5,12 +5,14 @@ Every report ends with an `end` line. The reader takes a report without one as b
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
+from types import FunctionType
 
 from sandbox.guest import prose
-from sandbox.guest.declared import declared_in
+from sandbox.guest.declared import VERDICT_HOOKS, declared_in
 from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
@@ -95,14 +97,36 @@ def _forget_shadowed(root: str) -> None:
 
 
 class _Recorder:
-    """A pytest plugin that writes every collected test and every phase's outcome to the report."""
+    """A pytest plugin that writes every collected test and every phase's outcome to the report.
 
-    def __init__(self, report: TextIO) -> None:
+    Whoever else comes to decide how tests are reported is named, however it was made: a hook whose name stands in no
+    file of the store has to be known to pytest all the same.
+
+    Args:
+        report: Where the lines go.
+        own: The identities of pytest's own such hooks, collected before any code of the store was loaded.
+    """
+
+    def __init__(self, report: TextIO, own: frozenset[int]) -> None:
         self._report = report
+        self._hooks: dict[str, Any] = {}
+        self._known = {*own, id(_Recorder.pytest_runtest_logreport)}
 
     def line(self, **fields: object) -> None:
         self._report.write(json.dumps(fields) + "\n")
         self._report.flush()
+
+    def pytest_configure(self, config: Any) -> None:
+        self._hooks = {name: getattr(config.hook, name) for name in sorted(VERDICT_HOOKS)}
+
+    def name_strangers(self) -> None:
+        """Report each hook that decides about verdicts and is not pytest's own, once."""
+        for name, hook in self._hooks.items():
+            for found in hook.get_hookimpls():
+                identity = id(getattr(found.function, "__func__", found.function))
+                if identity not in self._known:
+                    self._known.add(identity)
+                    self.line(e="hook", name=name, plugin=_text(found.plugin_name))
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.outcome != "passed":
@@ -112,6 +136,7 @@ class _Recorder:
         self.line(e="deselected", ids=[item.nodeid for item in items])
 
     def pytest_collection_finish(self, session: Any) -> None:
+        self.name_strangers()
         self.line(e="collected", ids=[item.nodeid for item in session.items])
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -131,14 +156,25 @@ class _Recorder:
         self.line(e="internal", text=_text(str(excrepr)))
 
 
+def _own_hooks() -> frozenset[int]:
+    """Give the identity of every hook of pytest itself that decides about verdicts."""
+    from _pytest.config import default_plugins  # here: only the preloaded process has it
+
+    modules = [importlib.import_module(f"_pytest.{name}") for name in default_plugins]
+    holders = [*modules, *(value for module in modules for value in vars(module).values() if isinstance(value, type))]
+    found = (vars(holder).get(name) for holder in holders for name in VERDICT_HOOKS)
+    return frozenset(id(hook) for hook in found if isinstance(hook, FunctionType))
+
+
 def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
-    recorder = _Recorder(report)
+    recorder = _Recorder(report, _own_hooks())
     recorder.line(e="declared", ids=declared_in(rootdir))  # said before any code of the store can have its say
     arguments = ["-c", os.devnull, "--rootdir", rootdir, "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
     arguments += ["-p", "no:faulthandler", "--color=no", "--", *request["paths"]]
     code = int(pytest.main(arguments, plugins=[recorder]))
+    recorder.name_strangers()
     sys.stdout.flush()
     recorder.line(e="end", code=code)
     return code

@@ -144,16 +144,18 @@ class Operations:
             tunnel.close()
         leftovers, survivors = sweep(self._checker)
         watch.drain()
-        changes, removed = self._clean(survivors)
+        changes, restored, removed = self._clean(survivors)
         if not survivors:
             self.warm()
+        asked = {path for job in jobs for path in job.spec.get("paths", ())}
         left = {"changes": changes, "removed": removed, "leftovers": leftovers, "survivors": survivors}
+        left["restored"] = [path for path in restored if path in asked]
         return _with_jobs({**left, **counters.since()}, jobs, started_at)
 
-    def _clean(self, survivors: int) -> tuple[list[list[object]], int]:
+    def _clean(self, survivors: int) -> tuple[list[list[object]], list[str], int]:
         """Bring store and scratch into order; with a process still about there is none, and the host ends the box."""
         if survivors:
-            return [], 0
+            return [], [], 0
         for folder in _SCRATCH:
             clear_folder(folder)
         return self._store.scan()

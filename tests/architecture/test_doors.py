@@ -60,7 +60,7 @@ ENGINE_DOORS_THAT_STAY_SHUT = ("put_archive", "get_archive", "exec_create", "exe
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
 GUEST_LIBRARIES = {
     "sandbox.guest.source_only": ("_pytest",),
-    "sandbox.guest.jobs": ("pytest", "pylint", "astroid"),
+    "sandbox.guest.jobs": ("pytest", "_pytest", "pylint", "astroid"),
     "sandbox.guest.sample": ("pytest",),
 }
 

@@ -39,6 +39,19 @@ CHEATS = {
     },
     "conftest ignores the file": {"conftest.py": "collect_ignore = ['test_it.py']\n"},
     "conftest rewrites the outcome": {"conftest.py": MAKEREPORT},
+    "conftest rewrites the outcome by a hook whose name stands nowhere": {
+        "conftest.py": "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef report(item, call):\n"
+        "    outcome = yield\n    outcome.get_result().outcome = 'passed'\n"
+        "globals()['pytest_' + 'runtest_makereport'] = report\n"
+    },
+    "a hook is registered by a test": {
+        "test_a.py": "import pytest\nclass Late: pass\ndef report(self, item, call):\n"
+        "    from _pytest.reports import TestReport\n    report = TestReport.from_item_and_call(item, call)\n"
+        "    report.outcome = 'passed'\n    return report\n"
+        "def test_a(request):\n    hook = pytest.hookimpl(tryfirst=True)(report)\n"
+        "    setattr(Late, 'pytest_runtest_make' + 'report', hook)\n"
+        "    request.config.pluginmanager.register(Late())\n"
+    },
     "conftest runs nothing": {"conftest.py": "def pytest_runtest_protocol(item, nextitem):\n    return True\n"},
     "conftest ends the session well": {
         "conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"
@@ -156,3 +169,40 @@ def pytest_unconfigure():
     report = evaluated(store, files)
     assert "1 test not collected" in report.summary
     assert report.verdict is Verdict.FAILED
+
+
+def test_a_source_that_is_another_one_while_the_checks_run_is_found_out(store):
+    """What the lint would refuse is put aside before it gets there, and is back when everything has ended."""
+    swapping = """
+import time
+from pathlib import Path
+import work
+source = Path('work.py')
+text = source.read_text()
+source.write_text('NAME = 1\\n')
+def test_it():
+    time.sleep(4)
+    source.write_text(text)
+"""
+    wrong = "NAME = 1\ndef broken():\n    return undefined_name\n"
+    large = "A = [\n" + "    1,\n" * 60_000 + "]\n"
+    assert "undefined_name" in str(evaluated(store, {"work.py": wrong, "test_it.py": PASSING}))  # control
+
+    report = evaluated(store, {"a.py": f"# pylint: skip-file\n{large}", "work.py": wrong, "test_it.py": swapping})
+
+    assert report.verdict is Verdict.FAILED
+    assert ("work.py", "was written to while the checks ran") in {
+        (finding.where, finding.text[:35]) for result in report.results for finding in result.findings
+    }
+
+
+def test_tests_may_read_sources_and_write_what_is_none(store):
+    sound = """
+from pathlib import Path
+def test_it(tmp_path):
+    assert Path(__file__).read_text()
+    (tmp_path / 'made.py').write_text('x = 1')
+    Path('made.py').write_text('x = 1')
+    Path('data.json').write_text('{}')
+"""
+    assert evaluated(store, {"test_it.py": sound, "data.json": "[]"}).verdict is Verdict.PASSED

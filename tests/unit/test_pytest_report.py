@@ -110,6 +110,16 @@ def test_an_exit_code_counts_even_if_every_test_passed():
     assert "what pytest said" in result.findings[0].text
 
 
+def test_a_hook_of_the_store_that_decides_about_outcomes_fails_what_passed():
+    hook = {"e": "hook", "name": "pytest_runtest_makereport", "plugin": "conftest.py"}
+    result = judged([*GOOD[:-1], hook, GOOD[-1]])
+    assert result.verdict is Verdict.FAILED
+    assert result.summary == "2 passed, 1 skipped; how they are reported was decided by 1 hook of the store"
+    assert [(one.where, one.text.split()[0]) for one in result.findings] == [
+        ("conftest.py", "pytest_runtest_makereport")
+    ]
+
+
 def test_only_skipped_tests_are_no_pass():
     result = judged(report(skipped("a"), skipped("b")))
     assert (result.verdict, result.summary) == (Verdict.NOTHING, "no test has passed (0 passed, 2 skipped)")

@@ -46,11 +46,14 @@ def encoded(lines: list[Any]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def judged(lint: list[Any] | bytes | JobResult, tests: list[Any] | None = None) -> CheckReport:
+def judged(
+    lint: list[Any] | bytes | JobResult, tests: list[Any] | None = None, rewritten: tuple[str, ...] = ()
+) -> CheckReport:
     if not isinstance(lint, JobResult):
         lint = job_result("lint", report=lint if isinstance(lint, bytes) else encoded(lint))
     jobs = (lint, job_result("tests", report=encoded(TESTS if tests is None else tests)))
-    return judge(RunResult(jobs, (), removed=0, leftovers=0, survivors=0, oom_kills=0, pids_denied=0))
+    counts = {"removed": 0, "leftovers": 0, "survivors": 0, "oom_kills": 0, "pids_denied": 0}
+    return judge(RunResult(jobs, (), **counts, rewritten=rewritten))
 
 
 def verdicts(report: CheckReport) -> dict[str, Verdict]:
@@ -86,6 +89,13 @@ def test_messages_and_stubs_fail_lint_alone():
     assert [finding.where for finding in lint.findings] == ["a.py:3", "a.py:4"]
     assert lint.findings[0].text.startswith("parse is not written yet")
     assert lint.findings[1].text == "E0602 undefined-variable: x"
+
+
+def test_sources_that_were_written_to_meanwhile_fail_lint():
+    report = judged([END], rewritten=("a.py", "b.py"))
+    assert verdicts(report) == {"syntax": Verdict.PASSED, "lint": Verdict.FAILED, "tests": Verdict.PASSED}
+    assert [finding.where for finding in report.results[1].findings] == ["a.py", "b.py"]
+    assert verdicts(judged(b"", rewritten=("a.py",)))["lint"] is Verdict.BROKEN
 
 
 def test_while_a_file_is_no_python_nothing_else_is_judged():

@@ -38,6 +38,7 @@ JOB = {
     "report": [0, 0, 0],
 }
 RUN = {"jobs": [JOB], "changes": [], "removed": 0, "leftovers": 0, "survivors": 0, "oom_kills": 0, "pids_denied": 0}
+RUN["restored"] = []
 
 
 def asked(*steps, requests=1):
@@ -336,7 +337,9 @@ def test_a_command_never_gets_more_time_than_the_policy_says():
 @settings(max_examples=150)
 @given(
     st.dictionaries(
-        st.sampled_from(["jobs", "changes", "removed", "leftovers", "survivors", "oom_kills", "pids_denied"]),
+        st.sampled_from(
+            ["jobs", "changes", "restored", "removed", "leftovers", "survivors", "oom_kills", "pids_denied"]
+        ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=5),
             lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["end", "output"]), inner),

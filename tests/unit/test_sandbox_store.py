@@ -119,7 +119,7 @@ class AnyRequests(RuleBasedStateMachine):
                 "dir": path.mkdir,
                 "file": lambda: path.write_bytes(b"made"),
             }[kind]()
-        changes, _ = self.store.scan()
+        changes, _, _ = self.store.scan()
         for changed, size, digest in changes:
             if size == -1:
                 del self.model[changed]
@@ -170,7 +170,7 @@ def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(store, root):
     os.mkfifo(root / "main.py")
     with pytest.raises(Refused, match="not a regular file"):
         store.read("main.py", 0, 10)
-    assert store.scan() == ([], 1)
+    assert store.scan() == ([], [], 1)
 
 
 def test_a_write_that_fails_half_way_changes_nothing(store, root):
@@ -210,16 +210,37 @@ def test_a_changed_file_is_found_though_size_and_time_are_as_before(store, root)
     (root / "a.txt").write_bytes(b"5678")
     os.utime(root / "a.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    changes, removed = store.scan()
+    changes, _, removed = store.scan()
 
     assert (changes, removed) == ([["a.txt", 4, hashlib.sha256(b"5678").hexdigest()]], 0)
+
+
+def test_a_file_that_was_rewritten_and_has_its_old_content_again_is_named(store, root):
+    store.write([("a.txt", b"1234"), ("b.txt", b"5678"), ("c.txt", b"90")])
+    status = (root / "a.txt").stat()
+    (root / "a.txt").write_bytes(b"else")
+    (root / "a.txt").write_bytes(b"1234")
+    os.utime(root / "a.txt", ns=(status.st_atime_ns, status.st_mtime_ns))
+    (root / "b.txt").rename(root / "other")
+    (root / "other").rename(root / "b.txt")
+    (root / "c.txt").read_bytes()
+
+    assert store.scan() == ([], ["a.txt", "b.txt"], 0)
+    assert store.scan() == ([], [], 0)
+
+
+def test_a_file_that_had_to_be_made_readable_counts_as_changed_once(store, root):
+    (root / "a.txt").write_bytes(b"x")
+    (root / "a.txt").chmod(0)
+    assert [change[0] for change in store.scan()[0]] == ["a.txt"]
+    assert store.scan() == ([], [], 0)
 
 
 def test_files_beyond_the_bounds_are_removed_and_counted(store, root):
     for n in range(40):
         (root / f"f{n:02d}").write_bytes(b"x" * 400)
 
-    changes, removed = store.scan()
+    changes, _, removed = store.scan()
 
     assert (len(changes), removed) == (25, 15)
     assert sum(len(content) for content in tree(root).values()) <= LIMITS["max_bytes"]
@@ -228,7 +249,7 @@ def test_files_beyond_the_bounds_are_removed_and_counted(store, root):
 def test_names_that_only_bytes_can_say_are_removed(store, root):
     with open(os.fsencode(root) + b"/\xff\xfe", "wb"):
         pass
-    assert store.scan() == ([], 1)
+    assert store.scan() == ([], [], 1)
 
 
 def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path):
@@ -259,7 +280,7 @@ def test_an_empty_directory_that_a_command_left_does_not_stand_in_the_way_of_a_f
     (root / "a" / "b" / "c").mkdir(parents=True)
     (root / "d" / "e").mkdir(parents=True)
     (root / "d" / "kept.txt").write_text("x")
-    assert store.scan()[1] == 0
+    assert store.scan()[2] == 0
     assert sorted(path.name for path in root.rglob("*")) == ["d", "kept.txt"]
     store.write([("a", b"1"), ("d/e", b"2")])
     assert tree(root) == {"a": b"1", "d/e": b"2", "d/kept.txt": b"x"}
