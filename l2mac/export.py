@@ -21,7 +21,8 @@ MANIFEST = ".l2mac-manifest.json"
 
 _ACTING_FOLDERS = frozenset(
     ".git .hg .svn .vscode .idea .devcontainer .claude .cursor .codex .gemini .github .gitlab .circleci .husky"
-    " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform .windsurf .continue .roo .kiro .amazonq .junie".split()
+    " .cargo .bundle .zed .fleet .vs .direnv .mise .terraform .windsurf .continue .roo .kiro .amazonq .junie"
+    " .ctags.d".split()
 )
 _ACTING_NAMES = frozenset(
     ".gitattributes .gitmodules .gitconfig .envrc .env .mcp.json claude.md agents.md gemini.md .cursorrules"
@@ -29,9 +30,12 @@ _ACTING_NAMES = frozenset(
     " .tool-versions .mise.toml mise.toml .bashrc .bash_profile .profile .zshrc .zshenv .zprofile .inputrc .npmrc"
     " .yarnrc .yarnrc.yml .pypirc pip.conf .netrc .ripgreprc .lesskey .vimrc .exrc .nvimrc .nvim.lua"
     " .dir-locals.el .editorconfig .python-version sitecustomize.py usercustomize.py desktop.ini autorun.inf"
-    " .ds_store .devcontainer.json .gdbinit .lldbinit .roorules .roomodes".split()
+    " .ds_store .devcontainer.json .gdbinit .lldbinit .roorules .roomodes .pdbrc .rprofile .renviron .irbrc .pryrc"
+    " .byebugrc .rvmrc .ctags .lvimrc .local.vimrc .flaskenv .bazelrc .hgrc .autoenv .autoenv.zsh".split()
 )
+_BARE = frozenset({"head", "config"})
 _ACTING_ENDINGS = (".pth", ".desktop", ".code-workspace", ".sublime-project", ".lnk", ".url")
+_SHORT = re.compile(r"[^.]{1,6}~\d+(\.[^.]{0,3})?")
 _MOST_FILES = 20_000
 _MOST_BYTES = 1024**3
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
@@ -57,11 +61,14 @@ def sort_out(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     aside: dict[str, str] = {}
     taken: dict[str, str] = {}
     folders: dict[str, str] = {}
+    repositories = _bare_repositories(files)
     for path, name in sorted(files.items()):
         folded = unicodedata.normalize("NFC", path).casefold()
         above = [folded[:index] for index, character in enumerate(folded) if character == "/"]
         twin = taken.get(folded) or next((taken[folder] for folder in above if folder in taken), folders.get(folded))
         reason = _reason_against(path)
+        if folded.rpartition("/")[0] in repositories and folded.rpartition("/")[2] in _BARE:
+            reason = reason or "makes its folder a Git repository, whose configuration acts by itself on a host"
         if not reason and twin:
             reason = f"cannot stand beside {twin} everywhere: letter case is all that tells them apart"
         if reason:
@@ -173,6 +180,13 @@ def manifest_of(writable: Mapping[str, str], aside: Mapping[str, str]) -> bytes:
     return json.dumps({"sha256": dict(writable), "set_aside": dict(aside)}, indent=1).encode() + b"\n"
 
 
+def _bare_repositories(files: Mapping[str, str]) -> set[str]:
+    """Give the folders that Git would take for a repository without a work tree, by the names in them."""
+    folded = {unicodedata.normalize("NFC", path).casefold() for path in files}
+    heads = {path.removesuffix("head").removesuffix("/") for path in folded if path.rpartition("/")[2] == "head"}
+    return {folder for folder in heads if (f"{folder}/config" if folder else "config") in folded}
+
+
 def _reason_against(path: str) -> str:
     try:
         parts = check_path(path).split("/")
@@ -181,6 +195,8 @@ def _reason_against(path: str) -> str:
     for part in parts:
         if part.casefold() in _ACTING_FOLDERS | _ACTING_NAMES or part.casefold().endswith(_ACTING_ENDINGS):
             return f"{part} acts by itself on a host"
+        if _SHORT.fullmatch(part):
+            return f"{part} may be the short form of another name on some systems"
         if _RESERVED.fullmatch(part):
             return f"{part} is a device name on some systems"
     return "the name is taken by the manifest" if parts[-1].casefold() == MANIFEST else ""

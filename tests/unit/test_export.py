@@ -55,6 +55,10 @@ ACTING = [
     ".npmrc",
     "Jenkinsfile",
     ".gdbinit",
+    ".pdbrc",
+    "notes/.Rprofile",
+    "git~1/config",
+    "CLAUDE~1.MD",
 ]
 RESERVED = ["con", "CON.txt", "a/aux.py", "nul", "com1", "LPT9.log", "com¹.txt", "conin$"]
 FORGED = [
@@ -78,6 +82,9 @@ FORGED = [
     "e\u0301.py",
 ]
 ORDINARY = [
+    "HEAD",
+    "b/config",
+    "backup~old.txt",
     "app.py",
     "src/app/__init__.py",
     ".gitignore",
@@ -132,6 +139,15 @@ def test_a_name_that_acts_or_leads_elsewhere_is_set_aside_with_a_reason(
     assert list(done.set_aside) == [path]
     assert done.set_aside[path] != ""
     assert everything_in(tmp_path / "here") == ["out", "out/" + MANIFEST, "out/app.py"]
+
+
+@pytest.mark.parametrize("folder", ["", "deep/er/"])
+def test_a_folder_that_git_takes_for_a_repository_is_none_any_more(tmp_path: Path, objects: ObjectStore, folder: str):
+    acting = f'[core]\n\tbare = false\n\tworktree = {tmp_path}/out\n\tfsmonitor = "touch acted; false"\n'
+    contents = {"HEAD": "ref: refs/heads/main\n", "Config": acting, "objects/keep": "", "refs/keep": ""}
+    files = {folder + name: objects.put(text.encode()) for name, text in contents.items()}
+    done = export(files, objects, tmp_path / "out")
+    assert sorted(done.set_aside) == [f"{folder}Config", f"{folder}HEAD"]
 
 
 @pytest.mark.parametrize("path", ORDINARY)
