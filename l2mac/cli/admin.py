@@ -11,6 +11,7 @@ import click
 from l2mac.boxes import offline_base_script, remove_leftovers
 from l2mac.cli.exit_codes import MODEL, OK, SANDBOX
 from l2mac.cli.options import box_options, json_option, model_options, output_options, runs_dir_option, settings_from
+from l2mac.cli.sections import SectionedCommand
 from l2mac.doctor import examine
 from l2mac.errors import SettingsError
 from l2mac.kept_runs import clean_runs
@@ -19,7 +20,7 @@ from l2mac.terminal import clean
 from sandbox import format_size
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @model_options
 @box_options
 @click.option("--attack", "with_attacks", is_flag=True, help="Attack boxes made as a run makes them, instead.")

@@ -8,6 +8,7 @@ import click
 
 from l2mac.cli.exit_codes import MODEL, OK
 from l2mac.cli.options import model_options, output_options, settings_from
+from l2mac.cli.sections import SectionedCommand
 from l2mac.errors import ModelNotConfigured, ProcessorError
 from l2mac.means import make_processor
 from l2mac.model_offers import ModelOffer
@@ -21,7 +22,7 @@ _MARKS = {True: "yes", False: "no ", None: "?  "}
 _MOST_LISTED = 50
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @model_options
 @click.option("--presets", is_flag=True, help="List the servers that --preset knows, and ask nobody.")
 @click.option("--no-probe", is_flag=True, help="Only list what the server offers.")

@@ -66,6 +66,23 @@ _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress; only the
 _JSON = click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on standard output.")
 
 
+def _names(*options: Callable[[Any], Any]) -> tuple[str, ...]:
+    """Give the names of the parameters that options become."""
+    command: Any = lambda: None  # noqa: E731 - something for the options to be added to
+    for option in options:
+        command = option(command)
+    return tuple(parameter.name for parameter in command.__click_params__)
+
+
+SHARED = {
+    "Model": _names(*_MODEL, *_ROLES),
+    "Thinking": _names(*_THINKING),
+    "Budget": _names(*_BUDGET),
+    "Box": _names(*_BOX),
+}
+"""Section of the help → the parameters in it."""
+
+
 def model_options(command: F) -> F:
     """Add the options about the language model."""
     return _add(_MODEL, command)

@@ -19,6 +19,7 @@ from l2mac.cli.options import (
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
+from l2mac.cli.sections import SectionedCommand
 from l2mac.errors import SettingsError
 from l2mac.export import check_new_folder, export
 from l2mac.program import load_program
@@ -30,7 +31,7 @@ from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @click.argument("task", required=False)
 @click.option("--task-file", type=click.Path(path_type=Path), help="Read the task from a file; - for standard input.")
 @click.option("--program", type=click.Path(path_type=Path), help="Prompt program: a YAML, JSON or plain text file.")
@@ -79,7 +80,7 @@ def run(
     return _finish(result, folder, as_json=as_json)
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @model_options
@@ -101,7 +102,7 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     return _finish(result, folder, as_json=as_json)
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @box_options
