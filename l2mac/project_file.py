@@ -7,7 +7,7 @@ lower limits, and is refused when it says anything else.
 from typing import Any
 
 from l2mac.errors import SettingsError
-from sandbox import PolicyError, parse_size
+from sandbox import PolicyError, format_size, parse_size
 
 _FREE = frozenset({"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"})
 _LOWER_ONLY = frozenset(
@@ -42,7 +42,8 @@ def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
             field, f"a project file may only lower this, and {value!r} cannot be compared with {below!r}"
         )
     if allowed is not None and wanted > allowed:
-        raise SettingsError(field, f"a project file may only lower this (to at most {below}), not set it to {value!r}")
+        most = format_size(int(allowed)) if name in _SIZES else below
+        raise SettingsError(field, f"a project file may only lower this (to at most {most}), not set it to {value!r}")
 
 
 def _no_looser(value: Any, below: Any) -> bool:

@@ -23,6 +23,10 @@ def pytest_runtest_makereport(item, call):
 """
 _HOOKS = {
     "hook": {"conftest.py": _REPORT},
+    "nameless hook": {
+        "conftest.py": _REPORT.replace("pytest_runtest_makereport", "report")
+        + "globals()['pytest_' + 'runtest_makereport'] = report\n"
+    },
     "plugin": {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": _REPORT},
     "session": {"conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"},
     "options": {"pytest.ini": "[pytest]\naddopts = --collect-only\n"},
