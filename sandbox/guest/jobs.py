@@ -5,6 +5,7 @@ Every report ends with an `end` line. The reader takes a report without one as b
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -156,6 +157,7 @@ class _Recorder:
         self.line(e="internal", text=_text(str(excrepr)))
 
 
+@functools.cache  # the preloaded process finds them once, for all its children
 def _own_hooks() -> frozenset[int]:
     """Give the identity of every hook of pytest itself that decides about verdicts."""
     from _pytest.config import default_plugins  # here: only the preloaded process has it
