@@ -4,7 +4,7 @@ On a resumed run each method gives what the record says and touches neither mode
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import pydantic
 
@@ -13,7 +13,7 @@ from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
 from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
-from l2mac.errors import ContextOverflow
+from l2mac.errors import ContextOverflow, OutOfTime
 from l2mac.evaluator import evaluate
 from l2mac.file_store import BoxMaker, FileStore
 from l2mac.manifest import describe_files
@@ -195,10 +195,13 @@ class Effects:
 
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
         objects = self.journal.objects
+        request = replace(request, within_s=self.spending.time_left_s(self.journal.elapsed_s))
         try:
             reply = self.processor.complete(request, self.watch)
         except ContextOverflow:
             reply = None
+        except OutOfTime:
+            raise self.spending.out_of_time() from None
         estimate = self.estimator.estimate(request.messages, request.tools)
         usage = reply.usage if reply else Usage(0, 0)
         prompt, counted = _believed(usage.prompt_tokens, estimate)
