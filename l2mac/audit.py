@@ -170,7 +170,8 @@ def _check_report(
         return 0, 0
     if size > len(pack):
         audit.add(OBJECTS_FILE, f"byte {len(pack) + 1}", f"ends here; the report names {size} bytes")
-    report = make_report(lines[: max(events, 0)], size, hashlib.sha256(pack[: max(size, 0)]).hexdigest())
+    digest = hashlib.sha256(memoryview(pack)[: max(size, 0)]).hexdigest()
+    report = make_report(lines[: max(events, 0)], size, digest)
     if report.text != found:
         audit.add(REPORT_FILE, _first_difference(found, report.text), "differs from what the record comes to")
         return 0, 0
@@ -210,7 +211,7 @@ def _records(pack: bytes) -> tuple[list[_Record], int]:
         begin = start + _HEADER.size
         if begin + length > len(pack):
             break
-        intact = hashlib.sha256(pack[begin : begin + length]).digest() == digest
+        intact = hashlib.sha256(memoryview(pack)[begin : begin + length]).digest() == digest
         records.append(_Record(begin, digest.hex(), intact))
         start = begin + length
     return records, start

@@ -73,6 +73,17 @@ class Spending:
         if limits.time_s is not None and elapsed_s >= limits.time_s:
             raise BudgetSpent(f"{limits.time_s:g} seconds of work are over (--max-time)")
 
+    def time_left_s(self, elapsed_s: float) -> float | None:
+        """Give how long a call of the model may take; None for no bound."""
+        return None if self.limits.time_s is None else max(self.limits.time_s - elapsed_s, 0.0)
+
+    def out_of_time(self) -> BudgetSpent:
+        """Give the cause when the time is over in the middle of a call."""
+        return BudgetSpent(
+            f"{self.limits.time_s or 0:g} seconds of work are over (--max-time), which ended a call of the model; what"
+            " that had taken is not in the count of tokens"
+        )
+
     def check_instruction(self) -> None:
         """Check that the turn that was counted last is within the instruction's limits.
 

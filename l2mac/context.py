@@ -1,7 +1,7 @@
 """The context window of the instruction in hand: its messages and whether they fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from l2mac.messages import Message, ToolSpec
 
@@ -18,6 +18,7 @@ class TokenEstimator:
     """
 
     ratio: float = 1.0
+    _tool_sizes: dict[int, tuple[Sequence[ToolSpec], int]] = field(default_factory=dict, init=False, repr=False)
 
     def estimate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
         """Give the tokens of a request."""
@@ -38,16 +39,21 @@ class TokenEstimator:
         """Be more careful: the server said that something did not fit which was estimated to."""
         self.ratio = min(self.ratio * 1.25, 4.0)
 
-    @staticmethod
-    def _raw(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> float:
-        characters = 0
+    def _raw(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> float:
+        characters = self._tool_characters(tools) if tools else 0
         for message in messages:
-            characters += len(message.content) + sum(
-                len(call.name) + len(call.arguments) for call in message.tool_calls
-            )
-        for tool in tools:
-            characters += len(tool.name) + len(tool.description) + len(str(tool.parameters))
+            characters += len(message.content)
+            for call in message.tool_calls:
+                characters += len(call.name) + len(call.arguments)
         return characters / _CHARACTERS_PER_TOKEN + _TOKENS_PER_MESSAGE * (len(messages) + len(tools)) + 1
+
+    def _tool_characters(self, tools: Sequence[ToolSpec]) -> int:
+        """Give the size of a set of tools; by identity, as it is asked with every call and schemas have no hash."""
+        kept, size = self._tool_sizes.get(id(tools), ((), 0))
+        if kept is not tools:
+            size = sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in tools)
+            self._tool_sizes[id(tools)] = (tools, size)
+        return size
 
 
 class ContextWindow:

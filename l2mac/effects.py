@@ -3,11 +3,8 @@
 On a resumed run each method gives what the record says and touches neither model nor box.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
 
 import pydantic
 
@@ -16,11 +13,12 @@ from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
 from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
-from l2mac.errors import ContextOverflow
+from l2mac.errors import ContextOverflow, OutOfTime
 from l2mac.evaluator import evaluate
 from l2mac.file_store import BoxMaker, FileStore
 from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
+from l2mac.naming import Namer, canonical, hash_of
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
@@ -57,8 +55,8 @@ class Effects:
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
-        names: The objects of the messages written out so far.
-        tool_names: Those of the sets of tools, by identity, as schemas have no hash.
+        namer: Names what is sent to the model.
+        listing: The paths last described, with the description.
         role_prices: What the models of further roles cost, where that is not `prices`.
     """
 
@@ -72,12 +70,12 @@ class Effects:
     watch: Watcher
     make_box: BoxMaker
     dependencies: Dependencies
+    namer: Namer
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int
     seed: int | None = None
-    names: dict[Message, str] = field(default_factory=dict)
-    tool_names: dict[int, tuple[tuple[ToolSpec, ...], str]] = field(default_factory=dict)
+    listing: dict[tuple[str, ...], str] = field(default_factory=dict)
     role_prices: Mapping[Role, Prices] = field(default_factory=dict)
 
     def ask(
@@ -116,10 +114,9 @@ class Effects:
             seed=self.seed,
             purpose=purpose,
         )
-        names = tuple(self._recorded(message) for message in request.messages)
-        tools_name = self._recorded_tools(tools)
+        names, tools_name = self.namer.messages(request.messages), self.namer.tools(tools)
         parameters = [request.tool, request.temperature, request.max_reply_tokens, request.seed]
-        key = _hash([names, tools_name, parameters])
+        key = hash_of([names, tools_name, parameters])
         event = self.journal.effect(ModelCalled, key, lambda: self._call(key, purpose, request, names, tools_name))
         self.spending.add(event)
         writes = role_of(purpose) == "write"  # the estimator is the writing model's; another has another tokenizer
@@ -133,7 +130,11 @@ class Effects:
 
     def files(self) -> str:
         """Give the list of files that prompts carry."""
-        return describe_files(self.store.files, self.outcome_characters // 2)
+        paths = self.store.paths
+        if paths not in self.listing:
+            self.listing.clear()
+            self.listing[paths] = describe_files(paths, self.outcome_characters // 2)
+        return self.listing[paths]
 
     def begin_turn(self) -> None:
         """Count a turn of the instruction in hand.
@@ -165,7 +166,7 @@ class Effects:
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""
         before = self.store.tree
-        key = _hash([call.name, call.arguments, before])
+        key = self.namer.key_of_call(call, before)
         event = self.journal.effect(ToolRan, key, lambda: self._perform(key, call))
         if self.store.tree == before:
             self.store.apply(event.changes)
@@ -192,26 +193,15 @@ class Effects:
         event = self.journal.effect(Checked, key, lambda: self._verified(key, unmet))
         return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
-    def _recorded(self, message: Message) -> str:
-        """Give the name of a message's object; each message is written out once, however often it is sent."""
-        name = self.names.get(message)
-        if name is None:
-            name = self.names[message] = self.journal.objects.put(_dump(asdict(message)))
-        return name
-
-    def _recorded_tools(self, tools: tuple[ToolSpec, ...]) -> str:
-        kept, name = self.tool_names.get(id(tools), ((), ""))
-        if kept is not tools or not name:
-            name = self.journal.objects.put(_dump([asdict(spec) for spec in tools]))
-            self.tool_names[id(tools)] = (tools, name)
-        return name
-
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
         objects = self.journal.objects
+        request = replace(request, within_s=self.spending.time_left_s(self.journal.elapsed_s))
         try:
             reply = self.processor.complete(request, self.watch)
         except ContextOverflow:
             reply = None
+        except OutOfTime:
+            raise self.spending.out_of_time() from None
         estimate = self.estimator.estimate(request.messages, request.tools)
         usage = reply.usage if reply else Usage(0, 0)
         prompt, counted = _believed(usage.prompt_tokens, estimate)
@@ -227,7 +217,7 @@ class Effects:
             tool=request.tool,
             temperature=request.temperature,
             max_reply_tokens=request.max_reply_tokens,
-            reply_object="" if reply is None else objects.put(_dump(asdict(reply))),
+            reply_object="" if reply is None else objects.put(canonical(asdict(reply))),
             prompt_tokens=prompt if reply else 0,
             completion_tokens=completion if reply else 0,
             counted=counted,
@@ -260,7 +250,7 @@ class Effects:
         self, key: str, store: FileStore, unmet: CheckResult | None, *, at_the_end: bool, final: bool
     ) -> Checked:
         report = evaluate(store, self.domain.checks, at_the_end=at_the_end) if unmet is None else CheckReport((unmet,))
-        name = self.journal.objects.put(_dump(asdict(report)))
+        name = self.journal.objects.put(canonical(asdict(report)))
         return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 
 
@@ -269,11 +259,3 @@ def _believed(counted: int | None, estimate: int) -> tuple[int, bool]:
     if counted is not None and estimate / _MOST_BELIEVABLE <= counted <= max(estimate, 1) * _MOST_BELIEVABLE:
         return counted, True
     return estimate, False
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(_dump(value)).hexdigest()
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")

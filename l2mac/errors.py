@@ -7,6 +7,7 @@ L2macError
 │   ├── ModelNotConfigured no model is named
 │   ├── ModelUnavailable  it does not answer, or stopped in the middle, after all retries
 │   ├── ModelRejected     it refuses us: key, model name, request
+│   ├── OutOfTime         the time that the run may take was over before it had replied
 │   └── ContextOverflow   the server says that the messages do not fit; the control unit makes room
 ├── RunNotAccepted        the Python API: a run ended without all checks passing; holds its files
 ├── RunCancelled          the Python API: whoever embeds us gave the run up
@@ -54,6 +55,10 @@ class ModelUnavailable(ProcessorError):
 
 class ModelRejected(ProcessorError):
     """The model's server refuses us: the key, the model's name or the request."""
+
+
+class OutOfTime(ProcessorError):
+    """The time that the run may take was over before the model had replied."""
 
 
 class ContextOverflow(ProcessorError):

@@ -72,7 +72,7 @@ class FileStore:
         self._box: Sandbox | None = None
         self._files: dict[str, FileEntry] = {}
         self._losses = 0
-        self._paths: list[str] = []
+        self._paths: tuple[str, ...] | None = None
         self._lines: dict[str, str] = {}
         self._listing: tuple[FileEntry, ...] | None = None
         self._tree = ""
@@ -81,15 +81,21 @@ class FileStore:
     def files(self) -> tuple[FileEntry, ...]:
         """Every file, sorted by path."""
         if self._listing is None:
-            self._paths = self._paths or sorted(self._files)
-            self._listing = tuple(self._files[path] for path in self._paths)
+            self._listing = tuple(map(self._files.__getitem__, self.paths))
         return self._listing
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path of every file, sorted."""
+        if self._paths is None:
+            self._paths = tuple(sorted(self._files))
+        return self._paths
 
     @property
     def tree(self) -> str:
         """A hash of all paths and contents."""
         if not self._tree:
-            lines = "".join(self._lines[entry.path] for entry in self.files)
+            lines = "".join(map(self._lines.__getitem__, self.paths))
             self._tree = hashlib.sha256(lines.encode()).hexdigest()
         return self._tree
 
@@ -201,14 +207,14 @@ class FileStore:
 
     def _remember(self, entry: FileEntry) -> None:
         if entry.path not in self._files:
-            self._paths = []
+            self._paths = None
         self._files[entry.path] = entry
         self._lines[entry.path] = f"{entry.digest} {entry.path}\n"
         self._listing, self._tree = None, ""
 
     def _forget(self, path: str) -> None:
         if self._files.pop(path, None) is not None:
-            self._paths, self._listing, self._tree = [], None, ""
+            self._paths, self._listing, self._tree = None, None, ""
 
     def _adopt(self, change: Change) -> None:
         content = self.read(change.path)

@@ -178,7 +178,8 @@ def _read_regular(name: str, folder: int, path: str, most_bytes: int) -> bytes:
 def _read_all(fd: int, most_bytes: int) -> bytes:
     pieces: list[bytes] = []
     left = most_bytes
-    while left > 0 and (piece := os.read(fd, min(left, 1 << 20))):
+    at_once = max(os.fstat(fd).st_size + 1, 1 << 20)  # a file that stays as it is comes in one piece, without a copy
+    while left > 0 and (piece := os.read(fd, min(left, at_once))):
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from l2mac.checks.report import CheckReport
 from l2mac.errors import RunCancelled
+from l2mac.fuse import Fuse
 from l2mac.outcome import RequirementRow, Status
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
@@ -84,9 +85,9 @@ class FinishedRun:
 class Run:
     """A run to be followed; use it once, in a `with`. Iterating gives its events, each one to one iterator only.
 
-    Leaving the `with` before the end cancels the run: the piece of work in hand is ended at its next sign of life (a
-    piece of text, an event, a pause between two tries; a silent server at the latest after its time-out), the box is
-    removed, the record is kept for `l2mac resume`. No more than 1000 events wait for a slow reader; then the run
+    Leaving the `with` before the end cancels the run: a call of the model is ended at once, even while its server is
+    silent, other work in hand at its next event, the making of a connection after half a minute at the latest; the box
+    is removed, the record is kept for `l2mac resume`. No more than 1000 events wait for a slow reader; then the run
     waits, too.
 
     Args:
@@ -105,7 +106,7 @@ class Run:
         self._settings = settings
         self._more = more
         self._events: queue.Queue[RunEvent] = queue.Queue(_MOST_WAITING)
-        self._cancelled = threading.Event()
+        self._fuse = Fuse(self._stop)
         self._stopping = False
         self._result: FinishedRun | None = None
         self._error: BaseException | None = None
@@ -123,7 +124,7 @@ class Run:
         program = check_program(self._program, at_most=MAX_INSTRUCTIONS, field="program") if self._program else ()
         plan = prepare_plan(settings, self._task, program)
         self._thread = threading.Thread(
-            target=lambda: self._work(lambda: start(settings, plan, self, sleep=self._sleep)), daemon=True
+            target=lambda: self._work(lambda: start(settings, plan, self, fuse=self._fuse)), daemon=True
         )
         self._thread.start()
         return self
@@ -154,7 +155,7 @@ class Run:
 
     def cancel(self) -> None:
         """Ask the run to end; harmless when it has ended."""
-        self._cancelled.set()
+        self._fuse.cancel()
 
     @property
     def result(self) -> FinishedRun:
@@ -197,16 +198,12 @@ class Run:
             self._error = error
 
     def _put(self, event: RunEvent) -> None:
-        while not self._cancelled.is_set():
+        while not self._fuse.is_cancelled:
             try:
                 return self._events.put(event, timeout=_POLL_S)
             except queue.Full:
                 continue
         return self._stop()
-
-    def _sleep(self, seconds: float) -> None:
-        if self._cancelled.wait(seconds):
-            self._stop()
 
     def _stop(self) -> None:
         """End the session the way a keyboard does, once; what it says while it ends is dropped."""

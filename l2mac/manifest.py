@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sandbox import FileEntry
 
-
-def describe_files(files: Sequence[FileEntry], limit: int) -> str:
-    """Give the files by path, or by folder with counts when the paths take more than `limit` characters."""
-    if not files:
+def describe_files(paths: Sequence[str], limit: int) -> str:
+    """Give files by path, or by folder with counts when the paths take more than `limit` characters."""
+    if not paths:
         return "(none)"
-    listing = ", ".join(entry.path for entry in files)
+    listing = ", ".join(paths)
     if len(listing) <= limit:
         return listing
-    folders = Counter(entry.path.rpartition("/")[0] or "." for entry in files)
+    folders = Counter(path.rpartition("/")[0] or "." for path in paths)
     grouped = ", ".join(f"{folder}/ ({count} files)" for folder, count in sorted(folders.items()))
     shown = grouped if len(grouped) <= limit else f"{grouped[:limit]}…"
-    return f"{len(files)} files: {shown}; use list_files and search_files to find what you need"
+    return f"{len(paths)} files: {shown}; use list_files and search_files to find what you need"

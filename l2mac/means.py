@@ -1,7 +1,6 @@
 """From settings to what a run works with: the language model, the box's maker, the bounds."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from l2mac.dependencies import MODES, Fetch, PackageMeans
 from l2mac.domain import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.effects import Prices
 from l2mac.errors import ModelNotConfigured, SettingsError
+from l2mac.fuse import Fuse
 from l2mac.job import Thinking
 from l2mac.model_settings import ModelSettings
 from l2mac.openai_processor import OpenAIProcessor
@@ -82,20 +82,18 @@ def choose_domain(settings: Settings) -> Domain:
     return with_tools(domain, settings.tools) if settings.tools else domain
 
 
-def make_processor(
-    settings: Settings, *, max_retries: int = 4, sleep: Callable[[float], None] = time.sleep
-) -> OpenAIProcessor:
+def make_processor(settings: Settings, *, max_retries: int = 4, fuse: Fuse | None = None) -> OpenAIProcessor:
     """Give the client of the configured model, the one that writes.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
         SettingsError: The key file cannot be read.
     """
-    return OpenAIProcessor(_model_settings(settings, max_retries), sleep=sleep)
+    return OpenAIProcessor(_model_settings(settings, max_retries), fuse=fuse)
 
 
 def make_role_processor(
-    settings: Settings, role: Role, *, max_retries: int = 4, sleep: Callable[[float], None] = time.sleep
+    settings: Settings, role: Role, *, max_retries: int = 4, fuse: Fuse | None = None
 ) -> OpenAIProcessor | None:
     """Give the client of a role's own model; None where the main one does for it.
 
@@ -106,12 +104,12 @@ def make_role_processor(
     if own is None:
         return None
     try:
-        return OpenAIProcessor(_role_settings(settings, own, max_retries), sleep=sleep)
+        return OpenAIProcessor(_role_settings(settings, own, max_retries), fuse=fuse)
     except SettingsError as error:
         raise SettingsError(f"roles.{role}.{error.field.removeprefix('--')}", error.problem) from None
 
 
-def make_processors(settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> RoleProcessor:
+def make_processors(settings: Settings, *, fuse: Fuse | None = None) -> RoleProcessor:
     """Give the models of all roles as one processor, with the cache of replies if there is to be one.
 
     Raises:
@@ -122,9 +120,9 @@ def make_processors(settings: Settings, *, sleep: Callable[[float], None] = time
     with contextlib.ExitStack() as opened:
         for role in ROLES:
             client = (
-                make_processor(settings, sleep=sleep)
+                make_processor(settings, fuse=fuse)
                 if role == "write"
-                else make_role_processor(settings, role, sleep=sleep)
+                else make_role_processor(settings, role, fuse=fuse)
             )
             if client is not None:
                 models[role] = RoleModel(

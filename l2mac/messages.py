@@ -66,6 +66,7 @@ class Request:
         max_reply_tokens: Where the reply is cut off.
         seed: For servers that honour it.
         purpose: What for, such as `plan` or `turn`; never sent, it only chooses among models.
+        within_s: How long the reply may take with all its tries and pauses, None for no bound of the run's; never sent.
     """
 
     messages: tuple[Message, ...]
@@ -75,6 +76,7 @@ class Request:
     max_reply_tokens: int = 4096
     seed: int | None = None
     purpose: str = ""
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

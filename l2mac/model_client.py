@@ -13,10 +13,19 @@ from l2mac.model_settings import ModelSettings
 _CONNECT_S = 30
 
 
-def make_client(settings: ModelSettings, bound: Callable[[httpx2.Response], None]) -> openai.OpenAI:
+def make_client(
+    settings: ModelSettings,
+    bound: Callable[[httpx2.Response], None],
+    attach: Callable[[dict[str, Any]], None],
+) -> openai.OpenAI:
     """Make the client: without retries, redirects and variables of the environment, which are others' business.
 
     A redirect would carry the messages and the extra headers to a server that nobody named.
+
+    Args:
+        settings: Where the model is and how it is called.
+        bound: Called with each response before its body is read.
+        attach: Called with each request's extensions before it is sent.
     """
     # An http address needs no certificates, which take 30 ms to load; without them TLS would fail, not pass.
     verify = True if settings.address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -25,7 +34,7 @@ def make_client(settings: ModelSettings, bound: Callable[[httpx2.Response], None
         verify=verify,
         timeout=httpx2.Timeout(quiet_s, connect=min(_CONNECT_S, quiet_s)),
         follow_redirects=False,
-        event_hooks={"response": [bound]},
+        event_hooks={"request": [lambda request: attach(request.extensions)], "response": [bound]},
         trust_env=not settings.is_loopback,
     )
     headers = dict(settings.extra_headers)

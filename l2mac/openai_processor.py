@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from l2mac.bounded_stream import BoundedStream
 from l2mac.dialect import Dialect
 from l2mac.errors import SettingsError
+from l2mac.fuse import Fuse
 from l2mac.messages import Reply, Request
 from l2mac.model_client import make_client
 from l2mac.model_offers import ModelOffer, read_offers
@@ -33,6 +34,7 @@ _MOST_CHARACTERS = 8 * 1024 * 1024
 _MOST_CHARACTERS_PER_TOKEN = 4 * 8
 _CHARACTERS_PER_TOKEN = 4
 _MOST_MODELS = 1000
+_ENDED = Failure(kind=Trouble.ENDED, text="the call was ended")
 _PROTOCOLS: dict[str, type[NativeTools] | type[JsonTools]] = {"native": NativeTools, "json": JsonTools}
 T = TypeVar("T")
 
@@ -41,12 +43,14 @@ class OpenAIProcessor:
     """Call a language model; what a server turns out not to take is remembered for the next call.
 
     Close it, or use it in a `with`; one call at a time. No exception that it raises, nor one behind it, holds a secret.
-    One `complete` takes at most `max_retries + 1` times `timeout_s + stall_s`, and a minute between two tries.
+    One `complete` takes at most `max_retries + 1` times `timeout_s + stall_s`, and a minute between two tries; or what
+    its request says.
 
     Args:
         settings: Where the model is and how it is called.
+        fuse: Ends a call from outside.
         clock: Seconds that only grow.
-        sleep: Waits for seconds.
+        sleep: Waits for seconds; the fuse's when None.
         chance: Gives a number from 0 to 1, which spreads retries.
     """
 
@@ -54,13 +58,16 @@ class OpenAIProcessor:
         self,
         settings: ModelSettings,
         *,
+        fuse: Fuse | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._client = make_client(settings, self._bound)
+        self._fuse = fuse or Fuse()
+        sleep = sleep or self._fuse.sleep
+        self._client = make_client(settings, self._bound, self._fuse.attach)
         self._retries = Retries(most=settings.max_retries, sleep=sleep, chance=chance)
         self._redactor = Redactor(settings.secrets)
         self._dialect = Dialect()
@@ -96,24 +103,16 @@ class OpenAIProcessor:
             raise SettingsError("protocol", f"must be native or json, not {name!r}")
         self._protocol = name
 
-    def negotiate(self, watch: Watcher) -> str:
+    def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
         """Find out how the model calls tools, use that from now on, and give it: `native` or `json`.
 
         Raises:
             ModelRejected: It does neither, or the server refuses the key, the model's name or the request.
             ModelUnavailable: No whole reply after all retries.
+            OutOfTime: That takes longer than `within_s`.
         """
-        for name, protocol in _PROTOCOLS.items():
-            outcome = self._ask(PROBE, protocol(), watch)
-            if has_called(outcome):
-                self._protocol = name
-                return name
-            if not is_about_tools(outcome):
-                self._settled(outcome)
-        if isinstance(outcome, Failure):
-            kind = Trouble.NO_TOOLS if outcome.kind is Trouble.REQUEST else outcome.kind
-            raise self._error(replace(outcome, kind=kind))
-        raise self._error(Failure(kind=Trouble.NO_TOOLS, text=self._redactor.line(outcome.content)))
+        with self._fuse.within(within_s):
+            return self._negotiated(watch)
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
         """Give the model's reply; finds out first how tools are called, where that is neither set nor known.
@@ -122,10 +121,12 @@ class OpenAIProcessor:
             ContextOverflow: The server says that the messages do not fit.
             ModelUnavailable: No whole reply after all retries.
             ModelRejected: The server refuses the key, the model's name or the request.
+            OutOfTime: The request's time is over.
             ValueError: Calls and answers do not fit together, or the required tool is not among the tools.
         """
-        protocol = _PROTOCOLS[self._protocol or self.negotiate(watch)]()
-        return self._settled(self._ask(request, protocol, watch))
+        with self._fuse.within(request.within_s):
+            protocol = _PROTOCOLS[self._protocol or self._negotiated(watch)]()
+            return self._settled(self._ask(request, protocol, watch))
 
     @property
     def identity(self) -> str:
@@ -157,6 +158,19 @@ class OpenAIProcessor:
         """
         return self._settled(self._retries.persist(self._try_to_list))
 
+    def _negotiated(self, watch: Watcher) -> str:
+        for name, protocol in _PROTOCOLS.items():
+            outcome = self._ask(PROBE, protocol(), watch)
+            if has_called(outcome):
+                self._protocol = name
+                return name
+            if not is_about_tools(outcome):
+                self._settled(outcome)
+        if isinstance(outcome, Failure):
+            kind = Trouble.NO_TOOLS if outcome.kind is Trouble.REQUEST else outcome.kind
+            raise self._error(replace(outcome, kind=kind))
+        raise self._error(Failure(kind=Trouble.NO_TOOLS, text=self._redactor.line(outcome.content)))
+
     def _ask(self, request: Request, protocol: ToolProtocol, watch: Watcher) -> Reply | Failure:
         return self._retries.persist(lambda: self._try_in_dialects(request, protocol, watch))
 
@@ -175,13 +189,13 @@ class OpenAIProcessor:
         estimate = len(json.dumps(body)) / _CHARACTERS_PER_TOKEN + request.max_reply_tokens
         self._requests.take(1)
         self._tokens.take(estimate)
-        failure = self._exchange(body, reader, watch)
+        failure = _ENDED if self._fuse.is_cut else self._exchange(body, reader, watch)
         usage = reader.usage
         if usage.prompt_tokens is not None and usage.completion_tokens is not None:
             self._tokens.settle(taken=estimate, used=usage.prompt_tokens + usage.completion_tokens)
         # What breaks behind the reply's end, where only the token counts are still to come, does not cost the reply.
         if reader.failure is not None:
-            return failure or reader.failure
+            return _ENDED if self._fuse.is_cut else failure or reader.failure
         content, calls = protocol.decode(request, reader.content, reader.tool_calls)
         return Reply(content=content, tool_calls=calls, usage=usage, cut_off=reader.is_cut_off, model=reader.model)
 
@@ -246,6 +260,7 @@ class OpenAIProcessor:
 
     def _settled(self, outcome: T | Failure) -> T:
         if isinstance(outcome, Failure):
+            self._fuse.check()
             raise self._error(outcome)
         return outcome
 

@@ -9,7 +9,7 @@ from typing import Any
 from l2mac.dependencies import Mode
 from l2mac.errors import TraceError
 from l2mac.job import Thinking
-from l2mac.trace.chain import read_trace
+from l2mac.trace.chain import read_first
 from l2mac.trace.events import RunStarted
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
@@ -51,17 +51,15 @@ def recorded_plan(folder: Path) -> Plan:
     Raises:
         TraceError: The record is damaged or empty.
     """
-    entries, _, _ = read_trace(folder / TRACE_FILE)
-    for entry in entries:
-        if isinstance(entry.event, RunStarted):
-            settings: dict[str, Any] = dict(entry.event.settings)
-            settings["program"] = tuple(settings["program"])
-            settings["thinking"] = Thinking(**settings.get("thinking", {}))
-            definition = entry.event.domain_object
-            if definition:
-                settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(definition)
-            return Plan(**settings)
-    raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
+    beginning = read_first(folder / TRACE_FILE, RunStarted)
+    if beginning is None:
+        raise TraceError(f"the run {folder.name} was broken off before it began; start it again with `l2mac run`")
+    settings: dict[str, Any] = dict(beginning.settings)
+    settings["program"] = tuple(settings["program"])
+    settings["thinking"] = Thinking(**settings.get("thinking", {}))
+    if beginning.domain_object:
+        settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(beginning.domain_object)
+    return Plan(**settings)
 
 
 def started(plan: Plan, objects: ObjectStore) -> RunStarted:

@@ -22,5 +22,6 @@ class Processor(Protocol):
             ContextOverflow: The server says that the messages do not fit.
             ModelUnavailable: No whole reply after all retries.
             ModelRejected: The server refuses the key, the model's name or the request.
+            OutOfTime: `request.within_s` is over; a processor that cannot end a call may give the reply later instead.
         """
         ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
-from l2mac.errors import ContextOverflow, ModelRejected, ModelUnavailable, ProcessorError
+from l2mac.errors import ContextOverflow, ModelRejected, ModelUnavailable, OutOfTime, ProcessorError
 
 _QUOTED_CHARACTERS = 300
 _LINE_CHARACTERS = 2000
@@ -47,6 +47,7 @@ class Trouble(StrEnum):
     """Why there is no reply; what follows from it is the same for every server."""
 
     PASSING = "passing"
+    ENDED = "ended"
     OVERFLOW = "overflow"
     KEY = "key"
     CREDIT = "credit"
@@ -144,6 +145,8 @@ def explain(failure: Failure, *, where: str, model: str, tries: int, offered: It
                 f"No whole reply from {where} after {tries} tries, the last one: {said}; "
                 "check that the server runs and that --base-url is right, then resume."
             )
+        case Trouble.ENDED:
+            return OutOfTime(f"The run's time was over before {where} had replied; resume it with a larger --max-time.")
         case Trouble.KEY:
             todo = "check OPENAI_API_KEY or --api-key-file"
         case Trouble.CREDIT:

@@ -103,4 +103,5 @@ class ReplyCache:
 
     def _key(self, request: Request) -> str:
         content = asdict(replace(request, purpose=""))
+        del content["within_s"]
         return hashlib.sha256(json.dumps([self._identity, content], sort_keys=True).encode("ascii")).hexdigest()

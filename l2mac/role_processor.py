@@ -22,7 +22,7 @@ class ModelClient(Processor, Protocol):
         """Its name as configured."""
         ...
 
-    def negotiate(self, watch: Watcher) -> str:
+    def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
         """Find out how it calls tools, and say so."""
         ...
 
@@ -107,9 +107,9 @@ class RoleProcessor:
         model = self._models.get(role_of(request.purpose), self._main)
         return model.complete(request if model is self._main else model.fitted(request), watch)
 
-    def negotiate(self, watch: Watcher) -> str:
+    def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
         """Find out how the writing model calls tools; the others find out when they are first asked."""
-        return self._main.client.negotiate(watch)
+        return self._main.client.negotiate(watch, within_s=within_s)
 
     def use_protocol(self, name: str) -> None:
         """Call the writing model's tools in a way that is known already."""

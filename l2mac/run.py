@@ -17,14 +17,14 @@ from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, TraceError
 from l2mac.file_store import BoxMaker, FileStore
 from l2mac.job import Job
+from l2mac.naming import Namer
 from l2mac.outcome import Outcome, Status
 from l2mac.plan import Plan, started
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role
-from l2mac.trace.chain import read_trace
 from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, SessionStarted
 from l2mac.trace.history import recorded_files
-from l2mac.trace.journal import TRACE_FILE, Journal, Listener
+from l2mac.trace.journal import Journal, Listener
 from l2mac.trace.report import write_receipts, write_report
 from l2mac.version import VERSION
 from sandbox import Sandbox, SandboxError
@@ -124,7 +124,7 @@ def _ending(folder: Path, journal: Journal, store: FileStore) -> Iterator[Callab
 
     def finish(outcome: Outcome) -> Outcome:
         journal.bracket(RunEnded(status=outcome.status, cause=outcome.cause))
-        write_report(folder)
+        write_report(folder, journal.lines)
         return outcome
 
     try:
@@ -147,7 +147,7 @@ def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Depen
         try:
             receipt = json.dumps(dict(box.receipt), sort_keys=True, indent=1).encode() + b"\n"
             journal.bracket(BoxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose))
-            write_receipts(folder, read_trace(folder / TRACE_FILE)[0])
+            write_receipts(folder, [entry for entry, _ in journal.lines])
         except BaseException:
             box.close()
             raise
@@ -184,6 +184,7 @@ def _effects(
         watch=means.watch,
         make_box=make_box,
         dependencies=dependencies,
+        namer=Namer(journal.objects),
         reply_tokens=plan.reply_tokens,
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,

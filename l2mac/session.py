@@ -1,6 +1,5 @@
 """One session of a run, from settings to result: the one composition that command line and Python API share."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from l2mac.boxes import Boxes
 from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.errors import L2macError, SettingsError
+from l2mac.fuse import Fuse
 from l2mac.means import check_packages, choose_domain, live_packages, make_means, make_plan, make_processors
 from l2mac.plan import Plan, recorded_plan
 from l2mac.record import recorded_limits
@@ -95,16 +95,14 @@ def find_source(runs_dir: Path, name: str) -> Source:
     return Source(folder, plan, kept)
 
 
-def start(
-    settings: Settings, plan: Plan, audience: Audience, *, sleep: Callable[[float], None] = time.sleep
-) -> RunResult:
+def start(settings: Settings, plan: Plan, audience: Audience, *, fuse: Fuse | None = None) -> RunResult:
     """Execute a new run.
 
     Args:
         settings: What to work with.
         plan: What to do, as `prepare_plan` gives it.
         audience: Told about everything as it happens.
-        sleep: Waits for seconds between two tries of the model's server.
+        fuse: Ends the session from another thread, even while the model's server is silent.
 
     Raises:
         SandboxError, L2macError: The world's fault; once a run has begun, the message names it for a resume.
@@ -115,12 +113,10 @@ def start(
         audience.say(f"run {made.name}")
         return made
 
-    return _with_model(settings, plan, audience, "run", folder, sleep)
+    return _with_model(settings, plan, audience, "run", folder, fuse)
 
 
-def take_up(
-    settings: Settings, source: Source, audience: Audience, *, sleep: Callable[[float], None] = time.sleep
-) -> RunResult:
+def take_up(settings: Settings, source: Source, audience: Audience, *, fuse: Fuse | None = None) -> RunResult:
     """Go on with a recorded run; see `start`."""
     check_packages(source.plan, settings)
 
@@ -128,7 +124,7 @@ def take_up(
         audience.say(f"resuming {source.folder.name}")
         return source.folder
 
-    return _with_model(settings, source.plan, audience, "resume", folder, sleep)
+    return _with_model(settings, source.plan, audience, "resume", folder, fuse)
 
 
 def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition:
@@ -162,16 +158,16 @@ def _with_model(
     audience: Audience,
     reason: Reason,
     make_folder: Callable[[], Path],
-    sleep: Callable[[float], None],
+    fuse: Fuse | None,
 ) -> RunResult:
-    with make_processors(settings, sleep=sleep) as processor, _boxes(settings, audience) as boxes:
+    with make_processors(settings, fuse=fuse) as processor, _boxes(settings, audience) as boxes:
         means = make_means(
             settings,
             boxes,
             processor,
             watch=audience.heard,
             listener=audience.on,
-            negotiate=lambda: processor.negotiate(audience.heard),
+            negotiate=lambda: processor.negotiate(audience.heard, within_s=settings.max_time),
             use_protocol=processor.use_protocol,
             packages=live_packages(settings, boxes),
         )

@@ -11,7 +11,7 @@ def clean(text: str) -> str:
 
     Without this, text could move the cursor, recolour or retitle the terminal, or show file names backwards.
     """
-    return "".join(character if _harmless(character) else _escape(character) for character in text)
+    return "\n".join(line if line.isprintable() else _clean_line(line) for line in text.split("\n"))
 
 
 def log_line(time: str, level: str, message: str) -> str:
@@ -24,6 +24,10 @@ def one_line(text: str, limit: int) -> str:
     """Give the beginning of a text on one clean line."""
     flat = " ".join(clean(text).split())
     return flat if len(flat) <= limit else flat[: max(limit - 1, 0)] + "…"
+
+
+def _clean_line(text: str) -> str:
+    return "".join(character if _harmless(character) else _escape(character) for character in text)
 
 
 def _harmless(character: str) -> bool:

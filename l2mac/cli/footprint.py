@@ -21,17 +21,19 @@ def print_steps(steps: Sequence[Step]) -> None:
 
 def print_heat_map(accesses: Sequence[Access]) -> None:
     """Print a row for each file and a column for each instruction, as Figure 4 of the paper does."""
-    columns = sorted({access.instruction for access in accesses})
-    paths = sorted({access.path for access in accesses})
+    touches: dict[tuple[str, int], list[str]] = {}
+    for access in accesses:
+        touches.setdefault((access.path, access.instruction), []).append(access.how)
+    columns = sorted({instruction for _, instruction in touches})
+    paths = sorted({path for path, _ in touches})
     width = min(max((len(clean(path)) for path in paths), default=0), _MOST_WIDTH)
     click.echo(f"{'':{width}}  " + "".join(f"{number:>4}" for number in columns))
     for path in paths:
-        cells = "".join(_cell(accesses, path, number) for number in columns)
+        cells = "".join(_cell(touches.get((path, number), [])) for number in columns)
         click.echo(f"{clean(path)[-width:]:{width}}  {cells}")
     click.echo("C created, W wrote, D deleted, x ran, r read; the number counts touches")
 
 
-def _cell(accesses: Sequence[Access], path: str, instruction: int) -> str:
-    here = [access.how for access in accesses if (access.path, access.instruction) == (path, instruction)]
+def _cell(here: Sequence[str]) -> str:
     mark = next((letter for how, letter in _MARKS.items() if how in here), "·")
     return f"{mark + (str(len(here)) if len(here) > 1 else ''):>4}"

@@ -26,7 +26,7 @@ from l2mac.trace.events import (
     SessionStarted,
     ToolRan,
 )
-from l2mac.trace.history import accesses, effective, recorded_files, state_of, steps
+from l2mac.trace.history import Step, accesses, effective, recorded_files, state_of, steps
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
@@ -96,17 +96,23 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
 
 
 def _show_history(folder: Path, entries: list[Entry], *, with_steps: bool, with_files: bool, as_json: bool) -> None:
-    found, touched = steps(entries), accesses(entries, ObjectStore(folder / OBJECTS_FILE))
+    found = steps(entries) if with_steps else []
+    touched = accesses(entries, ObjectStore(folder / OBJECTS_FILE)) if with_files else []
     if as_json:
-        listed = [{**asdict(step), "files": {path: one.digest for path, one in step.files.items()}} for step in found]
         content: dict[str, Any] = {"run": folder.name}
-        content |= {"steps": listed} if with_steps else {}
+        content |= {"steps": [_step_as_json(step) for step in found]} if with_steps else {}
         click.echo(json.dumps(content | ({"accesses": [asdict(one) for one in touched]} if with_files else {})))
         return
     if with_steps:
         print_steps(found)
     if with_files:
         print_heat_map(touched)
+
+
+def _step_as_json(step: Step) -> dict[str, Any]:
+    files = {path: one.digest for path, one in step.files.items()}
+    place = {"number": step.number, "line": step.line, "instruction": step.instruction, "what": step.what}
+    return {**place, "tree": step.tree, "files": files}
 
 
 def _runs_dir(runs_dir: Path | None) -> Path:

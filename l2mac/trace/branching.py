@@ -8,7 +8,6 @@ A fork is a new folder whose first lines are the bytes of the old ones up to the
 from pathlib import Path
 
 from l2mac.errors import TraceError
-from l2mac.trace.chain import read_lines
 from l2mac.trace.events import Forked, Rewound
 from l2mac.trace.history import Step, find_step, named_objects
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal
@@ -24,9 +23,9 @@ def rewind(folder: Path, number: int) -> Step:
         TraceError: There is no such step, or the record is damaged.
     """
     with Journal(folder) as journal:
-        step = find_step([entry for entry, _ in read_lines(folder / TRACE_FILE)], number)
+        step = find_step([entry for entry, _ in journal.lines], number)
         journal.bracket(Rewound(to=step.line, step=step.number))
-        write_report(folder)
+        write_report(folder, journal.lines)
     return step
 
 
@@ -42,15 +41,15 @@ def fork(folder: Path, number: int, target: Path) -> Step:
         RunLocked: A process works on the run.
         TraceError: There is no such step, the record is damaged, or the new one cannot be written.
     """
-    with Journal(folder):
-        lines = read_lines(folder / TRACE_FILE)
+    with Journal(folder) as journal:
+        lines = journal.lines
         step = find_step([entry for entry, _ in lines], number)
         size = lines[step.line][1].size
         names = dict.fromkeys(name for entry, _ in lines[: step.line + 1] for name in named_objects(entry.event))
         _copy(folder, target, size, list(names))
     with Journal(target) as journal:
         journal.bracket(Forked(origin=folder.name, step=step.number))
-        write_report(target)
+        write_report(target, journal.lines)
     return step
 
 

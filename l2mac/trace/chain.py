@@ -8,10 +8,11 @@ that somebody has computed all of it anew.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import pydantic
 
@@ -20,6 +21,8 @@ from l2mac.trace.events import Event
 
 FIRST_LINK = "0" * 64
 _EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
+_HEAD = re.compile(rb'\{"n":(\d+),"t":([^,"]+),"prev":"([0-9a-f]{64})","event":')
+E = TypeVar("E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,7 @@ def read_trace(path: Path) -> tuple[list[Entry], int, str]:
 
 def read_lines(path: Path) -> list[tuple[Entry, End]]:
     """Give a trace's entries, each with where the next one goes."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
-    lines, problem = scan_lines(content)
+    lines, problem = scan_lines(_content(path))
     if problem:
         raise TraceError(f"{path} has been altered: {problem}")
     return lines
@@ -82,19 +79,63 @@ def scan_lines(content: bytes) -> tuple[list[tuple[Entry, End]], str]:
     Bytes behind the last newline are no line: a crash may have cut it short.
     """
     lines: list[tuple[Entry, End]] = []
-    end = START
-    for line in _whole_lines(content):
-        try:
-            entry, link = _decode(line, end.number, end.link)
-        except _Damaged as damage:
-            return lines, str(damage)
-        end = End(end.number + 1, link, end.size + len(line))
-        lines.append((entry, end))
+    try:
+        for elapsed_s, event, end in _links(content):
+            lines.append((Entry(end.number - 1, elapsed_s, _decode(event, end.number)), end))
+    except _Damaged as damage:
+        return lines, str(damage)
     return lines, ""
+
+
+def read_first(path: Path, kind: type[E]) -> E | None:
+    """Give the first event of a kind in a trace whose chain is whole; no event behind it is looked into.
+
+    Raises:
+        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
+    """
+    found = None
+    try:
+        for _, text, end in _links(_content(path)):
+            event = _decode(text, end.number) if found is None else None
+            found = event if isinstance(event, kind) else found
+    except _Damaged as damage:
+        raise TraceError(f"{path} has been altered: {damage}") from damage
+    return found
 
 
 class _Damaged(Exception):
     """A line is not the one that was written there."""
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _links(content: bytes) -> Iterator[tuple[float, bytes, End]]:
+    """Give each whole line's seconds and event, as text that is not looked into, and where the next line goes."""
+    number, link, size = 0, FIRST_LINK, 0
+    for line in _whole_lines(content):
+        number, size = number + 1, size + len(line)
+        body = line[: -len(_seal(FIRST_LINK))]
+        digest = hashlib.sha256(body).hexdigest()
+        if line != body + _seal(digest):
+            raise _Damaged(f"line {number} is not what was written")
+        head = _HEAD.match(body)
+        if head is None:
+            raise _Damaged(f"line {number} is not an event")
+        if head[1] != b"%d" % (number - 1) or head[3] != link.encode("ascii"):
+            raise _Damaged(f"the chain breaks at line {number}")
+        try:
+            elapsed_s = float(head[2])
+        except ValueError:
+            raise _Damaged(f"line {number} is not an event") from None
+        link = digest
+        yield elapsed_s, body[head.end() :], End(number, link, size)
 
 
 def _whole_lines(content: bytes) -> Iterator[bytes]:
@@ -104,18 +145,12 @@ def _whole_lines(content: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def _decode(line: bytes, number: int, link: str) -> tuple[Entry, str]:
-    body = line[: -len(_seal(FIRST_LINK))]
-    digest = hashlib.sha256(body).hexdigest()
-    if line != body + _seal(digest):
-        raise _Damaged(f"line {number + 1} is not what was written")
+def _decode(text: bytes, number: int) -> Event:
     try:
-        record: dict[str, Any] = json.loads(body + b"}")
-        if record["n"] != number or record["prev"] != link:
-            raise _Damaged(f"the chain breaks at line {number + 1}")
-        return Entry(number, float(record["t"]), _EVENT.validate_python(record["event"])), digest
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pydantic.ValidationError) as error:
-        raise _Damaged(f"line {number + 1} is not an event") from error
+        # Not by pydantic's own reader of JSON, which takes no lone surrogates; models can write them.
+        return _EVENT.validate_python(json.loads(text.decode("ascii")))
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise _Damaged(f"line {number} is not an event") from error
 
 
 def _seal(digest: str) -> bytes:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import get_args
 
 from l2mac.errors import TraceError
 from l2mac.trace.chain import Entry
@@ -30,6 +31,13 @@ from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
 BRACKETS = (SessionStarted, BoxOpened, RunEnded, Rewound, Forked)
+_CHANGING = (ToolRan, StoreRestored)
+_NAMING_FIELDS: Mapping[type, tuple[str, ...]] = {
+    kind: tuple(
+        field.name for field in fields(kind) if field.name == "changes" or field.name.endswith(("_object", "_objects"))
+    )
+    for kind in get_args(Event)
+}
 _READERS = {"view_files": "read", "run_python_file": "ran", "run_tests": "ran"}
 
 
@@ -42,7 +50,6 @@ class Step:
         line: The last line that belongs to it, from 0.
         instruction: The instruction that it belongs to, from 1; 0 before the first.
         what: The tool that changed the store, `completed`, `restored`, or `start`.
-        tree: The hash of the store.
         files: The store, path → entry.
     """
 
@@ -50,8 +57,12 @@ class Step:
     line: int
     instruction: int
     what: str
-    tree: str
     files: Mapping[str, FileEntry]
+
+    @property
+    def tree(self) -> str:
+        """The hash of the store."""
+        return tree_hash(self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
         what = _named_as_step(event)
         if what:
             _apply(event, files)
-            found.append(Step(len(found), entry.number, instruction, what, tree_hash(files.values()), dict(files)))
+            found.append(Step(len(found), entry.number, instruction, what, dict(files)))
     return found
 
 
@@ -153,14 +164,14 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
 
 def named_objects(event: Event) -> Iterator[str]:
     """Give the names of the objects that an event refers to."""
-    for field in fields(event):
-        value = getattr(event, field.name)
-        if field.name.endswith("_object") and value:
-            yield value
-        elif field.name.endswith("_objects"):
-            yield from value
-        elif field.name == "changes":
+    for name in _NAMING_FIELDS[type(event)]:
+        value = getattr(event, name)
+        if name == "changes":
             yield from (change.digest for change in value if change.digest)
+        elif name.endswith("_objects"):
+            yield from value
+        elif value:
+            yield value
 
 
 def _named_as_step(event: Event) -> str:
@@ -174,7 +185,7 @@ def _named_as_step(event: Event) -> str:
 
 
 def _apply(event: Event, files: dict[str, FileEntry]) -> None:
-    for change in event.changes if isinstance(event, ToolRan | StoreRestored) else ():
+    for change in event.changes if isinstance(event, _CHANGING) else ():
         if change.deleted:
             files.pop(change.path, None)
         else:

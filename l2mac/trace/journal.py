@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -49,7 +49,7 @@ class Journal:
         self._clock = clock
         self._fd = -1
         self._lock_fd = -1
-        self._end = START
+        self._lines: list[tuple[Entry, End]] = []
         self._elapsed_before = 0.0
         self._started_at = 0.0
         self._recorded: list[Event] = []
@@ -65,8 +65,7 @@ class Journal:
         """
         self._lock_fd = lock_run(self._path.parent)
         try:
-            lines = self._with_objects(read_lines(self._path))
-            self._end = lines[-1][1] if lines else self._end
+            lines = self._lines = self._with_objects(read_lines(self._path))
             self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._fd, self._end.size)
             sync_folder(self._path.parent)
@@ -102,6 +101,15 @@ class Journal:
     def elapsed_s(self) -> float:
         """Seconds that processes have worked on the run, this one included."""
         return round(self._elapsed_before + self._clock() - self._started_at, 3)
+
+    @property
+    def lines(self) -> Sequence[tuple[Entry, End]]:
+        """Every line of the trace as it is now, each with where the next one goes."""
+        return self._lines
+
+    @property
+    def _end(self) -> End:
+        return self._lines[-1][1] if self._lines else START
 
     @property
     def seal(self) -> str:
@@ -216,7 +224,8 @@ class Journal:
                 f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
                 " resume the run"
             ) from error
-        self._end = End(end.number + 1, link, end.size + len(line))  # in one step, as an interrupt can come anywhere
+        # In one step, as an interrupt can come anywhere.
+        self._lines.append((entry, End(end.number + 1, link, end.size + len(line))))
         if self._listener is not None:
             self._listener(entry)
 

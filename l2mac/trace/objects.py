@@ -43,7 +43,7 @@ class ObjectStore:
         """
         digest = hashlib.sha256(content).digest()
         name = digest.hex()
-        if not self.has_intact(name):
+        if not self._holds(name, content):
             self._append(_HEADER.pack(digest, len(content)) + content)
             self._loaded()[name] = (self._end - len(content), len(content))
             self._intact.add(name)
@@ -63,13 +63,7 @@ class ObjectStore:
         Raises:
             TraceError: It is missing or is not what its name says.
         """
-        place = self._loaded().get(name)
-        if place is None:
-            raise TraceError(f"the object {name[:12]} is missing from {self._path}")
-        try:
-            content = os.pread(self._read_fd, place[1], place[0])
-        except OSError as error:
-            raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
+        content = self._read(name)
         if hashlib.sha256(content).hexdigest() != name:
             raise TraceError(f"the object {name[:12]} in {self._path} has been altered")
         return content
@@ -96,9 +90,9 @@ class ObjectStore:
             TraceError: One is missing, so the file has been damaged or altered.
         """
         index = self._loaded()
-        for name in names:
-            if name not in index:
-                raise TraceError(f"the object {name[:12]} is missing from {self._path}")
+        missing = next((name for name in names if name not in index), None)
+        if missing is not None:
+            raise TraceError(f"the object {missing[:12]} is missing from {self._path}")
 
     def sync(self) -> None:
         """Make every object that was put so far survive a power failure.
@@ -123,6 +117,24 @@ class ObjectStore:
         self._index = None
         self._intact.clear()
         self._unsynced = False
+
+    def _holds(self, name: str, content: bytes) -> bool:
+        """Whether the object of that name is there with that content, which costs less to compare than to hash."""
+        if name not in self._intact and name in self._loaded():
+            with contextlib.suppress(TraceError):
+                if self._read(name) == content:
+                    self._intact.add(name)
+        return name in self._intact
+
+    def _read(self, name: str) -> bytes:
+        """Give what lies in the place of that object, whatever it is."""
+        place = self._loaded().get(name)
+        if place is None:
+            raise TraceError(f"the object {name[:12]} is missing from {self._path}")
+        try:
+            return os.pread(self._read_fd, place[1], place[0])
+        except OSError as error:
+            raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
 
     def _loaded(self) -> dict[str, tuple[int, int]]:
         if self._index is None:

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from l2mac.errors import TraceError
-from l2mac.trace.chain import START, End, Entry, read_lines
+from l2mac.trace.chain import START, End, Entry
 from l2mac.trace.events import BoxOpened
 from l2mac.trace.history import effective, recorded_files, state_of, tree_hash
-from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
+from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore, sync_folder
 
 REPORT_FILE = "report.json"
 RECEIPTS_FOLDER = "receipts"
 PART_ENDING = ".part"
 PIN_FILE = "pinned"
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,12 @@ def receipts_in(entries: Sequence[Entry]) -> Mapping[str, str]:
     return {f"{RECEIPTS_FOLDER}/{number:03}.json": box.receipt_object for number, box in enumerate(boxes, 1)}
 
 
-def write_report(folder: Path) -> Report:
-    """Write the report of a run as it is recorded now, and the receipts; for the holder of the run's lock.
+def write_report(folder: Path, lines: Sequence[tuple[Entry, End]]) -> Report:
+    """Write the report of a run whose trace holds these lines, and the receipts; for the holder of the run's lock.
 
     Raises:
-        TraceError: The record is damaged, or the disk refuses.
+        TraceError: A receipt is missing from the record, or the disk refuses.
     """
-    lines = read_lines(folder / TRACE_FILE)
     write_receipts(folder, [entry for entry, _ in lines])
     try:
         size, digest = _hash_file(folder / OBJECTS_FILE)
@@ -97,13 +95,11 @@ def write_receipts(folder: Path, entries: Sequence[Entry]) -> None:
 
 
 def _hash_file(path: Path) -> tuple[int, str]:
-    digest, size = hashlib.sha256(), 0
-    if path.exists():
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-    return size, digest.hexdigest()
+    if not path.exists():
+        return 0, hashlib.sha256().hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -94,6 +94,14 @@ class AttackReport:
         return not self.host_differences and not any(one.verdict in bad for one in self.judged)
 
 
+def second_chance(first: Iterable[Finding], again: Iterable[Finding]) -> list[Finding]:
+    """Join two passes: what the first left unproven is for the second to show, of all else the worst will count."""
+    second = list(again)
+    numbers = {finding.number for finding in second}
+    kept = [one for one in first if one.verdict is not Verdict.UNPROVEN or one.number not in numbers]
+    return [*kept, *second]
+
+
 def judge(catalogue: Iterable[Row], findings: Iterable[Finding]) -> tuple[Judged, ...]:
     """Join rows and findings: of several of one row the worst counts, and a row without any is unproven."""
     by_number: dict[int, Finding] = {}

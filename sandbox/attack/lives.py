@@ -12,7 +12,7 @@ from sandbox.attack.weakened import unconfined
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.reaper import remove_container
 
-_PATIENCE_S = 20
+_PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[Finding]:

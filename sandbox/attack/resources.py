@@ -40,7 +40,8 @@ def processor(site: Site) -> Iterator[Finding]:
     ended = endless.jobs[0].cause is Cause.TIMEOUT and endless.survivors == 0
     rounds, free = bounded.get("rounds", 0), control.get("rounds", 0)
     throttled = bounded.get("throttled")
-    slowed = throttled > 0 if throttled is not None else free > 2 * rounds
+    # Where nothing is counted only the control can show it, and without one nothing is shown.
+    slowed = throttled > 0 if throttled is not None else not free or free > 2 * rounds
     yield Finding(
         number=4,
         held=ended and rounds > 0 and slowed,

@@ -15,11 +15,11 @@ from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.hardening import create_request, fresh_uid
 from sandbox.engine.image import BoxImage
 from sandbox.engine.reaper import RUN_LABEL, box_labels, remove_container
-from sandbox.errors import SandboxError, SandboxLost
+from sandbox.errors import SandboxError, SandboxLost, SandboxTimeout
 from sandbox.policy import MIB, SandboxPolicy
-from sandbox.results import Job, JobResult, RunResult
+from sandbox.results import Cause, Job, JobResult, RunResult
 
-_CONTROL_S = 240
+_CONTROL_S = 900  # far beyond what a quiet machine needs: a deadline that a busy one reaches shows nothing
 LIMITS: Mapping[str, Any] = {
     "cpus": 1.0,
     "pids": 64,
@@ -39,6 +39,10 @@ LIMITS: Mapping[str, Any] = {
 
 class Cancelled(SandboxError):
     """The suite is being ended; nothing new may be made."""
+
+
+class NothingShown(SandboxError):
+    """A control did not come about, or an attack was not done in its time: that says nothing about the box."""
 
 
 @dataclass(slots=True)
@@ -105,7 +109,7 @@ class Site:
         """Create and start a weak container; gives its id."""
         if self.cancelled.is_set():
             raise Cancelled("the attack suite is being ended")
-        with engine_errors("starting a negative control"):
+        with _a_control(), engine_errors("starting a negative control"):
             container = str(self.engine.api.create_container_from_config(request)["Id"])  # type: ignore[no-untyped-call]
             self.made.containers.add(container)
             self.engine.api.start(container)
@@ -116,7 +120,7 @@ class Site:
         """Run programs where a protection is missing; gives what each put out.
 
         Raises:
-            SandboxError: The engine refuses such a container, or it said nothing.
+            NothingShown: The engine refuses such a container, or it said nothing.
         """
         container = self.start(self.request(weaken, tasks, image))
         try:
@@ -127,13 +131,22 @@ class Site:
 
     def outcomes(self, container: str) -> dict[str, Outcome]:
         """Wait for a weak container's end; gives what its programs put out."""
-        with engine_errors("waiting for a negative control"):
+        with _a_control(), engine_errors("waiting for a negative control"):
             self.engine.api.wait(container, timeout=_CONTROL_S)
             output = self.engine.api.logs(container, stdout=True, stderr=False)
             errors = self.engine.api.logs(container, stdout=False, stderr=True)
         if not output:
-            raise SandboxError(f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}")
+            raise NothingShown(f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}")
         return {name: Outcome(**fields) for name, fields in json.loads(output).items()}
+
+
+@contextlib.contextmanager
+def _a_control() -> Iterator[None]:
+    """Let what the engine cannot do for a control stand for what it is."""
+    try:
+        yield
+    except SandboxError as error:
+        raise NothingShown(f"a negative control did not come about: {error}") from error
 
 
 class Arena:
@@ -149,7 +162,10 @@ class Arena:
         if self._box is None:
             if self._site.cancelled.is_set():
                 raise Cancelled("the attack suite is being ended")
-            self._box = DockerSandbox(self._engine, self._image, self._policy, run=self._site.run).open()
+            try:
+                self._box = DockerSandbox(self._engine, self._image, self._policy, run=self._site.run).open()
+            except SandboxTimeout as error:  # before any attack
+                raise NothingShown(f"no box came about: {error}") from error
             self._site.note(self._box.container)
         return self._box
 
@@ -196,11 +212,14 @@ def value_of(job: JobResult) -> Any:
     """Give the JSON value that a program printed.
 
     Raises:
+        NothingShown: It was not done in its time.
         SandboxError: It printed none.
     """
     try:
         return json.loads(job.output.head)
     except ValueError:
+        if job.cause is Cause.TIMEOUT:
+            raise NothingShown(f"an attack was not done in its time: {job.errors.text(300)}") from None
         raise SandboxError(f"an attack said nothing ({job.cause}): {job.errors.text(300)}") from None
 
 

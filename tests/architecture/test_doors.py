@@ -22,7 +22,7 @@ DOORS = {
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),
     "fcntl": ("l2mac.trace.journal",),
-    "socket": ("sandbox.attack.lives", "sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
+    "socket": ("l2mac.fuse", "sandbox.attack.lives", "sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
     "http": ("l2mac.testing.model_server",),
     "importlib": ("l2mac.prompts", "sandbox.attack.site", "sandbox.engine.box", "sandbox.engine.image"),
     "ast": (),

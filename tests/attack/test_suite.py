@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from source_tree import PROGRAMS, ROOT, imported, modules
@@ -13,7 +14,9 @@ from sandbox import SandboxPolicy
 from sandbox.attack import host, kernel, processes
 from sandbox.attack.catalogue import rows
 from sandbox.attack.findings import AttackReport, Finding, Verdict, judge
-from sandbox.attack.site import Site, fresh_run
+from sandbox.attack.site import NothingShown, Site, fresh_run
+from sandbox.attack.suite import Scene, play
+from sandbox.errors import SandboxError
 
 NOT_CONTAINABLE = {54, 63}
 
@@ -64,6 +67,65 @@ def test_what_got_through_or_was_never_shown_to_be_possible_does_not_hold():
     assert report.holds
     assert not dataclasses.replace(report, judged=both).holds
     assert not dataclasses.replace(report, host_differences=("mount",)).holds
+
+
+PROVEN = Finding(number=1, observed="refused", control="got through")
+UNPROVEN = dataclasses.replace(PROVEN, shown=False)
+FAILED = dataclasses.replace(PROVEN, held=False)
+
+
+@pytest.mark.parametrize(
+    ("passes", "verdict"),
+    [
+        ([UNPROVEN, PROVEN], Verdict.CONTAINED),
+        ([UNPROVEN, UNPROVEN], Verdict.UNPROVEN),
+        ([UNPROVEN, FAILED], Verdict.FAILED),
+        ([NothingShown("a control did not come about"), PROVEN], Verdict.CONTAINED),
+        ([NothingShown("not done in its time"), NothingShown("not done in its time")], Verdict.UNPROVEN),
+        ([SandboxError("the box was lost"), PROVEN], Verdict.FAILED),
+        ([FAILED, PROVEN], Verdict.FAILED),
+        ([PROVEN], Verdict.CONTAINED),
+    ],
+)
+def test_what_is_not_shown_in_time_is_tried_once_more_and_what_a_box_did_not_withstand_is_not(
+    engine, box_image, passes, verdict
+):
+    left = list(passes)
+
+    def attack(_: Site) -> Iterator[Finding]:
+        seen = left.pop(0)
+        if isinstance(seen, Exception):
+            raise seen
+        yield seen
+
+    found = play(Site(engine, box_image, "runc", fresh_run()), (Scene("one", (1,), attack),), lambda _: None)
+
+    assert judge(rows()[:1], found)[0].verdict is verdict
+    first_settles = passes[0] in (FAILED, PROVEN) or type(passes[0]) is SandboxError
+    assert len(left) == (len(passes) - 1 if first_settles else 0)
+
+
+def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, box_image):
+    passes = [[FAILED, dataclasses.replace(UNPROVEN, number=2)], [PROVEN, dataclasses.replace(PROVEN, number=2)]]
+
+    def attack(_: Site) -> list[Finding]:
+        return passes.pop(0)
+
+    found = play(Site(engine, box_image, "runc", fresh_run()), (Scene("both", (1, 2), attack),), lambda _: None)
+
+    assert [one.verdict for one in judge(rows()[:2], found)] == [Verdict.FAILED, Verdict.CONTAINED]
+
+
+def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, box_image):
+    site = Site(engine, box_image, "runc", fresh_run())
+    with pytest.raises(NothingShown, match="did not come about"):
+        site.control(lambda request: request["HostConfig"].update(Runtime="no-such-runtime"), {"a": ("print(1)",)})
+    with pytest.raises(NothingShown, match="said nothing"):
+        site.control(lambda request: request["HostConfig"].update(Memory=7 << 20, MemorySwap=7 << 20), {"a": ("1",)})
+    host.sweep(site)
+    with site.box() as arena, pytest.raises(NothingShown, match="not done in its time"):
+        arena.value("import time; time.sleep(60)", timeout_s=0.5)
+    assert host.differences(site) == ()
 
 
 def test_no_setting_and_no_other_command_can_express_a_weak_box():

@@ -22,7 +22,7 @@ from l2mac.budget import Limits
 from l2mac.checks import python
 from l2mac.effects import Prices
 from l2mac.messages import Reply, Request, ToolCall
-from l2mac.plan import Plan
+from l2mac.plan import Plan, recorded_plan
 from l2mac.processor import Watcher
 from l2mac.run import Means, execute
 from sandbox import Job
@@ -90,7 +90,7 @@ def long_run(instructions: int) -> dict[str, object]:
         result = execute(Path(folder), plan, means, "run")
         events = sum(1 for _ in (Path(folder) / "trace.jsonl").open("rb"))
         start = time.perf_counter()
-        again = execute(Path(folder), plan, means, "resume")
+        again = execute(Path(folder), recorded_plan(Path(folder)), means, "resume")
         resume_s = time.perf_counter() - start
         assert again.files == result.files
     return {

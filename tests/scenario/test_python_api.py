@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import short_story
 
 import l2mac
+from l2mac.audit import audit_run
 from l2mac.errors import RunCancelled, RunNotAccepted, SettingsError
 from l2mac.outcome import Status
 from l2mac.run_folders import find_run
@@ -77,6 +80,39 @@ def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(tmp_pa
     last = read_trace(folder / "trace.jsonl")[0][-1].event
     assert isinstance(last, RunEnded)
     assert last.status == Status.INTERRUPTED
+
+
+@pytest.mark.parametrize("ended_by", ["leaving", "max_time"])
+def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
+    tmp_path: Path, engine: Engine, ended_by: str
+):
+    silent, over = threading.Event(), threading.Event()
+
+    def then_silent(body: dict[str, Any], number: int) -> ScriptedReply:
+        if len(body["messages"]) > 2 and not over.is_set():
+            silent.set()
+            over.wait(120)
+        return short_story.answer(body, number)
+
+    options = {"max_time": 15} if ended_by == "max_time" else {}
+    with ModelServer(then_silent) as server:
+        with l2mac.Run("a list", **given(server, tmp_path), **options) as run:
+            assert silent.wait(60)
+            start = time.monotonic()
+            status = run.result.status if ended_by == "max_time" else Status.INTERRUPTED
+        assert time.monotonic() - start < 60
+        over.set()
+        folder = find_run(tmp_path / "runs", "last")
+        assert left(engine, folder.name) == 0
+        last = read_trace(folder / "trace.jsonl")[0][-1].event
+        assert isinstance(last, RunEnded)
+        assert last.status == status == (Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED)
+        assert audit_run(folder).verdict == "intact"
+        variables = {"L2MAC_RUNS_DIR": str(tmp_path / "runs"), "L2MAC_BASE_URL": server.base_url}
+        resumed = subprocess.run(
+            [sys.executable, "-m", "l2mac", "resume", "last"], env={**os.environ, **variables}, check=False
+        )
+    assert resumed.returncode == 0
 
 
 def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):

@@ -1,6 +1,7 @@
 """A short run against a scripted model and a box in memory, recorded in a folder as every run is."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from l2mac.budget import Limits
@@ -10,7 +11,7 @@ from l2mac.plan import Plan
 from l2mac.run import Means, RunResult, execute
 from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, Sandbox, Stream
 
 
 def call(name: str, **arguments: object) -> Reply:
@@ -36,13 +37,18 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
     folder.mkdir(exist_ok=True, parents=True)
     means = Means(
         processor=ScriptedProcessor(replies),
-        open_box=lambda _: BoxScript(runs=[_passed() for _ in range(9)]).make_box(),
+        open_box=box_maker(),
         limits=Limits(turns=turns),
         prices=Prices(),
         model="scripted",
         image="none",
     )
     return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+
+
+def box_maker() -> Callable[[str], Sandbox]:
+    """Give what makes boxes in which every check passes."""
+    return lambda _: BoxScript(runs=[_passed() for _ in range(9)]).make_box()
 
 
 def _passed() -> ScriptedRun:

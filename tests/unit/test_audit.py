@@ -162,7 +162,7 @@ def test_a_receipt_with_a_row_that_failed_is_found_even_when_the_chain_names_it(
     with Journal(tmp_path) as journal:
         name = journal.objects.put(json.dumps({"rows": [row]}).encode())
         journal.bracket(BoxOpened(receipt_object=name, purpose="work"))
-        write_report(tmp_path)
+        write_report(tmp_path, journal.lines)
     (finding,) = audit_run(tmp_path).findings
     assert (finding.file, finding.place) == (RECEIPT, "row inside.uid")
 

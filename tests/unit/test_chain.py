@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.errors import TraceError
-from l2mac.trace.chain import FIRST_LINK, Entry, encode_line, read_trace
+from l2mac.trace.chain import FIRST_LINK, Entry, encode_line, read_first, read_trace
 from l2mac.trace.events import (
     BoxOpened,
     Checked,
@@ -126,6 +126,23 @@ def test_inserted_bytes_are_found_or_stand_behind_the_last_line(
     else:
         with pytest.raises(TraceError, match="has been altered"):
             read_trace(path)
+
+
+def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_path: Path):
+    path = trace_file(tmp_path, b"".join(lines_of((*EVENTS, ProtocolChosen(key="later", protocol="json")))))
+    assert read_first(path, ProtocolChosen) == EVENTS[3]
+    assert read_first(path, PlanMade) == EVENTS[4]
+    assert read_first(trace_file(tmp_path, b"".join(lines_of(EVENTS[:2]))), PlanMade) is None
+    assert read_first(tmp_path / "none.jsonl", PlanMade) is None
+
+
+def test_a_flipped_bit_behind_the_first_event_of_a_kind_is_found_all_the_same(tmp_path: Path):
+    content = b"".join(lines_of(EVENTS[:4]))
+    for position in range(len(content) - 1):
+        altered = bytearray(content)
+        altered[position] ^= 1
+        with pytest.raises(TraceError, match="has been altered"):
+            read_first(trace_file(tmp_path, bytes(altered)), SessionStarted)
 
 
 @pytest.mark.parametrize("dropped", range(len(EVENTS) - 1))

@@ -2,11 +2,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.manifest import describe_files
-from sandbox import FileEntry
-
-
-def entries(*paths: str) -> tuple[FileEntry, ...]:
-    return tuple(FileEntry(path, 1, "0" * 64) for path in paths)
 
 
 def test_no_files_are_said_to_be_none():
@@ -14,16 +9,16 @@ def test_no_files_are_said_to_be_none():
 
 
 def test_few_files_are_listed_by_path():
-    assert describe_files(entries("a.py", "b/c.py"), 100) == "a.py, b/c.py"
+    assert describe_files(("a.py", "b/c.py"), 100) == "a.py, b/c.py"
 
 
 def test_the_paths_are_listed_up_to_the_very_limit():
-    assert describe_files(entries("a.py", "b/c.py"), 12) == "a.py, b/c.py"
-    assert describe_files(entries("a.py", "b/c.py"), 11).startswith("2 files: ")
+    assert describe_files(("a.py", "b/c.py"), 12) == "a.py, b/c.py"
+    assert describe_files(("a.py", "b/c.py"), 11).startswith("2 files: ")
 
 
 def test_many_files_are_counted_by_folder():
-    files = entries("a.py", "b/c.py", "b/d.py", "b/e/f.py")
+    files = ("a.py", "b/c.py", "b/d.py", "b/e/f.py")
     assert describe_files(files, 29) == (
         "4 files: ./ (1 files), b/ (2 files), b…; use list_files and search_files to find what you need"
     )
@@ -31,5 +26,5 @@ def test_many_files_are_counted_by_folder():
 
 @given(count=st.integers(0, 300), limit=st.integers(0, 500))
 def test_the_description_never_grows_much_beyond_its_limit(count: int, limit: int):
-    files = entries(*(f"folder{number}/file{number}.py" for number in range(count)))
+    files = [f"folder{number}/file{number}.py" for number in range(count)]
     assert len(describe_files(files, limit)) <= limit + 100

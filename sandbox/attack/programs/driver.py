@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 
 
 def outcome(source, arguments):

@@ -2,5 +2,5 @@
 
 import time
 
-time.sleep(60)
+time.sleep(900)
 print("7")

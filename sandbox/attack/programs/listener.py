@@ -1,4 +1,4 @@
-"""Listen on TCP, UDP and an abstract socket of a name, put a socket and a file into the store, for a minute."""
+"""Listen on TCP, UDP and an abstract socket of a name, put a socket and a file into the store, until it is ended."""
 
 import json
 import os
@@ -19,5 +19,5 @@ os.chmod("/workspace/docker.sock", 0o777)
 with open("/workspace/left-behind", "w") as file:
     file.write(sys.argv[1])
 os.chmod("/workspace", 0o777)
-time.sleep(60)
+time.sleep(900)
 print(json.dumps("ended"))

@@ -4,4 +4,4 @@ import os
 import subprocess
 import sys
 
-subprocess.run([sys.executable, "-c", sys.argv[1], str(os.getpid())], timeout=10, check=False)
+subprocess.run([sys.executable, "-c", sys.argv[1], str(os.getpid())], timeout=120, check=False)
