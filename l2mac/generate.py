@@ -23,7 +23,7 @@ from l2mac.errors import RunNotAccepted, SettingsError
 from l2mac.export import check_new_folder, export
 from l2mac.live_run import FinishedRun, finished_run
 from l2mac.outcome import Status
-from l2mac.program import load_program
+from l2mac.program import given_program, load_program
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
 from l2mac.session import prepare_plan, start
@@ -70,7 +70,7 @@ def run_l2mac(
         run_tests: Checks always run; False is accepted with a warning.
         project_name: Export the result to `./workspace/NAME`, which must not exist yet.
         steps: How many instructions the model may plan.
-        prompt_program: Instructions in order, or a file that holds them.
+        prompt_program: Instructions in order, such a list as JSON text, or a file that holds them.
         prompts_file_path: The file that defines the domain; makes the domain `custom`.
         tools_enabled: Only these tools of the domain, as a list or with commas between.
         debugging_level: How much is shown on standard error.
@@ -124,8 +124,10 @@ def _is_quiet(level: DebuggingLevel | str) -> bool:
 def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    if isinstance(given, str | Path):
-        return load_program(Path(given))
+    if isinstance(given, Path):
+        return load_program(given)
+    if isinstance(given, str):
+        return given_program(given)
     return check_program(list(given), at_most=MAX_INSTRUCTIONS, field="prompt_program")
 
 
