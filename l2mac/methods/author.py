@@ -1,6 +1,7 @@
 """The model at work without a control unit: it writes in one context window until it says that it is done."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from l2mac.budget import BudgetSpent
 from l2mac.checks.inventory import TestInventory
@@ -32,6 +33,7 @@ class Author:
 
     Attributes:
         remarks: What is to be known about how the result came about.
+        unfinished: The part of the work that the result lacks, as its window was full before; empty if it is whole.
     """
 
     def __init__(self, method: str, job: Job, effects: Effects) -> None:
@@ -45,9 +47,13 @@ class Author:
         self._inventory = TestInventory()
         self._report = CheckReport()
         self.remarks = [f"by {method}"]
+        self.unfinished = ""
 
     def outcome_of(self, work: Callable[[], None]) -> Outcome:
-        """Have all the work done; then, as for the control unit, a fresh box alone decides what came of it."""
+        """Have all the work done; then, as for the control unit, a fresh box alone decides what came of it.
+
+        Without the model's word that it is done it is not completed, though: the window is a budget, too.
+        """
         try:
             work()
             self._report = self._inventory.judge_fresh(self._effects.verify())
@@ -55,12 +61,19 @@ class Author:
                 self._report = self._inventory.judge(self._report)
             outcome = verified_outcome(self._report, "; ".join(self.remarks))
             outcome = with_files(outcome, written=bool(self._effects.store.files))
-            return with_opinions(outcome, self._job, self._effects)
+            return with_opinions(self._unless_unfinished(outcome), self._job, self._effects)
         except BudgetSpent as spent:
             return Outcome(Status.BUDGET, spent.cause, self._report)
 
-    def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> None:
-        """Have the model work in a fresh window until it says that it is done, or the window is full.
+    def _unless_unfinished(self, outcome: Outcome) -> Outcome:
+        if not self.unfinished:
+            return outcome
+        status = Status.BUDGET if outcome.status is Status.COMPLETED else outcome.status
+        cause = f"the context was full before {self.unfinished} was done (--context-tokens); {outcome.cause}"
+        return replace(outcome, status=status, cause=cause)
+
+    def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> bool:
+        """Have the model work in a fresh window until it says that it is done; False when the window was full before.
 
         Args:
             part: What the record calls this part of the work.
@@ -86,8 +99,8 @@ class Author:
         said_so = self._take_turns(instruction, window, temperature)
         tree = self._effects.store.tree
         self._effects.journal.note(PartEnded(number=self._parts, said_so=said_so, tree=tree))
-        if not said_so:
-            self.remarks.append(f"the context was full before {part} was done")
+        self.unfinished = "" if said_so else part
+        return said_so
 
     def answer(self, purpose: str, kind: str, reply_tokens: int, **values: str) -> str:
         """Ask one question and give the text of the reply; empty when the question does not fit into the window."""

@@ -42,11 +42,16 @@ class CodeT:
     def _choose(self) -> None:
         # Candidates and tests, which do not see each other, have to agree on names; in the paper the task says them.
         interface = self._author.answer("interface", "interface", _INTERFACE_TOKENS, task=self._task) or "(none)"
-        candidates = [self._candidate(number, interface) for number in range(1, CANDIDATES + 1)]
+        candidates, unfinished = [], []
+        for number in range(1, CANDIDATES + 1):
+            text = self._prompts.render("candidate", interface=interface, number=number, total=CANDIDATES)
+            candidates.append(self._written(f"candidate {number} of {CANDIDATES}", text))
+            unfinished.append(self._author.unfinished)
         written = self._written("the tests", self._prompts.render("candidate_tests", interface=interface))
         tests = tuple(entry for entry in written if is_test_file(entry.path))
         passed, known = self._results(candidates, tests)
         kept = best_agreement(passed)
+        self._author.unfinished = unfinished[kept] or self._author.unfinished
         self._effects.restore(with_tests(candidates[kept], tests), f"candidate {kept + 1} is kept")
         agreeing = passed.count(passed[kept])
         chosen = CandidateChosen(passed=tuple(map(len, passed)), tests=len(known), chosen=kept + 1, agreeing=agreeing)
@@ -55,10 +60,6 @@ class CodeT:
             f"candidate {kept + 1} of {CANDIDATES} kept: {agreeing} passed the same {len(passed[kept])} of {len(known)}"
             " tests"
         )
-
-    def _candidate(self, number: int, interface: str) -> Files:
-        text = self._prompts.render("candidate", interface=interface, number=number, total=CANDIDATES)
-        return self._written(f"candidate {number} of {CANDIDATES}", text)
 
     def _written(self, part: str, instruction: str) -> Files:
         """Have something written from nothing, so that nothing that was written before is seen."""

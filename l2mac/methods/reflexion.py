@@ -37,17 +37,19 @@ class Reflexion:
         self._author.work("the draft", self._prompts.render("whole_task"))
         memory: list[str] = []
         report = self._author.check()
-        while not self._passes(report) and len(memory) < FURTHER_TRIALS:
+        while not self._passed(report) and len(memory) < FURTHER_TRIALS:
             memory.append(self._reflection(report))
             text = self._prompts.render("trial", memory=numbered_list(memory))
             self._author.work(f"further trial {len(memory)} of {FURTHER_TRIALS}", text)
             report = self._author.check()
         self._author.remarks.append(f"{len(memory)} of {FURTHER_TRIALS} further trials")
 
-    def _passes(self, report: CheckReport) -> bool:
-        return report.accepts_completion and bool(self._effects.store.files)
+    def _passed(self, report: CheckReport) -> bool:
+        return report.accepts_completion and bool(self._effects.store.files) and not self._author.unfinished
 
     def _reflection(self, report: CheckReport) -> str:
         findings = describe(report, self._effects.outcome_characters // 2) or "(nothing was written)"
+        if self._author.unfinished:
+            findings += "\n(the context was full before the attempt was done)"
         text = self._author.review("reflection", "reflection", _REFLECTION_TOKENS, task=self._task, findings=findings)
         return text or "(none)"
