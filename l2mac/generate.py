@@ -4,7 +4,8 @@ Their parameters mean what they meant, with these differences, each of them said
 
 - They give path → text instead of path → lines, and only when all checks pass in a fresh box; otherwise they raise
   `RunNotAccepted`, which holds the files. Nothing comes back that looks like a result and is none.
-- `run_tests=False` does not switch checks off: nothing does. It is accepted with a warning.
+- `run_tests=False` does not switch checks off; it is accepted with a warning. `evaluator=False` leaves out those on the
+  way, and the fresh box decides all the same.
 - `prompts_file_path` is the file that defines a domain (`l2mac run --domain-file`).
 - `init_config` is refused: `l2mac init-config` writes the settings file.
 - Nothing is written to the working folder unless `project_name` asks for `./workspace/NAME`.
@@ -85,7 +86,7 @@ def run_l2mac(
     if init_config:
         raise SettingsError("init_config", "is done by the command `l2mac init-config`, which writes a settings file")
     if run_tests is False:
-        warnings.warn("run_tests=False changes nothing: checks cannot be switched off", stacklevel=2)
+        warnings.warn("run_tests=False changes nothing: checks cannot be switched off like that", stacklevel=2)
     given = {**settings, "steps": steps, "domain": str(Domain.CUSTOM if prompts_file_path else domain)}
     if prompts_file_path:
         given["domain_file"] = Path(prompts_file_path)

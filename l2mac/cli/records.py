@@ -33,7 +33,7 @@ from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
 
-_UNCHECKED = "without the control unit's evaluator: nothing is accepted by checks before the end"
+_UNCHECKED = " without its evaluator: the work was done without checks"
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
 
@@ -82,8 +82,8 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
     click.echo(f"run      {facts['run']}")
     click.echo(f"task     {one_line(facts['task'], 500)}")
     click.echo(f"status   {clean(facts['status'])}")
-    if not facts["evaluator"]:
-        click.echo(f"method   {clean(facts['method'])}, {_UNCHECKED}")
+    if facts["method"] != "l2mac" or not facts["evaluator"]:
+        click.echo(f"method   {clean(facts['method'])}" + (_UNCHECKED if facts["method"] == "l2mac" else ""))
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     for part in facts["parts"]:

@@ -49,6 +49,11 @@ class Author:
         self.remarks = [f"by {method}"]
         self.unfinished = ""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any part of the work has begun."""
+        return self._parts > 0
+
     def outcome_of(self, work: Callable[[], None]) -> Outcome:
         """Have all the work done; then, as for the control unit, a fresh box alone decides what came of it.
 

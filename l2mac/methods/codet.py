@@ -63,7 +63,8 @@ class CodeT:
 
     def _written(self, part: str, instruction: str) -> Files:
         """Have something written from nothing, so that nothing that was written before is seen."""
-        self._effects.restore((), f"{part} starts from nothing")
+        if self._author.has_begun:
+            self._effects.restore((), f"no files and a new box for {part}")
         self._author.work(part, instruction, temperature=_TEMPERATURE)
         return self._effects.store.files
 

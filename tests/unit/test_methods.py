@@ -520,7 +520,7 @@ def test_domains_from_before_there_were_methods_still_load(tmp_path: Path):
 def test_what_is_printed_names_the_method_and_says_that_nothing_was_checked(room: ThinkingRoom, method: Method):
     result = room.work(faulty(method), task=TASK, method=method)
     shown = CliRunner().invoke(show, [str(room.folder)]).output
-    assert f"method   {method}, without the control unit's evaluator" in shown
+    assert f"method   {method}\n" in shown
     assert f"  done  {parts(room)[-1]}\n" in shown
     facts = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)
     assert (facts["method"], facts["evaluator"], len(facts["parts"])) == (method, False, len(parts(room)))
@@ -569,7 +569,7 @@ def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
         "Say that the current instruction is done. It is accepted without any check."
     }
     shown = CliRunner().invoke(show, [str(room.folder)]).output
-    assert "method   l2mac, without the control unit's evaluator" in shown
+    assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
     assert json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"] is False
     stream = StringIO()
     with Progress(stream=stream) as progress:
