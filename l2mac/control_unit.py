@@ -1,7 +1,8 @@
 """The control unit: fetch an instruction, execute it turn by turn, check, retire it. Algorithm 1 of the paper.
 
 Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what they call. How the program is made is
-in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`.
+in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`; what
+it shares with the methods that the paper compares it with (`l2mac.methods`) is in `turns`.
 """
 
 from dataclasses import replace

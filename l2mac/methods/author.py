@@ -19,6 +19,7 @@ from l2mac.turns import TurnTaking, open_window, system_message
 
 _PAGE_FILL = 0.85
 _LEAST_PIECE = 200
+_MOST_NAMES = 10
 _ANSWER_CHARACTERS = 6000
 _NO_FILES = "(none)"
 
@@ -77,8 +78,8 @@ class Author:
         cause = f"the context was full before {self.unfinished} was done (--context-tokens); {outcome.cause}"
         return replace(outcome, status=status, cause=cause)
 
-    def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> bool:
-        """Have the model work in a fresh window until it says that it is done; False when the window was full before.
+    def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> None:
+        """Have the model work in a fresh window until it says that it is done, or the window is full.
 
         Args:
             part: What the record calls this part of the work.
@@ -105,7 +106,6 @@ class Author:
         tree = self._effects.store.tree
         self._effects.journal.note(PartEnded(number=self._parts, said_so=said_so, tree=tree))
         self.unfinished = "" if said_so else part
-        return said_so
 
     def answer(self, purpose: str, kind: str, reply_tokens: int, **values: str) -> str:
         """Ask one question and give the text of the reply; empty when the question does not fit into the window."""
@@ -153,11 +153,17 @@ class Author:
     def _contents(self, room: int) -> str:
         """Give the files' contents, each under its path; what does not fit is cut and said to be missing."""
         parts: list[str] = []
+        left: list[str] = []
         for entry in self._effects.store.files:
             text = self._effects.journal.objects.get(entry.digest).decode("utf-8", "replace")
-            if room < min(len(text), _LEAST_PIECE):
-                parts.append(f"--- {entry.path} (not shown, there is no room)")
+            head = f"--- {entry.path}\n"
+            fits = room - len(head)
+            if fits < min(len(text), _LEAST_PIECE):
+                left.append(entry.path)
                 continue
-            parts.append(f"--- {entry.path}\n{text[:room]}" + ("\n[... cut ...]" if len(text) > room else ""))
-            room -= len(text)
+            parts.append(head + text[:fits] + ("\n[... cut ...]" if len(text) > fits else ""))
+            room -= len(head) + len(text)
+        if left:
+            more = f" and {len(left) - _MOST_NAMES} more" if len(left) > _MOST_NAMES else ""
+            parts.append(f"(There is no room to show {', '.join(left[:_MOST_NAMES])}{more}.)")
         return "\n".join(parts) or _NO_FILES

@@ -89,9 +89,16 @@ def is_test_file(path: str) -> bool:
 
 
 def with_tests(files: Files, tests: Files) -> Files:
-    """Give a candidate with the tests in it, in the place of files of these names."""
-    together = {entry.path: entry for entry in (*files, *tests)}
+    """Give a candidate with the tests in it, in the place of what stands in their way."""
+    paths = {entry.path for entry in tests}
+    folders = {folder for path in paths for folder in _folders(path)}
+    fitting = [entry for entry in files if entry.path not in folders and not paths & _folders(entry.path)]
+    together = {entry.path: entry for entry in (*fitting, *tests)}
     return tuple(together[path] for path in sorted(together))
+
+
+def _folders(path: str) -> set[str]:
+    return {str(folder) for folder in PurePosixPath(path).parents}
 
 
 def best_agreement(passed: Sequence[frozenset[str]]) -> int:

@@ -23,7 +23,7 @@ from l2mac.job import METHODS, Method, Thinking
 from l2mac.live_run import finished_run
 from l2mac.means import choose_domain, make_plan
 from l2mac.messages import Reply, Request, Role, ToolCall
-from l2mac.methods.codet import best_agreement, is_test_file
+from l2mac.methods.codet import best_agreement, is_test_file, with_tests
 from l2mac.outcome import Status
 from l2mac.plan import Plan, recorded_plan, started
 from l2mac.processor import Watcher
@@ -33,11 +33,20 @@ from l2mac.settings import Settings
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import Checked, InstructionCompleted, InstructionStarted, ModelCalled, PlanMade, RunStarted
+from l2mac.trace.events import (
+    BoxOpened,
+    Checked,
+    InstructionCompleted,
+    InstructionStarted,
+    ModelCalled,
+    PlanMade,
+    RunStarted,
+)
 from l2mac.trace.history import accesses, recorded_files, steps
 from l2mac.trace.journal import Journal
 from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
+from sandbox import FileEntry
 
 TASK = task_of("alpha", "beta")
 BASELINES = tuple(method for method in METHODS if method != "l2mac")
@@ -233,6 +242,29 @@ def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool):
     assert is_test_file(path) is is_one
 
 
+def test_tests_take_the_place_of_what_stands_in_their_way():
+    files = [FileEntry(path, 1, "a") for path in ("a.py", "tests", "t/test_b.py", "t/test_c.py/data", "t/other")]
+    tests = (FileEntry("tests/test_a.py", 1, "b"), FileEntry("t/test_b.py", 1, "b"), FileEntry("t/test_c.py", 1, "b"))
+    together = with_tests(tuple(files), tests)
+    assert [(entry.path, entry.digest) for entry in together] == [
+        ("a.py", "a"),
+        ("t/other", "a"),
+        ("t/test_b.py", "b"),
+        ("t/test_c.py", "b"),
+        ("tests/test_a.py", "b"),
+    ]
+
+
+def test_a_file_where_the_tests_have_a_folder_breaks_no_run(room: ThinkingRoom):
+    files = {"tests": "no folder", "a.py": "A = 1"}
+    candidate = call("write_files", files=[{"path": path, "content": text} for path, text in files.items()])
+    test = call("write_files", files=[{"path": "tests/test_a.py", "content": "def test_it():\n    assert 1\n"}])
+    replies = [Reply(content="a.py"), *[candidate, DONE] * 3, test, DONE]
+    result = room.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks)
+    assert result.outcome.status is Status.COMPLETED
+    assert set(result.files) == {"a.py", "tests/test_a.py"}
+
+
 def test_codet_keeps_a_candidate_that_agrees_with_another_on_the_most_tests(room: ThinkingRoom):
     model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
     result = room.work(model, task=TASK, method="codet")
@@ -266,6 +298,8 @@ def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(room: ThinkingR
     result = room.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=looking)
     assert seen == [tuple(sorted((f"{name}.py", "test_it.py"))) for name in ("one", "two", "three", "one")]
     assert set(result.files) == {"one.py", "test_it.py"}
+    opened = [entry.event for entry in read_trace(room.folder / "trace.jsonl")[0] if isinstance(entry.event, BoxOpened)]
+    assert [box.purpose for box in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
 
 
 def test_a_candidates_own_tests_have_no_say_in_the_choice(room: ThinkingRoom):
@@ -327,7 +361,7 @@ def test_files_that_do_not_fit_into_a_question_are_cut_and_named(room: ThinkingR
     room.work(model, task=TASK, method="self-refine", context_tokens=9000)
     asked = next(request.messages[-1].content for request in model.requests if request.purpose == "feedback")
     assert "[... cut ...]" in asked
-    assert "--- test_beta.py (not shown, there is no room)" in asked
+    assert "(There is no room to show test_alpha.py, test_beta.py.)" in asked
     assert "ContextOverflow" not in str(room.events())
 
 
