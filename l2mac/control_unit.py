@@ -76,7 +76,8 @@ class ControlUnit:
             outcome = with_files(outcome, written=bool(self._effects.store.files))
             return with_opinions(outcome, self._job, self._effects)
         except BudgetSpent as spent:
-            return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
+            cause = spent.cause if self._evaluates else f"{spent.cause}; {_WITHOUT_CHECKS}"
+            return Outcome(Status.BUDGET, cause, self._report, self._traceability.rows)
 
     def _finish_program(self) -> Outcome:
         """Carry out what is left of the program, verify the result, examine what it shows."""

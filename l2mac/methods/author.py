@@ -69,7 +69,7 @@ class Author:
             outcome = with_files(outcome, written=bool(self._effects.store.files))
             return with_opinions(self._unless_unfinished(outcome), self._job, self._effects)
         except BudgetSpent as spent:
-            return Outcome(Status.BUDGET, spent.cause, self._report)
+            return Outcome(Status.BUDGET, "; ".join((spent.cause, *self.remarks)), self._report)
 
     def _unless_unfinished(self, outcome: Outcome) -> Outcome:
         if not self.unfinished:

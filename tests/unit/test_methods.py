@@ -145,7 +145,7 @@ def test_no_method_is_told_what_is_wrong_while_it_writes(room: ThinkingRoom, met
 def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(room: ThinkingRoom, method: Method):
     spent = room.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
     assert spent.outcome.status is Status.BUDGET
-    assert "--max-tokens" in spent.outcome.cause
+    assert spent.outcome.cause.startswith("1000 tokens are spent (--max-tokens); by " + method)
     assert room.work(FeatureModel(), task=TASK, method=method).outcome.status is Status.COMPLETED
 
 
@@ -623,6 +623,7 @@ def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget
     )
     assert result.outcome.status is Status.BUDGET
     assert "nothing is checked in this run" in model.questions[-2] + model.questions[-1]
+    assert result.outcome.cause.endswith("(--max-turns); the work was done without checks (--no-evaluator)")
 
 
 def test_without_the_task_in_context_an_instructions_window_holds_the_instruction_and_the_summary_alone(
