@@ -43,7 +43,7 @@ bench: setup engine base ## measure a box against plain processes on this machin
 	@$(PYTHON) tests/bench/bench.py
 	@$(PYTHON) tests/bench/scale.py
 
-ablation: setup ## run the same scripted tasks with each switch of thinking on and off
+ablation: setup ## run the same scripted tasks with each switch on and off, and by each method
 	@$(PYTHON) tests/bench/ablation.py
 
 audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery for sandboxes

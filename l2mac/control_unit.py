@@ -1,10 +1,11 @@
 """The control unit: fetch an instruction, execute it turn by turn, check, retire it. Algorithm 1 of the paper.
 
 Read `ControlUnit.run` and `ControlUnit._execute`; the rest of the file is what they call. How the program is made is
-in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`.
+in `planner`, how it changes on the way in `replanner`, how the result is held against the task in `traceability`; what
+it shares with the methods that the paper compares it with (`l2mac.methods`) is in `turns`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from l2mac.budget import BudgetSpent, InstructionSpent
 from l2mac.checks.inventory import TestInventory
@@ -15,28 +16,23 @@ from l2mac.evaluator import describe
 from l2mac.inquiry import Inquirer
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
-from l2mac.messages import Message, Reply, Role, ToolCall
-from l2mac.opinion import second_opinions
-from l2mac.outcome import Outcome, Status
+from l2mac.messages import Message, Reply, Role
+from l2mac.opinion import with_opinions
+from l2mac.outcome import Outcome, Status, verified_outcome, with_files
 from l2mac.planner import PLAN_ATTEMPTS, Planner
 from l2mac.registry import Instruction, InstructionRegistry
 from l2mac.replanner import Replanner
 from l2mac.requirements import Requirements
-from l2mac.tools.control import COMPLETE_INSTRUCTION, SUBMIT_PLAN, complete_spec
+from l2mac.tools.control import complete_spec
 from l2mac.trace.events import InstructionCompleted, InstructionStarted
 from l2mac.traceability import Traceability
+from l2mac.turns import TurnTaking, open_window, system_message
 
 _MOST_IDLE_TURNS = 2
 _SUMMARY_TOKENS = 400
 _SUMMARY_CHARACTERS = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """What one reply came to: the messages to remember, and whether the instruction is done."""
-
-    messages: tuple[Message, ...]
-    completed: bool
+_NOT_CHECKED = "nothing is checked in this run"
+_WITHOUT_CHECKS = "the work was done without checks (--no-evaluator)"
 
 
 class ControlUnit:
@@ -51,10 +47,12 @@ class ControlUnit:
         self._job = job
         self._effects = effects
         self._prompts = effects.domain.prompts
-        self._tools = (*effects.domain.toolbelt.specs, complete_spec())
-        self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
-        packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
-        self._system = Message(Role.SYSTEM, "\n\n".join((self._prompts.render("system"), *packages)))
+        self._evaluates = job.thinking.evaluator
+        complete = complete_spec(checked=self._evaluates)
+        self._tools = (*effects.domain.toolbelt.specs, complete)
+        self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete)
+        self._system = system_message(job, effects, checked=self._evaluates)
+        self._turns = TurnTaking(effects)
         inquirer = Inquirer(effects, job.context_tokens)
         requirements = Requirements(job.task, effects, inquirer)
         self._planner = Planner(job, effects, inquirer, requirements)
@@ -66,7 +64,6 @@ class ControlUnit:
         self._report = CheckReport()
         self._checked_state = self._checked_tree = ""
         self._idle_turns = 0
-        self._calls = 0
 
     def run(self) -> Outcome:
         """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
@@ -75,9 +72,12 @@ class ControlUnit:
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
                 return Outcome(Status.NO_PLAN, cause, self._report)
-            return self._with_opinions(self._with_what_is_missing(self._finish_program()))
+            outcome = self._with_what_is_missing(self._finish_program())
+            outcome = with_files(outcome, written=bool(self._effects.store.files))
+            return with_opinions(outcome, self._job, self._effects)
         except BudgetSpent as spent:
-            return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
+            cause = spent.cause if self._evaluates else f"{spent.cause}; {_WITHOUT_CHECKS}"
+            return Outcome(Status.BUDGET, cause, self._report, self._traceability.rows)
 
     def _finish_program(self) -> Outcome:
         """Carry out what is left of the program, verify the result, examine what it shows."""
@@ -117,8 +117,7 @@ class ControlUnit:
         if not self._replanner.may_replan(instruction, self._registry):
             raise spent
         self._effects.give_up(instruction.number, spent.cause)
-        findings = describe(self._report, self._effects.outcome_characters)
-        return self._replanner.replan(instruction, self._registry, spent.cause, findings)
+        return self._replanner.replan(instruction, self._registry, spent.cause, self._findings())
 
     def _execute(self, instruction: Instruction) -> str:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
@@ -143,35 +142,22 @@ class ControlUnit:
             if reply is None:
                 return False
             self._loops.observe(reply)
-            turn = self._perform(instruction, reply)
+            messages, completed = self._perform(instruction, reply)
             # A model that sees itself repeat a reply repeats it all the more: its window shows the reply only once.
-            (window.replace_newest if self._loops.repeating_last else window.add)(turn.messages)
-            if turn.completed:
+            (window.replace_newest if self._loops.repeating_last else window.add)(messages)
+            if completed:
                 return True
         return False
 
-    def _perform(self, instruction: Instruction, reply: Reply) -> _Turn:
-        """Perform a reply's tool calls in order, then say where the instruction stands."""
+    def _perform(self, instruction: Instruction, reply: Reply) -> tuple[tuple[Message, ...], bool]:
+        """Perform a reply, then say where the instruction stands; gives what to remember, and whether it is done."""
         before = self._effects.store.tree
-        reply = self._with_own_ids(reply)
-        messages = [reply.as_message()]
-        completed = claimed = False
-        for call in reply.tool_calls:
-            name = self._effects.domain.toolbelt.proper_name(call.name)
-            if completed:
-                text = "not performed: the instruction was already done"
-            elif name == COMPLETE_INSTRUCTION:
-                claimed, completed = True, self._check().accepts_completion
-                text = "accepted" if completed else "not accepted: the checks do not pass"
-            elif name == SUBMIT_PLAN:
-                text = "the plan stands; carry out the current instruction"
-            else:
-                text = self._effects.use_tool(call).text
-            messages.append(Message(Role.TOOL, text, tool_call_id=call.id))
+        turn = self._turns.perform(reply, lambda: self._check().accepts_completion)
         self._idle_turns = self._idle_turns + 1 if self._effects.store.tree == before else 0
-        if not completed:
-            messages.append(Message(Role.USER, self._guidance(instruction, reply, claimed=claimed)))
-        return _Turn(tuple(messages), completed)
+        if turn.completed:
+            return turn.messages, True
+        told = Message(Role.USER, self._guidance(instruction, reply, claimed=turn.claimed))
+        return (*turn.messages, told), False
 
     def _guidance(self, instruction: Instruction, reply: Reply, *, claimed: bool) -> str:
         """Say what the checks say, or ask whether the instruction is done: M_fe or M_cc of the paper."""
@@ -181,13 +167,13 @@ class ControlUnit:
         values = {"instruction": instruction.text, "files": self._effects.files()}
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)
-        report = self._check()
-        findings = describe(report, self._effects.outcome_characters)
+        report, findings = self._check(), self._findings()
         if self._loops.repeating:
             return self._prompts.render("repeated", findings=findings, **values)
         if report.accepts_completion:
-            kind = "cycle" if self._idle_turns < _MOST_IDLE_TURNS else "idle"
-            return self._prompts.render(kind, checks=report.summary, **values)
+            idle = self._evaluates and self._idle_turns >= _MOST_IDLE_TURNS
+            checks = report.summary if self._evaluates else _NOT_CHECKED
+            return self._prompts.render("idle" if idle else "cycle", checks=checks, **values)
         if report.verdict is Verdict.NOTHING:
             return self._prompts.render("no_tests", **values)
         if written or claimed:
@@ -195,12 +181,13 @@ class ControlUnit:
         return self._prompts.render("cycle", checks=report.summary, **values)
 
     def _retire(self, instruction: Instruction, window: ContextWindow) -> str:
-        summary = self._summarise(window, "completed")
+        summary = self._summarise(window, "completed" if self._evaluates else "completed_unchecked")
         self._effects.journal.note(
             InstructionCompleted(
                 number=instruction.number,
                 summary_object=self._effects.journal.objects.put_text(summary),
                 tree=self._effects.store.tree,
+                checked=self._evaluates,
             )
         )
         return summary
@@ -227,50 +214,30 @@ class ControlUnit:
         )
         text = self._prompts.render(
             "instruction",
-            task=self._job.task,
+            task=self._job.task if self._job.thinking.task_in_context else self._prompts.render("task_not_shown"),
             number=instruction.number,
             total=self._registry.total,
             instruction=instruction.text,
             files=self._effects.files(),
             summary=(summary if self._job.thinking.summary else "") or "Nothing yet.",
         )
-        window = ContextWindow(
-            (self._system, Message(Role.USER, text)),
-            self._tools,
-            context_tokens=self._job.context_tokens,
-            reply_tokens=self._effects.reply_tokens,
-            estimator=self._effects.estimator,
-        )
-        if not window.has_room():
-            raise BudgetSpent(
-                f"the task, the instruction and the tools alone take about {window.used_tokens} tokens, which leaves no"
-                f" room for a reply in a window of {self._job.context_tokens} (--context-tokens)"
-            )
-        return window
+        return open_window(self._job, self._effects, (self._system, Message(Role.USER, text)), self._tools)
 
     def _check(self) -> CheckReport:
-        """Evaluate the store unless that has been done for exactly this state."""
+        """Evaluate the store unless that has been done for exactly this state; without an evaluator nothing is due."""
+        if not self._evaluates:
+            self._checked_tree = self._effects.store.tree
+            return CheckReport()
         state = self._effects.state(at_the_end=self._registry.on_the_last)
         if state != self._checked_state:
             self._report = self._inventory.judge(self._effects.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
+    def _findings(self) -> str:
+        """Give what the newest evaluation found, as text for the model."""
+        return describe(self._report, self._effects.outcome_characters) if self._evaluates else _NOT_CHECKED
+
     def _verify(self) -> Outcome:
         self._report = self._inventory.judge_fresh(self._effects.verify())
-        if self._report.accepts_completion:
-            return Outcome(Status.COMPLETED, self._report.summary, self._report)
-        return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)
-
-    def _with_opinions(self, outcome: Outcome) -> Outcome:
-        if not self._job.judge:
-            return outcome
-        return replace(outcome, opinions=second_opinions(self._effects, self._job.task, self._job.context_tokens))
-
-    def _with_own_ids(self, reply: Reply) -> Reply:
-        """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""
-        calls = []
-        for call in reply.tool_calls:
-            self._calls += 1
-            calls.append(ToolCall(f"call_{self._calls}", call.name, call.arguments))
-        return Reply(content=reply.content, tool_calls=tuple(calls), usage=reply.usage, cut_off=reply.cut_off)
+        return verified_outcome(self._report, "" if self._evaluates else _WITHOUT_CHECKS)

@@ -92,7 +92,7 @@ class Effects:
 
         Args:
             purpose: What for, as the record says it: `plan`, `reflect`, `coverage`, `replan`, `turn`, `summary`,
-                `requirements` or `judge`.
+                `requirements`, `judge`, `interface`, `feedback` or `reflection`.
             messages: The whole context window.
             tools: What may be called.
             tool: The one tool that must be called, if any.
@@ -154,14 +154,19 @@ class Effects:
         event = InstructionOverspent(key=key, number=number, cause=cause)
         self.journal.effect(InstructionOverspent, key, lambda: event)
 
-    def restore(self, files: Sequence[FileEntry]) -> None:
-        """Make the store what it was; the box is not told, as nothing runs in it any more."""
+    def restore(self, files: Sequence[FileEntry], reason: str = "") -> None:
+        """Make the store what it was, or what some work is to start from; what runs next gets a new box with it.
+
+        Nothing that was done in the box before can so have a say in what is done after.
+        """
         before, after = ({entry.path: entry for entry in some} for some in (self.store.files, files))
         gone = (Change(path, -1, "") for path in sorted(before.keys() - after.keys()))
         other = (entry for path, entry in sorted(after.items()) if before.get(path) != entry)
         changes = (*gone, *(Change(entry.path, entry.size, entry.digest) for entry in other))
-        self.journal.note(StoreRestored(changes=changes))
+        self.journal.note(StoreRestored(changes=changes, reason=reason))
         self.store.apply(changes)
+        if not self.journal.repeating:  # until then the box holds what the record comes to
+            self.store.close()
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:
         """Perform a tool call; whatever goes wrong in it is an outcome."""

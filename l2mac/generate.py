@@ -4,7 +4,8 @@ Their parameters mean what they meant, with these differences, each of them said
 
 - They give path → text instead of path → lines, and only when all checks pass in a fresh box; otherwise they raise
   `RunNotAccepted`, which holds the files. Nothing comes back that looks like a result and is none.
-- `run_tests=False` does not switch checks off: nothing does. It is accepted with a warning.
+- `run_tests=False` does not switch checks off; it is accepted with a warning. `evaluator=False` leaves out those on the
+  way, and the fresh box decides all the same.
 - `prompts_file_path` is the file that defines a domain (`l2mac run --domain-file`).
 - `init_config` is refused: `l2mac init-config` writes the settings file.
 - Nothing is written to the working folder unless `project_name` asks for `./workspace/NAME`.
@@ -23,7 +24,7 @@ from l2mac.errors import RunNotAccepted, SettingsError
 from l2mac.export import check_new_folder, export
 from l2mac.live_run import FinishedRun, finished_run
 from l2mac.outcome import Status
-from l2mac.program import load_program
+from l2mac.program import given_program, load_program
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
 from l2mac.session import prepare_plan, start
@@ -70,7 +71,7 @@ def run_l2mac(
         run_tests: Checks always run; False is accepted with a warning.
         project_name: Export the result to `./workspace/NAME`, which must not exist yet.
         steps: How many instructions the model may plan.
-        prompt_program: Instructions in order, or a file that holds them.
+        prompt_program: Instructions in order, such a list as JSON text, or a file that holds them.
         prompts_file_path: The file that defines the domain; makes the domain `custom`.
         tools_enabled: Only these tools of the domain, as a list or with commas between.
         debugging_level: How much is shown on standard error.
@@ -85,7 +86,7 @@ def run_l2mac(
     if init_config:
         raise SettingsError("init_config", "is done by the command `l2mac init-config`, which writes a settings file")
     if run_tests is False:
-        warnings.warn("run_tests=False changes nothing: checks cannot be switched off", stacklevel=2)
+        warnings.warn("run_tests=False changes nothing: checks cannot be switched off like that", stacklevel=2)
     given = {**settings, "steps": steps, "domain": str(Domain.CUSTOM if prompts_file_path else domain)}
     if prompts_file_path:
         given["domain_file"] = Path(prompts_file_path)
@@ -124,8 +125,10 @@ def _is_quiet(level: DebuggingLevel | str) -> bool:
 def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    if isinstance(given, str | Path):
-        return load_program(Path(given))
+    if isinstance(given, Path):
+        return load_program(given)
+    if isinstance(given, str):
+        return given_program(given)
     return check_program(list(given), at_most=MAX_INSTRUCTIONS, field="prompt_program")
 
 

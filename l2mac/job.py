@@ -1,6 +1,11 @@
-"""What a run is to do, and how much thought goes into it."""
+"""What a run is to do, by which method, and how much thought goes into it."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Method = Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""How a task can be carried out: by the control unit, or by a method that the paper compares it with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +19,9 @@ class Thinking:
         requirements: Whether the verified result is compared with the task's requirements.
         requirement_rounds: How often what is not shown is carried out and examined again.
         summary: Whether a summary (M_rs of the paper) is handed from window to window.
+        evaluator: Whether the store is checked on the way; the final verification takes place in any case.
+        task_in_context: Whether each instruction's window holds the whole task, as in the original's release, or the
+            instruction alone, as in Algorithm 1 of its paper.
     """
 
     reflections: int = 0
@@ -22,6 +30,8 @@ class Thinking:
     requirements: bool = False
     requirement_rounds: int = 0
     summary: bool = True
+    evaluator: bool = True
+    task_in_context: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

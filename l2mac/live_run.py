@@ -62,6 +62,8 @@ class FinishedRun:
         report: The last report of the checks.
         requirements: What shows each requirement of the task, as far as the model's claims hold.
         files: Path → content.
+        method: How the task was carried out.
+        evaluator: Whether the control unit's evaluator had to accept the work on the way.
     """
 
     name: str
@@ -75,6 +77,8 @@ class FinishedRun:
     completion_tokens: int
     cost_usd: float
     elapsed_s: float
+    method: str = "l2mac"
+    evaluator: bool = True
 
     @property
     def texts(self) -> Mapping[str, str]:
@@ -227,4 +231,6 @@ def finished_run(result: RunResult) -> FinishedRun:
         completion_tokens=result.spending.completion_tokens,
         cost_usd=result.spending.cost_usd,
         elapsed_s=result.elapsed_s,
+        method=result.method,
+        evaluator=result.evaluator,
     )

@@ -53,16 +53,32 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         seed=settings.seed,
         dependencies=settings.deps,
         judge=settings.judge,
+        method=settings.method,
         setup=_recorded(settings),
-        thinking=Thinking(
+        thinking=_thinking(settings, program),
+    )
+
+
+def _thinking(settings: Settings, program: tuple[str, ...]) -> Thinking:
+    """Give how much thought goes into the program; without a program, none, and whoever asks for some is told so."""
+    if settings.method == "l2mac":
+        return Thinking(
             reflections=settings.reflections,
             coverage=settings.coverage,
             max_replans=settings.max_replans,
             requirements=settings.requirements,
             requirement_rounds=settings.requirement_rounds,
             summary=settings.summary,
-        ),
-    )
+            evaluator=settings.evaluator,
+            task_in_context=settings.task_in_context,
+        )
+    if program:
+        raise SettingsError("--program", f"is for --method l2mac; {settings.method} has no program")
+    for name in ("reflections", "summary", "evaluator", "task_in_context"):
+        if getattr(settings, name) != Settings.model_fields[name].default:
+            flag = f"--{name.replace('_', '-')}"
+            raise SettingsError(flag, f"changes --method l2mac and has no place in {settings.method}; leave it out")
+    return Thinking()
 
 
 def choose_domain(settings: Settings) -> Domain:
@@ -77,6 +93,8 @@ def choose_domain(settings: Settings) -> Domain:
         raise SettingsError("--domain-file", f"is for --domain {CUSTOM}, not for --domain {settings.domain}")
     else:
         domain = load_domain_file(settings.domain_file.expanduser())
+    if settings.method == "codet" and "python" not in (domain.definition.checks or ()):
+        raise SettingsError("--method", f"codet chooses by tests, which the domain {domain.name} does not run")
     if settings.judge and domain.definition.judge is None:
         raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
     return with_tools(domain, settings.tools) if settings.tools else domain

@@ -5,14 +5,16 @@ that failed nor make a run fail; nor does it end a run when it cannot be had.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from l2mac.budget import BudgetSpent
 from l2mac.effects import Effects
 from l2mac.errors import ProcessorError
+from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE
 from l2mac.messages import Message, Role
-from l2mac.outcome import Opinion
+from l2mac.outcome import Opinion, Outcome
 from sandbox import FileEntry
 
 _MOST_FILES = 40
@@ -22,13 +24,14 @@ _CHARACTERS_PER_TOKEN = 2.5
 _LEAST_CHARACTERS = 500
 
 
-def second_opinions(effects: Effects, task: str, context_tokens: int) -> tuple[Opinion, ...]:
-    """Ask about each file that the domain names, in the order of their paths, and at most so many.
+def with_opinions(outcome: Outcome, job: Job, effects: Effects) -> Outcome:
+    """Give the outcome with an opinion, if one is wanted, on each file that the domain names.
 
-    What is too long for the model's window is cut. When the budget is spent or the model gives no answer, the last
-    opinion says so and no further one is asked for.
+    They are asked for in the order of the files' paths, and at most so many; what is too long for the model's window
+    is cut. When the budget is spent or the model gives no answer, the last opinion says so and no further one is asked
+    for.
     """
-    return tuple(_ask(effects, task, context_tokens))
+    return replace(outcome, opinions=tuple(_ask(effects, job.task, job.context_tokens))) if job.judge else outcome
 
 
 def _ask(effects: Effects, task: str, context_tokens: int) -> Iterator[Opinion]:

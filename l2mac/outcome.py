@@ -1,6 +1,6 @@
 """How a run ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from l2mac.checks.report import CheckReport
@@ -60,3 +60,23 @@ class Outcome:
     requirements: tuple[RequirementRow, ...] = ()
     unexamined: str = ""
     opinions: tuple[Opinion, ...] = ()
+
+
+def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
+    """Give the outcome that the report from the fresh box comes to; nothing else makes a run completed.
+
+    Args:
+        report: On the result as it is recorded.
+        remark: What is to be known about how the result came about.
+    """
+    done = report.accepts_completion
+    said = report.summary if done else f"in a fresh box: {report.summary}"
+    cause = f"{said}; {remark}" if remark else said
+    return Outcome(Status.COMPLETED if done else Status.FAILING, cause, report)
+
+
+def with_files(outcome: Outcome, *, written: bool) -> Outcome:
+    """Give the outcome unless it is of a store without any file: there nothing is due, and nothing is done either."""
+    if written or outcome.status is not Status.COMPLETED:
+        return outcome
+    return replace(outcome, status=Status.FAILING, cause=f"nothing was written; {outcome.cause}")

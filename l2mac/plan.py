@@ -8,14 +8,16 @@ from typing import Any
 
 from l2mac.dependencies import Mode
 from l2mac.errors import TraceError
-from l2mac.job import Thinking
+from l2mac.job import METHODS, Method, Thinking
 from l2mac.trace.chain import read_first
 from l2mac.trace.events import RunStarted
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
-_LATER = {"judge": False, "thinking": asdict(Thinking())}
+_LATER = {"judge": False, "method": "l2mac", "thinking": asdict(Thinking())}
 """Settings that came after the first records, which lack them: not recorded while they are at their default."""
+_LATER_THOUGHTS = {"evaluator": True, "task_in_context": True}
+"""The same for what came after the first records with `thinking`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class Plan:
     seed: int | None = None
     dependencies: Mode = "off"
     judge: bool = False
+    method: Method = "l2mac"
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
     thinking: Thinking = field(default_factory=Thinking)
@@ -57,6 +60,8 @@ def recorded_plan(folder: Path) -> Plan:
     settings: dict[str, Any] = dict(beginning.settings)
     settings["program"] = tuple(settings["program"])
     settings["thinking"] = Thinking(**settings.get("thinking", {}))
+    if settings.get("method", "l2mac") not in METHODS:
+        raise TraceError(f"the run {folder.name} has a method that this version of l2mac does not know")
     if beginning.domain_object:
         settings["definition"] = ObjectStore(folder / OBJECTS_FILE).get_text(beginning.domain_object)
     return Plan(**settings)
@@ -69,6 +74,10 @@ def started(plan: Plan, objects: ObjectStore) -> RunStarted:
     for name, default in _LATER.items():
         if settings[name] == default:
             del settings[name]
+    thoughts = settings.get("thinking", {})
+    for name, default in _LATER_THOUGHTS.items():
+        if thoughts.get(name) == default:
+            del thoughts[name]
     return RunStarted(
         task_object=objects.put_text(plan.task),
         domain=plan.domain,

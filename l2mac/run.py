@@ -16,7 +16,11 @@ from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, TraceError
 from l2mac.file_store import BoxMaker, FileStore
-from l2mac.job import Job
+from l2mac.job import Job, Method
+from l2mac.methods.codet import CodeT
+from l2mac.methods.one_shot import OneShot
+from l2mac.methods.reflexion import Reflexion
+from l2mac.methods.self_refine import SelfRefine
 from l2mac.naming import Namer
 from l2mac.outcome import Outcome, Status
 from l2mac.plan import Plan, started
@@ -30,6 +34,14 @@ from l2mac.version import VERSION
 from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
+_Work = ControlUnit | OneShot | CodeT | SelfRefine | Reflexion
+_METHODS: Mapping[Method, Callable[[Job, Effects], _Work]] = {
+    "l2mac": ControlUnit,
+    "one-shot": OneShot,
+    "codet": CodeT,
+    "self-refine": SelfRefine,
+    "reflexion": Reflexion,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +77,7 @@ class RunResult:
     """What a session left: the outcome, the files as path → object, and what was spent in all.
 
     `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
+    `evaluator` is whether the control unit's evaluator was on.
     """
 
     run: str
@@ -74,6 +87,8 @@ class RunResult:
     spending: Spending
     elapsed_s: float
     seal: str = ""
+    method: Method = "l2mac"
+    evaluator: bool = True
 
 
 def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult:
@@ -113,9 +128,19 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 thinking=plan.thinking,
                 judge=plan.judge,
             )
-            outcome = finish(ControlUnit(job, effects).run())
+            outcome = finish(_METHODS[plan.method](job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
-        return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s, journal.seal)
+        return RunResult(
+            folder.name,
+            folder,
+            outcome,
+            files,
+            spending,
+            journal.elapsed_s,
+            journal.seal,
+            method=plan.method,
+            evaluator=plan.method == "l2mac" and plan.thinking.evaluator,
+        )
 
 
 @contextlib.contextmanager

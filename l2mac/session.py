@@ -21,6 +21,7 @@ from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
 from l2mac.trace.history import effective
 from l2mac.trace.journal import OBJECTS_FILE
+from l2mac.trace.method_events import PartEnded
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxError
 
@@ -200,9 +201,9 @@ def _difference(source: Path, repeated: Path) -> str:
     def trees(folder: Path) -> list[str]:
         events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
         return [
-            event.tree if isinstance(event, InstructionCompleted) else event.key
+            event.key if isinstance(event, Checked) else event.tree
             for event in events
-            if isinstance(event, InstructionCompleted) or (isinstance(event, Checked) and event.final)
+            if isinstance(event, InstructionCompleted | PartEnded) or (isinstance(event, Checked) and event.final)
         ]
 
     recorded, now = trees(source), trees(repeated)

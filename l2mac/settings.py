@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
     domain_file: Path | None = Field(default=None, description="the file that defines a custom domain")
     tools: str = Field(default="", description="only these tools of the domain, with commas; empty for all")
+    method: Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"] = Field(
+        default="l2mac", description="how the task is carried out: by l2mac, or as the paper's baselines do"
+    )
     judge: bool = Field(default=False, description="ask the model for a second opinion on the result, file by file")
     steps: int = Field(default=10, gt=0, le=1000, description="how many instructions the model may plan")
     reflections: int = Field(default=0, ge=0, le=5, description="how often the model is asked for a better plan")
@@ -80,6 +83,8 @@ class Settings(BaseSettings):
     requirements: bool = Field(default=True, description="whether the result has to show the task's requirements")
     requirement_rounds: int = Field(default=1, ge=0, le=5, description="how often what is not shown is carried out")
     summary: bool = Field(default=True, description="whether a summary goes from instruction to instruction")
+    evaluator: bool = Field(default=True, description="whether checks run on the way; at the end they always do")
+    task_in_context: bool = Field(default=True, description="whether each instruction comes with the whole task")
     max_turns: int = Field(default=40, gt=0, description="replies per instruction")
     max_restarts: int = Field(default=30, ge=0, description="how often one instruction may run out of context")
     max_tokens: int | None = Field(default=None, gt=0, description="tokens of the whole run, prompts and replies")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from l2mac.job import METHODS
 from l2mac.settings import PROJECT_FILE, Settings, load_settings, user_file
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -52,6 +53,11 @@ _BUDGET = (
     click.option("--max-time", type=float, help="Seconds of work on the whole run."),
 )
 _THINKING = (
+    click.option(
+        "--method",
+        type=click.Choice(METHODS),
+        help="How the task is carried out: by l2mac (default), or by a method that its paper compares it with.",
+    ),
     click.option("--reflections", type=int, help="How often the model is asked for a better plan. Default: 0."),
     click.option("--coverage/--no-coverage", default=None, help="Compare the plan with the task's requirements."),
     click.option("--max-replans", type=int, help="Instructions that may be split when over budget. Default: 3."),
@@ -60,6 +66,14 @@ _THINKING = (
     ),
     click.option("--requirement-rounds", type=int, help="How often what is not shown is carried out. Default: 1."),
     click.option("--summary/--no-summary", default=None, help="Hand a summary from instruction to instruction."),
+    click.option(
+        "--evaluator/--no-evaluator",
+        default=None,
+        help="Run checks after every write and before an instruction is done. At the end they run in any case.",
+    ),
+    click.option(
+        "--task-in-context/--no-task-in-context", default=None, help="Show each instruction with the whole task."
+    ),
 )
 _RUNS_DIR = click.option("--runs-dir", type=click.Path(path_type=Path), help="Where runs are recorded.")
 _QUIET = click.option("--quiet", "-q", is_flag=True, help="No progress; only the result and errors.")

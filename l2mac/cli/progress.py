@@ -15,6 +15,7 @@ from l2mac.trace.events import (
     BoxOpened,
     Checked,
     CoverageClaimed,
+    Event,
     InstructionCompleted,
     InstructionsAdded,
     InstructionStarted,
@@ -28,9 +29,11 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
+from l2mac.trace.method_events import CandidateChosen, PartEnded, Parts, PartStarted
 
 _TAIL_CHARACTERS = 400
 _THOUGHTS = (RequirementsListed, CoverageClaimed, PlanRevised, Replanned, RequirementsExamined)
+_PARTS = (PartStarted, PartEnded, CandidateChosen)
 Thought = RequirementsListed | CoverageClaimed | PlanRevised | Replanned | RequirementsExamined
 
 
@@ -95,18 +98,21 @@ class Progress:
         if isinstance(event, Checked):
             return f"{'verified in a fresh box' if event.final else 'checked'}: {event.verdict} ({event.summary})"
         if isinstance(event, InstructionCompleted):
-            return f"instruction {event.number} done ({self._tokens} tokens so far)"
-        if isinstance(event, InstructionsAdded):
-            return f"{len(event.instruction_objects)} instructions more, for what is not shown"
-        if isinstance(event, StoreRestored):
-            return "the attempt failed; the files are again those that were verified"
-        if isinstance(event, PlanMade):
-            return f"plan of {len(event.instruction_objects)} instructions"
-        if isinstance(event, _THOUGHTS):
-            return _thought(event)
-        if isinstance(event, ProtocolChosen):
-            return f"the model calls tools by {'native tool calls' if event.protocol == 'native' else 'JSON'}"
-        return "box verified" if isinstance(event, BoxOpened) and event.purpose == "work" else ""
+            unchecked = "" if event.checked else ", unchecked"
+            return f"instruction {event.number} done{unchecked} ({self._tokens} tokens so far)"
+        if isinstance(event, _PARTS):
+            return self._part_line(event)
+        return _sentence(event)
+
+    def _part_line(self, event: Parts) -> str:
+        if isinstance(event, PartStarted):
+            self._instruction = event.name
+            return event.name
+        if isinstance(event, PartEnded):
+            end = "done, unchecked" if event.said_so else "ended by a full context"
+            return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
+        passed = ", ".join(map(str, event.passed))
+        return f"the candidates passed {passed} of {event.tests} tests; number {event.chosen} is kept"
 
     def _tool_line(self, event: ToolRan) -> str:
         for change in event.changes:
@@ -121,6 +127,21 @@ class Progress:
         width = max(self._console.width - 4, 20)
         status = Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
         return Text("\n").join([status, Text("  " + one_line(self._text[-width:], width), style="dim")])
+
+
+def _sentence(event: Event) -> str:
+    """Say what needs nothing but the event itself; empty where nothing is worth a line."""
+    if isinstance(event, InstructionsAdded):
+        return f"{len(event.instruction_objects)} instructions more, for what is not shown"
+    if isinstance(event, StoreRestored):
+        return event.reason or "the attempt failed; the files are again those that were verified"
+    if isinstance(event, PlanMade):
+        return f"plan of {len(event.instruction_objects)} instructions"
+    if isinstance(event, _THOUGHTS):
+        return _thought(event)
+    if isinstance(event, ProtocolChosen):
+        return f"the model calls tools by {'native tool calls' if event.protocol == 'native' else 'JSON'}"
+    return "box verified" if isinstance(event, BoxOpened) and event.purpose == "work" else ""
 
 
 def _thought(event: Thought) -> str:

@@ -18,6 +18,7 @@ from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
+    Event,
     InstructionCompleted,
     ModelCalled,
     Replanned,
@@ -28,9 +29,11 @@ from l2mac.trace.events import (
 )
 from l2mac.trace.history import Step, accesses, effective, recorded_files, state_of, steps
 from l2mac.trace.journal import OBJECTS_FILE
+from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
 
+_UNCHECKED = " without its evaluator: the work was done without checks"
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
 
@@ -46,7 +49,7 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
         return
     for row in rows:
         pinned = "  pinned" if row["pinned"] else ""
-        work = f"{row['done']}/{row['planned']} instructions  {format_size(row['bytes'])}"
+        work = f"{row['done']}/{row['planned']} {row['of']}  {format_size(row['bytes'])}"
         click.echo(f"{clean(row['run'])}  {work}  {clean(row['status'])}{pinned}")
     if not rows:
         click.echo(f"no runs in {clean(str(folder))}")
@@ -79,8 +82,12 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
     click.echo(f"run      {facts['run']}")
     click.echo(f"task     {one_line(facts['task'], 500)}")
     click.echo(f"status   {clean(facts['status'])}")
+    if facts["method"] != "l2mac" or not facts["evaluator"]:
+        click.echo(f"method   {clean(facts['method'])}" + (_UNCHECKED if facts["method"] == "l2mac" else ""))
     for number, text in enumerate(facts["plan"], 1):
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
+    for part in facts["parts"]:
+        click.echo(f"  {'done' if part['done'] else '    '}  {clean(part['name'])}")
     click.echo(f"checks   {clean(facts['checks'])}")
     if facts["requirements"]:
         click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
@@ -123,15 +130,37 @@ def _row(folder: Path) -> dict[str, Any]:
     try:
         entries = read_trace(folder / "trace.jsonl")[0]
     except TraceError as error:
-        return {"run": folder.name, "status": f"damaged: {error}", "planned": 0, "done": 0, **_keeping(folder)}
+        return {
+            "run": folder.name,
+            "status": f"damaged: {error}",
+            "of": "instructions",
+            "planned": 0,
+            "done": 0,
+            **_keeping(folder),
+        }
     events = [entry.event for entry in effective(entries)]
+    parts = _parts(events)
     return {
         "run": folder.name,
         "status": state_of([entry.event for entry in entries]),
-        "planned": len(recorded_program(events)),
-        "done": sum(isinstance(event, InstructionCompleted) for event in events),
+        "of": "parts" if parts else "instructions",
+        "planned": len(recorded_program(events)) or len(parts),
+        "done": sum(isinstance(event, InstructionCompleted) for event in events) + sum(part["done"] for part in parts),
         **_keeping(folder),
     }
+
+
+def _parts(events: list[Event]) -> list[dict[str, Any]]:
+    """Give the parts of a method's work, which has no program."""
+    ended = {event.number for event in events if isinstance(event, PartEnded)}
+    return [{"name": event.name, "done": event.number in ended} for event in events if isinstance(event, PartStarted)]
+
+
+def _method(events: list[Event]) -> dict[str, Any]:
+    settings = next((event.settings for event in events if isinstance(event, RunStarted)), {})
+    method, thinking = str(settings.get("method", "l2mac")), settings.get("thinking")
+    evaluator = thinking.get("evaluator", True) is True if isinstance(thinking, dict) else True
+    return {"method": method, "evaluator": method == "l2mac" and evaluator}
 
 
 def _keeping(folder: Path) -> dict[str, Any]:
@@ -153,6 +182,8 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "folder": str(folder),
         "task": objects.get_text(tasks[0]) if tasks else "",
         "status": state_of(everything),
+        **_method(events),
+        "parts": _parts(events),
         "plan": [objects.get_text(name) for name in recorded_program(events)],
         "done": sum(isinstance(event, InstructionCompleted) for event in events),
         "checks": checks[-1] if checks else "none yet",

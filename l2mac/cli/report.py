@@ -75,6 +75,8 @@ def result_as_json(
     content: dict[str, Any] = {
         "run": result.run,
         "run_folder": str(result.folder),
+        "method": result.method,
+        "evaluator": result.evaluator,
         "status": outcome.status,
         "cause": outcome.cause,
         "exit_code": exit_code,

@@ -22,7 +22,7 @@ from l2mac.cli.report import print_result, result_as_json
 from l2mac.cli.sections import SectionedCommand
 from l2mac.errors import SettingsError
 from l2mac.export import check_new_folder, export
-from l2mac.program import load_program
+from l2mac.program import given_program
 from l2mac.run import RunResult
 from l2mac.run_folders import slug
 from l2mac.session import MOST_TASK_BYTES, Source, find_source, prepare_plan, repeat, start, take_up
@@ -34,7 +34,7 @@ from l2mac.trace.objects import ObjectStore
 @click.command(cls=SectionedCommand)
 @click.argument("task", required=False)
 @click.option("--task-file", type=click.Path(path_type=Path), help="Read the task from a file; - for standard input.")
-@click.option("--program", type=click.Path(path_type=Path), help="Prompt program: a YAML, JSON or plain text file.")
+@click.option("--program", help="Prompt program: a YAML, JSON or plain text file, or a JSON list such as '[\"...\"]'.")
 @click.option("--domain", help="What is made: codebase, book, custom. Default: codebase.")
 @click.option("--domain-file", type=click.Path(path_type=Path), help="The file that defines a custom domain.")
 @click.option("--tools", help="Only these tools of the domain, with commas between.")
@@ -53,7 +53,7 @@ from l2mac.trace.objects import ObjectStore
 def run(
     task: str | None,
     task_file: Path | None,
-    program: Path | None,
+    program: str | None,
     output: Path | None,
     *,
     yes: bool,  # noqa: ARG001 - accepted from the start, so that scripts can say it; nothing is asked yet
@@ -73,7 +73,7 @@ def run(
     """
     settings = settings_from(flags)
     text = _read_task(task, task_file)
-    plan = prepare_plan(settings, text, load_program(program) if program else ())
+    plan = prepare_plan(settings, text, given_program(program) if program is not None else ())
     folder = _output_folder(output, plan.task)
     with Progress(quiet=quiet) as progress:
         result = start(settings, plan, progress)

@@ -32,6 +32,17 @@ KINDS: Mapping[str, frozenset[str]] = {
     "evidence": frozenset({"requirements", "files", "tests", "page", "contents"}),
     "further": frozenset({"requirements"}),
     "judge": frozenset({"task", "context", "path", "text"}),
+    "unchecked": frozenset(),
+    "completed_unchecked": frozenset(),
+    "task_not_shown": frozenset(),
+    "whole_task": frozenset(),
+    "interface": frozenset({"task"}),
+    "candidate": frozenset({"interface", "number", "total"}),
+    "candidate_tests": frozenset({"interface"}),
+    "feedback": frozenset({"task", "contents"}),
+    "revision": frozenset({"feedback"}),
+    "reflection": frozenset({"task", "findings", "contents"}),
+    "trial": frozenset({"memory"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
 
@@ -61,6 +72,17 @@ PURPOSES: Mapping[str, str] = {
     "evidence": "asks which files and tests show which requirement",
     "further": "asks for what is not shown, as an instruction",
     "judge": "asks for a second opinion on one file of the result",
+    "unchecked": "follows the system message where nothing is checked on the way (--no-evaluator, other methods)",
+    "completed_unchecked": "asks for a summary there, in the place of `completed`",
+    "task_not_shown": "stands for the task in an instruction's window (--no-task-in-context)",
+    "whole_task": "is the one instruction of a method without a plan",
+    "interface": "asks what candidates and tests have to agree on (codet)",
+    "candidate": "is the instruction to write a candidate (codet)",
+    "candidate_tests": "is the instruction to write the tests for all candidates (codet)",
+    "feedback": "asks for feedback on the files (self-refine)",
+    "revision": "is the instruction to revise the files by it (self-refine)",
+    "reflection": "asks what is to be learned from a trial that failed (reflexion)",
+    "trial": "is the instruction for a new trial (reflexion)",
 }
 """What each kind is for, one phrase each."""
 

@@ -115,9 +115,10 @@ def evidence_form(requirements: int) -> Form[SubmitEvidence]:
     return _form("submit_evidence", text, SubmitEvidence, evidence=requirements)
 
 
-def complete_spec() -> ToolSpec:
-    """Give the tool by which the model claims that the current instruction is done."""
-    text = "Say that the current instruction is done. It is accepted only when all checks pass."
+def complete_spec(*, checked: bool = True) -> ToolSpec:
+    """Give the tool by which the model claims that the current instruction is done; `checked` is what comes of it."""
+    condition = "It is accepted only when all checks pass." if checked else "It is accepted without any check."
+    text = f"Say that the current instruction is done. {condition}"
     return ToolSpec(COMPLETE_INSTRUCTION, text, plain_schema(CompleteInstruction))
 
 

@@ -11,6 +11,7 @@ Texts and contents are objects (`l2mac.trace.objects`); fields whose names end i
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from l2mac.trace.method_events import Parts
 from sandbox.results import Change
 
 
@@ -199,12 +200,13 @@ class InstructionStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionCompleted:
-    """Note: the claim of completion was accepted; `tree` is the hash of the store."""
+    """Note: the claim of completion was accepted; `tree` is the hash of the store, `checked` whether checks passed."""
 
     kind: Literal["completed"] = "completed"
     number: int
     summary_object: str
     tree: str
+    checked: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,10 +255,11 @@ class InstructionsAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRestored:
-    """Note: the store is again what was verified, as carrying out what was not shown failed."""
+    """Note: the store is again what was verified, as carrying out what was not shown failed, or what `reason` says."""
 
     kind: Literal["restored"] = "restored"
     changes: tuple[Change, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +291,6 @@ class Forked:
 
 Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
-Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored
+Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored | Parts
 Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

@@ -1,8 +1,9 @@
 """What a record says about the run's history: which lines count, the files after each step, who touched which file.
 
 A *step* is a point to which a run can be taken back: number 0 is its start, and one more comes with each tool call that
-changed the store, with each instruction that was completed, and where an attempt was undone. Any line would do, as the
-control unit walks through whatever is recorded; steps are the ones at which something is different.
+changed the store, with each instruction that was completed or part of a method's work that ended, and where the store
+was set back. Any line would do, as the control unit walks through whatever is recorded; steps are the ones at which
+something is different.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
+from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
@@ -48,8 +50,8 @@ class Step:
     Attributes:
         number: From 0.
         line: The last line that belongs to it, from 0.
-        instruction: The instruction that it belongs to, from 1; 0 before the first.
-        what: The tool that changed the store, `completed`, `restored`, or `start`.
+        instruction: The instruction, or part of a method's work, that it belongs to, from 1; 0 before the first.
+        what: The tool that changed the store, `completed`, `part ended`, `restored`, or `start`.
         files: The store, path → entry.
     """
 
@@ -122,7 +124,7 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
     instruction = 0
     for entry in effective(entries):
         event = entry.event
-        if isinstance(event, InstructionStarted):
+        if isinstance(event, InstructionStarted | PartStarted):
             instruction = event.number
         what = _named_as_step(event)
         if what:
@@ -150,7 +152,7 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
     instruction = turn = 0
     for entry in effective(entries):
         event = entry.event
-        if isinstance(event, InstructionStarted):
+        if isinstance(event, InstructionStarted | PartStarted):
             turn = turn if event.number == instruction else 0
             instruction = event.number
         elif isinstance(event, ModelCalled):
@@ -181,6 +183,8 @@ def _named_as_step(event: Event) -> str:
         return event.name
     if isinstance(event, StoreRestored):
         return "restored"
+    if isinstance(event, PartEnded):
+        return event.kind
     return "completed" if isinstance(event, InstructionCompleted) else ""
 
 

@@ -5,7 +5,7 @@ Every reply depends on the request alone, so that a run which is killed and resu
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,11 @@ class FeatureModel:
         looks_around: Whether it needs a turn to find out what exists when no summary says so.
         filler: How many more characters its files have.
         fails_later: Whether it never comes to an end with what was not shown.
+        sloppy: What it writes wrong until somebody says so; it claims to be done all the same.
+        sloppy_versions: In which candidates; a draft counts as the first.
+        blind: Whether it sees nothing wrong in its own files.
+        forgetful: Whether without a summary it begins with undoing what is there.
+        vague: Whether its plan only says which feature of the task an instruction is about.
         forms: Other replies to a form than the usual ones.
         asked: How often it was asked for what: the forced tool, `turn` or `summary`.
     """
@@ -46,13 +51,18 @@ class FeatureModel:
     looks_around: bool = False
     filler: int = 0
     fails_later: bool = False
+    sloppy: frozenset[str] = frozenset()
+    sloppy_versions: frozenset[int] = frozenset({1, 2, 3})
+    blind: bool = False
+    forgetful: bool = False
+    vague: bool = False
     forms: dict[str, Callable[[str], Reply]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
         """Reply to a request."""
-        self.asked.append(request.tool or ("turn" if request.tools else "summary"))
+        self.asked.append(request.tool or request.purpose)
         question = request.messages[1].content
         self.questions.append(request.messages[-1].content)
         if request.tool:
@@ -61,12 +71,25 @@ class FeatureModel:
         elif request.tools:
             reply = self._turn(request, question)
         else:
-            reply = Reply(content=f"The files are there, {len(request.messages)} messages later.")
+            reply = Reply(content=self._text(request))
         watch(reply.content)
         asked = sum(len(message.content) + len(str(message.tool_calls)) for message in request.messages)
         said = len(reply.content) + len(str(reply.tool_calls))
         usage = Usage(asked // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN)
         return Reply(content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off)
+
+    def _text(self, request: Request) -> str:
+        question = request.messages[-1].content
+        match request.purpose:
+            case "interface":
+                return "A file for each feature, named after it, which has a NAME."
+            case "feedback":
+                seen = [] if self.blind else re.findall(r"--- (\w+)\.py\nNAME = 'WRONG'", question)
+                return _said_wrong(seen)
+            case "reflection":
+                return _said_wrong(re.findall(r"- test_(\w+)\.py::", question))
+            case _:
+                return f"The files are there, {len(request.messages)} messages later."
 
     def _form(self, tool: str, question: str) -> Reply:
         match tool:
@@ -86,6 +109,8 @@ class FeatureModel:
         features = _features(question)
         if "plan so far" not in question:
             features = [name for name in features if name not in self.forgets]
+        if self.vague:
+            return call("submit_plan", steps=[f"Write part {n} of the task." for n in range(1, len(features) + 1)])
         starts = range(0, len(features), self.together)
         return call("submit_plan", steps=[_instruction(features[start : start + self.together]) for start in starts])
 
@@ -117,7 +142,17 @@ class FeatureModel:
         turns = sum(message.role == "assistant" for message in request.messages)
         number = int(_found(r"number (\d+) of", question))
         instruction = question.partition("of the plan for it, number")[2].partition("Files so far")[0]
+        if "whole task" in instruction:
+            return self._whole(request, question, instruction)
         features = _features(instruction)
+        if vague := re.search(r"part (\d+) of the task", instruction):
+            features = _features(question.partition("You carry out")[0])[int(vague[1]) - 1 : int(vague[1])]
+        told = request.messages[-1].content
+        if "checks do not pass" in told and (wrong := re.findall(r"- test_(\w+)\.py", told)):
+            return self._feature(wrong[0], right=True)
+        if self.forgetful and number > 1 and not turns and "Nothing yet." in question:
+            there = re.findall(r"test_(\w+)\.py", question.partition("Files so far")[2])
+            return _write({f"{there[0]}.py": "NAME = 'WRONG'\n"})
         if len(features) > self.most:
             return _write({"draft.py": f"TURN = {turns}\n"})
         if self.looks_around and number > 1 and not turns and "Nothing yet." in question:
@@ -128,23 +163,52 @@ class FeatureModel:
             return _write({"alpha.py": f"BROKEN = {turns}\n", f"left{turns}.py": ""})
         lazy = self.neglects if "not yet shown" not in instruction else frozenset()
         left = [name for name in features if f"test_{name}.py" not in listed and name not in lazy]
-        if left:
-            test = f"from {left[0]} import NAME\n\n\ndef test_it():\n    assert NAME\n"
-            return _write(
-                {f"{left[0]}.py": f"NAME = {left[0]!r}\n" + "# x\n" * (self.filler // 4), f"test_{left[0]}.py": test}
-            )
+        return self._feature(left[0]) if left else call("complete_instruction")
+
+    def _whole(self, request: Request, question: str, instruction: str) -> Reply:
+        """Reply in the window of a method that has no plan: what is said to be wrong first, then what is not there."""
+        seen = "".join(str(message) for message in request.messages).rpartition("Files")[2]
+        mine = "".join(str(message.tool_calls) for message in request.messages)
+        wrong = [name for name in re.findall(r"feature (\w+) is wrong", instruction) if f"{name}.py" not in mine]
+        if wrong:
+            return self._feature(wrong[0], right=True)
+        version = re.search(r"version (\d+) of", instruction)
+        kinds = (
+            ("test_{}.py",) if "only the tests" in instruction else ("{}.py",) if version else ("{}.py", "test_{}.py")
+        )
+        listed = question.partition("Files so far")[2] + seen
+        for name in _features(question.partition("You carry out")[0]):
+            if name not in self.neglects and kinds[-1].format(name) not in listed:
+                right = int(version[1] if version else 1) not in self.sloppy_versions
+                return self._feature(name, kinds, right=right)
         return call("complete_instruction")
 
+    def _feature(self, name: str, kinds: tuple[str, ...] = ("{}.py", "test_{}.py"), *, right: bool = False) -> Reply:
+        """Write a feature; one that it is sloppy about is wrong unless `right`."""
+        value = "WRONG" if name in self.sloppy and not right else name
+        texts = {
+            "{}.py": f"NAME = {value!r}\n" + "# x\n" * (self.filler // 4),
+            "test_{}.py": f"from {name} import NAME\n\n\ndef test_it():\n    assert NAME == {name!r}\n",
+        }
+        return _write({kind.format(name): texts[kind] for kind in kinds})
 
-def run_checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-    """Give what checks come to in a box where everything is valid and every test file has one test, which passes."""
+
+def run_checks(jobs: tuple[Job, ...], contents: Mapping[str, bytes] | None = None) -> ScriptedRun:
+    """Give what checks come to in a box where everything is valid and every test file has one test.
+
+    It passes unless the box's `contents` say that the feature is wrong, or not there.
+    """
     paths = [path for job in jobs for path in job.paths]
     tests = [f"{path}::test_it" for path in paths if path.rpartition("/")[2].startswith("test_")]
     events: list[dict[str, Any]] = [{"e": "declared", "ids": tests}, {"e": "collected", "ids": tests}]
+    failed = 0
     for test in tests:
-        phases = ("call", "teardown")
-        events += [{"e": "phase", "id": test, "when": when, "outcome": "passed"} for when in phases]
-    code = 0 if tests else 5
+        feature = test.partition("::")[0].replace("test_", "")
+        wrong = contents is not None and b"'WRONG'" in contents.get(feature, b"'WRONG'")
+        failed += wrong
+        events.append({"e": "phase", "id": test, "when": "call", "outcome": "failed" if wrong else "passed"})
+        events.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
+    code = 1 if failed else 0 if tests else 5
     report = _lines(*events, {"e": "end", "code": code})
     return ScriptedRun(jobs=(job_result("lint", report=_lines(_END)), job_result("tests", code=code, report=report)))
 
@@ -152,6 +216,10 @@ def run_checks(jobs: tuple[Job, ...]) -> ScriptedRun:
 def call(tool: str, **arguments: object) -> Reply:
     """Give a reply that is one tool call."""
     return Reply(content="", tool_calls=(ToolCall("x", tool, json.dumps(arguments)),))
+
+
+def _said_wrong(features: list[str]) -> str:
+    return " ".join(f"The feature {name} is wrong." for name in dict.fromkeys(features)) or "Nothing is wrong."
 
 
 def _instruction(features: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Runs with a scripted model and boxes in memory, and what their records say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from feature_model import FeatureModel, run_checks
 
 from l2mac.budget import Limits
 from l2mac.effects import Prices
-from l2mac.job import Thinking
+from l2mac.job import Method, Thinking
 from l2mac.plan import Plan
 from l2mac.processor import Processor
 from l2mac.record import recorded_program
@@ -39,11 +39,17 @@ class ThinkingRoom:
         steps: int = 10,
         context_tokens: int = 20_000,
         limits: Limits | None = None,
-        checks: Callable[[tuple[Job, ...]], ScriptedRun] = run_checks,
+        checks: Callable[[tuple[Job, ...]], ScriptedRun] | None = None,
+        method: Method = "l2mac",
+        lost_at: Collection[int] = (),
         **thinking: Any,
     ) -> RunResult:
         """Have one session take place."""
-        boxes = BoxScript(runs=checks)
+
+        def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
+            return run_checks(jobs, [box for box in boxes.boxes if not box.closed][-1].contents)
+
+        boxes = BoxScript(runs=checks or by_contents, lost_at=lost_at)
         means = Means(
             processor=model,
             open_box=lambda _: boxes.make_box(),
@@ -57,6 +63,7 @@ class ThinkingRoom:
             program=program,
             steps=steps,
             context_tokens=context_tokens,
+            method=method,
             thinking=Thinking(**thinking),
         )
         return execute(self.folder, plan, means, "run")

@@ -19,8 +19,10 @@ from l2mac.trace.events import (
     RunEnded,
     RunStarted,
     SessionStarted,
+    StoreRestored,
     ToolRan,
 )
+from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 from sandbox import Change
 
 EVENTS: tuple[Event, ...] = (
@@ -54,6 +56,10 @@ EVENTS: tuple[Event, ...] = (
     ),
     Checked(key="tree", verdict="passed", summary="clean; ünïcödé \u2028", report_object="5" * 64),
     InstructionCompleted(number=1, summary_object="6" * 64, tree="tree"),
+    PartStarted(number=1, name="candidate 1 of 3"),
+    StoreRestored(changes=(Change("a.py", -1, ""),), reason="no files"),
+    PartEnded(number=1, said_so=True, tree="tree"),
+    CandidateChosen(passed=(1, 2, 2), tests=2, chosen=2, agreeing=2),
     RunEnded(status="completed", cause="all is well"),
 )
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.errors import SettingsError
-from l2mac.program import load_program
+from l2mac.program import given_program, load_program
 
 STEPS = ("Write the parser.", "Write the printer,\nwith tests.")
 
@@ -80,6 +80,43 @@ def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path):
 def test_a_folder_is_refused_by_its_name(tmp_path: Path):
     with pytest.raises(SettingsError, match="cannot be read"):
         load_program(tmp_path)
+
+
+@pytest.mark.parametrize("given_text", ['["one", "two"]', ' ["one",\n"two"] ', '["\\u006fne", " two "]'])
+def test_a_list_on_the_command_line_gives_its_instructions(given_text: str):
+    assert given_program(given_text) == ("one", "two")
+
+
+def test_what_is_no_list_on_the_command_line_is_a_files_path(tmp_path: Path):
+    assert given_program(str(program(tmp_path, "p.txt", "one\n\ntwo"))) == ("one", "two")
+    with pytest.raises(SettingsError, match=r"--program none\.yaml: cannot be read"):
+        given_program("none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is empty; give a file, or a JSON list"),
+        (" ", "is empty"),
+        ("[]", "has no instruction"),
+        ("['one', 'two']", "put each instruction in double quotes"),
+        ('["one", "two"', "is no valid JSON list"),
+        ('["one"] x', "is no valid JSON list"),
+        ("[draft].txt", "or write ./ before the name of a file"),
+        ("[" * 100_000, "is no valid JSON list"),
+        ('["one", 2]', "instruction 2 is int, not text"),
+        ('["one", ["two"]]', "instruction 2 is list"),
+        ('["one", "one"]', "the same as instruction 1"),
+        ('["one", " "]', "instruction 2 is empty"),
+        ('[__import__("os").system("true")]', "is no valid JSON list"),
+        (f'["{"x" * (4 * 1024 * 1024)}"]', "is longer than"),
+    ],
+)
+def test_a_broken_list_on_the_command_line_is_one_sentence_and_never_evaluated(text: str, problem: str):
+    with pytest.raises(SettingsError, match=problem) as caught:
+        given_program(text)
+    assert caught.value.field == "--program"
+    assert "\n" not in str(caught.value)
 
 
 @given(content=st.text(st.characters(codec="utf-8")), ending=st.sampled_from([".yaml", ".txt"]))
