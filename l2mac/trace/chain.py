@@ -76,13 +76,16 @@ def read_lines(path: Path) -> list[tuple[Entry, End]]:
     return lines
 
 
-def scan_lines(content: bytes) -> tuple[list[tuple[Entry, End]], str]:
+def scan_lines(content: bytes, end: End = START) -> tuple[list[tuple[Entry, End]], str]:
     """Give the entries up to the first damage, each with where the next one goes, and what the damage is, if any.
 
     Bytes behind the last newline are no line: a crash may have cut it short.
+
+    Args:
+        content: What stands at `end` and behind it.
+        end: Where the lines before, which are known already, end.
     """
     lines: list[tuple[Entry, End]] = []
-    end = START
     for line in _whole_lines(content):
         try:
             entry, link = _decode(line, end.number, end.link)
