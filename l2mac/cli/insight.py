@@ -115,7 +115,7 @@ def track(
     finally:
         objects.close()
     facts = {"run": folder.name, "lines": sent, "place": sink.place}
-    click.echo(json.dumps(facts) if as_json else f"{sent} lines of numbers are in {clean(sink.place)}")
+    click.echo(json.dumps(facts) if as_json else f"{sent} lines of numbers are at {clean(sink.place)}")
 
 
 def _growing(folder: Path) -> Iterator[Sequence[Entry]]:

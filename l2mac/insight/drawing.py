@@ -5,7 +5,7 @@ shape does, too.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
@@ -15,6 +15,9 @@ WIDTH, HEIGHT = 520, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 18, 34
 _MOST_TICKS = 4
 _LEAST_APART = 13
+_LEAST_ROUND_S = 20.0
+_TIME_STEPS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
+_DAY_S = 86400
 Point = tuple[float, float]
 
 
@@ -58,14 +61,11 @@ class Frame:
             append(self.svg, label(text, self.x.at(value), HEIGHT - _BOTTOM + 15, "middle"))
 
     def boundaries(self, marks: Iterable[tuple[float, str]]) -> None:
-        """Draw where instructions begin, with their numbers as far as there is room."""
-        free = 0.0
-        for value, text in marks:
-            place = self.x.at(value)
+        """Draw where instructions begin, with their numbers, as far as there is room for them."""
+        places = ((self.x.at(value), text) for value, text in marks)
+        for place, text in apart(places):
             self._add("line", class_="boundary", x1=place, x2=place, y1=_TOP - 6, y2=HEIGHT - _BOTTOM)
-            if place >= free:
-                append(self.svg, label(text, place + 3, _TOP - 7, "start"))
-                free = place + _LEAST_APART + 4 * len(text)
+            append(self.svg, label(text, place + 3, _TOP - 7, "start"))
 
     def line(self, points: Sequence[Point], kind: str, *, dots: bool = False) -> None:
         """Draw a line through points, and the points themselves if wanted."""
@@ -108,6 +108,15 @@ class Frame:
         append(self.svg, element(tag, **attributes))
 
 
+def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
+    """Give those of the places, each with a text behind it, that do not lie in the text of one before."""
+    free = -math.inf
+    for place, text in places:
+        if place >= free:
+            yield place, text
+            free = place + _LEAST_APART + 4 * len(text)
+
+
 def picture(title: str, width: float, height: float) -> ET.Element:
     """Give an empty picture."""
     return element("svg", element("title", title), viewBox=f"0 0 {width:g} {height:g}", role="img")
@@ -139,6 +148,15 @@ def ticks(high: float) -> list[float]:
     return [step * number for number in range(int(high / step + 1e-9) + 1)]
 
 
+def time_ticks(end_s: float) -> list[float]:
+    """Give round times up to the end, in whole minutes and hours where there are some."""
+    if end_s < _LEAST_ROUND_S:
+        return ticks(end_s)
+    days = -(-end_s // (_MOST_TICKS * _DAY_S))
+    step = next((step for step in _TIME_STEPS_S if end_s / step <= _MOST_TICKS), days * _DAY_S)
+    return [step * number for number in range(int(end_s / step) + 1)]
+
+
 def compact(value: float) -> str:
     """Give a number in few characters: 1.2k, 3M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -154,7 +172,9 @@ def clock(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 60:
+        return f"{minutes} min" + (f" {rest:02d} s" if rest else "")
+    return f"{minutes // 60} h" + (f" {minutes % 60:02d} min" if minutes % 60 else "")
 
 
 def _rounded(value: float) -> str:

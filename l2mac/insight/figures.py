@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 from xml.etree import ElementTree as ET
 
-from l2mac.insight.drawing import WIDTH, Frame, box_path, clock, compact, label, picture, ticks
+from l2mac.insight.drawing import WIDTH, Frame, box_path, clock, compact, label, picture, time_ticks
 from l2mac.insight.heat import slices
 from l2mac.insight.markup import append, element, short
 from l2mac.insight.series import Call, CheckPoint, Kept
@@ -26,7 +26,7 @@ def figure(
     made = element("figure", class_="wide" if wide else "")
     legend = [element("span", element("i", class_=f"key {kind}"), name, class_="entry") for kind, name in keys]
     append(made, element("figcaption", element("strong", title), *legend))
-    append(made, svg)
+    append(made, element("div", svg, class_="scroll") if wide else svg)
     for note in notes:
         append(made, element("p", note, class_="note") if note else None)
     return made
@@ -40,7 +40,7 @@ def features(kept: Sequence[Kept]) -> ET.Element:
     left, right = 170, WIDTH - 64
     for place, stage in enumerate(shown):
         y = 6 + 26 * place
-        share = stage.kept / stage.total if stage.total else 0.0
+        share = stage.kept / stage.total if stage.total and not stage.problem else 0.0
         append(svg, label(_stage_name(stage), left - 10, y + 13, "end"))
         append(svg, element("rect", class_="track", x=left, y=y, width=right - left, height=18))
         kind = "claimed" if stage.where != "listed" else "k1"
@@ -164,7 +164,7 @@ def spending(calls: Sequence[Call]) -> ET.Element:
     all_line = [(at, float(sent + got)) for at, sent, got in points]
     frame.area(sent_line, floor, "k1")
     frame.area(all_line, sent_line, "k4fill")
-    frame.x_ticks((tick, clock(tick)) for tick in ticks(end) if tick)
+    frame.x_ticks((tick, clock(tick)) for tick in time_ticks(end) if tick)
     back = sum(call.prompt_tokens + call.completion_tokens for call in calls if not call.counts)
     note = f"With {compact(back)} tokens spent on what was taken back." if back else ""
     return figure(title, frame.svg, note, keys=(("k1", "sent"), ("k4fill", "replies")))
@@ -183,7 +183,7 @@ def costs(calls: Sequence[Call]) -> ET.Element | None:
     frame = Frame(title, x=(0, end), y=(0, points[-1][1] * 1.08), x_name="")
     frame.boundaries(_in_time(calls))
     frame.line(points, "k1")
-    frame.x_ticks((tick, clock(tick)) for tick in ticks(end) if tick)
+    frame.x_ticks((tick, clock(tick)) for tick in time_ticks(end) if tick)
     return figure(title, frame.svg, "By the prices that were declared for the run.")
 
 
@@ -214,7 +214,7 @@ def _in_time(calls: Sequence[Call]) -> list[tuple[float, str]]:
         if call.instruction and call.instruction != before:
             found.append((previous.elapsed_s if previous else 0.0, str(call.instruction)))
             before = call.instruction
-    return found[:MOST_POINTS]
+    return found
 
 
 def _numbers(bounds: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:

@@ -51,7 +51,7 @@ def _marks(touches: Sequence[Access], entry: Entry) -> dict[str, str]:
 
 def heaviest(letters: str) -> str:
     """Give the letter of most weight."""
-    return max(letters, key=LETTERS.index)
+    return next(letter for letter in reversed(LETTERS) if letter in letters)
 
 
 def condensed(heat_map: HeatMap, *, most_columns: int, most_rows: int) -> HeatMap:
@@ -73,7 +73,7 @@ def condensed(heat_map: HeatMap, *, most_columns: int, most_rows: int) -> HeatMa
 
 def touches(row: Row) -> int:
     """Count how often a file was touched."""
-    return sum(letter not in (ABSENT, EXISTS) for letter in row.cells)
+    return len(row.cells) - row.cells.count(ABSENT) - row.cells.count(EXISTS)
 
 
 def slices(count: int, most: int) -> tuple[tuple[int, int], ...]:

@@ -17,6 +17,7 @@ MOST_REQUIREMENTS = 120
 MOST_BOXES = 20
 MOST_FILES = 300
 MOST_SESSIONS = 30
+_MANY_STAGES = 30
 _TEXT, _NAME, _PATH = 400, 160, 120
 _PHASES = {
     "planning": "planning",
@@ -32,8 +33,9 @@ def plan(insight: Insight) -> list[ET.Element]:
     stages = insight.stages
     names = ["", "instruction", "", "#turns", "#restarts", "#checks", "#sent", "#replies", "#USD", "#time", "#files"]
     priced = any(stage.cost_usd for stage in stages)
+    most = _TEXT if len(stages) <= _MANY_STAGES else _TEXT // 3
     rows = [
-        (_stage(stage), "" if stage.phase == "instruction" and stage.number else "quiet")
+        (_stage(stage, most), "" if stage.phase == "instruction" and stage.number else "quiet")
         for stage in stages[:MOST_STAGES]
     ]
     total = Stage(
@@ -54,12 +56,12 @@ def plan(insight: Insight) -> list[ET.Element]:
     return [*_table(names, rows), *_left_out(len(stages), MOST_STAGES, "parts")]
 
 
-def _stage(stage: Stage) -> list[Cell]:
+def _stage(stage: Stage, text_characters: int = 0) -> list[Cell]:
     numbers = (stage.turns, stage.restarts, stage.checks, stage.prompt_tokens, stage.completion_tokens)
     return [
         str(stage.number or ""),
-        short(stage.text, _TEXT) if stage.phase == "instruction" else _PHASES[stage.phase],
-        element("span", _STATES[stage.state], class_="good-text" if stage.state == "done" else ""),
+        short(stage.text, text_characters) if stage.phase == "instruction" else _PHASES[stage.phase],
+        element("span", _STATES[stage.state], class_="state good-text" if stage.state == "done" else "state"),
         *(f"{number:,}" for number in numbers),
         f"{stage.cost_usd:.4f}",
         clock(stage.elapsed_s),
@@ -94,7 +96,7 @@ def verdict(name: str) -> ET.Element:
     """Give a verdict that stands out by its sign and its colour."""
     passed = name == Verdict.PASSED
     bad = name in (Verdict.FAILED, Verdict.BROKEN)
-    kind = "good-text" if passed else "bad-text" if bad else "soft"
+    kind = "state good-text" if passed else "state bad-text" if bad else "state soft"
     return element("span", f"{'✓' if passed else '✗' if bad else '0'} {short(name, 40)}", class_=kind)
 
 
@@ -136,7 +138,9 @@ def requirements(insight: Insight) -> list[ET.Element]:
 
 
 def _requirement(row: RequirementRow) -> list[Cell]:
-    sign = element("span", "✓ shown" if row.shown else "✗ not shown", class_="good-text" if row.shown else "bad-text")
+    sign = element(
+        "span", "✓ shown" if row.shown else "✗ not shown", class_="state good-text" if row.shown else "state bad-text"
+    )
     return [sign, short(row.requirement, _TEXT), _names(row.files), _names(row.tests)]
 
 

@@ -46,7 +46,7 @@ th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12px; wh
 th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 td { overflow-wrap: break-word; }
 td.n, th.n { text-align: right; white-space: nowrap; overflow-wrap: normal; }
-td.state { white-space: nowrap; }
+.state { white-space: nowrap; }
 tr.total td { font-weight: 600; border-bottom: 0; }
 tr.quiet td { color: var(--soft); }
 .good-text { color: var(--blue); font-weight: 600; }
@@ -61,6 +61,7 @@ figcaption strong { font-weight: 600; margin-right: 4px; }
 .entry { color: var(--soft); font-size: 12px; white-space: nowrap; }
 .key { display: inline-block; width: 11px; height: 11px; margin-right: 5px; border-radius: 2px; vertical-align: -1px; }
 figure:not(.wide) svg { max-width: 560px; }
+.scroll > svg { min-width: 720px; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-size: 11px; fill: var(--soft); font-family: inherit; font-variant-numeric: tabular-nums; }
 svg text.path { font-size: 11px; fill: var(--ink); font-family: ui-monospace, Menlo, Consolas, monospace; }

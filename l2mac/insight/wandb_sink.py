@@ -5,6 +5,7 @@ packages, the terminal's output. All of that is switched off here; a version tha
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -65,7 +66,7 @@ class WandbSink:
             )
         except (self._wandb.errors.Error, ValueError) as error:  # pydantic's refusals are ValueErrors
             raise SettingsError("wandb", f"Weights & Biases took nothing: {error}") from error
-        self.place = str(self._run.url or self._run.dir)
+        self.place = str(Path(self._run.dir).parent) if self._run.offline else str(self._run.url)
 
     def log(self, line: int, numbers: Numbers) -> None:
         """Send numbers; see `l2mac.insight.tracking.Sink`."""
