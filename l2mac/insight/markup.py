@@ -11,6 +11,8 @@ from l2mac.terminal import clean, one_line
 
 MARK = "l2mac report"
 """Stands in a comment on the first lines of every file of ours, which may therefore be replaced."""
+_LOOKED_AT = 8
+_LONGEST_ESCAPE = 12
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Child = ET.Element | str | None
 
@@ -45,14 +47,17 @@ def harmless(text: str) -> str:
 
 
 def short(text: str, limit: int) -> str:
-    """Give the beginning of a text, on one line."""
-    return one_line(text, limit)
+    """Give the beginning of a text, on one line; of a very long one no more than needed is looked at."""
+    looked_at = text[: limit * _LOOKED_AT]
+    flat = one_line(looked_at, limit)
+    return flat if len(looked_at) == len(text) or flat.endswith("…") else f"{flat[: limit - 1]}…"
 
 
 def short_path(path: str, limit: int) -> str:
     """Give the end of a path, which tells files apart, on one line."""
-    flat = one_line(path, len(path) * 12)  # room for every character as its escape
-    return flat if len(flat) <= limit else "…" + flat[-(limit - 1) :]
+    looked_at = path[-limit * _LOOKED_AT :]
+    flat = one_line(looked_at, len(looked_at) * _LONGEST_ESCAPE)
+    return flat if len(flat) <= limit and len(looked_at) == len(path) else "…" + flat[-(limit - 1) :]
 
 
 def as_html(root: ET.Element) -> str:
