@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from l2mac.checks.report import CheckReport
 
+CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
+"""What a table of requirements is labelled as, wherever it appears."""
+
 
 class Status(StrEnum):
     """In what state a run is; everything but `COMPLETED`, `FAILING` and `UNSHOWN` can be resumed."""

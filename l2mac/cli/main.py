@@ -23,6 +23,9 @@ _COMMANDS = {
     "replay": "Repeat a run from its recorded replies, without a model.",
     "runs": "List recorded runs.",
     "show": "Show what a run did.",
+    "watch": "Follow a run that is at work, from another terminal.",
+    "report": "Draw a run as one page, or as series, JUnit XML or Markdown.",
+    "track": "Send a run's numbers to Weights & Biases.",
     "export": "Bring a run's files out into a new folder.",
     "diff": "Show how a run's files differ, between steps or from a folder.",
     "rewind": "Take a run back to a step.",
@@ -64,6 +67,14 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.records import runs, show  # noqa: PLC0415
 
         return {"runs": runs, "show": show}[name]
+    if name in ("report", "track"):
+        from l2mac.cli.insight import report, track  # noqa: PLC0415
+
+        return {"report": report, "track": track}[name]
+    if name == "watch":
+        from l2mac.cli.watch import watch  # noqa: PLC0415
+
+        return watch
     if name == "export":
         from l2mac.cli.bring_out import export_command  # noqa: PLC0415
 

@@ -43,9 +43,10 @@ class Progress:
     Args:
         stream: Where to write; standard error, so that standard output stays for results.
         quiet: Whether to write nothing.
+        worked_s: How long the run has been worked on before.
     """
 
-    def __init__(self, *, stream: TextIO = sys.stderr, quiet: bool = False) -> None:
+    def __init__(self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._live: Live | None = None
@@ -54,7 +55,7 @@ class Progress:
         self._instruction = ""
         self._text = ""
         self._files: set[str] = set()
-        self._started_at = time.monotonic()
+        self._started_at = time.monotonic() - worked_s
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._quiet:

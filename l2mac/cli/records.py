@@ -9,9 +9,10 @@ import click
 
 from l2mac.cli.footprint import print_heat_map, print_steps
 from l2mac.cli.options import runs_dir_option, settings_from
-from l2mac.cli.report import CLAIM, requirement_line, requirements_as_json
+from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.kept_runs import is_pinned, size_of
+from l2mac.outcome import CLAIM
 from l2mac.record import recorded_program
 from l2mac.run_folders import find_run
 from l2mac.terminal import clean, one_line

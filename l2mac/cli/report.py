@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from l2mac.export import Export
-from l2mac.outcome import Outcome, Status
+from l2mac.outcome import CLAIM, Outcome, Status
 from l2mac.run import RunResult
 from l2mac.terminal import clean, one_line
 
 _MOST_LISTED = 40
 _MOST_NAMED = 4
-CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
 
 
 def print_result(result: RunResult, exported: Export | None, *, replayed: int | None, difference: str) -> None:

@@ -73,15 +73,19 @@ def read_lines(path: Path) -> list[tuple[Entry, End]]:
     return lines
 
 
-def scan_lines(content: bytes) -> tuple[list[tuple[Entry, End]], str]:
+def scan_lines(content: bytes, end: End = START) -> tuple[list[tuple[Entry, End]], str]:
     """Give the entries up to the first damage, each with where the next one goes, and what the damage is, if any.
 
     Bytes behind the last newline are no line: a crash may have cut it short.
+
+    Args:
+        content: What stands at `end` and behind it.
+        end: Where the lines before, which are known already, end.
     """
     lines: list[tuple[Entry, End]] = []
     try:
-        for elapsed_s, event, end in _links(content):
-            lines.append((Entry(end.number - 1, elapsed_s, _decode(event, end.number)), end))
+        for elapsed_s, event, after in _links(content, end):
+            lines.append((Entry(after.number - 1, elapsed_s, _decode(event, after.number)), after))
     except _Damaged as damage:
         return lines, str(damage)
     return lines, ""
@@ -95,7 +99,7 @@ def read_first(path: Path, kind: type[E]) -> E | None:
     """
     found = None
     try:
-        for _, text, end in _links(_content(path)):
+        for _, text, end in _links(_content(path), START):
             event = _decode(text, end.number) if found is None else None
             found = event if isinstance(event, kind) else found
     except _Damaged as damage:
@@ -116,9 +120,9 @@ def _content(path: Path) -> bytes:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _links(content: bytes) -> Iterator[tuple[float, bytes, End]]:
+def _links(content: bytes, end: End) -> Iterator[tuple[float, bytes, End]]:
     """Give each whole line's seconds and event, as text that is not looked into, and where the next line goes."""
-    number, link, size = 0, FIRST_LINK, 0
+    number, link, size = end.number, end.link, end.size
     for line in _whole_lines(content):
         number, size = number + 1, size + len(line)
         body = line[: -len(_seal(FIRST_LINK))]

@@ -40,6 +40,8 @@ _NAMING_FIELDS: Mapping[type, tuple[str, ...]] = {
     )
     for kind in get_args(Event)
 }
+Store = dict[str, FileEntry]
+"""A file store by path, while events are applied to it."""
 _READERS = {"view_files": "read", "run_python_file": "ran", "run_tests": "ran"}
 
 
@@ -107,7 +109,7 @@ def recorded_files(events: Iterable[Event]) -> tuple[FileEntry, ...]:
     """Give the store as it is after these events, which must be effective ones."""
     files: dict[str, FileEntry] = {}
     for event in events:
-        _apply(event, files)
+        apply_event(event, files)
     return tuple(files.values())
 
 
@@ -128,7 +130,7 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
             instruction = event.number
         what = _named_as_step(event)
         if what:
-            _apply(event, files)
+            apply_event(event, files)
             found.append(Step(len(found), entry.number, instruction, what, dict(files)))
     return found
 
@@ -160,7 +162,7 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
         elif isinstance(event, ToolRan):
             touched = [*_read_by(event, objects), *((c.path, _how(c.path, files, c.deleted)) for c in event.changes)]
             found += [Access(path, how, instruction, turn, entry.number) for path, how in touched]
-        _apply(event, files)
+        apply_event(event, files)
     return found
 
 
@@ -188,7 +190,8 @@ def _named_as_step(event: Event) -> str:
     return "completed" if isinstance(event, InstructionCompleted) else ""
 
 
-def _apply(event: Event, files: dict[str, FileEntry]) -> None:
+def apply_event(event: Event, files: Store) -> None:
+    """Bring a store to where it is after the event."""
     for change in event.changes if isinstance(event, _CHANGING) else ():
         if change.deleted:
             files.pop(change.path, None)

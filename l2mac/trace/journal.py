@@ -9,6 +9,7 @@ where the last process stopped, and goes on.
 import contextlib
 import fcntl
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from l2mac.trace.objects import ObjectStore, sync_folder
 TRACE_FILE = "trace.jsonl"
 OBJECTS_FILE = "objects.pack"
 LOCK_FILE = "lock"
+_WHOLE_FILE = struct.Struct("@hhqqi4x")
+"""`struct flock` of 64-bit Linux: kind, whence, start, length, process; length 0 is all of the file."""
 E = TypeVar("E", bound=Effect)
 
 Listener = Callable[[Entry], None]
@@ -247,4 +250,25 @@ def lock_run(folder: Path) -> int:
         if isinstance(error, BlockingIOError):
             raise RunLocked(f"another process works on the run {folder.name}; wait for it or stop it") from error
         raise TraceError(f"{folder / LOCK_FILE} cannot be locked: {error.strerror}") from error
+    with contextlib.suppress(OSError):  # a sign for those who look; the lock is the one above
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     return fd
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process works on the run, found out without taking its lock: not even for a moment is it in the way.
+
+    False where the folder or its lock cannot be looked at.
+    """
+    try:
+        fd = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        asked = _WHOLE_FILE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind: int = _WHOLE_FILE.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return kind != fcntl.F_UNLCK

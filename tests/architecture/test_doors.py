@@ -18,6 +18,7 @@ DOORS = {
     "tomllib": ("l2mac.definition", "l2mac.package_names", "l2mac.settings_file"),
     "yaml": ("l2mac.program",),
     "markdown_it": ("l2mac.assemble",),
+    "wandb": ("l2mac.insight.wandb_sink",),
     "subprocess": ("sandbox.engine.wheels",),
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import venv
@@ -64,6 +65,31 @@ def test_the_commands_of_the_tutorial_work_in_their_order(tmp_path: Path):
     assert (tmp_path / "todo" / "todo.py").read_text() == short_story.FILES["todo.py"]
 
 
+def test_the_commands_of_the_page_about_insight_work_in_their_order(tmp_path: Path):
+    commands = commands_of("docs/insight.md")
+    assert len(commands) == 5
+    shutil.copytree(ROOT / "examples" / "sessions" / "url-shortener", tmp_path / "runs" / "bundled")
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        expected = exit_codes.FAILING if command.startswith("l2mac watch") else exit_codes.OK  # no session ended it
+        assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir() if path.is_file()}
+    assert set(written) == {"report.html", "events.jsonl", "series.json", "results.xml", "summary.md"}
+    assert written["report.html"].endswith("</body></html>\n")
+    (program,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "insight.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    plotted = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert plotted.stdout == "[(10, 1), (11, 0), (13, 0), (17, 0), (17, 0)]\n"
+
+
 def test_every_command_of_the_readme_is_covered():
     known = ("l2mac ", "export ", "make run", *TESTED_OTHERWISE)
     assert [command for command in COMMANDS if command and not command.startswith(known)] == []
@@ -104,7 +130,22 @@ def test_an_installed_wheel_in_an_empty_environment_is_enough(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "resume", "replay", "runs", "show", "export", "doctor", "clean", "images", "models"]
+    "command",
+    [
+        "run",
+        "resume",
+        "replay",
+        "runs",
+        "show",
+        "watch",
+        "report",
+        "track",
+        "export",
+        "doctor",
+        "clean",
+        "images",
+        "models",
+    ],
 )
 def test_help_teaches_every_command(command: str):
     done = subprocess.run(

@@ -1,0 +1,92 @@
+"""The last checks of a run as JUnit XML, which machines that build software read.
+
+Three suites: whether the run is verified at all, each check, and each test. So a run whose tests never ran, or never in
+a fresh box, cannot look green.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from xml.etree import ElementTree as ET
+
+from l2mac.checks.pytest_report import base_id
+from l2mac.checks.report import CheckResult, Verdict
+from l2mac.insight.markup import as_xml, element, short
+from l2mac.insight.series import Insight
+
+MOST_TESTS = 5000
+_TEXT = 3000
+_MESSAGE, _NAME = 300, 300
+_MOST_FINDINGS = 50
+_NOT_RUN = "declared by its file, and did not run"
+_KINDS = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped", _NOT_RUN: "error"}
+
+
+def as_junit(insight: Insight) -> str:
+    """Give the document."""
+    results = insight.last.results if insight.last else ()
+    suites = [
+        _suite("l2mac.run", [_verification(insight)]),
+        _suite("l2mac.checks", [_check(result) for result in results]),
+        *(_tests(result) for result in results if result.outcomes or result.declared),
+    ]
+    totals: Counter[str] = Counter()
+    for suite in suites:
+        totals += Counter({name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")})
+    counts = {name: str(totals[name]) for name in ("tests", "failures", "errors", "skipped")}
+    return as_xml(element("testsuites", *suites, name=short(insight.run, _NAME), **counts))
+
+
+def _suite(name: str, cases: list[ET.Element]) -> ET.Element:
+    kinds = Counter(child.tag for case in cases for child in case)
+    counts = {"failures": kinds["failure"], "errors": kinds["error"], "skipped": kinds["skipped"]}
+    return element(
+        "testsuite", *cases, name=name, tests=str(len(cases)), **{kind: str(n) for kind, n in counts.items()}
+    )
+
+
+def _case(suite: str, name: str, kind: str = "", message: str = "", text: str = "") -> ET.Element:
+    problem = element(kind, text[:_TEXT], message=short(message, _MESSAGE)) if kind else None
+    return element("testcase", problem, classname=short(suite, _NAME), name=short(name, _NAME) or "(no name)")
+
+
+def _verification(insight: Insight) -> ET.Element:
+    name = "verified in a fresh box"
+    if not insight.verified:
+        said = "the files as they are were not verified in a fresh box"
+        return _case("l2mac.run", name, "error", f"{said}; the run stands as: {insight.status}")
+    if insight.last is None or not insight.last.accepts_completion:
+        return _case("l2mac.run", name, "failure", insight.last.summary if insight.last else "nothing was checked")
+    return _case("l2mac.run", name)
+
+
+def _check(result: CheckResult) -> ET.Element:
+    text = "\n".join(f"{finding.where}: {finding.text}" for finding in result.findings[:_MOST_FINDINGS])
+    kind = {Verdict.PASSED: "", Verdict.FAILED: "failure", Verdict.BROKEN: "error"}.get(result.verdict, "skipped")
+    return _case("l2mac.checks", result.name, kind, result.summary, text)
+
+
+def _tests(result: CheckResult) -> ET.Element:
+    """Give a case for each test, those that did not pass first, so that no bound can hide one behind others."""
+    texts = {finding.where: finding.text for finding in reversed(result.findings)}
+    outcomes = {**dict.fromkeys(_not_run(result), _NOT_RUN), **dict(result.outcomes)}
+    order = sorted(outcomes, key=lambda test: (outcomes[test] == "passed", test))
+    cases = [_test(test, outcomes[test], texts.get(test, "")) for test in order[:MOST_TESTS]]
+    suite = _suite(f"l2mac.{result.name}", cases)
+    if len(order) > MOST_TESTS:
+        said = f"{len(order) - MOST_TESTS} more tests are left out here"
+        suite.insert(0, element("properties", element("property", name="left out", value=said)))
+    return suite
+
+
+def _test(test: str, outcome: str, text: str) -> ET.Element:
+    kind = _KINDS.get(outcome, "" if outcome == "passed" else "error")
+    path, _, name = base_id(test).partition("::")
+    inside, _, function = name.rpartition("::")
+    module = path.removesuffix(".py").replace("/", ".")
+    suite = ".".join(part for part in (module, *inside.split("::")) if part)
+    return _case(suite, function + test[len(base_id(test)) :] if name else path, kind, outcome if kind else "", text)
+
+
+def _not_run(result: CheckResult) -> Iterable[str]:
+    run = {base_id(test) for test, _ in result.outcomes}
+    return (test for test in result.declared if test not in run)

@@ -1,0 +1,157 @@
+"""What single lines of the record add to the figures: checks, calls of the model, requirements kept, sessions."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from l2mac.checks.inventory import TestInventory
+from l2mac.checks.report import CheckReport, CheckResult, Verdict
+from l2mac.insight.series import Call, CheckPoint, Kept, Session
+from l2mac.trace.chain import Entry
+from l2mac.trace.events import (
+    Checked,
+    CoverageClaimed,
+    InstructionCompleted,
+    InstructionStarted,
+    ModelCalled,
+    RequirementsExamined,
+    RequirementsListed,
+    Rewound,
+    RunEnded,
+    SessionStarted,
+)
+
+_TESTS = "tests"
+
+
+def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
+    """Give every line with the instruction that it belongs to, from 1; 0 outside of them."""
+    instruction = 0
+    for entry in counting:
+        if isinstance(entry.event, InstructionStarted):
+            instruction = entry.event.number
+        yield entry, instruction
+        if isinstance(entry.event, InstructionCompleted):
+            instruction = 0
+
+
+class Judge:
+    """Judges recorded reports in their order, as the control unit did: with account of tests that went out of sight.
+
+    Args:
+        report_of: Gives a recorded report by its object's name.
+    """
+
+    def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
+        self._report_of = report_of
+        self._inventory = TestInventory()
+
+    def judged(self, event: Checked) -> CheckReport:
+        """Give the report of the next check."""
+        report = self._report_of(event.report_object)
+        return self._inventory.judge_fresh(report) if event.final else self._inventory.judge(report)
+
+
+def checks_of(
+    counting: Sequence[Entry], report_of: Callable[[str], CheckReport]
+) -> tuple[tuple[CheckPoint, ...], CheckReport | None]:
+    """Give every check, and the last one's report."""
+    judge = Judge(report_of)
+    found: list[CheckPoint] = []
+    last: CheckReport | None = None
+    for entry, instruction in places(counting):
+        if isinstance(entry.event, Checked):
+            last = judge.judged(entry.event)
+            found.append(check_point(entry, entry.event, last, number=len(found) + 1, instruction=instruction))
+    return tuple(found), last
+
+
+def check_point(entry: Entry, event: Checked, report: CheckReport, *, number: int, instruction: int) -> CheckPoint:
+    """Give a check's numbers."""
+    counts = report.counts
+    return CheckPoint(
+        number=number,
+        line=entry.number,
+        elapsed_s=entry.elapsed_s,
+        instruction=instruction,
+        final=event.final,
+        verdict=report.verdict,
+        summary=report.summary,
+        findings=tuple((one.name, _findings(one)) for one in report.results if one.name != _TESTS),
+        passed=counts.passed,
+        failed=counts.failed + counts.errors,
+        skipped=counts.skipped + counts.xfailed,
+    )
+
+
+def _findings(result: CheckResult) -> int | None:
+    """Count findings; a failed check without any was not judged, because another one failed first."""
+    unjudged = result.verdict is Verdict.FAILED and not result.findings
+    return None if unjudged else len(result.findings)
+
+
+def calls_of(entries: Sequence[Entry], counting: Sequence[Entry]) -> tuple[Call, ...]:
+    """Give every call of the model, those that were taken back, too, as they were paid for."""
+    instructions = {entry.number: instruction for entry, instruction in places(counting)}
+    return tuple(
+        Call(
+            line=entry.number,
+            elapsed_s=entry.elapsed_s,
+            instruction=instructions.get(entry.number, 0),
+            purpose=entry.event.purpose,
+            prompt_tokens=entry.event.prompt_tokens,
+            completion_tokens=entry.event.completion_tokens,
+            cost_usd=entry.event.cost_usd,
+            overflow=not entry.event.reply_object,
+            cached=entry.event.cached,
+            counts=entry.number in instructions,
+        )
+        for entry in entries
+        if isinstance(entry.event, ModelCalled)
+    )
+
+
+def kept_of(counting: Iterable[Entry]) -> tuple[Kept, ...]:
+    """Give how many requirements are left at each look at them."""
+    found: list[Kept] = []
+    total = 0
+    for entry in counting:
+        match entry.event:
+            case RequirementsListed() as event:
+                total = len(event.requirement_objects)
+                found.append(Kept("listed", 1, total, total, event.problem))
+            case CoverageClaimed() as event:
+                covered = sum(bool(steps) for steps in event.steps)
+                found.append(Kept("plan", event.round, covered, len(event.steps) or total, event.problem))
+            case RequirementsExamined() as event:
+                found.append(Kept("result", event.round, event.shown, event.total or total, event.problem))
+    return tuple(found)
+
+
+def sessions_of(entries: Sequence[Entry]) -> tuple[Session, ...]:
+    """Give each process's work on the run."""
+    found: list[Session] = []
+    begun: tuple[SessionStarted, float] | None = None
+    ended_s = 0.0
+    for entry in entries:
+        if isinstance(entry.event, SessionStarted):
+            if begun is not None:
+                found.append(_session(*begun, ended_s, None))
+            begun = entry.event, entry.elapsed_s
+        elif isinstance(entry.event, RunEnded) and begun is not None:
+            found.append(_session(*begun, entry.elapsed_s, entry.event))
+            begun = None
+        ended_s = ended_s if isinstance(entry.event, Rewound) else entry.elapsed_s
+    if begun is not None:
+        found.append(_session(*begun, ended_s, None))
+    return tuple(found)
+
+
+def _session(event: SessionStarted, started_s: float, ended_s: float, end: RunEnded | None) -> Session:
+    return Session(
+        reason=event.reason,
+        version=event.version,
+        model=event.model,
+        started_s=started_s,
+        ended_s=ended_s,
+        status=end.status if end else "",
+        cause=end.cause if end else "",
+    )

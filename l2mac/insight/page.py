@@ -1,0 +1,121 @@
+"""One HTML page of a run: self-contained, without scripts, of bounded size."""
+
+import base64
+import hashlib
+from xml.etree import ElementTree as ET
+
+from l2mac.insight import figures, sections
+from l2mac.insight.drawing import clock, compact
+from l2mac.insight.heat_figure import heat_map
+from l2mac.insight.markup import append, as_html, element, short
+from l2mac.insight.reading import RECORDED
+from l2mac.insight.series import Insight
+from l2mac.insight.style import STYLE
+from l2mac.outcome import Status
+from l2mac.version import VERSION
+
+_TASK_CHARACTERS = 1500
+_GOOD, _BAD = (Status.COMPLETED,), (Status.FAILING, Status.UNSHOWN, Status.BROKEN_OFF, Status.NO_PLAN, Status.BUDGET)
+
+
+def as_page(insight: Insight) -> str:
+    """Give the page; nothing in it is loaded from anywhere, and its policy forbids all but its own style."""
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", f"l2mac: {short(insight.run, 100)}"),
+        _style(),
+    )
+    body = element("body", *_top(insight), *_plan(insight), *_figures(insight))
+    for section in (sections.checks, sections.requirements, sections.boxes, sections.files, sections.sessions):
+        for part in section(insight):
+            append(body, part)
+    append(body, _foot(insight))
+    return as_html(element("html", head, body, lang="en"))
+
+
+def _style() -> ET.Element:
+    style = ET.Element("style")
+    style.text = STYLE  # as it stands: the policy names its hash
+    return style
+
+
+def outcome_of(insight: Insight) -> tuple[str, str, str]:
+    """Give the outcome as a sign of good, bad or neither, in words, and its cause."""
+    if insight.status in _GOOD:
+        return "good", f"✓ {insight.status}", insight.cause
+    if insight.status in _BAD:
+        return "bad", f"✗ {insight.status}", insight.cause
+    if insight.status == RECORDED:
+        verified = "; its last check is that of a fresh box" if insight.verified else ""
+        return "", "recorded", f"no session says how the run ended{verified}"
+    return "", insight.status, insight.cause
+
+
+def _top(insight: Insight) -> list[ET.Element]:
+    kind, said, cause = outcome_of(insight)
+    last = insight.checks[-1] if insight.checks else None
+    tiles = {
+        "instructions": f"{insight.done} of {len(insight.instructions)}",
+        "tests passed": f"{last.passed} of {last.passed + last.failed + last.skipped}" if last else "none",
+        "checks": compact(len(insight.checks)),
+        "model calls": compact(len(insight.calls)),
+        "tokens": compact(insight.tokens),
+        "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price set",
+        "time of work": clock(insight.elapsed_s),
+        "files": str(len(insight.files)),
+    }
+    names = ", ".join(short(name, 60) for name in insight.models[:4]) or ", ".join(
+        short(name, 60) for name in dict.fromkeys(one.model for one in insight.sessions[-4:])
+    )
+    about = [f"domain {short(insight.domain, 40)}", f"model {names}" if names else ""]
+    return [
+        element("h1", short(insight.run, 120)),
+        element("p", " · ".join(part for part in about if part), class_="run"),
+        element("p", short(insight.task, _TASK_CHARACTERS), class_="task"),
+        element("div", element("strong", said), element("span", short(cause, 500)), class_=f"outcome {kind}"),
+        element(
+            "dl",
+            *(element("div", element("dt", name), element("dd", value)) for name, value in tiles.items()),
+            class_="tiles",
+        ),
+        element("p", "seal ", element("code", insight.seal), f" · {insight.events} lines", class_="seal"),
+    ]
+
+
+def _plan(insight: Insight) -> list[ET.Element]:
+    return [element("h2", "Plan"), *sections.plan(insight)]
+
+
+def _figures(insight: Insight) -> list[ET.Element]:
+    drawn: list[ET.Element | None] = []
+    if insight.kept:
+        drawn.append(figures.features(insight.kept))
+    if insight.checks:
+        drawn += [figures.errors(insight.checks), figures.tests(insight.checks)]
+    if insight.calls:
+        drawn += [
+            figures.context_use(insight.calls, insight.context_tokens),
+            figures.spending(insight.calls),
+            figures.costs(insight.calls),
+        ]
+    if insight.checks:
+        drawn.append(figures.verdicts(insight.checks))
+    if insight.heat_map.rows:
+        drawn.append(heat_map(insight.heat_map))
+    if not any(part is not None for part in drawn):
+        return []
+    return [element("h2", "Figures"), element("div", *drawn, class_="figures")]
+
+
+def _foot(insight: Insight) -> ET.Element:
+    said = (
+        f"Drawn by l2mac {VERSION} from the record alone. Names and texts in it are a model's or a box's. Whether the"
+        " record is whole and unaltered says "
+    )
+    return element("footer", said, element("code", f"l2mac audit verify {short(insight.run, 120)}"), ".")
