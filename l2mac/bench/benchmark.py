@@ -14,6 +14,7 @@ from l2mac.bench.judge import Judge
 from l2mac.bench.task import Task
 from l2mac.bench.task_file import read_task, shipped_task
 from l2mac.bench.variant import Variant, check_variants
+from l2mac.checks.wording import how_many
 from l2mac.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
 from l2mac.means import make_processors, role_prices
@@ -49,8 +50,9 @@ class Prepared:
 
     def plan_lines(self) -> tuple[str, ...]:
         """Say what there is to do and what it may cost."""
-        tasks = len({cell.task.name for cell in self.cells})
-        variants = len({cell.variant.name for cell in self.cells})
+        tasks = how_many({cell.task.name for cell in self.cells}, "task")
+        variants = how_many({cell.variant.name for cell in self.cells}, "method")
+        seeds = how_many({cell.seed for cell in self.cells}, "seed")
         count = {state: self.states.count(state) for state in ("new", "begun", "ended", "measured")}
         settings = self.cells[0].settings
         bounds = [f"{settings.max_tokens} tokens"] if settings.max_tokens else []
@@ -61,9 +63,9 @@ class Prepared:
             if bounds
             else ("no run has a bound on tokens or cost (--max-tokens, --max-cost)")
         )
-        what = f"{tasks} tasks, {variants} methods, {self.choice.seeds} seeds, in {self.choice.folder}"
+        what = f"{tasks}, {variants}, {seeds}, in {self.choice.folder}"
         states = f"{count['new']} new, {count['begun']} to be taken up, {count['ended']} to be measured"
-        return (f"{len(self.cells)} runs: {what}", f"{states}, {count['measured']} done; {most}")
+        return (f"{how_many(self.cells, 'run')}: {what}", f"{states}, {count['measured']} done; {most}")
 
 
 @contextmanager

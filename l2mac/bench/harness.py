@@ -25,6 +25,7 @@ from sandbox import SandboxError, SandboxLost
 _FAULTS_IN_A_ROW = 3
 _SESSIONS = 3
 _POLL_S = 0.1
+_GO_ON = "What is finished is kept, and so are the runs at work; give the same command again to go on."
 
 
 class Listener(Protocol):
@@ -92,7 +93,7 @@ class Harness:
             self._say(None, "stopping: what is at work is brought to an end and kept")
             for thread in threads:
                 thread.join()
-            raise
+            raise KeyboardInterrupt(_GO_ON) from None
         if self._fatal is not None:
             raise self._fatal
         return tuple(self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells))

@@ -24,11 +24,13 @@ class Metric:
         key: Its name in JSON.
         title: The head of its column.
         digits: How many digits stand behind the point.
+        rare: Whether a terminal goes without its column as long as all of it is 0.
     """
 
     key: str
     title: str
     digits: int = 0
+    rare: bool = False
 
 
 METRICS = (
@@ -39,12 +41,12 @@ METRICS = (
     Metric("lines_of_code", "LOC", 0),
     Metric("tests_passed", "passed", 1),
     Metric("tests_failed", "failed", 1),
-    Metric("tests_errors", "test errors", 1),
-    Metric("tests_skipped", "skipped", 1),
+    Metric("tests_errors", "test errors", 1, rare=True),
+    Metric("tests_skipped", "skipped", 1, rare=True),
     Metric("tests_total", "tests", 1),
     Metric("coverage_percent", "cov %", 1),
     Metric("tokens", "tokens", 0),
-    Metric("cost_usd", "USD", 4),
+    Metric("cost_usd", "USD", 4, rare=True),
     Metric("turns", "turns", 1),
     Metric("seconds", "seconds", 0),
 )

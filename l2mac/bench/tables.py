@@ -7,7 +7,7 @@ from l2mac.bench.measurement import METRICS, Metric
 from l2mac.bench.summary import Row
 
 _SPREAD = (
-    "± is half of the 95 % confidence interval of the mean over seeds (Student's t). Every run that was measured"
+    "± is half of the 95 % confidence interval of the mean over a row's runs (Student's t). Every run that was measured"
     " counts, however it ended."
 )
 _CLAIM = (
@@ -22,7 +22,7 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
     """Give the tables for a terminal, one for each task."""
     lines: list[str] = []
     for task, some in _by_task(rows):
-        grid = _grid(some)
+        grid = _grid(some, brief=True)
         widths = [max(len(line[column]) for line in grid) for column in range(len(grid[0]))]
         lines += ["", task]
         for line in grid:
@@ -39,7 +39,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """Give the tables as Markdown."""
     lines: list[str] = []
     for task, some in _by_task(rows):
-        head, *body = _grid(some)
+        head, *body = _grid(some, brief=False)
         lines += [f"## {task}", "", _line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
         lines += [*(_line(one) for one in body), ""]
         remarks = [f"- {note}" for row in some for note in _remarks(row)]
@@ -54,14 +54,21 @@ def _by_task(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(f"{some[0].title} ({name})" if some[0].title != name else name, some) for name, some in groups.items()]
 
 
-def _grid(rows: Sequence[Row]) -> list[list[str]]:
-    """Give head and body; a metric that no row has is left out."""
+def _grid(rows: Sequence[Row], *, brief: bool) -> list[list[str]]:
+    """Give head and body; a metric that no row has is left out, and in brief one whose 0 says nothing."""
     metrics = [metric for metric in METRICS if any(metric.key in (*row.estimates, *row.unmeasured) for row in rows)]
+    if brief:
+        metrics = [metric for metric in metrics if not (metric.rare and _all_zero(rows, metric.key))]
     levels = sorted({k for row in rows for k in row.pass_at})
     if levels:  # the share of a suite's problems that were solved is pass@1
         metrics = [metric for metric in metrics if metric.key != "handwritten_percent"]
     head = ["method", "runs", "ok", *(f"pass@{k}" for k in levels), *(metric.title for metric in metrics)]
     return [head, *(_cells(row, levels, metrics) for row in rows)]
+
+
+def _all_zero(rows: Sequence[Row], key: str) -> bool:
+    found = [row.estimates[key] for row in rows if key in row.estimates]
+    return all(not one.mean and not one.half_width for one in found) and not any(key in row.unmeasured for row in rows)
 
 
 def _cells(row: Row, levels: Sequence[int], metrics: Sequence[Metric]) -> list[str]:

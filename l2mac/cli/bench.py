@@ -14,6 +14,7 @@ from l2mac.bench.summary import results_as_json, rows_of
 from l2mac.bench.tables import markdown, table_lines
 from l2mac.bench.task_file import shipped_names
 from l2mac.bench.variant import method_variant, parse_variant
+from l2mac.checks.wording import how_many
 from l2mac.cli.exit_codes import INTERNAL, OK, code_for
 from l2mac.cli.options import (
     box_options,
@@ -110,12 +111,12 @@ def bench(
     else:
         click.echo("\n".join(map(clean, table_lines(rows))))
     faults = [result.fault for result in results if result.fault is not None]
+    unfinished = sum(result.measurement is None for result in results)
+    if unfinished:
+        click.echo(f"l2mac: {how_many(range(unfinished), 'run')} not finished; give the same command again", err=True)
     if faults:
-        click.echo(
-            f"l2mac: {len(faults)} runs are not finished; give the same command again to go on with them", err=True
-        )
         return code_for(faults[0])
-    return OK if all(result.measurement is not None for result in results) else INTERNAL
+    return INTERNAL if unfinished else OK
 
 
 class _Lines:
