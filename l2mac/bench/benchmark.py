@@ -13,7 +13,7 @@ from l2mac.bench.humaneval import read_problems
 from l2mac.bench.judge import Judge
 from l2mac.bench.task import Task
 from l2mac.bench.task_file import read_task, shipped_task
-from l2mac.bench.variant import Variant, check_variants
+from l2mac.bench.variant import L2MAC, Variant, check_variants, method_of
 from l2mac.checks.wording import how_many
 from l2mac.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
@@ -83,7 +83,7 @@ def prepare(choice: Choice, settings_for: SettingsFor) -> Iterator[Prepared]:
         TraceError: What lies in the folder cannot be read.
     """
     tasks = _tasks(choice)
-    variants = check_variants(choice.variants)
+    variants = check_variants(choice.variants, method_of(settings_for({})))
     cells = tuple(
         _cell(choice, task, variant, seed, settings_for)
         for task in tasks
@@ -135,7 +135,8 @@ def _cell(choice: Choice, task: Task, variant: Variant, seed: int, settings_for:
     folder = choice.folder / task.name / variant.name / f"seed-{seed}"
     own = {**task.settings, **_input(task), **variant.settings, "seed": seed, "runs_dir": folder}
     settings = settings_for(own)
-    plan = prepare_plan(settings, task.text, task.program)
+    program = task.program if method_of(settings) == L2MAC else ()  # no other method has a program
+    plan = prepare_plan(settings, task.text, program)
     facts = {**facts_of(task, variant, seed, settings, plan), "features": choice.features}
     return Cell(task=task, variant=variant, seed=seed, folder=folder, settings=settings, plan=plan, facts=facts)
 

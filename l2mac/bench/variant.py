@@ -38,7 +38,7 @@ def method_variant(name: str) -> Variant:
     if "method" in Settings.model_fields:
         return Variant(name, {"method": name})
     if name != L2MAC:
-        raise SettingsError("--method", f"there is no method {name!r} in this version; there is {L2MAC}")
+        raise SettingsError("--methods", f"there is no method {name!r} in this version; there is {L2MAC}")
     return Variant(name)
 
 
@@ -65,13 +65,18 @@ def parse_variant(text: str) -> Variant:
     return Variant(name, settings)
 
 
-def check_variants(variants: Sequence[Variant]) -> tuple[Variant, ...]:
-    """Give the variants, or l2mac alone where there are none.
+def method_of(settings: Settings) -> str:
+    """Give the method that settings name, in a version that has no other than l2mac, too."""
+    return str(getattr(settings, "method", L2MAC))
+
+
+def check_variants(variants: Sequence[Variant], default: str = L2MAC) -> tuple[Variant, ...]:
+    """Give the variants, or the one method that is the default where there are none.
 
     Raises:
         SettingsError: A name is no folder's name, or stands twice.
     """
-    chosen = tuple(variants) or (method_variant(L2MAC),)
+    chosen = tuple(variants) or (method_variant(default),)
     for variant in chosen:
         if not _NAME.fullmatch(variant.name):
             problem = "is no name: small letters, digits, - and _, at most 40, beginning with a letter or digit"

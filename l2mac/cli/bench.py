@@ -1,7 +1,8 @@
 """`bench`: the paper's evaluation."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from l2mac.bench.benchmark import Choice, begin, prepare
 from l2mac.bench.cell import Cell
+from l2mac.bench.harness import CellResult
 from l2mac.bench.measurement import write_whole
 from l2mac.bench.summary import results_as_json, rows_of
 from l2mac.bench.tables import markdown, table_lines
@@ -25,6 +27,7 @@ from l2mac.cli.options import (
     settings_from,
     thinking_options,
 )
+from l2mac.settings import Settings
 from l2mac.terminal import clean, one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
@@ -36,7 +39,7 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
     "--task-file", "task_files", multiple=True, type=click.Path(path_type=Path), help="A task of your own, in TOML."
 )
 @click.option("--humaneval", type=click.Path(path_type=Path), help="Problems in HumanEval's JSONL format, or .gz.")
-@click.option("--method", "methods", multiple=True, help="A method to compare. Default: l2mac. Can be repeated.")
+@click.option("--methods", default="", help="Methods to compare, with commas between. Default: l2mac.")
 @click.option(
     "--variant",
     "variants",
@@ -44,7 +47,9 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
     help="A variant to compare, as TOML: 'no-summary = {summary = false}'. Can be repeated.",
 )
 @click.option("--seeds", type=click.IntRange(1, 1000), default=10, help="How many seeds, from 0 on. Default: 10.")
-@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("bench"), help="Default: ./bench.")
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), default=Path("bench-results"), help="Default: ./bench-results."
+)
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, help="How many runs at a time. Default: 1.")
 @click.option("--features/--no-features", default=True, help="Have a model judge which features there are.")
 @click.option("--plan-only", is_flag=True, help="Only say what would be run.")
@@ -56,17 +61,11 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
 @thinking_options
 @output_options
 def bench(
-    tasks: tuple[str, ...],
-    task_files: tuple[Path, ...],
-    humaneval: Path | None,
-    methods: tuple[str, ...],
+    methods: str,
     variants: tuple[str, ...],
-    seeds: int,
-    folder: Path,
     jobs: int,
     markdown_file: Path | None,
     *,
-    features: bool,
     plan_only: bool,
     quiet: bool,
     as_json: bool,
@@ -80,29 +79,27 @@ def bench(
     \b
     Examples:
       l2mac bench --model gpt-4.1 --task smoke --seeds 3
-      l2mac bench --model gpt-4.1 --task url-shortener --method l2mac --variant 'no-summary = {summary = false}'
+      l2mac bench --model gpt-4.1 --task url-shortener --methods l2mac --variant 'no-summary = {summary = false}'
       l2mac bench --model gpt-4.1 --humaneval HumanEval.jsonl.gz --seeds 1 --jobs 4
     """
-    choice = Choice(
-        tasks=tasks,
-        task_files=task_files,
-        humaneval=humaneval,
-        variants=(*map(method_variant, methods), *map(parse_variant, variants)),
-        seeds=seeds,
-        folder=folder,
-        features=features,
-    )
+    chosen = {field.name: flags.pop(field.name) for field in fields(Choice) if field.name in flags}
+    named = (name.strip() for name in methods.split(",") if name.strip())
+    choice = Choice(variants=(*map(method_variant, named), *map(parse_variant, variants)), **chosen)
 
-    def settings_for(own: Mapping[str, Any]) -> Any:
+    def settings_for(own: Mapping[str, Any]) -> Settings:
         return settings_from({**flags, **own})
 
-    listener = _Lines(quiet=quiet or (plan_only and as_json))
+    listener = _Lines(quiet=quiet)
     with prepare(choice, settings_for) as prepared:
         for line in prepared.plan_lines():
             listener.say(None, line)
         if plan_only:
             return OK
         results = begin(prepared, settings_for({}), listener, jobs=jobs)
+    return _finish(results, markdown_file, as_json=as_json)
+
+
+def _finish(results: Sequence[CellResult], markdown_file: Path | None, *, as_json: bool) -> int:
     rows = rows_of(results)
     if markdown_file is not None:
         write_whole(markdown_file, markdown(rows).encode())

@@ -22,36 +22,75 @@ SMOKE = {
         '        raise ValueError("colder than absolute zero")\n'
         "    return celsius\n"
     ),
-    "test_temperature.py": "from temperature import to_fahrenheit\n\n\ndef test_boiling():\n    assert to_fahrenheit(100) == 212\n",
+    "test_temperature.py": (
+        "from temperature import to_fahrenheit\n\n\ndef test_boiling():\n    assert to_fahrenheit(100) == 212\n"
+    ),
 }
 EVIDENCE = [
     {"requirement": 1, "files": ["temperature.py"], "tests": ["test_temperature.py::test_boiling"]},
     {"requirement": 2, "files": ["temperature.py", "made_up.py"], "tests": ["test_temperature.py::test_made_up"]},
     {"requirement": 3, "files": ["test_temperature.py"], "tests": []},
 ]
-PROBLEMS = (
+LONGEST = '''def longest(words: list[str]) -> str:
+    """Give the first of the longest words.
+
+    >>> longest(["a", "bcd", "ef"])
+    'bcd'
+    """
+'''
+HALF = '''def twice(number):
+    return number * 2
+
+
+def half(number: int) -> int:
+    """Undo twice.
+
+    >>> half(8)
+    4
+    """
+'''
+IS_EVEN = '''def is_even(number: int) -> bool:
+    """Say whether a number is even.
+
+    >>> is_even(3)
+    False
+    """
+'''
+PROBLEMS: tuple[dict[str, str], ...] = (
     {
         "task_id": "Ours/0",
-        "prompt": 'def longest(words: list[str]) -> str:\n    """Give the first of the longest words.\n\n    >>> longest(["a", "bcd", "ef"])\n    \'bcd\'\n    """\n',
+        "prompt": LONGEST,
         "entry_point": "longest",
         "canonical_solution": "    return max(words, key=len)\n",
-        "test": 'def check(candidate):\n    assert candidate(["a", "bcd", "ef"]) == "bcd"\n    assert candidate(["aa", "bb"]) == "aa"\n',
+        "test": 'def check(candidate):\n    assert candidate(["a", "bcd", "ef"]) == "bcd"\n',
     },
     {
         "task_id": "Ours/1",
-        "prompt": 'def twice(number):\n    return number * 2\n\n\ndef half(number: int) -> int:\n    """Undo twice.\n\n    >>> half(8)\n    4\n    """\n',
+        "prompt": HALF,
         "entry_point": "half",
         "canonical_solution": "    return number // 2\n",
-        "test": "def check(candidate):\n    for number in range(-5, 5):\n        assert candidate(twice(number)) == number\n",
+        "test": "def check(candidate):\n    for n in range(-5, 5):\n        assert candidate(twice(n)) == n\n",
     },
     {
         "task_id": "Ours/2",
-        "prompt": 'def is_even(number: int) -> bool:\n    """Say whether a number is even.\n\n    >>> is_even(3)\n    False\n    """\n',
+        "prompt": IS_EVEN,
         "entry_point": "is_even",
         "canonical_solution": "    return number % 2 == 0\n",
         "test": "def check(candidate):\n    assert candidate(2)\n    assert not candidate(-1)\n",
     },
 )
+ROMAN = {
+    "roman.py": (
+        "def to_roman(number):\n"
+        '    """Convert."""\n'
+        "    if not 0 < number < 40:\n"
+        "        raise ValueError(number)\n"
+        '    ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]\n'
+        '    return "X" * (number // 10) + ones[number % 10]\n'
+    ),
+    "test_roman.py": 'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n',
+}
+ROMAN_EVIDENCE = [{"requirement": 1, "files": ["roman.py"], "tests": ["test_roman.py::test_four"]}]
 FORMS: Mapping[str, dict[str, Any]] = {
     "submit_requirements": {"requirements": ["Temperatures are converted."]},
     "submit_plan": {"steps": ["Write temperature.py and its test."]},
@@ -71,6 +110,8 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     (form,) = tools if len(tools) == 1 else ("",)
+    if form == "submit_evidence" and "roman.py" in str(body["messages"]):
+        return ScriptedReply(tool_calls=[(form, {"evidence": ROMAN_EVIDENCE})])
     if form in FORMS:
         return ScriptedReply(tool_calls=[(form, FORMS[form])])
     if not tools:
@@ -85,7 +126,7 @@ def _files(body: dict[str, Any]) -> Mapping[str, str]:
     asked = " ".join(str(message["content"]) for message in body["messages"])
     wanted = re.search(r"complete function `(\w+)`", asked)
     if wanted is None:
-        return SMOKE
+        return ROMAN if "roman.py" in asked else SMOKE
     problem = next(one for one in PROBLEMS if one["entry_point"] == wanted[1])
     solution = "    return True\n" if wanted[1] == "is_even" else problem["canonical_solution"]
     test = f"from solution import {wanted[1]}\n\n\ndef test_it_is_there():\n    assert callable({wanted[1]})\n"
