@@ -10,8 +10,9 @@ import json
 import os
 import sys
 
-from sandbox.guest import measure, prose
+from sandbox.guest import prose
 from sandbox.guest.declared import declared_in
+from sandbox.guest.measure import count, cover
 from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
@@ -77,9 +78,9 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     if kind == "prose":
         return prose.check(request["paths"], report)
     if kind == "count":
-        return measure.count(request["paths"], report)
+        return count(request["paths"], report)
     if kind == "coverage":
-        return measure.cover(root, report, lambda: _tests(request, root))
+        return cover(root, report, lambda: _tests(request, root))
     if kind == "pytest":
         return _tests(request, root, report)
     sys.path.insert(0, root)
