@@ -99,8 +99,8 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: Numbers
         return
     declared = {test for test in result.declared if test.startswith(f"{HAND_WRITTEN_FILE}::")}
     if declared and len(declared) != by_hand.tests:
-        unfit = f"has {len(declared)} tests, not {by_hand.tests} as the task says"
-        raise SettingsError("the file of hand-written tests", unfit)
+        unfit = f"the file has {len(declared)} tests, not {by_hand.tests}; correct the task"
+        raise SettingsError("handwritten.tests", unfit)
     whole = result.verdict is not Verdict.BROKEN
     passed = passed_tests(CheckReport((result,))) & declared if whole else frozenset()
     if not whole:
