@@ -118,7 +118,10 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A process to run: `argv`, or a preloaded `checker` (`pytest`, `pylint`, `prose`) and its `paths`."""
+    """A process to run: `argv`, or a preloaded `checker` and its `paths`.
+
+    Checkers are `pytest`, `pylint`, `prose`, and for measuring `count` and `coverage`.
+    """
 
     name: str
     argv: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ _COMMANDS = {
     "pin": "Keep a run from being cleaned away.",
     "unpin": "Let a pinned run be cleaned away.",
     "audit": "Check a run's record offline: every line, object, receipt and exported file.",
+    "bench": "Run tasks with several methods and seeds, measure them, and give means with intervals.",
     "prompts": "List, show, export and check the prompts of a domain.",
     "models": "List what a server offers, try a model, and print the settings to use.",
     "doctor": "Try what a run needs: engine, image, box, checks, model.",
@@ -88,6 +89,10 @@ def _load(name: str) -> click.Command:
         from l2mac.cli.evidence import audit  # noqa: PLC0415
 
         return audit
+    if name == "bench":
+        from l2mac.cli.bench import bench  # noqa: PLC0415
+
+        return bench
     if name == "prompts":
         from l2mac.cli.prompts import prompts  # noqa: PLC0415
 

@@ -168,6 +168,18 @@ def starts_no_check_that_nobody_waits_for(box: Sandbox) -> None:
     same((result.changes, result.leftovers), ((), 0), "what happened in the two seconds after")
 
 
+def takes_no_end_for_that_of_another(box: Sandbox) -> None:
+    """Judge checks by their own ends after one that hung, of which the preloaded process tells late."""
+    box.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
+    for _ in range(2):
+        same(box.run([_TESTS], timeout_s=3).jobs[0].cause, Cause.TIMEOUT, "the cause of tests that hang")
+    box.delete(["test_hangs.py"])
+    box.write(_SUITE)
+    for _ in range(3):
+        holds((job := box.run([_TESTS]).jobs[0]).succeeded, f"tests pass after those that hung: {job}")
+        same(_report(job)[-1]["e"], "end", "the end of their report")
+
+
 def _report(job: JobResult) -> list[dict[str, object]]:
     return [json.loads(line) for line in job.report.head.splitlines()]
 
@@ -185,4 +197,5 @@ CHECKS = (
     revives_a_killed_checker,
     loses_jobs_with_their_checker,
     starts_no_check_that_nobody_waits_for,
+    takes_no_end_for_that_of_another,
 )

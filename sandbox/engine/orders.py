@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.protocol import MAX_JOBS
 from sandbox.results import Job
 
-_CHECKERS = ("pytest", "pylint", "prose")
+_CHECKERS = ("pytest", "pylint", "prose", "count", "coverage")
 
 
 def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The preloaded jobs: pytest, pylint and the checks of prose, each run in a forked child, reporting JSON lines.
+"""The preloaded jobs: pytest, pylint, the checks of prose and measuring, each in a forked child, reporting JSON lines.
 
 Every report ends with an `end` line. The reader takes a report without one as broken, whatever the exit code.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from types import FunctionType
 
 from sandbox.guest import prose
 from sandbox.guest.declared import VERDICT_HOOKS, declared_in
+from sandbox.guest.measure import count, cover
 from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
 
@@ -78,13 +80,22 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     root = str(request["cwd"])
     if kind == "prose":
         return prose.check(request["paths"], report)
+    if kind == "count":
+        return count(request["paths"], report)
+    if kind == "coverage":
+        return cover(root, report, lambda: _tests(request, root))
     if kind == "pytest":
-        _forget_shadowed(root)
-        believe_sources_only(root)
-        sys.path.insert(0, root)
-        return _pytest(request, report, rootdir=root)
+        return _tests(request, root, report)
     sys.path.insert(0, root)
     return _pylint(request, report)
+
+
+def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> int:
+    """Run the store's tests; without a report nobody is told how they end."""
+    _forget_shadowed(root)
+    believe_sources_only(root)
+    sys.path.insert(0, root)
+    return _pytest(request, report or io.StringIO(), rootdir=root)
 
 
 def _forget_shadowed(root: str) -> None:

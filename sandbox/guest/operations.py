@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
@@ -16,6 +17,7 @@ from sandbox.protocol import MAX_BODY_BYTES, MAX_REPORT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 _SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all that can be written beside the store
@@ -23,9 +25,13 @@ _LOST = {"kind": "lost", "code": 0}
 
 
 class Job:
-    """One of the processes that a `run` request asks for, and what it has put out."""
+    """One of the processes that a `run` request asks for, and what it has put out.
 
-    def __init__(self, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int) -> None:
+    Its number is that of no other job of this box: the checker can tell late how one ended that was cut off.
+    """
+
+    def __init__(self, number: int, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int) -> None:
+        self.number = number
         self.name = spec["name"]
         self.spec = spec
         self.output = Capture(head_bytes, tail_bytes)
@@ -69,6 +75,7 @@ class Operations:
         self._root = settings["root"]
         self._environment = settings["environment"]
         self._statuses: dict[int, int] = {}
+        self._numbers = itertools.count()
 
     def serve(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
         """Perform one request; a refusal is a reply, too."""
@@ -124,16 +131,16 @@ class Operations:
         tunnel = Tunnel(self._channel) if header.get("tunnel") else None
         if tunnel is not None:
             watch.listen(tunnel.fd, tunnel.turn)
-        jobs = _jobs(header)
+        jobs = _jobs(header, self._numbers)
         self.warm()
         self._checker.settle()
         self._statuses.clear()
         cpu_s = int(header["cpu_s"])
-        for number, job in enumerate(jobs):
+        for job in jobs:
             if job.spec["kind"] == "exec":
                 self._start(job, watch, body, cpu_s)
             else:
-                self._submit(number, job, watch, cpu_s)
+                self._submit(job, watch, cpu_s)
         bound = self._wait(jobs, watch, cpu_s)
         for job in jobs:
             if job.end is None:
@@ -186,7 +193,7 @@ class Operations:
         watch.capture(out_r, job.output)
         watch.capture(err_r, job.errors)
 
-    def _submit(self, number: int, job: Job, watch: Watch, cpu_s: int) -> None:
+    def _submit(self, job: Job, watch: Watch, cpu_s: int) -> None:
         out_r, out_w = pipe()
         report_r, report_w = pipe()
         request = {
@@ -196,7 +203,7 @@ class Operations:
             "environment": self._environment,
             "cpu_s": cpu_s,
         }
-        taken = self._checker.submit(number, request, [out_w, report_w])
+        taken = self._checker.submit(job.number, request, [out_w, report_w])
         os.close(out_w)
         os.close(report_w)
         watch.capture(out_r, job.output)
@@ -226,9 +233,9 @@ class Operations:
         def heard() -> None:
             waiting = self._checker.waiting if retry else frozenset()
             ended = self._checker.collect()
-            for number, status in (ended or {}).items():
-                if number < len(jobs):
-                    jobs[number].ends(end_of(status))
+            for job in jobs:
+                if ended and job.number in ended:
+                    job.ends(end_of(ended[job.number]))
             if ended is None:
                 watch.forget(fd)
                 self._hand_on(jobs, waiting, watch, cpu_s)
@@ -244,16 +251,16 @@ class Operations:
             return
         self.warm()
         self._checker.settle()
-        for number, job in enumerate(jobs):
-            self._submit(number, job, watch, cpu_s)
+        for job in jobs:
+            self._submit(job, watch, cpu_s)
         self._listen(jobs, watch, cpu_s, retry=False)
 
 
-def _jobs(header: dict[str, Any]) -> list[Job]:
+def _jobs(header: dict[str, Any], numbers: Iterator[int]) -> list[Job]:
     """Give the jobs with room for what they put out: all of it has to fit into one reply."""
     specs, head, tail = header["jobs"], header["head_bytes"], header["tail_bytes"]
     room = MAX_BODY_BYTES // len(specs) - 2 * (head + tail)
-    return [Job(spec, head, tail, min(room, MAX_REPORT_BYTES)) for spec in specs]
+    return [Job(next(numbers), spec, head, tail, min(room, MAX_REPORT_BYTES)) for spec in specs]
 
 
 def _with_jobs(reply: dict[str, object], jobs: list[Job], started_at: float) -> tuple[dict[str, object], bytes]:

@@ -15,7 +15,13 @@ DOORS = {
     "click": ("l2mac.cli",),
     "rich": ("l2mac.cli",),
     "pydantic_settings": ("l2mac.settings", "l2mac.settings_sources"),
-    "tomllib": ("l2mac.definition", "l2mac.package_names", "l2mac.settings_file"),
+    "tomllib": (
+        "l2mac.bench.task_file",
+        "l2mac.bench.variant",
+        "l2mac.definition",
+        "l2mac.package_names",
+        "l2mac.settings_file",
+    ),
     "yaml": ("l2mac.program",),
     "markdown_it": ("l2mac.assemble",),
     "wandb": ("l2mac.insight.wandb_sink",),
@@ -25,7 +31,14 @@ DOORS = {
     "fcntl": ("l2mac.trace.journal",),
     "socket": ("l2mac.fuse", "sandbox.attack.lives", "sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
     "http": ("l2mac.testing.model_server",),
-    "importlib": ("l2mac.prompts", "sandbox.attack.site", "sandbox.engine.box", "sandbox.engine.image"),
+    "importlib": (
+        "l2mac.bench.task_file",
+        "l2mac.bench.wording",
+        "l2mac.prompts",
+        "sandbox.attack.site",
+        "sandbox.engine.box",
+        "sandbox.engine.image",
+    ),
     "ast": (),
     "code": (),
     "codeop": (),
@@ -62,6 +75,7 @@ ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
 GUEST_LIBRARIES = {
     "sandbox.guest.source_only": ("_pytest",),
     "sandbox.guest.jobs": ("pytest", "_pytest", "pylint", "astroid"),
+    "sandbox.guest.measure": ("coverage",),
     "sandbox.guest.sample": ("pytest",),
 }
 

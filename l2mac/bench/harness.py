@@ -1,0 +1,225 @@
+"""Work through the cells of a benchmark, several at a time; what is finished is not repeated.
+
+Each cell's run is one session like that of `l2mac run`, and its measuring follows at once. A fault of the world, such
+as a server that is down, leaves its cell as it is, to be taken up by the next `l2mac bench` on the same folder; three
+in a row end the work.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from l2mac.bench.cell import Cell, State
+from l2mac.bench.judge import Judge
+from l2mac.bench.measurement import Measurement, write_measurement
+from l2mac.bench.measuring import measure
+from l2mac.bench.packages import recorded_wheels
+from l2mac.boxes import Boxes
+from l2mac.errors import L2macError, ModelNotConfigured, SettingsError
+from l2mac.fuse import Fuse
+from l2mac.plan import recorded_plan
+from l2mac.session import Source, start, take_up
+from l2mac.trace.chain import Entry
+from sandbox import SandboxError, SandboxLost
+
+_FAULTS_IN_A_ROW = 3
+_SESSIONS = 3
+_POLL_S = 0.1
+_GO_ON = "What is finished is kept, and so are the runs at work; give the same command again to go on."
+
+
+class Listener(Protocol):
+    """Whoever follows a benchmark; called from several threads, one at a time."""
+
+    def say(self, cell: Cell | None, line: str) -> None:
+        """Take in a sentence about a cell, or about all."""
+        ...
+
+    def on(self, cell: Cell, entry: Entry) -> None:
+        """Take in an entry of a cell's trace."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What came of a cell: a measurement, or why there is none yet."""
+
+    cell: Cell
+    measurement: Measurement | None
+    fault: L2macError | SandboxError | None = None
+
+
+class Harness:
+    """Works through cells; use once.
+
+    Args:
+        cells: What is to be done.
+        judge: Judges features; None where nobody does.
+        listener: Told about everything as it happens.
+        jobs: How many cells are worked on at a time.
+    """
+
+    def __init__(self, cells: Sequence[Cell], judge: Judge | None, listener: Listener, *, jobs: int) -> None:
+        self._waiting = list(cells)
+        self._results: dict[int, CellResult] = {}
+        self._numbers = {id(cell): number for number, cell in enumerate(cells)}
+        self._judge = judge
+        self._listener = listener
+        self._jobs = jobs
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._interrupted = threading.Event()
+        self._fuses: list[Fuse] = []
+        self._faults = 0
+        self._fatal: BaseException | None = None
+
+    def run(self) -> tuple[CellResult, ...]:
+        """Work until nothing is left that can be done; gives one result for each cell, in their order.
+
+        Raises:
+            KeyboardInterrupt: Interrupted; every run that was at work is kept and will be taken up.
+            SettingsError: Something cannot be, which all cells share.
+        """
+        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, self._jobs))]
+        cells = tuple(self._waiting)
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(_POLL_S)
+        except KeyboardInterrupt:
+            self._stopped.set()
+            self._interrupt()
+            self._say(None, "stopping: what is at work is brought to an end and kept")
+            for thread in threads:
+                thread.join()
+            raise KeyboardInterrupt(_GO_ON) from None
+        if self._fatal is not None:
+            raise self._fatal
+        return tuple(self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells))
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            with self._lock:
+                if not self._waiting:
+                    return
+                cell = self._waiting.pop(0)
+            try:
+                result = CellResult(cell, self._finished(cell))
+            except KeyboardInterrupt:
+                return
+            except (SettingsError, ModelNotConfigured) as error:
+                self._end(error)
+                return
+            except (L2macError, SandboxError) as error:
+                result = CellResult(cell, None, error)
+            except BaseException as error:  # noqa: BLE001 - a defect belongs to whoever called, not to this thread
+                self._end(error)
+                return
+            self._note(result)
+
+    def _end(self, error: BaseException) -> None:
+        self._fatal = self._fatal or error
+        self._stopped.set()
+
+    def _note(self, result: CellResult) -> None:
+        with self._lock:
+            self._results[self._numbers[id(result.cell)]] = result
+            self._faults = self._faults + 1 if result.fault is not None else 0
+            too_many = self._faults >= _FAULTS_IN_A_ROW
+        if result.fault is not None:
+            self._say(result.cell, f"not finished: {result.fault}")
+        if too_many:
+            self._say(None, f"{_FAULTS_IN_A_ROW} cells in a row could not be finished; no further one is begun")
+            self._stopped.set()
+
+    def _finished(self, cell: Cell) -> Measurement | None:
+        """Bring a cell to its end from wherever it is."""
+        state = cell.state()
+        if state != "measured":
+            self._run(cell, state)
+            self._measure(cell)
+        return cell.measurement()
+
+    def _run(self, cell: Cell, state: State) -> None:
+        """Bring the run to its end; one whose code keeps ending its boxes is measured as it is, not left out."""
+        for session in range(1, _SESSIONS + 1):
+            try:
+                self._take_on(cell, state)
+                break
+            except SandboxLost as loss:
+                if (state := cell.state()) == "new":
+                    raise
+                self._say(cell, f"its box was lost in session {session} of {_SESSIONS}: {loss}")
+
+    def _take_on(self, cell: Cell, state: State) -> None:
+        audience = _Audience(cell, self._listener, self._lock, self._interrupted)
+        fuse = Fuse(audience.check)
+        with self._lock:
+            self._fuses.append(fuse)
+        if self._interrupted.is_set():
+            fuse.cancel()
+        if state == "new":
+            cell.begin()
+            start(cell.settings, cell.plan, audience, fuse=fuse)
+        elif state == "begun" and (run := cell.run) is not None:
+            take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
+
+    def _interrupt(self) -> None:
+        """End every session that is at work, also one whose model's server is silent."""
+        self._interrupted.set()
+        with self._lock:
+            fuses = tuple(self._fuses)
+        for fuse in fuses:
+            fuse.cancel()
+
+    def _measure(self, cell: Cell) -> None:
+        run = cell.run
+        if run is None:
+            raise SettingsError(str(cell.folder), "its run is gone; start again")
+        self._say(cell, "measuring")
+        settings = cell.settings
+        with Boxes.prepare(
+            settings.image, settings.policy(), settings.cache_dir.expanduser(), lambda line: self._say(cell, line)
+        ) as boxes:
+            if wheels := recorded_wheels(run):
+                boxes.install_packages(run.name, wheels)
+            measured = measure(run, cell.task, boxes.open_box, self._judge)
+        write_measurement(cell.folder, measured)
+        self._say(cell, f"measured ({measured.status})")
+
+    def _say(self, cell: Cell | None, line: str) -> None:
+        with self._lock:
+            self._listener.say(cell, line)
+
+
+class _Audience:
+    """Follows one cell's session, and ends it when the benchmark is interrupted: see `l2mac.session.Audience`."""
+
+    def __init__(self, cell: Cell, listener: Listener, lock: threading.Lock, interrupted: threading.Event) -> None:
+        self._cell = cell
+        self._listener = listener
+        self._lock = lock
+        self._interrupted = interrupted
+        self._stopping = False
+
+    def say(self, line: str) -> None:
+        self.check()
+        with self._lock:
+            self._listener.say(self._cell, line)
+
+    def heard(self, _: str) -> None:
+        self.check()
+
+    def on(self, entry: Entry) -> None:
+        self.check()
+        with self._lock:
+            self._listener.on(self._cell, entry)
+
+    def check(self) -> None:
+        """Raise what a keyboard would, once; what is said while the session ends is let pass."""
+        if self._interrupted.is_set() and not self._stopping:
+            self._stopping = True
+            raise KeyboardInterrupt

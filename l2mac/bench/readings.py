@@ -1,0 +1,170 @@
+"""Read what measuring jobs left in the box: strictly, so that what is missing or does not fit is no number.
+
+What `count` and `pylint` say comes from processes that ran nothing of the store. What ran is said by the process that
+ran it; it is taken only as far as it fits what `count` says of the same files.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
+
+import pydantic
+from pydantic import Field
+
+from l2mac.checks.wording import cause_sentence, valid_text
+from sandbox import Cause, JobResult
+
+_NATURAL = Annotated[int, Field(ge=0)]
+_LINE = Annotated[int, Field(ge=1)]
+_TEXT_CHARACTERS = 500
+_TESTS_RAN = range(3)
+_NO_TESTS = 5
+T = TypeVar("T", bound="_Event")
+
+
+class NoReading(Exception):
+    """A report gives no number; says why."""
+
+
+class _Event(pydantic.BaseModel):
+    """A line of a report: nothing else, nothing converted."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Counted(_Event):
+    e: Literal["file"]
+    path: str
+    test: bool
+    lines: _NATURAL
+    valid: bool
+    code: _NATURAL
+    statements: list[Annotated[list[_LINE], Field(min_length=2, max_length=2)]]
+
+
+class _Ran(_Event):
+    e: Literal["ran"]
+    path: str
+    lines: list[_LINE]
+
+
+class _Found(_Event):
+    e: Literal["syntax", "stub", "hook", "message"]
+    path: str
+    line: _NATURAL
+    text: str
+    column: int = 0
+    code: str = ""
+    symbol: str = ""
+
+
+class _End(_Event):
+    e: Literal["end"]
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One Python file as `count` sees it; a statement is (first line, last line)."""
+
+    path: str
+    test: bool
+    lines: int
+    valid: bool
+    code: int
+    statements: tuple[tuple[int, int], ...]
+
+    @property
+    def to_cover(self) -> int:
+        """How many lines there are to be run: statements, or all code where it cannot even be parsed."""
+        return len(self.statements) if self.valid else self.code
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many statements of the code that is no test were run by tests: path → (run, all)."""
+
+    files: Mapping[str, tuple[int, int]]
+
+    @property
+    def percent(self) -> float:
+        """The share of all files together; 0 where there is nothing to run."""
+        total = sum(there for _, there in self.files.values())
+        return 100 * sum(ran for ran, _ in self.files.values()) / total if total else 0.0
+
+
+def read_count(job: JobResult) -> dict[str, SourceFile]:
+    """Give the files that `count` saw, by path.
+
+    Raises:
+        NoReading: The report is missing or is not what the job writes.
+    """
+    lines, _ = _lines(job)
+    files: dict[str, SourceFile] = {}
+    for line in lines:
+        one = _parsed(_Counted, line)
+        pairs = tuple((first, last) for first, last in one.statements)
+        if one.path in files or any(not first <= last <= one.lines for first, last in pairs):
+            raise NoReading("the count of lines contradicts itself")
+        files[one.path] = SourceFile(one.path, one.test, one.lines, one.valid, one.code, pairs)
+    return files
+
+
+def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give the errors that pylint reported, one line each, and the files that are no valid Python.
+
+    Raises:
+        NoReading: The report is missing or is not what the job writes.
+    """
+    lines, _ = _lines(job)
+    found = [_parsed(_Found, line) for line in lines]
+    invalid = {one.path for one in found if one.e == "syntax"}
+    errors = [one for one in found if one.e in ("syntax", "message")]
+    texts = (valid_text(f"{one.path}:{one.line}: {one.code or 'syntax'} {one.text}") for one in errors)
+    return tuple(text[:_TEXT_CHARACTERS] for text in texts), tuple(sorted(invalid))
+
+
+def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
+    """Give how much of the code that is no test was run by tests.
+
+    A file that no test imports counts with all of its statements.
+
+    Raises:
+        NoReading: The tests did not come to their end, or the report is missing or does not fit the files.
+    """
+    lines, code = _lines(job)
+    if code not in _TESTS_RAN and code != _NO_TESTS:
+        raise NoReading(f"the tests ended with code {code}")
+    ran: dict[str, set[int]] = {}
+    for line in lines:
+        one = _parsed(_Ran, line)
+        if one.path in ran:
+            raise NoReading("the report of coverage names a file twice")
+        ran[one.path] = set(one.lines)
+    covered: dict[str, tuple[int, int]] = {}
+    for path, file in files.items():
+        seen = ran.get(path, set())
+        if seen and (not file.valid or max(seen) > file.lines):
+            raise NoReading(f"the report of coverage does not fit the file {valid_text(path)!r}")
+        if not file.test:
+            hit = sum(not seen.isdisjoint(range(first, last + 1)) for first, last in file.statements)
+            covered[path] = (hit, file.to_cover)
+    return Coverage(covered)
+
+
+def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
+    """Give a report's lines but the last, and the code that the last one states."""
+    if not job.succeeded:
+        raise NoReading(cause_sentence(job) if job.cause is not Cause.EXITED else f"it ended with exit code {job.code}")
+    if job.report.elided:
+        raise NoReading("its report is too long to be read whole")
+    *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
+    return lines, _parsed(_End, last).code
+
+
+def _parsed(kind: type[T], line: bytes) -> T:
+    try:
+        return kind.model_validate(json.loads(line))
+    except (ValueError, RecursionError):
+        raise NoReading("its report is not complete, or not what the job writes") from None

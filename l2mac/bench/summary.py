@@ -1,0 +1,134 @@
+"""Sum up cells: a mean with its interval for each metric, of every run that was measured, however it ended."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from l2mac.bench.estimates import Estimate, Proportion, estimate, pass_at, proportion
+from l2mac.bench.harness import CellResult
+from l2mac.bench.measurement import METRICS
+from l2mac.outcome import Status
+from l2mac.version import VERSION
+
+_PASS_AT = (1, 10, 100)
+_SOLVED = "handwritten_percent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One variant on one task, or on one suite of tasks.
+
+    Attributes:
+        planned: How many runs there were to be.
+        statuses: How those that were measured ended; their numbers add up to how many there are.
+        estimates: By metric; missing where no run has it.
+        unmeasured: By metric: in how many measured runs it could not be measured. They are no part of the estimate.
+        pass_at: For a suite: k → share of problems solved by at least one of k samples.
+    """
+
+    task: str
+    title: str
+    variant: str
+    planned: int
+    statuses: Mapping[str, int]
+    estimates: Mapping[str, Estimate]
+    unmeasured: Mapping[str, int]
+    pass_at: Mapping[int, Proportion]
+
+    @property
+    def measured(self) -> int:
+        """How many runs were measured."""
+        return sum(self.statuses.values())
+
+    @property
+    def completed(self) -> int:
+        """How many of them ended with all checks passing."""
+        return self.statuses.get(Status.COMPLETED, 0)
+
+
+def rows_of(results: Sequence[CellResult]) -> tuple[Row, ...]:
+    """Give a row for each task or suite and each variant, in the order of the cells."""
+    groups: dict[tuple[str, str], list[CellResult]] = {}
+    for result in results:
+        task = result.cell.task
+        groups.setdefault((task.suite or task.name, result.cell.variant.name), []).append(result)
+    return tuple(_row(name, variant, some) for (name, variant), some in groups.items())
+
+
+def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
+    """Give everything as plain JSON values: the rows, and each run with its folder and its own numbers."""
+    return {
+        "version": VERSION,
+        "complete": all(result.measurement is not None for result in results),
+        "rows": [_row_as_json(row) for row in rows_of(results)],
+        "runs": [_cell_as_json(result) for result in results],
+    }
+
+
+def _row(name: str, variant: str, results: Sequence[CellResult]) -> Row:
+    task = results[0].cell.task
+    measured = [result.measurement for result in results if result.measurement is not None]
+    estimates: dict[str, Estimate] = {}
+    unmeasured: dict[str, int] = {}
+    for metric in METRICS:
+        values = [one.metrics[metric.key] for one in measured if metric.key in one.metrics]
+        found = estimate([value for value in values if value is not None])
+        if found is not None:
+            estimates[metric.key] = found
+        if None in values:
+            unmeasured[metric.key] = values.count(None)
+    return Row(
+        task=name,
+        title=name if task.suite else task.title,
+        variant=variant,
+        planned=len(results),
+        statuses=dict(Counter(one.status for one in measured)),
+        estimates=estimates,
+        unmeasured=unmeasured,
+        pass_at=_pass_at(results) if task.suite else {},
+    )
+
+
+def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
+    """Give pass@k over the problems of which every sample was measured; k goes up to how many samples there are."""
+    samples: dict[str, list[bool]] = {}
+    unfinished = {result.cell.task.name for result in results if result.measurement is None}
+    for result in results:
+        if result.measurement is not None and result.cell.task.name not in unfinished:
+            solved = result.measurement.metrics.get(_SOLVED) == 100
+            samples.setdefault(result.cell.task.name, []).append(solved)
+    if not samples:
+        return {}
+    most = min(map(len, samples.values()))
+    found: dict[int, Proportion] = {}
+    for k in sorted({k for k in _PASS_AT if k <= most} | {most}):
+        share = proportion([pass_at(k, len(some), sum(some)) for some in samples.values()])
+        if share is not None:
+            found[k] = share
+    return found
+
+
+def _row_as_json(row: Row) -> dict[str, Any]:
+    content = asdict(row)
+    content["pass_at"] = {str(k): asdict(share) for k, share in row.pass_at.items()}
+    return {**content, "measured": row.measured}
+
+
+def _cell_as_json(result: CellResult) -> dict[str, Any]:
+    cell, measured = result.cell, result.measurement
+    run = cell.run
+    content: dict[str, Any] = {
+        "task": cell.task.name,
+        "variant": cell.variant.name,
+        "settings": dict(cell.variant.settings),
+        "seed": cell.seed,
+        "run": run.name if run else None,
+        "run_folder": str(run) if run else None,
+        "measurement": str(cell.folder / "measurement.json") if measured else None,
+        "fault": str(result.fault) if result.fault else None,
+    }
+    if measured is not None:
+        content |= {"status": measured.status, "cause": measured.cause, "seal": measured.seal}
+        content |= {"metrics": dict(measured.metrics), "problems": dict(measured.problems)}
+    return content

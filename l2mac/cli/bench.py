@@ -1,0 +1,138 @@
+"""`bench`: the paper's evaluation."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l2mac.bench.benchmark import Choice, begin, prepare
+from l2mac.bench.cell import Cell
+from l2mac.bench.harness import CellResult
+from l2mac.bench.measurement import write_whole
+from l2mac.bench.summary import results_as_json, rows_of
+from l2mac.bench.tables import markdown, table_lines
+from l2mac.bench.task_file import shipped_names
+from l2mac.bench.variant import method_variant, parse_variant
+from l2mac.checks.wording import how_many
+from l2mac.cli.exit_codes import INTERNAL, OK, code_for
+from l2mac.cli.options import (
+    box_options,
+    budget_options,
+    model_options,
+    output_options,
+    role_options,
+    settings_from,
+    thinking_options,
+)
+from l2mac.settings import Settings
+from l2mac.terminal import clean, one_line
+from l2mac.trace.chain import Entry
+from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
+
+
+@click.command
+@click.option("--task", "tasks", multiple=True, help=f"A shipped task: {', '.join(shipped_names())}. Can be repeated.")
+@click.option(
+    "--task-file", "task_files", multiple=True, type=click.Path(path_type=Path), help="A task of your own, in TOML."
+)
+@click.option("--humaneval", type=click.Path(path_type=Path), help="Problems in HumanEval's JSONL format, or .gz.")
+@click.option("--methods", default="", help="Methods to compare, with commas between. Default: l2mac.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    help="A variant to compare, as TOML: 'no-summary = {summary = false}'. Can be repeated.",
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), default=10, help="How many seeds, from 0 on. Default: 10.")
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), default=Path("bench-results"), help="Default: ./bench-results."
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, help="How many runs at a time. Default: 1.")
+@click.option("--features/--no-features", default=True, help="Have a model judge which features there are.")
+@click.option("--plan-only", is_flag=True, help="Only say what would be run.")
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the tables into a file.")
+@model_options
+@role_options
+@box_options
+@budget_options
+@thinking_options
+@output_options
+def bench(
+    methods: str,
+    variants: tuple[str, ...],
+    jobs: int,
+    markdown_file: Path | None,
+    *,
+    plan_only: bool,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Run tasks with several methods and seeds, measure what comes of each run, and give means with intervals.
+
+    What is finished in --dir is not repeated and what was interrupted is taken up, so the same command can be given
+    again at any time. Budgets are for each run. Measuring takes place in fresh boxes.
+
+    \b
+    Examples:
+      l2mac bench --model gpt-4.1 --task smoke --seeds 3
+      l2mac bench --model gpt-4.1 --task url-shortener --methods l2mac --variant 'no-summary = {summary = false}'
+      l2mac bench --model gpt-4.1 --humaneval HumanEval.jsonl.gz --seeds 1 --jobs 4
+    """
+    chosen = {field.name: flags.pop(field.name) for field in fields(Choice) if field.name in flags}
+    named = (name.strip() for name in methods.split(",") if name.strip())
+    choice = Choice(variants=(*map(method_variant, named), *map(parse_variant, variants)), **chosen)
+
+    def settings_for(own: Mapping[str, Any]) -> Settings:
+        return settings_from({**flags, **own})
+
+    listener = _Lines(quiet=quiet)
+    with prepare(choice, settings_for) as prepared:
+        for line in prepared.plan_lines():
+            listener.say(None, line)
+        if plan_only:
+            return OK
+        results = begin(prepared, settings_for({}), listener, jobs=jobs)
+    return _finish(results, markdown_file, as_json=as_json)
+
+
+def _finish(results: Sequence[CellResult], markdown_file: Path | None, *, as_json: bool) -> int:
+    rows = rows_of(results)
+    if markdown_file is not None:
+        write_whole(markdown_file, markdown(rows).encode())
+    if as_json:
+        click.echo(json.dumps(results_as_json(results)))
+    else:
+        click.echo("\n".join(map(clean, table_lines(rows))))
+    faults = [result.fault for result in results if result.fault is not None]
+    unfinished = sum(result.measurement is None for result in results)
+    if unfinished:
+        click.echo(f"l2mac: {how_many(range(unfinished), 'run')} not finished; give the same command again", err=True)
+    if faults:
+        return code_for(faults[0])
+    return INTERNAL if unfinished else OK
+
+
+class _Lines:
+    """Prints a line for what matters in each cell: see `l2mac.bench.harness.Listener`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def say(self, cell: Cell | None, line: str) -> None:
+        """Print a sentence, on standard error as all progress."""
+        if not self._quiet:
+            click.echo(one_line(f"{cell.name}: {line}" if cell else line, 300), err=True)
+
+    def on(self, cell: Cell, entry: Entry) -> None:
+        """Print where a run has come to."""
+        event = entry.event
+        if isinstance(event, PlanMade):
+            self.say(cell, f"plan of {len(event.instruction_objects)} instructions")
+        elif isinstance(event, InstructionCompleted):
+            self.say(cell, f"instruction {event.number} done")
+        elif isinstance(event, Checked) and event.final:
+            self.say(cell, f"verified in a fresh box: {event.verdict} ({event.summary})")

@@ -1,0 +1,232 @@
+"""Measuring in real boxes: what is counted, what is covered, and that generated code does not have a hand in it."""
+
+import json
+from typing import Any
+
+import pytest
+from engine_room import BoxKeeper
+
+from l2mac.bench.code_metrics import Numbers, measure_by_hand, measure_code, measure_coverage
+from l2mac.bench.readings import NoReading, read_count, read_coverage
+from l2mac.bench.recorded_store import RecordedStore
+from l2mac.bench.task_file import shipped_task
+from l2mac.trace.objects import ObjectStore
+from sandbox import FileEntry, Job
+from sandbox.engine.box import DockerSandbox
+
+CALC = b'''"""Calculate."""
+
+import math
+
+
+def add(a,
+        b):
+    """Add, as it
+    says."""
+    # nothing special
+    if a:  # pragma: no cover
+        return (a +
+                b)
+    return b
+
+
+def root(x):
+    text = """two
+lines"""
+    return math.sqrt(x), text
+'''
+NEVER = b"def never():\n    return 1\n"
+TEST = b"from calc import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
+
+
+def job(box: DockerSandbox, checker: str, *paths: str) -> Any:
+    return box.run([Job("one", checker=checker, paths=paths)]).job("one")
+
+
+def lines_of(report: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (report.report.head + report.report.tail).splitlines()]
+
+
+def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox):
+    box.write({"calc.py": CALC, "bad.py": b"def (\n\n# comment\nx = 1\n", "empty.py": b"", "test_calc.py": TEST})
+    files = read_count(job(box, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
+    assert {path: file.code for path, file in files.items()} == {
+        "calc.py": 11,
+        "bad.py": 2,
+        "empty.py": 0,
+        "test_calc.py": 3,
+    }
+    assert [path for path, file in files.items() if file.test] == ["test_calc.py"]
+    assert [path for path, file in files.items() if not file.valid] == ["bad.py"]
+
+
+def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(box: DockerSandbox):
+    box.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
+    files = read_count(job(box, "count", "calc.py", "never.py", "test_calc.py"))
+    coverage = read_coverage(job(box, "coverage"), files)
+    assert coverage.files == {"calc.py": (5, 8), "never.py": (0, 2)}
+    assert coverage.percent == 50
+
+
+def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox):
+    test = b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
+    test += b"        import coverage\n    assert not [name for name in sys.modules if name.startswith('coverage')]\n"
+    box.write({"test_reach.py": test})
+    assert lines_of(job(box, "pytest"))[-1] == {"e": "end", "code": 0}
+    assert lines_of(job(box, "coverage"))[-1] == {"e": "end", "code": 0}
+    result = box.run([Job("program", argv=("python3", "-c", "import coverage"))]).job("program")
+    assert b"ModuleNotFoundError" in result.errors.head
+
+
+def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox):
+    test = b"import coverage\n\n\ndef test_it():\n    assert coverage.MINE == 1\n"
+    box.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
+    files = read_count(job(box, "count", "coverage.py", "test_it.py"))
+    assert read_coverage(job(box, "coverage"), files).files == {"coverage.py": (1, 1)}
+
+
+FORGED = "for fd in range(3, 64):\n    try:\n        os.write(fd, FORGED)\n    except OSError:\n        pass\n"
+ALL_LINES = 'FORGED = b\'{"e": "ran", "path": "calc.py", "lines": [3, 6, 11, 12, 14, 17, 18, 20]}\\n\'\n'
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import os\nos._exit(0)\n",
+        "import os\n\n\ndef test_it():\n    os._exit(0)\n",
+        "import sys\n\n\ndef test_it():\n    raise SystemExit(0)\n\nsys.exit(0)\n",
+        "while True:\n    pass\n",
+        f"import os\nimport calc\n\n{ALL_LINES}{FORGED}\n\ndef test_it():\n    calc.add(1, 2)\n",
+        "import os\n\nos.closerange(3, 64)\n",
+    ],
+    ids=["exit", "exit in a test", "SystemExit", "hangs", "forged lines", "closed report"],
+)
+def test_a_suite_that_meddles_with_its_report_has_no_coverage(box: DockerSandbox, test: str):
+    box.write({"calc.py": CALC, "test_it.py": test.encode()})
+    files = read_count(job(box, "count", "calc.py", "test_it.py"))
+    result = box.run([Job("one", checker="coverage")], timeout_s=8).job("one")
+    with pytest.raises(NoReading):
+        read_coverage(result, files)
+
+
+@pytest.fixture
+def store(tmp_path: Any, keeper: BoxKeeper) -> Any:
+    def make(files: dict[str, str]) -> RecordedStore:
+        objects = ObjectStore(tmp_path / "objects.pack")
+        entries = [FileEntry(path, len(text.encode()), objects.put(text.encode())) for path, text in files.items()]
+        return RecordedStore("run", entries, objects, lambda _: keeper.fresh())
+
+    return make
+
+
+SHORTENER = '''
+import itertools
+from urllib.parse import urlsplit
+
+
+class Service:
+    """As the task says; wrong in one thing: addresses never expire."""
+
+    def __init__(self):
+        self._people, self._tokens, self._urls, self._visits = {}, {}, {}, {}
+        self._numbers = itertools.count(1)
+
+    def register(self, name, password):
+        if name in self._people:
+            raise ValueError(name)
+        self._people[name] = password
+
+    def log_in(self, name, password):
+        if self._people.get(name) != password:
+            raise ValueError(name)
+        token = f"token {next(self._numbers)}"
+        self._tokens[token] = name
+        return token
+
+    def shorten(self, url, code=None, expires_at=None, token=None):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or code in self._urls:
+            raise ValueError(url)
+        code = code or f"c{next(self._numbers)}"
+        self._urls[code] = (url, self._tokens.get(token))
+        self._visits[code] = []
+        return code
+
+    def visit(self, code, country="", now=None):
+        url, _ = self._urls[code]
+        self._visits[code].append(country)
+        return url
+
+    def visits(self, code):
+        return len(self._visits[code])
+
+    def countries(self, code):
+        return {country: self._visits[code].count(country) for country in self._visits[code]}
+
+    def addresses(self, token):
+        return [code for code, (_, owner) in self._urls.items() if owner == self._tokens[token]]
+
+    def delete(self, code, token):
+        if code not in self.addresses(token):
+            raise ValueError(code)
+        del self._urls[code]
+
+    def all_addresses(self):
+        return list(self._urls)
+'''
+HOOK = "def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n"
+
+
+def by_hand(store: Any, files: dict[str, str]) -> Numbers:
+    numbers = Numbers()
+    tests = shipped_task("url-shortener").handwritten
+    assert tests is not None
+    measure_by_hand(store(files), tests, numbers)
+    return numbers
+
+
+def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
+    numbers = by_hand(store, {"shortener.py": SHORTENER, "conftest.py": HOOK})
+    failed = {test for test, state in numbers.details["handwritten"].items() if state != "passed"}
+    assert failed == {"test_by_hand.py::test_an_address_expires"}
+    assert numbers.metrics["handwritten_percent"] == pytest.approx(100 * 8 / 9, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"other.py": "A = 1\n"},
+        {"shortener.py": "def broken(\n"},
+        {"shortener.py": "import os\nos._exit(0)\n"},
+        {"shortener.py": "raise SystemExit(0)\n"},
+        {"shortener.py": "class Service:\n    def __getattr__(self, name):\n        return lambda *a, **k: None\n"},
+    ],
+    ids=["missing", "no Python", "exit", "SystemExit", "answers everything"],
+)
+def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(store: Any, files: dict[str, str]):
+    assert by_hand(store, files).metrics["handwritten_percent"] == 0
+
+
+def test_a_store_is_counted_linted_tested_and_covered(store: Any):
+    files = {
+        "calc.py": CALC.decode(),
+        "test_calc.py": TEST.decode() + "\n\ndef test_wrong():\n    assert add(1, 1) == 3\n",
+        "loose.py": "import nowhere\n\nprint(undefined)\n",
+        "bad.py": "def (\n",
+    }
+    numbers = Numbers()
+    made = store(files)
+    counted, passed = measure_code(made, numbers)
+    measure_coverage(made, counted, numbers)
+    assert numbers.problems == {}
+    assert passed == {"test_calc.py::test_add"}
+    assert numbers.metrics == {
+        "lint_errors": 3,  # no Python, a missing module, an undefined name
+        "lines_of_code": 11 + 5 + 2 + 1,
+        "tests_passed": 1,
+        "tests_failed": 1,
+        "tests_errors": 0,
+        "tests_skipped": 0,
+        "tests_total": 2,
+        "coverage_percent": pytest.approx(100 * 5 / 11, abs=0.01),
+    }
