@@ -12,7 +12,6 @@ from loguru import logger
 
 from l2mac.cli import exit_codes
 from l2mac.errors import L2macError
-from l2mac.settings import PROJECT_FILE, configured_log_level, user_file
 from l2mac.terminal import clean, log_line
 from l2mac.version import VERSION
 from sandbox import SandboxError
@@ -125,6 +124,9 @@ def l2mac(log_level: str | None) -> None:
       l2mac run --model NAME "a URL shortener"       plan it, write it, test it, export it
       l2mac runs                                     what has been run
     """
+    # It stands here because the help of all commands needs no settings, which take longer to load than all the rest.
+    from l2mac.settings import PROJECT_FILE, configured_log_level, user_file  # noqa: PLC0415
+
     _log_to_stderr(log_level or configured_log_level(project=Path(PROJECT_FILE), user=user_file()))
 
 

@@ -3,20 +3,22 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from l2mac.export import Export
 from l2mac.outcome import CLAIM, Outcome, Status
-from l2mac.run import RunResult
 from l2mac.terminal import clean, one_line
+
+if TYPE_CHECKING:  # `l2mac show` wants a line of this module, and none of what it takes to execute a run
+    from l2mac.run import RunResult
 
 _MOST_LISTED = 40
 _MOST_NAMED = 4
 
 
-def print_result(result: RunResult, exported: Export | None, *, replayed: int | None, difference: str) -> None:
+def print_result(result: "RunResult", exported: Export | None, *, replayed: int | None, difference: str) -> None:
     """Print the result for a person."""
     outcome, spent = result.outcome, result.spending
     click.echo(f"{outcome.status}: {one_line(outcome.cause, 300)}")
@@ -67,7 +69,7 @@ def _print_requirements(outcome: Outcome) -> None:
 
 
 def result_as_json(
-    result: RunResult, exported: Export | None, exit_code: int, *, replayed: int | None, difference: str
+    result: "RunResult", exported: Export | None, exit_code: int, *, replayed: int | None, difference: str
 ) -> str:
     """Give the result as one JSON object."""
     outcome, spent = result.outcome, result.spending

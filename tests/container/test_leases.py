@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, leftovers, wait_until
+from engine_room import RUN, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.box import DockerSandbox
@@ -61,7 +61,7 @@ def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
 
     holder.kill()
 
-    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
+    assert wait_until_none(lambda: leftovers(engine), PATIENCE_S) == []
 
 
 def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
@@ -71,7 +71,7 @@ def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
 
     holder.kill()
 
-    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
+    assert wait_until_none(lambda: leftovers(engine), PATIENCE_S) == []
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
@@ -86,7 +86,7 @@ def test_an_owner_killed_while_it_opens_a_box_leaves_nothing_that_the_next_start
     reap(engine)
 
     assert ended, "a box still runs"
-    assert wait_until(lambda: not leftovers(engine), PATIENCE_S), leftovers(engine)
+    assert wait_until_none(lambda: leftovers(engine), PATIENCE_S) == []
 
 
 def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
@@ -124,7 +124,7 @@ def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_de
     assert is_alive(living.pid)
     assert len(leftovers(engine)) == 2
     living.kill()
-    assert wait_until(lambda: not leftovers(engine), PATIENCE_S)
+    assert wait_until_none(lambda: leftovers(engine), PATIENCE_S) == []
 
 
 def dead_pid() -> int:

@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,20 @@ def leftovers(engine: Engine, run: str = RUN) -> list[str]:
     containers = engine.api.containers(all=True, quiet=True, filters=labels)
     volumes = engine.api.volumes(filters=labels)["Volumes"] or []
     return [*(container["Id"] for container in containers), *(volume["Name"] for volume in volumes)]
+
+
+def wait_until_none(left: Callable[[], list[Any]], patience_s: float) -> list[Any]:
+    """Wait until nothing is left, as long as that still changes; gives what stayed as it was for so long.
+
+    An engine on a busy machine removes one container after the other and takes its time: that is no leak.
+    """
+    before, changed_at = left(), time.monotonic()
+    while before and time.monotonic() - changed_at < patience_s:
+        time.sleep(0.05)
+        now = left()
+        if now != before:
+            before, changed_at = now, time.monotonic()
+    return before
 
 
 def wait_until(holds: Callable[[], bool], patience_s: float) -> bool:

@@ -3,18 +3,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2mac.messages import Message, Role, ToolCall, ToolSpec
 from l2mac.naming import Namer, canonical, hash_of
 from l2mac.trace.objects import ObjectStore
 
-TEXT = st.text(st.characters())
+TEXT = st.text(st.characters(), max_size=20)
 CALLS = st.builds(ToolCall, TEXT, TEXT, TEXT)
 MESSAGES = st.builds(Message, st.sampled_from(Role), TEXT, st.lists(CALLS, max_size=3).map(tuple), TEXT)
 
 
+@settings(max_examples=50)
 @given(messages=st.lists(MESSAGES, max_size=3))
 def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
     tmp_path_factory: pytest.TempPathFactory, messages: list[Message]
@@ -25,6 +26,7 @@ def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
     objects.close()
 
 
+@settings(max_examples=50)
 @given(call=CALLS, tree=TEXT)
 def test_the_key_of_a_call_is_the_hash_of_its_name_its_arguments_and_the_store(call: ToolCall, tree: str):
     assert Namer(ObjectStore(Path())).key_of_call(call, tree) == hash_of([call.name, call.arguments, tree])

@@ -38,8 +38,8 @@ REQUESTS = [
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
-@pytest.fixture(autouse=True)
-def _sockets_that_the_library_leaves_open_are_gone_with_their_test():
+@pytest.fixture(autouse=True, scope="module")
+def _sockets_that_the_library_leaves_open_are_gone_with_these_tests():
     """The engine's library forgets a socket that it could not connect."""
     yield
     gc.collect()
