@@ -36,10 +36,11 @@ def list_kinds(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
+    width = max(map(len, KINDS))
     for kind, placeholders in KINDS.items():
-        click.echo(f"{kind:12} {PURPOSES[kind]}")
+        click.echo(f"{kind:{width}} {PURPOSES[kind]}")
         if placeholders:
-            click.echo(f"{'':12} {' '.join(f'${name}' for name in sorted(placeholders))}")
+            click.echo(f"{'':{width}} {' '.join(f'${name}' for name in sorted(placeholders))}")
 
 
 @prompts.command("show")
