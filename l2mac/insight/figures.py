@@ -164,6 +164,7 @@ def spending(calls: Sequence[Call]) -> ET.Element:
     all_line = [(at, float(sent + got)) for at, sent, got in points]
     frame.area(sent_line, floor, "k1")
     frame.area(all_line, sent_line, "k4fill")
+    frame.line(all_line, "k1")  # so that a rise without extent in time is seen, too
     frame.x_ticks((tick, clock(tick)) for tick in time_ticks(end) if tick)
     back = sum(call.prompt_tokens + call.completion_tokens for call in calls if not call.counts)
     note = f"With {compact(back)} tokens spent on what was taken back." if back else ""

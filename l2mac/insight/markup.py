@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 from l2mac.terminal import clean, one_line
 
-MARK = "l2mac report"
-"""Stands in a comment on the first lines of every file of ours, which may therefore be replaced."""
+MARK = "<!-- l2mac report -->"
+"""Stands on the first lines of every file of ours, which may therefore be replaced."""
 _LOOKED_AT = 8
 _LONGEST_ESCAPE = 12
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -62,13 +62,13 @@ def short_path(path: str, limit: int) -> str:
 
 def as_html(root: ET.Element) -> str:
     """Give the tree as a page."""
-    return f"<!DOCTYPE html>\n<!-- {MARK} -->\n{ET.tostring(root, encoding='unicode', method='html')}\n"
+    return f"<!DOCTYPE html>\n{MARK}\n{ET.tostring(root, encoding='unicode', method='html')}\n"
 
 
 def as_xml(root: ET.Element) -> str:
     """Give the tree as an XML document."""
     ET.indent(root)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {MARK} -->\n{ET.tostring(root, encoding="unicode")}\n'
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _value(value: str | float) -> str:

@@ -66,7 +66,7 @@ def _top(insight: Insight) -> list[ET.Element]:
         "checks": compact(len(insight.checks)),
         "model calls": compact(len(insight.calls)),
         "tokens": compact(insight.tokens),
-        "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price set",
+        "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price",
         "time of work": clock(insight.elapsed_s),
         "files": str(len(insight.files)),
     }

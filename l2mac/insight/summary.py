@@ -20,7 +20,7 @@ _TEXT = 160
 def as_markdown(insight: Insight) -> str:
     """Give the summary."""
     _, said, cause = outcome_of(insight)
-    parts = [f"<!-- {MARK} -->", f"## l2mac: {said}"]
+    parts = [MARK, f"## l2mac: {said}"]
     parts += [quoted(cause)] if cause else []
     parts += [_numbers(insight), _plan(insight), _checks(insight), _requirements(insight)]
     parts.append(f"Run {quoted(insight.run)}, seal `{insight.seal}`")

@@ -4,7 +4,8 @@ The client looks around by itself: at the command line (which names the run), th
 packages, the terminal's output. All of that is switched off here; a version that has no such switch is refused.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,7 +55,7 @@ class WandbSink:
 
     def open(self, run_id: str, config: Mapping[str, float | str | bool]) -> None:
         """Begin with the run, or go on with it: lines that are there already are not sent again."""
-        try:
+        with self._refusals():
             self._run = self._wandb.init(
                 project=self._project,
                 entity=self._entity or None,
@@ -64,18 +65,26 @@ class WandbSink:
                 resume="allow",
                 settings=self._wandb.Settings(**_NOTHING_OF_ITS_OWN),
             )
-        except (self._wandb.errors.Error, ValueError) as error:  # pydantic's refusals are ValueErrors
-            raise SettingsError("wandb", f"Weights & Biases took nothing: {error}") from error
         self.place = str(Path(self._run.dir).parent) if self._run.offline else str(self._run.url)
 
     def log(self, line: int, numbers: Numbers) -> None:
         """Send numbers; see `l2mac.insight.tracking.Sink`."""
-        self._run.log(dict(numbers), step=line)
+        with self._refusals():
+            self._run.log(dict(numbers), step=line)
 
     def close(self, numbers: Numbers, *, completed: bool) -> None:
         """Send the final numbers and wait until all is sent."""
-        self._run.summary.update({**numbers, "completed": float(completed)})
-        self._run.finish(exit_code=0 if completed else 1)
+        with self._refusals():
+            self._run.summary.update({**numbers, "completed": float(completed)})
+            self._run.finish(exit_code=0 if completed else 1)
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn what their client or server refuses into a sentence."""
+        try:
+            yield
+        except (self._wandb.errors.Error, ValueError) as error:  # what its settings refuse is a ValueError
+            raise SettingsError("wandb", f"Weights & Biases did not take it: {error}") from error
 
 
 def _client() -> ModuleType:

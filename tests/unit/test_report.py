@@ -305,11 +305,11 @@ def test_the_command_writes_the_page_and_replaces_its_own_earlier_one(tmp_path: 
 def test_a_file_that_is_no_report_is_written_over_with_force_alone(tmp_path: Path):
     known(tmp_path / "run")
     mine = tmp_path / "mine.html"
-    mine.write_text("mine")
+    mine.write_text("# My l2mac report")
     refused = invoke(str(tmp_path / "run"), "--output", str(mine))
     assert isinstance(refused.exception, SettingsError)
     assert "is no report of l2mac" in str(refused.exception)
-    assert mine.read_text() == "mine"
+    assert mine.read_text() == "# My l2mac report"
     assert invoke(str(tmp_path / "run"), "--output", str(mine), "--force").exception is None
     assert mine.read_text().startswith("<!DOCTYPE html>")
 

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,16 +177,27 @@ def test_their_client_is_sent_the_numbers_and_looks_around_for_nothing_else(tmp_
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["l2mac", "track", "the-task-in-words"])
+    private = ("the-task-in-words", "pytest==")  # in the command line, among the installed packages
+    by_itself = wandb.init(project="project", mode="offline")
+    started_at = time.monotonic()
+    control = Path(by_itself.dir).parent
+    while not all(text.encode() in written(control) for text in private):
+        assert time.monotonic() < started_at + 60, "the client does not look around; the test shows nothing"
+        time.sleep(0.1)
+    took_s = time.monotonic() - started_at
+    by_itself.finish()
     made = known(tmp_path / "the-task-in-words")
     sink = WandbSink("project")
-    track(made.folder.name, [entries_of(made.folder)], report_reader(ObjectStore(made.folder / OBJECTS_FILE)), sink)
+
+    def slowly() -> Iterator[list[Entry]]:
+        yield entries_of(made.folder)
+        time.sleep(2 * took_s)  # as long as it takes to look around, and once more
+
+    track(made.folder.name, slowly(), report_reader(ObjectStore(made.folder / OBJECTS_FILE)), sink)
     kept = written(Path(sink.place))
     assert b"tokens/all" in kept
     assert b"findings/lint" in kept
-    assert [text for text in ("the-task-in-words", str(ROOT), "Write a.") if text.encode() in kept] == []
-    by_itself = wandb.init(project="project", mode="offline")
-    by_itself.finish()
-    assert b"the-task-in-words" in written(Path(by_itself.dir).parent)  # the control: it records the command line
+    assert [text for text in (*private, str(ROOT), "Write a.", "secret") if text.encode() in kept] == []
 
 
 def written(folder: Path) -> bytes:
