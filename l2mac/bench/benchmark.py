@@ -14,6 +14,7 @@ from l2mac.bench.judge import Judge
 from l2mac.bench.task import Task
 from l2mac.bench.task_file import read_task, shipped_task
 from l2mac.bench.variant import L2MAC, Variant, check_variants, method_of
+from l2mac.bench.worker import LiveWorker
 from l2mac.checks.wording import how_many
 from l2mac.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
@@ -115,7 +116,8 @@ def begin(prepared: Prepared, settings: Settings, listener: Listener, *, jobs: i
             ),
             prepare=lambda: None if own != RoleSettings() else processor.negotiate(lambda _: None),
         )
-        return Harness(prepared.cells, judge if prepared.choice.features else None, listener, jobs=jobs).run()
+        worker = LiveWorker(judge if prepared.choice.features else None)
+        return Harness(prepared.cells, worker, listener, jobs=jobs).run()
 
 
 def _tasks(choice: Choice) -> tuple[Task, ...]:

@@ -6,20 +6,16 @@ in a row end the work.
 """
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from l2mac.bench.cell import Cell, State
-from l2mac.bench.judge import Judge
 from l2mac.bench.measurement import Measurement, write_measurement
-from l2mac.bench.measuring import measure
-from l2mac.bench.packages import recorded_wheels
-from l2mac.boxes import Boxes
 from l2mac.errors import L2macError, ModelNotConfigured, SettingsError
 from l2mac.fuse import Fuse
-from l2mac.plan import recorded_plan
-from l2mac.session import Source, start, take_up
+from l2mac.session import Audience
 from l2mac.trace.chain import Entry
 from sandbox import SandboxError, SandboxLost
 
@@ -27,6 +23,22 @@ _FAULTS_IN_A_ROW = 3
 _SESSIONS = 3
 _POLL_S = 0.1
 _GO_ON = "What is finished is kept, and so are the runs at work; give the same command again to go on."
+
+
+class Worker(Protocol):
+    """Whoever does what a cell needs; called from several threads."""
+
+    def run(self, cell: Cell, audience: Audience, fuse: Fuse) -> None:
+        """Begin a cell's run, or take up the one that has begun, and bring it to its end.
+
+        Raises:
+            SandboxError, L2macError: The world's fault; the run is kept.
+        """
+        ...
+
+    def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
+        """Measure a cell's run."""
+        ...
 
 
 class Listener(Protocol):
@@ -55,23 +67,23 @@ class Harness:
 
     Args:
         cells: What is to be done.
-        judge: Judges features; None where nobody does.
+        worker: Does what a cell needs.
         listener: Told about everything as it happens.
         jobs: How many cells are worked on at a time.
     """
 
-    def __init__(self, cells: Sequence[Cell], judge: Judge | None, listener: Listener, *, jobs: int) -> None:
+    def __init__(self, cells: Sequence[Cell], worker: Worker, listener: Listener, *, jobs: int) -> None:
         self._waiting = list(cells)
         self._results: dict[int, CellResult] = {}
         self._numbers = {id(cell): number for number, cell in enumerate(cells)}
-        self._judge = judge
+        self._worker = worker
         self._listener = listener
         self._jobs = jobs
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._interrupted = threading.Event()
         self._fuses: list[Fuse] = []
-        self._faults = 0
+        self._faults = self._at_work = 0
         self._fatal: BaseException | None = None
 
     def run(self) -> tuple[CellResult, ...]:
@@ -81,43 +93,57 @@ class Harness:
             KeyboardInterrupt: Interrupted; every run that was at work is kept and will be taken up.
             SettingsError: Something cannot be, which all cells share.
         """
-        threads = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, self._jobs))]
         cells = tuple(self._waiting)
-        for thread in threads:
-            thread.start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(_POLL_S)
+            for _ in range(max(1, self._jobs)):
+                threading.Thread(target=self._work, daemon=True).start()
+            self._wait()
         except KeyboardInterrupt:
             self._stopped.set()
             self._interrupt()
             self._say(None, "stopping: what is at work is brought to an end and kept")
-            for thread in threads:
-                thread.join()
+            self._wait()
             raise KeyboardInterrupt(_GO_ON) from None
         if self._fatal is not None:
             raise self._fatal
         return tuple(self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells))
 
-    def _work(self) -> None:
-        while not self._stopped.is_set():
+    def _wait(self) -> None:
+        """Wait until nothing is at work and nothing more will be.
+
+        The threads are not joined: a join that Ctrl-C interrupts takes one that still works for ended (bpo-45274).
+        """
+        while True:
             with self._lock:
-                if not self._waiting:
+                if not self._at_work and (self._stopped.is_set() or not self._waiting):
+                    return
+            time.sleep(_POLL_S)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._stopped.is_set() or not self._waiting:
                     return
                 cell = self._waiting.pop(0)
+                self._at_work += 1
             try:
-                result = CellResult(cell, self._finished(cell))
-            except KeyboardInterrupt:
-                return
-            except (SettingsError, ModelNotConfigured) as error:
-                self._end(error)
-                return
-            except (L2macError, SandboxError) as error:
-                result = CellResult(cell, None, error)
-            except BaseException as error:  # noqa: BLE001 - a defect belongs to whoever called, not to this thread
-                self._end(error)
-                return
+                self._work_on(cell)
+            finally:
+                with self._lock:
+                    self._at_work -= 1
+
+    def _work_on(self, cell: Cell) -> None:
+        try:
+            result = CellResult(cell, self._finished(cell))
+        except KeyboardInterrupt:
+            return
+        except (SettingsError, ModelNotConfigured) as error:
+            self._end(error)
+        except (L2macError, SandboxError) as error:
+            self._note(CellResult(cell, None, error))
+        except BaseException as error:  # noqa: BLE001 - a defect belongs to whoever called, not to this thread
+            self._end(error)
+        else:
             self._note(result)
 
     def _end(self, error: BaseException) -> None:
@@ -145,16 +171,8 @@ class Harness:
 
     def _run(self, cell: Cell, state: State) -> None:
         """Bring the run to its end; one whose code keeps ending its boxes is measured as it is, not left out."""
-        for session in range(1, _SESSIONS + 1):
-            try:
-                self._take_on(cell, state)
-                break
-            except SandboxLost as loss:
-                if (state := cell.state()) == "new":
-                    raise
-                self._say(cell, f"its box was lost in session {session} of {_SESSIONS}: {loss}")
-
-    def _take_on(self, cell: Cell, state: State) -> None:
+        if state == "ended":
+            return
         audience = _Audience(cell, self._listener, self._lock, self._interrupted)
         fuse = Fuse(audience.check)
         with self._lock:
@@ -163,9 +181,14 @@ class Harness:
             fuse.cancel()
         if state == "new":
             cell.begin()
-            start(cell.settings, cell.plan, audience, fuse=fuse)
-        elif state == "begun" and (run := cell.run) is not None:
-            take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
+        for session in range(1, _SESSIONS + 1):
+            try:
+                self._worker.run(cell, audience, fuse)
+                break
+            except SandboxLost as loss:
+                if cell.run is None:
+                    raise
+                self._say(cell, f"its box was lost in session {session} of {_SESSIONS}: {loss}")
 
     def _interrupt(self) -> None:
         """End every session that is at work, also one whose model's server is silent."""
@@ -176,17 +199,8 @@ class Harness:
             fuse.cancel()
 
     def _measure(self, cell: Cell) -> None:
-        run = cell.run
-        if run is None:
-            raise SettingsError(str(cell.folder), "its run is gone; start again")
         self._say(cell, "measuring")
-        settings = cell.settings
-        with Boxes.prepare(
-            settings.image, settings.policy(), settings.cache_dir.expanduser(), lambda line: self._say(cell, line)
-        ) as boxes:
-            if wheels := recorded_wheels(run):
-                boxes.install_packages(run.name, wheels)
-            measured = measure(run, cell.task, boxes.open_box, self._judge)
+        measured = self._worker.measure(cell, lambda line: self._say(cell, line))
         write_measurement(cell.folder, measured)
         self._say(cell, f"measured ({measured.status})")
 

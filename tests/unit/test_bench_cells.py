@@ -1,7 +1,6 @@
 """Cells of a benchmark: how far one has come is read from its folder, and what does not belong there is refused."""
 
 import json
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from recorded_run import PLAN, STORY, record, write
 
 from l2mac.bench.benchmark import Choice, prepare
 from l2mac.bench.cell import Cell
-from l2mac.bench.harness import CellResult, Harness
+from l2mac.bench.harness import CellResult
 from l2mac.bench.measurement import Measurement, read_measurement, write_measurement
 from l2mac.bench.summary import results_as_json, rows_of
 from l2mac.bench.tables import markdown, table_lines
@@ -160,51 +159,6 @@ def test_the_number_of_runs_and_their_bounds_are_said_before_anything_starts(tmp
         first, second = prepared.plan_lines()
     assert first.startswith("4 runs: 1 task, 2 methods, 2 seeds")
     assert second.startswith("3 new, 0 to be taken up, 0 to be measured, 1 done; no run has a bound on tokens or cost")
-
-
-class Quiet:
-    """Hears what a harness says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, cell: Cell | None, line: str) -> None:
-        self.lines.append(f"{cell.name if cell else ''}: {line}")
-
-    def on(self, cell: Cell, entry: object) -> None:
-        raise AssertionError("nothing runs here")
-
-
-def test_measured_cells_are_not_repeated(tmp_path: Path):
-    some = cells(tmp_path, seeds=3)
-    for cell in some:
-        write_measurement(cell.folder, measurement(ended(cell)))
-    before = {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()}
-    results = Harness(some, None, Quiet(), jobs=2).run()
-    assert [result.cell for result in results] == list(some)
-    assert all(result.measurement for result in results)
-    assert {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()} == before
-
-
-def test_faults_of_the_world_leave_their_cells_and_three_in_a_row_end_the_work(tmp_path: Path):
-    some = cells(tmp_path, seeds=6)
-    for cell in some:
-        write_measurement(cell.folder, replace(measurement(ended(cell)), seal="0" * 64))
-    listener = Quiet()
-    results = Harness(some, None, listener, jobs=1).run()
-    assert [type(result.fault) for result in results] == [TraceError] * 3 + [type(None)] * 3
-    assert [result.measurement for result in results] == [None] * 6
-    assert "3 cells in a row could not be finished" in listener.lines[-1]
-
-
-def test_what_no_cell_can_do_ends_the_work_at_once(tmp_path: Path):
-    some = cells(tmp_path, seeds=3)
-    some[0].begin()
-    changed = replace(some[0], facts={**some[0].facts, "model": "other"})
-    with pytest.raises(SettingsError, match="was begun with other settings"):
-        Harness((changed, *some[1:]), None, Quiet(), jobs=1).run()
-    assert [cell.state() for cell in some[1:]] == ["new", "new"]
-    assert threading.active_count() < 10
 
 
 def results(folder: Path, *measured: dict[str, Any] | None, **chosen: Any) -> list[CellResult]:
