@@ -12,6 +12,7 @@ from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
+from l2mac.guide import Guide
 from l2mac.inquiry import Inquirer
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
@@ -55,11 +56,12 @@ class ControlUnit:
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
         packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
         self._system = Message(Role.SYSTEM, "\n\n".join((self._prompts.render("system"), *packages)))
-        inquirer = Inquirer(effects, job.context_tokens)
+        inquirer = Inquirer(effects, job.context_tokens, system="close_system" if job.closely else "system")
         requirements = Requirements(job.task, effects, inquirer)
         self._planner = Planner(job, effects, inquirer, requirements)
         self._replanner = Replanner(job, effects, inquirer)
         self._traceability = Traceability(job, effects, inquirer, requirements)
+        self._guide = Guide(job, effects, inquirer, self._check)
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._inventory = TestInventory()
@@ -122,13 +124,17 @@ class ControlUnit:
 
     def _execute(self, instruction: Instruction) -> str:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
+        if self._job.closely:
+            self._note_start(instruction, 0)
+            self._guide.carry_out(instruction, self._registry.total, self._registry.summary)
+            return self._retire(instruction, instruction.text[:_SUMMARY_CHARACTERS])
         self._loops = LoopDetector()
         self._idle_turns = 0
         summary, restart = self._registry.summary, 0
         while True:
             window = self._fresh_window(instruction, summary, restart)
             if self._take_turns(instruction, window):
-                return self._retire(instruction, window)
+                return self._retire(instruction, self._summarise(window, "completed"))
             summary = self._summarise(window, "exhausted") or summary
             self._effects.spending.count_restart()
             restart += 1
@@ -194,8 +200,12 @@ class ControlUnit:
             return self._prompts.render("fix", findings=findings, **values)
         return self._prompts.render("cycle", checks=report.summary, **values)
 
-    def _retire(self, instruction: Instruction, window: ContextWindow) -> str:
-        summary = self._summarise(window, "completed")
+    def _note_start(self, instruction: Instruction, restart: int) -> None:
+        self._effects.journal.note(
+            InstructionStarted(number=instruction.number, total=self._registry.total, restart=restart)
+        )
+
+    def _retire(self, instruction: Instruction, summary: str) -> str:
         self._effects.journal.note(
             InstructionCompleted(
                 number=instruction.number,
@@ -222,9 +232,7 @@ class ControlUnit:
                 return ""
 
     def _fresh_window(self, instruction: Instruction, summary: str, restart: int) -> ContextWindow:
-        self._effects.journal.note(
-            InstructionStarted(number=instruction.number, total=self._registry.total, restart=restart)
-        )
+        self._note_start(instruction, restart)
         text = self._prompts.render(
             "instruction",
             task=self._job.task,

@@ -42,6 +42,7 @@ class Question:
         reply_tokens: Where the answer is cut off.
         shorter: What to do about an answer that was cut off.
         must_fit: Whether it is not even sent when it seems too long; some servers cut what is, without a word.
+        temperature: Of the first attempt.
     """
 
     purpose: str
@@ -51,6 +52,7 @@ class Question:
     reply_tokens: int
     shorter: str = "say less"
     must_fit: bool = True
+    temperature: float = BASE_TEMPERATURE
 
 
 class Inquirer:
@@ -59,12 +61,13 @@ class Inquirer:
     Args:
         effects: The way to the model.
         context_tokens: The model's declared window.
+        system: The prompt that heads every question.
     """
 
-    def __init__(self, effects: Effects, context_tokens: int) -> None:
+    def __init__(self, effects: Effects, context_tokens: int, *, system: str = "system") -> None:
         self._effects = effects
         self._context_tokens = context_tokens
-        self._system = Message(Role.SYSTEM, effects.domain.prompts.render("system"))
+        self._system = Message(Role.SYSTEM, effects.domain.prompts.render(system))
 
     def room(self, question: Question, form: Form[A]) -> int:
         """Give how many tokens of the window a question leaves; negative when it does not fit."""
@@ -95,7 +98,7 @@ class Inquirer:
                 messages,
                 tools=(form.spec,),
                 tool=form.spec.name,
-                temperature=BASE_TEMPERATURE + _WARMING * attempt,
+                temperature=question.temperature + _WARMING * attempt,
                 reply_tokens=question.reply_tokens,
             )
             if reply is None:

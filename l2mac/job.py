@@ -1,6 +1,9 @@
 """What a run is to do, and how much thought goes into it."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Guidance = Literal["auto", "close", "free"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class Job:
         dependencies: Which packages the code may name: `off`, `locked` or `resolve`.
         judge: Whether the model is asked for a second opinion on the result.
         thinking: How much thought goes into it.
+        closely: Whether the model is led, one question at a time, in the place of choosing among tools.
     """
 
     task: str
@@ -45,3 +49,4 @@ class Job:
     dependencies: str = "off"
     judge: bool = False
     thinking: Thinking = Thinking()
+    closely: bool = False

@@ -52,6 +52,7 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
         dependencies=settings.deps,
+        guidance=settings.guidance,
         judge=settings.judge,
         setup=_recorded(settings),
         thinking=Thinking(

@@ -1,0 +1,258 @@
+"""Lead a small model through one instruction: one question at a time, one file in each reply, nothing to remember.
+
+A large model is given tools and finds its way. A small one gets lost in that: it looks around instead of writing,
+repeats what it sees itself say, and spoils code that it has to write as a string of JSON. So here the control unit has
+the initiative. It asks which files the instruction needs, asks for each as plain text, shows what the checks found and
+asks which file is wrong, and when everything passes asks whether the instruction is done. Every question stands alone:
+task, instruction, the files as they are now, the findings. What is accepted is the same as ever: all checks pass, and
+the model says that the work is done.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from l2mac.checks.report import CheckReport, Verdict
+from l2mac.effects import Effects
+from l2mac.evaluator import describe
+from l2mac.fenced import file_text
+from l2mac.inquiry import Inquirer, NoAnswer, Question
+from l2mac.job import Job
+from l2mac.loops import BASE_TEMPERATURE
+from l2mac.manifest import show_contents
+from l2mac.messages import Message, Reply, Role, ToolCall
+from l2mac.registry import Instruction
+from l2mac.tools.control import (
+    MOST_FILES,
+    ChooseFile,
+    PlannedFile,
+    SubmitDone,
+    SubmitFiles,
+    choice_form,
+    done_form,
+    files_form,
+)
+
+_ATTEMPTS = 2
+_ANSWER_TOKENS = 200
+_ANSWER_TOKENS_PER_FILE = 120
+_WARMING = 0.15
+_HOTTEST = 0.9
+_ANEW_EVERY = 4
+_FIXES_BEFORE_THE_NEXT_FILE = 2
+_QUESTION_TOKENS = 600
+
+
+@dataclass(slots=True)
+class _Work:
+    """One instruction in hand.
+
+    Attributes:
+        place: Its number and how many there are.
+        before: What was done before it.
+        planned: Files still to be written, with what each has to hold.
+        fixes: Corrections since the last planned file.
+        stuck: Turns in a row that led to nothing new.
+        seen: States of the store, and findings, that have been there.
+        problem: Why the last reply could not be used.
+    """
+
+    instruction: Instruction
+    total: int
+    before: str
+    planned: list[PlannedFile] = field(default_factory=list)
+    fixes: int = 0
+    stuck: int = 0
+    seen: set[str] = field(default_factory=set)
+    problem: str = ""
+
+    @property
+    def temperature(self) -> float:
+        """The warmer the longer nothing new has come."""
+        return min(BASE_TEMPERATURE + _WARMING * self.stuck, _HOTTEST)
+
+
+class Guide:
+    """Carries out instructions by asking for one thing at a time.
+
+    Args:
+        job: What is to be done.
+        effects: Model, tools and checks.
+        inquirer: Asks the questions whose answer is a form.
+        check: Gives the report on the store as it is now.
+    """
+
+    def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, check: Callable[[], CheckReport]) -> None:
+        self._job = job
+        self._effects = effects
+        self._prompts = effects.domain.prompts
+        self._inquirer = inquirer
+        self._check = check
+
+    def carry_out(self, instruction: Instruction, total: int, before: str) -> None:
+        """Work on an instruction until it is done.
+
+        Raises:
+            InstructionSpent: Its turns are used up.
+            BudgetSpent, ModelUnavailable, ModelRejected: As `Effects.ask`.
+        """
+        work = _Work(instruction, total, before)
+        work.planned = list(self._files_of(work))
+        while True:
+            self._effects.begin_turn()
+            report = self._check()
+            self._notice(work, report)
+            if work.planned and (not _wrong(report) or work.fixes >= _FIXES_BEFORE_THE_NEXT_FILE):
+                self._write_planned(work)
+            elif report.accepts_completion and self._effects.store.files:
+                if self._is_done(work, report):
+                    return
+            else:
+                self._correct(work, report)
+
+    def _notice(self, work: _Work, report: CheckReport) -> None:
+        """See whether the last turn led to something new: other files and other findings."""
+        now = {self._effects.store.tree, self._findings(report)}
+        work.stuck = work.stuck + 1 if now & work.seen else 0
+        work.seen |= now
+
+    def _files_of(self, work: _Work) -> Sequence[PlannedFile]:
+        """Ask which files the instruction writes; none when the model does not say."""
+        text = self._prompts.render("close_files", instruction=work.instruction.text, most=MOST_FILES)
+        tokens = _ANSWER_TOKENS + _ANSWER_TOKENS_PER_FILE * MOST_FILES
+        try:
+            return self._inquirer.ask(self._question(work, text, tokens), files_form(MOST_FILES), planned_files)
+        except NoAnswer:
+            return ()
+
+    def _write_planned(self, work: _Work) -> None:
+        file = work.planned[0]
+        work.fixes = 0
+        if self._write(work, self._prompts.render("close_write", path=file.path, holds=file.holds), file.path):
+            work.planned.pop(0)
+        elif work.stuck >= _ANEW_EVERY:
+            work.planned.pop(0)  # it does not come; the checks will say whether it is missed
+
+    def _correct(self, work: _Work, report: CheckReport) -> None:
+        work.fixes += 1
+        findings = self._findings(report)
+        text = self._prompts.render("close_choose", findings=findings)
+        try:
+            choice: ChooseFile = self._inquirer.ask(
+                self._question(work, text, _ANSWER_TOKENS, shown_first=findings), choice_form(), lambda answer: answer
+            )
+        except NoAnswer:
+            return
+        values = {"path": choice.path, "wrong": choice.wrong}
+        if work.stuck and work.stuck % _ANEW_EVERY == 0:
+            self._write(work, self._prompts.render("close_anew", **values), choice.path, hidden=choice.path)
+        else:
+            self._write(work, self._prompts.render("close_correct", findings=findings, **values), choice.path)
+
+    def _is_done(self, work: _Work, report: CheckReport) -> bool:
+        """Ask whether the instruction is done; what is missing is written next."""
+        text = self._prompts.render("close_done", instruction=work.instruction.text, checks=report.summary)
+        try:
+            answer = self._inquirer.ask(self._question(work, text, _ANSWER_TOKENS), done_form(), _done)
+        except NoAnswer:
+            return False
+        if answer.done:
+            return True
+        work.planned.append(PlannedFile(path=answer.path, holds=answer.missing))
+        return False
+
+    def _write(self, work: _Work, text: str, path: str, *, hidden: str = "") -> bool:
+        """Ask for a file and write it; gives whether something was written."""
+        messages = self._messages(work, text, first=path, hidden=hidden)
+        reply = self._effects.ask("turn", messages, temperature=work.temperature)
+        if reply is None:
+            return False
+        work.problem = ""
+        try:
+            call = self._call(reply, path)
+        except ValueError as error:
+            work.problem = str(error)
+            return False
+        outcome = self._effects.use_tool(call)
+        if not outcome.ok:
+            work.problem = outcome.text
+        return outcome.ok
+
+    def _call(self, reply: Reply, path: str) -> ToolCall:
+        """Give the call that a reply stands for.
+
+        Raises:
+            ValueError: It is not the whole file; the message is for the model.
+        """
+        if reply.cut_off:
+            limit = self._effects.reply_tokens
+            raise ValueError(self._prompts.render("cut_off", limit=limit))
+        arguments = {"files": [{"path": path, "content": file_text(reply.content, path)}]}
+        return ToolCall("call_1", "write_files", json.dumps(arguments, ensure_ascii=False))
+
+    def _question(self, work: _Work, text: str, reply_tokens: int, *, shown_first: str = "") -> Question:
+        return Question(
+            purpose="choose",
+            text=self._text(work, text, first=shown_first),
+            again=lambda problem: self._prompts.render("answer_again", problem=problem, tool="the tool"),
+            attempts=_ATTEMPTS,
+            reply_tokens=reply_tokens,
+            must_fit=False,
+            temperature=work.temperature,
+        )
+
+    def _messages(self, work: _Work, text: str, *, first: str, hidden: str) -> tuple[Message, ...]:
+        system = Message(Role.SYSTEM, self._prompts.render("close_system"))
+        return (system, Message(Role.USER, self._text(work, text, first=first, hidden=hidden)))
+
+    def _text(self, work: _Work, text: str, *, first: str = "", hidden: str = "") -> str:
+        """Give a whole question: where the work stands, then what is asked."""
+        state = self._prompts.render(
+            "close_state",
+            task=self._job.task,
+            number=work.instruction.number,
+            total=work.total,
+            instruction=work.instruction.text,
+            files=self._contents(f"{first}\n{work.problem}", hidden),
+            summary=work.before or "nothing yet.",
+        )
+        problem = f"{work.problem}\n\n" if work.problem else ""
+        return f"{state}\n\n{problem}{text}"
+
+    def _contents(self, first: str, hidden: str) -> str:
+        """Give the files with their contents as far as the window has room; those named in `first` before others."""
+        effects = self._effects
+        room = self._job.context_tokens - effects.reply_tokens - _QUESTION_TOKENS - _QUESTION_TOKENS
+        texts = [
+            (entry.path, effects.journal.objects.get(entry.digest).decode("utf-8", "replace"))
+            for entry in effects.store.files
+            if entry.path != hidden
+        ]
+        return show_contents(texts, first, max(effects.estimator.characters(room), effects.outcome_characters // 4))
+
+    def _findings(self, report: CheckReport) -> str:
+        return describe(report, self._effects.outcome_characters // 2)
+
+
+def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
+    """Give the files of an answer.
+
+    Raises:
+        ValueError: One is named twice.
+    """
+    paths = [file.path for file in answer.files]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(f"{path} is named twice; name each file once")
+    return tuple(answer.files)
+
+
+def _done(answer: SubmitDone) -> SubmitDone:
+    if not answer.done and not (answer.path.strip() and answer.missing.strip()):
+        raise ValueError("if something is missing, name it and the path of the one file to add it to")
+    return answer
+
+
+def _wrong(report: CheckReport) -> bool:
+    """Whether something is wrong, other than that tests are still to come."""
+    return report.verdict in (Verdict.FAILED, Verdict.BROKEN)
