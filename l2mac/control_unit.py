@@ -126,7 +126,8 @@ class ControlUnit:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
         if self._job.closely:
             self._note_start(instruction, 0)
-            self._guide.carry_out(instruction, self._registry.total, self._registry.summary)
+            files = self._planner.files.get(instruction.text, ())
+            self._guide.carry_out(instruction, self._registry.total, self._registry.summary, files)
             return self._retire(instruction, instruction.text[:_SUMMARY_CHARACTERS])
         self._loops = LoopDetector()
         self._idle_turns = 0

@@ -11,6 +11,7 @@ the model says that the work is done.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.effects import Effects
@@ -22,9 +23,11 @@ from l2mac.loops import BASE_TEMPERATURE
 from l2mac.manifest import show_contents
 from l2mac.messages import Message, Reply, Role, ToolCall
 from l2mac.registry import Instruction
+from l2mac.tools.base import Arguments
 from l2mac.tools.control import (
     MOST_FILES,
     ChooseFile,
+    Form,
     PlannedFile,
     SubmitDone,
     SubmitFiles,
@@ -40,7 +43,9 @@ _WARMING = 0.15
 _HOTTEST = 0.9
 _ANEW_EVERY = 4
 _FIXES_BEFORE_THE_NEXT_FILE = 2
-_QUESTION_TOKENS = 600
+_QUESTION_TOKENS = 1200
+A = TypeVar("A", bound=Arguments)
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -89,15 +94,21 @@ class Guide:
         self._inquirer = inquirer
         self._check = check
 
-    def carry_out(self, instruction: Instruction, total: int, before: str) -> None:
+    def carry_out(self, instruction: Instruction, total: int, before: str, files: Sequence[PlannedFile] = ()) -> None:
         """Work on an instruction until it is done.
+
+        Args:
+            instruction: The current one.
+            total: How many there are.
+            before: What was done before it.
+            files: What it writes, where that is known; otherwise the model is asked.
 
         Raises:
             InstructionSpent: Its turns are used up.
             BudgetSpent, ModelUnavailable, ModelRejected: As `Effects.ask`.
         """
         work = _Work(instruction, total, before)
-        work.planned = list(self._files_of(work))
+        work.planned = list(files or self._files_of(work))
         while True:
             self._effects.begin_turn()
             report = self._check()
@@ -119,9 +130,8 @@ class Guide:
     def _files_of(self, work: _Work) -> Sequence[PlannedFile]:
         """Ask which files the instruction writes; none when the model does not say."""
         text = self._prompts.render("close_files", instruction=work.instruction.text, most=MOST_FILES)
-        tokens = _ANSWER_TOKENS + _ANSWER_TOKENS_PER_FILE * MOST_FILES
         try:
-            return self._inquirer.ask(self._question(work, text, tokens), files_form(MOST_FILES), planned_files)
+            return self._ask(work, text, files_form(MOST_FILES), planned_files, files=MOST_FILES)
         except NoAnswer:
             return ()
 
@@ -138,9 +148,7 @@ class Guide:
         findings = self._findings(report)
         text = self._prompts.render("close_choose", findings=findings)
         try:
-            choice: ChooseFile = self._inquirer.ask(
-                self._question(work, text, _ANSWER_TOKENS, shown_first=findings), choice_form(), lambda answer: answer
-            )
+            choice = self._ask(work, text, choice_form(), _same, first=findings)
         except NoAnswer:
             return
         values = {"path": choice.path, "wrong": choice.wrong}
@@ -153,7 +161,7 @@ class Guide:
         """Ask whether the instruction is done; what is missing is written next."""
         text = self._prompts.render("close_done", instruction=work.instruction.text, checks=report.summary)
         try:
-            answer = self._inquirer.ask(self._question(work, text, _ANSWER_TOKENS), done_form(), _done)
+            answer = self._ask(work, text, done_form(), _done)
         except NoAnswer:
             return False
         if answer.done:
@@ -190,16 +198,24 @@ class Guide:
         arguments = {"files": [{"path": path, "content": file_text(reply.content, path)}]}
         return ToolCall("call_1", "write_files", json.dumps(arguments, ensure_ascii=False))
 
-    def _question(self, work: _Work, text: str, reply_tokens: int, *, shown_first: str = "") -> Question:
-        return Question(
+    def _ask(
+        self, work: _Work, text: str, form: Form[A], read: Callable[[A], T], *, files: int = 0, first: str = ""
+    ) -> T:
+        """Ask a question whose answer is a form; `files` says for how many files the answer needs room.
+
+        Raises:
+            NoAnswer: There is none.
+        """
+        question = Question(
             purpose="choose",
-            text=self._text(work, text, first=shown_first),
-            again=lambda problem: self._prompts.render("answer_again", problem=problem, tool="the tool"),
+            text=self._text(work, text, first=first),
+            again=lambda problem: self._prompts.render("answer_again", problem=problem, tool=form.spec.name),
             attempts=_ATTEMPTS,
-            reply_tokens=reply_tokens,
+            reply_tokens=_ANSWER_TOKENS + _ANSWER_TOKENS_PER_FILE * files,
             must_fit=False,
             temperature=work.temperature,
         )
+        return self._inquirer.ask(question, form, read)
 
     def _messages(self, work: _Work, text: str, *, first: str, hidden: str) -> tuple[Message, ...]:
         system = Message(Role.SYSTEM, self._prompts.render("close_system"))
@@ -222,7 +238,7 @@ class Guide:
     def _contents(self, first: str, hidden: str) -> str:
         """Give the files with their contents as far as the window has room; those named in `first` before others."""
         effects = self._effects
-        room = self._job.context_tokens - effects.reply_tokens - _QUESTION_TOKENS - _QUESTION_TOKENS
+        room = self._job.context_tokens - effects.reply_tokens - _QUESTION_TOKENS
         texts = [
             (entry.path, effects.journal.objects.get(entry.digest).decode("utf-8", "replace"))
             for entry in effects.store.files
@@ -245,6 +261,10 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
         if paths.count(path) > 1:
             raise ValueError(f"{path} is named twice; name each file once")
     return tuple(answer.files)
+
+
+def _same(answer: ChooseFile) -> ChooseFile:
+    return answer
 
 
 def _done(answer: SubmitDone) -> SubmitDone:

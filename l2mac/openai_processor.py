@@ -97,12 +97,15 @@ class OpenAIProcessor:
         self._protocol = name
 
     def negotiate(self, watch: Watcher) -> str:
-        """Find out how the model calls tools, use that from now on, and give it: `native` or `json`.
+        """Find out how the model calls tools, unless that is set, use it from now on, and give it: `native` or `json`.
 
         Raises:
             ModelRejected: It does neither, or the server refuses the key, the model's name or the request.
             ModelUnavailable: No whole reply after all retries.
         """
+        if self._settings.protocol != "auto":
+            self.use_protocol(self._settings.protocol)
+            return self._settings.protocol
         for name, protocol in _PROTOCOLS.items():
             outcome = self._ask(PROBE, protocol(), watch)
             if has_called(outcome):

@@ -39,9 +39,13 @@ class Planner:
         effects: For prompts and the record.
         inquirer: Asks the model.
         requirements: What the task demands.
+
+    Attributes:
+        files: For each instruction that is made of files, these.
     """
 
     def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, requirements: Requirements) -> None:
+        self.files: dict[str, tuple[PlannedFile, ...]] = {}
         self._job = job
         self._effects = effects
         self._prompts = effects.domain.prompts
@@ -103,7 +107,8 @@ class Planner:
             if error.overflow:
                 raise BudgetSpent(_TASK_TOO_LONG) from error
             return (self._job.task,)
-        return tuple(self._prompts.render("close_parts", files=_listed(group)) for group in groups(files))
+        self.files = {self._prompts.render("close_parts", files=_listed(group)): group for group in groups(files)}
+        return tuple(self.files)
 
     def _covering(self, program: Program) -> Program:
         """Compare with the requirements and have gaps closed; of all plans the one with the fewest gaps is taken."""

@@ -145,7 +145,7 @@ def test_without_an_account_of_its_files_an_instruction_begins_with_what_the_che
 
 def test_the_plan_of_a_closely_led_model_is_its_files(room: Room):
     plan = files("a.py", "test_a.py")
-    result = lead(room, [plan, plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
+    result = lead(room, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
     assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(room, 1)
 
