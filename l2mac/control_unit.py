@@ -257,9 +257,9 @@ class ControlUnit:
             )
         return window
 
-    def _check(self) -> CheckReport:
-        """Evaluate the store unless that has been done for exactly this state."""
-        state = self._effects.state(at_the_end=self._registry.on_the_last)
+    def _check(self, *, more_to_come: bool = False) -> CheckReport:
+        """Evaluate the store unless that has been done for exactly this state; not as a whole while more is to come."""
+        state = self._effects.state(at_the_end=self._registry.on_the_last and not more_to_come)
         if state != self._checked_state:
             self._report = self._inventory.judge(self._effects.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree

@@ -11,7 +11,7 @@ the model says that the work is done.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.effects import Effects
@@ -46,6 +46,14 @@ _FIXES_BEFORE_THE_NEXT_FILE = 2
 _QUESTION_TOKENS = 1200
 A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
+
+
+class Check(Protocol):
+    """Evaluates the store."""
+
+    def __call__(self, *, more_to_come: bool) -> CheckReport:
+        """Give the report on the store as it is now; what is still to come is not missed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -84,10 +92,10 @@ class Guide:
         job: What is to be done.
         effects: Model, tools and checks.
         inquirer: Asks the questions whose answer is a form.
-        check: Gives the report on the store as it is now.
+        check: Gives the report on the store as it is now, of which the rest may be still to come.
     """
 
-    def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, check: Callable[[], CheckReport]) -> None:
+    def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, check: Check) -> None:
         self._job = job
         self._effects = effects
         self._prompts = effects.domain.prompts
@@ -111,7 +119,7 @@ class Guide:
         work.planned = list(files or self._files_of(work))
         while True:
             self._effects.begin_turn()
-            report = self._check()
+            report = self._check(more_to_come=bool(work.planned))
             self._notice(work, report)
             if work.planned and (not _wrong(report) or work.fixes >= _FIXES_BEFORE_THE_NEXT_FILE):
                 self._write_planned(work)

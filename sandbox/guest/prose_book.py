@@ -96,7 +96,8 @@ def _against_the_outline(book: Book, outline: Outline) -> Iterator[Finding]:
         document = book.written.get(declared.number)
         if document is None:
             name = f"chapters/{declared.number:02}-{'-'.join(fold(declared.title).replace(chr(39), '').split()[:5])}.md"
-            yield "missing", OUTLINE, declared.line, f"chapter {declared.number} is not written yet; write {name}"
+            said = f"is not written yet; it is chapter {declared.number} of the outline: write it"
+            yield "missing", name, 0, said
         else:
             yield from _heading(declared, document)
             yield from _length(declared, document)

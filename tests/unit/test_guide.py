@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted_room import FAILED, HANGING, NO_TESTS, PASSED, Room, call, checked
+from scripted_room import FAILED, HANGING, NO_TESTS, PASSED, Room, call, checked, job
 
 from l2mac.budget import Limits
 from l2mac.errors import ContextOverflow
@@ -203,3 +203,28 @@ def test_the_report_of_a_led_run_names_the_tests(room: Room):
     result = lead(room, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
     assert json.loads((room.folder / "report.json").read_text())
+
+
+def prose(*missing: str) -> ScriptedRun:
+    found = [
+        {"e": "finding", "rule": "missing", "path": path, "line": 0, "text": "is not written yet"} for path in missing
+    ]
+    end = {"e": "end", "code": 0, "chapters": 1, "written": 1 - len(missing), "words": 10, "unreported": 0}
+    return ScriptedRun(jobs=(job("prose", b"".join(json.dumps(line).encode() + b"\n" for line in (*found, end))),))
+
+
+def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_write(room: Room):
+    outline, chapter = Reply(content="# Bread\n\n## Chapter 1: Flour\n"), Reply(content="# Chapter 1: Flour\n\nText.")
+    replies = [files("outline.md", "chapters/01-flour.md"), outline, chapter, DONE]
+    result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
+    assert result.outcome.status is Status.COMPLETED
+    assert "Write chapters/01-flour.md now" in asked(room, 2)
+    assert "not written yet" not in asked(room, 2)
+
+
+def test_a_chapter_that_is_missing_in_the_end_is_asked_for(room: Room):
+    outline, chapter = Reply(content="# Bread\n\n## Chapter 1: Flour\n"), Reply(content="# Chapter 1: Flour\n\nText.")
+    replies = [files("outline.md"), outline, choose("chapters/01-flour.md", "it is missing"), chapter, DONE]
+    result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
+    assert result.outcome.status is Status.COMPLETED
+    assert "chapters/01-flour.md: is not written yet" in asked(room, 2)

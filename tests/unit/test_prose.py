@@ -85,7 +85,7 @@ def test_a_book_without_an_outline_is_told_so(found):
         ("# T\n\n## 1.\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## Chapter 1: Title\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is no number of words"),
-        ("# T\n\n## 1. A\n\n- **Words:** about 1,500\n", "missing outline.md:3 chapter 1 is not written yet"),
+        ("# T\n\n## 1. A\n\n- **Words:** about 1,500\n", "missing chapters/01-a.md:0 is not written yet"),
         ("# T\n\nNames: Nobody\n\n## 1. A\n\nx", "unused outline.md:3 'Nobody' is declared and not used so far"),
         ("# T\n\n## Terms\n\n- crumb\n- rye, oat\n\n## 1. A\n\nx", "unused outline.md:6 'oat' is declared"),
     ],
@@ -110,7 +110,7 @@ def test_chapters_that_the_outline_does_not_have_are_found(found, path: str, tex
 
 def test_a_missing_chapter_comes_with_the_name_of_its_file(found):
     findings, end = found({path: text for path, text in GOOD.items() if "oven" not in path})
-    assert "missing outline.md:12 chapter 2 is not written yet; write chapters/02-the-oven.md" in findings
+    assert "missing chapters/02-the-oven.md:0 is not written yet; it is chapter 2 of the outline: write it" in findings
     assert (end["chapters"], end["written"]) == (2, 1)
 
 
