@@ -162,8 +162,9 @@ def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, o
     Run([*arguments, "--", *paths], reporter=reporter, exit=False)
     for message in reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
-        text = _text(message.msg) + sources.hint(message.msg) + sources.quote(message.path, message.line)
-        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": text}
+        text = _text(message.msg) + sources.hint(message.msg)
+        quote = sources.quote(message.path, message.line)
+        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": text, "quote": quote}
 
 
 def _text(text: object) -> str:

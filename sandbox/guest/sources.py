@@ -58,8 +58,7 @@ class Sources:
                 lines = file.read().split("\n")
         except OSError:
             return ""
-        shown = lines[line - 1].strip()[:_LINE_CHARACTERS] if 0 < line <= len(lines) else ""
-        return f"; the line is: {shown}" if shown else ""
+        return lines[line - 1].strip()[:_LINE_CHARACTERS] if 0 < line <= len(lines) else ""
 
     def _import_of(self, name: str) -> str:
         modules = [module for module, names in self._names.items() if name in names]
@@ -84,7 +83,8 @@ class Sources:
 
     def _invalid(self, path: str, line: int, text: str) -> None:
         self.valid = False
-        self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000] + self.quote(path, line)})
+        quote = self.quote(path, line)
+        self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000], "quote": quote})
 
     def _take(self, path: str, tree: ast.Module) -> None:
         self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]

@@ -37,7 +37,7 @@ def test_what_is_ambiguous_or_unknown_is_not_guessed(sources: Sources, message: 
 
 
 def test_a_finding_quotes_its_line(sources: Sources):
-    assert sources.quote("stack.py", 2) == "; the line is: def push(self): return 1"
+    assert sources.quote("stack.py", 2) == "def push(self): return 1"
 
 
 @pytest.mark.parametrize(("path", "line"), [("stack.py", 0), ("stack.py", 3), ("stack.py", 99), ("gone.py", 1)])
@@ -49,4 +49,4 @@ def test_a_syntax_error_quotes_its_line(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.py").write_text("x = 1\ndef f(:\n    return x\n")
     (finding,) = Sources(["a.py"]).findings
-    assert finding["text"] == "invalid syntax; the line is: def f(:"
+    assert (finding["text"], finding["quote"]) == ("invalid syntax", "def f(:")

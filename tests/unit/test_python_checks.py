@@ -88,6 +88,19 @@ def test_messages_and_stubs_fail_lint_alone():
     assert lint.findings[1].text == "E0602 undefined-variable: x"
 
 
+def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
+    first = {**MESSAGE, "line": 4, "quote": "print(x)"}
+    again = [{**MESSAGE, "line": line, "quote": f"f(x, {line})"} for line in range(5, 20)]
+    other = {**MESSAGE, "path": "b.py", "quote": ""}
+    lint = judged([first, *again, other, END]).results[1]
+    assert lint.summary == "17 errors"
+    assert [finding.text for finding in lint.findings] == [
+        "E0602 undefined-variable: x; the line is: print(x); the same at 15 more: line 5, 6, 7, 8, 9, 10, 11, 12, 13,"
+        " 14 …",
+        "E0602 undefined-variable: x",
+    ]
+
+
 def test_while_a_file_is_no_python_nothing_else_is_judged():
     report = judged([SYNTAX, END], tests=[])
     assert verdicts(report) == dict.fromkeys(("syntax", "lint", "tests"), Verdict.FAILED)
