@@ -44,6 +44,8 @@ _HOTTEST = 0.9
 _ANEW_EVERY = 4
 _FIXES_BEFORE_THE_NEXT_FILE = 2
 _QUESTION_TOKENS = 1200
+_FOLLOWED = 2
+_WRONG = (Verdict.FAILED, Verdict.BROKEN)
 A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
 
@@ -152,13 +154,16 @@ class Guide:
             work.planned.pop(0)  # it does not come; the checks will say whether it is missed
 
     def _correct(self, work: _Work, report: CheckReport) -> None:
+        """Have a file corrected: the one that a finding names by itself, or else the one that the model chooses."""
         work.fixes += 1
         findings = self._findings(report)
-        text = self._prompts.render("close_choose", findings=findings)
-        try:
-            choice = self._ask(work, text, choice_form(), _same, first=findings)
-        except NoAnswer:
-            return
+        choice = named_by(report) if work.stuck < _FOLLOWED else None
+        if choice is None:
+            text = self._prompts.render("close_choose", findings=findings)
+            try:
+                choice = self._ask(work, text, choice_form(), _same, first=findings)
+            except NoAnswer:
+                return
         values = {"path": choice.path, "wrong": choice.wrong}
         if work.stuck and work.stuck % _ANEW_EVERY == 0:
             self._write(work, self._prompts.render("close_anew", **values), choice.path, hidden=choice.path)
@@ -271,6 +276,20 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
     return tuple(answer.files)
 
 
+def named_by(report: CheckReport) -> ChooseFile | None:
+    """Give the file that the first finding lies in, and what it says; None where only the model can know.
+
+    A failing test says where it fails, and not whether the test or the code is wrong.
+    """
+    for result in report.results:
+        for finding in result.findings if result.verdict in _WRONG else ():
+            path, _, line = finding.where.rpartition(":")
+            if "::" in finding.where or "." not in finding.where:
+                return None
+            return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
+    return None
+
+
 def _same(answer: ChooseFile) -> ChooseFile:
     return answer
 
@@ -283,4 +302,4 @@ def _done(answer: SubmitDone) -> SubmitDone:
 
 def _wrong(report: CheckReport) -> bool:
     """Whether something is wrong, other than that tests are still to come."""
-    return report.verdict in (Verdict.FAILED, Verdict.BROKEN)
+    return report.verdict in _WRONG

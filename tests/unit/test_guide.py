@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted_room import FAILED, HANGING, NO_TESTS, PASSED, Room, call, checked, job
+from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, checked, job, report_of_tests
 
 from l2mac.budget import Limits
 from l2mac.errors import ContextOverflow
@@ -205,6 +205,25 @@ def test_the_report_of_a_led_run_names_the_tests(room: Room):
     assert json.loads((room.folder / "report.json").read_text())
 
 
+def linted(path: str, line: int, text: str) -> ScriptedRun:
+    message = {"e": "message", "path": path, "line": line, "code": "E1", "symbol": "s", "text": text, "quote": "f()"}
+    lint = json.dumps(message).encode() + b"\n" + LINT
+    return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
+
+
+def test_a_finding_that_names_its_file_leads_there_without_a_question(room: Room):
+    replies = [files("a.py"), CODE, Reply(content="```\nA = 2\n```"), DONE]
+    wrong = linted("a.py", 3, "add the line: import math")
+    assert lead(room, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    assert "Correct a.py: E1 s: add the line: import math; the line is: f()" in asked(room, 2)
+
+
+def test_a_finding_that_leads_nowhere_is_left_to_the_model(room: Room):
+    replies = [files("a.py"), CODE, CODE, CODE, choose("b.py"), Reply(content="```\nB = 2\n```"), DONE]
+    wrong = linted("a.py", 3, "no name B in module b")
+    assert lead(room, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
+
+
 def prose(*missing: str) -> ScriptedRun:
     found = [
         {"e": "finding", "rule": "missing", "path": path, "line": 0, "text": "is not written yet"} for path in missing
@@ -224,7 +243,7 @@ def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_
 
 def test_a_chapter_that_is_missing_in_the_end_is_asked_for(room: Room):
     outline, chapter = Reply(content="# Bread\n\n## Chapter 1: Flour\n"), Reply(content="# Chapter 1: Flour\n\nText.")
-    replies = [files("outline.md"), outline, choose("chapters/01-flour.md", "it is missing"), chapter, DONE]
+    replies = [files("outline.md"), outline, chapter, DONE]
     result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
     assert result.outcome.status is Status.COMPLETED
     assert "chapters/01-flour.md: is not written yet" in asked(room, 2)
