@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from l2mac.checks.report import CheckReport, Verdict
+from l2mac.answers import WRONG, done, edited, named_by, numbered, planned_files, same
+from l2mac.checks.report import CheckReport
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
 from l2mac.fenced import file_text
@@ -21,7 +22,7 @@ from l2mac.inquiry import Inquirer, NoAnswer, Question
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE
 from l2mac.manifest import show_contents
-from l2mac.messages import Message, Reply, Role, ToolCall
+from l2mac.messages import Message, Role, ToolCall
 from l2mac.registry import Instruction
 from l2mac.tools.base import Arguments
 from l2mac.tools.control import (
@@ -29,10 +30,9 @@ from l2mac.tools.control import (
     ChooseFile,
     Form,
     PlannedFile,
-    SubmitDone,
-    SubmitFiles,
     choice_form,
     done_form,
+    edit_form,
     files_form,
 )
 
@@ -41,11 +41,10 @@ _ANSWER_TOKENS = 200
 _ANSWER_TOKENS_PER_FILE = 120
 _WARMING = 0.15
 _HOTTEST = 0.9
-_ANEW_EVERY = 4
+_ANEW_AFTER = 3
 _FIXES_BEFORE_THE_NEXT_FILE = 2
 _QUESTION_TOKENS = 1200
 _FOLLOWED = 2
-_WRONG = (Verdict.FAILED, Verdict.BROKEN)
 A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
 
@@ -150,7 +149,7 @@ class Guide:
         work.fixes = 0
         if self._write(work, self._prompts.render("close_write", path=file.path, holds=file.holds), file.path):
             work.planned.pop(0)
-        elif work.stuck >= _ANEW_EVERY:
+        elif work.stuck >= _ANEW_AFTER:
             work.planned.pop(0)  # it does not come; the checks will say whether it is missed
 
     def _correct(self, work: _Work, report: CheckReport) -> None:
@@ -161,11 +160,34 @@ class Guide:
         if choice is None:
             text = self._prompts.render("close_choose", findings=findings)
             try:
-                choice = self._ask(work, text, choice_form(), _same, first=findings)
+                choice = self._ask(work, text, choice_form(), same, first=findings)
             except NoAnswer:
                 return
+        if not self._edit(work, choice, findings):
+            self._rewrite(work, choice, findings)
+
+    def _edit(self, work: _Work, choice: ChooseFile, findings: str) -> bool:
+        """Ask for one change of a few lines; False where a file is to be written whole, or no usable change comes.
+
+        A small model that has a file before it and is to write it whole copies it, the fault with it.
+        """
+        before = self._text_of(choice.path)
+        if before is None or work.stuck % 2:
+            return False
+        text = self._prompts.render(
+            "close_edit", findings=findings, path=choice.path, wrong=choice.wrong, numbered=numbered(before)
+        )
+        try:
+            after = self._ask(
+                work, text, edit_form(), lambda edit: edited(before, edit), files=2, first=findings, hidden=choice.path
+            )
+        except NoAnswer:
+            return False
+        return self._put(work, choice.path, after)
+
+    def _rewrite(self, work: _Work, choice: ChooseFile, findings: str) -> None:
         values = {"path": choice.path, "wrong": choice.wrong}
-        if work.stuck and work.stuck % _ANEW_EVERY == 0:
+        if work.stuck >= _ANEW_AFTER:
             self._write(work, self._prompts.render("close_anew", **values), choice.path, hidden=choice.path)
         else:
             self._write(work, self._prompts.render("close_correct", findings=findings, **values), choice.path)
@@ -174,7 +196,7 @@ class Guide:
         """Ask whether the instruction is done; what is missing is written next."""
         text = self._prompts.render("close_done", instruction=work.instruction.text, checks=report.summary)
         try:
-            answer = self._ask(work, text, done_form(), _done)
+            answer = self._ask(work, text, done_form(), done)
         except NoAnswer:
             return False
         if answer.done:
@@ -190,29 +212,35 @@ class Guide:
             return False
         work.problem = ""
         try:
-            call = self._call(reply, path)
+            if reply.cut_off:
+                raise ValueError(self._prompts.render("cut_off", limit=self._effects.reply_tokens))
+            content = file_text(reply.content, path)
         except ValueError as error:
             work.problem = str(error)
             return False
-        outcome = self._effects.use_tool(call)
-        if not outcome.ok:
-            work.problem = outcome.text
+        return self._put(work, path, content)
+
+    def _put(self, work: _Work, path: str, content: str) -> bool:
+        """Write a file as the model's own call of the tool would; gives whether it was written."""
+        arguments = json.dumps({"files": [{"path": path, "content": content}]}, ensure_ascii=False)
+        outcome = self._effects.use_tool(ToolCall("call_1", "write_files", arguments))
+        work.problem = "" if outcome.ok else outcome.text
         return outcome.ok
 
-    def _call(self, reply: Reply, path: str) -> ToolCall:
-        """Give the call that a reply stands for.
-
-        Raises:
-            ValueError: It is not the whole file; the message is for the model.
-        """
-        if reply.cut_off:
-            limit = self._effects.reply_tokens
-            raise ValueError(self._prompts.render("cut_off", limit=limit))
-        arguments = {"files": [{"path": path, "content": file_text(reply.content, path)}]}
-        return ToolCall("call_1", "write_files", json.dumps(arguments, ensure_ascii=False))
+    def _text_of(self, path: str) -> str | None:
+        digest = next((entry.digest for entry in self._effects.store.files if entry.path == path), None)
+        return None if digest is None else self._effects.journal.objects.get(digest).decode("utf-8", "replace")
 
     def _ask(
-        self, work: _Work, text: str, form: Form[A], read: Callable[[A], T], *, files: int = 0, first: str = ""
+        self,
+        work: _Work,
+        text: str,
+        form: Form[A],
+        read: Callable[[A], T],
+        *,
+        files: int = 0,
+        first: str = "",
+        hidden: str = "",
     ) -> T:
         """Ask a question whose answer is a form; `files` says for how many files the answer needs room.
 
@@ -221,7 +249,7 @@ class Guide:
         """
         question = Question(
             purpose="choose",
-            text=self._text(work, text, first=first),
+            text=self._text(work, text, first=first, hidden=hidden),
             again=lambda problem: self._prompts.render("answer_again", problem=problem, tool=form.spec.name),
             attempts=_ATTEMPTS,
             reply_tokens=_ANSWER_TOKENS + _ANSWER_TOKENS_PER_FILE * files,
@@ -263,43 +291,6 @@ class Guide:
         return describe(report, self._effects.outcome_characters // 2)
 
 
-def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
-    """Give the files of an answer.
-
-    Raises:
-        ValueError: One is named twice.
-    """
-    paths = [file.path for file in answer.files]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise ValueError(f"{path} is named twice; name each file once")
-    return tuple(answer.files)
-
-
-def named_by(report: CheckReport) -> ChooseFile | None:
-    """Give the file that the first finding lies in, and what it says; None where only the model can know.
-
-    A failing test says where it fails, and not whether the test or the code is wrong.
-    """
-    for result in report.results:
-        for finding in result.findings if result.verdict in _WRONG else ():
-            path, _, line = finding.where.rpartition(":")
-            if "::" in finding.where or "." not in finding.where:
-                return None
-            return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
-    return None
-
-
-def _same(answer: ChooseFile) -> ChooseFile:
-    return answer
-
-
-def _done(answer: SubmitDone) -> SubmitDone:
-    if not answer.done and not (answer.path.strip() and answer.missing.strip()):
-        raise ValueError("if something is missing, name it and the path of the one file to add it to")
-    return answer
-
-
 def _wrong(report: CheckReport) -> bool:
     """Whether something is wrong, other than that tests are still to come."""
-    return report.verdict in _WRONG
+    return report.verdict in WRONG

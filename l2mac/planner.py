@@ -6,9 +6,9 @@ instructions that exist; whether an instruction really carries out a requirement
 
 from itertools import pairwise
 
+from l2mac.answers import planned_files
 from l2mac.budget import BudgetSpent
 from l2mac.effects import Effects
-from l2mac.guide import planned_files
 from l2mac.inquiry import Inquirer, NoAnswer, Question
 from l2mac.job import Job
 from l2mac.registry import check_program, numbered_list

@@ -39,6 +39,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "close_files": frozenset({"instruction", "most"}),
     "close_write": frozenset({"path", "holds"}),
     "close_choose": frozenset({"findings"}),
+    "close_edit": frozenset({"findings", "path", "wrong", "numbered"}),
     "close_correct": frozenset({"findings", "path", "wrong"}),
     "close_anew": frozenset({"path", "wrong"}),
     "close_done": frozenset({"instruction", "checks"}),
@@ -78,7 +79,8 @@ PURPOSES: Mapping[str, str] = {
     "close_files": "asks which files an instruction writes",
     "close_write": "asks for the content of one file",
     "close_choose": "says what the checks found and asks which file has to be changed",
-    "close_correct": "asks for the corrected content of that file",
+    "close_edit": "asks for a change of a few lines of that file",
+    "close_correct": "asks for the corrected content of that file, when no such change helped",
     "close_anew": "asks for its content from scratch, after several corrections in vain",
     "close_done": "asks whether the instruction is done",
 }

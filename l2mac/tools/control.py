@@ -84,6 +84,15 @@ class ChooseFile(Arguments):
     path: str = Field(min_length=1, description="path of the one file to write anew")
 
 
+class EditLines(Arguments):
+    """A change of a file by its line numbers."""
+
+    action: Literal["insert_before", "replace", "delete"] = Field(description="what is done at the line")
+    line: int = Field(ge=1, description="the line's number")
+    last_line: int = Field(description="the last line that is replaced or deleted; the same number for one line")
+    text: str = Field(description="the new line or lines with their indentation; empty for delete")
+
+
 class SubmitDone(Arguments):
     """Whether an instruction is done."""
 
@@ -129,6 +138,11 @@ def files_form(at_most: int) -> Form[SubmitFiles]:
 def choice_form() -> Form[ChooseFile]:
     """Give the form by which the model names the file to change next."""
     return _form("choose_file", "Name the one file to change.", ChooseFile)
+
+
+def edit_form() -> Form[EditLines]:
+    """Give the form by which the model changes some lines of a file."""
+    return _form("edit_lines", "Change some lines of the file.", EditLines)
 
 
 def done_form() -> Form[SubmitDone]:

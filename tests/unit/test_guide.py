@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, checked, job, report_of_tests
 
+from l2mac.answers import edited, numbered
 from l2mac.budget import Limits
 from l2mac.errors import ContextOverflow
 from l2mac.messages import Reply
@@ -14,7 +15,9 @@ from l2mac.plan import Plan, recorded_plan
 from l2mac.planner import groups
 from l2mac.run import RunResult
 from l2mac.testing.memory_sandbox import ScriptedRun
-from l2mac.tools.control import PlannedFile
+from l2mac.tools.control import EditLines, PlannedFile
+from l2mac.trace.chain import read_trace
+from l2mac.trace.events import ToolRan
 
 DONE = call("submit_done", done=True, missing="", path="")
 CODE = Reply(content="```python\nA = 1\n```")
@@ -27,6 +30,13 @@ def files(*paths: str) -> Reply:
 
 def choose(path: str, wrong: str = "a number") -> Reply:
     return call("choose_file", wrong=wrong, path=path)
+
+
+def edit(line: int, text: str, action: str = "replace") -> Reply:
+    return call("edit_lines", action=action, line=line, last_line=line, text=text)
+
+
+NO_EDIT = (Reply(content="I do not know."),) * 2
 
 
 @pytest.fixture
@@ -63,17 +73,33 @@ def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(room: Room):
 
 
 def test_findings_lead_to_the_file_that_is_chosen(room: Room):
-    replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), Reply(content="```\nA = 2\n```"), DONE]
+    replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(1, "A = 2"), DONE]
     result = lead(room, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert "assert 1 == 2" in asked(room, 2)
-    assert "Correct a.py: A must be 2" in asked(room, 3)
+    assert "by one change of its lines: A must be 2" in asked(room, 3)
+    assert "1: A = 1" in asked(room, 3)
     assert "assert 1 == 2" in asked(room, 3)
+
+
+def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(room: Room):
+    whole = Reply(content="```\nA = 2\n```")
+    replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(7, "A = 2"), edit(1, "A = 1"), whole, DONE]
+    result = lead(room, replies, [FAILED, PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert "there is no line 7; the file has 1 lines" in asked(room, 4)
+    assert "Correct a.py: A must be 2" in asked(room, 5)
+
+
+def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(room: Room):
+    whole = Reply(content="```\nA = 3\n```")
+    replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
+    assert lead(room, replies, [FAILED, FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
 def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(room: Room, verdict: ScriptedRun):
-    replies = [files("a.py"), CODE, choose("a.py"), CODE, choose("a.py"), CODE]
+    replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
     result = lead(room, replies, [verdict], limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert not any("submit_done" in str(request.tools) for request in room.processor.requests)
@@ -110,7 +136,7 @@ def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(room: Room):
 
 
 def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_warmer(room: Room):
-    replies = [files("a.py"), CODE] + [choose("a.py"), CODE] * 9
+    replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
     result = lead(room, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
     assert "an instruction took 10 turns without being done (--max-turns)" in result.outcome.cause
@@ -119,7 +145,7 @@ def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_war
 
 
 def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_old_one_in_sight(room: Room):
-    replies = [files("a.py"), CODE] + [choose("a.py"), CODE] * 6
+    replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
     lead(room, replies, [FAILED] * 10, limits=Limits(turns=7))
     anew = [request for request in room.processor.requests if "did not help" in request.messages[-1].content]
     assert anew
@@ -127,7 +153,7 @@ def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_ol
 
 
 def test_the_next_file_is_written_after_two_corrections_in_vain(room: Room):
-    replies = [files("a.py", "b.py"), CODE, choose("a.py"), CODE, choose("a.py"), CODE, CODE]
+    replies = [files("a.py", "b.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE, CODE]
     lead(room, replies, [FAILED], limits=Limits(turns=4))
     assert "Write b.py now" in room.last_words()
 
@@ -212,14 +238,17 @@ def linted(path: str, line: int, text: str) -> ScriptedRun:
 
 
 def test_a_finding_that_names_its_file_leads_there_without_a_question(room: Room):
-    replies = [files("a.py"), CODE, Reply(content="```\nA = 2\n```"), DONE]
+    replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
     wrong = linted("a.py", 3, "add the line: import math")
-    assert lead(room, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
-    assert "Correct a.py: E1 s: add the line: import math; the line is: f()" in asked(room, 2)
+    result = lead(room, replies, [wrong, PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert "by one change of its lines: E1 s: add the line: import math; the line is: f()" in asked(room, 2)
+    tools = [event for event in read_trace(room.folder / "trace.jsonl")[0] if isinstance(event.event, ToolRan)]
+    assert len(tools) == 2
 
 
 def test_a_finding_that_leads_nowhere_is_left_to_the_model(room: Room):
-    replies = [files("a.py"), CODE, CODE, CODE, choose("b.py"), Reply(content="```\nB = 2\n```"), DONE]
+    replies = [files("a.py"), CODE, *NO_EDIT, CODE, CODE, choose("b.py"), Reply(content="```\nB = 2\n```"), DONE]
     wrong = linted("a.py", 3, "no name B in module b")
     assert lead(room, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
 
@@ -247,3 +276,34 @@ def test_a_chapter_that_is_missing_in_the_end_is_asked_for(room: Room):
     result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
     assert result.outcome.status is Status.COMPLETED
     assert "chapters/01-flour.md: is not written yet" in asked(room, 2)
+
+
+TEXT = "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("action", "line", "last", "text", "after"),
+    [
+        ("insert_before", 1, 1, "zero", "zero\none\ntwo\nthree\n"),
+        ("insert_before", 4, 4, "four\n", "one\ntwo\nthree\nfour\n"),
+        ("replace", 2, 2, "2a\n2b", "one\n2a\n2b\nthree\n"),
+        ("replace", 2, 99, "rest", "one\nrest\n"),
+        ("replace", 2, 0, "2", "one\n2\nthree\n"),
+        ("delete", 1, 2, "", "three\n"),
+    ],
+)
+def test_a_change_of_lines_does_what_it_says(action: str, line: int, last: int, text: str, after: str):
+    assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
+
+
+@pytest.mark.parametrize(
+    ("action", "line", "text"),
+    [("replace", 4, "x"), ("insert_before", 5, "x"), ("delete", 9, ""), ("replace", 2, "two")],
+)
+def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(action: str, line: int, text: str):
+    with pytest.raises(ValueError, match=r"there is no line|as it is"):
+        edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
+
+
+def test_lines_are_numbered_as_changes_count_them():
+    assert numbered(TEXT) == "1: one\n2: two\n3: three"
