@@ -61,17 +61,17 @@ class Inquirer:
     Args:
         effects: The way to the model.
         context_tokens: The model's declared window.
-        system: The prompt that heads every question.
+        system: What heads every question, if not the domain's prompt for that.
     """
 
-    def __init__(self, effects: Effects, context_tokens: int, *, system: str = "system") -> None:
+    def __init__(self, effects: Effects, context_tokens: int, *, system: Message | None = None) -> None:
         self._effects = effects
         self._context_tokens = context_tokens
-        self._system = Message(Role.SYSTEM, effects.domain.prompts.render(system))
+        self.system = system or Message(Role.SYSTEM, effects.domain.prompts.render("system"))
 
     def room(self, question: Question, form: Form[A]) -> int:
         """Give how many tokens of the window a question leaves; negative when it does not fit."""
-        used = self._effects.estimator.estimate((self._system, Message(Role.USER, question.text)), (form.spec,))
+        used = self._effects.estimator.estimate((self.system, Message(Role.USER, question.text)), (form.spec,))
         return self._context_tokens - used - min(question.reply_tokens, self._effects.reply_tokens)
 
     def ask(self, question: Question, form: Form[A], read: Callable[[A], T]) -> T:
@@ -90,7 +90,7 @@ class Inquirer:
         """
         if question.must_fit and self.room(question, form) < 0:
             raise NoAnswer(_TOO_LONG, overflow=True)
-        asked = [self._system, Message(Role.USER, question.text)]
+        asked = [self.system, Message(Role.USER, question.text)]
         messages, problem = asked, ""
         for attempt in range(question.attempts):
             reply = self._effects.ask(

@@ -80,7 +80,10 @@ def choose_domain(settings: Settings) -> Domain:
         domain = load_domain_file(settings.domain_file.expanduser())
     if settings.judge and domain.definition.judge is None:
         raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
-    return with_tools(domain, settings.tools) if settings.tools else domain
+    domain = with_tools(domain, settings.tools) if settings.tools else domain
+    if settings.guidance == "close" and not domain.toolbelt.has("write_files"):
+        raise SettingsError("--guidance", "close needs the tool write_files; add it to the tools, or say free")
+    return domain
 
 
 def make_processor(

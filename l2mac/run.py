@@ -112,7 +112,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 dependencies=plan.dependencies,
                 thinking=plan.thinking,
                 judge=plan.judge,
-                closely=plan.leads_closely(protocol),
+                closely=plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files"),
             )
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}

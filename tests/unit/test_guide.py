@@ -8,12 +8,14 @@ from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, c
 
 from l2mac.answers import edited, numbered
 from l2mac.budget import Limits
-from l2mac.errors import ContextOverflow
+from l2mac.errors import ContextOverflow, SettingsError
+from l2mac.means import choose_domain
 from l2mac.messages import Reply
 from l2mac.outcome import Status
 from l2mac.plan import Plan, recorded_plan
 from l2mac.planner import groups
 from l2mac.run import RunResult
+from l2mac.settings import Settings, load_settings
 from l2mac.testing.memory_sandbox import ScriptedRun
 from l2mac.tools.control import EditLines, PlannedFile
 from l2mac.trace.chain import read_trace
@@ -307,3 +309,38 @@ def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(action: s
 
 def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
+
+
+def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(room: Room):
+    missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
+    replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
+    result = lead(room, replies, [PASSED, PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert "by one change of its lines: it lacks B" in asked(room, 3)
+
+
+def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(room: Room):
+    result = lead(room, [], task="word " * 5000, context_tokens=4096)
+    assert result.outcome.status is Status.BUDGET
+    assert "(--context-tokens)" in result.outcome.cause
+    assert room.processor.requests == []
+
+
+def test_files_that_find_no_room_are_named(room: Room):
+    large = Reply(content=f"```\n{'A = 1' * 3000}\n```")
+    lead(room, [files("a.py", "b.py"), large, CODE, DONE], [PASSED] * 3, context_tokens=6000, reply_tokens=1500)
+    assert "(not shown, for want of room: a.py)" in asked(room, 2)
+
+
+def test_packages_that_may_be_named_are_spoken_of_in_every_question(room: Room):
+    lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
+    assert all("requirements.txt" in request.messages[0].content for request in room.processor.requests)
+
+
+def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
+    def settings(**flags: str) -> Settings:
+        return load_settings(flags, project=tmp_path / "none.toml", user=tmp_path / "none.toml")
+
+    with pytest.raises(SettingsError, match="--guidance: close needs the tool write_files"):
+        choose_domain(settings(guidance="close", tools="edit_file"))
+    assert choose_domain(settings(guidance="auto", tools="edit_file")).name == "codebase"
