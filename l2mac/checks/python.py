@@ -72,10 +72,11 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
 def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
     """Give a finding; `more` are the further lines at which the same was found."""
     finding = _alone(event)
-    quote = f"; the line is: {event['quote']}" if event.get("quote") else ""
+    quote = f" (in: {event['quote']})" if event.get("quote") else ""
     others = f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}" if more else ""
     others += " …" if len(more) > _MOST_LINES else ""
-    return Finding(finding.where, f"{finding.text}{quote}{others}")
+    hint = f"; {event['hint']}" if event.get("hint") else ""
+    return Finding(finding.where, f"{finding.text}{quote}{others}{hint}")
 
 
 def _alone(event: dict[str, Any]) -> Finding:

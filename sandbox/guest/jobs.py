@@ -12,7 +12,7 @@ import sys
 from sandbox.guest import prose
 from sandbox.guest.declared import declared_in
 from sandbox.guest.source_only import believe_sources_only
-from sandbox.guest.sources import Sources
+from sandbox.guest.sources import Sources, undefined_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,11 +160,17 @@ def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, o
     reporter = CollectingReporter()
     arguments = ["--rcfile", os.devnull, "--disable=all", "--enable=E,F", "--persistent=n", "--jobs=1", "--score=n"]
     Run([*arguments, "--", *paths], reporter=reporter, exit=False)
+    undefined: dict[str, set[str]] = {}
+    for message in reporter.messages:
+        undefined.setdefault(message.path, set()).add(undefined_name(message.msg))
     for message in reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
-        text = _text(message.msg) + sources.hint(message.msg)
-        quote = sources.quote(message.path, message.line)
-        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": text, "quote": quote}
+        help_ = {
+            "quote": sources.quote(message.path, message.line),
+            "hint": sources.hint(message.path, message.msg, undefined[message.path]),
+        }
+        said = {"code": message.msg_id, "symbol": message.symbol, "text": _text(message.msg)}
+        yield {"e": "message", **where, **said, **help_}
 
 
 def _text(text: object) -> str:

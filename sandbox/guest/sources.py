@@ -37,17 +37,25 @@ class Sources:
         self.findings: list[dict[str, object]] = []
         self.valid = True
         self._names: dict[str, list[str]] = {}
+        self._first: dict[str, int] = {}
         for path in paths:
             self._read(path)
 
-    def hint(self, text: str) -> str:
-        """Give what helps with a message of a linter: the import that is missing, or what there is to import."""
+    def hint(self, path: str, text: str, undefined: Iterable[str] = ()) -> str:
+        """Give what helps with a message of a linter about a file: the import that is missing, or what there is.
+
+        Args:
+            path: The file.
+            text: The message.
+            undefined: All names that are undefined in the file, so that one line can import several.
+        """
         if match := _UNDEFINED.search(text):
-            return self._import_of(match[1])
+            line = self._import_of(match[1], undefined)
+            return f"insert before line {self._first.get(path, 1)}: {line}" if line else ""
         if match := _NO_MODULE.search(text):
-            return f"; the modules that there are: {_some(self._names)}"
-        if match := _NO_NAME.search(text):
-            return f"; {match[2]} defines: {_some(self._names.get(match[2], ()))}" if match[2] in self._names else ""
+            return f"the modules that there are: {_some(self._names)}"
+        if (match := _NO_NAME.search(text)) and match[2] in self._names:
+            return f"{match[2]} defines: {_some(self._names[match[2]])}"
         return ""
 
     @staticmethod
@@ -60,11 +68,15 @@ class Sources:
             return ""
         return lines[line - 1].strip()[:_LINE_CHARACTERS] if 0 < line <= len(lines) else ""
 
-    def _import_of(self, name: str) -> str:
-        modules = [module for module, names in self._names.items() if name in names]
+    def _import_of(self, name: str, undefined: Iterable[str]) -> str:
+        modules = self._modules_of(name)
         if len(modules) == 1:
-            return f"; it is defined in another file; add the line: from {modules[0]} import {name}"
-        return f"; add the line: import {name}" if not modules and name in _IMPORTABLE else ""
+            together = sorted(one for one in {name, *undefined} if self._modules_of(one) == modules)
+            return f"from {modules[0]} import {', '.join(together)}"
+        return f"import {name}" if not modules and name in _IMPORTABLE else ""
+
+    def _modules_of(self, name: str) -> list[str]:
+        return [module for module, names in self._names.items() if name in names]
 
     def _read(self, path: str) -> None:
         try:
@@ -89,10 +101,26 @@ class Sources:
     def _take(self, path: str, tree: ast.Module) -> None:
         self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
         self.findings += [{"e": "hook", "path": path, "line": line, "text": name} for line, name in verdict_hooks(tree)]
+        self._first[path] = _first_statement(tree)
         names = self._names.setdefault(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."), [])
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.append(node.name)
+
+
+def undefined_name(text: str) -> str:
+    """Give the name that a linter's message says is undefined, if it is such a message."""
+    match = _UNDEFINED.search(text)
+    return match[1] if match else ""
+
+
+def _first_statement(tree: ast.Module) -> int:
+    """Give the line that a new import may stand before: behind the docstring and what has to come first."""
+    for node in tree.body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+        if not is_docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            return node.lineno
+    return 1
 
 
 def _some(names: Iterable[str]) -> str:
