@@ -234,17 +234,17 @@ def test_the_report_of_a_led_run_names_the_tests(room: Room):
 
 
 def linted(path: str, line: int, text: str) -> ScriptedRun:
-    message = {"e": "message", "path": path, "line": line, "code": "E1", "symbol": "s", "text": text, "quote": "f()"}
+    message = {"e": "message", "path": path, "line": line, "code": "E1", "symbol": "s", "text": "x", "hint": text}
     lint = json.dumps(message).encode() + b"\n" + LINT
     return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
 
 
 def test_a_finding_that_names_its_file_leads_there_without_a_question(room: Room):
     replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
-    wrong = linted("a.py", 3, "add the line: import math")
+    wrong = linted("a.py", 3, "insert before line 1: import math")
     result = lead(room, replies, [wrong, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "by one change of its lines: E1 s: add the line: import math; the line is: f()" in asked(room, 2)
+    assert "by one change of its lines: E1 s: x; insert before line 1: import math" in asked(room, 2)
     tools = [event for event in read_trace(room.folder / "trace.jsonl")[0] if isinstance(event.event, ToolRan)]
     assert len(tools) == 2
 
