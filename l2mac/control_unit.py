@@ -13,6 +13,7 @@ from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
+from l2mac.guide import Guide
 from l2mac.inquiry import Inquirer
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
@@ -48,16 +49,18 @@ class ControlUnit:
         self._effects = effects
         self._prompts = effects.domain.prompts
         self._evaluates = job.thinking.evaluator
+        self._completed = "completed" if self._evaluates else "completed_unchecked"
         complete = complete_spec(checked=self._evaluates)
         self._tools = (*effects.domain.toolbelt.specs, complete)
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete)
         self._system = system_message(job, effects, checked=self._evaluates)
         self._turns = TurnTaking(effects)
-        inquirer = Inquirer(effects, job.context_tokens)
+        inquirer = Inquirer(effects, job.context_tokens, system=self._system if job.closely else None)
         requirements = Requirements(job.task, effects, inquirer)
         self._planner = Planner(job, effects, inquirer, requirements)
         self._replanner = Replanner(job, effects, inquirer)
         self._traceability = Traceability(job, effects, inquirer, requirements)
+        self._guide = Guide(job, effects, inquirer, self._check)
         self._registry = InstructionRegistry(())
         self._loops = LoopDetector()
         self._inventory = TestInventory()
@@ -121,13 +124,18 @@ class ControlUnit:
 
     def _execute(self, instruction: Instruction) -> str:
         """Work on one instruction until it is done, starting anew whenever its context is exhausted."""
+        if self._job.closely:
+            self._note_start(instruction, 0)
+            files = self._planner.files.get(instruction.text, ())
+            self._guide.carry_out(instruction, self._registry.total, self._registry.summary, files)
+            return self._retire(instruction, instruction.text[:_SUMMARY_CHARACTERS])
         self._loops = LoopDetector()
         self._idle_turns = 0
         summary, restart = self._registry.summary, 0
         while True:
             window = self._fresh_window(instruction, summary, restart)
             if self._take_turns(instruction, window):
-                return self._retire(instruction, window)
+                return self._retire(instruction, self._summarise(window, self._completed))
             summary = self._summarise(window, "exhausted") or summary
             self._effects.spending.count_restart()
             restart += 1
@@ -180,8 +188,12 @@ class ControlUnit:
             return self._prompts.render("fix", findings=findings, **values)
         return self._prompts.render("cycle", checks=report.summary, **values)
 
-    def _retire(self, instruction: Instruction, window: ContextWindow) -> str:
-        summary = self._summarise(window, "completed" if self._evaluates else "completed_unchecked")
+    def _note_start(self, instruction: Instruction, restart: int) -> None:
+        self._effects.journal.note(
+            InstructionStarted(number=instruction.number, total=self._registry.total, restart=restart)
+        )
+
+    def _retire(self, instruction: Instruction, summary: str) -> str:
         self._effects.journal.note(
             InstructionCompleted(
                 number=instruction.number,
@@ -209,9 +221,7 @@ class ControlUnit:
                 return ""
 
     def _fresh_window(self, instruction: Instruction, summary: str, restart: int) -> ContextWindow:
-        self._effects.journal.note(
-            InstructionStarted(number=instruction.number, total=self._registry.total, restart=restart)
-        )
+        self._note_start(instruction, restart)
         text = self._prompts.render(
             "instruction",
             task=self._job.task if self._job.thinking.task_in_context else self._prompts.render("task_not_shown"),
@@ -223,12 +233,15 @@ class ControlUnit:
         )
         return open_window(self._job, self._effects, (self._system, Message(Role.USER, text)), self._tools)
 
-    def _check(self) -> CheckReport:
-        """Evaluate the store unless that has been done for exactly this state; without an evaluator nothing is due."""
+    def _check(self, *, more_to_come: bool = False) -> CheckReport:
+        """Evaluate the store unless that has been done for exactly this state; not as a whole while more is to come.
+
+        Without an evaluator nothing is due.
+        """
         if not self._evaluates:
             self._checked_tree = self._effects.store.tree
             return CheckReport()
-        state = self._effects.state(at_the_end=self._registry.on_the_last)
+        state = self._effects.state(at_the_end=self._registry.on_the_last and not more_to_come)
         if state != self._checked_state:
             self._report = self._inventory.judge(self._effects.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree

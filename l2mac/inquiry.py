@@ -42,6 +42,7 @@ class Question:
         reply_tokens: Where the answer is cut off.
         shorter: What to do about an answer that was cut off.
         must_fit: Whether it is not even sent when it seems too long; some servers cut what is, without a word.
+        temperature: Of the first attempt.
     """
 
     purpose: str
@@ -51,6 +52,7 @@ class Question:
     reply_tokens: int
     shorter: str = "say less"
     must_fit: bool = True
+    temperature: float = BASE_TEMPERATURE
 
 
 class Inquirer:
@@ -59,16 +61,17 @@ class Inquirer:
     Args:
         effects: The way to the model.
         context_tokens: The model's declared window.
+        system: What heads every question, if not the domain's prompt for that.
     """
 
-    def __init__(self, effects: Effects, context_tokens: int) -> None:
+    def __init__(self, effects: Effects, context_tokens: int, *, system: Message | None = None) -> None:
         self._effects = effects
         self._context_tokens = context_tokens
-        self._system = Message(Role.SYSTEM, effects.domain.prompts.render("system"))
+        self.system = system or Message(Role.SYSTEM, effects.domain.prompts.render("system"))
 
     def room(self, question: Question, form: Form[A]) -> int:
         """Give how many tokens of the window a question leaves; negative when it does not fit."""
-        used = self._effects.estimator.estimate((self._system, Message(Role.USER, question.text)), (form.spec,))
+        used = self._effects.estimator.estimate((self.system, Message(Role.USER, question.text)), (form.spec,))
         return self._context_tokens - used - min(question.reply_tokens, self._effects.reply_tokens)
 
     def ask(self, question: Question, form: Form[A], read: Callable[[A], T]) -> T:
@@ -87,7 +90,7 @@ class Inquirer:
         """
         if question.must_fit and self.room(question, form) < 0:
             raise NoAnswer(_TOO_LONG, overflow=True)
-        asked = [self._system, Message(Role.USER, question.text)]
+        asked = [self.system, Message(Role.USER, question.text)]
         messages, problem = asked, ""
         for attempt in range(question.attempts):
             reply = self._effects.ask(
@@ -95,7 +98,7 @@ class Inquirer:
                 messages,
                 tools=(form.spec,),
                 tool=form.spec.name,
-                temperature=BASE_TEMPERATURE + _WARMING * attempt,
+                temperature=question.temperature + _WARMING * attempt,
                 reply_tokens=question.reply_tokens,
             )
             if reply is None:

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 Method = Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """How a task can be carried out: by the control unit, or by a method that the paper compares it with."""
+Guidance = Literal["auto", "close", "free"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Job:
         dependencies: Which packages the code may name: `off`, `locked` or `resolve`.
         judge: Whether the model is asked for a second opinion on the result.
         thinking: How much thought goes into it.
+        closely: Whether the model is led, one question at a time, in the place of choosing among tools.
     """
 
     task: str
@@ -55,3 +57,4 @@ class Job:
     dependencies: str = "off"
     judge: bool = False
     thinking: Thinking = Thinking()
+    closely: bool = False

@@ -52,6 +52,7 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
         dependencies=settings.deps,
+        guidance=settings.guidance,
         judge=settings.judge,
         method=settings.method,
         setup=_recorded(settings),
@@ -97,7 +98,10 @@ def choose_domain(settings: Settings) -> Domain:
         raise SettingsError("--method", f"codet chooses by tests, which the domain {domain.name} does not run")
     if settings.judge and domain.definition.judge is None:
         raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
-    return with_tools(domain, settings.tools) if settings.tools else domain
+    domain = with_tools(domain, settings.tools) if settings.tools else domain
+    if settings.guidance == "close" and not domain.toolbelt.has("write_files"):
+        raise SettingsError("--guidance", "close needs the tool write_files; add it to the tools, or say free")
+    return domain
 
 
 def make_processor(settings: Settings, *, max_retries: int = 4, fuse: Fuse | None = None) -> OpenAIProcessor:

@@ -104,13 +104,16 @@ class OpenAIProcessor:
         self._protocol = name
 
     def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
-        """Find out how the model calls tools, use that from now on, and give it: `native` or `json`.
+        """Find out how the model calls tools, unless that is set, use it from now on, and give it: `native` or `json`.
 
         Raises:
             ModelRejected: It does neither, or the server refuses the key, the model's name or the request.
             ModelUnavailable: No whole reply after all retries.
             OutOfTime: That takes longer than `within_s`.
         """
+        if self._settings.protocol != "auto":
+            self.use_protocol(self._settings.protocol)
+            return self._settings.protocol
         with self._fuse.within(within_s):
             return self._negotiated(watch)
 

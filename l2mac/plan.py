@@ -8,13 +8,13 @@ from typing import Any
 
 from l2mac.dependencies import Mode
 from l2mac.errors import TraceError
-from l2mac.job import METHODS, Method, Thinking
+from l2mac.job import METHODS, Guidance, Method, Thinking
 from l2mac.trace.chain import read_first
 from l2mac.trace.events import RunStarted
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
-_LATER = {"judge": False, "method": "l2mac", "thinking": asdict(Thinking())}
+_LATER = {"judge": False, "method": "l2mac", "thinking": asdict(Thinking()), "guidance": "free"}
 """Settings that came after the first records, which lack them: not recorded while they are at their default."""
 _LATER_THOUGHTS = {"evaluator": True, "task_in_context": True}
 """The same for what came after the first records with `thinking`."""
@@ -41,11 +41,16 @@ class Plan:
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
     thinking: Thinking = field(default_factory=Thinking)
+    guidance: Guidance = "free"
 
     @property
     def outcome_characters(self) -> int:
         """How long a tool's outcome may be: about a fifth of the window."""
         return max(1500, min(24_000, int(self.context_tokens * 0.6)))
+
+    def leads_closely(self, protocol: str) -> bool:
+        """Whether the model is led closely, given how it calls tools; unknown ways count as its own."""
+        return self.guidance == "close" or (self.guidance == "auto" and protocol == "json")
 
 
 def recorded_plan(folder: Path) -> Plan:

@@ -4,13 +4,16 @@ What the model says about its own plan is a claim. Checked mechanically is only 
 instructions that exist; whether an instruction really carries out a requirement shows at the end (`traceability`).
 """
 
+from itertools import pairwise
+
+from l2mac.answers import planned_files
 from l2mac.budget import BudgetSpent
 from l2mac.effects import Effects
 from l2mac.inquiry import Inquirer, NoAnswer, Question
 from l2mac.job import Job
 from l2mac.registry import check_program, numbered_list
 from l2mac.requirements import Requirements
-from l2mac.tools.control import SubmitCoverage, SubmitPlan, coverage_form, plan_form
+from l2mac.tools.control import PlannedFile, SubmitCoverage, SubmitPlan, coverage_form, files_form, plan_form
 from l2mac.trace.events import CoverageClaimed, PlanMade, PlanRevised
 
 PLAN_ATTEMPTS = 5
@@ -21,6 +24,9 @@ _PLAN_TOKENS = 300
 _PLAN_TOKENS_PER_STEP = 300
 _CLAIM_TOKENS = 200
 _CLAIM_TOKENS_PER_REQUIREMENT = 40
+_FILES_AT_ONCE = 4
+_FILE_TOKENS = 120
+_TASK_TOO_LONG = "the task does not fit into the model's context window (--context-tokens)"
 Program = tuple[str, ...]
 Gaps = tuple[int, ...]
 
@@ -33,9 +39,13 @@ class Planner:
         effects: For prompts and the record.
         inquirer: Asks the model.
         requirements: What the task demands.
+
+    Attributes:
+        files: For each instruction that is made of files, these.
     """
 
     def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, requirements: Requirements) -> None:
+        self.files: dict[str, tuple[PlannedFile, ...]] = {}
         self._job = job
         self._effects = effects
         self._prompts = effects.domain.prompts
@@ -54,6 +64,8 @@ class Planner:
         return program
 
     def _made_by_model(self) -> Program:
+        if self._job.closely:
+            return self._of_files()
         program = self._bootstrap()
         if not program:
             return ()
@@ -69,8 +81,34 @@ class Planner:
             return self._ask_for_plan("plan", text, PLAN_ATTEMPTS, must_fit=False)
         except NoAnswer as error:
             if error.overflow:
-                raise BudgetSpent("the task does not fit into the model's context window (--context-tokens)") from error
+                raise BudgetSpent(_TASK_TOO_LONG) from error
             return ()
+
+    def _of_files(self) -> Program:
+        """Have a closely led model name the files; a few make an instruction, and without any the task is the only one.
+
+        Every question of an instruction shows the whole task, so that what no file is said to hold is not lost.
+        """
+        most = self._job.steps
+        question = Question(
+            purpose="plan",
+            text=self._prompts.render("close_plan", task=self._job.task, most=most),
+            again=lambda problem: self._prompts.render(
+                "answer_again", problem=problem, tool=files_form(most).spec.name
+            ),
+            attempts=_CLAIM_ATTEMPTS,
+            reply_tokens=_PLAN_TOKENS + _FILE_TOKENS * most,
+            shorter="name fewer files",
+            must_fit=False,
+        )
+        try:
+            files = self._inquirer.ask(question, files_form(most), planned_files)
+        except NoAnswer as error:
+            if error.overflow:
+                raise BudgetSpent(_TASK_TOO_LONG) from error
+            return (self._job.task,)
+        self.files = {self._prompts.render("close_parts", files=_listed(group)): group for group in groups(files)}
+        return tuple(self.files)
 
     def _covering(self, program: Program) -> Program:
         """Compare with the requirements and have gaps closed; of all plans the one with the fewest gaps is taken."""
@@ -160,3 +198,14 @@ def check_coverage(claim: SubmitCoverage, requirements: int, steps: int) -> tupl
     if not covering:
         raise ValueError(f"no entry names a requirement; they are numbered 1 to {requirements}")
     return tuple(tuple(sorted(covering.get(number, ()))) for number in range(1, requirements + 1))
+
+
+def groups(files: tuple[PlannedFile, ...]) -> tuple[tuple[PlannedFile, ...], ...]:
+    """Give files in groups that make an instruction each, as few and as even as can be."""
+    count = -(-len(files) // _FILES_AT_ONCE)
+    bounds = [len(files) * number // count for number in range(count + 1)]
+    return tuple(files[start:end] for start, end in pairwise(bounds))
+
+
+def _listed(files: tuple[PlannedFile, ...]) -> str:
+    return "\n".join(f"- {file.path}: {file.holds}" for file in files)

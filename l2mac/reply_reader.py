@@ -14,6 +14,10 @@ _FAILED = {
     "error": Failure(kind=Trouble.PASSING, text="the server ended the reply with an error"),
     "abort": Failure(kind=Trouble.PASSING, text="the server gave the reply up"),
 }
+_CIRCLE_CHARACTERS = 2400
+_LONGEST_CIRCLE = 300
+_LOOK_EVERY = 200
+_SEEN_AGAIN = 32
 _MODEL_CHARACTERS = 200
 _MOST_TOKENS = 10_000_000
 
@@ -71,8 +75,28 @@ class _Call:
         return not begins or (piece.id == self.id if piece.id else piece.index is not None)
 
 
+class _Tail:
+    """The newest text of a reply, and whether it has come to say the same over and over."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._unseen = 0
+        self.circles = False
+
+    def take(self, text: str) -> None:
+        """Take in a piece; every few pieces it is looked at."""
+        self._text = (self._text + text)[-_CIRCLE_CHARACTERS:]
+        self._unseen += len(text)
+        if self._unseen >= _LOOK_EVERY and len(self._text) == _CIRCLE_CHARACTERS:
+            self._unseen = 0
+            self.circles = self.circles or _is_periodic(self._text)
+
+
 class ReplyReader:
     """Take what arrives and give content, tool calls, usage and how it ended.
+
+    A reply that does nothing but repeat itself any more is given up like one that is too long: small models get caught
+    in such circles and would go on to the end of their room, for minutes.
 
     Args:
         most_characters: Where an absurdly long reply is cut.
@@ -83,13 +107,14 @@ class ReplyReader:
         self._content: list[str] = []
         self._calls: list[_Call] = []
         self._ended_by = ""
+        self._tail = _Tail()
         self.usage = Usage()
         self.model = ""
 
     @property
     def is_full(self) -> bool:
-        """Whether the reply is longer than may be; what came over that is dropped."""
-        return self._room < 0
+        """Whether the reply is longer than may be, so that the rest is dropped, or runs in circles."""
+        return self._room < 0 or self._tail.circles
 
     @property
     def is_cut_off(self) -> bool:
@@ -163,6 +188,7 @@ class ReplyReader:
         return new
 
     def _fitting(self, text: str) -> str:
+        self._tail.take(text)
         kept = text[: max(self._room, 0)]
         self._room -= len(text)
         return kept
@@ -176,3 +202,10 @@ def _count(usage: dict[str, Any], name: str) -> int | None:
 def _sound(text: str) -> str:
     """Join surrogate pairs that a server split over two pieces; half a pair, which no encoding carries, becomes `�`."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _is_periodic(text: str) -> bool:
+    """Whether a text is one short piece again and again, from its beginning to its end."""
+    before = text.rfind(text[-_SEEN_AGAIN:], 0, len(text) - 1)
+    period = len(text) - _SEEN_AGAIN - before
+    return before >= 0 and period <= _LONGEST_CIRCLE and text[period:] == text[:-period]

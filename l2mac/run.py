@@ -117,7 +117,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         store = FileStore(make_box, journal.objects)
         with _ending(folder, journal, store) as finish:
             store.open_with(recorded_files(journal.recorded()))
-            _negotiate(means, journal)
+            protocol = _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
             job = Job(
                 task=plan.task,
@@ -127,6 +127,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
                 dependencies=plan.dependencies,
                 thinking=plan.thinking,
                 judge=plan.judge,
+                closely=plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files"),
             )
             outcome = finish(_METHODS[plan.method](job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
@@ -181,12 +182,14 @@ def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Depen
     return make
 
 
-def _negotiate(means: Means, journal: Journal) -> None:
-    """Find out how tools are called with this model, once per run."""
-    if means.negotiate is not None:
-        negotiate = means.negotiate
-        event = journal.effect(ProtocolChosen, "protocol", lambda: ProtocolChosen(key="protocol", protocol=negotiate()))
-        means.use_protocol(event.protocol)
+def _negotiate(means: Means, journal: Journal) -> str:
+    """Find out how tools are called with this model, once per run; empty where there is nothing to find out."""
+    if means.negotiate is None:
+        return ""
+    negotiate = means.negotiate
+    event = journal.effect(ProtocolChosen, "protocol", lambda: ProtocolChosen(key="protocol", protocol=negotiate()))
+    means.use_protocol(event.protocol)
+    return event.protocol
 
 
 def _effects(

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     tool_protocol: Literal["auto", "native", "json"] = Field(
         default="auto", description="how tools are called: native tool calls, JSON by schema, or find out"
     )
+    guidance: Literal["auto", "close", "free"] = Field(
+        default="auto",
+        description="close: ask for one thing at a time, for small models; free: let it choose; auto: close with json",
+    )
     context_tokens: int = Field(default=8192, ge=2048, description="the model's context window, prompt and reply")
     reply_tokens: int = Field(default=0, ge=0, description="room for one reply; 0 for a quarter of the window")
     request_timeout: float = Field(default=600, gt=0, description="seconds that one reply may take")

@@ -54,7 +54,8 @@ class JsonTools:
     The reply is `{"thought": …, "tool": name, "arguments": {…}}`; the thought becomes the content. The thought comes
     first and is required, because llama.cpp's grammar puts optional properties last, where it would be of no use; it
     is left out where one tool is required. All tools are described whichever is required, so that a server can keep
-    what it has computed for the beginning of the dialogue.
+    what it has computed for the beginning of the dialogue; for the same reason, and because a small model heeds best
+    what it has read last, a tool that is the only one and required is described at the end.
     """
 
     def encode(self, request: Request) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class JsonTools:
         body: dict[str, Any] = {"messages": messages}
         required = required_tool(request)
         if request.tools:
-            _describe(messages, request.tools)
+            _describe(messages, request.tools, last=bool(required) and len(request.tools) == 1)
             schema = _call_schema((required,) if required else request.tools, thought=required is None)
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "tool_call", "schema": schema}}
         return body
@@ -174,18 +175,22 @@ def _merged(messages: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:
         yield {"role": role, "content": "\n\n".join(content for _, content in group)}
 
 
-def _describe(messages: list[dict[str, Any]], tools: Sequence[ToolSpec]) -> None:
+def _describe(messages: list[dict[str, Any]], tools: Sequence[ToolSpec], *, last: bool) -> None:
+    example = '{"thought": "one short sentence", "tool": "name of the tool", "arguments": {…}}'
     lines = [
         "Every reply is one JSON object that calls one tool, and nothing else:",
-        '{"thought": "one short sentence", "tool": "name of the tool", "arguments": {…}}',
+        example,
         "Tools, each with the JSON schema of its arguments:",
     ]
+    if last:
+        lines = ["Reply with one JSON object and nothing else:", '{"tool": "name of the tool", "arguments": {…}}']
     lines += [f"- {tool.name}: {tool.description} Arguments: {compact(tool.parameters)}" for tool in tools]
     text = "\n".join(lines)
-    if messages and messages[0]["role"] == Role.SYSTEM.value:
-        messages[0]["content"] += "\n\n" + text
+    place, role = (-1, Role.USER) if last else (0, Role.SYSTEM)
+    if messages and messages[place]["role"] == role.value:
+        messages[place]["content"] += "\n\n" + text
     else:
-        messages.insert(0, {"role": Role.SYSTEM.value, "content": text})
+        messages.insert(len(messages) if last else 0, {"role": role.value, "content": text})
 
 
 def _call_schema(tools: Sequence[ToolSpec], *, thought: bool) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def system_message(job: Job, effects: Effects, *, checked: bool) -> Message:
     prompts = effects.domain.prompts
     packages = () if job.dependencies == "off" else (prompts.render(f"packages_{job.dependencies}"),)
     unchecked = () if checked else (prompts.render("unchecked"),)
-    return Message(Role.SYSTEM, "\n\n".join((prompts.render("system"), *packages, *unchecked)))
+    head = prompts.render("close_system" if job.closely else "system")
+    return Message(Role.SYSTEM, "\n\n".join((head, *packages, *unchecked)))
 
 
 def open_window(job: Job, effects: Effects, head: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> ContextWindow:

@@ -6,6 +6,7 @@ contradicts itself or was cut off makes a check broken or failed, never passed.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from l2mac.checks.pytest_report import HOOK, judge_tests
@@ -18,6 +19,7 @@ _REWRITTEN = (
     "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
     " even for a moment: let it write to tmp_path"
 )
+_MOST_LINES = 10
 
 
 def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
@@ -36,7 +38,7 @@ def judge(result: RunResult) -> CheckReport:
     """
     syntax, lint = _judge_lint(result.job("lint"))
     if result.rewritten and lint.verdict is not Verdict.BROKEN:
-        lint = _from_findings("lint", (*(Finding(path, _REWRITTEN) for path in result.rewritten), *lint.findings))
+        lint = _doubted(lint, result.rewritten)
     if syntax.verdict is Verdict.FAILED:
         unread = "not judged before the syntax is right"
         return CheckReport(
@@ -45,27 +47,55 @@ def judge(result: RunResult) -> CheckReport:
     return CheckReport((syntax, lint, judge_tests(result.job("tests"))))
 
 
+def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
+    findings = (*(Finding(path, _REWRITTEN) for path in rewritten), *lint.findings)
+    said = "" if lint.verdict is Verdict.PASSED else f", {lint.summary}"
+    summary = f"{how_many(rewritten, 'source')} written to meanwhile{said}"
+    return replace(lint, verdict=Verdict.FAILED, summary=summary, findings=findings)
+
+
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     broken = (_broken("syntax", job), _broken("lint", job))
     if not job.succeeded or job.report.elided:
         return broken
-    findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
     *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
         if json.loads(end) != _END:
             raise ValueError("the last line is not an end")
         for line in lines:
             event = json.loads(line)
-            findings[event["e"]].append(_finding(event))
+            events[event["e"]].append(_checked(event))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return broken
-    in_order = findings["stub"] + findings["hook"] + findings["message"]
-    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", in_order)
+    in_order = events["stub"] + events["hook"] + events["message"]
+    return _from_events("syntax", events["syntax"]), _from_events("lint", in_order)
 
 
-def _finding(event: dict[str, Any]) -> Finding:
+def _checked(event: dict[str, Any]) -> dict[str, Any]:
+    """Give an event whose finding can be told.
+
+    Raises:
+        KeyError, TypeError, ValueError, ArithmeticError: It lacks what it has to have.
+    """
     event = {name: valid_text(value) if isinstance(value, str) else value for name, value in event.items()}
-    where = f"{event['path']}:{int(event['line'])}"
+    event["line"] = int(event["line"])
+    _finding(event, ())
+    return event
+
+
+def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
+    """Give a finding; `more` are the further lines at which the same was found."""
+    finding = _alone(event)
+    quote = f" (in: {event['quote']})" if event.get("quote") else ""
+    others = f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}" if more else ""
+    others += " …" if len(more) > _MOST_LINES else ""
+    hint = f"; {event['hint']}" if event.get("hint") else ""
+    return Finding(finding.where, f"{finding.text}{quote}{others}{hint}")
+
+
+def _alone(event: dict[str, Any]) -> Finding:
+    where = f"{event['path']}:{event['line']}"
     if event["e"] == "stub":
         return Finding(
             where, f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring"
@@ -76,11 +106,15 @@ def _finding(event: dict[str, Any]) -> Finding:
     return Finding(where, f"{rule}{event['text']}")
 
 
-def _from_findings(name: str, findings: Sequence[Finding]) -> CheckResult:
-    if findings:
-        summary = how_many(findings, "error")
-        return CheckResult(name=name, verdict=Verdict.FAILED, summary=summary, findings=tuple(findings))
-    return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
+def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
+    """Give a result in which what is found again and again in a file is said once: a missing import is one fault."""
+    if not events:
+        return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for event in events:
+        alike.setdefault((str(event["path"]), _alone(event).text), []).append(event)
+    findings = tuple(_finding(first, [one["line"] for one in more]) for first, *more in alike.values())
+    return CheckResult(name=name, verdict=Verdict.FAILED, summary=how_many(events, "error"), findings=findings)
 
 
 def _broken(name: str, job: JobResult) -> CheckResult:

@@ -58,6 +58,11 @@ _THINKING = (
         type=click.Choice(METHODS),
         help="How the task is carried out: by l2mac (default), or by a method that its paper compares it with.",
     ),
+    click.option(
+        "--guidance",
+        type=click.Choice(["auto", "close", "free"]),
+        help="Lead the model one question at a time, as small ones need, or let it choose among tools. Default: auto.",
+    ),
     click.option("--reflections", type=int, help="How often the model is asked for a better plan. Default: 0."),
     click.option("--coverage/--no-coverage", default=None, help="Compare the plan with the task's requirements."),
     click.option("--max-replans", type=int, help="Instructions that may be split when over budget. Default: 3."),

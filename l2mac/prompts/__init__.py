@@ -43,6 +43,17 @@ KINDS: Mapping[str, frozenset[str]] = {
     "revision": frozenset({"feedback"}),
     "reflection": frozenset({"task", "findings", "contents"}),
     "trial": frozenset({"memory"}),
+    "close_system": frozenset(),
+    "close_plan": frozenset({"task", "most"}),
+    "close_parts": frozenset({"files"}),
+    "close_state": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
+    "close_files": frozenset({"instruction", "most"}),
+    "close_write": frozenset({"path", "holds"}),
+    "close_choose": frozenset({"findings"}),
+    "close_edit": frozenset({"findings", "path", "wrong", "numbered"}),
+    "close_correct": frozenset({"findings", "path", "wrong"}),
+    "close_anew": frozenset({"path", "wrong"}),
+    "close_done": frozenset({"instruction", "checks"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
 
@@ -83,6 +94,17 @@ PURPOSES: Mapping[str, str] = {
     "revision": "is the instruction to revise the files by it (self-refine)",
     "reflection": "asks what is to be learned from a trial that failed (reflexion)",
     "trial": "is the instruction for a new trial (reflexion)",
+    "close_system": "takes the place of the first where a model is led closely",
+    "close_plan": "asks such a model for the files that the task needs",
+    "close_parts": "is an instruction made of such files",
+    "close_state": "opens every question of an instruction: the task, the instruction, the files with their contents",
+    "close_files": "asks which files an instruction writes",
+    "close_write": "asks for the content of one file",
+    "close_choose": "says what the checks found and asks which file has to be changed",
+    "close_edit": "asks for a change of a few lines of that file",
+    "close_correct": "asks for the corrected content of that file, when no such change helped",
+    "close_anew": "asks for its content from scratch, after several corrections in vain",
+    "close_done": "asks whether the instruction is done",
 }
 """What each kind is for, one phrase each."""
 

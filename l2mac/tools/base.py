@@ -78,6 +78,10 @@ class Toolbelt:
         """Those that are there to change files."""
         return tuple(tool.spec for tool in self._tools.values() if tool.writes)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a tool of that name."""
+        return name in self._tools
+
     def proper_name(self, name: str) -> str:
         """Give the name that a tool has here."""
         return self._aliases.get(name, name)

@@ -15,6 +15,7 @@ SUBMIT_PLAN = "submit_plan"
 COMPLETE_INSTRUCTION = "complete_instruction"
 MOST_REQUIREMENTS = 40
 MOST_PIECES = 5
+MOST_FILES = 5
 
 ALIASES = {
     "provide_detailed_sub_task_steps_for_sub_agents": SUBMIT_PLAN,
@@ -63,6 +64,43 @@ class SubmitCoverage(Arguments):
     coverage: list[Covered] = Field(description="one entry for each requirement")
 
 
+class PlannedFile(Arguments):
+    """One file and what it is for."""
+
+    path: str = Field(min_length=1, description="path of the file")
+    holds: str = Field(min_length=1, description="everything that it has to hold, in one to three sentences")
+
+
+class SubmitFiles(Arguments):
+    """The files that are to be written, in order."""
+
+    files: list[PlannedFile] = Field(min_length=1, description="the files in the order in which they are written")
+
+
+class ChooseFile(Arguments):
+    """The one file that is to be changed next."""
+
+    wrong: str = Field(min_length=1, description="what is wrong and how to correct it, in one or two sentences")
+    path: str = Field(min_length=1, description="path of the one file to write anew")
+
+
+class EditLines(Arguments):
+    """A change of a file by its line numbers."""
+
+    action: Literal["insert_before", "replace", "delete"] = Field(description="what is done at the line")
+    line: int = Field(ge=1, description="the line's number")
+    last_line: int = Field(description="the last line that is replaced or deleted; the same number for one line")
+    text: str = Field(description="the new line or lines with their indentation; empty for delete")
+
+
+class SubmitDone(Arguments):
+    """Whether an instruction is done."""
+
+    done: bool = Field(description="true when everything that was asked for is in the files")
+    missing: str = Field(description="what is missing; empty when it is done")
+    path: str = Field(description="path of the one file to add it to; empty when it is done")
+
+
 class SubmitReplan(Arguments):
     """What takes the place of an instruction that was too much, or goes before it."""
 
@@ -90,6 +128,26 @@ def plan_form(at_most: int) -> Form[SubmitPlan]:
     """Give the form by which the model hands in a prompt program of at most so many instructions."""
     text = "Hand in the plan: the instructions that will be carried out one by one."
     return _form(SUBMIT_PLAN, text, SubmitPlan, steps=at_most)
+
+
+def files_form(at_most: int) -> Form[SubmitFiles]:
+    """Give the form by which the model names at most so many files to write."""
+    return _form("submit_files", "Name the files.", SubmitFiles, files=at_most)
+
+
+def choice_form() -> Form[ChooseFile]:
+    """Give the form by which the model names the file to change next."""
+    return _form("choose_file", "Name the one file to change.", ChooseFile)
+
+
+def edit_form() -> Form[EditLines]:
+    """Give the form by which the model changes some lines of a file."""
+    return _form("edit_lines", "Change some lines of the file.", EditLines)
+
+
+def done_form() -> Form[SubmitDone]:
+    """Give the form by which the model says whether an instruction is done."""
+    return _form("submit_done", "Say whether it is done.", SubmitDone)
 
 
 def requirements_form() -> Form[SubmitRequirements]:

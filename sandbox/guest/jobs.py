@@ -17,7 +17,7 @@ from sandbox.guest import prose
 from sandbox.guest.declared import VERDICT_HOOKS, declared_in
 from sandbox.guest.measure import count, cover
 from sandbox.guest.source_only import believe_sources_only
-from sandbox.guest.sources import Sources
+from sandbox.guest.sources import Sources, undefined_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,10 +209,17 @@ def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, o
     reporter = CollectingReporter()
     arguments = ["--rcfile", os.devnull, "--disable=all", "--enable=E,F", "--persistent=n", "--jobs=1", "--score=n"]
     Run([*arguments, "--", *paths], reporter=reporter, exit=False)
+    undefined: dict[str, set[str]] = {}
+    for message in reporter.messages:
+        undefined.setdefault(message.path, set()).add(undefined_name(message.msg))
     for message in reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
-        text = _text(message.msg) + sources.hint(message.msg)
-        yield {"e": "message", **where, "code": message.msg_id, "symbol": message.symbol, "text": text}
+        help_ = {
+            "quote": sources.quote(message.path, message.line),
+            "hint": sources.hint(message.path, message.msg, undefined[message.path]),
+        }
+        said = {"code": message.msg_id, "symbol": message.symbol, "text": _text(message.msg)}
+        yield {"e": "message", **where, **said, **help_}
 
 
 def _text(text: object) -> str:

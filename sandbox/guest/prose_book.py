@@ -96,14 +96,16 @@ def _against_the_outline(book: Book, outline: Outline) -> Iterator[Finding]:
         document = book.written.get(declared.number)
         if document is None:
             name = f"chapters/{declared.number:02}-{'-'.join(fold(declared.title).replace(chr(39), '').split()[:5])}.md"
-            yield "missing", OUTLINE, declared.line, f"chapter {declared.number} is not written yet; write {name}"
+            said = f"is not written yet; it is chapter {declared.number} of the outline: write it"
+            yield "missing", name, 0, said
         else:
             yield from _heading(declared, document)
             yield from _length(declared, document)
     for number, document in book.written.items():
         if outline.chapter(number) is None:
-            text = f"the outline has no chapter {number}; add it there, or delete the file"
-            yield "chapter", document.path, 0, text
+            wanted = f"## Chapter {number}: {_own_title(document)}"
+            text = f"has no chapter {number}, which {document.path} is; add {wanted!r}, or delete that file"
+            yield "chapter", OUTLINE, 0, text
 
 
 def _heading(declared: Chapter, document: Document) -> Iterator[Finding]:
@@ -122,6 +124,12 @@ def _heading(declared: Chapter, document: Document) -> Iterator[Finding]:
         yield "numbering", document.path, first.line, f"the heading says chapter {number}; write {wanted!r}"
     elif fold(declared.title) not in (fold(title), fold(first.text)):
         yield "title", document.path, first.line, f"{first.text!r} is not the outline's title; write {wanted!r}"
+
+
+def _own_title(document: Document) -> str:
+    """Give a chapter's title as it has it itself, without its number; `TITLE` where it has none."""
+    match = _TITLE.fullmatch(document.headings[0].text) if document.headings else None
+    return (match[2] if match else "") or "TITLE"
 
 
 def _parts(match: re.Match[str]) -> tuple[int | None, str]:

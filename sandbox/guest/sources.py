@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import warnings
 
 from sandbox.guest.declared import verdict_hooks
 from sandbox.guest.stubs import unwritten
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _UNDEFINED = re.compile(r"Undefined variable '(\w+)'")
+_NO_MODULE = re.compile(r"Unable to import '([\w.]+)'")
+_NO_NAME = re.compile(r"No name '(\w+)' in module '([\w.]+)'")
+_IMPORTABLE = sys.stdlib_module_names | {"pytest"}
+_MOST_NAMES = 20
+_LINE_CHARACTERS = 160
 
 
 class Sources:
@@ -26,17 +36,47 @@ class Sources:
     def __init__(self, paths: list[str]) -> None:
         self.findings: list[dict[str, object]] = []
         self.valid = True
-        self._defined: dict[str, list[str]] = {}
+        self._names: dict[str, list[str]] = {}
+        self._first: dict[str, int] = {}
         for path in paths:
             self._read(path)
 
-    def hint(self, text: str) -> str:
-        """Give what helps with a message of a linter: where an undefined name is defined, if that is in one file."""
-        match = _UNDEFINED.search(text)
-        modules = self._defined.get(match[1], []) if match else []
-        if match is None or len(modules) != 1:
+    def hint(self, path: str, text: str, undefined: Iterable[str] = ()) -> str:
+        """Give what helps with a message of a linter about a file: the import that is missing, or what there is.
+
+        Args:
+            path: The file.
+            text: The message.
+            undefined: All names that are undefined in the file, so that one line can import several.
+        """
+        if match := _UNDEFINED.search(text):
+            line = self._import_of(match[1], undefined)
+            return f"insert before line {self._first.get(path, 1)}: {line}" if line else ""
+        if match := _NO_MODULE.search(text):
+            return f"the modules that there are: {_some(self._names)}"
+        if (match := _NO_NAME.search(text)) and match[2] in self._names:
+            return f"{match[2]} defines: {_some(self._names[match[2]])}"
+        return ""
+
+    @staticmethod
+    def quote(path: str, line: int) -> str:
+        """Give a line of a file as it stands, for a finding; nothing where it is blank or there is none."""
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                lines = file.read().split("\n")
+        except OSError:
             return ""
-        return f"; it is defined in another file: from {modules[0]} import {match[1]}"
+        return lines[line - 1].strip()[:_LINE_CHARACTERS] if 0 < line <= len(lines) else ""
+
+    def _import_of(self, name: str, undefined: Iterable[str]) -> str:
+        modules = self._modules_of(name)
+        if len(modules) == 1:
+            together = sorted(one for one in {name, *undefined} if self._modules_of(one) == modules)
+            return f"from {modules[0]} import {', '.join(together)}"
+        return f"import {name}" if not modules and name in _IMPORTABLE else ""
+
+    def _modules_of(self, name: str) -> list[str]:
+        return [module for module, names in self._names.items() if name in names]
 
     def _read(self, path: str) -> None:
         try:
@@ -55,12 +95,35 @@ class Sources:
 
     def _invalid(self, path: str, line: int, text: str) -> None:
         self.valid = False
-        self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000]})
+        quote = self.quote(path, line)
+        self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000], "quote": quote})
 
     def _take(self, path: str, tree: ast.Module) -> None:
         self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
         self.findings += [{"e": "hook", "path": path, "line": line, "text": name} for line, name in verdict_hooks(tree)]
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        self._first[path] = _first_statement(tree)
+        names = self._names.setdefault(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."), [])
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                self._defined.setdefault(node.name, []).append(module)
+                names.append(node.name)
+
+
+def undefined_name(text: str) -> str:
+    """Give the name that a linter's message says is undefined, if it is such a message."""
+    match = _UNDEFINED.search(text)
+    return match[1] if match else ""
+
+
+def _first_statement(tree: ast.Module) -> int:
+    """Give the line that a new import may stand before: behind the docstring and what has to come first."""
+    for node in tree.body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
+        if not is_docstring and not (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            return node.lineno
+    return 1
+
+
+def _some(names: Iterable[str]) -> str:
+    """Give names in order, the first of many."""
+    every = sorted(names)
+    return ", ".join(every[:_MOST_NAMES]) + (" and others" if len(every) > _MOST_NAMES else "") or "none"

@@ -64,7 +64,7 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
         "- chapters/02-oven.md:3: 'TODO' was left in; write the finished text in its place",
         "- chapters/02-oven.md:3: there is no chapter 7; correct the number",
         "- chapters/02-oven.md:3: 'Catherine' is near to 'Katherine'",
-        "- outline.md:6: chapter 1 is not written yet; write chapters/01-the-flour.md",
+        "- chapters/01-the-flour.md: is not written yet; it is chapter 1 of the outline: write it",
     ):
         assert finding in told
 

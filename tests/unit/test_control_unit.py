@@ -4,93 +4,30 @@ import json
 from pathlib import Path
 
 import pytest
+from scripted_room import (
+    FAILED,
+    HANGING,
+    NO_TESTS,
+    PASSED,
+    Room,
+    call,
+    job,
+    write,
+)
 
 from l2mac.budget import Limits
 from l2mac.checks.report import Verdict
 from l2mac.domain import load_domain_file
-from l2mac.effects import Prices
 from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.messages import Reply, Role, ToolCall, Usage
 from l2mac.outcome import Opinion, Status
-from l2mac.plan import Plan, recorded_plan
-from l2mac.run import Means, RunResult, execute
-from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
-from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, SandboxDied, Stream
-
-LINT = b'{"e": "end", "code": 0}\n'
-
-
-def stream(content: bytes = b"") -> Stream:
-    return Stream(content, b"", len(content))
-
-
-def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0) -> JobResult:
-    return JobResult(name, cause, code, 1, stream(), stream(), stream(report))
-
-
-def report_of_tests(outcome: str, code: int) -> bytes:
-    declared = {"e": "declared", "ids": ["t"]}
-    collected = {"e": "collected", "ids": ["t"]}
-    call = {"e": "phase", "id": "t", "when": "call", "outcome": outcome, "text": "assert 1 == 2"}
-    teardown = {"e": "phase", "id": "t", "when": "teardown", "outcome": "passed"}
-    lines = (declared, collected, call, teardown, {"e": "end", "code": code})
-    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-
-
-def checked(outcome: str) -> ScriptedRun:
-    code = 0 if outcome == "passed" else 1
-    return ScriptedRun(jobs=(job("lint", LINT), job("tests", report_of_tests(outcome, code), code=code)))
-
-
-NO_TESTS = ScriptedRun(
-    jobs=(
-        job("lint", LINT),
-        job("tests", b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n', code=5),
-    )
-)
-HANGING = ScriptedRun(jobs=(job("lint", LINT), job("tests", b"", cause=Cause.TIMEOUT)))
-PASSED, FAILED = checked("passed"), checked("failed")
-
-
-def call(name: str, **arguments: object) -> Reply:
-    return Reply(content="", tool_calls=(ToolCall("x", name, json.dumps(arguments)),))
-
-
-def write(content: str = "A = 1\n", path: str = "a.py") -> Reply:
-    return call("write_files", files=[{"path": path, "content": content}])
-
+from l2mac.plan import recorded_plan
+from l2mac.testing.memory_sandbox import ScriptedRun
+from sandbox import SandboxDied
 
 PLAN = call("submit_plan", steps=["Do it."])
 DONE = call("complete_instruction")
 SUMMARY = Reply(content="It is done.")
-
-
-class Room:
-    """A run folder, and sessions on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processor = ScriptedProcessor([])
-        self.boxes = BoxScript()
-
-    def work(self, replies, runs=(), *, limits: Limits | None = None, **plan: object) -> RunResult:
-        self.processor = ScriptedProcessor(replies)
-        self.boxes = BoxScript(runs=runs)
-        means = Means(
-            processor=self.processor,
-            open_box=lambda _: self.boxes.make_box(),
-            limits=limits or Limits(),
-            prices=Prices(prompt_usd=1000, completion_usd=1000),
-            model="scripted",
-            image="none",
-        )
-        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
-        return execute(self.folder, Plan(**values), means, "run")
-
-    def last_words(self) -> str:
-        """What the control unit said last in the newest request."""
-        return self.processor.requests[-1].messages[-1].content
 
 
 @pytest.fixture

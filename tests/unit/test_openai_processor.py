@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from loguru import logger
@@ -536,6 +536,13 @@ def test_negotiation_with_a_server_out_of_order_says_so() -> None:
         with pytest.raises(ModelUnavailable):
             processor.negotiate(unwatched)
     assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("protocol", ["native", "json"])
+def test_what_is_set_is_not_negotiated(protocol: Literal["native", "json"]) -> None:
+    with serving([], protocol=protocol) as (processor, server):
+        assert processor.negotiate(unwatched) == processor.protocol == protocol
+    assert server.requests == []
 
 
 def test_completing_negotiates_once_by_itself() -> None:

@@ -85,7 +85,7 @@ def test_a_book_without_an_outline_is_told_so(found):
         ("# T\n\n## 1.\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## Chapter 1: Title\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is no number of words"),
-        ("# T\n\n## 1. A\n\n- **Words:** about 1,500\n", "missing outline.md:3 chapter 1 is not written yet"),
+        ("# T\n\n## 1. A\n\n- **Words:** about 1,500\n", "missing chapters/01-a.md:0 is not written yet"),
         ("# T\n\nNames: Nobody\n\n## 1. A\n\nx", "unused outline.md:3 'Nobody' is declared and not used so far"),
         ("# T\n\n## Terms\n\n- crumb\n- rye, oat\n\n## 1. A\n\nx", "unused outline.md:6 'oat' is declared"),
     ],
@@ -98,7 +98,11 @@ def test_what_is_wrong_with_an_outline_is_found(found, outline: str, finding: st
 @pytest.mark.parametrize(
     ("path", "text", "finding"),
     [
-        ("chapters/03-x.md", "# X\n\nWords.", "chapter chapters/03-x.md:0 the outline has no chapter 3"),
+        (
+            "chapters/03-x.md",
+            "# X\n\nWords.",
+            "chapter outline.md:0 has no chapter 3, which chapters/03-x.md is; add '## Chapter 3: X', or",
+        ),
         ("chapters/2.md", "# X\n\nWords.", "chapter chapters/2.md:0 is chapter 2, as is chapters/02-oven.md"),
         ("chapters/x.md", "# X\n\nWords.", "chapter chapters/x.md:0 has no number in its name"),
     ],
@@ -110,7 +114,7 @@ def test_chapters_that_the_outline_does_not_have_are_found(found, path: str, tex
 
 def test_a_missing_chapter_comes_with_the_name_of_its_file(found):
     findings, end = found({path: text for path, text in GOOD.items() if "oven" not in path})
-    assert "missing outline.md:12 chapter 2 is not written yet; write chapters/02-the-oven.md" in findings
+    assert "missing chapters/02-the-oven.md:0 is not written yet; it is chapter 2 of the outline: write it" in findings
     assert (end["chapters"], end["written"]) == (2, 1)
 
 

@@ -98,6 +98,18 @@ def test_sources_that_were_written_to_meanwhile_fail_lint():
     assert verdicts(judged(b"", rewritten=("a.py",)))["lint"] is Verdict.BROKEN
 
 
+def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
+    first = {**MESSAGE, "line": 4, "quote": "print(x)", "hint": "insert before line 1: import x"}
+    again = [{**MESSAGE, "line": line, "quote": f"f(x, {line})"} for line in range(5, 20)]
+    other = {**MESSAGE, "path": "b.py", "quote": ""}
+    lint = judged([first, *again, other, END]).results[1]
+    assert lint.summary == "17 errors"
+    one, alone = [finding.text for finding in lint.findings]
+    assert one.startswith("E0602 undefined-variable: x (in: print(x)); the same at 15 more: line 5, 6, 7, ")
+    assert one.endswith(", 14 …; insert before line 1: import x")
+    assert alone == "E0602 undefined-variable: x"
+
+
 def test_while_a_file_is_no_python_nothing_else_is_judged():
     report = judged([SYNTAX, END], tests=[])
     assert verdicts(report) == dict.fromkeys(("syntax", "lint", "tests"), Verdict.FAILED)

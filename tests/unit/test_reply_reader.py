@@ -98,3 +98,21 @@ def test_the_last_usage_counts() -> None:
 def test_what_is_no_completion_is_malformed(data: object) -> None:
     with pytest.raises(MalformedAnswer):
         ReplyReader(10).take(data)
+
+
+@pytest.mark.parametrize("again", ["def f():\n    # write it\n\n", "0, ", "\n", "ab" * 100])
+def test_a_reply_that_runs_in_circles_is_given_up_long_before_it_is_full(again: str) -> None:
+    reader = read(*({"content": again} for _ in range(10_000 // len(again))), most_characters=100_000)
+    assert reader.is_cut_off
+    assert reader.failure is None
+
+
+def test_arguments_of_a_call_that_run_in_circles_are_given_up_as_well() -> None:
+    pieces = ({"tool_calls": [piece(0, "a", "f", "x = 1\\n")]} for _ in range(1000))
+    assert read(*pieces, most_characters=100_000).is_cut_off
+
+
+def test_long_texts_that_resemble_themselves_are_not_taken_for_circles() -> None:
+    lines = "".join(f"    assert to_roman({number}) == ROMAN[{number}]\n" for number in range(2000))
+    assert not read({"content": lines}, most_characters=200_000).is_full
+    assert not read({"content": "=" * 2000 + "\ntitle\n" + "=" * 2000}, most_characters=200_000).is_full

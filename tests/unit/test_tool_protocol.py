@@ -158,6 +158,13 @@ def test_json_tools_are_described_behind_the_system_message() -> None:
     assert bound["messages"] == free["messages"], "a required tool does not change what a server has cached"
 
 
+def test_a_json_tool_that_is_the_only_one_and_required_is_described_beside_the_question() -> None:
+    system, user = JsonTools().encode(request(tools=(READ,), tool="read"))["messages"]
+    assert system["content"] == "You write code."
+    assert user["content"].startswith("Begin.\n\n")
+    assert "- read: Read a file. Arguments: " + compact(READ.parameters) in user["content"]
+
+
 def test_json_tools_are_described_where_there_is_no_system_message() -> None:
     body = JsonTools().encode(Request(messages=(USER,), tools=(READ,)))
     assert [message["role"] for message in body["messages"]] == ["system", "user"]

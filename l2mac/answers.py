@@ -1,0 +1,71 @@
+"""What a closely led model's answers mean: files to write, the file that is wrong, a change of a few lines."""
+
+from l2mac.checks.report import CheckReport, Verdict
+from l2mac.tools.control import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
+
+WRONG = (Verdict.FAILED, Verdict.BROKEN)
+
+
+def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
+    """Give the files of an answer.
+
+    Raises:
+        ValueError: One is named twice.
+    """
+    paths = [file.path for file in answer.files]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(f"{path} is named twice; name each file once")
+    return tuple(answer.files)
+
+
+def named_by(report: CheckReport) -> ChooseFile | None:
+    """Give the file that the first finding lies in, and what it says; None where only the model can know.
+
+    A failing test says where it fails, and not whether the test or the code is wrong.
+    """
+    for result in report.results:
+        for finding in result.findings if result.verdict in WRONG else ():
+            path, _, line = finding.where.rpartition(":")
+            if "::" in finding.where or "." not in finding.where:
+                return None
+            return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
+    return None
+
+
+def same(answer: ChooseFile) -> ChooseFile:
+    """Give an answer of which nothing has to be checked."""
+    return answer
+
+
+def done(answer: SubmitDone) -> SubmitDone:
+    """Give an answer that says that all is done, or what is missing and where.
+
+    Raises:
+        ValueError: It says neither.
+    """
+    if not answer.done and not (answer.path.strip() and answer.missing.strip()):
+        raise ValueError("if something is missing, name it and the path of the one file to add it to")
+    return answer
+
+
+def numbered(text: str) -> str:
+    """Give a text with its line numbers, as `edited` counts them."""
+    return "\n".join(f"{number}: {line}" for number, line in enumerate(text.removesuffix("\n").split("\n"), 1))
+
+
+def edited(text: str, edit: EditLines) -> str:
+    """Give a text after a change.
+
+    Raises:
+        ValueError: It has no such lines, or the change changes nothing; the message is for the model.
+    """
+    lines = text.removesuffix("\n").split("\n")
+    if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):
+        raise ValueError(f"there is no line {edit.line}; the file has {len(lines)} lines")
+    end = edit.line - 1 if edit.action == "insert_before" else max(edit.line, min(edit.last_line, len(lines)))
+    new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
+    after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
+    if after == text:
+        raise ValueError("the change leaves the file as it is; give the line that is wrong and another text for it")
+    return after
