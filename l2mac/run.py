@@ -119,17 +119,8 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
             store.open_with(recorded_files(journal.recorded()))
             protocol = _negotiate(means, journal)
             effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
-            job = Job(
-                task=plan.task,
-                program=plan.program,
-                steps=plan.steps,
-                context_tokens=plan.context_tokens,
-                dependencies=plan.dependencies,
-                thinking=plan.thinking,
-                judge=plan.judge,
-                closely=plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files"),
-            )
-            outcome = finish(_METHODS[plan.method](job, effects).run())
+            closely = plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files")
+            outcome = finish(_METHODS[plan.method](_job(plan, closely=closely), effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(
             folder.name,
@@ -180,6 +171,19 @@ def _box_maker(folder: Path, means: Means, journal: Journal, dependencies: Depen
         return box
 
     return make
+
+
+def _job(plan: Plan, *, closely: bool) -> Job:
+    return Job(
+        task=plan.task,
+        program=plan.program,
+        steps=plan.steps,
+        context_tokens=plan.context_tokens,
+        dependencies=plan.dependencies,
+        thinking=plan.thinking,
+        judge=plan.judge,
+        closely=closely,
+    )
 
 
 def _negotiate(means: Means, journal: Journal) -> str:

@@ -104,7 +104,7 @@ def test_every_cell_is_run_and_measured_once_and_results_stand_in_their_order(tm
 
 
 def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
-    worker = Recorder(lambda _, __: time.sleep(0.1))
+    worker = Recorder(lambda *_: time.sleep(0.1))
     work(cells(tmp_path, 6), worker, jobs=2)
     assert worker.at_once == 2
 

@@ -181,12 +181,6 @@ def test_variants_have_names_of_their_own_that_folders_can_have():
         check_variants((Variant("../a"),))
 
 
-@pytest.mark.skipif("method" in Settings.model_fields, reason="this version has the setting")
-def test_a_method_that_this_version_does_not_have_is_refused():
-    with pytest.raises(SettingsError, match="there is no method 'one-shot' in this version"):
-        method_variant("one-shot")
-
-
 @pytest.mark.parametrize("packed", [False, True])
 def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool):
     path = tmp_path / "ours.jsonl"

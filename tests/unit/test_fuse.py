@@ -69,8 +69,8 @@ def soon() -> Iterator[None]:
     assert time.monotonic() - start < SOON_S
 
 
-def make(server: ModelServer, fuse: Fuse | None = None) -> OpenAIProcessor:
-    settings = ModelSettings(model="m", base_url=server.base_url, api_key="key", protocol="native", max_retries=9)
+def make(server: ModelServer, fuse: Fuse | None = None, *, protocol: str = "native") -> OpenAIProcessor:
+    settings = ModelSettings(model="m", base_url=server.base_url, api_key="key", protocol=protocol, max_retries=9)
     return OpenAIProcessor(settings, fuse=fuse)
 
 
@@ -103,7 +103,7 @@ def test_a_server_that_never_finishes_the_hello_of_tls_is_left_when_the_time_is_
 
 
 def test_negotiating_ends_with_its_time(silence: Silence):
-    with ModelServer(silence) as server, make(server) as processor, soon():
+    with ModelServer(silence) as server, make(server, protocol="auto") as processor, soon():
         with pytest.raises(OutOfTime):
             processor.negotiate(unwatched, within_s=0.3)
         silence.over.set()

@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +11,12 @@ import pytest
 from click.testing import CliRunner
 from drawn_run import Record, hostile, known, report
 from recorded_run import STORY, record
-from source_tree import ROOT
 
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.cli.insight import track as track_command
 from l2mac.errors import SettingsError, TraceError
 from l2mac.insight.reading import read_insight, report_reader
 from l2mac.insight.tracking import Numbers, run_id, track
-from l2mac.insight.wandb_sink import WandbSink
 from l2mac.trace.branching import rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
@@ -169,38 +166,3 @@ def test_their_client_is_not_loaded_by_any_other_command():
     assert (
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
     )
-
-
-def test_their_client_is_sent_the_numbers_and_looks_around_for_nothing_else(tmp_path: Path, monkeypatch):
-    """Runs where the client is installed: `pip install 'l2mac[wandb]'`."""
-    wandb = pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["l2mac", "track", "the-task-in-words"])
-    private = ("the-task-in-words", "pytest==")  # in the command line, among the installed packages
-    by_itself = wandb.init(project="project", mode="offline")
-    started_at = time.monotonic()
-    control = Path(by_itself.dir).parent
-    while not all(text.encode() in written(control) for text in private):
-        assert time.monotonic() < started_at + 60, "the client does not look around; the test shows nothing"
-        time.sleep(0.1)
-    took_s = time.monotonic() - started_at
-    by_itself.finish()
-    made = known(tmp_path / "the-task-in-words")
-    sink = WandbSink("project")
-
-    def slowly() -> Iterator[list[Entry]]:
-        yield entries_of(made.folder)
-        time.sleep(2 * took_s)  # as long as it takes to look around, and once more
-
-    track(made.folder.name, slowly(), report_reader(ObjectStore(made.folder / OBJECTS_FILE)), sink)
-    kept = written(Path(sink.place))
-    assert b"tokens/all" in kept
-    assert b"findings/lint" in kept
-    assert [text for text in (*private, str(ROOT), "Write a.", "secret") if text.encode() in kept] == []
-
-
-def written(folder: Path) -> bytes:
-    """Give everything that would be sent from the folder; the client's own logs stay where they are."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "logs" not in path.parts]
-    return b"".join(path.read_bytes() for path in files)
