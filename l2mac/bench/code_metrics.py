@@ -132,7 +132,7 @@ def _lint(box: Sandbox, sources: tuple[str, ...], numbers: Numbers) -> None:
         rest = tuple(path for path in sources if path not in invalid)
         if invalid and rest:
             further, _ = read_lint(box.run([Job("lint", checker="pylint", paths=rest)]).job("lint"))
-            errors = (*errors, *further)
+            errors = tuple(dict.fromkeys((*errors, *further)))
     except NoReading as problem:
         numbers.fail(("lint_errors",), problem)
         return

@@ -250,9 +250,14 @@ def test_features_are_counted_with_and_without_a_test_that_passed(tmp_path: Path
     assert "claim" in found.details["judge"]["by"]
 
 
-def test_errors_in_other_files_are_found_beside_a_file_that_is_no_python(tmp_path: Path):
+MESSAGE = {"e": "message", "path": "p/b.py", "line": 1, "column": 0, "code": "E0602", "symbol": "u", "text": "x"}
+
+
+@pytest.mark.parametrize("seen_at_once", [[], [MESSAGE]])
+def test_errors_in_other_files_are_found_beside_a_file_that_is_no_python_and_counted_once(
+    tmp_path: Path, seen_at_once: list[dict[str, Any]]
+):
     record(tmp_path / "run")
-    message = {"e": "message", "path": "p/b.py", "line": 1, "column": 0, "code": "E0602", "symbol": "u", "text": "x"}
     boxes = Boxes()
     asked: list[tuple[str, ...]] = []
 
@@ -260,7 +265,8 @@ def test_errors_in_other_files_are_found_beside_a_file_that_is_no_python(tmp_pat
         if jobs[0].name != "lint":
             return ScriptedRun(jobs=(job_result(jobs[0].name, report=GOOD[jobs[0].name]),))
         asked.append(jobs[0].paths)
-        found = [{"e": "syntax", "path": "a.py", "line": 1, "text": "bad"}] if len(asked) == 1 else [message]
+        syntax = [{"e": "syntax", "path": "a.py", "line": 1, "text": "bad"}]
+        found = syntax + seen_at_once if len(asked) == 1 else [MESSAGE]
         return ScriptedRun(jobs=(job_result("lint", report=lines(*found, END)),))
 
     boxes.script.runs = run
