@@ -12,6 +12,7 @@ from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
+from l2mac.existing import Existing
 from l2mac.inquiry import Inquirer
 from l2mac.job import Job
 from l2mac.loops import BASE_TEMPERATURE, LoopDetector
@@ -54,10 +55,11 @@ class ControlUnit:
         self._tools = (*effects.domain.toolbelt.specs, complete_spec())
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
         packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
-        self._system = Message(Role.SYSTEM, "\n\n".join((self._prompts.render("system"), *packages)))
+        self._system_texts = (self._prompts.render("system"), *packages)
+        self._existing = Existing(effects)
         inquirer = Inquirer(effects, job.context_tokens)
         requirements = Requirements(job.task, effects, inquirer)
-        self._planner = Planner(job, effects, inquirer, requirements)
+        self._planner = Planner(job, effects, inquirer, requirements, self._existing)
         self._replanner = Replanner(job, effects, inquirer)
         self._traceability = Traceability(job, effects, inquirer, requirements)
         self._registry = InstructionRegistry(())
@@ -71,6 +73,8 @@ class ControlUnit:
     def run(self) -> Outcome:
         """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
         try:
+            if (begun := self._existing.look()) is not None:
+                self._inventory.start_from(begun)
             self._registry = InstructionRegistry(self._planner.program())
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
@@ -234,8 +238,9 @@ class ControlUnit:
             files=self._effects.files(),
             summary=(summary if self._job.thinking.summary else "") or "Nothing yet.",
         )
+        system = Message(Role.SYSTEM, "\n\n".join(part for part in (*self._system_texts, self._existing.rules) if part))
         window = ContextWindow(
-            (self._system, Message(Role.USER, text)),
+            (system, Message(Role.USER, text)),
             self._tools,
             context_tokens=self._job.context_tokens,
             reply_tokens=self._effects.reply_tokens,
@@ -250,14 +255,15 @@ class ControlUnit:
 
     def _check(self) -> CheckReport:
         """Evaluate the store unless that has been done for exactly this state."""
-        state = self._effects.state(at_the_end=self._registry.on_the_last)
+        examination = self._effects.examination
+        state = examination.state(at_the_end=self._registry.on_the_last)
         if state != self._checked_state:
-            self._report = self._inventory.judge(self._effects.check(state))
+            self._report = self._inventory.judge(examination.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
     def _verify(self) -> Outcome:
-        self._report = self._inventory.judge_fresh(self._effects.verify())
+        self._report = self._inventory.judge_fresh(self._effects.examination.verify())
         if self._report.accepts_completion:
             return Outcome(Status.COMPLETED, self._report.summary, self._report)
         return Outcome(Status.FAILING, f"in a fresh box: {self._report.summary}", self._report)

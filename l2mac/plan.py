@@ -14,7 +14,7 @@ from l2mac.trace.events import RunStarted
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
-_LATER = {"judge": False, "thinking": asdict(Thinking())}
+_LATER = {"judge": False, "thinking": asdict(Thinking()), "input": ""}
 """Settings that came after the first records, which lack them: not recorded while they are at their default."""
 
 
@@ -35,6 +35,8 @@ class Plan:
     seed: int | None = None
     dependencies: Mode = "off"
     judge: bool = False
+    input: str = ""
+    """The hash of the tree of files that the run begins with; empty where it begins with none."""
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
     thinking: Thinking = field(default_factory=Thinking)

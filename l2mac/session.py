@@ -1,7 +1,7 @@
 """One session of a run, from settings to result: the one composition that command line and Python API share."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from l2mac.boxes import Boxes
 from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.errors import L2macError, SettingsError
+from l2mac.input_folder import Input, check_outside, read_input
 from l2mac.means import check_packages, choose_domain, live_packages, make_means, make_plan, make_processors
+from l2mac.origin import recorded_origin, tree_of
 from l2mac.plan import Plan, recorded_plan
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
@@ -61,7 +63,21 @@ class Repetition:
     difference: str
 
 
-def prepare_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
+def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str]) -> Input | None:
+    """Give the files of the folder that a run is to begin with; None without a folder.
+
+    Raises:
+        SettingsError: They cannot be taken, or the record would be written among them.
+    """
+    if folder is None:
+        if exclude:
+            raise SettingsError("--exclude", "says what of --input-dir to leave out; name the folder, too")
+        return None
+    check_outside(folder, settings.runs_dir.expanduser(), "--runs-dir")
+    return read_input(folder, exclude, settings.policy())
+
+
+def prepare_plan(settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None) -> Plan:
     """Give what is to be done, with everything refused that can be before anything is started.
 
     Raises:
@@ -76,7 +92,8 @@ def prepare_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Pla
     except UnicodeEncodeError:
         raise SettingsError("TASK", "is not valid UTF-8") from None
     settings.policy()
-    return make_plan(settings, task.strip(), program, choose_domain(settings))
+    plan = make_plan(settings, task.strip(), program, choose_domain(settings))
+    return replace(plan, input=tree_of(given)) if given else plan
 
 
 def find_source(runs_dir: Path, name: str) -> Source:
@@ -96,7 +113,12 @@ def find_source(runs_dir: Path, name: str) -> Source:
 
 
 def start(
-    settings: Settings, plan: Plan, audience: Audience, *, sleep: Callable[[float], None] = time.sleep
+    settings: Settings,
+    plan: Plan,
+    audience: Audience,
+    *,
+    given: Input | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> RunResult:
     """Execute a new run.
 
@@ -104,6 +126,7 @@ def start(
         settings: What to work with.
         plan: What to do, as `prepare_plan` gives it.
         audience: Told about everything as it happens.
+        given: The files to begin with, as `prepare_input` gives them; those that the plan was made with.
         sleep: Waits for seconds between two tries of the model's server.
 
     Raises:
@@ -113,9 +136,11 @@ def start(
     def folder() -> Path:
         made = new_run(settings.runs_dir.expanduser(), plan.task)
         audience.say(f"run {made.name}")
+        if given is not None:
+            audience.say(f"input: {given}")
         return made
 
-    return _with_model(settings, plan, audience, "run", folder, sleep)
+    return _with_model(settings, plan, audience, "run", folder, sleep, given)
 
 
 def take_up(
@@ -152,7 +177,7 @@ def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
         audience.say(f"replaying {source.folder.name} as {folder.name}")
         with _naming(folder):
-            result = execute(folder, source.plan, means, "replay")
+            result = execute(folder, source.plan, means, "replay", given=recorded_origin(events, recorded))
     return Repetition(result, processor.given, _difference(source.folder, folder))
 
 
@@ -163,6 +188,7 @@ def _with_model(
     reason: Reason,
     make_folder: Callable[[], Path],
     sleep: Callable[[float], None],
+    given: Input | None = None,
 ) -> RunResult:
     with make_processors(settings, sleep=sleep) as processor, _boxes(settings, audience) as boxes:
         means = make_means(
@@ -177,7 +203,7 @@ def _with_model(
         )
         folder = make_folder()
         with _naming(folder):
-            return execute(folder, plan, means, reason)
+            return execute(folder, plan, means, reason, given=given)
 
 
 @contextmanager

@@ -115,12 +115,16 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A process to run: `argv`, or a preloaded `checker` (`pytest`, `pylint`, `prose`) and its `paths`."""
+    """A process to run: `argv`, or a preloaded `checker` (`pytest`, `pylint`, `prose`, `survey`) and its `paths`.
+
+    `others` are paths that are looked at less closely: pylint's job compiles them and leaves them unlinted.
+    """
 
     name: str
     argv: tuple[str, ...] = ()
     checker: str = ""
     paths: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

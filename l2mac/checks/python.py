@@ -5,7 +5,8 @@ contradicts itself or was cut off makes a check broken or failed, never passed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from l2mac.checks.pytest_report import judge_tests
@@ -14,28 +15,45 @@ from l2mac.checks.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
 
 _END = {"e": "end", "code": 0}
+_LINTED_WHOLE = 200
+_LINTED_AT_ONCE = 60
 
 
-def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run for these files, side by side; nothing when there is no Python file."""
-    sources = tuple(entry.path for entry in files if entry.path.endswith(".py"))
+def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
+    """Give what to run for these files, side by side; nothing when there is no Python file.
+
+    Where there are many, those that are `known` from the input are compiled, and not linted any more.
+    """
+    sources = _sources(files)
     if not sources:
         return ()
-    return (Job("lint", checker="pylint", paths=sources), Job("tests", checker="pytest"))
+    others = frozenset(known) if len(sources) > _LINTED_WHOLE else frozenset()
+    paths = tuple(path for path in sources if path not in others)
+    rest = tuple(path for path in sources if path in others)
+    return (Job("lint", checker="pylint", paths=paths, others=rest), Job("tests", checker="pytest"))
+
+
+def lint_in_parts(files: Sequence[FileEntry]) -> tuple[tuple[Job, ...], ...]:
+    """Give what to run besides, one after the other, to have every file linted where `jobs_for` leaves that out."""
+    sources = _sources(files)
+    if len(sources) <= _LINTED_WHOLE:
+        return ()
+    starts = range(0, len(sources), _LINTED_AT_ONCE)
+    return tuple((Job("lint", checker="pylint", paths=sources[at : at + _LINTED_AT_ONCE]),) for at in starts)
 
 
 def judge(result: RunResult) -> CheckReport:
     """Read what the jobs of `jobs_for` left: syntax, lint, tests.
 
-    Lint and tests are not judged while a file is not valid Python: what they say then only repeats it.
+    Lint and tests count for nothing while a file is not valid Python: what they say then only repeats it.
     """
     syntax, lint = _judge_lint(result.job("lint"))
-    if syntax.verdict is Verdict.FAILED:
-        unread = "not judged before the syntax is right"
-        return CheckReport(
-            (syntax, *(CheckResult(name=name, verdict=Verdict.FAILED, summary=unread) for name in ("lint", "tests")))
-        )
-    return CheckReport((syntax, lint, judge_tests(result.job("tests"))))
+    tests = tuple(judge_tests(job) for job in result.jobs if job.name == "tests")
+    return CheckReport((replace(syntax, gates=("lint", "tests")), lint, *tests))
+
+
+def _sources(files: Sequence[FileEntry]) -> tuple[str, ...]:
+    return tuple(entry.path for entry in files if entry.path.endswith(".py"))
 
 
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:

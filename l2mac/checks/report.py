@@ -42,6 +42,9 @@ class CheckResult:
     Attributes:
         outcomes: For tests: every collected test's id and how it ended.
         declared: For tests: the ids, without parameters, that the files themselves declare.
+        prints: One for each declared id: another as soon as the test says something else; empty where that is unknown.
+        excused: Findings that the run's input had already, so that they are no part of the verdict.
+        gates: The results that say nothing as long as this one has failed.
     """
 
     name: str
@@ -51,6 +54,9 @@ class CheckResult:
     counts: TestCounts | None = None
     outcomes: tuple[tuple[str, str], ...] = ()
     declared: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
+    excused: tuple[Finding, ...] = ()
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +88,12 @@ class CheckReport:
     def summary(self) -> str:
         """All checks in one line."""
         return "; ".join(f"{result.name}: {result.summary}" for result in self.results) or "nothing to check"
+
+    def gated(self) -> "CheckReport":
+        """Give the report without what results say that stand behind a gate of one that has failed."""
+        gate = {name: one.name for one in self.results if one.verdict is Verdict.FAILED for name in one.gates}
+        return CheckReport(tuple(_closed(one, gate[one.name]) if one.name in gate else one for one in self.results))
+
+
+def _closed(result: CheckResult, gate: str) -> CheckResult:
+    return CheckResult(name=result.name, verdict=Verdict.FAILED, summary=f"not judged before the {gate} is right")

@@ -11,6 +11,7 @@ Texts and contents are objects (`l2mac.trace.objects`); fields whose names end i
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from l2mac.trace.input_events import InputAdopted, Surveyed
 from sandbox.results import Change
 
 
@@ -93,7 +94,7 @@ class ToolRan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Effect: the store was evaluated. `key` is the hash of the store's tree."""
+    """Effect: the store was evaluated. `key` is the hash of the store's tree; `baseline` says as it came."""
 
     kind: Literal["check"] = "check"
     key: str
@@ -101,6 +102,7 @@ class Checked:
     summary: str
     report_object: str
     final: bool = False
+    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +288,9 @@ class Forked:
     step: int
 
 
-Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
+Effect = (
+    ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent | InputAdopted | Surveyed
+)
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
 Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored
 Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked

@@ -1,8 +1,9 @@
 """What a record says about the run's history: which lines count, the files after each step, who touched which file.
 
-A *step* is a point to which a run can be taken back: number 0 is its start, and one more comes with each tool call that
-changed the store, with each instruction that was completed, and where an attempt was undone. Any line would do, as the
-control unit walks through whatever is recorded; steps are the ones at which something is different.
+A *step* is a point to which a run can be taken back: number 0 is its start, with its input if it has one, and one more
+comes with each tool call that changed the store, with each instruction that was completed, and where an attempt was
+undone. Any line would do, as the control unit walks through whatever is recorded; steps are the ones at which something
+is different.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
+from l2mac.trace.input_events import InputAdopted
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
@@ -41,7 +43,7 @@ class Step:
         number: From 0.
         line: The last line that belongs to it, from 0.
         instruction: The instruction that it belongs to, from 1; 0 before the first.
-        what: The tool that changed the store, `completed`, `restored`, or `start`.
+        what: The tool that changed the store, `completed`, `restored`, `start`, or `input` for a start with files.
         tree: The hash of the store.
         files: The store, path → entry.
     """
@@ -104,6 +106,12 @@ def tree_hash(files: Iterable[FileEntry]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recorded_input(events: Iterable[Event]) -> dict[str, str]:
+    """Give the files that a run began with, path → object."""
+    changes = (change for event in events if isinstance(event, InputAdopted) for change in event.changes)
+    return {change.path: change.digest for change in changes}
+
+
 def steps(entries: Sequence[Entry]) -> list[Step]:
     """Give the steps of a run's effective history."""
     found: list[Step] = []
@@ -116,6 +124,8 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
         what = _named_as_step(event)
         if what:
             _apply(event, files)
+            if isinstance(event, InputAdopted):
+                found.clear()  # the start, which is not whole without the input
             found.append(Step(len(found), entry.number, instruction, what, tree_hash(files.values()), dict(files)))
     return found
 
@@ -166,6 +176,8 @@ def named_objects(event: Event) -> Iterator[str]:
 def _named_as_step(event: Event) -> str:
     if isinstance(event, RunStarted):
         return "start"
+    if isinstance(event, InputAdopted):
+        return "input"
     if isinstance(event, ToolRan) and event.changes:
         return event.name
     if isinstance(event, StoreRestored):
@@ -174,7 +186,7 @@ def _named_as_step(event: Event) -> str:
 
 
 def _apply(event: Event, files: dict[str, FileEntry]) -> None:
-    for change in event.changes if isinstance(event, ToolRan | StoreRestored) else ():
+    for change in event.changes if isinstance(event, ToolRan | StoreRestored | InputAdopted) else ():
         if change.deleted:
             files.pop(change.path, None)
         else:

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from sandbox.guest import prose
+from sandbox.guest import prose, survey
 from sandbox.guest.declared import declared_in
 from sandbox.guest.source_only import believe_sources_only
 from sandbox.guest.sources import Sources
@@ -75,13 +75,22 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     root = str(request["cwd"])
     if kind == "prose":
         return prose.check(request["paths"], report)
+    if kind == "survey":
+        return survey.make(request["paths"], report)
+    for folder in reversed(_import_folders(root)):
+        sys.path.insert(0, folder)
     if kind == "pytest":
         _forget_shadowed(root)
         believe_sources_only(root)
-        sys.path.insert(0, root)
         return _pytest(request, report, rootdir=root)
-    sys.path.insert(0, root)
     return _pylint(request, report)
+
+
+def _import_folders(root: str) -> list[str]:
+    """Give where the store's modules are imported from: its root, and `src` where that is laid out for it."""
+    source = os.path.join(root, "src")
+    laid_out = os.path.isdir(source) and not os.path.lexists(os.path.join(source, "__init__.py"))
+    return [root, source] if laid_out else [root]
 
 
 def _forget_shadowed(root: str) -> None:
@@ -135,9 +144,10 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
     recorder = _Recorder(report)
-    recorder.line(e="declared", ids=declared_in(rootdir))  # said before any code of the store can have its say
+    declared = declared_in(rootdir)  # said before any code of the store can have its say
+    recorder.line(e="declared", ids=list(declared), prints=list(declared.values()))
     arguments = ["-c", os.devnull, "--rootdir", rootdir, "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
-    arguments += ["-p", "no:faulthandler", "--color=no", "--", *request["paths"]]
+    arguments += ["-p", "no:faulthandler", "--color=no", "--continue-on-collection-errors", "--", *request["paths"]]
     code = int(pytest.main(arguments, plugins=[recorder]))
     sys.stdout.flush()
     recorder.line(e="end", code=code)
@@ -145,9 +155,10 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
-    """Compile every file, which is quick; only when all are valid Python let pylint look for errors."""
-    sources = Sources(request["paths"])
-    messages = _pylint_messages(request["paths"], sources) if sources.valid else ()
+    """Compile every file, which is quick; let pylint look for errors in those that are valid and not only `others`."""
+    sources = Sources([*request["paths"], *request.get("others", [])])
+    valid = [path for path in request["paths"] if path not in sources.invalid]
+    messages = _pylint_messages(valid, sources) if valid else ()
     report.writelines(json.dumps(fields) + "\n" for fields in (*sources.findings, *messages, {"e": "end", "code": 0}))
     report.flush()
     return 0

@@ -20,12 +20,12 @@ class Sources:
 
     Attributes:
         findings: Report lines of kind `syntax`, `stub` and `hook`.
-        valid: Whether every file is valid Python.
+        invalid: The files that are no valid Python.
     """
 
     def __init__(self, paths: list[str]) -> None:
         self.findings: list[dict[str, object]] = []
-        self.valid = True
+        self.invalid: set[str] = set()
         self._defined: dict[str, list[str]] = {}
         for path in paths:
             self._read(path)
@@ -54,7 +54,7 @@ class Sources:
             self._take(path, tree)
 
     def _invalid(self, path: str, line: int, text: str) -> None:
-        self.valid = False
+        self.invalid.add(path)
         self.findings.append({"e": "syntax", "path": path, "line": line, "text": text[:1000]})
 
     def _take(self, path: str, tree: ast.Module) -> None:

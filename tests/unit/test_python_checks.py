@@ -89,7 +89,7 @@ def test_messages_and_stubs_fail_lint_alone():
 
 
 def test_while_a_file_is_no_python_nothing_else_is_judged():
-    report = judged([SYNTAX, END], tests=[])
+    report = judged([SYNTAX, END], tests=[]).gated()
     assert verdicts(report) == dict.fromkeys(("syntax", "lint", "tests"), Verdict.FAILED)
     assert [(one.where, one.text) for one in report.results[0].findings] == [("a.py:1", "'(' was never closed")]
     assert {result.findings for result in report.results[1:]} == {()}
