@@ -195,7 +195,7 @@ class ControlUnit:
         if report.verdict is Verdict.NOTHING:
             return self._prompts.render("no_tests", **values)
         if written or claimed:
-            return self._prompts.render("fix", findings=findings, **values)
+            return self._prompts.render(self._existing.prompt("fix"), findings=findings, **values)
         return self._prompts.render("cycle", checks=report.summary, **values)
 
     def _retire(self, instruction: Instruction, window: ContextWindow) -> str:
@@ -230,7 +230,7 @@ class ControlUnit:
             InstructionStarted(number=instruction.number, total=self._registry.total, restart=restart)
         )
         text = self._prompts.render(
-            "instruction",
+            self._existing.prompt("instruction"),
             task=self._job.task,
             number=instruction.number,
             total=self._registry.total,

@@ -5,6 +5,7 @@ from l2mac.checks.report import CheckReport
 from l2mac.effects import Effects
 
 _FINDINGS_CHARACTERS = 1000
+_IN_THEIR_PLACE = {"instruction": "change", "fix": "mend"}
 
 
 class Existing:
@@ -22,6 +23,10 @@ class Existing:
         self._effects = effects
         self.rules = ""
         self.outline = ""
+
+    def prompt(self, kind: str) -> str:
+        """Give the kind of prompt that takes another's place where there are files already."""
+        return _IN_THEIR_PLACE.get(kind, kind) if self.rules else kind
 
     def look(self) -> CheckReport | None:
         """Have the files checked as they came, and an outline made; gives the report, None without files.

@@ -92,17 +92,12 @@ def run_l2mac(
         raise SettingsError("init_config", "is done by the command `l2mac init-config`, which writes a settings file")
     if run_tests is False:
         warnings.warn("run_tests=False changes nothing: checks cannot be switched off", stacklevel=2)
-    given = {**settings, "steps": steps, "domain": str(domain)}
-    if prompts_file_path:
-        given |= {"domain": str(Domain.CUSTOM), "domain_file": Path(prompts_file_path)}
-    if tools_enabled:
-        given["tools"] = tools_enabled if isinstance(tools_enabled, str) else ",".join(tools_enabled)
-    quiet = _is_quiet(debugging_level)
+    given = {**settings, "steps": steps, **_of_the_domain(domain, prompts_file_path, tools_enabled)}
     folder = _workspace(project_name, input_dir)
     loaded = load_settings(given, project=Path(PROJECT_FILE), user=user_file())
     existing = prepare_input(loaded, None if input_dir is None else Path(input_dir), exclude)
     plan = prepare_plan(loaded, prompt_task, _program(prompt_program), existing)
-    with Progress(quiet=quiet) as progress:
+    with Progress(quiet=_is_quiet(debugging_level)) as progress:
         result = start(loaded, plan, progress, given=existing)
     return _accepted(finished_run(result), result, folder)
 
@@ -126,6 +121,15 @@ def _is_quiet(level: DebuggingLevel | str) -> bool:
     if level not in list(DebuggingLevel):
         raise SettingsError("debugging_level", f"must be one of {', '.join(DebuggingLevel)}")
     return level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
+
+
+def _of_the_domain(domain: Domain | str, file: Path | str | None, tools: Sequence[str] | str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {"domain": str(Domain.CUSTOM if file else domain)}
+    if file:
+        given["domain_file"] = Path(file)
+    if tools:
+        given["tools"] = tools if isinstance(tools, str) else ",".join(tools)
+    return given
 
 
 def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:

@@ -33,9 +33,9 @@ _SECRETS = (
     ".git-credentials", ".gitconfig", ".htpasswd", ".boto", ".s3cfg", ".dockercfg", "kubeconfig", "credentials",
     "credentials.json", "credentials.y*ml", "credentials.toml", "credentials.ini", "credentials.csv", "client_secret*",
     "service-account*.json", "service_account*.json", "secrets.json", "secrets.y*ml", "secrets.toml", "secrets.ini",
-    "*.tfstate", "*.tfstate.*", "*.tfvars", ".vault-token", "vault_pass*", ".aws", ".ssh", ".gnupg", ".kube", ".azure",
-    ".gcloud", ".dockerconfigjson",
+    "*.tfstate", "*.tfstate.*", "*.tfvars", ".vault-token", "vault_pass*", ".dockerconfigjson",
 )  # fmt: skip
+_SECRET_FOLDERS = frozenset(".aws .ssh .gnupg .kube .azure .gcloud".split())
 _NO_SECRETS = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub.key")
 _PAGE = 4096
 _FILL = 0.75
@@ -158,8 +158,14 @@ def _reason_to_leave_out(path: str, kind: str, exclude: Sequence[str]) -> str:
         return CACHES
     if name == MANIFEST:
         return OWN
+    return SECRETS if _looks_secret(name, kind) else ""
+
+
+def _looks_secret(name: str, kind: str) -> bool:
+    if kind == "folder":
+        return name in _SECRET_FOLDERS
     plain = any(fnmatchcase(name, pattern) for pattern in _NO_SECRETS)
-    return SECRETS if not plain and any(fnmatchcase(name, pattern) for pattern in _SECRETS) else ""
+    return not plain and any(fnmatchcase(name, pattern) for pattern in _SECRETS)
 
 
 def _fits(path: str, pattern: str) -> bool:

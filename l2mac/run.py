@@ -99,10 +99,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason, *, given: In
         journal.require_objects()
         journal.note(started(plan, journal.objects))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
-        spending = Spending(means.limits)
-        for event in journal.abandoned():
-            if isinstance(event, ModelCalled):
-                spending.add(event)  # paid for, although the run was taken back to before it
+        spending = _spending(means, journal)
         dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
         dependencies.adopt(journal.recorded())
         make_box = _box_maker(folder, means, journal, dependencies)
@@ -132,6 +129,14 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason, *, given: In
             outcome = finish(ControlUnit(job, effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(folder.name, folder, outcome, files, spending, journal.elapsed_s, journal.seal, origin)
+
+
+def _spending(means: Means, journal: Journal) -> Spending:
+    spending = Spending(means.limits)
+    for event in journal.abandoned():
+        if isinstance(event, ModelCalled):
+            spending.add(event)  # paid for, although the run was taken back to before it
+    return spending
 
 
 def _open(store: FileStore, plan: Plan, journal: Journal, given: Input | None) -> Mapping[str, str]:

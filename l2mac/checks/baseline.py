@@ -17,6 +17,7 @@ from l2mac.checks.wording import how_many
 
 _LINE = re.compile(r"\bline \d+")
 _MOST_NAMED = 8
+_MOST_CHARACTERS = 80
 Kinds = Counter[tuple[str, str]]
 Files = Mapping[str, str]
 
@@ -82,7 +83,7 @@ class Baseline:
         if not old:
             return result
         due = tuple(itertools.compress(result.findings, (not one for one in is_old)))
-        summary = f"{result.summary}; {_as_before(result, old)}"
+        summary = f"{result.summary} ({_as_before(result, old)})"
         if due:
             return replace(result, summary=summary, findings=due, excused=old)
         nothing = result.counts is not None and not result.counts.passed
@@ -132,7 +133,7 @@ def named(report: CheckReport) -> str:
     lines = []
     for result in report.results:
         if result.verdict is Verdict.FAILED:
-            places = list(dict.fromkeys(finding.where for finding in result.findings if finding.where))
+            places = list(dict.fromkeys(_place(finding, result) for finding in result.findings if finding.where))
             more = f" and {len(places) - _MOST_NAMED} more" if places[_MOST_NAMED:] else ""
             lines.append(f"{result.name}: {result.summary}: {', '.join(places[:_MOST_NAMED])}{more}")
         elif result.verdict is Verdict.NOTHING:
@@ -149,6 +150,12 @@ def _mended(failing: set[str], result: CheckResult) -> set[str]:
     return failing & (passed | holding | hidden) - {finding.where for finding in result.excused}
 
 
+def _place(finding: Finding, result: CheckResult) -> str:
+    if result.counts is not None:
+        return finding.where
+    return f"{finding.where} {finding.text.partition(chr(10))[0][:_MOST_CHARACTERS]}"
+
+
 def _kind(finding: Finding) -> tuple[str, str]:
     """Give what makes two findings the same: file and text, wherever in the file."""
     path, _, line = finding.where.rpartition(":")
@@ -156,7 +163,7 @@ def _kind(finding: Finding) -> tuple[str, str]:
 
 
 def _as_before(result: CheckResult, old: tuple[Finding, ...]) -> str:
-    count = len({finding.where for finding in old}) if result.counts is not None else len(old)
     if result.counts is None:
-        return f"{count} of them {'is' if count == 1 else 'are'} as before the run"
+        return "as before the run" if len(old) == len(result.findings) else f"{len(old)} of them as before the run"
+    count = len({finding.where for finding in old})
     return f"{count} {'test fails as it' if count == 1 else 'tests fail as they'} did before"
