@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from l2mac.checks.baseline import merged
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.file_store import BoxReplaced, FileStore
 from sandbox import FileEntry, Job, RunResult
@@ -26,14 +25,15 @@ class Checks:
         jobs: The names of all jobs that `jobs_for` can give.
         at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
             chapters that are still missing, for example. None where the same is due all along.
-        in_parts: Gives what an input needs besides, to be run one after the other, where all of it at once is too much.
+        originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
+            does not say of each file all that is wrong with it.
     """
 
     jobs_for: JobMaker
     judge: Callable[[RunResult], CheckReport]
     jobs: frozenset[str] = frozenset()
     at_the_end: "Checks | None" = None
-    in_parts: Callable[[Sequence[FileEntry]], tuple[tuple[Job, ...], ...]] = lambda _: ()
+    originals: Callable[[Sequence[FileEntry], Sequence[FileEntry]], tuple[Job, ...]] = lambda *_: ()
 
 
 def together(parts: tuple[Checks, ...]) -> Checks:
@@ -44,8 +44,8 @@ def together(parts: tuple[Checks, ...]) -> Checks:
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
         return tuple(job for part in parts for job in part.jobs_for(files, known))
 
-    def in_parts(files: Sequence[FileEntry]) -> tuple[tuple[Job, ...], ...]:
-        return tuple(jobs for part in parts for jobs in part.in_parts(files))
+    def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.originals(changed, files))
 
     def judge(result: RunResult) -> CheckReport:
         ran = {job.name for job in result.jobs}
@@ -55,7 +55,7 @@ def together(parts: tuple[Checks, ...]) -> Checks:
 
     staged = any(part.at_the_end for part in parts)
     end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
-    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end, in_parts)
+    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end, originals)
 
 
 def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False, known: Collection[str] = ()) -> CheckReport:
@@ -65,16 +65,9 @@ def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False, know
     return _ran(store, checks, checks.jobs_for(store.files, known))
 
 
-def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
-    """Run a domain's checks on a store as it came, everything that can be due, in parts where it is large."""
-    if checks.at_the_end is not None:
-        checks = checks.at_the_end
-    reports = [evaluate(store, checks, known=frozenset(entry.path for entry in store.files))]
-    for jobs in checks.in_parts(store.files):
-        if reports[-1].verdict is Verdict.BROKEN:
-            break
-        reports.append(_ran(store, checks, jobs))
-    return merged(tuple(reports))
+def evaluate_originals(store: FileStore, checks: Checks, changed: Sequence[FileEntry]) -> CheckReport:
+    """Run on a store that holds an input what its checks owe for some of its files."""
+    return _ran(store, checks, checks.originals(changed, store.files))
 
 
 def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport:

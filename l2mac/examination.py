@@ -4,7 +4,7 @@ On a resumed run each method gives what the record says and touches no box.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 import pydantic
@@ -14,13 +14,14 @@ from l2mac.checks.report import CheckReport, CheckResult, Verdict
 from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
 from l2mac.errors import SettingsError
-from l2mac.evaluator import evaluate, evaluate_input
+from l2mac.evaluator import evaluate, evaluate_originals
 from l2mac.file_store import BoxMaker, BoxReplaced, FileStore
 from l2mac.survey import read_survey
 from l2mac.trace.events import Checked
+from l2mac.trace.history import tree_hash
 from l2mac.trace.input_events import Surveyed
 from l2mac.trace.journal import Journal
-from sandbox import Job
+from sandbox import FileEntry, Job
 
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _AT_THE_END = "end "
@@ -36,6 +37,7 @@ class Examination:
         dependencies: The packages that the store's files name.
         origin: The files that the run began with, path → object; empty where it began with none.
         baseline: What was wrong with them.
+        learned: The files of which it has been found out what lint said of them before they were changed.
     """
 
     journal: Journal
@@ -45,6 +47,7 @@ class Examination:
     dependencies: Dependencies
     origin: Mapping[str, str] = field(default_factory=dict)
     baseline: Baseline = field(default_factory=lambda: Baseline({}))
+    learned: set[str] = field(default_factory=set)
 
     def begin(self) -> CheckReport:
         """Evaluate the input as it came; what is wrong with it is excused from then on.
@@ -73,6 +76,7 @@ class Examination:
         """Evaluate the store, which is in that state; without the packages that it names there is no more to say."""
         unmet = self.dependencies.settle(self.store)
         at_the_end = state.startswith(_AT_THE_END)
+        self._learn()
         event = self.journal.effect(
             Checked, state, lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False)
         )
@@ -88,13 +92,34 @@ class Examination:
         return self._read(self.journal.effect(Checked, key, lambda: self._verified(key, unmet)))
 
     def _begun(self, key: str, unmet: CheckResult | None) -> Checked:
-        report = evaluate_input(self.store, self.domain.checks) if unmet is None else CheckReport((unmet,))
+        report = self._found(self.store, unmet, known=frozenset(self.origin), at_the_end=True)
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
                 "--input-dir",
                 f"what was wrong with the files before cannot be told, as their checks came to no end"
                 f" ({report.summary}); raise --timeout or --memory, or leave out with --exclude what cannot be checked",
             )
+        return self._as_checked(key, report, baseline=True)
+
+    def _learn(self) -> None:
+        """Find out what was wrong with files before they were changed, where that has not been said of all at first."""
+        before = {path: FileEntry(path, 0, name) for path, name in self.origin.items()}
+        now = self._contents()
+        changed = [before[path] for path in now if path in before and before[path].digest != now[path]]
+        new = [entry for entry in changed if entry.path not in self.learned]
+        if not new or not self.domain.checks.originals(new, tuple(before.values())):
+            return
+        key = f"before {tree_hash(new)}"
+        self.baseline.learn(self._read(self.journal.effect(Checked, key, lambda: self._originals(key, new))))
+        self.learned.update(entry.path for entry in new)
+
+    def _originals(self, key: str, changed: list[FileEntry]) -> Checked:
+        input_again = FileStore(lambda _: self.make_box("input"), self.journal.objects)
+        try:
+            input_again.adopt(FileEntry(path, 0, name) for path, name in self.origin.items())
+            report = evaluate_originals(input_again, self.domain.checks, changed)
+        finally:
+            input_again.close()
         return self._as_checked(key, report, baseline=True)
 
     def _surveyed(self, key: str, limit: int) -> Surveyed:
@@ -123,11 +148,15 @@ class Examination:
     ) -> Checked:
         contents = self._contents()
         known = {path for path, name in contents.items() if self.origin.get(path) == name}
-        if unmet is None:
-            found = evaluate(store, self.domain.checks, at_the_end=at_the_end, known=known)
-        else:
-            found = CheckReport((unmet,))
+        found = self._found(store, unmet, known=known, at_the_end=at_the_end)
         return self._as_checked(key, self.baseline.judge(found, contents), final=final)
+
+    def _found(
+        self, store: FileStore, unmet: CheckResult | None, *, known: Collection[str], at_the_end: bool
+    ) -> CheckReport:
+        if unmet is not None:
+            return CheckReport((unmet,))
+        return evaluate(store, self.domain.checks, at_the_end=at_the_end, known=known)
 
     def _as_checked(self, key: str, report: CheckReport, *, final: bool = False, baseline: bool = False) -> Checked:
         text = json.dumps(asdict(report), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from l2mac.checks.pytest_report import base_id
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
-from l2mac.checks.wording import how_many
 
 _LINE = re.compile(r"\bline \d+")
 _MOST_NAMED = 8
@@ -45,6 +44,14 @@ class Baseline:
             else:
                 self._failing = {finding.where for finding in result.findings if finding.where}
                 self._prints = dict(zip(result.declared, result.prints, strict=False))
+
+    def learn(self, report: CheckReport) -> None:
+        """Take in what was wrong with some files of the input besides; what is known already is not counted twice."""
+        for result in report.results:
+            if result.counts is None and result.verdict is not Verdict.BROKEN:
+                found = Counter(map(_kind, result.findings))
+                for kinds in (self._kinds, self._left):
+                    kinds[result.name] = kinds.get(result.name, Counter()) | found
 
     def judge(self, report: CheckReport, files: Files) -> CheckReport:
         """Give a report with what is not new excused; `files` is the store that it is on, path → object."""
@@ -109,23 +116,6 @@ class Baseline:
             seen[kind] += 1
             old.append(seen[kind] <= (before if self._as_it_came(kind[0], files) else left)[kind])
         return old
-
-
-def merged(reports: tuple[CheckReport, ...]) -> CheckReport:
-    """Make one report of several on the same store; a finding is there as often as in the one that has it most."""
-    results: dict[str, CheckResult] = {}
-    for result in (result for report in reports for result in report.results):
-        known = results.setdefault(result.name, result)
-        if known is result:
-            continue
-        more = Counter(result.findings) - Counter(known.findings)
-        findings = (*known.findings, *more.elements())
-        verdicts = (known.verdict, result.verdict)
-        verdict = next(one for one in (Verdict.BROKEN, Verdict.FAILED, *verdicts) if one in verdicts)
-        summary = how_many(findings, "error") if verdict is Verdict.FAILED else known.summary
-        summary = result.summary if result.verdict is Verdict.BROKEN else summary
-        results[result.name] = replace(known, verdict=verdict, summary=summary, findings=findings)
-    return CheckReport(tuple(results.values()))
 
 
 def named(report: CheckReport) -> str:

@@ -16,13 +16,12 @@ from sandbox import Cause, FileEntry, Job, JobResult, RunResult
 
 _END = {"e": "end", "code": 0}
 _LINTED_WHOLE = 200
-_LINTED_AT_ONCE = 60
 
 
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
     """Give what to run for these files, side by side; nothing when there is no Python file.
 
-    Where there are many, those that are `known` from the input are compiled, and not linted any more.
+    Where there are many, those that are `known`, as they are in the input, are compiled and not linted.
     """
     sources = _sources(files)
     if not sources:
@@ -33,13 +32,10 @@ def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[J
     return (Job("lint", checker="pylint", paths=paths, others=rest), Job("tests", checker="pytest"))
 
 
-def lint_in_parts(files: Sequence[FileEntry]) -> tuple[tuple[Job, ...], ...]:
-    """Give what to run besides, one after the other, to have every file linted where `jobs_for` leaves that out."""
-    sources = _sources(files)
-    if len(sources) <= _LINTED_WHOLE:
-        return ()
-    starts = range(0, len(sources), _LINTED_AT_ONCE)
-    return tuple((Job("lint", checker="pylint", paths=sources[at : at + _LINTED_AT_ONCE]),) for at in starts)
+def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run on an input, of all these files, for those that are changed now: what `jobs_for` leaves out."""
+    paths = _sources(changed)
+    return (Job("lint", checker="pylint", paths=paths),) if paths and len(_sources(files)) > _LINTED_WHOLE else ()
 
 
 def judge(result: RunResult) -> CheckReport:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from l2mac.checks.baseline import Baseline, merged, named
+from l2mac.checks.baseline import Baseline, named
 from l2mac.checks.inventory import TestInventory
 from l2mac.checks.report import CheckReport, CheckResult, Finding, TestCounts, Verdict
 
@@ -251,12 +251,18 @@ def test_what_was_skipped_before_stays_out_of_the_way():
     assert after_input(before, {"test_a.py::test_y": "passed"}).accepts_completion
 
 
-def test_reports_on_parts_of_a_store_make_one():
-    one = merged((lint(("a.py:1", "x"), ("a.py:1", "x")), lint(("a.py:1", "x"), ("b.py:2", "y")), lint()))
-    assert due(one) == ["a.py:1", "a.py:1", "b.py:2"]
-    assert merged((lint(), CheckReport((CheckResult(name="lint", verdict=Verdict.BROKEN, summary="?"),)))).verdict is (
-        Verdict.BROKEN
-    )
+def test_what_is_learned_later_of_a_file_is_excused_and_counted_once():
+    baseline = began_with(lint(("a.py:1", "stub")))
+    baseline.learn(lint(("a.py:1", "stub"), ("a.py:3", UNDEFINED)))
+    judged = baseline.judge(lint(("a.py:1", "stub"), ("a.py:2", "stub"), ("a.py:3", UNDEFINED)), EDITED)
+    assert due(judged) == ["a.py:2"]
+
+
+def test_from_a_look_that_came_to_no_end_nothing_is_learned():
+    baseline = began_with(lint())
+    broken = CheckResult(name="lint", verdict=Verdict.BROKEN, summary="", findings=(Finding("a.py:3", UNDEFINED),))
+    baseline.learn(CheckReport((broken,)))
+    assert due(baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED)) == ["a.py:3"]
 
 
 def test_what_was_wrong_is_named_in_few_words():

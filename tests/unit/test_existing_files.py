@@ -142,12 +142,10 @@ def test_the_model_is_told_what_is_there_and_what_was_wrong(room: Room):
 def test_without_an_input_nothing_of_it_is_said(room: Room):
     room.tests = suite(test_old="passed")
     room.tests = room.tests.replace(b'"failed"', b'"passed"').replace(b'"code": 1', b'"code": 0')
-    folder = room.folder
-    room.work(
-        (PLAN, call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}]), DONE), turns=2, input="", given=None
-    )
+    write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
+    room.work((PLAN, write, DONE), turns=2, input="", given=None)
     assert "existing project" not in "".join(room.asked_of_the_model())
-    assert "input" not in json.loads((folder / TRACE_FILE).read_text().splitlines()[0])["event"]["settings"]
+    assert "input" not in json.loads((room.folder / TRACE_FILE).read_text().splitlines()[0])["event"]["settings"]
 
 
 def test_a_new_failing_test_is_due_beside_the_old_one(room: Room):
@@ -278,16 +276,30 @@ def test_what_the_user_deleted_and_the_run_left_alone_does_not_come_back(room: R
     assert not (host / "notes.md").exists()
 
 
-def test_many_files_are_linted_in_parts_before_and_only_where_they_changed_after(room: Room):
-    many = Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
-    room.work(given=many, input=tree_of(many))
-    lint = [job for job in room.asked if job.name == "lint"]
-    begun, after = lint[:-2], lint[-2:]
-    assert (begun[0].paths, len(begun[0].others)) == ((), 252)
-    assert max(len(job.paths) for job in begun) <= 60
-    assert sorted(path for job in begun for path in job.paths) == sorted(begun[0].others)
-    assert [job.paths for job in after] == [("a.py",)] * 2
-    assert {len(job.others) for job in after} == {251}
+def many() -> Input:
+    return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
+
+
+def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_the_change(room: Room):
+    room.work(given=many(), input=tree_of(many()))
+    begun, before, after, final = (job for job in room.asked if job.name == "lint")
+    assert (begun.paths, len(begun.others)) == ((), 252)
+    assert (before.paths, before.others) == (("a.py",), ())
+    assert (after.paths, len(after.others)) == (final.paths, len(final.others)) == (("a.py",), 251)
+
+
+def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input_itself(room: Room):
+    room.work(given=many(), input=tree_of(many()))
+    before = next(box for box in room.boxes.boxes if [job.name for jobs in box.asked for job in jobs] == ["lint"])
+    assert before.contents["a.py"] == b"A = 1\n"
+
+
+def test_a_run_with_many_files_is_taken_up_where_it_stopped(room: Room):
+    room.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
+    asked = len(room.asked)
+    result = room.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
+    assert result.outcome.status is Status.COMPLETED
+    assert [job.name for job in room.asked[asked:]] == ["lint", "tests"]  # the final verification alone
 
 
 @pytest.mark.parametrize("name", ["codebase", "book"])
