@@ -56,7 +56,7 @@ class ControlUnit:
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete_spec())
         packages = () if job.dependencies == "off" else (self._prompts.render(f"packages_{job.dependencies}"),)
         self._system_texts = (self._prompts.render("system"), *packages)
-        self._existing = Existing(effects)
+        self._existing = Existing(effects, job.task)
         inquirer = Inquirer(effects, job.context_tokens)
         requirements = Requirements(job.task, effects, inquirer)
         self._planner = Planner(job, effects, inquirer, requirements, self._existing)
@@ -73,8 +73,7 @@ class ControlUnit:
     def run(self) -> Outcome:
         """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
         try:
-            if (begun := self._existing.look()) is not None:
-                self._inventory.start_from(begun)
+            self._begin()
             self._registry = InstructionRegistry(self._planner.program())
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
@@ -82,6 +81,15 @@ class ControlUnit:
             return self._with_opinions(self._with_what_is_missing(self._finish_program()))
         except BudgetSpent as spent:
             return Outcome(Status.BUDGET, spent.cause, self._report, self._traceability.rows)
+
+    def _begin(self) -> None:
+        """Look at what is there already; until something is written, that is the answer of the checks, too."""
+        begun = self._existing.look()
+        if begun is not None:
+            examination = self._effects.examination
+            self._inventory.start_from(begun)
+            self._report = self._inventory.judge(examination.excused(begun))
+            self._checked_state, self._checked_tree = examination.state(at_the_end=False), self._effects.store.tree
 
     def _finish_program(self) -> Outcome:
         """Carry out what is left of the program, verify the result, examine what it shows."""

@@ -25,6 +25,7 @@ class Checks:
         jobs: The names of all jobs that `jobs_for` can give.
         at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
             chapters that are still missing, for example. None where the same is due all along.
+        for_input: Gives what to run on an input before anything is done with it; None where that is the same as ever.
         originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
             does not say of each file all that is wrong with it.
     """
@@ -33,6 +34,7 @@ class Checks:
     judge: Callable[[RunResult], CheckReport]
     jobs: frozenset[str] = frozenset()
     at_the_end: "Checks | None" = None
+    for_input: Callable[[Sequence[FileEntry]], tuple[Job, ...]] | None = None
     originals: Callable[[Sequence[FileEntry], Sequence[FileEntry]], tuple[Job, ...]] = lambda *_: ()
 
 
@@ -43,6 +45,9 @@ def together(parts: tuple[Checks, ...]) -> Checks:
 
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
         return tuple(job for part in parts for job in part.jobs_for(files, known))
+
+    def for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in (part.for_input or part.jobs_for)(files))
 
     def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
         return tuple(job for part in parts for job in part.originals(changed, files))
@@ -55,7 +60,7 @@ def together(parts: tuple[Checks, ...]) -> Checks:
 
     staged = any(part.at_the_end for part in parts)
     end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
-    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end, originals)
+    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end, for_input, originals)
 
 
 def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False, known: Collection[str] = ()) -> CheckReport:
@@ -63,6 +68,13 @@ def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False, know
     if at_the_end and checks.at_the_end is not None:
         checks = checks.at_the_end
     return _ran(store, checks, checks.jobs_for(store.files, known))
+
+
+def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
+    """Run a domain's checks on a store as it came, everything that can be due."""
+    if checks.at_the_end is not None:
+        checks = checks.at_the_end
+    return _ran(store, checks, (checks.for_input or checks.jobs_for)(store.files))
 
 
 def evaluate_originals(store: FileStore, checks: Checks, changed: Sequence[FileEntry]) -> CheckReport:

@@ -4,7 +4,7 @@ On a resumed run each method gives what the record says and touches no box.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import pydantic
@@ -14,7 +14,7 @@ from l2mac.checks.report import CheckReport, CheckResult, Verdict
 from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
 from l2mac.errors import SettingsError
-from l2mac.evaluator import evaluate, evaluate_originals
+from l2mac.evaluator import evaluate, evaluate_input, evaluate_originals
 from l2mac.file_store import BoxMaker, BoxReplaced, FileStore
 from l2mac.survey import read_survey
 from l2mac.trace.events import Checked
@@ -61,10 +61,14 @@ class Examination:
         self.baseline.start_from(report)
         return report
 
-    def survey(self, limit: int) -> str:
+    def excused(self, report: CheckReport) -> CheckReport:
+        """Give a report on the store with what was wrong with the input excused."""
+        return self.baseline.judge(report, self._contents())
+
+    def survey(self, limit: int, task: str) -> str:
         """Give an outline of the input in about `limit` characters, made in the box and without running any of it."""
         key = f"survey {self.store.tree}"
-        event = self.journal.effect(Surveyed, key, lambda: self._surveyed(key, limit))
+        event = self.journal.effect(Surveyed, key, lambda: self._surveyed(key, limit, task))
         return self.journal.objects.get_text(event.text_object)
 
     def state(self, *, at_the_end: bool) -> str:
@@ -92,7 +96,7 @@ class Examination:
         return self._read(self.journal.effect(Checked, key, lambda: self._verified(key, unmet)))
 
     def _begun(self, key: str, unmet: CheckResult | None) -> Checked:
-        report = self._found(self.store, unmet, known=frozenset(self.origin), at_the_end=True)
+        report = CheckReport((unmet,)) if unmet is not None else evaluate_input(self.store, self.domain.checks)
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
                 "--input-dir",
@@ -122,7 +126,7 @@ class Examination:
             input_again.close()
         return self._as_checked(key, report, baseline=True)
 
-    def _surveyed(self, key: str, limit: int) -> Surveyed:
+    def _surveyed(self, key: str, limit: int, task: str) -> Surveyed:
         paths = tuple(
             entry.path for entry in self.store.files if entry.path.endswith(_SURVEYED) or _is_readme(entry.path)
         )
@@ -130,7 +134,7 @@ class Examination:
         if paths:
             try:
                 execution = self.store.execute((Job("survey", checker="survey", paths=paths),), keep_changes=False)
-                text = read_survey(execution.result.job("survey"), limit)
+                text = read_survey(execution.result.job("survey"), limit, task)
             except BoxReplaced as loss:
                 text = f"(there is no outline: {loss})"
         return Surveyed(key=key, text_object=self.journal.objects.put_text(text))
@@ -146,17 +150,12 @@ class Examination:
     def _checked(
         self, key: str, store: FileStore, unmet: CheckResult | None, *, at_the_end: bool, final: bool
     ) -> Checked:
-        contents = self._contents()
-        known = {path for path, name in contents.items() if self.origin.get(path) == name}
-        found = self._found(store, unmet, known=known, at_the_end=at_the_end)
-        return self._as_checked(key, self.baseline.judge(found, contents), final=final)
-
-    def _found(
-        self, store: FileStore, unmet: CheckResult | None, *, known: Collection[str], at_the_end: bool
-    ) -> CheckReport:
-        if unmet is not None:
-            return CheckReport((unmet,))
-        return evaluate(store, self.domain.checks, at_the_end=at_the_end, known=known)
+        known = {path for path, name in self._contents().items() if self.origin.get(path) == name}
+        if unmet is None:
+            found = evaluate(store, self.domain.checks, at_the_end=at_the_end, known=known)
+        else:
+            found = CheckReport((unmet,))
+        return self._as_checked(key, self.excused(found), final=final)
 
     def _as_checked(self, key: str, report: CheckReport, *, final: bool = False, baseline: bool = False) -> Checked:
         text = json.dumps(asdict(report), sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -13,13 +13,15 @@ class Existing:
 
     Args:
         effects: For the checks, prompts and the record.
+        task: What is to be done; what has to do with it comes first in an outline that cannot show all.
 
     Attributes:
         rules: What follows the system message in each instruction's window.
         outline: What follows the question for a plan.
     """
 
-    def __init__(self, effects: Effects) -> None:
+    def __init__(self, effects: Effects, task: str) -> None:
+        self._task = task
         self._effects = effects
         self.rules = ""
         self.outline = ""
@@ -39,7 +41,7 @@ class Existing:
         examination, prompts = self._effects.examination, self._effects.domain.prompts
         report = examination.begin()
         findings = named(report)[:_FINDINGS_CHARACTERS] or "Nothing was found."
-        outline = examination.survey(self._effects.outcome_characters) or "(none)"
+        outline = examination.survey(self._effects.outcome_characters, self._task) or "(none)"
         self.rules = prompts.render("existing", findings=findings)
         self.outline = prompts.render("outline", files=self._effects.files(), outline=outline, findings=findings)
         return report

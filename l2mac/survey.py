@@ -1,6 +1,7 @@
 """The outline of an input as the model sees it: what the box found, with less detail the more there is of it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ class _Module:
         return name.startswith(("test_", "conftest.")) or name.endswith("_test.py")
 
 
-def read_survey(job: JobResult, limit: int) -> str:
+def read_survey(job: JobResult, limit: int, task: str) -> str:
     """Give the outline in at most about `limit` characters, from the report of the job `survey`.
 
     The beginning of the README comes first, with at most a quarter of the room; then each file with what it defines,
-    tests last. What has no room is counted. A report that cannot be read is said to be none: nothing hangs on it.
+    tests last. Where not all have room, those come first that share words with the task, and the rest is counted. A
+    report that cannot be read is said to be none: nothing hangs on it.
     """
     try:
         readme, modules = _read(job)
@@ -39,7 +41,7 @@ def read_survey(job: JobResult, limit: int) -> str:
         return f"(there is no outline: {cause_sentence(job)})"
     parts = [f"{readme[: limit // _README_SHARE].rstrip()}\n"] if readme.strip() else []
     ordered = sorted(modules, key=lambda module: (module.is_test, module.path))
-    parts.append(_fitting(ordered, limit - sum(map(len, parts))))
+    parts.append(_fitting(ordered, limit - sum(map(len, parts)), _words(task)))
     return "\n".join(part for part in parts if part)
 
 
@@ -63,12 +65,19 @@ def _module(event: dict[str, Any]) -> _Module:
     return _Module(valid_text(event["path"]), names, int(event["more"]))
 
 
-def _fitting(modules: Sequence[_Module], limit: int) -> str:
+def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> str:
     for line in (_full, _short):
         text = "\n".join(map(line, modules))
         if len(text) <= limit:
             return text
-    return _counted(modules, limit, _short)
+    nearest = sorted(modules, key=lambda module: -len(wanted & _words(_short(module))))
+    return _counted(nearest, limit, _short)
+
+
+def _words(text: str) -> frozenset[str]:
+    """Give the words of a text, in the singular as far as an ending shows it; short ones say nothing."""
+    spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z]{4,}", spaced.lower()))
 
 
 def _full(module: _Module) -> str:

@@ -21,19 +21,26 @@ _LINTED_WHOLE = 200
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
     """Give what to run for these files, side by side; nothing when there is no Python file.
 
-    Where there are many, those that are `known`, as they are in the input, are compiled and not linted.
+    Where there are many, lint does not look at those that are `known`, as they are in the input.
     """
     sources = _sources(files)
     if not sources:
         return ()
-    others = frozenset(known) if len(sources) > _LINTED_WHOLE else frozenset()
-    paths = tuple(path for path in sources if path not in others)
-    rest = tuple(path for path in sources if path in others)
-    return (Job("lint", checker="pylint", paths=paths, others=rest), Job("tests", checker="pytest"))
+    passed_over = frozenset(known) if len(sources) > _LINTED_WHOLE else frozenset()
+    paths = tuple(path for path in sources if path not in passed_over)
+    return (Job("lint", checker="pylint", paths=paths), Job("tests", checker="pytest"))
+
+
+def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run for an input: the same, but where there are many files all are compiled and none is linted."""
+    sources = _sources(files)
+    if len(sources) <= _LINTED_WHOLE:
+        return jobs_for(files)
+    return (Job("lint", checker="pylint", others=sources), Job("tests", checker="pytest"))
 
 
 def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run on an input, of all these files, for those that are changed now: what `jobs_for` leaves out."""
+    """Give what to run on an input, of all these files, for those that are changed now: what its jobs left out."""
     paths = _sources(changed)
     return (Job("lint", checker="pylint", paths=paths),) if paths and len(_sources(files)) > _LINTED_WHOLE else ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import warnings
 
@@ -33,7 +34,7 @@ class Sources:
     def hint(self, text: str) -> str:
         """Give what helps with a message of a linter: where an undefined name is defined, if that is in one file."""
         match = _UNDEFINED.search(text)
-        modules = self._defined.get(match[1], []) if match else []
+        modules = (self._defined.get(match[1]) or _defining(match[1])) if match else []
         if match is None or len(modules) != 1:
             return ""
         return f"; it is defined in another file: from {modules[0]} import {match[1]}"
@@ -60,7 +61,26 @@ class Sources:
     def _take(self, path: str, tree: ast.Module) -> None:
         self.findings += [{"e": "stub", "path": path, "line": line, "text": name} for line, name in unwritten(tree)]
         self.findings += [{"e": "hook", "path": path, "line": line, "text": name} for line, name in verdict_hooks(tree)]
-        module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        module = _module(path)
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self._defined.setdefault(node.name, []).append(module)
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").removeprefix("src/").replace("/", ".")
+
+
+def _defining(name: str) -> list[str]:
+    """Give the modules among all files that seem to define a name at their top; files that were not read among them."""
+    line = re.compile(rb"^(?:async\s+)?(?:def|class)\s+%s\b" % name.encode(), re.MULTILINE)
+    found = []
+    for folder, _, names in os.walk("."):
+        for path in (os.path.join(folder, one) for one in names if one.endswith(".py")):
+            try:
+                with open(path, "rb") as file:
+                    if line.search(file.read()):
+                        found.append(_module(os.path.relpath(path)))
+            except OSError:
+                continue
+    return found
