@@ -56,7 +56,7 @@ class Baseline:
     def judge(self, report: CheckReport, files: Files) -> CheckReport:
         """Give a report with what is not new excused; `files` is the store that it is on, path → object."""
         if not self._origin:
-            return report.gated()
+            return CheckReport(tuple(replace(result, prints=()) for result in report.gated().results))
         return CheckReport(tuple(self._excused(result, files) for result in report.results)).gated()
 
     def observe(self, report: CheckReport, files: Files, *, whole: bool) -> None:
@@ -83,6 +83,9 @@ class Baseline:
         return path in files and files[path] == self._origin.get(path)
 
     def _excused(self, result: CheckResult, files: Files) -> CheckResult:
+        if rewritten := self._rewritten(result):
+            said = "test of before says something else" if rewritten == 1 else "tests of before say something else"
+            result = replace(result, summary=f"{result.summary}, {rewritten} {said} now")
         if result.verdict is not Verdict.FAILED or not result.findings:
             return result
         is_old = self._old_tests(result, files) if result.counts is not None else self._old_kinds(result, files)
@@ -96,6 +99,11 @@ class Baseline:
         nothing = result.counts is not None and not result.counts.passed
         verdict = Verdict.NOTHING if nothing else Verdict.PASSED
         return replace(result, verdict=verdict, summary=summary, findings=(), excused=old)
+
+    def _rewritten(self, result: CheckResult) -> int:
+        """Count the tests of the input that are still there and say something else: weaker ones may be among them."""
+        now = zip(result.declared, result.prints, strict=False)
+        return sum(bool(print_) and self._prints.get(test, print_) not in ("", print_) for test, print_ in now)
 
     def _old_tests(self, result: CheckResult, files: Files) -> list[bool]:
         prints = dict(zip(result.declared, result.prints, strict=False))

@@ -87,6 +87,13 @@ def test_a_new_test_under_the_name_of_one_that_failed_is_due(now: str):
     assert due(began_with(suite(BEFORE)).judge(rewritten, EDITED)) == ["test_a.py::test_x"]
 
 
+def test_tests_of_before_that_say_something_else_now_are_counted_for_the_user():
+    weaker = suite(BEFORE, prints={"test_a.py::test_x": "p", "test_a.py::test_y": "q", "test_a.py::test_new": "q"})
+    judged = began_with(suite(BEFORE)).judge(weaker, EDITED)
+    assert judged.accepts_completion
+    assert "1 test of before says something else now" in judged.summary
+
+
 def test_what_cannot_be_told_by_its_text_is_excused_only_in_a_file_that_is_as_it_came():
     inherited = suite(BEFORE, prints={})
     baseline = began_with(inherited)
