@@ -49,7 +49,7 @@ FILES = {
 }
 COUNT = '    def count(self):\n        """Count the things."""\n        return len(self.items)\n\n    def total'
 TEST = 'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n    assert cart.count() == 1\n\n\ndef test_total'
-BREAK = "def test_broken():\n    assert Cart().count() == 7\n\n\ndef test_total"
+WRONG = TEST.replace("== 1", "== 7")
 FORMS: dict[str, dict[str, Any]] = {
     "submit_requirements": {"requirements": ["A cart counts its items."]},
     "submit_plan": {"steps": ["Give the class Cart in src/shop/cart.py a method count, and test it."]},
@@ -84,10 +84,10 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         [("view_files", {"files": [{"path": "src/shop/cart.py"}, {"path": test}]})],
         [
             ("edit_file", {"path": "src/shop/cart.py", "old": "    def total", "new": COUNT}),
-            ("edit_file", {"path": test, "old": "def test_total", "new": BREAK}),
+            ("edit_file", {"path": test, "old": "def test_total", "new": WRONG}),
         ],
         [("complete_instruction", {})],  # refused: a new test fails, and the old one is no excuse
-        [("edit_file", {"path": test, "old": BREAK, "new": TEST})],
+        [("edit_file", {"path": test, "old": "== 7", "new": "== 1"})],
         [("delete_files", {"paths": [test]})],  # attempts to be rid of the failing test
         [("complete_instruction", {})],
         [("write_files", {"files": [{"path": test, "content": TESTS.replace("def test_total", TEST)}]})],
