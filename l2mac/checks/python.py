@@ -64,17 +64,24 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     if not job.succeeded or job.report.elided:
         return broken
     findings: dict[str, list[Finding]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    only_compiled = 0
     *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
         if json.loads(end) != _END:
             raise ValueError("the last line is not an end")
         for line in lines:
             event = json.loads(line)
-            findings[event["e"]].append(_finding(event))
+            if event["e"] == "compiled":
+                only_compiled = int(event["count"])
+            else:
+                findings[event["e"]].append(_finding(event))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return broken
     in_order = findings["stub"] + findings["hook"] + findings["message"]
-    return _from_findings("syntax", findings["syntax"]), _from_findings("lint", in_order)
+    lint = _from_findings("lint", in_order)
+    if only_compiled and not in_order:
+        lint = replace(lint, summary=f"{only_compiled} files are only compiled")
+    return _from_findings("syntax", findings["syntax"]), lint
 
 
 def _finding(event: dict[str, Any]) -> Finding:

@@ -156,10 +156,13 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
     """Compile every file, which is quick; let pylint look for errors in those that are valid and not only `others`."""
-    sources = Sources([*request["paths"], *request.get("others", [])])
+    others = request.get("others", [])
+    sources = Sources(request["paths"], others)
     valid = [path for path in request["paths"] if path not in sources.invalid]
     messages = _pylint_messages(valid, sources) if valid else ()
-    report.writelines(json.dumps(fields) + "\n" for fields in (*sources.findings, *messages, {"e": "end", "code": 0}))
+    compiled = ({"e": "compiled", "count": len(others)},) if others else ()
+    lines = (*sources.findings, *messages, *compiled, {"e": "end", "code": 0})
+    report.writelines(json.dumps(fields) + "\n" for fields in lines)
     report.flush()
     return 0
 

@@ -219,3 +219,8 @@ def test_only_a_pass_is_accepted_as_done(verdict: Verdict):
 def test_without_a_check_that_is_due_work_may_be_done():
     assert CheckReport().accepts_completion
     assert CheckReport().summary == "nothing to check"
+
+
+def test_files_that_were_only_compiled_are_not_said_to_be_clean():
+    report = judged([{"e": "compiled", "count": 7}, END])
+    assert report.results[1].summary == "7 files are only compiled"

@@ -75,3 +75,24 @@ def test_files_are_surveyed_without_running_them(tmp_path: Path, monkeypatch: py
     assert read_survey(job_result("survey", report=report), 1000, "") == (
         "# Read me\n\na.py: class A(B): go; f(x, y)\nbook.md: # Title; ## One"
     )
+
+
+def test_files_that_are_only_compiled_are_still_found_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from sandbox.guest.sources import Sources
+
+    monkeypatch.chdir(tmp_path)
+    Path("stub.py").write_text("def f(x):\n    pass\n")
+    Path("bad.py").write_text("x = (\n")
+    assert [one["e"] for one in Sources(["stub.py"], ["bad.py"]).findings] == ["stub", "syntax"]
+    assert [one["e"] for one in Sources([], ["stub.py"]).findings] == []
+
+
+def test_a_name_of_a_file_that_was_not_read_is_found_by_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from sandbox.guest.sources import Sources
+
+    monkeypatch.chdir(tmp_path)
+    Path("src").mkdir()
+    Path("src/a.py").write_text("class Thing:\n    pass\n")
+    assert "from a import Thing" in Sources([], []).hint("Undefined variable 'Thing'")
+    Path("b.py").write_text("def Thing(): pass\n")
+    assert Sources([], []).hint("Undefined variable 'Thing'") == ""
