@@ -13,6 +13,7 @@ from l2mac.checks.report import CheckReport, Verdict
 from l2mac.context import ContextWindow
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
+from l2mac.existing import Existing
 from l2mac.guide import Guide
 from l2mac.inquiry import Inquirer
 from l2mac.job import Job
@@ -55,9 +56,10 @@ class ControlUnit:
         self._deciding_tools = (*effects.domain.toolbelt.writing_specs, complete)
         self._system = system_message(job, effects, checked=self._evaluates)
         self._turns = TurnTaking(effects)
+        self._existing = Existing(effects, job.task)
         inquirer = Inquirer(effects, job.context_tokens, system=self._system if job.closely else None)
         requirements = Requirements(job.task, effects, inquirer)
-        self._planner = Planner(job, effects, inquirer, requirements)
+        self._planner = Planner(job, effects, inquirer, requirements, self._existing)
         self._replanner = Replanner(job, effects, inquirer)
         self._traceability = Traceability(job, effects, inquirer, requirements)
         self._guide = Guide(job, effects, inquirer, self._check)
@@ -71,6 +73,7 @@ class ControlUnit:
     def run(self) -> Outcome:
         """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
         try:
+            self._begin()
             self._registry = InstructionRegistry(self._planner.program())
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
@@ -81,6 +84,15 @@ class ControlUnit:
         except BudgetSpent as spent:
             cause = spent.cause if self._evaluates else f"{spent.cause}; {_WITHOUT_CHECKS}"
             return Outcome(Status.BUDGET, cause, self._report, self._traceability.rows)
+
+    def _begin(self) -> None:
+        """Look at what is there already; until something is written, that is the answer of the checks, too."""
+        begun = self._existing.look()
+        if begun is not None:
+            examination = self._effects.examination
+            self._inventory.start_from(begun)
+            self._report = self._inventory.judge(examination.excused(begun))
+            self._checked_state, self._checked_tree = examination.state(at_the_end=False), self._effects.store.tree
 
     def _finish_program(self) -> Outcome:
         """Carry out what is left of the program, verify the result, examine what it shows."""
@@ -185,7 +197,7 @@ class ControlUnit:
         if report.verdict is Verdict.NOTHING:
             return self._prompts.render("no_tests", **values)
         if written or claimed:
-            return self._prompts.render("fix", findings=findings, **values)
+            return self._prompts.render(self._existing.prompt("fix"), findings=findings, **values)
         return self._prompts.render("cycle", checks=report.summary, **values)
 
     def _note_start(self, instruction: Instruction, restart: int) -> None:
@@ -223,7 +235,7 @@ class ControlUnit:
     def _fresh_window(self, instruction: Instruction, summary: str, restart: int) -> ContextWindow:
         self._note_start(instruction, restart)
         text = self._prompts.render(
-            "instruction",
+            self._existing.prompt("instruction"),
             task=self._job.task if self._job.thinking.task_in_context else self._prompts.render("task_not_shown"),
             number=instruction.number,
             total=self._registry.total,
@@ -231,7 +243,12 @@ class ControlUnit:
             files=self._effects.files(),
             summary=(summary if self._job.thinking.summary else "") or "Nothing yet.",
         )
-        return open_window(self._job, self._effects, (self._system, Message(Role.USER, text)), self._tools)
+        return open_window(self._job, self._effects, (self._headed(), Message(Role.USER, text)), self._tools)
+
+    def _headed(self) -> Message:
+        """Give the system message, with what there is to know about files that were there before."""
+        rules = self._existing.rules
+        return Message(Role.SYSTEM, f"{self._system.content}\n\n{rules}") if rules else self._system
 
     def _check(self, *, more_to_come: bool = False) -> CheckReport:
         """Evaluate the store unless that has been done for exactly this state; not as a whole while more is to come.
@@ -241,9 +258,10 @@ class ControlUnit:
         if not self._evaluates:
             self._checked_tree = self._effects.store.tree
             return CheckReport()
-        state = self._effects.state(at_the_end=self._registry.on_the_last and not more_to_come)
+        examination = self._effects.examination
+        state = examination.state(at_the_end=self._registry.on_the_last and not more_to_come)
         if state != self._checked_state:
-            self._report = self._inventory.judge(self._effects.check(state))
+            self._report = self._inventory.judge(examination.check(state))
             self._checked_state, self._checked_tree = state, self._effects.store.tree
         return self._report
 
@@ -252,5 +270,5 @@ class ControlUnit:
         return describe(self._report, self._effects.outcome_characters) if self._evaluates else _NOT_CHECKED
 
     def _verify(self) -> Outcome:
-        self._report = self._inventory.judge_fresh(self._effects.verify())
+        self._report = self._inventory.judge_fresh(self._effects.examination.verify())
         return verified_outcome(self._report, "" if self._evaluates else _WITHOUT_CHECKS)

@@ -138,7 +138,13 @@ def _tools(names: tuple[str, ...], source: DefinitionSource) -> tuple[Tool[Any],
 
 def _checks(definition: Definition, source: DefinitionSource) -> Checks:
     built_in = {
-        "python": Checks(python.jobs_for, python.judge, frozenset({"lint", "tests"})),
+        "python": Checks(
+            python.jobs_for,
+            python.judge,
+            frozenset({"lint", "tests"}),
+            for_input=python.jobs_for_input,
+            originals=python.originals,
+        ),
         "book": Checks(book.jobs_for, book.judge, book.JOBS, Checks(book.jobs_at_the_end, book.judge_whole, book.JOBS)),
     }
     parts: dict[str, Checks] = {}

@@ -1,4 +1,6 @@
-"""Everything that reaches outside the control unit, performed once and recorded: model, tools, checks.
+"""Everything that reaches outside the control unit, performed once and recorded: the model and its tools.
+
+The checks are in `examination`.
 
 On a resumed run each method gives what the record says and touches neither model nor box.
 """
@@ -9,27 +11,23 @@ from dataclasses import asdict, dataclass, field, replace
 import pydantic
 
 from l2mac.budget import InstructionSpent, Spending
-from l2mac.checks.report import CheckReport, CheckResult
 from l2mac.context import TokenEstimator
-from l2mac.dependencies import Dependencies
 from l2mac.domain import Domain
 from l2mac.errors import ContextOverflow, OutOfTime
-from l2mac.evaluator import evaluate
-from l2mac.file_store import BoxMaker, FileStore
+from l2mac.examination import Examination
+from l2mac.file_store import FileStore
 from l2mac.manifest import describe_files
 from l2mac.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.naming import Namer, canonical, hash_of
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role, role_of
 from l2mac.tools.base import ToolContext, ToolOutcome
-from l2mac.trace.events import Checked, InstructionOverspent, ModelCalled, StoreRestored, ToolRan
+from l2mac.trace.events import InstructionOverspent, ModelCalled, StoreRestored, ToolRan
 from l2mac.trace.journal import Journal
 from sandbox import Change, FileEntry
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
-_REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _MOST_BELIEVABLE = 4
-_AT_THE_END = "end "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +48,13 @@ class Effects:
 
     Attributes:
         watch: Called with each piece of the model's text as it arrives.
-        make_box: Makes the fresh box of the final verification.
-        dependencies: The packages that the store's files name.
+        examination: The checks.
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
         namer: Names what is sent to the model.
         listing: The paths last described, with the description.
+        origin: The files that the run began with, path → object; empty where it began with none.
         role_prices: What the models of further roles cost, where that is not `prices`.
     """
 
@@ -68,15 +66,15 @@ class Effects:
     estimator: TokenEstimator
     prices: Prices
     watch: Watcher
-    make_box: BoxMaker
-    dependencies: Dependencies
     namer: Namer
+    examination: Examination
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int
     seed: int | None = None
     listing: dict[tuple[str, ...], str] = field(default_factory=dict)
     role_prices: Mapping[Role, Prices] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     def ask(
         self,
@@ -136,6 +134,10 @@ class Effects:
             self.listing[paths] = describe_files(paths, self.outcome_characters // 2)
         return self.listing[paths]
 
+    def own_files(self) -> tuple[FileEntry, ...]:
+        """Give the files that the run wrote or changed: all that are not as it began with them."""
+        return tuple(entry for entry in self.store.files if self.origin.get(entry.path) != entry.digest)
+
     def begin_turn(self) -> None:
         """Count a turn of the instruction in hand.
 
@@ -176,27 +178,6 @@ class Effects:
         if self.store.tree == before:
             self.store.apply(event.changes)
         return ToolOutcome(self.journal.objects.get_text(event.outcome_object), event.ok, event.changes)
-
-    def state(self, *, at_the_end: bool) -> str:
-        """Give what the next check depends on: the store, and whether all has to be there by now."""
-        more_is_due = at_the_end and self.domain.checks.at_the_end is not None
-        return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
-
-    def check(self, state: str) -> CheckReport:
-        """Evaluate the store, which is in that state; without the packages that it names there is no more to say."""
-        unmet = self.dependencies.settle(self.store)
-        at_the_end = state.startswith(_AT_THE_END)
-        event = self.journal.effect(
-            Checked, state, lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False)
-        )
-        return _REPORT.validate_json(self.journal.objects.get(event.report_object))
-
-    def verify(self) -> CheckReport:
-        """Evaluate the recorded files in a fresh box, which nothing of the working box can have reached."""
-        key = f"final {self.store.tree}"
-        unmet = self.dependencies.settle(self.store)
-        event = self.journal.effect(Checked, key, lambda: self._verified(key, unmet))
-        return _REPORT.validate_json(self.journal.objects.get(event.report_object))
 
     def _call(self, key: str, purpose: str, request: Request, names: tuple[str, ...], tools_name: str) -> ModelCalled:
         objects = self.journal.objects
@@ -242,21 +223,6 @@ class Effects:
             ok=outcome.ok,
             changes=outcome.changes,
         )
-
-    def _verified(self, key: str, unmet: CheckResult | None) -> Checked:
-        fresh = FileStore(lambda _: self.make_box("verify"), self.journal.objects)
-        try:
-            fresh.adopt(self.store.files)
-            return self._checked(key, fresh, unmet, at_the_end=True, final=True)
-        finally:
-            fresh.close()
-
-    def _checked(
-        self, key: str, store: FileStore, unmet: CheckResult | None, *, at_the_end: bool, final: bool
-    ) -> Checked:
-        report = evaluate(store, self.domain.checks, at_the_end=at_the_end) if unmet is None else CheckReport((unmet,))
-        name = self.journal.objects.put(canonical(asdict(report)))
-        return Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
 
 
 def _believed(counted: int | None, estimate: int) -> tuple[int, bool]:

@@ -1,11 +1,20 @@
 """The evaluator E(D): checks the store in its box and remembers the answer for the state that it was given for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.file_store import BoxReplaced, FileStore
 from sandbox import FileEntry, Job, RunResult
+
+
+class JobMaker(Protocol):
+    """Says what to run for some files."""
+
+    def __call__(self, files: Sequence[FileEntry], known: Collection[str] = (), /) -> tuple[Job, ...]:
+        """Give the jobs; of the paths in `known` it has been seen before what is wrong with them as they are."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +25,17 @@ class Checks:
         jobs: The names of all jobs that `jobs_for` can give.
         at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
             chapters that are still missing, for example. None where the same is due all along.
+        for_input: Gives what to run on an input before anything is done with it; None where that is the same as ever.
+        originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
+            does not say of each file all that is wrong with it.
     """
 
-    jobs_for: Callable[[Sequence[FileEntry]], tuple[Job, ...]]
+    jobs_for: JobMaker
     judge: Callable[[RunResult], CheckReport]
     jobs: frozenset[str] = frozenset()
     at_the_end: "Checks | None" = None
+    for_input: Callable[[Sequence[FileEntry]], tuple[Job, ...]] | None = None
+    originals: Callable[[Sequence[FileEntry], Sequence[FileEntry]], tuple[Job, ...]] = lambda *_: ()
 
 
 def together(parts: tuple[Checks, ...]) -> Checks:
@@ -29,8 +43,14 @@ def together(parts: tuple[Checks, ...]) -> Checks:
     if len(parts) == 1:
         return parts[0]
 
-    def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-        return tuple(job for part in parts for job in part.jobs_for(files))
+    def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.jobs_for(files, known))
+
+    def for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in (part.for_input or part.jobs_for)(files))
+
+    def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.originals(changed, files))
 
     def judge(result: RunResult) -> CheckReport:
         ran = {job.name for job in result.jobs}
@@ -40,14 +60,29 @@ def together(parts: tuple[Checks, ...]) -> Checks:
 
     staged = any(part.at_the_end for part in parts)
     end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
-    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end)
+    return Checks(jobs_for, judge, frozenset().union(*(part.jobs for part in parts)), end, for_input, originals)
 
 
-def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False) -> CheckReport:
+def evaluate(store: FileStore, checks: Checks, *, at_the_end: bool = False, known: Collection[str] = ()) -> CheckReport:
     """Run a domain's checks on the store; whatever they write to it is undone."""
     if at_the_end and checks.at_the_end is not None:
         checks = checks.at_the_end
-    jobs = checks.jobs_for(store.files)
+    return _ran(store, checks, checks.jobs_for(store.files, known))
+
+
+def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
+    """Run a domain's checks on a store as it came, everything that can be due."""
+    if checks.at_the_end is not None:
+        checks = checks.at_the_end
+    return _ran(store, checks, (checks.for_input or checks.jobs_for)(store.files))
+
+
+def evaluate_originals(store: FileStore, checks: Checks, changed: Sequence[FileEntry]) -> CheckReport:
+    """Run on a store that holds an input what its checks owe for some of its files."""
+    return _ran(store, checks, checks.originals(changed, store.files))
+
+
+def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport:
     if not jobs:
         return CheckReport()
     try:

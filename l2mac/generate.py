@@ -22,12 +22,13 @@ from typing import Any
 from l2mac.cli.progress import Progress
 from l2mac.errors import RunNotAccepted, SettingsError
 from l2mac.export import check_new_folder, export
+from l2mac.input_folder import check_outside
 from l2mac.live_run import FinishedRun, finished_run
 from l2mac.outcome import Status
 from l2mac.program import given_program, load_program
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
-from l2mac.session import prepare_plan, start
+from l2mac.session import prepare_input, prepare_plan, start
 from l2mac.settings import PROJECT_FILE, load_settings, user_file
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
@@ -61,6 +62,9 @@ def run_l2mac(
     tools_enabled: Sequence[str] | str | None = None,
     debugging_level: DebuggingLevel | str = DebuggingLevel.INFO,
     init_config: bool = False,  # noqa: FBT001, FBT002 - the original's signature
+    *,
+    input_dir: Path | str | None = None,
+    exclude: Sequence[str] = (),
     **settings: Any,
 ) -> dict[str, str]:
     """Make what the prompt asks for, and give it as path → text.
@@ -76,6 +80,8 @@ def run_l2mac(
         tools_enabled: Only these tools of the domain, as a list or with commas between.
         debugging_level: How much is shown on standard error.
         init_config: Refused.
+        input_dir: A folder with existing files to begin with; what fits one of the patterns in `exclude` is left out.
+        exclude: The patterns.
         settings: Settings by name, such as `model` and `max_cost`; what is not given comes from variables and files.
 
     Raises:
@@ -87,17 +93,13 @@ def run_l2mac(
         raise SettingsError("init_config", "is done by the command `l2mac init-config`, which writes a settings file")
     if run_tests is False:
         warnings.warn("run_tests=False changes nothing: checks cannot be switched off like that", stacklevel=2)
-    given = {**settings, "steps": steps, "domain": str(Domain.CUSTOM if prompts_file_path else domain)}
-    if prompts_file_path:
-        given["domain_file"] = Path(prompts_file_path)
-    if tools_enabled:
-        given["tools"] = tools_enabled if isinstance(tools_enabled, str) else ",".join(tools_enabled)
-    quiet = _is_quiet(debugging_level)
-    folder = _workspace(project_name)
+    given = {**settings, "steps": steps, **_of_the_domain(domain, prompts_file_path, tools_enabled)}
+    folder = _workspace(project_name, input_dir)
     loaded = load_settings(given, project=Path(PROJECT_FILE), user=user_file())
-    plan = prepare_plan(loaded, prompt_task, _program(prompt_program))
-    with Progress(quiet=quiet) as progress:
-        result = start(loaded, plan, progress)
+    existing = prepare_input(loaded, None if input_dir is None else Path(input_dir), exclude)
+    plan = prepare_plan(loaded, prompt_task, _program(prompt_program), existing)
+    with Progress(quiet=_is_quiet(debugging_level)) as progress:
+        result = start(loaded, plan, progress, given=existing)
     return _accepted(finished_run(result), result, folder)
 
 
@@ -122,6 +124,15 @@ def _is_quiet(level: DebuggingLevel | str) -> bool:
     return level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
 
 
+def _of_the_domain(domain: Domain | str, file: Path | str | None, tools: Sequence[str] | str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {"domain": str(Domain.CUSTOM if file else domain)}
+    if file:
+        given["domain_file"] = Path(file)
+    if tools:
+        given["tools"] = tools if isinstance(tools, str) else ",".join(tools)
+    return given
+
+
 def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
     if given is None:
         return ()
@@ -132,7 +143,7 @@ def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
     return check_program(list(given), at_most=MAX_INSTRUCTIONS, field="prompt_program")
 
 
-def _workspace(name: str | None) -> Path | None:
+def _workspace(name: str | None, input_dir: Path | str | None) -> Path | None:
     """Give the folder of a project's result, refused before anything is spent when it cannot be."""
     if name is None:
         return None
@@ -140,6 +151,8 @@ def _workspace(name: str | None) -> Path | None:
         raise SettingsError("project_name", f"{name!r} is no name of a folder")
     folder = Path("workspace") / name
     check_new_folder(folder)
+    if input_dir is not None:
+        check_outside(Path(input_dir), folder, "project_name")
     return folder
 
 

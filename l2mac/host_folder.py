@@ -8,7 +8,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -26,6 +26,14 @@ class NotPlain(Exception):
         super().__init__(f"{path!r} {reason}")
         self.path = path
         self.reason = reason
+
+
+class TooMuch(NotPlain):
+    """There are more entries than anybody looks through; `entries` are those that were found first."""
+
+    def __init__(self, path: str, entries: Mapping[str, str]) -> None:
+        super().__init__(path, f"is one of more than {_MOST_ENTRIES} entries")
+        self.entries = entries
 
 
 class HostFolder:
@@ -53,14 +61,17 @@ class HostFolder:
         os.close(self._root)
         self._root = -1
 
-    def entries(self) -> dict[str, str]:
+    def entries(self, skip: Callable[[str, str], bool] = lambda *_: False) -> dict[str, str]:
         """Give everything in the folder: path → `file`, `folder`, `link` or `special`, sorted.
+
+        Args:
+            skip: Asked about each path and its kind; what it says yes to is left out, a folder with all that is in it.
 
         Raises:
             NotPlain: There is too much of it, it is too deep, or a folder cannot be read.
         """
         found: dict[str, str] = {}
-        self._walk(self._root, "", found)
+        self._walk(self._root, "", found, skip)
         return dict(sorted(found.items()))
 
     def read(self, path: str, most_bytes: int) -> bytes | None:
@@ -137,20 +148,23 @@ class HostFolder:
         finally:
             os.close(current)
 
-    def _walk(self, fd: int, prefix: str, found: dict[str, str]) -> None:
+    def _walk(self, fd: int, prefix: str, found: dict[str, str], skip: Callable[[str, str], bool]) -> None:
         if prefix.count("/") > _MOST_DEPTH:
             raise NotPlain(prefix, f"is more than {_MOST_DEPTH} folders deep")
         try:
             with os.scandir(fd) as listed:
                 here = [(entry.name, entry.stat(follow_symlinks=False).st_mode) for entry in listed]
             for name, mode in here:
-                found[prefix + name] = kind = _kind(mode)
+                kind = _kind(mode)
+                if skip(prefix + name, kind):
+                    continue
+                found[prefix + name] = kind
                 if len(found) > _MOST_ENTRIES:
-                    raise NotPlain(prefix + name, f"is one of more than {_MOST_ENTRIES} entries")
+                    raise TooMuch(prefix + name, found)
                 if kind == "folder":
                     inner = os.open(name, _DIRECTORY, dir_fd=fd)
                     try:
-                        self._walk(inner, f"{prefix}{name}/", found)
+                        self._walk(inner, f"{prefix}{name}/", found, skip)
                     finally:
                         os.close(inner)
         except OSError as error:

@@ -22,7 +22,7 @@ from l2mac.fuse import Fuse
 from l2mac.outcome import RequirementRow, Status
 from l2mac.registry import MAX_INSTRUCTIONS, check_program
 from l2mac.run import RunResult
-from l2mac.session import prepare_plan, start
+from l2mac.session import prepare_input, prepare_plan, start
 from l2mac.settings import PROJECT_FILE, Settings, load_settings, user_file
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Event
@@ -96,6 +96,8 @@ class Run:
 
     Args:
         task: The prompt.
+        input_dir: A folder with existing files to begin with; it is read before anything is started, and never written.
+        exclude: Patterns of what to leave out of it.
         program: Instructions in order; empty when the model is to plan.
         settings: Given settings, taken as they are.
         more: Settings by name, in the place of the command line's flags: `model="qwen"`, `max_cost=2.0`,
@@ -103,9 +105,18 @@ class Run:
     """
 
     def __init__(
-        self, task: str, *, program: Sequence[str] = (), settings: Settings | None = None, **more: Any
+        self,
+        task: str,
+        *,
+        input_dir: Path | str | None = None,
+        exclude: Sequence[str] = (),
+        program: Sequence[str] = (),
+        settings: Settings | None = None,
+        **more: Any,
     ) -> None:
         self._task = task
+        self._input_dir = None if input_dir is None else Path(input_dir)
+        self._exclude = tuple(exclude)
         self._program = list(program)
         self._settings = settings
         self._more = more
@@ -126,9 +137,10 @@ class Run:
             raise RuntimeError("a Run is used once; make another")
         settings = self._settings or load_settings(self._more, project=Path(PROJECT_FILE), user=user_file())
         program = check_program(self._program, at_most=MAX_INSTRUCTIONS, field="program") if self._program else ()
-        plan = prepare_plan(settings, self._task, program)
+        given = prepare_input(settings, self._input_dir, self._exclude)
+        plan = prepare_plan(settings, self._task, program, given)
         self._thread = threading.Thread(
-            target=lambda: self._work(lambda: start(settings, plan, self, fuse=self._fuse)), daemon=True
+            target=lambda: self._work(lambda: start(settings, plan, self, given=given, fuse=self._fuse)), daemon=True
         )
         self._thread.start()
         return self

@@ -1,7 +1,9 @@
 """Merge a run's files into an existing folder of the host: looked at first, checked whole, then written file by file.
 
 A file that the host has and the run has otherwise is *updated* when it is still what an earlier export wrote, by the
-manifest there, and *in conflict* when somebody changed it since, or nothing is known of it. Nothing is ever deleted.
+manifest there, or what the run began with, and *in conflict* when somebody changed it since, or nothing is known of it.
+What a run has left as it began with it is none of the merge's business, whatever the host has there. Nothing is ever
+deleted.
 """
 
 import hashlib
@@ -27,11 +29,11 @@ class MergePlan:
     Attributes:
         folder: Where.
         added: Not there yet.
-        updated: There as an earlier export wrote them.
+        updated: There as an earlier export wrote them, or as the run began with them.
         same: There already, byte by byte.
-        conflicts: Changed on the host; only written over when asked for.
+        conflicts: Changed or deleted on the host; only written over when asked for.
         blocked: Cannot be written at all: path → reason.
-        gone: Written by an earlier export and no longer in the run; they stay.
+        gone: Written by an earlier export or part of the input, and no longer in the run; they stay.
         set_aside: Not exported: path → reason.
         seen: What stands on the host, path → SHA-256, to be found unchanged at the moment of writing.
     """
@@ -47,27 +49,33 @@ class MergePlan:
     seen: Mapping[str, str]
 
 
-def plan_merge(files: Mapping[str, str], folder: Path) -> MergePlan:
+def plan_merge(files: Mapping[str, str], folder: Path, origin: Mapping[str, str] | None = None) -> MergePlan:
     """Look at what merging files (path → object) into a folder would change; writes nothing.
+
+    Args:
+        files: The run's files.
+        folder: Where.
+        origin: The files that the run began with, path → object, if it began with any.
 
     Raises:
         SettingsError: The folder is none, or is a link.
     """
-    writable, aside = sort_out(files)
+    origin = origin or {}
+    writable, aside = sort_out(changed(files, origin))
     kinds: dict[str, list[str]] = {"added": [], "updated": [], "same": [], "conflicts": []}
     blocked: dict[str, str] = {}
     seen: dict[str, str] = {}
     try:
         with HostFolder(folder) as host:
-            known = _manifest(host)
+            manifest = _manifest(host)
             for path, name in writable.items():
                 try:
-                    kind = _kind(host, path, name, known, seen)
+                    kind = _kind(host, path, name, manifest, origin, seen)
                 except NotPlain as error:
                     blocked[path] = error.reason
                 else:
                     kinds[kind].append(path)
-            gone = tuple(path for path in known if path not in files and _present(host, path))
+            gone = tuple(path for path in {**origin, **manifest} if path not in files and _present(host, path))
     except NotPlain as error:
         raise SettingsError(_FLAG, str(error)) from error
     return MergePlan(
@@ -95,7 +103,7 @@ def merge(plan: MergePlan, files: Mapping[str, str], objects: ObjectStore, *, ov
         problem = f"{plan.conflicts[0]!r}{several} changed on the host; --overwrite writes over such files"
         raise SettingsError(_FLAG, f"nothing was written, as {problem}")
     paths = (*plan.added, *plan.updated, *plan.conflicts)
-    writable, aside = sort_out(files)
+    writable, aside = sort_out({path: files[path] for path in (*paths, *plan.same, *plan.set_aside)})
     contents = read_whole({path: files[path] for path in paths}, objects)
     try:
         with HostFolder(plan.folder) as host:
@@ -104,21 +112,34 @@ def merge(plan: MergePlan, files: Mapping[str, str], objects: ObjectStore, *, ov
             for path in paths:
                 _make_sure(host, path, plan.seen.get(path))
                 host.write(path, contents[path], replace=path in plan.seen)
-            host.write(MANIFEST, manifest_of(writable, aside), replace=True)
+            if writable:
+                host.write(MANIFEST, manifest_of(writable, aside), replace=True)
     except NotPlain as error:
         raise SettingsError(_FLAG, f"{error}; what was written before is whole") from error
     return paths
 
 
-def _kind(host: HostFolder, path: str, name: str, known: Mapping[str, str], seen: dict[str, str]) -> str:
+def changed(files: Mapping[str, str], origin: Mapping[str, str]) -> dict[str, str]:
+    """Give the files that are not as the run began with them."""
+    return {path: name for path, name in files.items() if origin.get(path) != name}
+
+
+def _kind(
+    host: HostFolder,
+    path: str,
+    name: str,
+    manifest: Mapping[str, str],
+    origin: Mapping[str, str],
+    seen: dict[str, str],
+) -> str:
     content = host.read(path, _MOST_BYTES)
     if content is None:
         _no_twin(host, path)
-        return "added"
+        return "conflicts" if path in origin else "added"
     seen[path] = digest = hashlib.sha256(content).hexdigest()
     if digest == name:
         return "same"
-    return "updated" if known.get(path) == digest else "conflicts"
+    return "updated" if digest in (manifest.get(path), origin.get(path)) else "conflicts"
 
 
 def _no_twin(host: HostFolder, path: str) -> None:

@@ -39,7 +39,8 @@ def _ask(effects: Effects, task: str, context_tokens: int) -> Iterator[Opinion]:
     if judging is None:
         return
     files = {entry.path: entry for entry in effects.store.files}
-    paths = sorted(path for path in files if any(fnmatchcase(path, pattern) for pattern in judging.files))
+    own = {entry.path for entry in effects.own_files()}
+    paths = sorted(path for path in own if any(fnmatchcase(path, pattern) for pattern in judging.files))
     room = max(_LEAST_CHARACTERS, int((context_tokens - effects.reply_tokens) * _CHARACTERS_PER_TOKEN) - len(task))
     context = _text(effects, files.get(judging.context), room // 3)
     for path in paths[:_MOST_FILES]:

@@ -14,7 +14,7 @@ from l2mac.trace.events import RunStarted
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
-_LATER = {"judge": False, "method": "l2mac", "thinking": asdict(Thinking()), "guidance": "free"}
+_LATER = {"judge": False, "method": "l2mac", "thinking": asdict(Thinking()), "guidance": "free", "input": ""}
 """Settings that came after the first records, which lack them: not recorded while they are at their default."""
 _LATER_THOUGHTS = {"evaluator": True, "task_in_context": True}
 """The same for what came after the first records with `thinking`."""
@@ -38,6 +38,8 @@ class Plan:
     dependencies: Mode = "off"
     judge: bool = False
     method: Method = "l2mac"
+    input: str = ""
+    """The hash of the tree of files that the run begins with; empty where it begins with none."""
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
     thinking: Thinking = field(default_factory=Thinking)

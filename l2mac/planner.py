@@ -9,6 +9,7 @@ from itertools import pairwise
 from l2mac.answers import planned_files
 from l2mac.budget import BudgetSpent
 from l2mac.effects import Effects
+from l2mac.existing import Existing
 from l2mac.inquiry import Inquirer, NoAnswer, Question
 from l2mac.job import Job
 from l2mac.registry import check_program, numbered_list
@@ -39,18 +40,22 @@ class Planner:
         effects: For prompts and the record.
         inquirer: Asks the model.
         requirements: What the task demands.
+        existing: What there is already.
 
     Attributes:
         files: For each instruction that is made of files, these.
     """
 
-    def __init__(self, job: Job, effects: Effects, inquirer: Inquirer, requirements: Requirements) -> None:
+    def __init__(
+        self, job: Job, effects: Effects, inquirer: Inquirer, requirements: Requirements, existing: Existing
+    ) -> None:
         self.files: dict[str, tuple[PlannedFile, ...]] = {}
         self._job = job
         self._effects = effects
         self._prompts = effects.domain.prompts
         self._inquirer = inquirer
         self._requirements = requirements
+        self._existing = existing
 
     def program(self) -> Program:
         """Give the user's program as it is, or the best one that the model makes; empty when it makes none.
@@ -76,7 +81,8 @@ class Planner:
 
     def _bootstrap(self) -> Program:
         """Have the model make a program: the bootstrap of the paper."""
-        text = self._prompts.render("bootstrap", task=self._job.task, steps=self._job.steps)
+        question = self._prompts.render("bootstrap", task=self._job.task, steps=self._job.steps)
+        text = "\n\n".join(part for part in (question, self._existing.outline) if part)
         try:
             return self._ask_for_plan("plan", text, PLAN_ATTEMPTS, must_fit=False)
         except NoAnswer as error:

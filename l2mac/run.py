@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from l2mac.budget import Limits, Spending
+from l2mac.checks.baseline import Baseline
 from l2mac.checks.report import CheckReport
 from l2mac.context import TokenEstimator
 from l2mac.control_unit import ControlUnit
@@ -15,19 +16,22 @@ from l2mac.dependencies import Dependencies, PackageMeans
 from l2mac.domain import load_domain, recorded_domain
 from l2mac.effects import Effects, Prices
 from l2mac.errors import L2macError, TraceError
+from l2mac.examination import Examination
 from l2mac.file_store import BoxMaker, FileStore
+from l2mac.input_folder import Input
 from l2mac.job import Job, Method
 from l2mac.methods.codet import CodeT
 from l2mac.methods.one_shot import OneShot
 from l2mac.methods.reflexion import Reflexion
 from l2mac.methods.self_refine import SelfRefine
 from l2mac.naming import Namer
+from l2mac.origin import adopt
 from l2mac.outcome import Outcome, Status
 from l2mac.plan import Plan, started
 from l2mac.processor import Processor, Watcher
 from l2mac.roles import Role
 from l2mac.trace.events import BoxOpened, ModelCalled, ProtocolChosen, RunEnded, SessionStarted
-from l2mac.trace.history import recorded_files
+from l2mac.trace.history import recorded_files, recorded_input
 from l2mac.trace.journal import Journal, Listener
 from l2mac.trace.report import write_receipts, write_report
 from l2mac.version import VERSION
@@ -76,6 +80,7 @@ class Means:
 class RunResult:
     """What a session left: the outcome, the files as path → object, and what was spent in all.
 
+    `origin` are the files that the run began with, path → object.
     `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
     `evaluator` is whether the control unit's evaluator was on.
     """
@@ -89,9 +94,10 @@ class RunResult:
     seal: str = ""
     method: Method = "l2mac"
     evaluator: bool = True
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
-def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult:
+def execute(folder: Path, plan: Plan, means: Means, reason: Reason, *, given: Input | None = None) -> RunResult:
     """Execute a run, or go on with it, until it ends in whatever way.
 
     Args:
@@ -99,6 +105,7 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         plan: What to do; for a recorded run what `recorded_plan` gives.
         means: What to work with.
         reason: Why this session takes place.
+        given: The files to begin with; a run that has recorded them needs them no more.
 
     Raises:
         SandboxError, ProcessorError, TraceError, RunLocked: The world's fault; the run is kept and can be resumed.
@@ -107,19 +114,25 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
         journal.require_objects()
         journal.note(started(plan, journal.objects))  # first of all: from here on the run can be resumed
         journal.bracket(SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image))
-        spending = Spending(means.limits)
-        for event in journal.abandoned():
-            if isinstance(event, ModelCalled):
-                spending.add(event)  # paid for, although the run was taken back to before it
+        spending = _spending(means, journal)
         dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
         dependencies.adopt(journal.recorded())
         make_box = _box_maker(folder, means, journal, dependencies)
         store = FileStore(make_box, journal.objects)
         with _ending(folder, journal, store) as finish:
-            store.open_with(recorded_files(journal.recorded()))
+            origin = _open(store, plan, journal, given)
             protocol = _negotiate(means, journal)
-            effects = _effects(plan, means, journal, store, spending, make_box, dependencies)
-            closely = plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files")
+            examination = Examination(
+                journal=journal,
+                store=store,
+                domain=recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain),
+                make_box=make_box,
+                dependencies=dependencies,
+                origin=origin,
+                baseline=Baseline(origin),
+            )
+            effects = _effects(plan, means, journal, store, spending, examination)
+            closely = plan.leads_closely(protocol) and effects.domain.toolbelt.has("write_files") and not origin
             outcome = finish(_METHODS[plan.method](_job(plan, closely=closely), effects).run())
         files = {entry.path: entry.digest for entry in store.files}
         return RunResult(
@@ -132,7 +145,24 @@ def execute(folder: Path, plan: Plan, means: Means, reason: Reason) -> RunResult
             journal.seal,
             method=plan.method,
             evaluator=plan.method == "l2mac" and plan.thinking.evaluator,
+            origin=origin,
         )
+
+
+def _spending(means: Means, journal: Journal) -> Spending:
+    spending = Spending(means.limits)
+    for event in journal.abandoned():
+        if isinstance(event, ModelCalled):
+            spending.add(event)  # paid for, although the run was taken back to before it
+    return spending
+
+
+def _open(store: FileStore, plan: Plan, journal: Journal, given: Input | None) -> Mapping[str, str]:
+    """Make the box with all that is recorded in it; gives the files that the run begins with, path → object."""
+    begun = adopt(plan, journal, given)
+    store.open_with(recorded_files(journal.recorded() or begun))
+    store.apply(change for event in begun for change in event.changes)
+    return recorded_input(begun)
 
 
 @contextlib.contextmanager
@@ -202,24 +232,23 @@ def _effects(
     journal: Journal,
     store: FileStore,
     spending: Spending,
-    make_box: BoxMaker,
-    dependencies: Dependencies,
+    examination: Examination,
 ) -> Effects:
     return Effects(
         journal=journal,
         processor=means.processor,
         store=store,
-        domain=recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain),
+        domain=examination.domain,
         spending=spending,
         estimator=TokenEstimator(),
         prices=means.prices,
         watch=means.watch,
-        make_box=make_box,
-        dependencies=dependencies,
+        examination=examination,
         namer=Namer(journal.objects),
         reply_tokens=plan.reply_tokens,
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
         role_prices=means.role_prices,
+        origin=examination.origin,
     )

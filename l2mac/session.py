@@ -1,6 +1,6 @@
 """One session of a run, from settings to result: the one composition that command line and Python API share."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,9 @@ from l2mac.boxes import Boxes
 from l2mac.dependencies import PackageMeans, recorded_fetch
 from l2mac.errors import L2macError, SettingsError
 from l2mac.fuse import Fuse
+from l2mac.input_folder import Input, check_outside, read_input
 from l2mac.means import check_packages, choose_domain, live_packages, make_means, make_plan, make_processors
+from l2mac.origin import recorded_origin, tree_of
 from l2mac.plan import Plan, recorded_plan
 from l2mac.record import recorded_limits
 from l2mac.replay_processor import ReplayProcessor
@@ -62,7 +64,21 @@ class Repetition:
     difference: str
 
 
-def prepare_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Plan:
+def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str]) -> Input | None:
+    """Give the files of the folder that a run is to begin with; None without a folder.
+
+    Raises:
+        SettingsError: They cannot be taken, or the record would be written among them.
+    """
+    if folder is None:
+        if exclude:
+            raise SettingsError("--exclude", "says what of --input-dir to leave out; name the folder, too")
+        return None
+    check_outside(folder, settings.runs_dir.expanduser(), "--runs-dir")
+    return read_input(folder, exclude, settings.policy())
+
+
+def prepare_plan(settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None) -> Plan:
     """Give what is to be done, with everything refused that can be before anything is started.
 
     Raises:
@@ -77,7 +93,12 @@ def prepare_plan(settings: Settings, task: str, program: tuple[str, ...]) -> Pla
     except UnicodeEncodeError:
         raise SettingsError("TASK", "is not valid UTF-8") from None
     settings.policy()
-    return make_plan(settings, task.strip(), program, choose_domain(settings))
+    plan = make_plan(settings, task.strip(), program, choose_domain(settings))
+    if given is None:
+        return plan
+    if plan.method != "l2mac":
+        raise SettingsError("--input-dir", f"the method {plan.method} begins with nothing; leave out --method")
+    return replace(plan, input=tree_of(given))
 
 
 def find_source(runs_dir: Path, name: str) -> Source:
@@ -96,7 +117,14 @@ def find_source(runs_dir: Path, name: str) -> Source:
     return Source(folder, plan, kept)
 
 
-def start(settings: Settings, plan: Plan, audience: Audience, *, fuse: Fuse | None = None) -> RunResult:
+def start(
+    settings: Settings,
+    plan: Plan,
+    audience: Audience,
+    *,
+    given: Input | None = None,
+    fuse: Fuse | None = None,
+) -> RunResult:
     """Execute a new run.
 
     Args:
@@ -104,6 +132,7 @@ def start(settings: Settings, plan: Plan, audience: Audience, *, fuse: Fuse | No
         plan: What to do, as `prepare_plan` gives it.
         audience: Told about everything as it happens.
         fuse: Ends the session from another thread, even while the model's server is silent.
+        given: The files to begin with, as `prepare_input` gives them; those that the plan was made with.
 
     Raises:
         SandboxError, L2macError: The world's fault; once a run has begun, the message names it for a resume.
@@ -112,9 +141,11 @@ def start(settings: Settings, plan: Plan, audience: Audience, *, fuse: Fuse | No
     def folder() -> Path:
         made = new_run(settings.runs_dir.expanduser(), plan.task)
         audience.say(f"run {made.name}")
+        if given is not None:
+            audience.say(f"input: {given}")
         return made
 
-    return _with_model(settings, plan, audience, "run", folder, fuse)
+    return _with_model(settings, plan, audience, "run", folder, fuse, given)
 
 
 def take_up(settings: Settings, source: Source, audience: Audience, *, fuse: Fuse | None = None) -> RunResult:
@@ -149,7 +180,7 @@ def repeat(settings: Settings, source: Source, audience: Audience) -> Repetition
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
         audience.say(f"replaying {source.folder.name} as {folder.name}")
         with _naming(folder):
-            result = execute(folder, source.plan, means, "replay")
+            result = execute(folder, source.plan, means, "replay", given=recorded_origin(events, recorded))
     return Repetition(result, processor.given, _difference(source.folder, folder))
 
 
@@ -160,6 +191,7 @@ def _with_model(
     reason: Reason,
     make_folder: Callable[[], Path],
     fuse: Fuse | None,
+    given: Input | None = None,
 ) -> RunResult:
     with make_processors(settings, fuse=fuse) as processor, _boxes(settings, audience) as boxes:
         means = make_means(
@@ -174,7 +206,7 @@ def _with_model(
         )
         folder = make_folder()
         with _naming(folder):
-            return execute(folder, plan, means, reason)
+            return execute(folder, plan, means, reason, given=given)
 
 
 @contextmanager

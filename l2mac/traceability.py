@@ -150,7 +150,7 @@ class Traceability:
         )
 
     def _contents(self) -> Iterator[tuple[str, str]]:
-        for entry in self._effects.store.files:
+        for entry in self._effects.own_files():
             yield entry.path, self._effects.journal.objects.get(entry.digest).decode("utf-8", "replace")
 
     def _note(self, problem: str) -> None:

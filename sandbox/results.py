@@ -120,13 +120,15 @@ class RunResult:
 class Job:
     """A process to run: `argv`, or a preloaded `checker` and its `paths`.
 
-    Checkers are `pytest`, `pylint`, `prose`, and for measuring `count` and `coverage`.
+    Checkers are `pytest`, `pylint`, `prose`, `survey`, and for measuring `count` and `coverage`.
+    `others` are paths that are looked at less closely: pylint's job compiles them and leaves them unlinted.
     """
 
     name: str
     argv: tuple[str, ...] = ()
     checker: str = ""
     paths: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

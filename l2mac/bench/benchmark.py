@@ -18,14 +18,14 @@ from l2mac.bench.worker import LiveWorker
 from l2mac.checks.wording import how_many
 from l2mac.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
+from l2mac.input_folder import Input
 from l2mac.means import make_processors, role_prices
 from l2mac.role_settings import RoleSettings
-from l2mac.session import prepare_plan
+from l2mac.session import prepare_input, prepare_plan
 from l2mac.settings import Settings
 from l2mac.trace.journal import lock_run
 
 SettingsFor = Callable[[Mapping[str, Any]], Settings]
-_INPUT = "input_dir"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,9 @@ def prepare(choice: Choice, settings_for: SettingsFor) -> Iterator[Prepared]:
     """
     tasks = _tasks(choice)
     variants = check_variants(choice.variants, method_of(settings_for({})))
+    inputs = {task.name: _input(choice, task, settings_for) for task in tasks}
     cells = tuple(
-        _cell(choice, task, variant, seed, settings_for)
+        _cell(choice, task, variant, seed, settings_for, inputs[task.name])
         for task in tasks
         for variant in variants
         for seed in range(choice.seeds)
@@ -133,29 +134,30 @@ def _tasks(choice: Choice) -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def _cell(choice: Choice, task: Task, variant: Variant, seed: int, settings_for: SettingsFor) -> Cell:
+def _cell(
+    choice: Choice, task: Task, variant: Variant, seed: int, settings_for: SettingsFor, given: Input | None
+) -> Cell:
     folder = choice.folder / task.name / variant.name / f"seed-{seed}"
-    own = {**task.settings, **_input(task), **variant.settings, "seed": seed, "runs_dir": folder}
+    own = {**task.settings, **variant.settings, "seed": seed, "runs_dir": folder}
     settings = settings_for(own)
     program = task.program if method_of(settings) == L2MAC else ()  # no other method has a program
-    plan = prepare_plan(settings, task.text, program)
+    plan = prepare_plan(settings, task.text, program, given)
     facts = {**facts_of(task, variant, seed, settings, plan), "features": choice.features}
-    return Cell(task=task, variant=variant, seed=seed, folder=folder, settings=settings, plan=plan, facts=facts)
+    return Cell(
+        task=task, variant=variant, seed=seed, folder=folder, settings=settings, plan=plan, facts=facts, given=given
+    )
 
 
-def _input(task: Task) -> dict[str, Any]:
-    """Give the setting that a task with existing code needs.
+def _input(choice: Choice, task: Task, settings_for: SettingsFor) -> Input | None:
+    """Give the existing files that a task begins with.
 
     Raises:
-        SettingsError: There is no such setting in this version, or no such folder.
+        SettingsError: They cannot be taken.
     """
-    if task.input_dir is None:
-        return {}
-    if _INPUT not in Settings.model_fields:
-        raise SettingsError(f"{task.name}: {_INPUT}", "this version cannot start a run from existing code")
-    if not task.input_dir.is_dir():
-        raise SettingsError(f"{task.name}: {_INPUT}", f"{task.input_dir} is no folder")
-    return {_INPUT: task.input_dir}
+    try:
+        return prepare_input(settings_for({"runs_dir": choice.folder}), task.input_dir, ())
+    except SettingsError as error:
+        raise SettingsError(f"{task.name}: input_dir", error.problem) from error
 
 
 @contextmanager

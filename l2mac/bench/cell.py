@@ -19,6 +19,7 @@ from l2mac.bench.measurement import Measurement, read_measurement, write_whole
 from l2mac.bench.task import Task
 from l2mac.bench.variant import Variant
 from l2mac.errors import SettingsError, TraceError
+from l2mac.input_folder import Input
 from l2mac.outcome import Status
 from l2mac.plan import Plan
 from l2mac.settings import Settings
@@ -43,6 +44,7 @@ class Cell:
 
     Attributes:
         facts: All that decides what comes of it, for comparing with what was done there before.
+        given: The existing files that its run begins with.
     """
 
     task: Task
@@ -52,6 +54,7 @@ class Cell:
     settings: Settings
     plan: Plan
     facts: Mapping[str, Any]
+    given: Input | None = None
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ class LiveWorker:
         """Begin a cell's run, or take up the one that has begun."""
         run = cell.run
         if run is None:
-            start(cell.settings, cell.plan, audience, fuse=fuse)
+            start(cell.settings, cell.plan, audience, given=cell.given, fuse=fuse)
         else:
             take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
 

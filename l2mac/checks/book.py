@@ -5,7 +5,7 @@ written yet does so only at the end, and what can only be guessed is advice.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Literal
 
 import pydantic
@@ -54,12 +54,12 @@ _FOUND: pydantic.TypeAdapter[_Found] = pydantic.TypeAdapter(_Found)
 _END: pydantic.TypeAdapter[_End] = pydantic.TypeAdapter(_End)
 
 
-def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
     """Give what to run for these files; nothing while there is no Markdown file."""
     return jobs_at_the_end(files) if any(entry.path.endswith(".md") for entry in files) else ()
 
 
-def jobs_at_the_end(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+def jobs_at_the_end(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
     """Give what to run for these files where a book has to be there: the check, even if there is no file at all."""
     return (Job("prose", checker="prose", paths=tuple(entry.path for entry in files)),)
 

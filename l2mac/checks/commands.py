@@ -1,6 +1,6 @@
 """A domain's own checks: programs that are run in the box, each a pass by its exit code alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 
 from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
@@ -12,10 +12,10 @@ _NOT_STARTED = (126, 127)
 _TEXT_CHARACTERS = 2500
 
 
-def command_jobs(command: Command) -> Callable[[Sequence[FileEntry]], tuple[Job, ...]]:
+def command_jobs(command: Command) -> Callable[..., tuple[Job, ...]]:
     """Give the function from files to the command's job; nothing is due while no file fits its patterns."""
 
-    def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - all are its own
         due = any(fnmatchcase(entry.path, pattern) for entry in files for pattern in command.files)
         return (Job(command.name, argv=tuple(command.argv)),) if due else ()
 

@@ -17,6 +17,7 @@ _FAILING = frozenset({"failed", "error"})
 _WORST_FIRST = ("failed", "error", "xfailed", "skipped", "not run", "passed")
 _MOST_NAMES = 5
 _LOST = "was seen failing and is {state} now; bring it back under this name and make it pass, corrected if it was wrong"
+_KEPT = "passed in the files as they came and is {state} now; bring it back under this name and keep it passing"
 _NOT_AGAIN = "passed, and is {state} in a fresh box"
 States = dict[str, str]
 
@@ -28,8 +29,17 @@ class TestInventory:
 
     def __init__(self) -> None:
         self._owed: dict[str, frozenset[str]] = {}
+        self._kept: frozenset[str] = frozenset()
+        self._first: frozenset[str] = frozenset()
         self._ever_passed: frozenset[str] = frozenset()
         self._last_passed: frozenset[str] = frozenset()
+
+    def start_from(self, report: CheckReport) -> None:
+        """Take in the evaluation of the input: its tests may be moved and changed, but may not go out of sight."""
+        states = _states(report)
+        self._first = frozenset(states)
+        self._kept = self._ever_passed = self._last_passed = passed_tests(report)
+        self._owed = {test: self._first for test, state in states.items() if state in _FAILING}
 
     def judge(self, report: CheckReport) -> CheckReport:
         """Take in an evaluation; gives it with a finding for every failing test that has gone out of sight."""
@@ -43,7 +53,9 @@ class TestInventory:
         self._last_passed = passed
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report
-        return _with_findings(report, self._owed, states, "that failed cannot be seen", _LOST)
+        kept = {test for test in self._kept if not _takes_its_place(test, passed, self._first)}
+        judged = _with_findings(report, self._owed, states, "that failed cannot be seen", _LOST)
+        return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 
     def judge_fresh(self, report: CheckReport) -> CheckReport:
         """Compare with the fresh box's evaluation: what passed at last has to pass there, too.

@@ -40,6 +40,7 @@ class _Deselected(_Event):
 class _Declared(_Event):
     e: Literal["declared"]
     ids: list[str]
+    prints: list[str] = []
 
 
 class _Collected(_Event):
@@ -92,7 +93,7 @@ class _Tally:
     """What the report says, line by line."""
 
     def __init__(self) -> None:
-        self.declared: frozenset[str] | None = None
+        self.declared: dict[str, str] | None = None
         self.collected: frozenset[str] | None = None
         self.outcomes: dict[str, str] = {}
         self.ended: set[str] = set()
@@ -113,7 +114,7 @@ class _Tally:
         """Give the tests that their files declare, can be read, and that were not collected all the same."""
         known = {base_id(test) for test in (*(self.collected or ()), *self.outcomes)}
         return sorted(
-            test for test in (self.declared or frozenset()) - known if test.partition("::")[0] not in self.unread
+            test for test in (self.declared or {}) if test not in known and test.partition("::")[0] not in self.unread
         )
 
     def unfair(self) -> str:
@@ -172,7 +173,8 @@ class _Tally:
     def _take_declared(self, event: _Declared) -> None:
         if self.declared is not None or self.collected is not None:
             raise ValueError("the tests were declared twice, or too late")
-        self.declared = frozenset(event.ids)
+        prints = event.prints or [""] * len(event.ids)
+        self.declared = dict(zip(event.ids, prints, strict=True))
 
     def _take_phase(self, phase: _Phase) -> None:
         if phase.id not in (self.collected or ()):
@@ -210,11 +212,13 @@ def judge_tests(job: JobResult) -> CheckResult:
     counts = _counts(tally)
     verdict, summary = _verdict(job, tally, counts, readable=readable)
     findings = tuple(tally.findings)
-    hidden = tally.hidden()
-    if hidden and verdict in (Verdict.PASSED, Verdict.NOTHING):
-        before = f"{summary}, " if verdict is Verdict.PASSED else ""
+    hidden = tally.hidden() if tally.collected is not None or verdict is Verdict.NOTHING else []
+    if hidden and verdict is not Verdict.BROKEN:
+        before = "" if verdict is Verdict.NOTHING else f"{summary}, "
         verdict, summary = Verdict.FAILED, f"{before}{how_many(hidden, 'test')} not collected"
         findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
+    if verdict is Verdict.FAILED and (tally.deselected or tally.collected is None or job.code not in (0, 1)):
+        findings = (*findings, Finding("", summary))  # what no test can be blamed for, and no input excuses
     if verdict in (Verdict.BROKEN, Verdict.FAILED) and (verdict is Verdict.BROKEN or not findings):
         findings = (Finding(tally.running, f"{summary}\n{job.output.text(_TEXT_CHARACTERS)}"), *findings)
     if verdict is Verdict.BROKEN and tally.running:
@@ -227,6 +231,7 @@ def judge_tests(job: JobResult) -> CheckResult:
         counts=counts,
         outcomes=tuple(sorted(tally.outcomes.items())),
         declared=tuple(sorted(tally.declared or ())),
+        prints=tuple(print_ for _, print_ in sorted((tally.declared or {}).items())),
     )
 
 
@@ -242,8 +247,6 @@ def _verdict(job: JobResult, tally: _Tally, counts: TestCounts, *, readable: boo
     summary = _summary(counts, tally)
     if job.code == _NO_TESTS and not (tally.collected or tally.collect_errors or tally.deselected):
         return Verdict.NOTHING, "there are no tests yet; write them into a file named test_*.py"
-    if tally.collect_errors:
-        return Verdict.FAILED, summary
     if tally.missing:
         return Verdict.BROKEN, f"{tally.missing} of {counts.collected} collected tests have no result"
     if job.code != 0 or counts.failed or counts.errors:

@@ -5,7 +5,7 @@ contradicts itself or was cut off makes a check broken or failed, never passed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,31 +20,51 @@ _REWRITTEN = (
     " even for a moment: let it write to tmp_path"
 )
 _MOST_LINES = 10
+_LINTED_WHOLE = 200
 
 
-def jobs_for(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run for these files, side by side; nothing when there is no Python file."""
-    sources = tuple(entry.path for entry in files if entry.path.endswith(".py"))
+def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
+    """Give what to run for these files, side by side; nothing when there is no Python file.
+
+    Where there are many, lint does not look at those that are `known`, as they are in the input.
+    """
+    sources = _sources(files)
     if not sources:
         return ()
-    return (Job("lint", checker="pylint", paths=sources), Job("tests", checker="pytest"))
+    passed_over = frozenset(known) if len(sources) > _LINTED_WHOLE else frozenset()
+    paths = tuple(path for path in sources if path not in passed_over)
+    return (Job("lint", checker="pylint", paths=paths), Job("tests", checker="pytest"))
+
+
+def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run for an input: the same, but where there are many files all are compiled and none is linted."""
+    sources = _sources(files)
+    if len(sources) <= _LINTED_WHOLE:
+        return jobs_for(files)
+    return (Job("lint", checker="pylint", others=sources), Job("tests", checker="pytest"))
+
+
+def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run on an input, of all these files, for those that are changed now: what its jobs left out."""
+    paths = _sources(changed)
+    return (Job("lint", checker="pylint", paths=paths),) if paths and len(_sources(files)) > _LINTED_WHOLE else ()
 
 
 def judge(result: RunResult) -> CheckReport:
     """Read what the jobs of `jobs_for` left: syntax, lint, tests.
 
-    Lint and tests are not judged while a file is not valid Python: what they say then only repeats it. Sources that
+    Lint and tests count for nothing while a file is not valid Python: what they say then only repeats it. Sources that
     were written to meanwhile fail the lint: it may have read something else than what is there.
     """
     syntax, lint = _judge_lint(result.job("lint"))
     if result.rewritten and lint.verdict is not Verdict.BROKEN:
         lint = _doubted(lint, result.rewritten)
-    if syntax.verdict is Verdict.FAILED:
-        unread = "not judged before the syntax is right"
-        return CheckReport(
-            (syntax, *(CheckResult(name=name, verdict=Verdict.FAILED, summary=unread) for name in ("lint", "tests")))
-        )
-    return CheckReport((syntax, lint, judge_tests(result.job("tests"))))
+    tests = tuple(judge_tests(job) for job in result.jobs if job.name == "tests")
+    return CheckReport((replace(syntax, gates=("lint", "tests")), lint, *tests))
+
+
+def _sources(files: Sequence[FileEntry]) -> tuple[str, ...]:
+    return tuple(entry.path for entry in files if entry.path.endswith(".py"))
 
 
 def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
@@ -59,17 +79,24 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     if not job.succeeded or job.report.elided:
         return broken
     events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    only_compiled = 0
     *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
         if json.loads(end) != _END:
             raise ValueError("the last line is not an end")
         for line in lines:
             event = json.loads(line)
-            events[event["e"]].append(_checked(event))
+            if event["e"] == "compiled":
+                only_compiled = int(event["count"])
+            else:
+                events[event["e"]].append(_checked(event))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return broken
     in_order = events["stub"] + events["hook"] + events["message"]
-    return _from_events("syntax", events["syntax"]), _from_events("lint", in_order)
+    lint = _from_events("lint", in_order)
+    if only_compiled and not in_order:
+        lint = replace(lint, summary=f"{only_compiled} files are only compiled")
+    return _from_events("syntax", events["syntax"]), lint
 
 
 def _checked(event: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +118,8 @@ def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
     others = f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}" if more else ""
     others += " …" if len(more) > _MOST_LINES else ""
     hint = f"; {event['hint']}" if event.get("hint") else ""
-    return Finding(finding.where, f"{finding.text}{quote}{others}{hint}")
+    text = f"{finding.text}{quote}{others}{hint}"
+    return Finding(finding.where, text, sort=finding.text, count=1 + len(more))
 
 
 def _alone(event: dict[str, Any]) -> Finding:

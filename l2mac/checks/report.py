@@ -15,10 +15,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong; `where` is `path:line`, a test's id, or empty."""
+    """One thing that is wrong, or several of a sort in one file.
+
+    Attributes:
+        where: `path:line`, a test's id, or empty.
+        text: What is wrong, for whoever mends it.
+        sort: The text as far as it does not depend on the place; empty where all of it does not.
+        count: How often it was found.
+    """
 
     where: str
     text: str
+    sort: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,9 @@ class CheckResult:
     Attributes:
         outcomes: For tests: every collected test's id and how it ended.
         declared: For tests: the ids, without parameters, that the files themselves declare.
+        prints: One for each declared id: another as soon as the test says something else; empty where that is unknown.
+        excused: Findings that the run's input had already, so that they are no part of the verdict.
+        gates: The results that say nothing as long as this one has failed.
     """
 
     name: str
@@ -51,6 +63,9 @@ class CheckResult:
     counts: TestCounts | None = None
     outcomes: tuple[tuple[str, str], ...] = ()
     declared: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
+    excused: tuple[Finding, ...] = ()
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +97,12 @@ class CheckReport:
     def summary(self) -> str:
         """All checks in one line."""
         return "; ".join(f"{result.name}: {result.summary}" for result in self.results) or "nothing to check"
+
+    def gated(self) -> "CheckReport":
+        """Give the report without what results say that stand behind a gate of one that has failed."""
+        gate = {name: one.name for one in self.results if one.verdict is Verdict.FAILED for name in one.gates}
+        return CheckReport(tuple(_closed(one, gate[one.name]) if one.name in gate else one for one in self.results))
+
+
+def _closed(result: CheckResult, gate: str) -> CheckResult:
+    return CheckResult(name=result.name, verdict=Verdict.FAILED, summary=f"not judged before the {gate} is right")

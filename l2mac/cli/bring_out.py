@@ -15,7 +15,7 @@ from l2mac.merge import MergePlan, merge, plan_merge
 from l2mac.run_folders import find_run
 from l2mac.terminal import clean
 from l2mac.trace.chain import read_trace
-from l2mac.trace.history import effective, recorded_files
+from l2mac.trace.history import effective, recorded_files, recorded_input
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
@@ -47,7 +47,8 @@ def export_command(
     """Write the files of RUN, finished or not: regular files only, with a manifest of hashes.
 
     Names that act by themselves on a host, such as .git or .envrc, are set aside and listed; --quarantine writes them
-    under harmless names. With --format the chapters of a book become one Markdown, HTML or EPUB file.
+    under harmless names. With --into, of a run that began with --input-dir only what it changed is written; what you
+    changed meanwhile is left alone. With --format the chapters of a book become one Markdown, HTML or EPUB file.
 
     \b
     Examples:
@@ -65,7 +66,7 @@ def export_command(
     files = {entry.path: entry.digest for entry in recorded_files(events)}
     objects = ObjectStore(folder / OBJECTS_FILE)
     if into is not None:
-        plan = plan_merge(files, into)
+        plan = plan_merge(files, into, recorded_input(events))
         facts = _merged(plan, files, objects, overwrite=overwrite, yes=yes, as_json=as_json)
     elif output is not None and form is not None:
         write_book(files, objects, output, form, language=language)

@@ -29,7 +29,9 @@ from l2mac.trace.objects import ObjectStore
 @runs_dir_option
 @json_option
 def diff(name: str, against: Path | None, between: str | None, runs_dir: Path | None, *, as_json: bool) -> int:
-    """Show how RUN's files differ: from nothing, from one step to another, or from a folder of the host.
+    """Show how RUN's files differ from its start, from one step to another, or from a folder of the host.
+
+    The start is nothing, or what --input-dir gave.
 
     Everything comes from the record. A folder is read without following any link.
 

@@ -97,7 +97,8 @@ class Progress:
             self._instruction = f"instruction {event.number}/{event.total}"
             return self._instruction + (f", context exhausted: restart {event.restart}" if event.restart else "")
         if isinstance(event, Checked):
-            return f"{'verified in a fresh box' if event.final else 'checked'}: {event.verdict} ({event.summary})"
+            how = "verified in a fresh box" if event.final else "as it came" if event.baseline else "checked"
+            return f"{how}: {event.verdict} ({event.summary})"
         if isinstance(event, InstructionCompleted):
             unchecked = "" if event.checked else ", unchecked"
             return f"instruction {event.number} done{unchecked} ({self._tokens} tokens so far)"

@@ -12,6 +12,7 @@ from l2mac.cli.options import runs_dir_option, settings_from
 from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.errors import TraceError
 from l2mac.kept_runs import is_pinned, size_of
+from l2mac.origin import left_out_of
 from l2mac.outcome import CLAIM
 from l2mac.record import recorded_program
 from l2mac.run_folders import find_run
@@ -28,7 +29,7 @@ from l2mac.trace.events import (
     SessionStarted,
     ToolRan,
 )
-from l2mac.trace.history import Step, accesses, effective, recorded_files, state_of, steps
+from l2mac.trace.history import Step, accesses, effective, recorded_files, recorded_input, state_of, steps
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
@@ -89,6 +90,9 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
         click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
     for part in facts["parts"]:
         click.echo(f"  {'done' if part['done'] else '    '}  {clean(part['name'])}")
+    if facts["input"]:
+        begun, out = facts["input"], sum(map(len, facts["input"]["left_out"].values()))
+        click.echo(f"input    {begun['files']} files, {out} left out; as it came: {clean(begun['checks'])}")
     click.echo(f"checks   {clean(facts['checks'])}")
     if facts["requirements"]:
         click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
@@ -198,7 +202,21 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
         "tool_failures": sum(not tool.ok for tool in tools),
         "sessions": len(sessions),
         "elapsed_s": entries[-1].elapsed_s if entries else 0.0,
+        "input": _input(events, objects),
         "files": {entry.path: entry.digest for entry in recorded_files(events)},
+    }
+
+
+def _input(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
+    """Give what the run began with, what was left out, and what was wrong with it; None where it began with nothing."""
+    files = recorded_input(events)
+    if not files:
+        return None
+    begun = [event for event in events if isinstance(event, Checked) and event.baseline]
+    return {
+        "files": len(files),
+        "left_out": left_out_of(events, objects),
+        "checks": f"{begun[-1].verdict} ({begun[-1].summary})" if begun else "not yet",
     }
 
 

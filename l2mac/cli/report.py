@@ -30,6 +30,7 @@ def print_result(result: "RunResult", exported: Export | None, *, replayed: int 
             click.echo(f"         and {len(exported.written) - _MOST_LISTED} more")
         for path, reason in exported.set_aside.items():
             click.echo(f"not exported: {clean(path)} ({clean(reason)})")
+    _print_changes(result)
     _print_requirements(outcome)
     for opinion in outcome.opinions:
         click.echo(f"opinion  {clean(opinion.path)}: {one_line(opinion.text, 500)}")
@@ -43,8 +44,34 @@ def print_result(result: "RunResult", exported: Export | None, *, replayed: int 
         click.echo(f"replay   {replayed} recorded replies; {same}")
     click.echo(f"run      {result.run}")
     click.echo(f"seal     {result.seal}")
+    if result.origin:
+        click.echo(f"See what changed:   l2mac diff {result.run}")
+        click.echo(f"Bring it back:      l2mac export {result.run} --into FOLDER")
     if outcome.status in (Status.BUDGET, Status.NO_PLAN):
         click.echo(f"Go on with a larger budget: l2mac resume {result.run}")
+
+
+def changes_of(origin: Mapping[str, str], files: Mapping[str, str]) -> dict[str, list[str]]:
+    """Give what a run changed of its input, both path → object."""
+    return {
+        "added": sorted(files.keys() - origin.keys()),
+        "changed": sorted(path for path in files.keys() & origin.keys() if files[path] != origin[path]),
+        "deleted": sorted(origin.keys() - files.keys()),
+    }
+
+
+def _print_changes(result: "RunResult") -> None:
+    if not result.origin:
+        return
+    changes = changes_of(result.origin, result.files)
+    listed = [
+        (sign, path) for sign, kind in (("+", "added"), ("~", "changed"), ("-", "deleted")) for path in changes[kind]
+    ]
+    click.echo(f"changes  {len(listed)} of {len({*result.origin, *result.files})} files")
+    for sign, path in listed[:_MOST_LISTED]:
+        click.echo(f"       {sign} {clean(path)}")
+    if len(listed) > _MOST_LISTED:
+        click.echo(f"         and {len(listed) - _MOST_LISTED} more")
 
 
 def requirements_as_json(rows: list[dict[str, Any]], problem: str) -> dict[str, Any] | None:
@@ -83,6 +110,7 @@ def result_as_json(
         "exit_code": exit_code,
         "output": str(exported.folder) if exported else None,
         "files": result.files,
+        "changes": changes_of(result.origin, result.files) if result.origin else None,
         "set_aside": dict(exported.set_aside) if exported else {},
         "checks": [
             {"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results

@@ -22,10 +22,21 @@ from l2mac.cli.report import print_result, result_as_json
 from l2mac.cli.sections import SectionedCommand
 from l2mac.errors import SettingsError
 from l2mac.export import check_new_folder, export
+from l2mac.input_folder import check_outside
+from l2mac.plan import Plan
 from l2mac.program import given_program
 from l2mac.run import RunResult
 from l2mac.run_folders import slug
-from l2mac.session import MOST_TASK_BYTES, Source, find_source, prepare_plan, repeat, start, take_up
+from l2mac.session import (
+    MOST_TASK_BYTES,
+    Source,
+    find_source,
+    prepare_input,
+    prepare_plan,
+    repeat,
+    start,
+    take_up,
+)
 from l2mac.settings import Settings
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
@@ -39,6 +50,10 @@ from l2mac.trace.objects import ObjectStore
 @click.option("--domain-file", type=click.Path(path_type=Path), help="The file that defines a custom domain.")
 @click.option("--tools", help="Only these tools of the domain, with commas between.")
 @click.option("--judge/--no-judge", default=None, help="Ask the model for a second opinion on the result.")
+@click.option(
+    "--input-dir", type=click.Path(path_type=Path), help="Begin with the files of this folder; it is only read."
+)
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out of it what fits; can be given repeatedly.")
 @click.option("--steps", type=int, help="How many instructions the model may plan. Default: 10.")
 @click.option("--output", type=click.Path(path_type=Path), help="New folder for the result. Default: ./workspace/NAME.")
 @click.option("--seed", type=int, help="For servers that honour it.")
@@ -55,6 +70,8 @@ def run(
     task_file: Path | None,
     program: str | None,
     output: Path | None,
+    input_dir: Path | None,
+    exclude: tuple[str, ...],
     *,
     yes: bool,  # noqa: ARG001 - accepted from the start, so that scripts can say it; nothing is asked yet
     quiet: bool,
@@ -66,17 +83,25 @@ def run(
     TASK is the prompt; - or --task-file read it from elsewhere. Everything that the model writes is kept, checked
     and executed in a container without a network; the result is verified once more in a fresh one.
 
+    With --input-dir the work begins with the files of a folder: what was wrong with them before is said and left
+    alone, and `l2mac diff` and `l2mac export --into` show and bring back what changed. Without --output nothing is
+    exported then.
+
     \b
     Examples:
       l2mac run --model gpt-4.1 "a command line to-do list with due dates"
+      l2mac run --model gpt-4.1 --input-dir ./todo "add priorities to the list"
       l2mac run --base-url http://127.0.0.1:8000/v1 --model qwen --context-tokens 16384 --task-file task.txt
     """
     settings = settings_from(flags)
     text = _read_task(task, task_file)
-    plan = prepare_plan(settings, text, given_program(program) if program is not None else ())
-    folder = _output_folder(output, plan.task)
+    if input_dir is not None and output is not None:
+        check_outside(input_dir, output, "--output")
+    given = prepare_input(settings, input_dir, exclude)
+    plan = prepare_plan(settings, text, given_program(program) if program is not None else (), given)
+    folder = _output_folder(output, plan)
     with Progress(quiet=quiet) as progress:
-        result = start(settings, plan, progress)
+        result = start(settings, plan, progress, given=given)
     return _finish(result, folder, as_json=as_json)
 
 
@@ -96,7 +121,7 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     unless options say otherwise; budgets count what was spent before.
     """
     source, settings = _taken_up(name, flags)
-    folder = _output_folder(output, source.plan.task)
+    folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
         result = take_up(settings, source, progress)
     return _finish(result, folder, as_json=as_json)
@@ -114,7 +139,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     The files after every instruction must come to the same hashes as recorded; otherwise the exit code is not 0.
     """
     source, settings = _taken_up(name, flags)
-    folder = _output_folder(output, source.plan.task)
+    folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
         repetition = repeat(settings, source, progress)
     return _finish(
@@ -129,9 +154,10 @@ def _taken_up(name: str, flags: dict[str, Any]) -> tuple[Source, Settings]:
 
 
 def _finish(
-    result: RunResult, folder: Path, *, as_json: bool, replayed: int | None = None, difference: str = ""
+    result: RunResult, folder: Path | None, *, as_json: bool, replayed: int | None = None, difference: str = ""
 ) -> int:
-    exported = export(result.files, ObjectStore(result.folder / OBJECTS_FILE), folder) if result.files else None
+    objects = ObjectStore(result.folder / OBJECTS_FILE)
+    exported = export(result.files, objects, folder) if result.files and folder is not None else None
     code = RECORD if difference else BY_STATUS[result.outcome.status]
     if as_json:
         click.echo(result_as_json(result, exported, code, replayed=replayed, difference=difference))
@@ -156,14 +182,19 @@ def _read_task(task: str | None, task_file: Path | None) -> str:
     return text
 
 
-def _output_folder(output: Path | None, task: str) -> Path:
-    """Give the folder for the result, which does not exist yet; refuse before anything is spent."""
+def _output_folder(output: Path | None, plan: Plan) -> Path | None:
+    """Give the folder for the result, which does not exist yet; refuse before anything is spent.
+
+    None where the result is somebody's files with changes: they are brought back with `l2mac export --into`.
+    """
     if output is not None:
         check_new_folder(output)
         return output
-    folder = Path("workspace") / slug(task)
+    if plan.input:
+        return None
+    folder = Path("workspace") / slug(plan.task)
     number = 1
     while folder.exists() or folder.is_symlink():
         number += 1
-        folder = Path("workspace") / f"{slug(task)}-{number}"
+        folder = Path("workspace") / f"{slug(plan.task)}-{number}"
     return folder

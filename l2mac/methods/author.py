@@ -62,7 +62,7 @@ class Author:
         """
         try:
             work()
-            self._report = self._inventory.judge_fresh(self._effects.verify())
+            self._report = self._inventory.judge_fresh(self._effects.examination.verify())
             if self._report.accepts_completion:  # a test that failed on the way must not just be gone
                 self._report = self._inventory.judge(self._report)
             outcome = verified_outcome(self._report, "; ".join(self.remarks))
@@ -123,7 +123,8 @@ class Author:
 
     def check(self) -> CheckReport:
         """Have the store checked in its box, as the control unit does in its last instruction."""
-        self._report = self._inventory.judge(self._effects.check(self._effects.state(at_the_end=True)))
+        examination = self._effects.examination
+        self._report = self._inventory.judge(examination.check(examination.state(at_the_end=True)))
         return self._report
 
     def _take_turns(self, instruction: str, window: ContextWindow, temperature: float) -> bool:

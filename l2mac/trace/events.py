@@ -11,6 +11,7 @@ Texts and contents are objects (`l2mac.trace.objects`); fields whose names end i
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from l2mac.trace.input_events import InputAdopted, Surveyed
 from l2mac.trace.method_events import Parts
 from sandbox.results import Change
 
@@ -94,7 +95,7 @@ class ToolRan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Effect: the store was evaluated. `key` is the hash of the store's tree."""
+    """Effect: the store was evaluated. `key` is the hash of the store's tree; `baseline` says as it came."""
 
     kind: Literal["check"] = "check"
     key: str
@@ -102,6 +103,7 @@ class Checked:
     summary: str
     report_object: str
     final: bool = False
+    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +291,9 @@ class Forked:
     step: int
 
 
-Effect = ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent
+Effect = (
+    ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent | InputAdopted | Surveyed
+)
 Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
 Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored | Parts
 Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked

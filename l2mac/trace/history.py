@@ -1,9 +1,9 @@
 """What a record says about the run's history: which lines count, the files after each step, who touched which file.
 
-A *step* is a point to which a run can be taken back: number 0 is its start, and one more comes with each tool call that
-changed the store, with each instruction that was completed or part of a method's work that ended, and where the store
-was set back. Any line would do, as the control unit walks through whatever is recorded; steps are the ones at which
-something is different.
+A *step* is a point to which a run can be taken back: number 0 is its start, with its input if it has one, and one more
+comes with each tool call that changed the store, with each instruction that was completed or part of a method's work
+that ended, and where the store was set back. Any line would do, as the control unit walks through whatever is recorded;
+steps are the ones at which something is different.
 """
 
 import hashlib
@@ -28,12 +28,13 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
+from l2mac.trace.input_events import InputAdopted
 from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
 BRACKETS = (SessionStarted, BoxOpened, RunEnded, Rewound, Forked)
-_CHANGING = (ToolRan, StoreRestored)
+_CHANGING = (InputAdopted, ToolRan, StoreRestored)
 _NAMING_FIELDS: Mapping[type, tuple[str, ...]] = {
     kind: tuple(
         field.name for field in fields(kind) if field.name == "changes" or field.name.endswith(("_object", "_objects"))
@@ -53,7 +54,8 @@ class Step:
         number: From 0.
         line: The last line that belongs to it, from 0.
         instruction: The instruction, or part of a method's work, that it belongs to, from 1; 0 before the first.
-        what: The tool that changed the store, `completed`, `part ended`, `restored`, or `start`.
+        what: The tool that changed the store, `completed`, `part ended`, `restored`, `start`, or `input` for a
+            start with files.
         files: The store, path → entry.
     """
 
@@ -119,6 +121,12 @@ def tree_hash(files: Iterable[FileEntry]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def recorded_input(events: Iterable[Event]) -> dict[str, str]:
+    """Give the files that a run began with, path → object."""
+    changes = (change for event in events if isinstance(event, InputAdopted) for change in event.changes)
+    return {change.path: change.digest for change in changes}
+
+
 def steps(entries: Sequence[Entry]) -> list[Step]:
     """Give the steps of a run's effective history."""
     found: list[Step] = []
@@ -131,6 +139,8 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
         what = _named_as_step(event)
         if what:
             apply_event(event, files)
+            if isinstance(event, InputAdopted):
+                found.clear()  # the start, which is not whole without the input
             found.append(Step(len(found), entry.number, instruction, what, dict(files)))
     return found
 
@@ -181,6 +191,8 @@ def named_objects(event: Event) -> Iterator[str]:
 def _named_as_step(event: Event) -> str:
     if isinstance(event, RunStarted):
         return "start"
+    if isinstance(event, InputAdopted):
+        return "input"
     if isinstance(event, ToolRan) and event.changes:
         return event.name
     if isinstance(event, StoreRestored):

@@ -6,7 +6,7 @@ from typing import Any
 from sandbox.protocol import MAX_JOBS
 from sandbox.results import Job
 
-_CHECKERS = ("pytest", "pylint", "prose", "count", "coverage")
+_CHECKERS = ("pytest", "pylint", "prose", "survey", "count", "coverage")
 
 
 def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -24,5 +24,6 @@ def _job_spec(job: Job) -> dict[str, Any]:
     if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
         raise ValueError(f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}")
     if job.checker:
-        return {"name": job.name, "kind": job.checker, "paths": list(job.paths)}
+        others = {"others": list(job.others)} if job.others else {}
+        return {"name": job.name, "kind": job.checker, "paths": list(job.paths), **others}
     return {"name": job.name, "kind": "exec", "argv": list(job.argv)}

@@ -8,6 +8,7 @@ the tests change afterwards change nothing of what has been said.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import warnings
 
@@ -21,9 +22,16 @@ VERDICT_HOOKS = frozenset(
 )
 
 
-def declared_in(root: str) -> list[str]:
-    """Give the ids of all tests below a folder, sorted; files that are no valid Python declare none."""
-    found: set[str] = set()
+_PRINT = 32
+
+
+def declared_in(root: str) -> dict[str, str]:
+    """Give the ids of all tests below a folder, sorted; files that are no valid Python declare none.
+
+    With each id comes a print of what stands there, which is another as soon as the test says something else: by it an
+    old test that still fails can be told from a new one under its name.
+    """
+    found: dict[str, list[str]] = {}
     for folder, _, names in os.walk(root):
         for name in names:
             whole = os.path.join(folder, name)
@@ -35,8 +43,9 @@ def declared_in(root: str) -> list[str]:
                     tree = ast.parse(file.read())
             except (SyntaxError, ValueError, RecursionError, MemoryError, OSError):
                 continue
-            found.update(declared_tests(os.path.relpath(whole, root), tree))
-    return sorted(found)
+            for test, text in declared_tests(os.path.relpath(whole, root), tree):
+                found.setdefault(test, []).append(text)
+    return {test: _print(found[test]) for test in sorted(found)}
 
 
 def is_test_file(path: str) -> bool:
@@ -45,13 +54,17 @@ def is_test_file(path: str) -> bool:
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
 
-def declared_tests(path: str, tree: ast.Module) -> Iterator[str]:
-    """Give the ids, without parameters, of the tests that pytest's naming rules find at the top of a test file."""
+def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Give id, without parameters, and text of the tests that pytest's naming rules find at the top of a test file."""
     for node in tree.body:
         if _is_test(node):
-            yield f"{path}::{_name(node)}"
+            yield f"{path}::{_name(node)}", _text(node)
         elif isinstance(node, ast.ClassDef) and _holds_tests(node):
-            yield from (f"{path}::{node.name}::{_name(member)}" for member in node.body if _is_test(member))
+            around = " ".join(map(_text, (*node.decorator_list, *node.bases, *node.keywords)))
+            for member in node.body:
+                if _is_test(member):
+                    text = _text(member)
+                    yield f"{path}::{node.name}::{_name(member)}", text and f"{around} {text}"
 
 
 def verdict_hooks(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -73,3 +86,16 @@ def _holds_tests(node: ast.ClassDef) -> bool:
 
 def _name(node: ast.stmt) -> str:
     return str(getattr(node, "name", ""))
+
+
+def _text(node: ast.AST) -> str:
+    """Give what a piece of source says, whatever its layout and comments are; empty when it is too deep to be told."""
+    try:
+        return ast.dump(node)
+    except RecursionError:
+        return ""
+
+
+def _print(texts: list[str]) -> str:
+    """Give the print of all that stands under one id; empty when it cannot be told."""
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:_PRINT] if all(texts) else ""

@@ -13,7 +13,7 @@ import os
 import sys
 from types import FunctionType
 
-from sandbox.guest import prose
+from sandbox.guest import prose, survey
 from sandbox.guest.declared import VERDICT_HOOKS, declared_in
 from sandbox.guest.measure import count, cover
 from sandbox.guest.source_only import believe_sources_only
@@ -80,13 +80,15 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     root = str(request["cwd"])
     if kind == "prose":
         return prose.check(request["paths"], report)
+    if kind == "survey":
+        return survey.make(request["paths"], report)
     if kind == "count":
         return count(request["paths"], report)
     if kind == "coverage":
         return cover(root, report, lambda: _tests(request, root))
     if kind == "pytest":
         return _tests(request, root, report)
-    sys.path.insert(0, root)
+    _import_from(root)
     return _pylint(request, report)
 
 
@@ -94,8 +96,15 @@ def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> 
     """Run the store's tests; without a report nobody is told how they end."""
     _forget_shadowed(root)
     believe_sources_only(root)
-    sys.path.insert(0, root)
+    _import_from(root)
     return _pytest(request, report or io.StringIO(), rootdir=root)
+
+
+def _import_from(root: str) -> None:
+    """Have the store's modules imported from its root, and from `src` where that is laid out for it."""
+    source = os.path.join(root, "src")
+    laid_out = os.path.isdir(source) and not os.path.lexists(os.path.join(source, "__init__.py"))
+    sys.path[:0] = [root, source] if laid_out else [root]
 
 
 def _forget_shadowed(root: str) -> None:
@@ -183,9 +192,10 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
     recorder = _Recorder(report, _own_hooks())
-    recorder.line(e="declared", ids=declared_in(rootdir))  # said before any code of the store can have its say
+    declared = declared_in(rootdir)  # said before any code of the store can have its say
+    recorder.line(e="declared", ids=list(declared), prints=list(declared.values()))
     arguments = ["-c", os.devnull, "--rootdir", rootdir, "-q", "--tb=short", "--no-header", "-p", "no:cacheprovider"]
-    arguments += ["-p", "no:faulthandler", "--color=no", "--", *request["paths"]]
+    arguments += ["-p", "no:faulthandler", "--color=no", "--continue-on-collection-errors", "--", *request["paths"]]
     code = int(pytest.main(arguments, plugins=[recorder]))
     recorder.name_strangers()
     sys.stdout.flush()
@@ -194,10 +204,14 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
-    """Compile every file, which is quick; only when all are valid Python let pylint look for errors."""
-    sources = Sources(request["paths"])
-    messages = _pylint_messages(request["paths"], sources) if sources.valid else ()
-    report.writelines(json.dumps(fields) + "\n" for fields in (*sources.findings, *messages, {"e": "end", "code": 0}))
+    """Compile every file, which is quick; let pylint look for errors in those that are valid and not only `others`."""
+    others = request.get("others", [])
+    sources = Sources(request["paths"], others)
+    valid = [path for path in request["paths"] if path not in sources.invalid]
+    messages = _pylint_messages(valid, sources) if valid else ()
+    compiled = ({"e": "compiled", "count": len(others)},) if others else ()
+    lines = (*sources.findings, *messages, *compiled, {"e": "end", "code": 0})
+    report.writelines(json.dumps(fields) + "\n" for fields in lines)
     report.flush()
     return 0
 

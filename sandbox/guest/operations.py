@@ -199,6 +199,7 @@ class Operations:
         request = {
             "kind": job.spec["kind"],
             "paths": job.spec["paths"],
+            "others": job.spec.get("others", []),
             "cwd": self._root,
             "environment": self._environment,
             "cpu_s": cpu_s,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import short_story
+from pages import commands_of, environment
 
 from l2mac.cli import exit_codes
 from l2mac.testing.model_server import ModelServer
@@ -20,20 +21,7 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 TESTED_OTHERWISE = ("make test", "pip install .")
 
 
-def commands_of(document: str) -> list[str]:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
-
-
 COMMANDS = commands_of("README.md")
-
-
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_", "PYTEST"))}
-    path = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    own = {"PATH": path, "L2MAC_RUNS_DIR": str(folder / "runs"), "XDG_CONFIG_HOME": str(folder / "config")}
-    return {**kept, **own, **variables}
 
 
 def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):

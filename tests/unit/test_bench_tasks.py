@@ -133,11 +133,16 @@ def prepared(chosen: Choice, **settings: Any) -> int:
         return len(all_of_it.cells)
 
 
-@pytest.mark.skipif("input_dir" in Settings.model_fields, reason="this version has the setting")
-def test_a_task_on_existing_code_is_refused_where_a_run_cannot_start_from_it(folder: Path):
+def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder: Path):
     (folder / "mine.toml").write_text(TASK.replace("[[groups]]", 'input_dir = "code"\n\n[[groups]]', 1))
-    with pytest.raises(SettingsError, match=r"mine: input_dir: this version cannot start a run from existing code"):
-        prepared(choice(folder, task_files=(folder / "mine.toml",)))
+    mine = (folder / "mine.toml",)
+    with pytest.raises(SettingsError, match=r"mine: input_dir: .*code"):
+        prepared(choice(folder / "out", task_files=mine))
+    (folder / "code").mkdir()
+    (folder / "code" / "a.py").write_text("A = 1\n")
+    assert prepared(choice(folder / "out", task_files=mine)) == 1
+    with pytest.raises(SettingsError, match="the method codet begins with nothing"):
+        prepared(choice(folder / "out", task_files=mine, variants=(method_variant("codet"),)))
 
 
 def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path):

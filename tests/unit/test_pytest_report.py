@@ -154,11 +154,29 @@ def test_deselecting_all_tests_is_not_the_same_as_having_none():
     assert judged(lines, code=5).verdict is Verdict.FAILED
 
 
-def test_a_file_that_cannot_be_imported_is_what_is_said_and_not_that_the_others_did_not_run():
-    failed = {"e": "collect", "id": "test_b.py", "outcome": "failed", "text": "ImportError: x"}
-    result = judged([failed, *report(code=2, collected=["test_a.py::test_a"])], code=2)
-    assert (result.verdict, result.summary) == (Verdict.FAILED, "0 passed, 1 errors")
+UNREAD = {"e": "collect", "id": "test_b.py", "outcome": "failed", "text": "ImportError: x"}
+
+
+def test_beside_a_file_that_cannot_be_imported_the_others_run():
+    result = judged([UNREAD, *report(phases("a"), code=1)], code=1)
+    assert (result.verdict, result.summary) == (Verdict.FAILED, "1 passed, 1 errors")
     assert [finding.where for finding in result.findings] == ["test_b.py"]
+
+
+def test_a_file_that_cannot_be_imported_does_not_account_for_others_that_did_not_run():
+    assert judged([UNREAD, *report(collected=["test_a.py::test_a"], code=1)], code=1).verdict is Verdict.BROKEN
+
+
+def test_beside_a_failing_test_those_that_are_hidden_are_found_too():
+    _, *lines = report(phases("a", call="failed"), code=1)
+    result = judged([{"e": "declared", "ids": ["a", "b"]}, *lines], code=1)
+    assert (result.verdict, result.summary) == (Verdict.FAILED, "0 passed, 1 failed, 1 test not collected")
+    assert [finding.where for finding in result.findings] == ["a", "b"]
+
+
+@pytest.mark.parametrize("code", [2, 3])
+def test_an_unusual_exit_code_is_a_finding_that_belongs_to_no_test(code: int):
+    assert "" in {one.where for one in judged(report(phases("a", call="failed"), code=code), code=code).findings}
 
 
 def test_a_collected_test_that_did_not_run_breaks_the_report():
@@ -317,7 +335,7 @@ CASES: dict[str, tuple[dict[str, str], Verdict, str]] = {
     "a missing import": (
         {"test_a.py": PASSES, "b/test_b.py": "import nothing_like_this\n"},
         Verdict.FAILED,
-        "0 passed, 1 errors",
+        "1 passed, 1 errors",
     ),
     "a syntax error": ({"test_a.py": "x = (\n"}, Verdict.FAILED, "0 passed, 1 errors"),
     "no test file": ({"a.py": PASSES}, Verdict.NOTHING, "there are no tests yet"),

@@ -111,7 +111,7 @@ def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
 
 
 def test_while_a_file_is_no_python_nothing_else_is_judged():
-    report = judged([SYNTAX, END], tests=[])
+    report = judged([SYNTAX, END], tests=[]).gated()
     assert verdicts(report) == dict.fromkeys(("syntax", "lint", "tests"), Verdict.FAILED)
     assert [(one.where, one.text) for one in report.results[0].findings] == [("a.py:1", "'(' was never closed")]
     assert {result.findings for result in report.results[1:]} == {()}
@@ -241,3 +241,8 @@ def test_only_a_pass_is_accepted_as_done(verdict: Verdict):
 def test_without_a_check_that_is_due_work_may_be_done():
     assert CheckReport().accepts_completion
     assert CheckReport().summary == "nothing to check"
+
+
+def test_files_that_were_only_compiled_are_not_said_to_be_clean():
+    report = judged([{"e": "compiled", "count": 7}, END])
+    assert report.results[1].summary == "7 files are only compiled"
