@@ -63,9 +63,16 @@ def edited(text: str, edit: EditLines) -> str:
     lines = text.removesuffix("\n").split("\n")
     if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):
         raise ValueError(f"there is no line {edit.line}; the file has {len(lines)} lines")
+    if edit.action == "replace" and _indented(lines[edit.line - 1]) and edit.text.strip() and not _indented(edit.text):
+        said = "begins with spaces, and the new text does not; give it with the indentation that it has to have"
+        raise ValueError(f"line {edit.line} {said}")
     end = edit.line - 1 if edit.action == "insert_before" else max(edit.line, min(edit.last_line, len(lines)))
     new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
         raise ValueError("the change leaves the file as it is; give the line that is wrong and another text for it")
     return after
+
+
+def _indented(line: str) -> bool:
+    return line[:1] in (" ", "\t")

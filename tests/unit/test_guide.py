@@ -308,6 +308,13 @@ def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(action: s
         edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
 
 
+def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match="line 2 begins with spaces, and the new text does not"):
+        edited("def f():\n    return 1\n", EditLines(action="replace", line=2, last_line=2, text="return 2"))
+    indented = EditLines(action="replace", line=2, last_line=2, text="    return 2")
+    assert edited("def f():\n    return 1\n", indented) == "def f():\n    return 2\n"
+
+
 def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
@@ -359,5 +366,5 @@ def test_prose_is_asked_for_as_a_whole_and_warm(room: Room):
 def test_the_session_that_a_real_small_model_wrote_is_intact_and_completed():
     folder = Path(__file__).parents[2] / "examples" / "sessions" / "written-by-a-1.5b-model"
     assert audit_run(folder).verdict == "intact"
-    assert json.loads((folder / "report.json").read_text())["outcome"]["status"] == "completed"
+    assert json.loads((folder / "report.json").read_text())["status"] == "completed"
     assert sum(file.stat().st_size for file in folder.iterdir()) < 200_000
