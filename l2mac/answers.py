@@ -3,6 +3,7 @@
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.tools.control import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
 
+_LONGEST_LINE = 200
 WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
@@ -47,6 +48,17 @@ def done(answer: SubmitDone) -> SubmitDone:
     if not answer.done and not (answer.path.strip() and answer.missing.strip()):
         raise ValueError("if something is missing, name it and the path of the one file to add it to")
     return answer
+
+
+def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
+    """Whether what the first finding is about is prose: a file of long lines, and no short line of it is named."""
+    lines = text.split("\n")
+    if all(len(line) <= _LONGEST_LINE for line in lines):
+        return False
+    wheres = [finding.where for result in report.results if result.verdict in WRONG for finding in result.findings]
+    named, _, line = (wheres[0] if wheres else "").rpartition(":")
+    at = int(line) if line.isdecimal() and named == path else 0
+    return not (0 < at <= len(lines) and len(lines[at - 1]) <= _LONGEST_LINE)
 
 
 def numbered(text: str) -> str:

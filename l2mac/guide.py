@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from l2mac.answers import WRONG, done, edited, named_by, numbered, planned_files, same
+from l2mac.answers import WRONG, done, edited, is_a_paragraph, named_by, numbered, planned_files, same
 from l2mac.checks.report import CheckReport
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
@@ -27,7 +27,6 @@ from l2mac.tools.control import MOST_FILES, ChooseFile, PlannedFile, choice_form
 _ANEW_AFTER = 3
 _FIXES_BEFORE_THE_NEXT_FILE = 2
 _FOLLOWED = 2
-_LONGEST_LINE = 200
 _WARM = 0.5
 
 
@@ -117,20 +116,20 @@ class Guide:
                 choice = work.ask(text, choice_form(), same, first=findings)
             except NoAnswer:
                 return
-        self._change(work, choice, findings)
+        self._change(work, choice, report, findings)
 
-    def _change(self, work: LedInstruction, choice: ChooseFile, findings: str) -> None:
-        if not self._edit(work, choice, findings):
+    def _change(self, work: LedInstruction, choice: ChooseFile, report: CheckReport, findings: str) -> None:
+        if not self._edit(work, choice, report, findings):
             self._rewrite(work, choice, findings)
 
-    def _edit(self, work: LedInstruction, choice: ChooseFile, findings: str) -> bool:
+    def _edit(self, work: LedInstruction, choice: ChooseFile, report: CheckReport, findings: str) -> bool:
         """Ask for one change of a few lines; False where a file is to be written whole, or no usable change comes.
 
         A small model that has a file before it and is to write it whole copies it, the fault with it. A line of prose
         is a paragraph, though, of which it would keep nothing.
         """
         before = self._text_of(choice.path)
-        if before is None or work.stuck % 2 or any(len(line) > _LONGEST_LINE for line in before.split("\n")):
+        if before is None or work.stuck % 2 or is_a_paragraph(before, report, choice.path):
             return False
         text = self._prompts.render(
             "close_edit", findings=findings, path=choice.path, wrong=choice.wrong, numbered=numbered(before)
@@ -164,7 +163,7 @@ class Guide:
         if self._text_of(answer.path) is None:
             work.planned.append(PlannedFile(path=answer.path, holds=answer.missing))
         else:
-            self._change(work, ChooseFile(path=answer.path, wrong=answer.missing), report.summary)
+            self._change(work, ChooseFile(path=answer.path, wrong=answer.missing), report, report.summary)
         return False
 
     def _write(

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, checked, job, report_of_tests
 
-from l2mac.answers import edited, numbered
+from l2mac.answers import edited, is_a_paragraph, numbered
 from l2mac.budget import Limits
+from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.means import choose_domain
 from l2mac.messages import Reply
@@ -312,6 +313,21 @@ def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
         edited("def f():\n    return 1\n", EditLines(action="replace", line=2, last_line=2, text="return 2"))
     indented = EditLines(action="replace", line=2, last_line=2, text="    return 2")
     assert edited("def f():\n    return 1\n", indented) == "def f():\n    return 2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "paragraph"),
+    [
+        ("short\nlines\n", "a.md:1", False),
+        (f"# Title\n{'word ' * 60}\n", "a.md:1", False),
+        (f"# Title\n{'word ' * 60}\n", "a.md:2", True),
+        (f"# Title\n{'word ' * 60}\n", "a.md", True),
+        (f"# Title\n{'word ' * 60}\n", "b.md:1", True),
+    ],
+)
+def test_a_heading_is_changed_by_its_line_and_a_paragraph_is_not(text: str, where: str, paragraph: bool):
+    failed = CheckResult(name="text", verdict=Verdict.FAILED, summary="x", findings=(Finding(where, "wrong"),))
+    assert is_a_paragraph(text, CheckReport((failed,)), "a.md") is paragraph
 
 
 def test_lines_are_numbered_as_changes_count_them():
