@@ -3,6 +3,7 @@
 from l2mac.checks.report import CheckReport, Verdict
 from l2mac.tools.control import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
 
+_LONGEST_LINE = 200
 WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
@@ -49,6 +50,17 @@ def done(answer: SubmitDone) -> SubmitDone:
     return answer
 
 
+def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
+    """Whether what the first finding is about is prose: a file of long lines, and no short line of it is named."""
+    lines = text.split("\n")
+    if all(len(line) <= _LONGEST_LINE for line in lines):
+        return False
+    wheres = [finding.where for result in report.results if result.verdict in WRONG for finding in result.findings]
+    named, _, line = (wheres[0] if wheres else "").rpartition(":")
+    at = int(line) if line.isdecimal() and named == path else 0
+    return not (0 < at <= len(lines) and len(lines[at - 1]) <= _LONGEST_LINE)
+
+
 def numbered(text: str) -> str:
     """Give a text with its line numbers, as `edited` counts them."""
     return "\n".join(f"{number}: {line}" for number, line in enumerate(text.removesuffix("\n").split("\n"), 1))
@@ -63,9 +75,16 @@ def edited(text: str, edit: EditLines) -> str:
     lines = text.removesuffix("\n").split("\n")
     if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):
         raise ValueError(f"there is no line {edit.line}; the file has {len(lines)} lines")
+    if edit.action == "replace" and _indented(lines[edit.line - 1]) and edit.text.strip() and not _indented(edit.text):
+        said = "begins with spaces, and the new text does not; give it with the indentation that it has to have"
+        raise ValueError(f"line {edit.line} {said}")
     end = edit.line - 1 if edit.action == "insert_before" else max(edit.line, min(edit.last_line, len(lines)))
     new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
         raise ValueError("the change leaves the file as it is; give the line that is wrong and another text for it")
     return after
+
+
+def _indented(line: str) -> bool:
+    return line[:1] in (" ", "\t")

@@ -12,13 +12,14 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from l2mac.answers import WRONG, done, edited, named_by, numbered, planned_files, same
+from l2mac.answers import WRONG, done, edited, is_a_paragraph, named_by, numbered, planned_files, same
 from l2mac.checks.report import CheckReport
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
 from l2mac.inquiry import Inquirer, NoAnswer
 from l2mac.job import Job
 from l2mac.led_instruction import LedInstruction
+from l2mac.loops import BASE_TEMPERATURE
 from l2mac.messages import ToolCall
 from l2mac.registry import Instruction
 from l2mac.tools.control import MOST_FILES, ChooseFile, PlannedFile, choice_form, done_form, edit_form, files_form
@@ -26,6 +27,7 @@ from l2mac.tools.control import MOST_FILES, ChooseFile, PlannedFile, choice_form
 _ANEW_AFTER = 3
 _FIXES_BEFORE_THE_NEXT_FILE = 2
 _FOLLOWED = 2
+_WARM = 0.5
 
 
 class Check(Protocol):
@@ -114,19 +116,20 @@ class Guide:
                 choice = work.ask(text, choice_form(), same, first=findings)
             except NoAnswer:
                 return
-        self._change(work, choice, findings)
+        self._change(work, choice, report, findings)
 
-    def _change(self, work: LedInstruction, choice: ChooseFile, findings: str) -> None:
-        if not self._edit(work, choice, findings):
+    def _change(self, work: LedInstruction, choice: ChooseFile, report: CheckReport, findings: str) -> None:
+        if not self._edit(work, choice, report, findings):
             self._rewrite(work, choice, findings)
 
-    def _edit(self, work: LedInstruction, choice: ChooseFile, findings: str) -> bool:
+    def _edit(self, work: LedInstruction, choice: ChooseFile, report: CheckReport, findings: str) -> bool:
         """Ask for one change of a few lines; False where a file is to be written whole, or no usable change comes.
 
-        A small model that has a file before it and is to write it whole copies it, the fault with it.
+        A small model that has a file before it and is to write it whole copies it, the fault with it. A line of prose
+        is a paragraph, though, of which it would keep nothing.
         """
         before = self._text_of(choice.path)
-        if before is None or work.stuck % 2:
+        if before is None or work.stuck % 2 or is_a_paragraph(before, report, choice.path):
             return False
         text = self._prompts.render(
             "close_edit", findings=findings, path=choice.path, wrong=choice.wrong, numbered=numbered(before)
@@ -140,11 +143,13 @@ class Guide:
         return self._put(work, choice.path, after)
 
     def _rewrite(self, work: LedInstruction, choice: ChooseFile, findings: str) -> None:
+        """Ask for a file as a whole, warm enough that it does not become what it was."""
         values = {"path": choice.path, "wrong": choice.wrong}
         if work.stuck >= _ANEW_AFTER:
-            self._write(work, self._prompts.render("close_anew", **values), choice.path, hidden=choice.path)
+            text, hidden = self._prompts.render("close_anew", **values), choice.path
         else:
-            self._write(work, self._prompts.render("close_correct", findings=findings, **values), choice.path)
+            text, hidden = self._prompts.render("close_correct", findings=findings, **values), ""
+        self._write(work, text, choice.path, hidden=hidden, at_least=_WARM)
 
     def _is_done(self, work: LedInstruction, report: CheckReport) -> bool:
         """Ask whether the instruction is done; what is missing is added, or is the next file."""
@@ -158,12 +163,14 @@ class Guide:
         if self._text_of(answer.path) is None:
             work.planned.append(PlannedFile(path=answer.path, holds=answer.missing))
         else:
-            self._change(work, ChooseFile(path=answer.path, wrong=answer.missing), report.summary)
+            self._change(work, ChooseFile(path=answer.path, wrong=answer.missing), report, report.summary)
         return False
 
-    def _write(self, work: LedInstruction, text: str, path: str, *, hidden: str = "") -> bool:
+    def _write(
+        self, work: LedInstruction, text: str, path: str, *, hidden: str = "", at_least: float = BASE_TEMPERATURE
+    ) -> bool:
         """Ask for a file and write it; gives whether something was written."""
-        content = work.ask_for_file(text, path, hidden=hidden)
+        content = work.ask_for_file(text, path, hidden=hidden, at_least=at_least)
         return content is not None and self._put(work, path, content)
 
     def _put(self, work: LedInstruction, path: str, content: str) -> bool:

@@ -92,10 +92,10 @@ class LedInstruction:
         )
         return self.inquirer.ask(question, form, read)
 
-    def ask_for_file(self, text: str, path: str, *, hidden: str = "") -> str | None:
+    def ask_for_file(self, text: str, path: str, *, hidden: str, at_least: float) -> str | None:
         """Ask for the content of a file, which is the reply; None with `problem` set when it cannot be used."""
         messages = (self.inquirer.system, Message(Role.USER, self._whole(text, first=path, hidden=hidden)))
-        reply = self.effects.ask("turn", messages, temperature=self.temperature)
+        reply = self.effects.ask("turn", messages, temperature=max(self.temperature, at_least))
         if reply is None:
             return None
         try:

@@ -56,12 +56,14 @@ class Outline:
 
     def _chapters(self, document: Document) -> list[Chapter]:
         found: list[Chapter] = []
+        unnumbered = 0
         for heading in document.headings:
             match = _CHAPTER.fullmatch(heading.text)
             if heading.level == 2 and match:
                 found.append(Chapter(int(match[1]), match[2].strip(), heading.line))
             elif heading.level == 2 and not _BACK.match(heading.text) and not _LIST.fullmatch(heading.text):
-                fitting = f"## Chapter {len(found) + 1}: {heading.text}"
+                unnumbered += 1
+                fitting = f"## Chapter {len(found) + unnumbered}: {heading.text}"
                 text = f"{heading.text!r} has no number; if it is a chapter, write {fitting!r}, else make it '### ...'"
                 self.findings.append(("outline", heading.line, text))
         return found

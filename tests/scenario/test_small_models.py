@@ -19,7 +19,7 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 
 def l2mac(runs: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "l2mac", words[0], "--image", IMAGE, "--runs-dir", str(runs), *words[1:]]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=runs.parent)
 
 
 @pytest.fixture(scope="module")

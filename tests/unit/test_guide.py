@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, checked, job, report_of_tests
 
-from l2mac.answers import edited, numbered
+from l2mac.answers import edited, is_a_paragraph, numbered
 from l2mac.budget import Limits
+from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.means import choose_domain
 from l2mac.messages import Reply
@@ -307,6 +308,28 @@ def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(action: s
         edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
 
 
+def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match="line 2 begins with spaces, and the new text does not"):
+        edited("def f():\n    return 1\n", EditLines(action="replace", line=2, last_line=2, text="return 2"))
+    indented = EditLines(action="replace", line=2, last_line=2, text="    return 2")
+    assert edited("def f():\n    return 1\n", indented) == "def f():\n    return 2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "paragraph"),
+    [
+        ("short\nlines\n", "a.md:1", False),
+        (f"# Title\n{'word ' * 60}\n", "a.md:1", False),
+        (f"# Title\n{'word ' * 60}\n", "a.md:2", True),
+        (f"# Title\n{'word ' * 60}\n", "a.md", True),
+        (f"# Title\n{'word ' * 60}\n", "b.md:1", True),
+    ],
+)
+def test_a_heading_is_changed_by_its_line_and_a_paragraph_is_not(text: str, where: str, paragraph: bool):
+    failed = CheckResult(name="text", verdict=Verdict.FAILED, summary="x", findings=(Finding(where, "wrong"),))
+    assert is_a_paragraph(text, CheckReport((failed,)), "a.md") is paragraph
+
+
 def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
@@ -344,3 +367,12 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     with pytest.raises(SettingsError, match="--guidance: close needs the tool write_files"):
         choose_domain(settings(guidance="close", tools="edit_file"))
     assert choose_domain(settings(guidance="auto", tools="edit_file")).name == "codebase"
+
+
+def test_prose_is_asked_for_as_a_whole_and_warm(room: Room):
+    outline, chapter = Reply(content="# Bread\n\n## Chapter 1: Flour\n"), Reply(content=f"# Flour\n\n{'word ' * 60}")
+    replies = [files("outline.md", "chapters/01-flour.md"), outline, chapter, Reply(content="# Flour\n\nText."), DONE]
+    wrong = prose("chapters/01-flour.md")
+    assert lead(room, replies, [prose(), wrong, prose(), prose()], domain="book").outcome.status is Status.COMPLETED
+    assert "Reply with the whole corrected text of chapters/01-flour.md" in asked(room, 3)
+    assert room.processor.requests[3].temperature == 0.5

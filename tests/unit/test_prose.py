@@ -221,3 +221,10 @@ def test_a_link_is_not_followed(found, tmp_path: Path):
     check([*GOOD], report)
     assert "cannot be read" in report.getvalue()
     assert "TODO" not in report.getvalue()
+
+
+def test_chapters_without_numbers_are_told_the_numbers_of_their_places(found):
+    findings, _ = found({"outline.md": "# T\n\n## Flour\n\nx\n\n## Oven\n\nx\n"})
+    told = "\n".join(findings)
+    assert "'## Chapter 1: Flour'" in told
+    assert "'## Chapter 2: Oven'" in told
