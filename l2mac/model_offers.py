@@ -5,8 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-# vLLM and SGLang, OpenRouter, Groq, LM Studio: the same fact under four names.
-_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
+# vLLM and SGLang, OpenRouter, Groq, LM Studio, llama.cpp (in `meta`, beside what the model was trained with, which the
+# server may not give): the same fact under five names.
+_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 _MOST_TOKENS = 100_000_000
 
 
@@ -37,6 +38,8 @@ def read_offers(answer: object, *, at_most: int) -> tuple[ModelOffer, ...]:
 
 
 def _window(fields: dict[str, Any]) -> int | None:
+    meta = fields.get("meta")
+    fields = {**(meta if isinstance(meta, dict) else {}), **fields}
     for name in _WINDOWS:
         value = fields.get(name)
         if type(value) is int and 0 < value <= _MOST_TOKENS:

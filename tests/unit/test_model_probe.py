@@ -121,6 +121,8 @@ def test_without_counts_the_doubt_is_said():
         ({"max_model_len": 32768}, 32768),
         ({"context_length": 128000}, 128000),
         ({"context_window": 131072}, 131072),
+        ({"meta": {"n_ctx": 16384, "n_ctx_train": 32768}}, 16384),
+        ({"meta": ["n_ctx"]}, None),
         ({"max_model_len": "many"}, None),
         ({"max_model_len": True}, None),
         ({"max_model_len": -1}, None),
