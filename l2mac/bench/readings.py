@@ -57,6 +57,8 @@ class _Found(_Event):
     column: int = 0
     code: str = ""
     symbol: str = ""
+    quote: str = ""
+    hint: str = ""
 
 
 class _End(_Event):
