@@ -1,9 +1,12 @@
 """What a closely led model's answers mean: files to write, the file that is wrong, a change of a few lines."""
 
-from l2mac.checks.report import CheckReport, Verdict
+from l2mac.checks.report import CheckReport, CheckResult, Verdict
 from l2mac.tools.control import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
 
 _LONGEST_LINE = 200
+_BROKEN = 300
+_WEIGHTS = {"syntax": 1000, "lint": 30}
+_UNREADABLE_TEST = 10
 WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
@@ -32,6 +35,23 @@ def named_by(report: CheckReport) -> ChooseFile | None:
                 return None
             return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
     return None
+
+
+def badness(report: CheckReport) -> int:
+    """Give how much is wrong, so that two states of the store can be compared.
+
+    What keeps more from being seen weighs more: a file that is mended so far that its tests run is better for it,
+    although they fail.
+    """
+    return sum(_weight(result) for result in report.results if result.verdict in WRONG)
+
+
+def _weight(result: CheckResult) -> int:
+    if result.verdict is Verdict.BROKEN:
+        return _BROKEN
+    if result.counts is not None:
+        return _UNREADABLE_TEST * result.counts.errors + result.counts.failed or 1
+    return _WEIGHTS.get(result.name, 1) * sum(finding.count for finding in result.findings) or 1
 
 
 def same(answer: ChooseFile) -> ChooseFile:

@@ -12,13 +12,13 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from l2mac.answers import WRONG, done, edited, is_a_paragraph, named_by, numbered, planned_files, same
+from l2mac.answers import WRONG, badness, done, edited, is_a_paragraph, named_by, numbered, planned_files, same
 from l2mac.checks.report import CheckReport
 from l2mac.effects import Effects
 from l2mac.evaluator import describe
 from l2mac.inquiry import Inquirer, NoAnswer
 from l2mac.job import Job
-from l2mac.led_instruction import LedInstruction
+from l2mac.led_instruction import Correction, LedInstruction
 from l2mac.loops import BASE_TEMPERATURE
 from l2mac.messages import ToolCall
 from l2mac.registry import Instruction
@@ -79,7 +79,7 @@ class Guide:
         work.planned = list(files or self._files_of(work))
         while True:
             self._effects.begin_turn()
-            report = self._check(more_to_come=bool(work.planned))
+            report = self._with_what_helped(work, self._check(more_to_come=bool(work.planned)))
             work.notice(self._findings(report))
             if work.planned and (not _wrong(report) or work.fixes >= _FIXES_BEFORE_THE_NEXT_FILE):
                 self._write_planned(work)
@@ -88,6 +88,16 @@ class Guide:
                     return
             else:
                 self._correct(work, report)
+
+    def _with_what_helped(self, work: LedInstruction, report: CheckReport) -> CheckReport:
+        """Undo a correction that made it worse: a small model would go on from there, to and fro."""
+        done, work.correction = work.correction, None
+        if done is None or badness(report) <= done.badness or self._text_of(done.path) is None:
+            return report
+        said = self._findings(report)
+        self._put(work, done.path, done.before)
+        work.problem = self._prompts.render("close_undone", path=done.path, findings=said)
+        return self._check(more_to_come=bool(work.planned))
 
     def _files_of(self, work: LedInstruction) -> Sequence[PlannedFile]:
         """Ask which files the instruction writes; none when the model does not say."""
@@ -116,7 +126,10 @@ class Guide:
                 choice = work.ask(text, choice_form(), same, first=findings)
             except NoAnswer:
                 return
+        before = self._text_of(choice.path)
         self._change(work, choice, report, findings)
+        if before is not None and self._text_of(choice.path) not in (before, None):
+            work.correction = Correction(choice.path, before, badness(report))
 
     def _change(self, work: LedInstruction, choice: ChooseFile, report: CheckReport, findings: str) -> None:
         if not self._edit(work, choice, report, findings):

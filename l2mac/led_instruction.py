@@ -26,6 +26,15 @@ A = TypeVar("A", bound=Arguments)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A file's text before it was corrected, and how much was wrong then (`l2mac.answers.badness`)."""
+
+    path: str
+    before: str
+    badness: int
+
+
 @dataclass(slots=True, kw_only=True)
 class LedInstruction:
     """An instruction with all that a question about it has to say, as every question stands alone.
@@ -38,6 +47,7 @@ class LedInstruction:
         stuck: Turns in a row that led to nothing new.
         seen: States of the store, and findings, that have been there.
         problem: Why the last reply could not be used.
+        correction: The last one, while it is not known what came of it.
     """
 
     job: Job
@@ -51,6 +61,7 @@ class LedInstruction:
     stuck: int = 0
     seen: set[str] = field(default_factory=set)
     problem: str = ""
+    correction: Correction | None = None
 
     @property
     def temperature(self) -> float:

@@ -57,6 +57,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     "close_edit": frozenset({"findings", "path", "wrong", "numbered"}),
     "close_correct": frozenset({"findings", "path", "wrong"}),
     "close_anew": frozenset({"path", "wrong"}),
+    "close_undone": frozenset({"path", "findings"}),
     "close_done": frozenset({"instruction", "checks"}),
 }
 """Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
@@ -112,6 +113,7 @@ PURPOSES: Mapping[str, str] = {
     "close_edit": "asks for a change of a few lines of that file",
     "close_correct": "asks for the corrected content of that file, when no such change helped",
     "close_anew": "asks for its content from scratch, after several corrections in vain",
+    "close_undone": "says that a correction made it worse and was undone",
     "close_done": "asks whether the instruction is done",
 }
 """What each kind is for, one phrase each."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from scripted_room import FAILED, HANGING, LINT, NO_TESTS, PASSED, Room, call, checked, job, report_of_tests
 
-from l2mac.answers import edited, is_a_paragraph, numbered
+from l2mac.answers import badness, edited, is_a_paragraph, numbered
 from l2mac.budget import Limits
-from l2mac.checks.report import CheckReport, CheckResult, Finding, Verdict
+from l2mac.checks.report import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.means import choose_domain
 from l2mac.messages import Reply
@@ -37,6 +37,13 @@ def choose(path: str, wrong: str = "a number") -> Reply:
 
 def edit(line: int, text: str, action: str = "replace") -> Reply:
     return call("edit_lines", action=action, line=line, last_line=line, text=text)
+
+
+A_LINE = Finding("a.py:1", "is wrong")
+
+
+def of_tests(**counts: int) -> CheckResult:
+    return CheckResult(name="tests", verdict=Verdict.FAILED, summary="", counts=TestCounts(**counts))
 
 
 NO_EDIT = (Reply(content="I do not know."),) * 2
@@ -98,6 +105,33 @@ def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(room: Room):
     whole = Reply(content="```\nA = 3\n```")
     replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
     assert lead(room, replies, [FAILED, FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
+
+
+def test_a_correction_that_makes_it_worse_is_undone_and_said(room: Room):
+    replies = [
+        files("a.py"),
+        CODE,
+        choose("a.py"),
+        edit(1, "A = ("),
+        choose("a.py"),
+        Reply(content="```\nA = 2\n```"),
+        DONE,
+    ]
+    result = lead(room, replies, [FAILED, HANGING, FAILED, PASSED, PASSED])
+    assert result.outcome.status is Status.COMPLETED
+    assert "Your last change of a.py made it worse, so it was undone." in asked(room, 4)
+    assert "a.py:\n```\nA = 1\n```" in asked(room, 4)
+
+
+def test_a_correction_that_shows_more_is_no_worse():
+    unread = CheckReport(
+        (of_tests(errors=1), CheckResult(name="lint", verdict=Verdict.FAILED, summary="", findings=(A_LINE,)))
+    )
+    read = CheckReport((of_tests(failed=3),))
+    invalid = CheckReport((CheckResult(name="syntax", verdict=Verdict.FAILED, summary="", findings=(A_LINE,)),))
+    hanging = CheckReport((CheckResult(name="tests", verdict=Verdict.BROKEN, summary=""),))
+    worse_and_worse = [CheckReport(), CheckReport((of_tests(failed=1),)), read, unread, hanging, invalid]
+    assert [badness(report) for report in worse_and_worse] == sorted({badness(report) for report in worse_and_worse})
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
