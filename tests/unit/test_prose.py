@@ -66,6 +66,11 @@ def test_a_good_book_has_no_findings(found):
     assert end == {"e": "end", "code": 0, "chapters": 2, "written": 2, "words": 63, "unreported": 0}
 
 
+def test_an_outline_may_be_headings_alone(found):
+    bare = "".join(f"{line}\n\n" for line in OUTLINE.splitlines() if line.startswith("#"))
+    assert not [finding for finding in found({**GOOD, "outline.md": bare})[0] if finding.startswith("empty")]
+
+
 def test_a_book_without_an_outline_is_told_so(found):
     assert found({"notes.md": "Hello."})[0] == [
         "outline outline.md:0 is missing; write it first, with a heading for every chapter"
