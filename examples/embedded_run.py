@@ -6,8 +6,8 @@ L2MAC_MODEL=... L2MAC_BASE_URL=... python examples/embedded_run.py "a command li
 import sys
 
 import l2mac
-from l2mac.outcome import Status
-from l2mac.terminal import one_line
+from l2mac.control.outcome import Status
+from l2mac.safe_text import one_line
 from l2mac.trace.events import Checked, InstructionStarted, ToolRan
 
 
@@ -19,7 +19,9 @@ def main(task: str) -> int:
                 case InstructionStarted():
                     print(f"instruction {event.number} of {event.total}")
                 case ToolRan():
-                    print(f"  {event.name}: {', '.join(one_line(change.path, 60) for change in event.changes)}")
+                    print(
+                        f"  {event.name}: {', '.join(one_line(change.path, 60) for change in event.changes)}"
+                    )
                 case Checked():
                     print(f"  checked: {event.summary}")
                 case _:

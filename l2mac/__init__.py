@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from l2mac.version import VERSION
 
 if TYPE_CHECKING:
-    from l2mac.generate import (
+    from l2mac.api import FinishedRun, Run, RunEvent, Said, TextArrived
+    from l2mac.compat import (
         DebuggingLevel,
         Domain,
         generate_book,
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
         generate_custom,
         run_l2mac,
     )
-    from l2mac.live_run import FinishedRun, Run, RunEvent, Said, TextArrived
 
 __version__ = VERSION
-_GENERATE = ("DebuggingLevel", "Domain", "generate_book", "generate_codebase", "generate_custom", "run_l2mac")
+_GENERATE = (
+    "DebuggingLevel",
+    "Domain",
+    "generate_book",
+    "generate_codebase",
+    "generate_custom",
+    "run_l2mac",
+)
 _LIVE = ("FinishedRun", "Run", "RunEvent", "Said", "TextArrived")
 __all__ = [
     "DebuggingLevel",
@@ -42,13 +49,13 @@ def __getattr__(name: str) -> Any:
     """Give a public name, and load what it needs only now."""
     # Imports stand here because whoever only wants the version should not wait for the engine's client.
     if name in _GENERATE:
-        from l2mac import generate  # noqa: PLC0415
+        from l2mac import compat  # noqa: PLC0415
 
-        return getattr(generate, name)
+        return getattr(compat, name)
     if name in _LIVE:
-        from l2mac import live_run  # noqa: PLC0415
+        from l2mac import api  # noqa: PLC0415
 
-        return getattr(live_run, name)
+        return getattr(api, name)
     raise AttributeError(f"module 'l2mac' has no attribute {name!r}")
 
 

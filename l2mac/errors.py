@@ -17,7 +17,7 @@ L2macError
 ```
 
 What the model does wrong is no error: it goes back to the model as text. A spent budget, a failed check and an
-interruption are outcomes of a run (`l2mac.outcome`).
+interruption are outcomes of a run (`l2mac.control.outcome`).
 """
 
 from collections.abc import Mapping
@@ -74,7 +74,9 @@ class RunNotAccepted(L2macError):
     """
 
     def __init__(self, run: str, problem: str, files: Mapping[str, str]) -> None:
-        super().__init__(f"the run {run} ended as {problem}; what it wrote is in the error's `files`")
+        super().__init__(
+            f"the run {run} ended as {problem}; what it wrote is in the error's `files`"
+        )
         self.run = run
         self.files = files
 

@@ -26,10 +26,10 @@ _BATCH_BYTES = 16 * 1024 * 1024
 _LOSSES_IN_A_ROW = 3
 T = TypeVar("T")
 
-BoxMaker = Callable[[str], Sandbox]
+SandboxMaker = Callable[[str], Sandbox]
 
 
-class BoxReplaced(Exception):
+class SandboxReplaced(Exception):
     """A request ended its box; the store has been rebuilt in a new one as it was before the request."""
 
 
@@ -65,8 +65,10 @@ class FileStore:
         objects: Where every content is kept on the host, as inert bytes.
     """
 
-    def __init__(self, make_box: BoxMaker, objects: ObjectStore, *, caps: KeepCaps | None = None) -> None:
-        self._make_box = make_box
+    def __init__(
+        self, make_sandbox: SandboxMaker, objects: ObjectStore, *, caps: KeepCaps | None = None
+    ) -> None:
+        self._make_box = make_sandbox
         self._objects = objects
         self._caps = caps or KeepCaps()
         self._box: Sandbox | None = None
@@ -174,11 +176,17 @@ class FileStore:
         self.apply(changes)
         return changes
 
-    def search(self, text: str, *, ignore_case: bool, max_matches: int) -> tuple[tuple[Match, ...], bool]:
+    def search(
+        self, text: str, *, ignore_case: bool, max_matches: int
+    ) -> tuple[tuple[Match, ...], bool]:
         """Give the lines that contain `text`, and whether there are more."""
-        return self._on_box(lambda box: box.search(text, ignore_case=ignore_case, max_matches=max_matches))
+        return self._on_box(
+            lambda box: box.search(text, ignore_case=ignore_case, max_matches=max_matches)
+        )
 
-    def execute(self, jobs: Sequence[Job], *, keep_changes: bool, timeout_s: float | None = None) -> Execution:
+    def execute(
+        self, jobs: Sequence[Job], *, keep_changes: bool, timeout_s: float | None = None
+    ) -> Execution:
         """Run jobs on the store.
 
         Args:
@@ -201,7 +209,7 @@ class FileStore:
         except Refused as refusal:
             self.close()
             self.open()
-            raise BoxReplaced(f"what it left could not be put in order: {refusal}") from refusal
+            raise SandboxReplaced(f"what it left could not be put in order: {refusal}") from refusal
         self.apply(kept)
         return Execution(result, kept, tuple(change.path for change in undone))
 
@@ -226,7 +234,11 @@ class FileStore:
         caps, kept = self._caps, [change for change in changes if change.deleted]
         count = total = 0
         for change in changes:
-            fits = count < caps.files and change.size <= caps.file_bytes and total + change.size <= caps.total_bytes
+            fits = (
+                count < caps.files
+                and change.size <= caps.file_bytes
+                and total + change.size <= caps.total_bytes
+            )
             if fits and not change.deleted:
                 kept.append(change)
                 count, total = count + 1, total + change.size
@@ -249,7 +261,9 @@ class FileStore:
             with contextlib.suppress(SandboxError):
                 self.close()
             if isinstance(error, Refused):
-                raise PolicyError(f"the recorded files do not fit into the box: {error}; raise --disk") from error
+                raise PolicyError(
+                    f"the recorded files do not fit into the box: {error}; raise --disk"
+                ) from error
             raise
         return self._box
 
@@ -263,7 +277,7 @@ class FileStore:
             if self._losses >= _LOSSES_IN_A_ROW:
                 raise
             self.open()
-            raise BoxReplaced(str(loss)) from loss
+            raise SandboxReplaced(str(loss)) from loss
         self._losses = 0
         return answer
 

@@ -21,7 +21,18 @@ from sandbox.errors import (
 from sandbox.interface import Sandbox
 from sandbox.paths import PathError, check_path
 from sandbox.policy import PackageIndex, Reach, SandboxPolicy, format_size, parse_size
-from sandbox.results import Cause, Change, Fetched, FileEntry, Installed, Job, JobResult, Match, RunResult, Stream
+from sandbox.results import (
+    Cause,
+    Change,
+    Fetched,
+    FileEntry,
+    Installed,
+    Job,
+    JobResult,
+    Match,
+    RunResult,
+    Stream,
+)
 
 __all__ = [
     "Cause",

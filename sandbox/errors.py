@@ -52,7 +52,9 @@ class IsolationMismatch(SandboxError):
     """
 
     def __init__(self, rows: tuple[str, ...], details: str) -> None:
-        super().__init__(f"the box is not confined as its policy says ({', '.join(rows)}): {details}")
+        super().__init__(
+            f"the box is not confined as its policy says ({', '.join(rows)}): {details}"
+        )
         self.rows = rows
 
 

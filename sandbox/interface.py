@@ -46,7 +46,9 @@ class Sandbox(Protocol):
         """Give every file of the store, sorted by path."""
         ...
 
-    def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> tuple[tuple[Match, ...], bool]:
+    def search(
+        self, text: str, *, ignore_case: bool = False, max_matches: int = 200
+    ) -> tuple[tuple[Match, ...], bool]:
         """Give the lines that contain `text`, literally, and whether there are more than `max_matches`.
 
         `ignore_case` is for ASCII letters; at most 1000 matches are given, and lines are cut after 400 bytes. Files
@@ -54,7 +56,9 @@ class Sandbox(Protocol):
         """
         ...
 
-    def run(self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None) -> RunResult:
+    def run(
+        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
+    ) -> RunResult:
         """Run jobs side by side, wait for all, end whatever they started.
 
         Timeouts, crashes and running out of memory are results.

@@ -14,7 +14,13 @@ MAX_DEPTH = 32
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _RESERVED_PREFIX = ".l2mac-"
 _DEVICES = frozenset(
-    ["aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))]
+    [
+        "aux",
+        "con",
+        "nul",
+        "prn",
+        *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
+    ]
 )
 
 
@@ -41,7 +47,9 @@ def check_path(text: str) -> str:
     if len(encoded) > MAX_PATH_BYTES:
         raise PathError(f"the path is {len(encoded)} bytes long; the limit is {MAX_PATH_BYTES}")
     if text.startswith(("/", "~")):
-        raise PathError(f"{text!r} is not relative to the project's root; write it without the leading {text[0]!r}")
+        raise PathError(
+            f"{text!r} is not relative to the project's root; write it without the leading {text[0]!r}"
+        )
     if unicodedata.normalize("NFC", text) != text:
         raise PathError(f"{text!r} is not in Unicode normal form NFC")
     components = text.split("/")
@@ -58,11 +66,19 @@ def _check_component(component: str, text: str) -> None:
     if len(component.encode("utf-8")) > MAX_COMPONENT_BYTES:
         raise PathError(f"a part of {text!r} is longer than {MAX_COMPONENT_BYTES} bytes")
     if component.startswith("-") or component != component.strip(" ") or component.endswith("."):
-        raise PathError(f"a part of {text!r} starts with '-' or a space, or ends with '.' or a space")
+        raise PathError(
+            f"a part of {text!r} starts with '-' or a space, or ends with '.' or a space"
+        )
     if component.startswith(_RESERVED_PREFIX):
-        raise PathError(f"a part of {text!r} starts with {_RESERVED_PREFIX!r}, which the file store keeps for itself")
+        raise PathError(
+            f"a part of {text!r} starts with {_RESERVED_PREFIX!r}, which the file store keeps for itself"
+        )
     if component.partition(".")[0].rstrip(" ").lower() in _DEVICES:
-        raise PathError(f"a part of {text!r} is the name of a device on some systems; choose another")
+        raise PathError(
+            f"a part of {text!r} is the name of a device on some systems; choose another"
+        )
     for character in component:
         if character in _FORBIDDEN or unicodedata.category(character)[0] == "C":
-            raise PathError(f"{text!r} has a character that file names may not have here: {character!r}")
+            raise PathError(
+                f"{text!r} has a character that file names may not have here: {character!r}"
+            )

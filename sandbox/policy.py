@@ -12,7 +12,9 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 WORKSPACE = "/workspace"
 PACKAGES = "/packages"
 GUEST_RESERVE_BYTES = 128 * MIB
-MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)  # head and tail of two streams fill half of a reply
+MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (
+    8 * MAX_JOBS
+)  # head and tail of two streams fill half of a reply
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024 * GIB}
@@ -87,7 +89,9 @@ class SandboxPolicy:
             raise PolicyError(f"volume must be 'tmpfs' or 'disk', not {self.volume!r}")
         for name, least, most in _BOUNDS:
             if not least <= getattr(self, name) <= most:
-                raise PolicyError(f"{name} must be between {least} and {most}, not {getattr(self, name)}")
+                raise PolicyError(
+                    f"{name} must be between {least} and {most}, not {getattr(self, name)}"
+                )
         if self.needed_memory_bytes > self.memory_bytes:
             raise PolicyError(
                 f"memory of {format_size(self.memory_bytes)} is too small: the file store, /tmp, /dev/shm and the"

@@ -65,7 +65,9 @@ class Sealer:
         Raises:
             ProtocolError: Header or body is larger than a frame may carry.
         """
-        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode(
+            "utf-8", "surrogatepass"
+        )
         _check_lengths(len(encoded), len(body))
         mac = self._mac(encoded, body)
         self._sequence += 1
@@ -96,7 +98,11 @@ class Sealer:
         return header, body
 
     def _mac(self, encoded: bytes, body: bytes) -> bytes:
-        mac = hmac.new(self._key, _SEALED.pack(self._direction, self._sequence, len(encoded), len(body)), "sha256")
+        mac = hmac.new(
+            self._key,
+            _SEALED.pack(self._direction, self._sequence, len(encoded), len(body)),
+            "sha256",
+        )
         mac.update(encoded)
         mac.update(body)
         return mac.digest()
@@ -115,6 +121,8 @@ def frame_length(prefix: bytes) -> int:
 
 def _check_lengths(header_bytes: int, body_bytes: int) -> None:
     if header_bytes > MAX_HEADER_BYTES:
-        raise ProtocolError(f"a header of {header_bytes} bytes is over the limit of {MAX_HEADER_BYTES}")
+        raise ProtocolError(
+            f"a header of {header_bytes} bytes is over the limit of {MAX_HEADER_BYTES}"
+        )
     if body_bytes > MAX_BODY_BYTES:
         raise ProtocolError(f"a body of {body_bytes} bytes is over the limit of {MAX_BODY_BYTES}")

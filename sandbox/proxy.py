@@ -21,7 +21,9 @@ _PORT = 443
 _HEAD_BYTES = 8 * 1024
 _PIECE_BYTES = 64 * 1024
 _REQUEST = re.compile(rb"CONNECT ([^\s:\[\]]+|\[[^\s\]]*\]):(\d{1,5}) HTTP/1\.[01]\r\n")
-_HOST = re.compile(r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_HOST = re.compile(
+    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -123,7 +125,10 @@ class Proxy:
                 upstream.settimeout(self.reach.idle_s)
                 traffic = self._relay(client, upstream, hello)
                 decision = replace(
-                    decision, reason=traffic.cut, sent_bytes=traffic.sent, received_bytes=traffic.received
+                    decision,
+                    reason=traffic.cut,
+                    sent_bytes=traffic.sent,
+                    received_bytes=traffic.received,
                 )
         except _Refusal as refusal:
             decision = replace(decision, reason=str(refusal), unreachable=refusal.status == 502)
@@ -237,7 +242,12 @@ def _shut(connection: socket.socket) -> None:
 def _check_address(host: str, text: str, *, private: bool) -> None:
     """Refuse an address that is not a public one, or for a host that may be private, one that no server has."""
     address = _unwrapped(ipaddress.ip_address(text.partition("%")[0]))
-    if address.is_multicast or address.is_unspecified or address.is_link_local or address.is_reserved:
+    if (
+        address.is_multicast
+        or address.is_unspecified
+        or address.is_link_local
+        or address.is_reserved
+    ):
         raise _Refusal(f"{host} resolves to {address}, which no server has")
     if not (private or address.is_global):
         raise _Refusal(f"{host} resolves to {address}, which is not a public address")

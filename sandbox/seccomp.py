@@ -52,12 +52,20 @@ accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom r
 sendto setsockopt shutdown socketpair
 """
 
-ALLOWED = tuple(sorted((_FILES + _MEMORY + _PROCESSES + _IDENTITY + _TIME_AND_EVENTS + _SOCKETS).split()))
+ALLOWED = tuple(
+    sorted((_FILES + _MEMORY + _PROCESSES + _IDENTITY + _TIME_AND_EVENTS + _SOCKETS).split())
+)
 
 SOCKET_FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 PERSONALITIES = (0x0, 0xFFFFFFFF)
 NAMESPACE_FLAGS = 0x7E020000
-OWN_PROCESS_ONLY = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+OWN_PROCESS_ONLY = (
+    "prlimit64",
+    "sched_setaffinity",
+    "sched_setattr",
+    "sched_setparam",
+    "sched_setscheduler",
+)
 IOCTLS = {
     "TCGETS": 0x5401, "TCSETS": 0x5402, "TCSETSW": 0x5403, "TCSETSF": 0x5404, "TCSBRK": 0x5409, "TCXONC": 0x540A,
     "TCFLSH": 0x540B, "TIOCSCTTY": 0x540E, "TIOCGPGRP": 0x540F, "TIOCSPGRP": 0x5410, "TIOCOUTQ": 0x5411,
@@ -102,7 +110,12 @@ def profile() -> dict[str, object]:
     rules += [_allow(name, _equal(0, 0)) for name in OWN_PROCESS_ONLY]
     rules += [_allow("setpriority", _equal(0, 0), _equal(1, 0))]
     rules += [_allow("ioctl", _low_word(1, request)) for request in IOCTLS.values()]
-    rules += [_allow("clone", {"index": 0, "value": NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"})]
+    rules += [
+        _allow(
+            "clone",
+            {"index": 0, "value": NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"},
+        )
+    ]
     rules += [{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS}]
     rules += [{"names": ["sync", "syncfs"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0}]
     return {

@@ -81,7 +81,7 @@ class Conversation:
         return content
 
 
-Step = Callable[[Conversation], None]
+ScriptedStep = Callable[[Conversation], None]
 
 
 class ScriptedGuest:
@@ -94,7 +94,7 @@ class ScriptedGuest:
         AssertionError: At the end of the context, when a request came after the last step.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: ScriptedStep) -> None:
         self._steps = steps
         self.host_end, self._guest_end = socket.socketpair()
         self._thread = threading.Thread(target=self._play, daemon=True)
@@ -124,17 +124,19 @@ class ScriptedGuest:
             conversation.hang_up()
 
 
-def replies(header: dict[str, Any], body: bytes = b"") -> Step:
+def replies(header: dict[str, Any], body: bytes = b"") -> ScriptedStep:
     """Give the step of a guest that sends an authentic reply."""
     return lambda conversation: conversation.send(conversation.seal({"ok": True, **header}, body))
 
 
-def refuses(reason: str) -> Step:
+def refuses(reason: str) -> ScriptedStep:
     """Give the step of a guest that refuses a request."""
-    return lambda conversation: conversation.send(conversation.seal({"ok": False, "refused": reason}))
+    return lambda conversation: conversation.send(
+        conversation.seal({"ok": False, "refused": reason})
+    )
 
 
-def sends(content: bytes) -> Step:
+def sends(content: bytes) -> ScriptedStep:
     """Give the step of a guest that sends these bytes in place of a reply."""
     return lambda conversation: conversation.send(content)
 
@@ -179,7 +181,9 @@ class MemorySandbox:
         """See `Sandbox.write`."""
         self._check()
         together = {*self._files, *files}
-        folders = {path[:at] for path in together for at, character in enumerate(path) if character == "/"}
+        folders = {
+            path[:at] for path in together for at, character in enumerate(path) if character == "/"
+        }
         for path in sorted(together & folders):
             raise Refused(f"{path!r} would be a file and a directory at once")
         for path, content in files.items():
@@ -215,7 +219,9 @@ class MemorySandbox:
             for path, content in sorted(self._files.items())
         )
 
-    def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> tuple[tuple[Match, ...], bool]:
+    def search(
+        self, text: str, *, ignore_case: bool = False, max_matches: int = 200
+    ) -> tuple[tuple[Match, ...], bool]:
         """See `Sandbox.search`."""
         self._check()
         wanted = text.encode().lower() if ignore_case else text.encode()
@@ -228,7 +234,9 @@ class MemorySandbox:
         ]
         return tuple(found[:max_matches]), len(found) > max_matches
 
-    def run(self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None) -> RunResult:
+    def run(
+        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
+    ) -> RunResult:
         """Give the next scripted result."""
         self._check()
         self.asked.append((tuple(jobs), stdin, timeout_s))

@@ -12,13 +12,13 @@ import pytest
 from engine_room import RUN, RUNTIMES, BoxKeeper, known_runtime, leftovers, missing, wait_until
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage, prepare_image
+from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage, prepare_image
 
 pytest.register_assert_rewrite("sandbox.conformance")
 
-BoxMaker = Callable[..., DockerSandbox]
+SandboxMaker = Callable[..., DockerSandbox]
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +30,13 @@ def engine() -> Iterator[Engine]:
         missing(str(error))
     with engine:
         yield engine
-        assert wait_until(lambda: not leftovers(engine), 15), f"left on the engine: {leftovers(engine)}"
+        assert wait_until(lambda: not leftovers(engine), 15), (
+            f"left on the engine: {leftovers(engine)}"
+        )
 
 
 @pytest.fixture(scope="session")
-def box_image(engine: Engine) -> BoxImage:
+def box_image(engine: Engine) -> SandboxImage:
     reference = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
     try:
         return prepare_image(engine, reference, Path("~/.cache/l2mac").expanduser(), lambda _: None)
@@ -54,7 +56,7 @@ def gvisor(engine: Engine) -> str:
 
 
 @pytest.fixture
-def open_box(engine: Engine, box_image: BoxImage) -> Iterator[BoxMaker]:
+def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
     """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
@@ -69,7 +71,7 @@ def open_box(engine: Engine, box_image: BoxImage) -> Iterator[BoxMaker]:
 
 
 @pytest.fixture(scope="module")
-def keeper(engine: Engine, box_image: BoxImage, runtime: str) -> Iterator[BoxKeeper]:
+def keeper(engine: Engine, box_image: SandboxImage, runtime: str) -> Iterator[BoxKeeper]:
     keeper = BoxKeeper(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
     yield keeper
     keeper.close()

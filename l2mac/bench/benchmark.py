@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2mac.bench.cell import Cell, State, facts_of
-from l2mac.bench.harness import CellResult, Harness, Listener
+from l2mac.bench.cell import Cell, CellState, facts_of
+from l2mac.bench.harness import BenchListener, CellResult, Harness
 from l2mac.bench.humaneval import read_problems
 from l2mac.bench.judge import Judge
 from l2mac.bench.task import Task
 from l2mac.bench.task_file import read_task, shipped_task
 from l2mac.bench.variant import L2MAC, Variant, check_variants, method_of
 from l2mac.bench.worker import LiveWorker
-from l2mac.checks.wording import how_many
-from l2mac.effects import Prices
+from l2mac.control.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
-from l2mac.input_folder import Input
-from l2mac.means import make_processors, role_prices
-from l2mac.role_settings import RoleSettings
-from l2mac.session import prepare_input, prepare_plan
-from l2mac.settings import Settings
+from l2mac.evaluator.wording import how_many
+from l2mac.runs.session import prepare_input, prepare_plan
+from l2mac.runs.wiring import make_processors, role_prices
+from l2mac.settings.role_settings import RoleSettings
+from l2mac.settings.settings import Settings
 from l2mac.trace.journal import lock_run
+from l2mac.workspace.input_folder import Input
 
 SettingsFor = Callable[[Mapping[str, Any]], Settings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TaskChoice:
     """What the user asked for; see `l2mac bench --help`."""
 
     tasks: tuple[str, ...]
@@ -45,9 +45,9 @@ class Choice:
 class Prepared:
     """Cells that can be worked on; nothing has been started yet."""
 
-    choice: Choice
+    choice: TaskChoice
     cells: tuple[Cell, ...]
-    states: tuple[State, ...]
+    states: tuple[CellState, ...]
 
     def plan_lines(self) -> tuple[str, ...]:
         """Say what there is to do and what it may cost."""
@@ -65,12 +65,17 @@ class Prepared:
             else ("no run has a bound on tokens or cost (--max-tokens, --max-cost)")
         )
         what = f"{tasks}, {variants}, {seeds}, in {self.choice.folder}"
-        states = f"{count['new']} new, {count['begun']} to be taken up, {count['ended']} to be measured"
-        return (f"{how_many(self.cells, 'run')}: {what}", f"{states}, {count['measured']} done; {most}")
+        states = (
+            f"{count['new']} new, {count['begun']} to be taken up, {count['ended']} to be measured"
+        )
+        return (
+            f"{how_many(self.cells, 'run')}: {what}",
+            f"{states}, {count['measured']} done; {most}",
+        )
 
 
 @contextmanager
-def prepare(choice: Choice, settings_for: SettingsFor) -> Iterator[Prepared]:
+def prepare(choice: TaskChoice, settings_for: SettingsFor) -> Iterator[Prepared]:
     """Give the cells of a benchmark, whose folder is nobody else's meanwhile.
 
     Args:
@@ -98,7 +103,9 @@ def prepare(choice: Choice, settings_for: SettingsFor) -> Iterator[Prepared]:
         yield Prepared(choice, cells, tuple(cell.state() for cell in cells))
 
 
-def begin(prepared: Prepared, settings: Settings, listener: Listener, *, jobs: int) -> tuple[CellResult, ...]:
+def begin(
+    prepared: Prepared, settings: Settings, listener: BenchListener, *, jobs: int
+) -> tuple[CellResult, ...]:
     """Do the work; see `Harness.run`.
 
     Args:
@@ -113,7 +120,8 @@ def begin(prepared: Prepared, settings: Settings, listener: Listener, *, jobs: i
             processor,
             context_tokens=own.context_tokens or settings.context_tokens,
             prices=role_prices(settings).get(
-                "judge", Prices(prompt_usd=settings.prompt_price, completion_usd=settings.completion_price)
+                "judge",
+                Prices(prompt_usd=settings.prompt_price, completion_usd=settings.completion_price),
             ),
             prepare=lambda: None if own != RoleSettings() else processor.negotiate(lambda _: None),
         )
@@ -121,12 +129,14 @@ def begin(prepared: Prepared, settings: Settings, listener: Listener, *, jobs: i
         return Harness(prepared.cells, worker, listener, jobs=jobs).run()
 
 
-def _tasks(choice: Choice) -> tuple[Task, ...]:
+def _tasks(choice: TaskChoice) -> tuple[Task, ...]:
     tasks = [shipped_task(name) for name in dict.fromkeys(choice.tasks)]
     tasks += [read_task(path) for path in choice.task_files]
     tasks += read_problems(choice.humaneval) if choice.humaneval else ()
     if not tasks:
-        raise SettingsError("--task", "say what to run: --task NAME, --task-file FILE or --humaneval FILE")
+        raise SettingsError(
+            "--task", "say what to run: --task NAME, --task-file FILE or --humaneval FILE"
+        )
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
@@ -135,7 +145,12 @@ def _tasks(choice: Choice) -> tuple[Task, ...]:
 
 
 def _cell(
-    choice: Choice, task: Task, variant: Variant, seed: int, settings_for: SettingsFor, given: Input | None
+    choice: TaskChoice,
+    task: Task,
+    variant: Variant,
+    seed: int,
+    settings_for: SettingsFor,
+    given: Input | None,
 ) -> Cell:
     folder = choice.folder / task.name / variant.name / f"seed-{seed}"
     own = {**task.settings, **variant.settings, "seed": seed, "runs_dir": folder}
@@ -144,11 +159,18 @@ def _cell(
     plan = prepare_plan(settings, task.text, program, given)
     facts = {**facts_of(task, variant, seed, settings, plan), "features": choice.features}
     return Cell(
-        task=task, variant=variant, seed=seed, folder=folder, settings=settings, plan=plan, facts=facts, given=given
+        task=task,
+        variant=variant,
+        seed=seed,
+        folder=folder,
+        settings=settings,
+        plan=plan,
+        facts=facts,
+        given=given,
     )
 
 
-def _input(choice: Choice, task: Task, settings_for: SettingsFor) -> Input | None:
+def _input(choice: TaskChoice, task: Task, settings_for: SettingsFor) -> Input | None:
     """Give the existing files that a task begins with.
 
     Raises:
@@ -169,7 +191,9 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         held = lock_run(folder)
     except RunLocked as error:
-        raise RunLocked(f"another `l2mac bench` works in {folder}; wait for it or choose another folder") from error
+        raise RunLocked(
+            f"another `l2mac bench` works in {folder}; wait for it or choose another folder"
+        ) from error
     try:
         yield
     finally:

@@ -18,24 +18,36 @@ from typing import Any, Literal
 from l2mac.bench.measurement import Measurement, read_measurement, write_whole
 from l2mac.bench.task import Task
 from l2mac.bench.variant import Variant
+from l2mac.control.outcome import Status
 from l2mac.errors import SettingsError, TraceError
-from l2mac.input_folder import Input
-from l2mac.outcome import Status
-from l2mac.plan import Plan
-from l2mac.settings import Settings
+from l2mac.runs.recorded_spec import Plan
+from l2mac.settings.settings import Settings
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import RunStarted
 from l2mac.trace.history import effective, state_of
 from l2mac.trace.journal import TRACE_FILE
+from l2mac.workspace.input_folder import Input
 
 CELL_FILE = "cell.json"
-_ENDED = frozenset((Status.COMPLETED, Status.FAILING, Status.UNSHOWN, Status.BUDGET, Status.NO_PLAN))
+_ENDED = frozenset(
+    (Status.COMPLETED, Status.FAILING, Status.UNSHOWN, Status.BUDGET, Status.NO_PLAN)
+)
 _LIMITS = ("max_turns", "max_restarts", "max_tokens", "max_cost", "max_time")
-_MODEL = ("model", "prompt_price", "completion_price", "tool_protocol", "image", "runtime", "memory", "disk", "timeout")
+_MODEL = (
+    "model",
+    "prompt_price",
+    "completion_price",
+    "tool_protocol",
+    "image",
+    "runtime",
+    "memory",
+    "disk",
+    "timeout",
+)
 
 _ROLE_SECRETS = {role: {"api_key_file", "base_url"} for role in ("plan", "judge")}
 
-State = Literal["new", "begun", "ended", "measured"]
+CellState = Literal["new", "begun", "ended", "measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +76,16 @@ class Cell:
     @property
     def run(self) -> Path | None:
         """The folder of its run, if it has begun."""
-        begun = [path.parent for path in sorted(self.folder.glob(f"*/{TRACE_FILE}")) if _has_begun(path)]
+        begun = [
+            path.parent for path in sorted(self.folder.glob(f"*/{TRACE_FILE}")) if _has_begun(path)
+        ]
         if len(begun) > 1:
-            raise TraceError(f"{self.folder} has {len(begun)} runs, which cannot be; remove all but one")
+            raise TraceError(
+                f"{self.folder} has {len(begun)} runs, which cannot be; remove all but one"
+            )
         return begun[0] if begun else None
 
-    def state(self) -> State:
+    def state(self) -> CellState:
         """Say how far it has come.
 
         Raises:
@@ -79,7 +95,11 @@ class Cell:
         self._check_facts()
         run = self.run
         if (measured := self.measurement()) is not None:
-            if run is None or measured.run != run.name or measured.seal != read_trace(run / TRACE_FILE)[2]:
+            if (
+                run is None
+                or measured.run != run.name
+                or measured.seal != read_trace(run / TRACE_FILE)[2]
+            ):
                 raise TraceError(
                     f"the measurement in {self.folder} is not that of the run beside it; remove it to measure the run"
                 )
@@ -99,7 +119,10 @@ class Cell:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TraceError(f"{self.folder} cannot be made: {error.strerror}") from error
-        write_whole(self.folder / CELL_FILE, json.dumps(self.facts, indent=1, sort_keys=True).encode() + b"\n")
+        write_whole(
+            self.folder / CELL_FILE,
+            json.dumps(self.facts, indent=1, sort_keys=True).encode() + b"\n",
+        )
 
     def _check_facts(self) -> None:
         path = self.folder / CELL_FILE
@@ -115,22 +138,30 @@ class Cell:
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 was, is_now = _short(before.get(key)), _short(now.get(key))
-                problem = (
-                    f"{self.folder} was begun with other settings ({key}: {was}, now {is_now}); choose another folder"
-                )
+                problem = f"{self.folder} was begun with other settings ({key}: {was}, now {is_now}); choose another folder"
                 raise SettingsError("--dir", problem)
 
 
-def facts_of(task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan) -> dict[str, Any]:
+def facts_of(
+    task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan
+) -> dict[str, Any]:
     """Give all that decides what comes of a cell, by name."""
-    recorded = {name: value for name, value in asdict(plan).items() if name not in ("task", "definition", "setup")}
+    recorded = {
+        name: value
+        for name, value in asdict(plan).items()
+        if name not in ("task", "definition", "setup")
+    }
     thinking = recorded.pop("thinking")
     return {
         **recorded,
         **{f"thinking.{name}": value for name, value in thinking.items()},
         **{name: settings.model_dump(mode="json")[name] for name in (*_LIMITS, *_MODEL)},
-        "roles": settings.roles.model_dump(mode="json", exclude_defaults=True, exclude=_ROLE_SECRETS),
-        "domain_definition": hashlib.sha256(plan.definition.encode("utf-8", "surrogatepass")).hexdigest(),
+        "roles": settings.roles.model_dump(
+            mode="json", exclude_defaults=True, exclude=_ROLE_SECRETS
+        ),
+        "domain_definition": hashlib.sha256(
+            plan.definition.encode("utf-8", "surrogatepass")
+        ).hexdigest(),
         "task": task.name,
         "task_digest": task.digest,
         "variant": variant.name,

@@ -7,10 +7,10 @@ from typing import Any
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
 from l2mac.bench.recorded_store import RecordedStore
 from l2mac.bench.task import HAND_WRITTEN_FILE, HandWritten
-from l2mac.checks.inventory import passed_tests
-from l2mac.checks.pytest_report import base_id, judge_tests
-from l2mac.checks.report import CheckReport, CheckResult, Verdict
 from l2mac.errors import SettingsError
+from l2mac.evaluator.pytest_report import base_id, judge_tests
+from l2mac.evaluator.test_ledger import passed_tests
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from sandbox import Job, Sandbox
 
 _MOST_LISTED = 100
@@ -19,7 +19,7 @@ _TESTS = ("tests_passed", "tests_failed", "tests_errors", "tests_skipped", "test
 
 
 @dataclass(slots=True)
-class Numbers:
+class CodeMetrics:
     """What has been measured so far: numbers, why one is none, and the evidence."""
 
     metrics: dict[str, float | None] = field(default_factory=dict)
@@ -33,7 +33,9 @@ class Numbers:
             self.problems[key] = str(problem)
 
 
-def measure_code(store: RecordedStore, numbers: Numbers) -> tuple[dict[str, SourceFile], frozenset[str]]:
+def measure_code(
+    store: RecordedStore, numbers: CodeMetrics
+) -> tuple[dict[str, SourceFile], frozenset[str]]:
     """Count, lint and test in one box; gives the files as counted, and the tests that passed.
 
     Whatever runs nothing of the store comes first. Without Python there is nothing to run: no line, no error, no test.
@@ -58,7 +60,9 @@ def measure_code(store: RecordedStore, numbers: Numbers) -> tuple[dict[str, Sour
     return files, passed
 
 
-def measure_coverage(store: RecordedStore, files: Mapping[str, SourceFile], numbers: Numbers) -> None:
+def measure_coverage(
+    store: RecordedStore, files: Mapping[str, SourceFile], numbers: CodeMetrics
+) -> None:
     """Run the store's own tests once more, and see which statements of the other code they run."""
     numbers.metrics["coverage_percent"] = 0.0
     if not any(entry.path.endswith(".py") for entry in store.files):
@@ -67,16 +71,20 @@ def measure_coverage(store: RecordedStore, files: Mapping[str, SourceFile], numb
         numbers.fail(("coverage_percent",), "the statements could not be counted")
         return
     try:
-        job = store.in_fresh_box("coverage", lambda box: box.run([Job("coverage", checker="coverage")]).job("coverage"))
+        job = store.in_fresh_box(
+            "coverage", lambda box: box.run([Job("coverage", checker="coverage")]).job("coverage")
+        )
         coverage = read_coverage(job, files)
     except NoReading as problem:
         numbers.fail(("coverage_percent",), problem)
         return
     numbers.metrics["coverage_percent"] = round(coverage.percent, 4)
-    numbers.details["coverage"] = {path: list(counts) for path, counts in sorted(coverage.files.items())}
+    numbers.details["coverage"] = {
+        path: list(counts) for path, counts in sorted(coverage.files.items())
+    }
 
 
-def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: Numbers) -> None:
+def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMetrics) -> None:
     """Run the task's hand-written tests on the files; the store's conftest.py has no say about them.
 
     A test that cannot import what it needs has failed. When the tests do not come to their end, none has passed.
@@ -108,11 +116,12 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: Numbers
     numbers.metrics["handwritten_percent"] = round(100 * len(passed) / by_hand.tests, 4)
     states = {base_id(test): state for test, state in result.outcomes if base_id(test) in declared}
     numbers.details["handwritten"] = {
-        test: "passed" if test in passed else states.get(test, "not run") for test in sorted(declared)
+        test: "passed" if test in passed else states.get(test, "not run")
+        for test in sorted(declared)
     }
 
 
-def _count(box: Sandbox, sources: tuple[str, ...], numbers: Numbers) -> dict[str, SourceFile]:
+def _count(box: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> dict[str, SourceFile]:
     try:
         files = read_count(box.run([Job("count", checker="count", paths=sources)]).job("count"))
         if files.keys() != set(sources):
@@ -125,10 +134,12 @@ def _count(box: Sandbox, sources: tuple[str, ...], numbers: Numbers) -> dict[str
     return files
 
 
-def _lint(box: Sandbox, sources: tuple[str, ...], numbers: Numbers) -> None:
+def _lint(box: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> None:
     """Count pylint's errors; a file that is no valid Python is an error, and does not hide those of the others."""
     try:
-        errors, invalid = read_lint(box.run([Job("lint", checker="pylint", paths=sources)]).job("lint"))
+        errors, invalid = read_lint(
+            box.run([Job("lint", checker="pylint", paths=sources)]).job("lint")
+        )
         rest = tuple(path for path in sources if path not in invalid)
         if invalid and rest:
             further, _ = read_lint(box.run([Job("lint", checker="pylint", paths=rest)]).job("lint"))
@@ -140,19 +151,33 @@ def _lint(box: Sandbox, sources: tuple[str, ...], numbers: Numbers) -> None:
     numbers.details["lint"] = list(errors[:_MOST_LISTED])
 
 
-def _note_tests(result: CheckResult, numbers: Numbers) -> None:
+def _note_tests(result: CheckResult, numbers: CodeMetrics) -> None:
     """Note how the tests ended; those of a suite that did not come to its end have all broken."""
     seen = {base_id(test) for test, _ in result.outcomes}
     not_run = sum(test not in seen for test in result.declared)
     counts = asdict(result.counts) if result.counts is not None else {}
-    known = sum(counts.get(name, 0) for name in ("passed", "failed", "errors", "skipped", "xfailed"))
-    details: dict[str, Any] = {"summary": result.summary, "not_run": not_run, "xfailed": counts.get("xfailed", 0)}
+    known = sum(
+        counts.get(name, 0) for name in ("passed", "failed", "errors", "skipped", "xfailed")
+    )
+    details: dict[str, Any] = {
+        "summary": result.summary,
+        "not_run": not_run,
+        "xfailed": counts.get("xfailed", 0),
+    }
     if result.verdict is Verdict.BROKEN:
         total = max(known + not_run, 1)
-        numbers.metrics |= {"tests_passed": 0, "tests_failed": 0, "tests_errors": total, "tests_skipped": 0}
+        numbers.metrics |= {
+            "tests_passed": 0,
+            "tests_failed": 0,
+            "tests_errors": total,
+            "tests_skipped": 0,
+        }
         numbers.problems["tests_passed"] = result.summary
     else:
-        numbers.metrics |= {f"tests_{name}": counts.get(name, 0) for name in ("passed", "failed", "errors", "skipped")}
+        numbers.metrics |= {
+            f"tests_{name}": counts.get(name, 0)
+            for name in ("passed", "failed", "errors", "skipped")
+        }
         total = known + not_run
     numbers.metrics["tests_total"] = total
     numbers.details["tests"] = {**details, "outcomes": dict(result.outcomes[:1000])}

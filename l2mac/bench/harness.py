@@ -11,24 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from l2mac.bench.cell import Cell, State
+from l2mac.bench.cell import Cell, CellState
 from l2mac.bench.measurement import Measurement, write_measurement
 from l2mac.errors import L2macError, ModelNotConfigured, SettingsError
-from l2mac.fuse import Fuse
-from l2mac.session import Audience
+from l2mac.processor.cancellation import CancelScope
+from l2mac.runs.session import SessionListener
 from l2mac.trace.chain import Entry
 from sandbox import SandboxError, SandboxLost
 
 _FAULTS_IN_A_ROW = 3
 _SESSIONS = 3
 _POLL_S = 0.1
-_GO_ON = "What is finished is kept, and so are the runs at work; give the same command again to go on."
+_GO_ON = (
+    "What is finished is kept, and so are the runs at work; give the same command again to go on."
+)
 
 
 class Worker(Protocol):
     """Whoever does what a cell needs; called from several threads."""
 
-    def run(self, cell: Cell, audience: Audience, fuse: Fuse) -> None:
+    def run(self, cell: Cell, audience: SessionListener, fuse: CancelScope) -> None:
         """Begin a cell's run, or take up the one that has begun, and bring it to its end.
 
         Raises:
@@ -41,7 +43,7 @@ class Worker(Protocol):
         ...
 
 
-class Listener(Protocol):
+class BenchListener(Protocol):
     """Whoever follows a benchmark; called from several threads, one at a time."""
 
     def say(self, cell: Cell | None, line: str) -> None:
@@ -72,7 +74,9 @@ class Harness:
         jobs: How many cells are worked on at a time.
     """
 
-    def __init__(self, cells: Sequence[Cell], worker: Worker, listener: Listener, *, jobs: int) -> None:
+    def __init__(
+        self, cells: Sequence[Cell], worker: Worker, listener: BenchListener, *, jobs: int
+    ) -> None:
         self._waiting = list(cells)
         self._results: dict[int, CellResult] = {}
         self._numbers = {id(cell): number for number, cell in enumerate(cells)}
@@ -82,7 +86,7 @@ class Harness:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._interrupted = threading.Event()
-        self._fuses: list[Fuse] = []
+        self._fuses: list[CancelScope] = []
         self._faults = self._at_work = 0
         self._fatal: BaseException | None = None
 
@@ -106,7 +110,9 @@ class Harness:
             raise KeyboardInterrupt(_GO_ON) from None
         if self._fatal is not None:
             raise self._fatal
-        return tuple(self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells))
+        return tuple(
+            self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells)
+        )
 
     def _wait(self) -> None:
         """Wait until nothing is at work and nothing more will be.
@@ -158,7 +164,10 @@ class Harness:
         if result.fault is not None:
             self._say(result.cell, f"not finished: {result.fault}")
         if too_many:
-            self._say(None, f"{_FAULTS_IN_A_ROW} cells in a row could not be finished; no further one is begun")
+            self._say(
+                None,
+                f"{_FAULTS_IN_A_ROW} cells in a row could not be finished; no further one is begun",
+            )
             self._stopped.set()
 
     def _finished(self, cell: Cell) -> Measurement | None:
@@ -169,12 +178,12 @@ class Harness:
             self._measure(cell)
         return cell.measurement()
 
-    def _run(self, cell: Cell, state: State) -> None:
+    def _run(self, cell: Cell, state: CellState) -> None:
         """Bring the run to its end; one whose code keeps ending its boxes is measured as it is, not left out."""
         if state == "ended":
             return
         audience = _Audience(cell, self._listener, self._lock, self._interrupted)
-        fuse = Fuse(audience.check)
+        fuse = CancelScope(audience.check)
         with self._lock:
             self._fuses.append(fuse)
         if self._interrupted.is_set():
@@ -210,9 +219,15 @@ class Harness:
 
 
 class _Audience:
-    """Follows one cell's session, and ends it when the benchmark is interrupted: see `l2mac.session.Audience`."""
+    """Follows one cell's session, and ends it when the benchmark is interrupted: see `l2mac.runs.session.SessionListener`."""
 
-    def __init__(self, cell: Cell, listener: Listener, lock: threading.Lock, interrupted: threading.Event) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        listener: BenchListener,
+        lock: threading.Lock,
+        interrupted: threading.Event,
+    ) -> None:
         self._cell = cell
         self._listener = listener
         self._lock = lock

@@ -51,13 +51,16 @@ def read_problems(path: Path) -> tuple[Task, ...]:
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            raise SettingsError(where, f"{field}: {first['msg']}" if field else first["msg"]) from None
+            raise SettingsError(
+                where, f"{field}: {first['msg']}" if field else first["msg"]
+            ) from None
         if "def check(" not in problem.test:
             raise SettingsError(where, "test: it does not define check(candidate)")
         task = as_task(problem)
         if task.name in tasks:
             raise SettingsError(
-                where, f"task_id: {problem.task_id!r} stands twice, or is like another but for its signs"
+                where,
+                f"task_id: {problem.task_id!r} stands twice, or is like another but for its signs",
             )
         tasks[task.name] = task
     if not tasks:
@@ -73,7 +76,9 @@ def as_task(problem: Problem) -> Task:
     return Task(
         name=name,
         title=problem.task_id,
-        prompt=render("humaneval", prompt=problem.prompt.strip("\n"), entry_point=problem.entry_point),
+        prompt=render(
+            "humaneval", prompt=problem.prompt.strip("\n"), entry_point=problem.entry_point
+        ),
         program=(render("humaneval_program", entry_point=problem.entry_point),),
         handwritten=HandWritten(text=_test_file(problem), tests=1),
         settings=_SETTINGS,
@@ -101,7 +106,11 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
             file.seek(0)
-            content = gzip.GzipFile(fileobj=file).read(_MOST_BYTES + 1) if packed else file.read(_MOST_BYTES + 1)
+            content = (
+                gzip.GzipFile(fileobj=file).read(_MOST_BYTES + 1)
+                if packed
+                else file.read(_MOST_BYTES + 1)
+            )
         if len(content) > _MOST_BYTES:
             raise SettingsError(str(path), f"is larger than {_MOST_BYTES} bytes")
         return content.decode("utf-8")

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from l2mac.bench.wording import render
-from l2mac.context import TokenEstimator
-from l2mac.effects import Prices
+from l2mac.control.context_window import TokenEstimator
+from l2mac.control.effects import Prices
+from l2mac.control.registry import numbered_list
+from l2mac.control.traceability import pages
 from l2mac.errors import ContextOverflow
-from l2mac.messages import Message, Request, Role
-from l2mac.processor import Processor
-from l2mac.registry import numbered_list
+from l2mac.processor.messages import Message, Request, Role
+from l2mac.processor.protocol import Processor
 from l2mac.tools.base import parse_arguments
-from l2mac.tools.control import Evidence, Form, SubmitEvidence, evidence_form
-from l2mac.traceability import pages
+from l2mac.tools.forms import Evidence, Form, SubmitEvidence, evidence_form
 
 _ATTEMPTS = 2
 _MOST_PAGES = 20
@@ -34,7 +34,7 @@ _PROBLEM_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class JudgedProgram:
     """What is judged.
 
     Attributes:
@@ -96,7 +96,12 @@ class Judge:
     """
 
     def __init__(
-        self, processor: Processor, *, context_tokens: int, prices: Prices, prepare: Callable[[], object]
+        self,
+        processor: Processor,
+        *,
+        context_tokens: int,
+        prices: Prices,
+        prepare: Callable[[], object],
     ) -> None:
         self._processor = processor
         self._context_tokens = context_tokens
@@ -106,29 +111,36 @@ class Judge:
         self._lock = threading.Lock()
         self._estimator = TokenEstimator()
 
-    def judge(self, features: Sequence[str], program: Program) -> Judgement:
+    def judge(self, features: Sequence[str], program: JudgedProgram) -> Judgement:
         """Give what the judge says of a program.
 
         Raises:
             ProcessorError: The model does not answer.
         """
         if not program.evidence:  # nothing that could carry a feature, so nothing to ask
-            return Judgement(rows=tuple(FeatureRow(feature=feature, claimed=False) for feature in features))
+            return Judgement(
+                rows=tuple(FeatureRow(feature=feature, claimed=False) for feature in features)
+            )
         with self._lock:
             if not self._prepared:
                 self._prepare()
                 self._prepared = True
             return self._judged(features, program)
 
-    def _judged(self, features: Sequence[str], program: Program) -> Judgement:
+    def _judged(self, features: Sequence[str], program: JudgedProgram) -> Judgement:
         asking = _Asking(features, program, self._processor, self._estimator, self._context_tokens)
         total = sum(map(len, program.texts.values()))
         claims: dict[int, list[tuple[Evidence, frozenset[str]]]] = {}
-        seen, problem = 0, "features, tests and files leave no room for contents in the judge's window"
+        seen, problem = (
+            0,
+            "features, tests and files leave no room for contents in the judge's window",
+        )
         for number, (page, taken) in enumerate(
             itertools.islice(pages(tuple(program.texts.items()), asking.room), _MOST_PAGES), 1
         ):
-            shown = frozenset(path for path in program.texts if f"--- {path[:_NAME_CHARACTERS]}\n" in page)
+            shown = frozenset(
+                path for path in program.texts if f"--- {path[:_NAME_CHARACTERS]}\n" in page
+            )
             try:
                 answer = asking.ask(number, page)
             except ValueError as error:
@@ -139,8 +151,15 @@ class Judge:
                 claims.setdefault(entry.requirement, []).append((entry, shown))
         rows: tuple[FeatureRow, ...] = ()
         if seen:
-            rows = tuple(_row(text, claims.get(number, []), program) for number, text in enumerate(features, 1))
-            problem = f"the judge has not seen {total - seen} of {total} characters" if seen < total else ""
+            rows = tuple(
+                _row(text, claims.get(number, []), program)
+                for number, text in enumerate(features, 1)
+            )
+            problem = (
+                f"the judge has not seen {total - seen} of {total} characters"
+                if seen < total
+                else ""
+            )
         return Judgement(
             rows=rows,
             problem=problem,
@@ -156,7 +175,7 @@ class _Asking:
     """The questions about one program."""
 
     features: Sequence[str]
-    program: Program
+    program: JudgedProgram
     processor: Processor
     estimator: TokenEstimator
     context_tokens: int
@@ -171,7 +190,9 @@ class _Asking:
     def room(self) -> int:
         """Give how many characters of contents a question has room for."""
         used = self.estimator.estimate((self._question(0, ""),), (self.form.spec,))
-        return int(self.estimator.characters(self.context_tokens - used - self._reply_tokens) * _PAGE_FILL)
+        return int(
+            self.estimator.characters(self.context_tokens - used - self._reply_tokens) * _PAGE_FILL
+        )
 
     def ask(self, part: int, contents: str) -> SubmitEvidence:
         """Give the answer about one page.
@@ -193,7 +214,9 @@ class _Asking:
                 problem = str(error)[:_PROBLEM_CHARACTERS]
             again = render("judge_again", problem=problem, tool=self.form.spec.name)
             messages = (question, Message(Role.USER, again))
-        raise ValueError(f"the judge gave no usable answer in {_ATTEMPTS} attempts, the last one: {problem}")
+        raise ValueError(
+            f"the judge gave no usable answer in {_ATTEMPTS} attempts, the last one: {problem}"
+        )
 
     def _answer(self, messages: tuple[Message, ...]) -> SubmitEvidence:
         form = self.form
@@ -208,8 +231,12 @@ class _Asking:
         reply = self.processor.complete(request, lambda _: None)
         self.model = reply.model or self.model
         if not reply.cached:
-            self.prompt_tokens += reply.usage.prompt_tokens or self.estimator.estimate(messages, (form.spec,))
-            self.completion_tokens += reply.usage.completion_tokens or self.estimator.estimate((reply.as_message(),))
+            self.prompt_tokens += reply.usage.prompt_tokens or self.estimator.estimate(
+                messages, (form.spec,)
+            )
+            self.completion_tokens += reply.usage.completion_tokens or self.estimator.estimate(
+                (reply.as_message(),)
+            )
         if reply.usage.prompt_tokens:
             self.estimator.learn(messages, (form.spec,), reply.usage.prompt_tokens)
         if reply.cut_off:
@@ -221,7 +248,9 @@ class _Asking:
 
     @property
     def _reply_tokens(self) -> int:
-        return min(_REPLY_TOKENS + _REPLY_TOKENS_PER_FEATURE * len(self.features), self.context_tokens // 3)
+        return min(
+            _REPLY_TOKENS + _REPLY_TOKENS_PER_FEATURE * len(self.features), self.context_tokens // 3
+        )
 
     def _question(self, part: int, contents: str) -> Message:
         tests = "\n".join(sorted(self.program.passed)) or "(none)"
@@ -230,13 +259,17 @@ class _Asking:
             features=numbered_list(self.features),
             part=part,
             contents=contents,
-            tests=tests if len(tests) <= _MOST_TEST_CHARACTERS else f"{tests[:_MOST_TEST_CHARACTERS]}\n(more)",
+            tests=tests
+            if len(tests) <= _MOST_TEST_CHARACTERS
+            else f"{tests[:_MOST_TEST_CHARACTERS]}\n(more)",
             tool=self.form.spec.name,
         )
         return Message(Role.USER, text)
 
 
-def _row(feature: str, claims: Sequence[tuple[Evidence, frozenset[str]]], program: Program) -> FeatureRow:
+def _row(
+    feature: str, claims: Sequence[tuple[Evidence, frozenset[str]]], program: JudgedProgram
+) -> FeatureRow:
     files: set[str] = set()
     tests: set[str] = set()
     named: set[str] = set()

@@ -83,7 +83,9 @@ def write_measurement(folder: Path, measurement: Measurement) -> None:
     """Keep a measurement in a cell's folder, whole or not at all."""
     content = asdict(measurement)
     content["sha256"] = _digest(content)
-    write_whole(folder / MEASUREMENT_FILE, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+    write_whole(
+        folder / MEASUREMENT_FILE, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+    )
 
 
 def read_measurement(folder: Path) -> Measurement | None:

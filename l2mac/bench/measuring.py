@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
-from l2mac.bench.code_metrics import Numbers, measure_by_hand, measure_code, measure_coverage
-from l2mac.bench.judge import Judge, Program
+from l2mac.bench.code_metrics import CodeMetrics, measure_by_hand, measure_code, measure_coverage
+from l2mac.bench.judge import Judge, JudgedProgram
 from l2mac.bench.measurement import Measurement
 from l2mac.bench.readings import SourceFile
-from l2mac.bench.recorded_store import BoxMaker, RecordedStore
+from l2mac.bench.recorded_store import RecordedStore, SandboxMaker
 from l2mac.bench.task import Task
-from l2mac.budget import Limits, Spending
+from l2mac.control.budget import Limits, Spending
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import ModelCalled, RunEnded
 from l2mac.trace.history import effective, recorded_files, state_of
@@ -27,7 +27,9 @@ _PROSE = frozenset((".md", ".rst", ".txt"))
 _FEATURES = ("features_percent", "features_tested_percent")
 
 
-def measure(folder: Path, task: Task, open_box: BoxMaker, judge: Judge | None) -> Measurement:
+def measure(
+    folder: Path, task: Task, open_sandbox: SandboxMaker, judge: Judge | None
+) -> Measurement:
     """Give what a run came to, whatever way it ended.
 
     Args:
@@ -46,8 +48,8 @@ def measure(folder: Path, task: Task, open_box: BoxMaker, judge: Judge | None) -
     events = [entry.event for entry in effective(entries)]
     objects = ObjectStore(folder / OBJECTS_FILE)
     try:
-        store = RecordedStore(folder.name, recorded_files(events), objects, open_box)
-        numbers = Numbers()
+        store = RecordedStore(folder.name, recorded_files(events), objects, open_sandbox)
+        numbers = CodeMetrics()
         files, passed = measure_code(store, numbers)
         measure_coverage(store, files, numbers)
         if task.handwritten is not None:
@@ -64,7 +66,12 @@ def measure(folder: Path, task: Task, open_box: BoxMaker, judge: Judge | None) -
         cause=next((event.cause for event in reversed(events) if isinstance(event, RunEnded)), ""),
         metrics={**numbers.metrics, **spent(entries)},
         problems=numbers.problems,
-        details={**numbers.details, "receipts": store.receipts, "files": digests, "version": VERSION},
+        details={
+            **numbers.details,
+            "receipts": store.receipts,
+            "files": digests,
+            "version": VERSION,
+        },
     )
 
 
@@ -82,7 +89,9 @@ def spent(entries: Sequence[Entry]) -> dict[str, float | None]:
     }
 
 
-def _measure_features(judge: Judge, task: Task, program: Program, numbers: Numbers) -> None:
+def _measure_features(
+    judge: Judge, task: Task, program: JudgedProgram, numbers: CodeMetrics
+) -> None:
     judgement = judge.judge(task.features, program)
     numbers.details["judge"] = {**asdict(judgement), "by": CLAIM}
     if not judgement.rows:
@@ -97,7 +106,9 @@ def _measure_features(judge: Judge, task: Task, program: Program, numbers: Numbe
     numbers.metrics["features_tested_percent"] = round(100 * tested / total, 4)
 
 
-def _program(store: RecordedStore, files: Mapping[str, SourceFile], passed: frozenset[str]) -> Program:
+def _program(
+    store: RecordedStore, files: Mapping[str, SourceFile], passed: frozenset[str]
+) -> JudgedProgram:
     """Give what the judge is shown, code before everything else; what is no text is not shown."""
     texts: dict[str, str] = {}
     evidence: set[str] = set()
@@ -115,4 +126,6 @@ def _program(store: RecordedStore, files: Mapping[str, SourceFile], passed: froz
         if carries:
             evidence.add(entry.path)
     in_order = sorted(texts, key=lambda path: (path not in evidence, path))
-    return Program(texts={path: texts[path] for path in in_order}, evidence=frozenset(evidence), passed=passed)
+    return JudgedProgram(
+        texts={path: texts[path] for path in in_order}, evidence=frozenset(evidence), passed=passed
+    )

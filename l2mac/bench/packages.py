@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2mac.dependencies import recorded_fetch
 from l2mac.errors import TraceError
-from l2mac.package_names import FILES, read_requirements
-from l2mac.plan import recorded_plan
+from l2mac.evaluator.packages import recorded_fetch
+from l2mac.evaluator.requirement_files import FILES, read_requirements
+from l2mac.runs.recorded_spec import recorded_plan
 from l2mac.trace.chain import read_trace
 from l2mac.trace.history import effective, recorded_files
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
@@ -21,7 +21,11 @@ def recorded_wheels(run: Path) -> Mapping[str, bytes]:
     events = [entry.event for entry in effective(read_trace(run / TRACE_FILE)[0])]
     objects = ObjectStore(run / OBJECTS_FILE)
     try:
-        named = {entry.path: objects.get(entry.digest) for entry in recorded_files(events) if entry.path in FILES}
+        named = {
+            entry.path: objects.get(entry.digest)
+            for entry in recorded_files(events)
+            if entry.path in FILES
+        }
         wanted = read_requirements(named, hashed=mode == "locked")
         if wanted.findings or not wanted.lines:
             return {}

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import pydantic
 from pydantic import Field
 
-from l2mac.checks.wording import cause_sentence, valid_text
+from l2mac.evaluator.wording import cause_sentence, valid_text
 from sandbox import Cause, JobResult
 
 _NATURAL = Annotated[int, Field(ge=0)]
@@ -123,7 +123,9 @@ def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found = [_parsed(_Found, line) for line in lines]
     invalid = {one.path for one in found if one.e == "syntax"}
     errors = [one for one in found if one.e in ("syntax", "message")]
-    texts = (valid_text(f"{one.path}:{one.line}: {one.code or 'syntax'} {one.text}") for one in errors)
+    texts = (
+        valid_text(f"{one.path}:{one.line}: {one.code or 'syntax'} {one.text}") for one in errors
+    )
     return tuple(text[:_TEXT_CHARACTERS] for text in texts), tuple(sorted(invalid))
 
 
@@ -150,7 +152,9 @@ def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
         if seen and (not file.valid or max(seen) > file.lines):
             raise NoReading(f"the report of coverage does not fit the file {valid_text(path)!r}")
         if not file.test:
-            hit = sum(not seen.isdisjoint(range(first, last + 1)) for first, last in file.statements)
+            hit = sum(
+                not seen.isdisjoint(range(first, last + 1)) for first, last in file.statements
+            )
             covered[path] = (hit, file.to_cover)
     return Coverage(covered)
 
@@ -158,7 +162,11 @@ def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
 def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
     """Give a report's lines but the last, and the code that the last one states."""
     if not job.succeeded:
-        raise NoReading(cause_sentence(job) if job.cause is not Cause.EXITED else f"it ended with exit code {job.code}")
+        raise NoReading(
+            cause_sentence(job)
+            if job.cause is not Cause.EXITED
+            else f"it ended with exit code {job.code}"
+        )
     if job.report.elided:
         raise NoReading("its report is too long to be read whole")
     *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]

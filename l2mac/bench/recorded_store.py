@@ -8,7 +8,7 @@ from l2mac.file_store import fill
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry, Refused, Sandbox, SandboxLost
 
-BoxMaker = Callable[[str], Sandbox]
+SandboxMaker = Callable[[str], Sandbox]
 T = TypeVar("T")
 
 _BOXES = 2
@@ -27,12 +27,14 @@ class RecordedStore:
         receipts: What was verified about each box, by what it was for.
     """
 
-    def __init__(self, run: str, files: Sequence[FileEntry], objects: ObjectStore, open_box: BoxMaker) -> None:
+    def __init__(
+        self, run: str, files: Sequence[FileEntry], objects: ObjectStore, open_sandbox: SandboxMaker
+    ) -> None:
         self.files = tuple(sorted(files, key=lambda entry: entry.path))
         self.receipts: dict[str, Mapping[str, Any]] = {}
         self._run = run
         self._objects = objects
-        self._open_box = open_box
+        self._open_box = open_sandbox
 
     def content(self, entry: FileEntry) -> bytes:
         """Give a file's content.
@@ -67,7 +69,11 @@ class RecordedStore:
             box = self._open_box(self._run)
             try:
                 self.receipts[purpose] = dict(box.receipt)
-                kept = [entry for entry in self.files if not without(entry.path) and entry.path not in (extra or {})]
+                kept = [
+                    entry
+                    for entry in self.files
+                    if not without(entry.path) and entry.path not in (extra or {})
+                ]
                 fill(box, kept, self._objects)
                 if extra:
                     box.write(extra)

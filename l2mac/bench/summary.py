@@ -8,7 +8,7 @@ from typing import Any
 from l2mac.bench.estimates import Estimate, Proportion, estimate, pass_at, proportion
 from l2mac.bench.harness import CellResult
 from l2mac.bench.measurement import METRICS
-from l2mac.outcome import Status
+from l2mac.control.outcome import Status
 from l2mac.version import VERSION
 
 _PASS_AT = (1, 10, 100)
@@ -16,7 +16,7 @@ _SOLVED = "handwritten_percent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class SummaryRow:
     """One variant on one task, or on one suite of tasks.
 
     Attributes:
@@ -47,7 +47,7 @@ class Row:
         return self.statuses.get(Status.COMPLETED, 0)
 
 
-def rows_of(results: Sequence[CellResult]) -> tuple[Row, ...]:
+def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
     """Give a row for each task or suite and each variant, in the order of the cells."""
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
@@ -66,7 +66,7 @@ def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
     }
 
 
-def _row(name: str, variant: str, results: Sequence[CellResult]) -> Row:
+def _row(name: str, variant: str, results: Sequence[CellResult]) -> SummaryRow:
     task = results[0].cell.task
     measured = [result.measurement for result in results if result.measurement is not None]
     estimates: dict[str, Estimate] = {}
@@ -78,7 +78,7 @@ def _row(name: str, variant: str, results: Sequence[CellResult]) -> Row:
             estimates[metric.key] = found
         if None in values:
             unmeasured[metric.key] = values.count(None)
-    return Row(
+    return SummaryRow(
         task=name,
         title=name if task.suite else task.title,
         variant=variant,
@@ -109,7 +109,7 @@ def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
     return found
 
 
-def _row_as_json(row: Row) -> dict[str, Any]:
+def _row_as_json(row: SummaryRow) -> dict[str, Any]:
     content = asdict(row)
     content["pass_at"] = {str(k): asdict(share) for k, share in row.pass_at.items()}
     return {**content, "measured": row.measured}

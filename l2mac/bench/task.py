@@ -72,15 +72,26 @@ class Task:
         """The prompt: every feature has a number of its own."""
         if self.prompt:
             return self.prompt
-        interface = render("interface", interface=self.interface.strip()) if self.interface.strip() else ""
+        interface = (
+            render("interface", interface=self.interface.strip()) if self.interface.strip() else ""
+        )
         features = self._numbered()
-        return render("task", description=self.description.strip(), features=features, interface=interface).strip()
+        return render(
+            "task", description=self.description.strip(), features=features, interface=interface
+        ).strip()
 
     @property
     def digest(self) -> str:
         """A hash of all that decides what is asked for and how it is measured."""
-        content = {**asdict(self), "text": self.text, "input_dir": str(self.input_dir or ""), "title": ""}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+        content = {
+            **asdict(self),
+            "text": self.text,
+            "input_dir": str(self.input_dir or ""),
+            "title": "",
+        }
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")
+        ).hexdigest()
 
     def _numbered(self) -> str:
         lines: list[str] = []

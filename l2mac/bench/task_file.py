@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field
 
 from l2mac.bench.task import Group, HandWritten, Task
-from l2mac.definition import DefinitionSource
+from l2mac.domains.definition import DefinitionSource
 from l2mac.errors import SettingsError
 
 _MOST_BYTES = 1024 * 1024
@@ -58,10 +58,14 @@ def shipped_task(name: str) -> Task:
         SettingsError: There is none of that name.
     """
     if name not in shipped_names():
-        raise SettingsError("--task", f"there is no task {name!r}; there are {', '.join(shipped_names())}")
+        raise SettingsError(
+            "--task", f"there is no task {name!r}; there are {', '.join(shipped_names())}"
+        )
     folder = resources.files("l2mac.bench") / "tasks"
     text = (folder / f"{name}.toml").read_text(encoding="utf-8")
-    return _parse(f"{name}.toml", text, lambda file: (folder / file).read_text(encoding="utf-8"), Path())
+    return _parse(
+        f"{name}.toml", text, lambda file: (folder / file).read_text(encoding="utf-8"), Path()
+    )
 
 
 def read_task(path: Path) -> Task:
@@ -93,12 +97,16 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         unknown = first["type"] == "extra_forbidden"
-        raise source.error(first["loc"], "there is no such key" if unknown else first["msg"]) from None
+        raise source.error(
+            first["loc"], "there is no such key" if unknown else first["msg"]
+        ) from None
     _check(file, source)
     handwritten = None
     if file.handwritten is not None:
         try:
-            handwritten = HandWritten(text=read(file.handwritten.file), tests=file.handwritten.tests)
+            handwritten = HandWritten(
+                text=read(file.handwritten.file), tests=file.handwritten.tests
+            )
         except SettingsError as error:
             raise source.error(("handwritten", "file"), str(error)) from None
     return Task(
@@ -106,11 +114,14 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
         title=file.title.strip(),
         description=file.prompt,
         groups=tuple(
-            Group(group.name, tuple(" ".join(one.split()) for one in group.features)) for group in file.groups
+            Group(group.name, tuple(" ".join(one.split()) for one in group.features))
+            for group in file.groups
         ),
         interface=file.interface,
         handwritten=handwritten,
-        input_dir=None if file.input_dir is None else (folder / Path(file.input_dir).expanduser()).resolve(),
+        input_dir=None
+        if file.input_dir is None
+        else (folder / Path(file.input_dir).expanduser()).resolve(),
     )
 
 
@@ -119,19 +130,27 @@ def _check(file: _File, source: DefinitionSource) -> None:
     features = [" ".join(feature.split()) for group in file.groups for feature in group.features]
     if not features and file.handwritten is None:
         raise source.error(
-            ("groups",), "a task needs features, hand-written tests, or both: there is nothing to measure"
+            ("groups",),
+            "a task needs features, hand-written tests, or both: there is nothing to measure",
         )
     if len(features) > _MOST_FEATURES:
-        raise source.error(("groups",), f"there are {len(features)} features; at most {_MOST_FEATURES} can be judged")
+        raise source.error(
+            ("groups",),
+            f"there are {len(features)} features; at most {_MOST_FEATURES} can be judged",
+        )
     seen: set[str] = set()
     for number, group in enumerate(file.groups):
         for feature in group.features:
             normal = " ".join(feature.lower().split())
             if normal in seen:
-                raise source.error(("groups", number, "features"), f"this feature stands twice: {feature!r}")
+                raise source.error(
+                    ("groups", number, "features"), f"this feature stands twice: {feature!r}"
+                )
             seen.add(normal)
     if file.handwritten is not None and not file.interface.strip():
         problem = "the prompt has to name what the tests import; say it in `interface`"
         raise source.error(("handwritten",), problem)
     if file.handwritten is not None and Path(file.handwritten.file).name != file.handwritten.file:
-        raise source.error(("handwritten", "file"), "the tests stand beside the task: give a name without a folder")
+        raise source.error(
+            ("handwritten", "file"), "the tests stand beside the task: give a name without a folder"
+        )

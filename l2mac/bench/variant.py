@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from l2mac.errors import SettingsError
-from l2mac.settings import Settings
+from l2mac.settings.settings import Settings
 
 L2MAC = "l2mac"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")

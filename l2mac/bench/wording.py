@@ -10,5 +10,9 @@ def render(kind: str, **values: object) -> str:
     Raises:
         KeyError: A value is missing.
     """
-    template = (resources.files("l2mac.bench") / "prompts" / f"{kind}.md").read_text(encoding="utf-8")
-    return Template(template.rstrip("\n")).substitute({name: str(value) for name, value in values.items()})
+    template = (resources.files("l2mac.bench") / "prompts" / f"{kind}.md").read_text(
+        encoding="utf-8"
+    )
+    return Template(template.rstrip("\n")).substitute(
+        {name: str(value) for name, value in values.items()}
+    )

@@ -7,11 +7,11 @@ from l2mac.bench.judge import Judge
 from l2mac.bench.measurement import Measurement
 from l2mac.bench.measuring import measure
 from l2mac.bench.packages import recorded_wheels
-from l2mac.boxes import Boxes
 from l2mac.errors import TraceError
-from l2mac.fuse import Fuse
-from l2mac.plan import recorded_plan
-from l2mac.session import Audience, Source, start, take_up
+from l2mac.processor.cancellation import CancelScope
+from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.session import SessionListener, Source, start, take_up
+from sandbox.engine.factory import SandboxFactory
 
 
 class LiveWorker:
@@ -24,7 +24,7 @@ class LiveWorker:
     def __init__(self, judge: Judge | None) -> None:
         self._judge = judge
 
-    def run(self, cell: Cell, audience: Audience, fuse: Fuse) -> None:
+    def run(self, cell: Cell, audience: SessionListener, fuse: CancelScope) -> None:
         """Begin a cell's run, or take up the one that has begun."""
         run = cell.run
         if run is None:
@@ -37,7 +37,9 @@ class LiveWorker:
         run, settings = cell.run, cell.settings
         if run is None:
             raise TraceError(f"the run in {cell.folder} is gone; give the same command again")
-        with Boxes.prepare(settings.image, settings.policy(), settings.cache_dir.expanduser(), say) as boxes:
+        with SandboxFactory.prepare(
+            settings.image, settings.policy(), settings.cache_dir.expanduser(), say
+        ) as boxes:
             if wheels := recorded_wheels(run):
                 boxes.install_packages(run.name, wheels)
-            return measure(run, cell.task, boxes.open_box, self._judge)
+            return measure(run, cell.task, boxes.open_sandbox, self._judge)

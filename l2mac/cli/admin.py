@@ -8,22 +8,31 @@ from typing import Any
 
 import click
 
-from l2mac.boxes import offline_base_script, remove_leftovers
 from l2mac.cli.exit_codes import MODEL, OK, SANDBOX
-from l2mac.cli.options import box_options, json_option, model_options, output_options, runs_dir_option, settings_from
-from l2mac.cli.sections import SectionedCommand
-from l2mac.doctor import examine
+from l2mac.cli.help_sections import SectionedCommand
+from l2mac.cli.options import (
+    box_options,
+    json_option,
+    model_options,
+    output_options,
+    runs_dir_option,
+    settings_from,
+)
 from l2mac.errors import SettingsError
-from l2mac.kept_runs import clean_runs
-from l2mac.settings import template, user_file
-from l2mac.terminal import clean
+from l2mac.runs.doctor import examine
+from l2mac.runs.retention import clean_runs
+from l2mac.safe_text import clean
+from l2mac.settings.settings import template, user_file
 from sandbox import format_size
+from sandbox.engine.factory import offline_base_script, remove_leftovers
 
 
 @click.command(cls=SectionedCommand)
 @model_options
 @box_options
-@click.option("--attack", "with_attacks", is_flag=True, help="Attack boxes made as a run makes them, instead.")
+@click.option(
+    "--attack", "with_attacks", is_flag=True, help="Attack boxes made as a run makes them, instead."
+)
 @output_options
 def doctor(*, quiet: bool, as_json: bool, with_attacks: bool, **flags: Any) -> int:
     """Try everything that a run needs, for real, and say what to do about what does not work.
@@ -49,7 +58,9 @@ def doctor(*, quiet: bool, as_json: bool, with_attacks: bool, **flags: Any) -> i
     for finding in examine(settings, lambda line: None if quiet else click.echo(line, err=True)):
         findings.append(finding)
         if not as_json:
-            click.echo(f"{'works  ' if finding.works else 'FAILS  '} {finding.name:10} {clean(finding.text)}")
+            click.echo(
+                f"{'works  ' if finding.works else 'FAILS  '} {finding.name:10} {clean(finding.text)}"
+            )
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     failed = {finding.name for finding in findings if not finding.works}
@@ -73,14 +84,27 @@ def offline_base() -> None:
 
 
 @click.command("clean")
-@click.option("--images", "with_images", is_flag=True, help="Remove the boxes' images, too; the next run builds anew.")
-@click.option("--older-than", "age", metavar="AGE", help="Remove recorded runs instead, such as 30d or 12h.")
+@click.option(
+    "--images",
+    "with_images",
+    is_flag=True,
+    help="Remove the boxes' images, too; the next run builds anew.",
+)
+@click.option(
+    "--older-than", "age", metavar="AGE", help="Remove recorded runs instead, such as 30d or 12h."
+)
 @click.option("--dry-run", is_flag=True, help="With --older-than: only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @runs_dir_option
 @json_option
 def clean_command(
-    age: str | None, runs_dir: Path | None, *, with_images: bool, dry_run: bool, yes: bool, as_json: bool
+    age: str | None,
+    runs_dir: Path | None,
+    *,
+    with_images: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Remove boxes and volumes whose process is dead; those of running ones are never touched.
 
@@ -94,7 +118,9 @@ def clean_command(
       l2mac clean --older-than 30d --dry-run
     """
     if age is not None:
-        _clean_runs(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), age, dry_run, yes, as_json)
+        _clean_runs(
+            settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), age, dry_run, yes, as_json
+        )
         return
     if dry_run:
         raise SettingsError("--dry-run", "goes with --older-than")
@@ -104,7 +130,9 @@ def clean_command(
     if as_json:
         click.echo(json.dumps({"boxes": boxes, "images": built}))
     else:
-        click.echo(f"removed {boxes} boxes and volumes" + (f", {built} images" if with_images else ""))
+        click.echo(
+            f"removed {boxes} boxes and volumes" + (f", {built} images" if with_images else "")
+        )
 
 
 def _clean_runs(folder: Path, age: str, dry_run: bool, yes: bool, as_json: bool) -> None:  # noqa: FBT001 - flags
@@ -114,11 +142,16 @@ def _clean_runs(folder: Path, age: str, dry_run: bool, yes: bool, as_json: bool)
         click.confirm(f"Remove {len(old)} recorded runs?", abort=True, err=True)
     verdicts = clean_runs(folder, older_than_s=seconds, dry_run=dry_run)
     if as_json:
-        rows = [{"run": one.folder.name, "bytes": one.size_bytes, "kept": one.reason} for one in verdicts]
+        rows = [
+            {"run": one.folder.name, "bytes": one.size_bytes, "kept": one.reason}
+            for one in verdicts
+        ]
         click.echo(json.dumps({"dry_run": dry_run, "runs": rows}))
         return
     for one in verdicts:
-        what = f"stays: {one.reason}" if one.reason else "would be removed" if dry_run else "removed"
+        what = (
+            f"stays: {one.reason}" if one.reason else "would be removed" if dry_run else "removed"
+        )
         click.echo(f"{clean(one.folder.name)}  {format_size(one.size_bytes)}  {clean(what)}")
 
 
@@ -130,7 +163,9 @@ def _seconds(age: str) -> float:
 
 
 @click.command("init-config")
-@click.option("--path", type=click.Path(path_type=Path), help="Where. Default: the user's settings file.")
+@click.option(
+    "--path", type=click.Path(path_type=Path), help="Where. Default: the user's settings file."
+)
 def init_config(path: Path | None) -> None:
     """Write a settings file in which every setting stands commented out at its default.
 

@@ -7,10 +7,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from l2mac.attack.suite import attack_everything
+from l2mac.cli.attack_rows.suite import attack_everything
 from l2mac.cli.exit_codes import ISOLATION, OK
-from l2mac.settings import Settings
-from l2mac.terminal import clean
+from l2mac.safe_text import clean
+from l2mac.settings.settings import Settings
 from sandbox.attack.findings import AttackReport, Judged
 
 _STYLES: dict[str, dict[str, Any]] = {
@@ -23,7 +23,9 @@ _LEAST_COLUMNS = 60
 
 def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
     """Run the suite, print its report, and give the exit code."""
-    report = attack_everything(settings, lambda line: None if quiet else click.echo(clean(line), err=True))
+    report = attack_everything(
+        settings, lambda line: None if quiet else click.echo(clean(line), err=True)
+    )
     if as_json:
         click.echo(json.dumps(_as_object(report)))
     else:
@@ -64,7 +66,9 @@ def _print_for_a_person(report: AttackReport) -> None:
         if row.section != section:
             section = row.section
             click.secho(f"\n{section}", bold=True)
-        verdict = click.style(f"{one.verdict.value:14}", **_STYLES.get(one.verdict.value, {"fg": "cyan"}))
+        verdict = click.style(
+            f"{one.verdict.value:14}", **_STYLES.get(one.verdict.value, {"fg": "cyan"})
+        )
         click.echo(f"{row.number:3} {verdict} {clean(row.attack)}")
         for name, text in (
             ("expected", row.expected),
@@ -79,8 +83,12 @@ def _print_for_a_person(report: AttackReport) -> None:
         click.echo(f"left on the host: {clean(difference)}")
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
     facts = report.environment
-    click.echo(f"engine {clean(facts['engine'])}, runtime {clean(facts['runtime'])}, image {clean(facts['image'])}")
-    unchanged = "the host is as it was" if not report.host_differences else "the host is NOT as it was"
+    click.echo(
+        f"engine {clean(facts['engine'])}, runtime {clean(facts['runtime'])}, image {clean(facts['image'])}"
+    )
+    unchanged = (
+        "the host is as it was" if not report.host_differences else "the host is NOT as it was"
+    )
     click.echo(f"{len(report.judged)} rows: {counts}; {unchanged}; {report.elapsed_s:.0f} s")
 
 

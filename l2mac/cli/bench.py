@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from l2mac.bench.benchmark import Choice, begin, prepare
+from l2mac.bench.benchmark import TaskChoice, begin, prepare
 from l2mac.bench.cell import Cell
 from l2mac.bench.harness import CellResult
 from l2mac.bench.measurement import write_whole
@@ -16,7 +16,6 @@ from l2mac.bench.summary import results_as_json, rows_of
 from l2mac.bench.tables import markdown, table_lines
 from l2mac.bench.task_file import shipped_names
 from l2mac.bench.variant import method_variant, parse_variant
-from l2mac.checks.wording import how_many
 from l2mac.cli.exit_codes import INTERNAL, OK, code_for
 from l2mac.cli.options import (
     box_options,
@@ -27,33 +26,67 @@ from l2mac.cli.options import (
     settings_from,
     thinking_options,
 )
-from l2mac.settings import Settings
-from l2mac.terminal import clean, one_line
+from l2mac.evaluator.wording import how_many
+from l2mac.safe_text import clean, one_line
+from l2mac.settings.settings import Settings
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
 
 
 @click.command
-@click.option("--task", "tasks", multiple=True, help=f"A shipped task: {', '.join(shipped_names())}. Can be repeated.")
 @click.option(
-    "--task-file", "task_files", multiple=True, type=click.Path(path_type=Path), help="A task of your own, in TOML."
+    "--task",
+    "tasks",
+    multiple=True,
+    help=f"A shipped task: {', '.join(shipped_names())}. Can be repeated.",
 )
-@click.option("--humaneval", type=click.Path(path_type=Path), help="Problems in HumanEval's JSONL format, or .gz.")
-@click.option("--methods", default="", help="Methods to compare, with commas between. Default: l2mac.")
+@click.option(
+    "--task-file",
+    "task_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A task of your own, in TOML.",
+)
+@click.option(
+    "--humaneval",
+    type=click.Path(path_type=Path),
+    help="Problems in HumanEval's JSONL format, or .gz.",
+)
+@click.option(
+    "--methods", default="", help="Methods to compare, with commas between. Default: l2mac."
+)
 @click.option(
     "--variant",
     "variants",
     multiple=True,
     help="A variant to compare, as TOML: 'no-summary = {summary = false}'. Can be repeated.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), default=10, help="How many seeds, from 0 on. Default: 10.")
 @click.option(
-    "--dir", "folder", type=click.Path(path_type=Path), default=Path("bench-results"), help="Default: ./bench-results."
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=10,
+    help="How many seeds, from 0 on. Default: 10.",
 )
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, help="How many runs at a time. Default: 1.")
-@click.option("--features/--no-features", default=True, help="Have a model judge which features there are.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("bench-results"),
+    help="Default: ./bench-results.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, help="How many runs at a time. Default: 1."
+)
+@click.option(
+    "--features/--no-features", default=True, help="Have a model judge which features there are."
+)
 @click.option("--plan-only", is_flag=True, help="Only say what would be run.")
-@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the tables into a file.")
+@click.option(
+    "--markdown",
+    "markdown_file",
+    type=click.Path(path_type=Path),
+    help="Write the tables into a file.",
+)
 @model_options
 @role_options
 @box_options
@@ -82,9 +115,13 @@ def bench(
       l2mac bench --model gpt-4.1 --task url-shortener --methods l2mac --variant 'no-summary = {summary = false}'
       l2mac bench --model gpt-4.1 --humaneval HumanEval.jsonl.gz --seeds 1 --jobs 4
     """
-    chosen = {field.name: flags.pop(field.name) for field in fields(Choice) if field.name in flags}
+    chosen = {
+        field.name: flags.pop(field.name) for field in fields(TaskChoice) if field.name in flags
+    }
     named = (name.strip() for name in methods.split(",") if name.strip())
-    choice = Choice(variants=(*map(method_variant, named), *map(parse_variant, variants)), **chosen)
+    choice = TaskChoice(
+        variants=(*map(method_variant, named), *map(parse_variant, variants)), **chosen
+    )
 
     def settings_for(own: Mapping[str, Any]) -> Settings:
         return settings_from({**flags, **own})
@@ -110,7 +147,10 @@ def _finish(results: Sequence[CellResult], markdown_file: Path | None, *, as_jso
     faults = [result.fault for result in results if result.fault is not None]
     unfinished = sum(result.measurement is None for result in results)
     if unfinished:
-        click.echo(f"l2mac: {how_many(range(unfinished), 'run')} not finished; give the same command again", err=True)
+        click.echo(
+            f"l2mac: {how_many(range(unfinished), 'run')} not finished; give the same command again",
+            err=True,
+        )
     if faults:
         return code_for(faults[0])
     return INTERNAL if unfinished else OK

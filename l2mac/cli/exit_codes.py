@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping
 
-from l2mac.errors import L2macError, ProcessorError, RunLocked, RunNotFound, SettingsError, TraceError
-from l2mac.outcome import Status
+from l2mac.control.outcome import Status
+from l2mac.errors import (
+    L2macError,
+    ProcessorError,
+    RunLocked,
+    RunNotFound,
+    SettingsError,
+    TraceError,
+)
 from sandbox import EngineUnfit, IsolationMismatch, SandboxError
 
 OK = 0

@@ -8,27 +8,36 @@ import click
 
 from l2mac.cli.exit_codes import FAILING, OK
 from l2mac.cli.options import json_option, runs_dir_option, settings_from
-from l2mac.comparison import Difference, compare, read_host
 from l2mac.errors import SettingsError
-from l2mac.kept_runs import pin as set_pin
-from l2mac.plan import recorded_plan
-from l2mac.run_folders import find_run, new_run
-from l2mac.terminal import clean
+from l2mac.runs.folders import find_run, new_run
+from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.retention import pin as set_pin
+from l2mac.safe_text import clean
 from l2mac.trace.branching import fork as fork_run
 from l2mac.trace.branching import rewind as rewind_run
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.history import Step, find_step
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
+from l2mac.workspace.diff import Difference, compare, read_host
 
 
 @click.command
 @click.argument("name", metavar="[RUN]", default="last")
-@click.option("--against", type=click.Path(path_type=Path), help="Compare with this folder of the host.")
-@click.option("--steps", "between", metavar="A..B", help="Compare two steps, as `l2mac show --steps` numbers them.")
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Compare with this folder of the host."
+)
+@click.option(
+    "--steps",
+    "between",
+    metavar="A..B",
+    help="Compare two steps, as `l2mac show --steps` numbers them.",
+)
 @runs_dir_option
 @json_option
-def diff(name: str, against: Path | None, between: str | None, runs_dir: Path | None, *, as_json: bool) -> int:
+def diff(
+    name: str, against: Path | None, between: str | None, runs_dir: Path | None, *, as_json: bool
+) -> int:
     """Show how RUN's files differ from its start, from one step to another, or from a folder of the host.
 
     The start is nothing, or what --input-dir gave.
@@ -55,7 +64,9 @@ def diff(name: str, against: Path | None, between: str | None, runs_dir: Path | 
         before, others = read_host(against)
     found = [*compare(before, after), *others]
     if as_json:
-        click.echo(json.dumps([{"path": one.path, "how": one.how, "diff": one.text} for one in found]))
+        click.echo(
+            json.dumps([{"path": one.path, "how": one.how, "diff": one.text} for one in found])
+        )
     else:
         for one in found:
             click.echo(clean(one.text), nl=False)
@@ -64,7 +75,9 @@ def diff(name: str, against: Path | None, between: str | None, runs_dir: Path | 
 
 @click.command
 @click.argument("name", metavar="RUN")
-@click.option("--to", "step", type=int, required=True, help="The step; negative ones count from the end.")
+@click.option(
+    "--to", "step", type=int, required=True, help="The step; negative ones count from the end."
+)
 @runs_dir_option
 @json_option
 def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> None:
@@ -81,12 +94,18 @@ def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> Non
     """
     folder = _folder(name, runs_dir)
     done = rewind_run(folder, step)
-    _say(as_json, {"run": folder.name, **_facts(done)}, f"{folder.name} is at step {done.number} ({done.what})")
+    _say(
+        as_json,
+        {"run": folder.name, **_facts(done)},
+        f"{folder.name} is at step {done.number} ({done.what})",
+    )
 
 
 @click.command
 @click.argument("name", metavar="RUN")
-@click.option("--at", "step", type=int, default=-1, help="The step; negative ones count from the end.")
+@click.option(
+    "--at", "step", type=int, default=-1, help="The step; negative ones count from the end."
+)
 @click.option("--name", "title", help="Words for the new run's name. Default: those of the task.")
 @runs_dir_option
 @json_option
@@ -102,7 +121,10 @@ def fork(name: str, step: int, title: str | None, runs_dir: Path | None, *, as_j
     try:
         done = fork_run(source, step, target)
     except BaseException:
-        for path in (*target.iterdir(), target):  # it holds what this command wrote and nothing else
+        for path in (
+            *target.iterdir(),
+            target,
+        ):  # it holds what this command wrote and nothing else
             path.rmdir() if path.is_dir() else path.unlink()
         raise
     facts = {"run": target.name, "run_folder": str(target), "origin": source.name, **_facts(done)}

@@ -17,8 +17,8 @@ from l2mac.insight.series import Insight
 from l2mac.insight.summary import as_markdown
 from l2mac.insight.tracking import track as send
 from l2mac.insight.wandb_sink import WandbSink
-from l2mac.run_folders import find_run
-from l2mac.terminal import clean
+from l2mac.runs.folders import find_run
+from l2mac.safe_text import clean
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.follow import follow
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
@@ -32,8 +32,15 @@ _FORMS = {"--output": as_page, "--junit": as_junit, "--markdown": as_markdown}
 @click.command
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--output", type=_FILE, metavar="FILE", help="The page. Default: ./RUN.html.")
-@click.option("--junit", type=_FILE, metavar="FILE", help="The last checks as JUnit XML; - for standard output.")
-@click.option("--markdown", type=_FILE, metavar="FILE", help="A short summary; - for standard output.")
+@click.option(
+    "--junit",
+    type=_FILE,
+    metavar="FILE",
+    help="The last checks as JUnit XML; - for standard output.",
+)
+@click.option(
+    "--markdown", type=_FILE, metavar="FILE", help="A short summary; - for standard output."
+)
 @click.option("--force", is_flag=True, help="Write over a file that is no report of l2mac, too.")
 @runs_dir_option
 @json_option
@@ -60,9 +67,13 @@ def report(
       l2mac report last --junit results.xml --markdown - >> "$GITHUB_STEP_SUMMARY"
     """
     targets = {"--output": output, "--junit": junit, "--markdown": markdown}
-    on_stdout = [option for option, target in targets.items() if str(target) == "-"] + ["--json"] * as_json
+    on_stdout = [option for option, target in targets.items() if str(target) == "-"] + [
+        "--json"
+    ] * as_json
     if len(on_stdout) > 1:
-        raise SettingsError(on_stdout[0], f"standard output is for one thing, and {on_stdout[1]} takes it, too")
+        raise SettingsError(
+            on_stdout[0], f"standard output is for one thing, and {on_stdout[1]} takes it, too"
+        )
     folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
     insight = read_insight(folder)
     if not (output or as_json or junit or markdown):
@@ -79,7 +90,11 @@ def report(
 
 def as_series(insight: Insight) -> dict[str, object]:
     """Give everything that the figures are drawn from, for others to plot."""
-    totals = {"tokens": insight.tokens, "cost_usd": round(insight.cost_usd, 6), "done": insight.done}
+    totals = {
+        "tokens": insight.tokens,
+        "cost_usd": round(insight.cost_usd, 6),
+        "done": insight.done,
+    }
     return {"format": FORMAT, **totals, **asdict(insight)}
 
 
@@ -87,12 +102,24 @@ def as_series(insight: Insight) -> dict[str, object]:
 @click.argument("name", metavar="[RUN]", default="last")
 @click.option("--project", required=True, help="The project there.")
 @click.option("--entity", default="", help="Whose project. Default: your own.")
-@click.option("--name", "title", default="", help="What the run is called there. Default: a hash, which says nothing.")
+@click.option(
+    "--name",
+    "title",
+    default="",
+    help="What the run is called there. Default: a hash, which says nothing.",
+)
 @click.option("--follow", "following", is_flag=True, help="Go on until the run's session ends.")
 @runs_dir_option
 @json_option
 def track(
-    name: str, project: str, entity: str, title: str, runs_dir: Path | None, *, following: bool, as_json: bool
+    name: str,
+    project: str,
+    entity: str,
+    title: str,
+    runs_dir: Path | None,
+    *,
+    following: bool,
+    as_json: bool,
 ) -> None:
     """Send RUN's numbers to Weights & Biases: tokens, cost, tests, findings, time. RUN may be at work.
 
@@ -115,11 +142,15 @@ def track(
     finally:
         objects.close()
     facts = {"run": folder.name, "lines": sent, "place": sink.place}
-    click.echo(json.dumps(facts) if as_json else f"{sent} lines of numbers are at {clean(sink.place)}")
+    click.echo(
+        json.dumps(facts) if as_json else f"{sent} lines of numbers are at {clean(sink.place)}"
+    )
 
 
 def _growing(folder: Path) -> Iterator[Sequence[Entry]]:
     for news in follow(folder):
         if news.withdrawn:
-            raise TraceError("lines that were sent are gone from the record since; send it again under another --name")
+            raise TraceError(
+                "lines that were sent are gone from the record since; send it again under another --name"
+            )
         yield news.entries

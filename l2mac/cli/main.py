@@ -12,7 +12,7 @@ from loguru import logger
 
 from l2mac.cli import exit_codes
 from l2mac.errors import L2macError
-from l2mac.terminal import clean, log_line
+from l2mac.safe_text import clean, log_line
 from l2mac.version import VERSION
 from sandbox import SandboxError
 
@@ -40,7 +40,11 @@ _COMMANDS = {
     "clean": "Remove what dead runs left in the engine, unused images, or old runs.",
     "init-config": "Write a settings file with every setting and its default.",
 }
-_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
+_EPILOG = (
+    "Exit codes: "
+    + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items())
+    + "."
+)
 
 
 class _Commands(click.Group):
@@ -60,7 +64,7 @@ class _Commands(click.Group):
 def _load(name: str) -> click.Command:
     # Imports stand here because the model's client alone takes longer to load than `l2mac runs` to run.
     if name in ("run", "resume", "replay"):
-        from l2mac.cli.work import replay, resume, run  # noqa: PLC0415
+        from l2mac.cli.run import replay, resume, run  # noqa: PLC0415
 
         return {"run": run, "resume": resume, "replay": replay}[name]
     if name in ("runs", "show"):
@@ -76,7 +80,7 @@ def _load(name: str) -> click.Command:
 
         return watch
     if name == "export":
-        from l2mac.cli.bring_out import export_command  # noqa: PLC0415
+        from l2mac.cli.export import export_command  # noqa: PLC0415
 
         return export_command
     if name in ("diff", "rewind", "fork", "pin", "unpin"):
@@ -85,7 +89,7 @@ def _load(name: str) -> click.Command:
         command: click.Command = getattr(history, name)
         return command
     if name == "audit":
-        from l2mac.cli.evidence import audit  # noqa: PLC0415
+        from l2mac.cli.audit import audit  # noqa: PLC0415
 
         return audit
     if name == "bench":
@@ -102,11 +106,15 @@ def _load(name: str) -> click.Command:
         return models
     from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
 
-    return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[name]
+    return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[
+        name
+    ]
 
 
 @click.group(
-    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(VERSION, prog_name="l2mac")
 @click.option(
@@ -125,7 +133,7 @@ def l2mac(log_level: str | None) -> None:
       l2mac runs                                     what has been run
     """
     # It stands here because the help of all commands needs no settings, which take longer to load than all the rest.
-    from l2mac.settings import PROJECT_FILE, configured_log_level, user_file  # noqa: PLC0415
+    from l2mac.settings.settings import PROJECT_FILE, configured_log_level, user_file  # noqa: PLC0415
 
     _log_to_stderr(log_level or configured_log_level(project=Path(PROJECT_FILE), user=user_file()))
 
@@ -148,7 +156,9 @@ def _run() -> int:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        said = (interrupt.__cause__ or interrupt).args  # click wraps an interrupt, and what it says of a run with it
+        said = (
+            interrupt.__cause__ or interrupt
+        ).args  # click wraps an interrupt, and what it says of a run with it
         click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, said))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:

@@ -7,16 +7,22 @@ from typing import Any
 import click
 
 from l2mac.cli.exit_codes import MODEL, OK
+from l2mac.cli.help_sections import SectionedCommand
 from l2mac.cli.options import model_options, output_options, settings_from
-from l2mac.cli.sections import SectionedCommand
 from l2mac.errors import ModelNotConfigured, ProcessorError
-from l2mac.means import make_processor
-from l2mac.model_offers import ModelOffer
-from l2mac.model_probe import Ability, WindowFinding, probe, probe_window, window_cost_tokens
-from l2mac.openai_processor import OpenAIProcessor
-from l2mac.presets import PRESETS
-from l2mac.settings import Settings
-from l2mac.terminal import clean, one_line
+from l2mac.processor.capability_probe import (
+    Ability,
+    WindowFinding,
+    probe,
+    probe_window,
+    window_cost_tokens,
+)
+from l2mac.processor.model_list import ModelInfo
+from l2mac.processor.openai_processor import OpenAIProcessor
+from l2mac.runs.wiring import make_processor
+from l2mac.safe_text import clean, one_line
+from l2mac.settings.presets import PRESETS
+from l2mac.settings.settings import Settings
 
 _MARKS = {True: "yes", False: "no ", None: "?  "}
 _MOST_LISTED = 50
@@ -24,14 +30,25 @@ _MOST_LISTED = 50
 
 @click.command(cls=SectionedCommand)
 @model_options
-@click.option("--presets", is_flag=True, help="List the servers that --preset knows, and ask nobody.")
+@click.option(
+    "--presets", is_flag=True, help="List the servers that --preset knows, and ask nobody."
+)
 @click.option("--no-probe", is_flag=True, help="Only list what the server offers.")
 @click.option(
-    "--probe-context", type=click.IntRange(min=1024), metavar="TOKENS", help="Also try prompts up to so many tokens."
+    "--probe-context",
+    type=click.IntRange(min=1024),
+    metavar="TOKENS",
+    help="Also try prompts up to so many tokens.",
 )
 @output_options
 def models(
-    *, presets: bool, no_probe: bool, probe_context: int | None, quiet: bool, as_json: bool, **flags: Any
+    *,
+    presets: bool,
+    no_probe: bool,
+    probe_context: int | None,
+    quiet: bool,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """List what the server offers, try what the model can do, and print the settings to use.
 
@@ -44,13 +61,21 @@ def models(
       l2mac models --base-url http://127.0.0.1:8080/v1 --probe-context 16384
     """
     if presets:
-        click.echo(json.dumps({name: asdict(one) for name, one in PRESETS.items()}) if as_json else _preset_lines())
+        click.echo(
+            json.dumps({name: asdict(one) for name, one in PRESETS.items()})
+            if as_json
+            else _preset_lines()
+        )
         return OK
     settings = settings_from(flags)
     say = _silent if quiet else _to_stderr
     offers, problem = _offers(settings)
     name = settings.model or (offers[0].name if len(offers) == 1 else "")
-    report: dict[str, Any] = {"offers": [asdict(offer) for offer in offers], "problem": problem, "model": name}
+    report: dict[str, Any] = {
+        "offers": [asdict(offer) for offer in offers],
+        "problem": problem,
+        "model": name,
+    }
     if not as_json:
         click.echo("\n".join(_offer_lines(offers, problem)))
     if no_probe or not name:
@@ -71,7 +96,10 @@ def models(
     declared = next((offer.context_tokens for offer in offers if offer.name == name), None)
     snippet = _snippet(settings, name, abilities, window, declared)
     if as_json:
-        report |= {"abilities": [asdict(one) for one in abilities], "window": asdict(window) if window else None}
+        report |= {
+            "abilities": [asdict(one) for one in abilities],
+            "window": asdict(window) if window else None,
+        }
         click.echo(json.dumps(report | {"settings": snippet}))
     else:
         click.echo("\n" + clean(snippet), nl=False)
@@ -80,10 +108,12 @@ def models(
 
 def _processor(settings: Settings, name: str) -> OpenAIProcessor:
     """Give the client; a probe that fails is repeated once only."""
-    return make_processor(settings.model_copy(update={"model": name or "none named"}), max_retries=1)
+    return make_processor(
+        settings.model_copy(update={"model": name or "none named"}), max_retries=1
+    )
 
 
-def _offers(settings: Settings) -> tuple[tuple[ModelOffer, ...], str]:
+def _offers(settings: Settings) -> tuple[tuple[ModelInfo, ...], str]:
     try:
         with _processor(settings, settings.model) as processor:
             return processor.list_models(), ""
@@ -95,20 +125,26 @@ def _offers(settings: Settings) -> tuple[tuple[ModelOffer, ...], str]:
         return (), str(error)
 
 
-def _offer_lines(offers: tuple[ModelOffer, ...], problem: str) -> list[str]:
+def _offer_lines(offers: tuple[ModelInfo, ...], problem: str) -> list[str]:
     if problem:
         return [f"the server lists no models: {clean(problem)}"]
     lines = [f"{len(offers)} offered:"]
     for offer in offers[:_MOST_LISTED]:
         window = f" (context {offer.context_tokens})" if offer.context_tokens else ""
         lines.append(f"  {clean(offer.name)}{window}")
-    return [*lines, f"  and {len(offers) - _MOST_LISTED} more"] if len(offers) > _MOST_LISTED else lines
+    return (
+        [*lines, f"  and {len(offers) - _MOST_LISTED} more"]
+        if len(offers) > _MOST_LISTED
+        else lines
+    )
 
 
 def _window(processor: OpenAIProcessor, up_to: int | None, say: Any) -> WindowFinding | None:
     if up_to is None:
         return None
-    say(f"trying prompts of up to {up_to} tokens; that sends at most about {window_cost_tokens(up_to)} tokens in all")
+    say(
+        f"trying prompts of up to {up_to} tokens; that sends at most about {window_cost_tokens(up_to)} tokens in all"
+    )
     return probe_window(processor, up_to=up_to, progress=say)
 
 
@@ -119,7 +155,11 @@ def _protocol(abilities: list[Ability]) -> str:
 
 
 def _snippet(
-    settings: Settings, name: str, abilities: list[Ability], window: WindowFinding | None, declared: int | None
+    settings: Settings,
+    name: str,
+    abilities: list[Ability],
+    window: WindowFinding | None,
+    declared: int | None,
 ) -> str:
     """Write the settings that follow; no key is ever among them."""
     lines = [f"# {one_line(name, 100)}, as tried"]
@@ -128,9 +168,19 @@ def _snippet(
         lines.append(f"base_url = {json.dumps(settings.base_url)}")
     lines.append(f"model = {json.dumps(name)}")
     protocol = _protocol(abilities)
-    lines.append(f'tool_protocol = "{protocol}"' if protocol else "# neither way to call tools works: not usable")
+    lines.append(
+        f'tool_protocol = "{protocol}"'
+        if protocol
+        else "# neither way to call tools works: not usable"
+    )
     tokens = window.accepted_tokens if window else declared
-    why = "measured" if window else "declared by the server" if declared else "not measured: see --probe-context"
+    why = (
+        "measured"
+        if window
+        else "declared by the server"
+        if declared
+        else "not measured: see --probe-context"
+    )
     lines.append(f"context_tokens = {tokens or settings.context_tokens}  # {why}")
     return "\n".join(lines) + "\n"
 

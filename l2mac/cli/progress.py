@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from l2mac.terminal import clean, one_line
+from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
-    BoxOpened,
     Checked,
     CoverageClaimed,
     Event,
@@ -26,6 +25,7 @@ from l2mac.trace.events import (
     Replanned,
     RequirementsExamined,
     RequirementsListed,
+    SandboxOpened,
     StoreRestored,
     ToolRan,
 )
@@ -46,7 +46,9 @@ class Progress:
         worked_s: How long the run has been worked on before.
     """
 
-    def __init__(self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0) -> None:
+    def __init__(
+        self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0
+    ) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._quiet = quiet
         self._live: Live | None = None
@@ -59,12 +61,20 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._console.is_terminal and not self._quiet:
-            self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._status)
+            self._live = Live(
+                console=self._console,
+                refresh_per_second=8,
+                transient=True,
+                get_renderable=self._status,
+            )
             self._live.start()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
@@ -95,9 +105,17 @@ class Progress:
             return self._tool_line(event)
         if isinstance(event, InstructionStarted):
             self._instruction = f"instruction {event.number}/{event.total}"
-            return self._instruction + (f", context exhausted: restart {event.restart}" if event.restart else "")
+            return self._instruction + (
+                f", context exhausted: restart {event.restart}" if event.restart else ""
+            )
         if isinstance(event, Checked):
-            how = "verified in a fresh box" if event.final else "as it came" if event.baseline else "checked"
+            how = (
+                "verified in a fresh box"
+                if event.final
+                else "as it came"
+                if event.baseline
+                else "checked"
+            )
             return f"{how}: {event.verdict} ({event.summary})"
         if isinstance(event, InstructionCompleted):
             unchecked = "" if event.checked else ", unchecked"
@@ -111,10 +129,12 @@ class Progress:
             self._instruction = event.name
             return event.name
         if isinstance(event, PartEnded):
-            end = "done, unchecked" if event.said_so else "ended by a full context"
+            end = "done, unchecked" if event.claimed_done else "ended by a full context"
             return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
         passed = ", ".join(map(str, event.passed))
-        return f"the candidates passed {passed} of {event.tests} tests; number {event.chosen} is kept"
+        return (
+            f"the candidates passed {passed} of {event.tests} tests; number {event.chosen} is kept"
+        )
 
     def _tool_line(self, event: ToolRan) -> str:
         for change in event.changes:
@@ -125,10 +145,16 @@ class Progress:
     def _status(self) -> Text:
         spent = f"{self._tokens} tokens" + (f", {self._cost_usd:.2f} USD" if self._cost_usd else "")
         elapsed = _clock(time.monotonic() - self._started_at)
-        parts = [part for part in (self._instruction, spent, f"{len(self._files)} files", elapsed) if part]
+        parts = [
+            part
+            for part in (self._instruction, spent, f"{len(self._files)} files", elapsed)
+            if part
+        ]
         width = max(self._console.width - 4, 20)
         status = Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
-        return Text("\n").join([status, Text("  " + one_line(self._text[-width:], width), style="dim")])
+        return Text("\n").join(
+            [status, Text("  " + one_line(self._text[-width:], width), style="dim")]
+        )
 
 
 def _sentence(event: Event) -> str:
@@ -143,7 +169,7 @@ def _sentence(event: Event) -> str:
         return _thought(event)
     if isinstance(event, ProtocolChosen):
         return f"the model calls tools by {'native tool calls' if event.protocol == 'native' else 'JSON'}"
-    return "box verified" if isinstance(event, BoxOpened) and event.purpose == "work" else ""
+    return "box verified" if isinstance(event, SandboxOpened) and event.purpose == "work" else ""
 
 
 def _thought(event: Thought) -> str:

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import click
 
-from l2mac.domain import DOMAINS, Domain, load_domain, load_domain_file
+from l2mac.domains.loader import DOMAINS, Domain, load_domain, load_domain_file
+from l2mac.domains.prompt_set import KINDS, PURPOSES
 from l2mac.errors import SettingsError
-from l2mac.prompts import KINDS, PURPOSES
-from l2mac.terminal import clean
+from l2mac.safe_text import clean
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
-_DOMAIN = click.option("--domain", type=click.Choice(DOMAINS), help="A domain that comes along. Default: codebase.")
-_FILE = click.option("--domain-file", type=click.Path(path_type=Path), help="A file that defines a domain.")
+_DOMAIN = click.option(
+    "--domain", type=click.Choice(DOMAINS), help="A domain that comes along. Default: codebase."
+)
+_FILE = click.option(
+    "--domain-file", type=click.Path(path_type=Path), help="A file that defines a domain."
+)
 
 
 @click.group
@@ -32,7 +36,10 @@ def prompts() -> None:
 @_JSON
 def list_kinds(*, as_json: bool) -> None:
     """List the kinds of prompts: what each is for, and the placeholders that it has to use."""
-    rows = [{"kind": kind, "purpose": PURPOSES[kind], "placeholders": sorted(KINDS[kind])} for kind in KINDS]
+    rows = [
+        {"kind": kind, "purpose": PURPOSES[kind], "placeholders": sorted(KINDS[kind])}
+        for kind in KINDS
+    ]
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -52,7 +59,9 @@ def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_j
     """Show the text of the prompt KIND as it is before its placeholders are filled in."""
     chosen = _chosen(domain, domain_file)
     if kind not in KINDS:
-        raise SettingsError("KIND", f"{kind!r} is not a kind of prompt; the kinds are: {', '.join(KINDS)}")
+        raise SettingsError(
+            "KIND", f"{kind!r} is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
+        )
     text = chosen.definition.prompts[kind].strip()
     if as_json:
         content = {"domain": chosen.name, "kind": kind, "purpose": PURPOSES[kind], "text": text}
@@ -62,7 +71,12 @@ def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_j
 
 
 @prompts.command("export")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The new file, such as my-domain.toml.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The new file, such as my-domain.toml.",
+)
 @_DOMAIN
 @_FILE
 def export_prompts(output: Path, domain: str | None, domain_file: Path | None) -> None:
@@ -74,8 +88,12 @@ def export_prompts(output: Path, domain: str | None, domain_file: Path | None) -
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise SettingsError("--output", f"{output} cannot be written: {error.strerror}; name a new file") from error
-    click.echo(f"wrote {clean(str(output))}; what you remove from it stays as it is in the domain that it extends")
+        raise SettingsError(
+            "--output", f"{output} cannot be written: {error.strerror}; name a new file"
+        ) from error
+    click.echo(
+        f"wrote {clean(str(output))}; what you remove from it stays as it is in the domain that it extends"
+    )
 
 
 @prompts.command("check")
@@ -88,7 +106,11 @@ def check_file(file: Path, *, as_json: bool) -> None:
     tools = [spec.name for spec in domain.toolbelt.specs]
     checks = [*(definition.checks or ()), *(command.name for command in definition.commands or ())]
     if as_json:
-        click.echo(json.dumps({"name": domain.name, "tools": tools, "checks": checks, "prompts": sorted(KINDS)}))
+        click.echo(
+            json.dumps(
+                {"name": domain.name, "tools": tools, "checks": checks, "prompts": sorted(KINDS)}
+            )
+        )
         return
     click.echo(f"{clean(str(file))} is good: the domain {domain.name}")
     click.echo(f"tools    {clean(', '.join(tools))}")

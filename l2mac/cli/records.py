@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from l2mac.cli.footprint import print_heat_map, print_steps
+from l2mac.cli.file_history import print_heat_map, print_steps
 from l2mac.cli.options import runs_dir_option, settings_from
 from l2mac.cli.report import requirement_line, requirements_as_json
+from l2mac.control.outcome import CLAIM
 from l2mac.errors import TraceError
-from l2mac.kept_runs import is_pinned, size_of
-from l2mac.origin import left_out_of
-from l2mac.outcome import CLAIM
-from l2mac.record import recorded_program
-from l2mac.run_folders import find_run
-from l2mac.terminal import clean, one_line
+from l2mac.runs.folders import find_run
+from l2mac.runs.recorded_input import left_out_of
+from l2mac.runs.recorded_program import recorded_program
+from l2mac.runs.retention import is_pinned, size_of
+from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
@@ -29,7 +29,15 @@ from l2mac.trace.events import (
     SessionStarted,
     ToolRan,
 )
-from l2mac.trace.history import Step, accesses, effective, recorded_files, recorded_input, state_of, steps
+from l2mac.trace.history import (
+    Step,
+    accesses,
+    effective,
+    recorded_files,
+    recorded_input,
+    state_of,
+    steps,
+)
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
@@ -59,11 +67,20 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
 
 @click.command
 @click.argument("name", metavar="[RUN]", default="last")
-@click.option("--steps", "with_steps", is_flag=True, help="The steps that rewind, fork and diff count by.")
-@click.option("--files", "with_files", is_flag=True, help="Which instruction created, wrote, read, deleted each file.")
+@click.option(
+    "--steps", "with_steps", is_flag=True, help="The steps that rewind, fork and diff count by."
+)
+@click.option(
+    "--files",
+    "with_files",
+    is_flag=True,
+    help="Which instruction created, wrote, read, deleted each file.",
+)
 @runs_dir_option
 @_JSON
-def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool, as_json: bool) -> None:
+def show(
+    name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool, as_json: bool
+) -> None:
     """Show RUN: its task, plan, state, checks, files and spending. RUN may be `last`.
 
     \b
@@ -75,7 +92,9 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
     folder = find_run(_runs_dir(runs_dir), name)
     entries = read_trace(folder / "trace.jsonl")[0]
     if with_steps or with_files:
-        _show_history(folder, entries, with_steps=with_steps, with_files=with_files, as_json=as_json)
+        _show_history(
+            folder, entries, with_steps=with_steps, with_files=with_files, as_json=as_json
+        )
         return
     facts = _facts(folder, entries)
     if as_json:
@@ -85,14 +104,21 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
     click.echo(f"task     {one_line(facts['task'], 500)}")
     click.echo(f"status   {clean(facts['status'])}")
     if facts["method"] != "l2mac" or not facts["evaluator"]:
-        click.echo(f"method   {clean(facts['method'])}" + (_UNCHECKED if facts["method"] == "l2mac" else ""))
+        click.echo(
+            f"method   {clean(facts['method'])}"
+            + (_UNCHECKED if facts["method"] == "l2mac" else "")
+        )
     for number, text in enumerate(facts["plan"], 1):
-        click.echo(f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}")
+        click.echo(
+            f"  {'done' if number <= facts['done'] else '    '} {number:3}. {one_line(text, 120)}"
+        )
     for part in facts["parts"]:
         click.echo(f"  {'done' if part['done'] else '    '}  {clean(part['name'])}")
     if facts["input"]:
         begun, out = facts["input"], sum(map(len, facts["input"]["left_out"].values()))
-        click.echo(f"input    {begun['files']} files, {out} left out; as it came: {clean(begun['checks'])}")
+        click.echo(
+            f"input    {begun['files']} files, {out} left out; as it came: {clean(begun['checks'])}"
+        )
     click.echo(f"checks   {clean(facts['checks'])}")
     if facts["requirements"]:
         click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
@@ -107,13 +133,19 @@ def show(name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool
         click.echo(f"  {digest[:12]} {clean(path)}")
 
 
-def _show_history(folder: Path, entries: list[Entry], *, with_steps: bool, with_files: bool, as_json: bool) -> None:
+def _show_history(
+    folder: Path, entries: list[Entry], *, with_steps: bool, with_files: bool, as_json: bool
+) -> None:
     found = steps(entries) if with_steps else []
     touched = accesses(entries, ObjectStore(folder / OBJECTS_FILE)) if with_files else []
     if as_json:
         content: dict[str, Any] = {"run": folder.name}
         content |= {"steps": [_step_as_json(step) for step in found]} if with_steps else {}
-        click.echo(json.dumps(content | ({"accesses": [asdict(one) for one in touched]} if with_files else {})))
+        click.echo(
+            json.dumps(
+                content | ({"accesses": [asdict(one) for one in touched]} if with_files else {})
+            )
+        )
         return
     if with_steps:
         print_steps(found)
@@ -123,7 +155,12 @@ def _show_history(folder: Path, entries: list[Entry], *, with_steps: bool, with_
 
 def _step_as_json(step: Step) -> dict[str, Any]:
     files = {path: one.digest for path, one in step.files.items()}
-    place = {"number": step.number, "line": step.line, "instruction": step.instruction, "what": step.what}
+    place = {
+        "number": step.number,
+        "line": step.line,
+        "instruction": step.instruction,
+        "what": step.what,
+    }
     return {**place, "tree": step.tree, "files": files}
 
 
@@ -150,7 +187,8 @@ def _row(folder: Path) -> dict[str, Any]:
         "status": state_of([entry.event for entry in entries]),
         "of": "parts" if parts else "instructions",
         "planned": len(recorded_program(events)) or len(parts),
-        "done": sum(isinstance(event, InstructionCompleted) for event in events) + sum(part["done"] for part in parts),
+        "done": sum(isinstance(event, InstructionCompleted) for event in events)
+        + sum(part["done"] for part in parts),
         **_keeping(folder),
     }
 
@@ -158,7 +196,11 @@ def _row(folder: Path) -> dict[str, Any]:
 def _parts(events: list[Event]) -> list[dict[str, Any]]:
     """Give the parts of a method's work, which has no program."""
     ended = {event.number for event in events if isinstance(event, PartEnded)}
-    return [{"name": event.name, "done": event.number in ended} for event in events if isinstance(event, PartStarted)]
+    return [
+        {"name": event.name, "done": event.number in ended}
+        for event in events
+        if isinstance(event, PartStarted)
+    ]
 
 
 def _method(events: list[Event]) -> dict[str, Any]:
@@ -180,7 +222,9 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     tools = [event for event in events if isinstance(event, ToolRan)]
     examined = [event for event in events if isinstance(event, RequirementsExamined)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
-    checks = [f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)]
+    checks = [
+        f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)
+    ]
     sessions = [event for event in everything if isinstance(event, SessionStarted)]
     return {
         "run": folder.name,

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from l2mac.export import Export
-from l2mac.outcome import CLAIM, Outcome, Status
-from l2mac.terminal import clean, one_line
+from l2mac.control.outcome import CLAIM, Outcome, Status
+from l2mac.safe_text import clean, one_line
+from l2mac.workspace.export import Export
 
-if TYPE_CHECKING:  # `l2mac show` wants a line of this module, and none of what it takes to execute a run
-    from l2mac.run import RunResult
+if (
+    TYPE_CHECKING
+):  # `l2mac show` wants a line of this module, and none of what it takes to execute a run
+    from l2mac.runs.execute import SessionResult
 
 _MOST_LISTED = 40
 _MOST_NAMED = 4
 
 
-def print_result(result: "RunResult", exported: Export | None, *, replayed: int | None, difference: str) -> None:
+def print_result(
+    result: "SessionResult", exported: Export | None, *, replayed: int | None, difference: str
+) -> None:
     """Print the result for a person."""
     outcome, spent = result.outcome, result.spending
     click.echo(f"{outcome.status}: {one_line(outcome.cause, 300)}")
@@ -55,17 +59,21 @@ def changes_of(origin: Mapping[str, str], files: Mapping[str, str]) -> dict[str,
     """Give what a run changed of its input, both path → object."""
     return {
         "added": sorted(files.keys() - origin.keys()),
-        "changed": sorted(path for path in files.keys() & origin.keys() if files[path] != origin[path]),
+        "changed": sorted(
+            path for path in files.keys() & origin.keys() if files[path] != origin[path]
+        ),
         "deleted": sorted(origin.keys() - files.keys()),
     }
 
 
-def _print_changes(result: "RunResult") -> None:
+def _print_changes(result: "SessionResult") -> None:
     if not result.origin:
         return
     changes = changes_of(result.origin, result.files)
     listed = [
-        (sign, path) for sign, kind in (("+", "added"), ("~", "changed"), ("-", "deleted")) for path in changes[kind]
+        (sign, path)
+        for sign, kind in (("+", "added"), ("~", "changed"), ("-", "deleted"))
+        for path in changes[kind]
     ]
     click.echo(f"changes  {len(listed)} of {len({*result.origin, *result.files})} files")
     for sign, path in listed[:_MOST_LISTED]:
@@ -83,7 +91,9 @@ def requirement_line(row: Mapping[str, Any]) -> str:
     """Give one row of the table for a person."""
     shown = "shown    " if row["shown"] else "NOT SHOWN"
     by = ", ".join([*row["files"], *row["tests"]][:_MOST_NAMED])
-    return f"{shown} {one_line(row['requirement'], 160)}" + (f" ({one_line(by, 200)})" if by else "")
+    return f"{shown} {one_line(row['requirement'], 160)}" + (
+        f" ({one_line(by, 200)})" if by else ""
+    )
 
 
 def _print_requirements(outcome: Outcome) -> None:
@@ -96,7 +106,12 @@ def _print_requirements(outcome: Outcome) -> None:
 
 
 def result_as_json(
-    result: "RunResult", exported: Export | None, exit_code: int, *, replayed: int | None, difference: str
+    result: "SessionResult",
+    exported: Export | None,
+    exit_code: int,
+    *,
+    replayed: int | None,
+    difference: str,
 ) -> str:
     """Give the result as one JSON object."""
     outcome, spent = result.outcome, result.spending
@@ -113,10 +128,13 @@ def result_as_json(
         "changes": changes_of(result.origin, result.files) if result.origin else None,
         "set_aside": dict(exported.set_aside) if exported else {},
         "checks": [
-            {"name": one.name, "verdict": one.verdict, "summary": one.summary} for one in outcome.report.results
+            {"name": one.name, "verdict": one.verdict, "summary": one.summary}
+            for one in outcome.report.results
         ],
         "tests": asdict(outcome.report.counts),
-        "requirements": requirements_as_json([asdict(row) for row in outcome.requirements], outcome.unexamined),
+        "requirements": requirements_as_json(
+            [asdict(row) for row in outcome.requirements], outcome.unexamined
+        ),
         "opinions": [asdict(opinion) for opinion in outcome.opinions],
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,

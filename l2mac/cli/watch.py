@@ -12,9 +12,9 @@ import click
 from l2mac.cli.exit_codes import BY_STATUS, FAILING
 from l2mac.cli.options import json_option, runs_dir_option, settings_from
 from l2mac.cli.progress import Progress
-from l2mac.outcome import Status
-from l2mac.run_folders import find_run
-from l2mac.terminal import one_line
+from l2mac.control.outcome import Status
+from l2mac.runs.folders import find_run
+from l2mac.safe_text import one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Event, Forked, Rewound, RunEnded, SessionStarted
 from l2mac.trace.follow import News, follow
@@ -47,7 +47,9 @@ def watch(name: str, runs_dir: Path | None, *, as_json: bool) -> int:
             _show(news, progress, as_json=as_json)
             last = news.entries[-1].event if news.entries else last
         if not isinstance(last, RunEnded):
-            progress.say("no process works on the run, and it has not ended; `l2mac resume` goes on with it")
+            progress.say(
+                "no process works on the run, and it has not ended; `l2mac resume` goes on with it"
+            )
     return _code(last)
 
 
@@ -62,7 +64,9 @@ def _show(news: News, progress: Progress, *, as_json: bool) -> None:
         _print_json(news.entries)
         return
     if news.withdrawn:
-        progress.say(f"the last {news.withdrawn} lines are gone from the record; it goes on from before them")
+        progress.say(
+            f"the last {news.withdrawn} lines are gone from the record; it goes on from before them"
+        )
     for entry in news.entries:
         progress.on(entry)
         said = _bracket(entry)

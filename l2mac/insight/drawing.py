@@ -33,7 +33,9 @@ class Scale:
     def at(self, value: float) -> float:
         """Give the place of a value."""
         extent = self.high - self.low
-        return self.start + (self.stop - self.start) * ((value - self.low) / extent if extent else 0.0)
+        return self.start + (self.stop - self.start) * (
+            (value - self.low) / extent if extent else 0.0
+        )
 
 
 class Frame:
@@ -51,7 +53,14 @@ class Frame:
         self.svg = picture(title, WIDTH, HEIGHT)
         for tick in (*ticks(y[1]), *(-tick for tick in ticks(-y[0]) if tick)):
             place = self.y.at(tick)
-            self._add("line", class_="grid" if tick else "axis", x1=_LEFT, x2=WIDTH - _RIGHT, y1=place, y2=place)
+            self._add(
+                "line",
+                class_="grid" if tick else "axis",
+                x1=_LEFT,
+                x2=WIDTH - _RIGHT,
+                y1=place,
+                y2=place,
+            )
             append(self.svg, label(f"{compact(abs(tick))}", _LEFT - 6, place + 4, "end"))
         append(self.svg, label(x_name, WIDTH - _RIGHT, HEIGHT - 4, "end"))
 
@@ -64,7 +73,9 @@ class Frame:
         """Draw where instructions begin, with their numbers, as far as there is room for them."""
         places = ((self.x.at(value), text) for value, text in marks)
         for place, text in apart(places):
-            self._add("line", class_="boundary", x1=place, x2=place, y1=_TOP - 6, y2=HEIGHT - _BOTTOM)
+            self._add(
+                "line", class_="boundary", x1=place, x2=place, y1=_TOP - 6, y2=HEIGHT - _BOTTOM
+            )
             append(self.svg, label(text, place + 3, _TOP - 7, "start"))
 
     def line(self, points: Sequence[Point], kind: str, *, dots: bool = False) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 from l2mac.insight.drawing import WIDTH, Frame, box_path, clock, compact, label, picture, time_ticks
 from l2mac.insight.heat import slices
 from l2mac.insight.markup import append, element, short
-from l2mac.insight.series import Call, CheckPoint, Kept
+from l2mac.insight.series import Call, CheckPoint, RequirementCount
 
 MOST_POINTS = 160
 MOST_KEPT = 12
@@ -20,11 +20,18 @@ T = TypeVar("T")
 
 
 def figure(
-    title: str, svg: ET.Element, *notes: str, keys: Sequence[tuple[str, str]] = (), wide: bool = False
+    title: str,
+    svg: ET.Element,
+    *notes: str,
+    keys: Sequence[tuple[str, str]] = (),
+    wide: bool = False,
 ) -> ET.Element:
     """Give a picture with its title, what its colours mean, and what has to be said about it."""
     made = element("figure", class_="wide" if wide else "")
-    legend = [element("span", element("i", class_=f"key {kind}"), name, class_="entry") for kind, name in keys]
+    legend = [
+        element("span", element("i", class_=f"key {kind}"), name, class_="entry")
+        for kind, name in keys
+    ]
     append(made, element("figcaption", element("strong", title), *legend))
     append(made, element("div", svg, class_="scroll") if wide else svg)
     for note in notes:
@@ -32,7 +39,7 @@ def figure(
     return made
 
 
-def features(kept: Sequence[Kept]) -> ET.Element:
+def features(kept: Sequence[RequirementCount]) -> ET.Element:
     """Draw how many requirements are kept in the plan and shown in the result: Figure 3a of the paper."""
     shown = kept[-MOST_KEPT:]
     title = "Requirements kept in the plan and shown in the result"
@@ -44,17 +51,26 @@ def features(kept: Sequence[Kept]) -> ET.Element:
         append(svg, label(_stage_name(stage), left - 10, y + 13, "end"))
         append(svg, element("rect", class_="track", x=left, y=y, width=right - left, height=18))
         kind = "claimed" if stage.where != "listed" else "k1"
-        append(svg, element("rect", class_=f"fill {kind}", x=left, y=y, width=(right - left) * share, height=18))
+        append(
+            svg,
+            element(
+                "rect", class_=f"fill {kind}", x=left, y=y, width=(right - left) * share, height=18
+            ),
+        )
         said = "none" if stage.problem or not stage.total else f"{stage.kept} of {stage.total}"
         append(svg, label(said, WIDTH - 4, y + 13, "end"))
-    problems = [f"{_stage_name(stage)}: {short(stage.problem, 200)}" for stage in shown if stage.problem]
+    problems = [
+        f"{_stage_name(stage)}: {short(stage.problem, 200)}" for stage in shown if stage.problem
+    ]
     note = "All but the list are claims of the model, checked only for what they name."
-    left_out = f"{len(kept) - len(shown)} earlier looks are left out." if len(kept) > len(shown) else ""
+    left_out = (
+        f"{len(kept) - len(shown)} earlier looks are left out." if len(kept) > len(shown) else ""
+    )
     keys = (("k1", "listed from the task"), ("claimed", "claimed by the model"))
     return figure(title, svg, note, *problems, left_out, keys=keys)
 
 
-def _stage_name(stage: Kept) -> str:
+def _stage_name(stage: RequirementCount) -> str:
     return {
         "listed": "listed",
         "plan": f"in the plan, look {stage.round}",
@@ -91,10 +107,23 @@ def tests(checks: Sequence[CheckPoint]) -> ET.Element:
     title = "Tests passed and failed at each check"
     frame = _over_checks(title, checks, bounds, low=-low, high=high)
     frame.bars(((place, 0, one.passed) for place, one in enumerate(last)), "good", width=0.72)
-    frame.bars(((place, one.passed, one.passed + one.skipped) for place, one in enumerate(last)), "skip", width=0.72)
+    frame.bars(
+        ((place, one.passed, one.passed + one.skipped) for place, one in enumerate(last)),
+        "skip",
+        width=0.72,
+    )
     frame.bars(((place, -one.failed, 0) for place, one in enumerate(last)), "bad", width=0.72)
-    keys = (("good", "passed, upward"), ("bad", "failed, downward"), ("skip", "skipped or expected to fail"))
-    return figure(title, frame.svg, _taken_together(len(checks), bounds, "the last of them is drawn"), keys=keys)
+    keys = (
+        ("good", "passed, upward"),
+        ("bad", "failed, downward"),
+        ("skip", "skipped or expected to fail"),
+    )
+    return figure(
+        title,
+        frame.svg,
+        _taken_together(len(checks), bounds, "the last of them is drawn"),
+        keys=keys,
+    )
 
 
 def verdicts(checks: Sequence[CheckPoint]) -> ET.Element:
@@ -106,18 +135,31 @@ def verdicts(checks: Sequence[CheckPoint]) -> ET.Element:
     svg = picture(title, 2 * WIDTH, height + 4)
     for place, (start, stop) in enumerate(bounds):
         group = checks[start:stop]
-        worst = max(group, key=lambda check: list(_SIGNS).index(check.verdict) if check.verdict != "passed" else -1)
+        worst = max(
+            group,
+            key=lambda check: (
+                list(_SIGNS).index(check.verdict) if check.verdict != "passed" else -1
+            ),
+        )
         final = any(check.final for check in group)
         kind = {"passed": "good", "failed": "bad", "broken": "broken"}.get(worst.verdict, "skip")
         path = box_path(place * cell, 2, max(cell - gap, 0.6), height)
         append(svg, element("path", class_=f"fill {kind}" + (" final" if final else ""), d=path))
         if cell >= _LEAST_SIGN:
             sign = label(
-                _SIGNS.get(worst.verdict, "?"), place * cell + (cell - gap) / 2, 2 + height / 2 + 4.5, "middle"
+                _SIGNS.get(worst.verdict, "?"),
+                place * cell + (cell - gap) / 2,
+                2 + height / 2 + 4.5,
+                "middle",
             )
             sign.set("class", "onfill")
             append(svg, sign)
-    keys = (("good", "✓ passed"), ("bad", "✗ failed"), ("broken", "! broken"), ("skip", "0 nothing to check"))
+    keys = (
+        ("good", "✓ passed"),
+        ("bad", "✗ failed"),
+        ("broken", "! broken"),
+        ("skip", "0 nothing to check"),
+    )
     note = _taken_together(len(checks), bounds, "the worst of them is drawn")
     framed = "Framed: verified in a fresh box." if any(check.final for check in checks) else ""
     return figure(title, svg, framed, note, keys=keys, wide=True)
@@ -128,14 +170,20 @@ def context_use(calls: Sequence[Call], window: int) -> ET.Element:
     turns = [call for call in calls if call.purpose == "turn" and call.counts]
     bounds = slices(len(turns), MOST_POINTS)
     fullest = [
-        max(turns[start:stop], key=lambda one: one.prompt_tokens + one.completion_tokens) for start, stop in bounds
+        max(turns[start:stop], key=lambda one: one.prompt_tokens + one.completion_tokens)
+        for start, stop in bounds
     ]
     high = max([window, *(one.prompt_tokens + one.completion_tokens for one in fullest)])
     title = "Context used by each turn"
     frame = Frame(title, x=(-0.5, max(len(bounds), 1) - 0.5), y=(0, high * 1.08), x_name="turn")
     frame.boundaries(_boundaries([turns[start].instruction for start, _ in bounds]))
-    frame.bars(((place, 0, one.prompt_tokens) for place, one in enumerate(fullest)), "k1", width=0.72)
-    tops = ((n, one.prompt_tokens, one.prompt_tokens + one.completion_tokens) for n, one in enumerate(fullest))
+    frame.bars(
+        ((place, 0, one.prompt_tokens) for place, one in enumerate(fullest)), "k1", width=0.72
+    )
+    tops = (
+        (n, one.prompt_tokens, one.prompt_tokens + one.completion_tokens)
+        for n, one in enumerate(fullest)
+    )
     frame.bars(tops, "k4fill", width=0.72)
     frame.x_ticks(_numbers(bounds))
     if window:
@@ -189,7 +237,12 @@ def costs(calls: Sequence[Call]) -> ET.Element | None:
 
 
 def _over_checks(
-    title: str, checks: Sequence[CheckPoint], bounds: Sequence[tuple[int, int]], *, low: float, high: float
+    title: str,
+    checks: Sequence[CheckPoint],
+    bounds: Sequence[tuple[int, int]],
+    *,
+    low: float,
+    high: float,
 ) -> Frame:
     extent = max(high - low, 1)
     y = (low * 1.05, high + 0.08 * extent if high else (1.0 if not low else 0.0))
@@ -222,11 +275,20 @@ def _numbers(bounds: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
     """Give numbers for an axis of places, a few of them."""
     most = 8
     apart = max(-(-len(bounds) // most), 1)
-    return [(float(place), str(start + 1)) for place, (start, _) in enumerate(bounds) if place % apart == 0]
+    return [
+        (float(place), str(start + 1))
+        for place, (start, _) in enumerate(bounds)
+        if place % apart == 0
+    ]
 
 
 def _worst(checks: Sequence[CheckPoint], name: str) -> int | None:
-    counts = [count for check in checks for one, count in check.findings if one == name and count is not None]
+    counts = [
+        count
+        for check in checks
+        for one, count in check.findings
+        if one == name and count is not None
+    ]
     return max(counts, default=None)
 
 
@@ -246,7 +308,9 @@ def _thinned(points: list[T]) -> list[T]:
     return [points[stop - 1] for _, stop in slices(len(points), 2 * MOST_POINTS)]
 
 
-def _taken_together(count: int, bounds: Sequence[tuple[int, int]], what: str, things: str = "checks") -> str:
+def _taken_together(
+    count: int, bounds: Sequence[tuple[int, int]], what: str, things: str = "checks"
+) -> str:
     if count == len(bounds):
         return ""
     return f"{count} {things} in {len(bounds)} places: up to {-(-count // len(bounds))} are taken together, {what}."

@@ -56,10 +56,16 @@ def heat_map(whole: HeatMap) -> ET.Element:
     return figure(title, svg, *_notes(whole, shown), keys=_KEYS, wide=True)
 
 
-def _draw_instructions(svg: ET.Element, shown: HeatMap, left: float, cell: float, height: float) -> None:
+def _draw_instructions(
+    svg: ET.Element, shown: HeatMap, left: float, cell: float, height: float
+) -> None:
     """Draw where instructions begin, with their numbers, as far as there is room for them."""
     numbers = [0, *(column.instruction for column in shown.columns)]
-    begun = ((left + place * cell, new) for place, (old, new) in enumerate(pairwise(numbers)) if new != old)
+    begun = (
+        (left + place * cell, new)
+        for place, (old, new) in enumerate(pairwise(numbers))
+        if new != old
+    )
     for x, number in apart((x, str(number or "")) for x, number in begun):
         append(svg, element("line", class_="boundary", x1=x, x2=x, y1=6, y2=height - 4))
         append(svg, label(number, x + 3, 14, "start"))
@@ -76,16 +82,21 @@ def _spans(cells: str, left: float, middle: float, cell: float) -> list[tuple[st
         elif letter != ABSENT:
             tall, gap = _HEIGHTS[letter], min(1.5, cell / 5)
             found += [
-                (letter, box_path(left + (place + n) * cell, middle - tall / 2, cell - gap, tall)) for n in range(count)
+                (letter, box_path(left + (place + n) * cell, middle - tall / 2, cell - gap, tall))
+                for n in range(count)
             ]
         place += count
     return found
 
 
 def _notes(whole: HeatMap, shown: HeatMap) -> list[str]:
-    notes = ["Across: tool calls that touched files, by instruction; at the right how often each file was touched."]
+    notes = [
+        "Across: tool calls that touched files, by instruction; at the right how often each file was touched."
+    ]
     if len(whole.rows) > len(shown.rows):
-        notes.append(f"The {len(shown.rows)} files touched most; {len(whole.rows) - len(shown.rows)} are left out.")
+        notes.append(
+            f"The {len(shown.rows)} files touched most; {len(whole.rows) - len(shown.rows)} are left out."
+        )
     if len(whole.columns) > len(shown.columns):
         most = -(-len(whole.columns) // len(shown.columns))
         notes.append(

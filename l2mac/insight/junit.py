@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from l2mac.checks.pytest_report import base_id
-from l2mac.checks.report import CheckResult, Verdict
+from l2mac.evaluator.pytest_report import base_id
+from l2mac.evaluator.verdict import CheckResult, Verdict
 from l2mac.insight.markup import as_xml, element, short
 from l2mac.insight.series import Insight
 
@@ -18,7 +18,13 @@ _TEXT = 3000
 _MESSAGE, _NAME = 300, 300
 _MOST_FINDINGS = 50
 _NOT_RUN = "declared by its file, and did not run"
-_KINDS = {"failed": "failure", "error": "error", "skipped": "skipped", "xfailed": "skipped", _NOT_RUN: "error"}
+_KINDS = {
+    "failed": "failure",
+    "error": "error",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+    _NOT_RUN: "error",
+}
 
 
 def as_junit(insight: Insight) -> str:
@@ -31,7 +37,9 @@ def as_junit(insight: Insight) -> str:
     ]
     totals: Counter[str] = Counter()
     for suite in suites:
-        totals += Counter({name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")})
+        totals += Counter(
+            {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+        )
     counts = {name: str(totals[name]) for name in ("tests", "failures", "errors", "skipped")}
     return as_xml(element("testsuites", *suites, name=short(insight.run, _NAME), **counts))
 
@@ -40,13 +48,19 @@ def _suite(name: str, cases: list[ET.Element]) -> ET.Element:
     kinds = Counter(child.tag for case in cases for child in case)
     counts = {"failures": kinds["failure"], "errors": kinds["error"], "skipped": kinds["skipped"]}
     return element(
-        "testsuite", *cases, name=name, tests=str(len(cases)), **{kind: str(n) for kind, n in counts.items()}
+        "testsuite",
+        *cases,
+        name=name,
+        tests=str(len(cases)),
+        **{kind: str(n) for kind, n in counts.items()},
     )
 
 
 def _case(suite: str, name: str, kind: str = "", message: str = "", text: str = "") -> ET.Element:
     problem = element(kind, text[:_TEXT], message=short(message, _MESSAGE)) if kind else None
-    return element("testcase", problem, classname=short(suite, _NAME), name=short(name, _NAME) or "(no name)")
+    return element(
+        "testcase", problem, classname=short(suite, _NAME), name=short(name, _NAME) or "(no name)"
+    )
 
 
 def _verification(insight: Insight) -> ET.Element:
@@ -55,13 +69,22 @@ def _verification(insight: Insight) -> ET.Element:
         said = "the files as they are were not verified in a fresh box"
         return _case("l2mac.run", name, "error", f"{said}; the run stands as: {insight.status}")
     if insight.last is None or not insight.last.accepts_completion:
-        return _case("l2mac.run", name, "failure", insight.last.summary if insight.last else "nothing was checked")
+        return _case(
+            "l2mac.run",
+            name,
+            "failure",
+            insight.last.summary if insight.last else "nothing was checked",
+        )
     return _case("l2mac.run", name)
 
 
 def _check(result: CheckResult) -> ET.Element:
-    text = "\n".join(f"{finding.where}: {finding.text}" for finding in result.findings[:_MOST_FINDINGS])
-    kind = {Verdict.PASSED: "", Verdict.FAILED: "failure", Verdict.BROKEN: "error"}.get(result.verdict, "skipped")
+    text = "\n".join(
+        f"{finding.where}: {finding.text}" for finding in result.findings[:_MOST_FINDINGS]
+    )
+    kind = {Verdict.PASSED: "", Verdict.FAILED: "failure", Verdict.BROKEN: "error"}.get(
+        result.verdict, "skipped"
+    )
     return _case("l2mac.checks", result.name, kind, result.summary, text)
 
 
@@ -84,7 +107,13 @@ def _test(test: str, outcome: str, text: str) -> ET.Element:
     inside, _, function = name.rpartition("::")
     module = path.removesuffix(".py").replace("/", ".")
     suite = ".".join(part for part in (module, *inside.split("::")) if part)
-    return _case(suite, function + test[len(base_id(test)) :] if name else path, kind, outcome if kind else "", text)
+    return _case(
+        suite,
+        function + test[len(base_id(test)) :] if name else path,
+        kind,
+        outcome if kind else "",
+        text,
+    )
 
 
 def _not_run(result: CheckResult) -> Iterable[str]:

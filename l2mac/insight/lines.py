@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from l2mac.checks.inventory import TestInventory
-from l2mac.checks.report import CheckReport, CheckResult, Verdict
-from l2mac.insight.series import Call, CheckPoint, Kept, Session
+from l2mac.evaluator.test_ledger import TestLedger
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
+from l2mac.insight.series import Call, CheckPoint, RequirementCount, Session
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Checked,
@@ -33,7 +33,7 @@ def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
             instruction = 0
 
 
-class Judge:
+class RecordedJudge:
     """Judges recorded reports in their order, as the control unit did: with account of tests that went out of sight.
 
     Args:
@@ -42,7 +42,7 @@ class Judge:
 
     def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
         self._report_of = report_of
-        self._inventory = TestInventory()
+        self._inventory = TestLedger()
 
     def judged(self, event: Checked) -> CheckReport:
         """Give the report of the next check."""
@@ -54,17 +54,23 @@ def checks_of(
     counting: Sequence[Entry], report_of: Callable[[str], CheckReport]
 ) -> tuple[tuple[CheckPoint, ...], CheckReport | None]:
     """Give every check, and the last one's report."""
-    judge = Judge(report_of)
+    judge = RecordedJudge(report_of)
     found: list[CheckPoint] = []
     last: CheckReport | None = None
     for entry, instruction in places(counting):
         if isinstance(entry.event, Checked):
             last = judge.judged(entry.event)
-            found.append(check_point(entry, entry.event, last, number=len(found) + 1, instruction=instruction))
+            found.append(
+                check_point(
+                    entry, entry.event, last, number=len(found) + 1, instruction=instruction
+                )
+            )
     return tuple(found), last
 
 
-def check_point(entry: Entry, event: Checked, report: CheckReport, *, number: int, instruction: int) -> CheckPoint:
+def check_point(
+    entry: Entry, event: Checked, report: CheckReport, *, number: int, instruction: int
+) -> CheckPoint:
     """Give a check's numbers."""
     counts = report.counts
     return CheckPoint(
@@ -109,20 +115,28 @@ def calls_of(entries: Sequence[Entry], counting: Sequence[Entry]) -> tuple[Call,
     )
 
 
-def kept_of(counting: Iterable[Entry]) -> tuple[Kept, ...]:
+def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
     """Give how many requirements are left at each look at them."""
-    found: list[Kept] = []
+    found: list[RequirementCount] = []
     total = 0
     for entry in counting:
         match entry.event:
             case RequirementsListed() as event:
                 total = len(event.requirement_objects)
-                found.append(Kept("listed", 1, total, total, event.problem))
+                found.append(RequirementCount("listed", 1, total, total, event.problem))
             case CoverageClaimed() as event:
                 covered = sum(bool(steps) for steps in event.steps)
-                found.append(Kept("plan", event.round, covered, len(event.steps) or total, event.problem))
+                found.append(
+                    RequirementCount(
+                        "plan", event.round, covered, len(event.steps) or total, event.problem
+                    )
+                )
             case RequirementsExamined() as event:
-                found.append(Kept("result", event.round, event.shown, event.total or total, event.problem))
+                found.append(
+                    RequirementCount(
+                        "result", event.round, event.shown, event.total or total, event.problem
+                    )
+                )
     return tuple(found)
 
 
@@ -145,7 +159,9 @@ def sessions_of(entries: Sequence[Entry]) -> tuple[Session, ...]:
     return tuple(found)
 
 
-def _session(event: SessionStarted, started_s: float, ended_s: float, end: RunEnded | None) -> Session:
+def _session(
+    event: SessionStarted, started_s: float, ended_s: float, end: RunEnded | None
+) -> Session:
     return Session(
         reason=event.reason,
         version=event.version,

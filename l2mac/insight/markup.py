@@ -7,7 +7,7 @@ escapes and drops what no document may hold; the serializer escapes the rest. Le
 import re
 from xml.etree import ElementTree as ET
 
-from l2mac.terminal import clean, one_line
+from l2mac.safe_text import clean, one_line
 
 MARK = "<!-- l2mac report -->"
 """Stands on the first lines of every file of ours, which may therefore be replaced."""
@@ -22,7 +22,11 @@ def element(tag: str, *children: Child, **attributes: str | float) -> ET.Element
 
     Empty attributes are left out, as is None among the children.
     """
-    named = {name.rstrip("_").replace("_", "-"): _value(value) for name, value in attributes.items() if value != ""}
+    named = {
+        name.rstrip("_").replace("_", "-"): _value(value)
+        for name, value in attributes.items()
+        if value != ""
+    }
     made = ET.Element(tag, named)
     for child in children:
         append(made, child)
@@ -57,7 +61,9 @@ def short_path(path: str, limit: int) -> str:
     """Give the end of a path, which tells files apart, on one line."""
     looked_at = path[-limit * _LOOKED_AT :]
     flat = one_line(looked_at, len(looked_at) * _LONGEST_ESCAPE)
-    return flat if len(flat) <= limit and len(looked_at) == len(path) else "…" + flat[-(limit - 1) :]
+    return (
+        flat if len(flat) <= limit and len(looked_at) == len(path) else "…" + flat[-(limit - 1) :]
+    )
 
 
 def as_html(root: ET.Element) -> str:
@@ -68,7 +74,9 @@ def as_html(root: ET.Element) -> str:
 def as_xml(root: ET.Element) -> str:
     """Give the tree as an XML document."""
     ET.indent(root)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{ET.tostring(root, encoding="unicode")}\n'
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{ET.tostring(root, encoding="unicode")}\n'
+    )
 
 
 def _value(value: str | float) -> str:

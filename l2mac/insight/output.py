@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from l2mac.errors import SettingsError
-from l2mac.host_folder import HostFolder, NotPlain
 from l2mac.insight.markup import MARK
+from l2mac.workspace.host_folder import HostFolder, UnsafePath
 
 _MOST_BYTES = 64 * 1024 * 1024
 _HEAD_BYTES = 200
@@ -24,10 +24,13 @@ def write_report(target: Path, text: str, *, option: str, force: bool) -> None:
             found = folder.read(target.name, _MOST_BYTES)
             if found is not None and not force and MARK.encode() not in found[:_HEAD_BYTES]:
                 raise SettingsError(
-                    option, f"{target} is there and is no report of l2mac; name another file, or give --force"
+                    option,
+                    f"{target} is there and is no report of l2mac; name another file, or give --force",
                 )
-            folder.write(target.name, text.encode("utf-8", "backslashreplace"), replace=found is not None)
-    except NotPlain as error:
+            folder.write(
+                target.name, text.encode("utf-8", "backslashreplace"), replace=found is not None
+            )
+    except UnsafePath as error:
         raise SettingsError(option, f"{target} {error.reason}") from error
     except OSError as error:
         raise SettingsError(option, f"{target} cannot be written: {error.strerror}") from error

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from xml.etree import ElementTree as ET
 
+from l2mac.control.outcome import Status
 from l2mac.insight import figures, sections
 from l2mac.insight.drawing import clock, compact
 from l2mac.insight.heat_figure import heat_map
@@ -11,11 +12,13 @@ from l2mac.insight.markup import append, as_html, element, short
 from l2mac.insight.reading import RECORDED
 from l2mac.insight.series import Insight
 from l2mac.insight.style import STYLE
-from l2mac.outcome import Status
 from l2mac.version import VERSION
 
 _TASK_CHARACTERS = 1500
-_GOOD, _BAD = (Status.COMPLETED,), (Status.FAILING, Status.UNSHOWN, Status.BROKEN_OFF, Status.NO_PLAN, Status.BUDGET)
+_GOOD, _BAD = (
+    (Status.COMPLETED,),
+    (Status.FAILING, Status.UNSHOWN, Status.BROKEN_OFF, Status.NO_PLAN, Status.BUDGET),
+)
 
 
 def as_page(insight: Insight) -> str:
@@ -32,7 +35,13 @@ def as_page(insight: Insight) -> str:
         _style(),
     )
     body = element("body", *_top(insight), *_plan(insight), *_figures(insight))
-    for section in (sections.checks, sections.requirements, sections.boxes, sections.files, sections.sessions):
+    for section in (
+        sections.checks,
+        sections.requirements,
+        sections.boxes,
+        sections.files,
+        sections.sessions,
+    ):
         for part in section(insight):
             append(body, part)
     append(body, _foot(insight))
@@ -62,7 +71,9 @@ def _top(insight: Insight) -> list[ET.Element]:
     last = insight.checks[-1] if insight.checks else None
     tiles = {
         "instructions": f"{insight.done} of {len(insight.instructions)}",
-        "tests passed": f"{last.passed} of {last.passed + last.failed + last.skipped}" if last else "none",
+        "tests passed": f"{last.passed} of {last.passed + last.failed + last.skipped}"
+        if last
+        else "none",
         "checks": compact(len(insight.checks)),
         "model calls": compact(len(insight.calls)),
         "tokens": compact(insight.tokens),
@@ -78,13 +89,23 @@ def _top(insight: Insight) -> list[ET.Element]:
         element("h1", short(insight.run, 120)),
         element("p", " · ".join(part for part in about if part), class_="run"),
         element("p", short(insight.task, _TASK_CHARACTERS), class_="task"),
-        element("div", element("strong", said), element("span", short(cause, 500)), class_=f"outcome {kind}"),
+        element(
+            "div",
+            element("strong", said),
+            element("span", short(cause, 500)),
+            class_=f"outcome {kind}",
+        ),
         element(
             "dl",
-            *(element("div", element("dt", name), element("dd", value)) for name, value in tiles.items()),
+            *(
+                element("div", element("dt", name), element("dd", value))
+                for name, value in tiles.items()
+            ),
             class_="tiles",
         ),
-        element("p", "seal ", element("code", insight.seal), f" · {insight.events} lines", class_="seal"),
+        element(
+            "p", "seal ", element("code", insight.seal), f" · {insight.events} lines", class_="seal"
+        ),
     ]
 
 
@@ -118,4 +139,6 @@ def _foot(insight: Insight) -> ET.Element:
         f"Drawn by l2mac {VERSION} from the record alone. Names and texts in it are a model's or a box's. Whether the"
         " record is whole and unaltered says "
     )
-    return element("footer", said, element("code", f"l2mac audit verify {short(insight.run, 120)}"), ".")
+    return element(
+        "footer", said, element("code", f"l2mac audit verify {short(insight.run, 120)}"), "."
+    )

@@ -7,22 +7,31 @@ from typing import Any
 
 import pydantic
 
-from l2mac.checks.report import CheckReport
+from l2mac.control.outcome import RequirementRow
 from l2mac.errors import TraceError
+from l2mac.evaluator.verdict import CheckReport
 from l2mac.insight.heat import heat_map_of
 from l2mac.insight.lines import calls_of, checks_of, kept_of, sessions_of
 from l2mac.insight.series import Box, Insight
 from l2mac.insight.stages import stages_of
-from l2mac.outcome import RequirementRow
 from l2mac.trace.chain import Entry, read_trace
-from l2mac.trace.events import BoxOpened, Checked, ModelCalled, RequirementsExamined, RunEnded, RunStarted
+from l2mac.trace.events import (
+    Checked,
+    ModelCalled,
+    RequirementsExamined,
+    RunEnded,
+    RunStarted,
+    SandboxOpened,
+)
 from l2mac.trace.history import effective, recorded_files, state_of, tree_hash
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
 RECORDED = "recorded"
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
-_ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(tuple[RequirementRow, ...])
+_ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(
+    tuple[RequirementRow, ...]
+)
 
 
 def read_insight(folder: Path) -> Insight:
@@ -45,7 +54,9 @@ def insight_of(run: str, entries: Sequence[Entry], objects: ObjectStore, seal: s
     events = [entry.event for entry in counting]
     begun = next((event for event in events if isinstance(event, RunStarted)), None)
     if begun is None:
-        raise TraceError(f"the run {run} was broken off before it began, so there is nothing to see in it")
+        raise TraceError(
+            f"the run {run} was broken off before it began, so there is nothing to see in it"
+        )
     ends = [event for event in events if isinstance(event, RunEnded)]
     files = recorded_files(events)
     checks, last = checks_of(counting, report_reader(objects))
@@ -61,14 +72,20 @@ def insight_of(run: str, entries: Sequence[Entry], objects: ObjectStore, seal: s
         taken_back=len(entries) - len(counting),
         elapsed_s=entries[-1].elapsed_s,
         context_tokens=context_tokens(begun),
-        models=tuple(dict.fromkeys(one.model for one in events if isinstance(one, ModelCalled) and one.model)),
+        models=tuple(
+            dict.fromkeys(one.model for one in events if isinstance(one, ModelCalled) and one.model)
+        ),
         sessions=sessions_of(entries),
         stages=stages_of(entries, counting, objects.get_text),
         kept=kept_of(counting),
         checks=checks,
         calls=calls_of(entries, counting),
         heat_map=heat_map_of(entries, counting, objects),
-        boxes=tuple(_box(entry.event, objects) for entry in entries if isinstance(entry.event, BoxOpened)),
+        boxes=tuple(
+            _box(entry.event, objects)
+            for entry in entries
+            if isinstance(entry.event, SandboxOpened)
+        ),
         files=tuple(sorted(files, key=lambda entry: entry.path)),
         last=last,
         verified=_verified(events, tree_hash(files)),
@@ -86,7 +103,9 @@ def report_reader(objects: ObjectStore) -> Callable[[str], CheckReport]:
         try:
             return _REPORT.validate_json(objects.get(name))
         except pydantic.ValidationError as error:
-            raise TraceError(f"the object {name[:12]} is no report of checks as this version knows them") from error
+            raise TraceError(
+                f"the object {name[:12]} is no report of checks as this version knows them"
+            ) from error
 
     return report_of
 
@@ -108,7 +127,9 @@ def _verified(events: Sequence[Any], tree: str) -> bool:
     return bool(checks) and checks[-1].final and checks[-1].key.endswith(tree)
 
 
-def _requirements(events: Sequence[Any], objects: ObjectStore) -> tuple[tuple[RequirementRow, ...], str]:
+def _requirements(
+    events: Sequence[Any], objects: ObjectStore
+) -> tuple[tuple[RequirementRow, ...], str]:
     examined = [event for event in events if isinstance(event, RequirementsExamined)]
     if not examined:
         return (), ""
@@ -118,7 +139,7 @@ def _requirements(events: Sequence[Any], objects: ObjectStore) -> tuple[tuple[Re
         raise TraceError("the table of requirements is none as this version knows it") from error
 
 
-def _box(event: BoxOpened, objects: ObjectStore) -> Box:
+def _box(event: SandboxOpened, objects: ObjectStore) -> Box:
     """Read a receipt; what it does not say stays empty, so that it cannot look like more than it shows."""
     try:
         receipt = json.loads(objects.get(event.receipt_object))
@@ -135,7 +156,9 @@ def _box(event: BoxOpened, objects: ObjectStore) -> Box:
         own_kernel=isinstance(receipt, dict) and receipt.get("own_kernel") is True,
         engine=_text(_dict(receipt, "engine"), "version"),
         rows=tuple((verdict, verdicts.count(verdict)) for verdict in sorted(set(verdicts))),
-        unavailable=tuple(str(row.get("name")) for row in rows if row.get("verdict") == "not available"),
+        unavailable=tuple(
+            str(row.get("name")) for row in rows if row.get("verdict") == "not available"
+        ),
     )
 
 

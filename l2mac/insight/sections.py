@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree as ET
 
-from l2mac.checks.report import Verdict
+from l2mac.control.outcome import CLAIM, RequirementRow
+from l2mac.evaluator.verdict import Verdict
 from l2mac.insight.drawing import clock
 from l2mac.insight.markup import element, short, short_path
 from l2mac.insight.series import Box, CheckPoint, Insight, Stage
-from l2mac.outcome import CLAIM, RequirementRow
 from sandbox import format_size
 
 MOST_STAGES = 120
@@ -24,14 +24,32 @@ _PHASES = {
     "verification": "verification and what follows it",
     "taken back": "taken back by a rewind",
 }
-_STATES = {"done": "✓ done", "at work": "… at work", "to come": "to come", "replaced": "replaced", "": ""}
-Cell = ET.Element | str
+_STATES = {
+    "done": "✓ done",
+    "at work": "… at work",
+    "to come": "to come",
+    "replaced": "replaced",
+    "": "",
+}
+TableCell = ET.Element | str
 
 
 def plan(insight: Insight) -> list[ET.Element]:
     """Give the plan with what each instruction took, and the whole."""
     stages = insight.stages
-    names = ["", "instruction", "", "#turns", "#restarts", "#checks", "#sent", "#replies", "#USD", "#time", "#files"]
+    names = [
+        "",
+        "instruction",
+        "",
+        "#turns",
+        "#restarts",
+        "#checks",
+        "#sent",
+        "#replies",
+        "#USD",
+        "#time",
+        "#files",
+    ]
     priced = any(stage.cost_usd for stage in stages)
     most = _TEXT if len(stages) <= _MANY_STAGES else _TEXT // 3
     rows = [
@@ -56,12 +74,24 @@ def plan(insight: Insight) -> list[ET.Element]:
     return [*_table(names, rows), *_left_out(len(stages), MOST_STAGES, "parts")]
 
 
-def _stage(stage: Stage, text_characters: int = 0) -> list[Cell]:
-    numbers = (stage.turns, stage.restarts, stage.checks, stage.prompt_tokens, stage.completion_tokens)
+def _stage(stage: Stage, text_characters: int = 0) -> list[TableCell]:
+    numbers = (
+        stage.turns,
+        stage.restarts,
+        stage.checks,
+        stage.prompt_tokens,
+        stage.completion_tokens,
+    )
     return [
         str(stage.number or ""),
-        short(stage.text, text_characters) if stage.phase == "instruction" else _PHASES[stage.phase],
-        element("span", _STATES[stage.state], class_="state good-text" if stage.state == "done" else "state"),
+        short(stage.text, text_characters)
+        if stage.phase == "instruction"
+        else _PHASES[stage.phase],
+        element(
+            "span",
+            _STATES[stage.state],
+            class_="state good-text" if stage.state == "done" else "state",
+        ),
         *(f"{number:,}" for number in numbers),
         f"{stage.cost_usd:.4f}",
         clock(stage.elapsed_s),
@@ -78,10 +108,15 @@ def checks(insight: Insight) -> list[ET.Element]:
     found: list[ET.Element] = [element("h2", "Checks"), *_findings(insight)]
     listed = _table(["#", "#after", "#instr.", "where", "verdict", "summary"], rows)
     head = element("summary", f"{len(shown)} checks, newest last")
-    return [*found, element("details", head, *listed, *_left_out(len(insight.checks), MOST_CHECKS, "earlier checks"))]
+    return [
+        *found,
+        element(
+            "details", head, *listed, *_left_out(len(insight.checks), MOST_CHECKS, "earlier checks")
+        ),
+    ]
 
 
-def _check(check: CheckPoint) -> list[Cell]:
+def _check(check: CheckPoint) -> list[TableCell]:
     return [
         str(check.number),
         clock(check.elapsed_s),
@@ -97,19 +132,28 @@ def verdict(name: str) -> ET.Element:
     passed = name == Verdict.PASSED
     bad = name in (Verdict.FAILED, Verdict.BROKEN)
     kind = "state good-text" if passed else "state bad-text" if bad else "state soft"
-    return element("span", f"{'✓' if passed else '✗' if bad else '0'} {short(name, 40)}", class_=kind)
+    return element(
+        "span", f"{'✓' if passed else '✗' if bad else '0'} {short(name, 40)}", class_=kind
+    )
 
 
 def _findings(insight: Insight) -> list[ET.Element]:
     report = insight.last
     if report is None:
         return []
-    where = "in a fresh box, on the files as they are" if insight.verified else "at work; not verified in a fresh box"
+    where = (
+        "in a fresh box, on the files as they are"
+        if insight.verified
+        else "at work; not verified in a fresh box"
+    )
     said: list[ET.Element] = [
         element("p", "The last check, ", where, ": ", verdict(report.verdict)),
         *_table(
             ["check", "verdict", "summary"],
-            [([short(one.name, _NAME), verdict(one.verdict), short(one.summary, _TEXT)], "") for one in report.results],
+            [
+                ([short(one.name, _NAME), verdict(one.verdict), short(one.summary, _TEXT)], "")
+                for one in report.results
+            ],
         ),
     ]
     findings = [(one.name, finding) for one in report.results for finding in one.findings]
@@ -118,7 +162,10 @@ def _findings(insight: Insight) -> list[ET.Element]:
             ([short(name, 40), short_path(finding.where, _PATH), short(finding.text, _TEXT)], "")
             for name, finding in findings[:MOST_FINDINGS]
         ]
-        said += [*_table(["check", "where", "finding"], rows), *_left_out(len(findings), MOST_FINDINGS, "findings")]
+        said += [
+            *_table(["check", "where", "finding"], rows),
+            *_left_out(len(findings), MOST_FINDINGS, "findings"),
+        ]
     return said
 
 
@@ -131,15 +178,21 @@ def requirements(insight: Insight) -> list[ET.Element]:
     return [
         element("h2", "Requirements"),
         element("p", f"{shown} of {len(insight.requirements)} are shown. This is {CLAIM}."),
-        *([element("p", short(insight.unexamined, _TEXT), class_="bad-text")] if insight.unexamined else []),
+        *(
+            [element("p", short(insight.unexamined, _TEXT), class_="bad-text")]
+            if insight.unexamined
+            else []
+        ),
         *_table(["", "requirement", "files", "tests"], rows),
         *_left_out(len(insight.requirements), MOST_REQUIREMENTS, "requirements"),
     ]
 
 
-def _requirement(row: RequirementRow) -> list[Cell]:
+def _requirement(row: RequirementRow) -> list[TableCell]:
     sign = element(
-        "span", "✓ shown" if row.shown else "✗ not shown", class_="state good-text" if row.shown else "state bad-text"
+        "span",
+        "✓ shown" if row.shown else "✗ not shown",
+        class_="state good-text" if row.shown else "state bad-text",
     )
     return [sign, short(row.requirement, _TEXT), _names(row.files), _names(row.tests)]
 
@@ -150,16 +203,22 @@ def boxes(insight: Insight) -> list[ET.Element]:
         return []
     rows = [(_box(one), "") for one in insight.boxes[:MOST_BOXES]]
     return [
-        element("h2", "Boxes"),
-        element("p", "Each box was verified before anything ran in it; a mismatch would have ended the session."),
+        element("h2", "SandboxFactory"),
+        element(
+            "p",
+            "Each box was verified before anything ran in it; a mismatch would have ended the session.",
+        ),
         *_table(["box", "runtime", "properties", "cannot be shown here", "image", "digest"], rows),
         *_left_out(len(insight.boxes), MOST_BOXES, "boxes"),
     ]
 
 
-def _box(box: Box) -> list[Cell]:
+def _box(box: Box) -> list[TableCell]:
     kernel = " (a kernel of its own)" if box.own_kernel else ""
-    rows = ", ".join(f"{count} {short(name, 40)}" for name, count in box.rows) or "the receipt has none"
+    rows = (
+        ", ".join(f"{count} {short(name, 40)}" for name, count in box.rows)
+        or "the receipt has none"
+    )
     return [
         short(box.purpose, 40),
         short(box.runtime, 60) + kernel,
@@ -183,7 +242,13 @@ def files(insight: Insight) -> list[ET.Element]:
     head = element("summary", f"{len(insight.files)} files, {format_size(total)}")
     return [
         element("h2", "Files"),
-        element("details", head, *listed, *_left_out(len(insight.files), MOST_FILES, "files"), open="open"),
+        element(
+            "details",
+            head,
+            *listed,
+            *_left_out(len(insight.files), MOST_FILES, "files"),
+            open="open",
+        ),
     ]
 
 
@@ -191,7 +256,7 @@ def sessions(insight: Insight) -> list[ET.Element]:
     """Give the processes that worked on the run."""
     if not insight.sessions:
         return []
-    rows: list[tuple[list[Cell], str]] = [
+    rows: list[tuple[list[TableCell], str]] = [
         (
             [
                 short(one.reason, 20),
@@ -212,7 +277,9 @@ def sessions(insight: Insight) -> list[ET.Element]:
     ]
 
 
-def _table(names: Sequence[str], rows: Iterable[tuple[Sequence[Cell], str]]) -> list[ET.Element]:
+def _table(
+    names: Sequence[str], rows: Iterable[tuple[Sequence[TableCell], str]]
+) -> list[ET.Element]:
     """Give a table; a name that begins with `#` is that of numbers, which stand to the right."""
     kinds = ["n" if name.startswith("#") else "" for name in names]
     heads = [
@@ -220,7 +287,11 @@ def _table(names: Sequence[str], rows: Iterable[tuple[Sequence[Cell], str]]) -> 
         for name, kind in zip(names, kinds, strict=True)
     ]
     lines = [
-        element("tr", *(element("td", cell, class_=kind) for cell, kind in zip(cells, kinds, strict=True)), class_=line)
+        element(
+            "tr",
+            *(element("td", cell, class_=kind) for cell, kind in zip(cells, kinds, strict=True)),
+            class_=line,
+        )
         for cells, line in rows
     ]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *lines))
@@ -230,10 +301,12 @@ def _table(names: Sequence[str], rows: Iterable[tuple[Sequence[Cell], str]]) -> 
 def _left_out(count: int, most: int, what: str) -> list[ET.Element]:
     if count <= most:
         return []
-    return [element("p", f"{count - most} {what} are left out; --json has them all.", class_="note")]
+    return [
+        element("p", f"{count - most} {what} are left out; --json has them all.", class_="note")
+    ]
 
 
-def _plain(cells: list[Cell]) -> tuple[list[Cell], str]:
+def _plain(cells: list[TableCell]) -> tuple[list[TableCell], str]:
     return cells, ""
 
 

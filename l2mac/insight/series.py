@@ -6,12 +6,12 @@ Texts and names in here are a model's or a box's. Whoever shows them makes them 
 from dataclasses import dataclass
 from typing import Literal
 
-from l2mac.checks.report import CheckReport
-from l2mac.outcome import RequirementRow
+from l2mac.control.outcome import RequirementRow
+from l2mac.evaluator.verdict import CheckReport
 from sandbox import FileEntry
 
 Phase = Literal["planning", "instruction", "verification", "taken back"]
-State = Literal["done", "at work", "to come", "replaced", ""]
+RunState = Literal["done", "at work", "to come", "replaced", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Stage:
     phase: Phase
     number: int = 0
     text: str = ""
-    state: State = ""
+    state: RunState = ""
     turns: int = 0
     restarts: int = 0
     calls: int = 0
@@ -41,7 +41,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RequirementCount:
     """How many of the task's requirements are still there: `listed`, in the `plan`, or shown in the `result`.
 
     All but the list are claims of the model. `problem` says why there is no number.
@@ -107,7 +107,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HeatRow:
     """A file's life: one letter for each column.
 
     `.` it is not there, `e` it exists, `r` it was read, `x` run, `w` written, `d` deleted. A call that did several of
@@ -123,7 +123,7 @@ class HeatMap:
     """Which call touched which file; rows stand in the order in which the files were first touched."""
 
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[HeatRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +184,7 @@ class Insight:
     models: tuple[str, ...]
     sessions: tuple[Session, ...]
     stages: tuple[Stage, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[RequirementCount, ...]
     checks: tuple[CheckPoint, ...]
     calls: tuple[Call, ...]
     heat_map: HeatMap
@@ -208,7 +208,9 @@ class Insight:
     @property
     def instructions(self) -> tuple[Stage, ...]:
         """The program as it is now."""
-        return tuple(stage for stage in self.stages if stage.phase == "instruction" and stage.number)
+        return tuple(
+            stage for stage in self.stages if stage.phase == "instruction" and stage.number
+        )
 
     @property
     def done(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from l2mac.insight.series import Phase, Stage, State
+from l2mac.insight.series import Phase, RunState, Stage
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Checked,
@@ -25,7 +25,7 @@ class _Tally:
 
     phase: Phase
     text_object: str = ""
-    state: State = ""
+    state: RunState = ""
     turns: int = 0
     restarts: int = 0
     calls: int = 0
@@ -116,7 +116,9 @@ class _Ledger:
         self.program[place:place] = added
 
 
-def stages_of(entries: Sequence[Entry], counting: Sequence[Entry], text_of: Callable[[str], str]) -> tuple[Stage, ...]:
+def stages_of(
+    entries: Sequence[Entry], counting: Sequence[Entry], text_of: Callable[[str], str]
+) -> tuple[Stage, ...]:
     """Give what every part of the run took.
 
     Args:

@@ -5,12 +5,12 @@ Whatever is not ours stands in code spans, in which Markdown, HTML, links and na
 
 from collections.abc import Sequence
 
-from l2mac.checks.report import Verdict
+from l2mac.control.outcome import CLAIM
+from l2mac.evaluator.verdict import Verdict
 from l2mac.insight.drawing import clock
 from l2mac.insight.markup import MARK, harmless, short, short_path
 from l2mac.insight.page import outcome_of
 from l2mac.insight.series import Insight
-from l2mac.outcome import CLAIM
 
 _MOST_LISTED = 30
 _MOST_FINDINGS = 10
@@ -36,14 +36,18 @@ def _numbers(insight: Insight) -> str:
     last = insight.checks[-1] if insight.checks else None
     rows = {
         "instructions done": f"{insight.done} of {len(insight.instructions)}",
-        "tests": f"{last.passed} passed, {last.failed} failed, {last.skipped} skipped" if last else "none ran",
+        "tests": f"{last.passed} passed, {last.failed} failed, {last.skipped} skipped"
+        if last
+        else "none ran",
         "verified in a fresh box": "yes" if insight.verified else "no",
         "tokens": f"{insight.tokens:,}",
         "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price set",
         "time of work": clock(insight.elapsed_s),
         "files": str(len(insight.files)),
     }
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    return "\n".join(
+        ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    )
 
 
 def _plan(insight: Insight) -> str:
@@ -63,7 +67,8 @@ def _checks(insight: Insight) -> str:
     ]
     findings = [finding for one in insight.last.results for finding in one.findings]
     lines += [
-        f"  - {quoted(short_path(finding.where, 120))}: {quoted(finding.text)}" for finding in findings[:_MOST_FINDINGS]
+        f"  - {quoted(short_path(finding.where, 120))}: {quoted(finding.text)}"
+        for finding in findings[:_MOST_FINDINGS]
     ]
     if len(findings) > _MOST_FINDINGS:
         lines.append(f"  - {len(findings) - _MOST_FINDINGS} more findings")

@@ -8,13 +8,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from l2mac.checks.report import CheckReport
+from l2mac.control.outcome import Status
 from l2mac.errors import TraceError
-from l2mac.insight.lines import Judge, check_point
-from l2mac.outcome import Status
+from l2mac.evaluator.verdict import CheckReport
+from l2mac.insight.lines import RecordedJudge, check_point
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
-    BoxOpened,
     Checked,
     InstructionCompleted,
     InstructionStarted,
@@ -23,11 +22,12 @@ from l2mac.trace.events import (
     Rewound,
     RunEnded,
     RunStarted,
+    SandboxOpened,
     ToolRan,
 )
-from l2mac.trace.history import Store, apply_event
+from l2mac.trace.history import RecordedStoreState, apply_event
 
-Numbers = Mapping[str, float]
+MetricValues = Mapping[str, float]
 _CHECKS = ("syntax", "lint")
 _SETTINGS = (
     "domain",
@@ -39,8 +39,25 @@ _SETTINGS = (
     "dependencies",
     "judge",
 )
-_SETUP = ("model", "tool_protocol", "memory", "cpus", "pids", "disk", "timeout", "prompt_price", "completion_price")
-_THINKING = ("reflections", "coverage", "max_replans", "requirements", "requirement_rounds", "summary")
+_SETUP = (
+    "model",
+    "tool_protocol",
+    "memory",
+    "cpus",
+    "pids",
+    "disk",
+    "timeout",
+    "prompt_price",
+    "completion_price",
+)
+_THINKING = (
+    "reflections",
+    "coverage",
+    "max_replans",
+    "requirements",
+    "requirement_rounds",
+    "summary",
+)
 _MOST_CHARACTERS = 100
 
 
@@ -55,10 +72,10 @@ class Sink(Protocol):
             config: The settings that are no secret.
         """
 
-    def log(self, line: int, numbers: Numbers) -> None:
+    def log(self, line: int, numbers: MetricValues) -> None:
         """Take the numbers as they are at a line of the record; lines come in their order."""
 
-    def close(self, numbers: Numbers, *, completed: bool) -> None:
+    def close(self, numbers: MetricValues, *, completed: bool) -> None:
         """Take the final numbers, and whether the run ended with everything passing."""
 
 
@@ -72,16 +89,23 @@ class Meter:
     def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
         self._report_of = report_of
         self._lines: list[Entry] = []
-        self._spent = {"tokens/sent": 0.0, "tokens/replies": 0.0, "cost_usd": 0.0, "model_calls": 0.0}
+        self._spent = {
+            "tokens/sent": 0.0,
+            "tokens/replies": 0.0,
+            "cost_usd": 0.0,
+            "model_calls": 0.0,
+        }
         self._restart()
 
     def _restart(self) -> None:
-        self._judge = Judge(self._report_of)
-        self._files: Store = {}
-        self._state = dict.fromkeys(("instruction", "instructions_done", "turns", "restarts", "replans", "checks"), 0.0)
+        self._judge = RecordedJudge(self._report_of)
+        self._files: RecordedStoreState = {}
+        self._state = dict.fromkeys(
+            ("instruction", "instructions_done", "turns", "restarts", "replans", "checks"), 0.0
+        )
         self._state |= dict.fromkeys(("tool_calls", "tool_failures", "boxes"), 0.0)
 
-    def take(self, entry: Entry) -> Numbers:
+    def take(self, entry: Entry) -> MetricValues:
         """Give the numbers as they are after this line; none where nothing has changed that is counted."""
         if isinstance(entry.event, Rewound):
             to = entry.event.to
@@ -94,7 +118,8 @@ class Meter:
         if isinstance(entry.event, ModelCalled):
             self._spend(entry.event)
         elif not isinstance(
-            entry.event, Checked | ToolRan | InstructionStarted | InstructionCompleted | Rewound | RunEnded
+            entry.event,
+            Checked | ToolRan | InstructionStarted | InstructionCompleted | Rewound | RunEnded,
         ):
             return {}
         return self.numbers(entry) | extra
@@ -123,7 +148,10 @@ class Meter:
         match entry.event:
             case ModelCalled() as event if event.purpose == "turn":
                 state["turns"] += 1
-                return {"context/sent": float(event.prompt_tokens), "context/reply": float(event.completion_tokens)}
+                return {
+                    "context/sent": float(event.prompt_tokens),
+                    "context/reply": float(event.completion_tokens),
+                }
             case ToolRan() as event:
                 state["tool_calls"] += 1
                 state["tool_failures"] += not event.ok
@@ -134,7 +162,7 @@ class Meter:
                 state["instructions_done"] += 1
             case Replanned() as event:
                 state["replans"] += bool(event.action)
-            case BoxOpened():
+            case SandboxOpened():
                 state["boxes"] += 1
             case Checked() as event:
                 state["checks"] += 1
@@ -145,13 +173,19 @@ class Meter:
 
 def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float]:
     point = check_point(entry, event, report, number=0, instruction=0)
-    numbers = {"tests/passed": point.passed, "tests/failed": point.failed, "tests/skipped": point.skipped}
+    numbers = {
+        "tests/passed": point.passed,
+        "tests/failed": point.failed,
+        "tests/skipped": point.skipped,
+    }
     for name, count in point.findings:
         if count is not None:
             kind = f"findings/{name if name in _CHECKS else 'other'}"  # a domain's own names are its author's words
             numbers[kind] = numbers.get(kind, 0) + count
     kind = "verified" if event.final else "passed"
-    return {name: float(value) for name, value in numbers.items()} | {f"check/{kind}": float(report.accepts_completion)}
+    return {name: float(value) for name, value in numbers.items()} | {
+        f"check/{kind}": float(report.accepts_completion)
+    }
 
 
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
@@ -160,9 +194,15 @@ def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
     setup, thinking = settings.get("setup"), settings.get("thinking")
     found = {name: settings.get(name) for name in _SETTINGS}
     found |= {name: setup.get(name) for name in _SETUP} if isinstance(setup, dict) else {}
-    found |= {f"thinking/{name}": thinking.get(name) for name in _THINKING} if isinstance(thinking, dict) else {}
+    found |= (
+        {f"thinking/{name}": thinking.get(name) for name in _THINKING}
+        if isinstance(thinking, dict)
+        else {}
+    )
     return {
-        name: _plain(value) for name, value in found.items() if isinstance(value, str | float | int) and value != ""
+        name: _plain(value)
+        for name, value in found.items()
+        if isinstance(value, str | float | int) and value != ""
     }
 
 
@@ -171,7 +211,12 @@ def run_id(name: str) -> str:
     return f"l2mac-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def track(name: str, batches: Iterable[Iterable[Entry]], report_of: Callable[[str], CheckReport], sink: Sink) -> int:
+def track(
+    name: str,
+    batches: Iterable[Iterable[Entry]],
+    report_of: Callable[[str], CheckReport],
+    sink: Sink,
+) -> int:
     """Send a record's numbers, batch by batch as it grows; gives how many lines had any.
 
     Raises:
@@ -182,7 +227,9 @@ def track(name: str, batches: Iterable[Iterable[Entry]], report_of: Callable[[st
     for entry in (entry for batch in batches for entry in batch):
         if last is None:
             if not isinstance(entry.event, RunStarted):
-                raise TraceError("the record does not begin with a run, so there is nothing to send")
+                raise TraceError(
+                    "the record does not begin with a run, so there is nothing to send"
+                )
             sink.open(run_id(name), config_of(entry.event))
         last = entry
         numbers = meter.take(entry)

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from l2mac.errors import SettingsError
-from l2mac.insight.tracking import Numbers
+from l2mac.insight.tracking import MetricValues
 
 _NOTHING_OF_ITS_OWN: Mapping[str, Any] = {
     "console": "off",
@@ -27,7 +27,9 @@ _NOTHING_OF_ITS_OWN: Mapping[str, Any] = {
     "x_disable_stats": True,
     "x_save_requirements": False,
 }
-_INSTALL = "the client of Weights & Biases is not installed; install it with: pip install 'l2mac[wandb]'"
+_INSTALL = (
+    "the client of Weights & Biases is not installed; install it with: pip install 'l2mac[wandb]'"
+)
 
 
 class WandbSink:
@@ -67,12 +69,12 @@ class WandbSink:
             )
         self.place = str(Path(self._run.dir).parent) if self._run.offline else str(self._run.url)
 
-    def log(self, line: int, numbers: Numbers) -> None:
+    def log(self, line: int, numbers: MetricValues) -> None:
         """Send numbers; see `l2mac.insight.tracking.Sink`."""
         with self._refusals():
             self._run.log(dict(numbers), step=line)
 
-    def close(self, numbers: Numbers, *, completed: bool) -> None:
+    def close(self, numbers: MetricValues, *, completed: bool) -> None:
         """Send the final numbers and wait until all is sent."""
         with self._refusals():
             self._run.summary.update({**numbers, "completed": float(completed)})
@@ -83,7 +85,10 @@ class WandbSink:
         """Turn what their client or server refuses into a sentence."""
         try:
             yield
-        except (self._wandb.errors.Error, ValueError) as error:  # what its settings refuse is a ValueError
+        except (
+            self._wandb.errors.Error,
+            ValueError,
+        ) as error:  # what its settings refuse is a ValueError
             raise SettingsError("wandb", f"Weights & Biases did not take it: {error}") from error
 
 

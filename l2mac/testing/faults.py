@@ -20,7 +20,7 @@ class ServerError:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRequest:
     """Answer 400, or another status, with an error object as OpenAI writes it."""
 
     message: str
@@ -107,7 +107,7 @@ class Redirected:
 Fault = (
     RateLimited
     | ServerError
-    | Refused
+    | RefusedRequest
     | Dropped
     | FailedMidway
     | Garbage

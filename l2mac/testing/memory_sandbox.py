@@ -42,7 +42,7 @@ class ScriptedRun:
 
 
 @dataclass(slots=True, kw_only=True)
-class BoxScript:
+class SandboxScript:
     """What happens to a series of boxes, whichever of them is in use when it happens.
 
     Attributes:
@@ -60,8 +60,8 @@ class BoxScript:
     boxes: list["MemorySandbox"] = field(default_factory=list)
     runs_given: int = 0
 
-    def make_box(self, purpose: str = "work") -> "MemorySandbox":
-        """Make the next box; fits `l2mac.file_store.BoxMaker`."""
+    def make_sandbox(self, purpose: str = "work") -> "MemorySandbox":
+        """Make the next box; fits `l2mac.file_store.SandboxMaker`."""
         box = MemorySandbox(self, purpose)
         self.boxes.append(box)
         return box
@@ -76,7 +76,9 @@ class BoxScript:
         if callable(self.runs):
             return self.runs(jobs)
         if self.runs_given == len(self.runs):
-            raise AssertionError(f"the script has {self.runs_given} runs, and one more was asked for")
+            raise AssertionError(
+                f"the script has {self.runs_given} runs, and one more was asked for"
+            )
         self.runs_given += 1
         scripted = self.runs[self.runs_given - 1]
         if isinstance(scripted, Exception):
@@ -98,7 +100,7 @@ class MemorySandbox:
         closed: Whether it is gone.
     """
 
-    def __init__(self, script: BoxScript, purpose: str = "work") -> None:
+    def __init__(self, script: SandboxScript, purpose: str = "work") -> None:
         self._script = script
         self.purpose = purpose
         self.contents: dict[str, bytes] = {}
@@ -109,7 +111,11 @@ class MemorySandbox:
     @property
     def receipt(self) -> Mapping[str, Any]:
         """A receipt that claims nothing: its one row could not be seen."""
-        return {"rows": [{"name": "confinement", "wanted": None, "seen": None, "verdict": "not available"}]}
+        return {
+            "rows": [
+                {"name": "confinement", "wanted": None, "seen": None, "verdict": "not available"}
+            ]
+        }
 
     def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """See `Sandbox.write`."""
@@ -144,9 +150,14 @@ class MemorySandbox:
     def files(self) -> tuple[FileEntry, ...]:
         """See `Sandbox.files`."""
         self._count()
-        return tuple(FileEntry(path, len(content), _digest(content)) for path, content in sorted(self.contents.items()))
+        return tuple(
+            FileEntry(path, len(content), _digest(content))
+            for path, content in sorted(self.contents.items())
+        )
 
-    def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> tuple[tuple[Match, ...], bool]:
+    def search(
+        self, text: str, *, ignore_case: bool = False, max_matches: int = 200
+    ) -> tuple[tuple[Match, ...], bool]:
         """See `Sandbox.search`."""
         self._count()
         wanted = text.lower() if ignore_case else text
@@ -157,7 +168,9 @@ class MemorySandbox:
                     found.append(Match(path, number, line[:_LINE_CHARACTERS]))
         return tuple(found[:max_matches]), len(found) > max_matches
 
-    def run(self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None) -> RunResult:  # noqa: ARG002 - part of the signature
+    def run(
+        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
+    ) -> RunResult:  # noqa: ARG002 - part of the signature
         """Give the next scripted result; see `Sandbox.run`.
 
         Raises:
@@ -166,7 +179,9 @@ class MemorySandbox:
         self._count()
         self.asked.append(tuple(jobs))
         scripted = self._script.next_run(tuple(jobs))
-        changes = tuple(self._change(path, content) for path, content in sorted(scripted.writes.items()))
+        changes = tuple(
+            self._change(path, content) for path, content in sorted(scripted.writes.items())
+        )
         return RunResult(
             jobs=scripted.jobs,
             changes=changes,
@@ -212,7 +227,10 @@ def job_result(
     report: bytes = b"",
 ) -> JobResult:
     """Give a job's result of which nothing was cut off."""
-    streams = (Stream(content, b"", len(content)) if content else _NOTHING for content in (output, errors, report))
+    streams = (
+        Stream(content, b"", len(content)) if content else _NOTHING
+        for content in (output, errors, report)
+    )
     return JobResult(name, cause, code, 1, *streams)
 
 

@@ -28,7 +28,7 @@ from l2mac.testing.faults import (
     Garbage,
     RateLimited,
     Redirected,
-    Refused,
+    RefusedRequest,
     RefusesStreamOptions,
     ServerError,
     Stalled,
@@ -49,7 +49,7 @@ __all__ = [
     "RateLimited",
     "ReceivedRequest",
     "Redirected",
-    "Refused",
+    "RefusedRequest",
     "RefusesStreamOptions",
     "Script",
     "ScriptedReply",
@@ -60,7 +60,9 @@ __all__ = [
     "sequence",
 ]
 
-_COMPLETIONS = re.compile(r"/v1/chat/completions|/openai/deployments/[^/]+/chat/completions\?api-version=.+")
+_COMPLETIONS = re.compile(
+    r"/v1/chat/completions|/openai/deployments/[^/]+/chat/completions\?api-version=.+"
+)
 _POLL_S = 0.003
 _FILLER = "never to be finished "
 
@@ -85,7 +87,9 @@ def sequence(answers: Sequence[ScriptedReply | Fault]) -> Script:
 
     def script(_: dict[str, Any], index: int) -> ScriptedReply | Fault:
         if index >= len(answers):
-            raise AssertionError(f"the script has {len(answers)} answers, and one more was asked for")
+            raise AssertionError(
+                f"the script has {len(answers)} answers, and one more was asked for"
+            )
         return answers[index]
 
     return script
@@ -103,7 +107,9 @@ class ModelServer:
         requests: The chat completion requests received, in order.
     """
 
-    def __init__(self, script: Script, *, models: Sequence[str] = ("scripted",), key: str = "") -> None:
+    def __init__(
+        self, script: Script, *, models: Sequence[str] = ("scripted",), key: str = ""
+    ) -> None:
         self.models = tuple(models)
         self.requests: list[ReceivedRequest] = []
         self.closing = threading.Event()
@@ -113,7 +119,9 @@ class ModelServer:
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.scripted = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(_POLL_S,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(_POLL_S,), daemon=True
+        )
 
     @property
     def base_url(self) -> str:
@@ -191,7 +199,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, value: object, **headers: str) -> None:
         content = json.dumps(value).encode()
         self.send_response(status)
-        for name, text in {"content_type": "application/json", "connection": "close", **headers}.items():
+        for name, text in {
+            "content_type": "application/json",
+            "connection": "close",
+            **headers,
+        }.items():
             self.send_header(name.replace("_", "-"), text)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
@@ -220,7 +232,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, fault: Fault) -> None:
         if refusal := _refusal(fault, self.headers.get("authorization", "")):
-            error = {"message": refusal.message, "type": refusal.kind, "param": refusal.parameter, "code": refusal.code}
+            error = {
+                "message": refusal.message,
+                "type": refusal.kind,
+                "param": refusal.parameter,
+                "code": refusal.code,
+            }
             stated = fault.retry_after if isinstance(fault, RateLimited | ServerError) else ""
             wait = {"retry_after": stated} if stated else {}
             return self._json(refusal.status, {"error": error}, **wait)
@@ -254,27 +271,31 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(f"data: {json.dumps({'error': {'message': message, 'code': code}})}")
 
 
-def _refusal(fault: Fault, authorization: str) -> Refused | None:
+def _refusal(fault: Fault, authorization: str) -> RefusedRequest | None:
     """Give the error answer that a fault is, or None if it is none."""
     match fault:
-        case Refused():
+        case RefusedRequest():
             return fault
         case ServerError():
-            return Refused(fault.message, fault.status, kind="server_error")
+            return RefusedRequest(fault.message, fault.status, kind="server_error")
         case EchoesKey(midway=False):
-            return Refused(f"Incorrect API key provided: {authorization}", fault.status)
+            return RefusedRequest(f"Incorrect API key provided: {authorization}", fault.status)
         case _:
             return _REFUSALS.get(type(fault))
 
 
-_REFUSALS: dict[type[object], Refused] = {
-    RateLimited: Refused("too many requests", 429, kind="rate_limit_error"),
-    ContextTooLong: Refused(
+_REFUSALS: dict[type[object], RefusedRequest] = {
+    RateLimited: RefusedRequest("too many requests", 429, kind="rate_limit_error"),
+    ContextTooLong: RefusedRequest(
         "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.",
         parameter="messages",
         code="context_length_exceeded",
     ),
-    Unauthorized: Refused("Incorrect API key provided.", 401, code="invalid_api_key"),
-    UnknownModel: Refused("The model does not exist or you do not have access to it.", 404, code="model_not_found"),
-    RefusesStreamOptions: Refused("Extra inputs are not permitted: body, stream_options", 422),
+    Unauthorized: RefusedRequest("Incorrect API key provided.", 401, code="invalid_api_key"),
+    UnknownModel: RefusedRequest(
+        "The model does not exist or you do not have access to it.", 404, code="model_not_found"
+    ),
+    RefusesStreamOptions: RefusedRequest(
+        "Extra inputs are not permitted: body, stream_options", 422
+    ),
 }

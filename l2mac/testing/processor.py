@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from l2mac.messages import Reply, Request
-from l2mac.processor import Watcher
+from l2mac.processor.messages import Reply, Request
+from l2mac.processor.protocol import Watcher
 
 
 class ScriptedProcessor:
@@ -34,7 +34,9 @@ class ScriptedProcessor:
         """
         self.requests.append(request)
         if len(self.requests) > len(self._replies):
-            raise AssertionError(f"the script has {len(self._replies)} replies, and one more was asked for")
+            raise AssertionError(
+                f"the script has {len(self._replies)} replies, and one more was asked for"
+            )
         reply = self._replies[len(self.requests) - 1]
         if isinstance(reply, Exception):
             raise reply

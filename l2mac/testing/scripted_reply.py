@@ -43,7 +43,9 @@ def whole(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
     content, calls = _shaped(reply, body)
     message: dict[str, Any] = {"role": "assistant", "content": content or None}
     if calls:
-        message["tool_calls"] = [_call(body, i, name, arguments) for i, (name, arguments) in enumerate(calls)]
+        message["tool_calls"] = [
+            _call(body, i, name, arguments) for i, (name, arguments) in enumerate(calls)
+        ]
     choice = {"index": 0, "message": message, "finish_reason": _finish_reason(reply, calls)}
     answer = {"object": "chat.completion", "model": reply.model, "choices": [choice]}
     return {**answer, **_usage(reply, body)}
@@ -58,13 +60,22 @@ def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any
     for index, (name, arguments) in enumerate(calls):
         yield chunk({"tool_calls": [_call(body, index, name, "")]}, reply.model)
         for piece in _pieces(arguments):
-            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, reply.model)
+            yield chunk(
+                {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, reply.model
+            )
     yield chunk({}, reply.model, _finish_reason(reply, calls))
     if (body.get("stream_options") or {}).get("include_usage"):
-        yield {"object": "chat.completion.chunk", "model": reply.model, "choices": [], **_usage(reply, body)}
+        yield {
+            "object": "chat.completion.chunk",
+            "model": reply.model,
+            "choices": [],
+            **_usage(reply, body),
+        }
 
 
-def chunk(delta: dict[str, Any], model: str = "scripted", finish_reason: str | None = None) -> dict[str, Any]:
+def chunk(
+    delta: dict[str, Any], model: str = "scripted", finish_reason: str | None = None
+) -> dict[str, Any]:
     """Give one event of a stream."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"object": "chat.completion.chunk", "model": model, "choices": [choice]}
@@ -74,7 +85,12 @@ def _call(body: dict[str, Any], index: int, name: str, arguments: str) -> dict[s
     """Give a call whose id no earlier one in the dialogue has."""
     replies = sum(message["role"] == "assistant" for message in body["messages"])
     function = {"name": name, "arguments": arguments}
-    return {"index": index, "id": f"scripted_{replies}_{index}", "type": "function", "function": function}
+    return {
+        "index": index,
+        "id": f"scripted_{replies}_{index}",
+        "type": "function",
+        "function": function,
+    }
 
 
 def _shaped(reply: ScriptedReply, body: dict[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -95,12 +111,22 @@ def _usage(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
     if reply.usage is not None:
         return {"usage": dict(reply.usage)} if reply.usage else {}
     prompt = len(json.dumps(body["messages"])) // 4
-    completion = (len(reply.content) + sum(len(arguments) for _, arguments in reply.tool_calls)) // 4 + 1
-    return {"usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}}
+    completion = (
+        len(reply.content) + sum(len(arguments) for _, arguments in reply.tool_calls)
+    ) // 4 + 1
+    return {
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+    }
 
 
 def _pieces(text: str) -> list[str]:
-    return [text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)]
+    return [
+        text[start : start + _PIECE_CHARACTERS] for start in range(0, len(text), _PIECE_CHARACTERS)
+    ]
 
 
 def _text(arguments: Mapping[str, Any] | str) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import pydantic
 
-from l2mac.file_store import BoxReplaced, FileStore
-from l2mac.messages import ToolCall, ToolSpec
+from l2mac.file_store import FileStore, SandboxReplaced
+from l2mac.processor.messages import ToolCall, ToolSpec
 from sandbox import Change, Refused
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -90,7 +90,9 @@ class Toolbelt:
         """Perform a call; whatever is wrong with it is an outcome, too."""
         tool = self._tools.get(self.proper_name(call.name))
         if tool is None:
-            return ToolOutcome(f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools)}", ok=False)
+            return ToolOutcome(
+                f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools)}", ok=False
+            )
         try:
             arguments = parse_arguments(tool.arguments, call.arguments)
         except ValueError as error:
@@ -99,7 +101,7 @@ class Toolbelt:
             return tool.perform(arguments, context)
         except Refused as refusal:
             return ToolOutcome(f"refused: {refusal}", ok=False)
-        except BoxReplaced as loss:
+        except SandboxReplaced as loss:
             text = f"this ended the sandbox ({loss}); the files are as they were before the call"
             return ToolOutcome(text, ok=False)
 
@@ -113,14 +115,19 @@ def parse_arguments(model: type[A], text: str) -> A:
     try:
         content = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the arguments are not valid JSON ({error}); call again with complete, valid JSON") from None
+        raise ValueError(
+            f"the arguments are not valid JSON ({error}); call again with complete, valid JSON"
+        ) from None
     if _HALF_CHARACTER.search(json.dumps(content, ensure_ascii=False)):
-        raise ValueError("the arguments contain half a surrogate pair (\\ud800 to \\udfff), which is no character")
+        raise ValueError(
+            "the arguments contain half a surrogate pair (\\ud800 to \\udfff), which is no character"
+        )
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}" for item in error.errors()[:5]
+            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"
+            for item in error.errors()[:5]
         )
         raise ValueError(f"the arguments do not fit: {wrong}") from None
 
@@ -134,7 +141,11 @@ def plain_schema(model: type[Arguments]) -> dict[str, Any]:
         if isinstance(node, dict):
             if "$ref" in node:
                 return plain(definitions[node["$ref"].rpartition("/")[2]])
-            return {key: plain(value) for key, value in node.items() if key != "title" or isinstance(value, dict)}
+            return {
+                key: plain(value)
+                for key, value in node.items()
+                if key != "title" or isinstance(value, dict)
+            }
         return [plain(value) for value in node] if isinstance(node, list) else node
 
     result: dict[str, Any] = plain(schema)
@@ -150,4 +161,6 @@ def encode(path: str, text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise Refused(f"{path!r}: the text is not valid Unicode at character {error.start}") from None
+        raise Refused(
+            f"{path!r}: the text is not valid Unicode at character {error.start}"
+        ) from None

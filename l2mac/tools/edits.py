@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome, encode
-from l2mac.tools.nearest import nearest_place, show_place
+from l2mac.tools.near_match import nearest_place, show_place
 from l2mac.tools.patches import apply_hunks, parse_patch
 from sandbox import Refused
 
@@ -21,21 +21,31 @@ class EditFile(Arguments):
     old: str = Field(min_length=1, description="the exact text to replace")
     new: str = Field(description="what to put in its place")
     count: int = Field(
-        default=1, ge=1, le=_MOST_PLACES, description="how often old stands in the file; every one is replaced"
+        default=1,
+        ge=1,
+        le=_MOST_PLACES,
+        description="how often old stands in the file; every one is replaced",
     )
 
 
 class ApplyPatch(Arguments):
     """A unified patch."""
 
-    patch: str = Field(min_length=1, description="a unified diff of one or several files, with some lines of context")
+    patch: str = Field(
+        min_length=1,
+        description="a unified diff of one or several files, with some lines of context",
+    )
 
 
 def edit_tools() -> tuple[Tool[Any], ...]:
     """Give the tools in the order in which the model sees them."""
-    patching = "Change files by a unified diff: all its hunks or none. New files come from /dev/null."
+    patching = (
+        "Change files by a unified diff: all its hunks or none. New files come from /dev/null."
+    )
     return (
-        Tool("edit_file", "Replace one exact piece of text in a file.", EditFile, _edit, writes=True),
+        Tool(
+            "edit_file", "Replace one exact piece of text in a file.", EditFile, _edit, writes=True
+        ),
         Tool("apply_patch", patching, ApplyPatch, _patch, writes=True),
     )
 
@@ -63,12 +73,16 @@ def _starts(content: bytes, old: bytes) -> list[int]:
     return starts
 
 
-def _miscounted(arguments: EditFile, content: bytes, starts: list[int], *, overlapping: bool) -> str:
+def _miscounted(
+    arguments: EditFile, content: bytes, starts: list[int], *, overlapping: bool
+) -> str:
     expected = "once" if arguments.count == 1 else f"{arguments.count} times"
     said = f"the text to replace stands {len(starts)} times in {arguments.path!r}, not {expected}; "
     if starts:
         shown = ", ".join(str(line) for line in _lines_of(content, starts[:_SHOWN_PLACES]))
-        advice = "take in more lines around it" + ("" if overlapping else f", or give count {len(starts)}")
+        advice = "take in more lines around it" + (
+            "" if overlapping else f", or give count {len(starts)}"
+        )
         return f"{said}{advice}; it begins at the lines {shown}"
     lines = content.decode("utf-8", "backslashreplace").split("\n")
     place = nearest_place(lines, arguments.old.removesuffix("\n").split("\n"))
@@ -87,7 +101,9 @@ def _patch(arguments: ApplyPatch, context: ToolContext) -> ToolOutcome:
     contents: dict[str, bytes] = {}
     for file in files:
         if file.creates and file.path in existing:
-            raise Refused(f"the patch makes {file.path!r} anew, but it exists; give its header as `--- a/{file.path}`")
+            raise Refused(
+                f"the patch makes {file.path!r} anew, but it exists; give its header as `--- a/{file.path}`"
+            )
         try:
             before = "" if file.creates else context.store.read(file.path).decode("utf-8")
         except UnicodeDecodeError:

@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
-from l2mac.checks.pytest_report import judge_tests
-from l2mac.checks.report import CheckReport
-from l2mac.checks.wording import cause_sentence
-from l2mac.evaluator import describe
+from l2mac.evaluator.checks import describe
+from l2mac.evaluator.pytest_report import judge_tests
+from l2mac.evaluator.verdict import CheckReport
+from l2mac.evaluator.wording import cause_sentence
 from l2mac.file_store import Execution
 from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
 from sandbox import Cause, Job, PathError, Refused, check_path
@@ -29,7 +29,12 @@ class RunTests(Arguments):
 def execution_tools() -> tuple[Tool[Any], ...]:
     """Give the tools in the order in which the model sees them."""
     return (
-        Tool("run_python_file", "Run a Python file; shows its output and exit code.", RunPythonFile, _run_file),
+        Tool(
+            "run_python_file",
+            "Run a Python file; shows its output and exit code.",
+            RunPythonFile,
+            _run_file,
+        ),
         Tool("run_tests", "Run the tests with pytest and show the failures.", RunTests, _run_tests),
     )
 
@@ -39,7 +44,9 @@ def _run_file(arguments: RunPythonFile, context: ToolContext) -> ToolOutcome:
     if any("\0" in argument for argument in arguments.arguments):
         raise Refused("an argument contains a NUL character")
     job = Job("program", argv=("python", *_program(path, context), *arguments.arguments))
-    execution = context.store.execute((job,), keep_changes=True, timeout_s=context.execution_timeout_s)
+    execution = context.store.execute(
+        (job,), keep_changes=True, timeout_s=context.execution_timeout_s
+    )
     result = execution.result.job("program")
     limit = context.outcome_characters // 2
     lines = [_ending(execution)]
@@ -53,14 +60,19 @@ def _program(path: str, context: ToolContext) -> tuple[str, ...]:
     files = {entry.path for entry in context.store.files}
     *folders, _ = path.split("/")
     packages = ["/".join(folders[: depth + 1]) for depth in range(len(folders))]
-    if packages and path.endswith(".py") and all(f"{package}/__init__.py" in files for package in packages):
+    if (
+        packages
+        and path.endswith(".py")
+        and all(f"{package}/__init__.py" in files for package in packages)
+    ):
         return ("-m", path.removesuffix(".py").replace("/", "."))
     return (path,)
 
 
 def _run_tests(arguments: RunTests, context: ToolContext) -> ToolOutcome:
     paths = tuple(
-        _existing(path.partition("::")[0], context) + "".join(path.partition("::")[1:]) for path in arguments.paths
+        _existing(path.partition("::")[0], context) + "".join(path.partition("::")[1:])
+        for path in arguments.paths
     )
     job = Job("tests", checker="pytest", paths=paths)
     execution = context.store.execute((job,), keep_changes=False)
@@ -88,7 +100,9 @@ def _ending(execution: Execution) -> str:
     if run.leftovers:
         lines.append(f"{run.leftovers} processes that it left running were ended")
     if execution.kept:
-        lines.append(f"files that it wrote: {', '.join(change.path for change in execution.kept[:20])}")
+        lines.append(
+            f"files that it wrote: {', '.join(change.path for change in execution.kept[:20])}"
+        )
     if execution.undone:
         lines.append(f"too large or too many to keep, put back: {', '.join(execution.undone[:20])}")
     if run.removed:

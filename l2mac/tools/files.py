@@ -36,7 +36,9 @@ class SearchFiles(Arguments):
     """A literal text."""
 
     text: str = Field(min_length=1, description="the text to look for, literally")
-    ignore_case: bool = Field(default=False, description="whether upper and lower case are the same")
+    ignore_case: bool = Field(
+        default=False, description="whether upper and lower case are the same"
+    )
 
 
 class NewFile(Arguments):
@@ -63,7 +65,12 @@ def file_tools() -> tuple[Tool[Any], ...]:
     return (
         Tool("list_files", "List the files of the project with their sizes.", ListFiles, _list),
         Tool("view_files", "Show files, whole or some lines, with line numbers.", ViewFiles, _view),
-        Tool("search_files", "Find the lines that contain a text, in all files.", SearchFiles, _search),
+        Tool(
+            "search_files",
+            "Find the lines that contain a text, in all files.",
+            SearchFiles,
+            _search,
+        ),
         Tool(
             "write_files",
             "Create files or replace them whole; give complete contents.",
@@ -110,7 +117,9 @@ def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
             rest = number + 1 if cut else number
             shown += [f"{line[:limit]} [... the line goes on ...]"] if cut else []
             if rest <= last:
-                shown.append(f"[... lines {rest} to {last} did not fit; view them with first_line {rest} ...]")
+                shown.append(
+                    f"[... lines {rest} to {last} did not fit; view them with first_line {rest} ...]"
+                )
             break
         shown.append(line)
         limit -= len(line) + 1
@@ -118,7 +127,9 @@ def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
 
 
 def _search(arguments: SearchFiles, context: ToolContext) -> ToolOutcome:
-    found, more = context.store.search(arguments.text, ignore_case=arguments.ignore_case, max_matches=_MOST_MATCHES)
+    found, more = context.store.search(
+        arguments.text, ignore_case=arguments.ignore_case, max_matches=_MOST_MATCHES
+    )
     if not found:
         return ToolOutcome(f"no file contains {arguments.text!r}")
     lines = [f"{match.path}:{match.line}: {match.text}" for match in found]
@@ -131,11 +142,17 @@ def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
     paths = [file.path for file in arguments.files]
     if len(set(paths)) != len(paths):
         raise Refused("the same path stands twice in one call")
-    changes = context.store.write({file.path: encode(file.path, file.content) for file in arguments.files})
+    changes = context.store.write(
+        {file.path: encode(file.path, file.content) for file in arguments.files}
+    )
     changed = {change.path for change in changes}
     unchanged = [path for path in paths if path not in changed]
     lines = [f"wrote {', '.join(path for path in paths if path in changed)}"] if changed else []
-    lines += [f"nothing has changed in {', '.join(unchanged)}: this is what was there before"] if unchanged else []
+    lines += (
+        [f"nothing has changed in {', '.join(unchanged)}: this is what was there before"]
+        if unchanged
+        else []
+    )
     return ToolOutcome("; ".join(lines), changes=changes)
 
 
@@ -145,4 +162,8 @@ def _delete(arguments: DeleteFiles, context: ToolContext) -> ToolOutcome:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}\n[... {len(text) - limit} characters did not fit ...]"
+    return (
+        text
+        if len(text) <= limit
+        else f"{text[:limit]}\n[... {len(text) - limit} characters did not fit ...]"
+    )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from l2mac.tools.nearest import nearest_place, show_place
+from l2mac.tools.near_match import nearest_place, show_place
 from sandbox import Refused
 
 OFFSET = 200
@@ -61,12 +61,20 @@ def parse_patch(text: str) -> list[FilePatch]:
             number += 2
         elif files and _HUNK.fullmatch(lines[number]):
             number = _read_hunk(lines, number, files[-1])
-        elif not files or not files[-1].hunks or lines[number].startswith(("diff ", "index ", "new file ", "old mode")):
-            number += 1  # what stands before the first file or between files: git's own headers, a title
+        elif (
+            not files
+            or not files[-1].hunks
+            or lines[number].startswith(("diff ", "index ", "new file ", "old mode"))
+        ):
+            number += (
+                1  # what stands before the first file or between files: git's own headers, a title
+            )
         else:
             raise Refused(f"line {number + 1} of the patch is in no hunk: {lines[number][:80]!r}")
     if not files or not all(file.hunks for file in files):
-        raise Refused("this is no unified patch: it needs `--- a/PATH`, `+++ b/PATH` and `@@ -N,N +N,N @@` lines")
+        raise Refused(
+            "this is no unified patch: it needs `--- a/PATH`, `+++ b/PATH` and `@@ -N,N +N,N @@` lines"
+        )
     if len({file.path for file in files}) != len(files):
         raise Refused("a file stands twice in the patch; put all its hunks under one header")
     return files
@@ -109,7 +117,9 @@ def _file(lines: list[str], number: int) -> FilePatch:
     if new.startswith("b/") and (old.startswith("a/") or old == _NOTHING):
         old, new = old if old == _NOTHING else old[2:], new[2:]
     if old not in (_NOTHING, new):
-        raise Refused(f"line {number + 1} of the patch renames {old!r} to {new!r}; write and delete files for that")
+        raise Refused(
+            f"line {number + 1} of the patch renames {old!r} to {new!r}; write and delete files for that"
+        )
     return FilePatch(new, creates=old == _NOTHING)
 
 
@@ -126,7 +136,9 @@ def _read_hunk(lines: list[str], number: int, file: FilePatch) -> int:
             continue
         side, text = (line[0], line[1:]) if line else (" ", "")
         if side not in " +-":
-            raise Refused(f"line {number} of the patch begins with {side!r}, not with a blank, + or -: {line[:80]!r}")
+            raise Refused(
+                f"line {number} of the patch begins with {side!r}, not with a blank, + or -: {line[:80]!r}"
+            )
         if side != "+":
             hunk.old.append(text)
         if side != "-":
@@ -150,9 +162,13 @@ def _place(hunk: Hunk, lines: list[str], name: str, wanted: int, floor: int) -> 
     """Give the line, from 0, where the hunk's old text stands."""
     if not hunk.old:
         if lines:
-            raise Refused(f"{name} only adds; give at least one line around it that stands in the file")
+            raise Refused(
+                f"{name} only adds; give at least one line around it that stands in the file"
+            )
         return 0
-    starts = range(max(floor, wanted - OFFSET), min(len(lines) - len(hunk.old), wanted + OFFSET) + 1)
+    starts = range(
+        max(floor, wanted - OFFSET), min(len(lines) - len(hunk.old), wanted + OFFSET) + 1
+    )
     places = [start for start in starts if lines[start : start + len(hunk.old)] == hunk.old]
     if wanted in places:
         return wanted
@@ -160,7 +176,9 @@ def _place(hunk: Hunk, lines: list[str], name: str, wanted: int, floor: int) -> 
         return places[0]
     if places:
         shown = ", ".join(str(place + 1) for place in places[:5])
-        raise Refused(f"{name} fits at {len(places)} places, the lines {shown}; take in more lines around it")
+        raise Refused(
+            f"{name} fits at {len(places)} places, the lines {shown}; take in more lines around it"
+        )
     raise Refused(f"{name} does not fit: {_misfit(hunk, lines, wanted)}")
 
 
@@ -176,7 +194,9 @@ def _misfit(hunk: Hunk, lines: list[str], wanted: int) -> str:
                 else f"line {start + number + 1} of the file is {stands[:120]!r}"
             )
             said = f"its line {text[:120]!r} does not stand there, {found}"
-            return f"{said}; {show_place(lines, place)}" if place else f"{said}; view the file and copy its lines"
-    return (
-        f"it stands at line {start + 1}, more than {OFFSET} lines from where its header says, or before an earlier hunk"
-    )
+            return (
+                f"{said}; {show_place(lines, place)}"
+                if place
+                else f"{said}; view the file and copy its lines"
+            )
+    return f"it stands at line {start + 1}, more than {OFFSET} lines from where its header says, or before an earlier hunk"

@@ -12,7 +12,7 @@ from l2mac.trace.events import Forked, Rewound
 from l2mac.trace.history import Step, find_step, named_objects
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE, Journal
 from l2mac.trace.objects import ObjectStore
-from l2mac.trace.report import write_report
+from l2mac.trace.run_report import write_report
 
 
 def rewind(folder: Path, number: int) -> Step:
@@ -45,7 +45,9 @@ def fork(folder: Path, number: int, target: Path) -> Step:
         lines = journal.lines
         step = find_step([entry for entry, _ in lines], number)
         size = lines[step.line][1].size
-        names = dict.fromkeys(name for entry, _ in lines[: step.line + 1] for name in named_objects(entry.event))
+        names = dict.fromkeys(
+            name for entry, _ in lines[: step.line + 1] for name in named_objects(entry.event)
+        )
         _copy(folder, target, size, list(names))
     with Journal(target) as journal:
         journal.bracket(Forked(origin=folder.name, step=step.number))

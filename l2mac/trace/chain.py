@@ -20,7 +20,9 @@ from l2mac.errors import TraceError
 from l2mac.trace.events import Event
 
 FIRST_LINK = "0" * 64
-_EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Annotated[Event, pydantic.Field(discriminator="kind")])
+_EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(
+    Annotated[Event, pydantic.Field(discriminator="kind")]
+)
 _HEAD = re.compile(rb'\{"n":(\d+),"t":([^,"]+),"prev":"([0-9a-f]{64})","event":')
 E = TypeVar("E", bound=Event)
 

@@ -11,7 +11,7 @@ Texts and contents are objects (`l2mac.trace.objects`); fields whose names end i
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from l2mac.trace.input_events import InputAdopted, Surveyed
+from l2mac.trace.input_events import InputRecorded, ProjectOutlined
 from l2mac.trace.method_events import Parts
 from sandbox.results import Change
 
@@ -39,7 +39,7 @@ class SessionStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BoxOpened:
+class SandboxOpened:
     """Bracket: a box was made and verified; the receipt says how it is confined."""
 
     kind: Literal["box"] = "box"
@@ -128,7 +128,7 @@ class PackagesFetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstructionOverspent:
+class InstructionAborted:
     """Effect: instruction `number` has used up its turns or restarts, whose bounds are the session's, and is replanned.
 
     `key` is its number with the turns and restarts that it took.
@@ -292,9 +292,26 @@ class Forked:
 
 
 Effect = (
-    ModelCalled | ProtocolChosen | ToolRan | PackagesFetched | Checked | InstructionOverspent | InputAdopted | Surveyed
+    ModelCalled
+    | ProtocolChosen
+    | ToolRan
+    | PackagesFetched
+    | Checked
+    | InstructionAborted
+    | InputRecorded
+    | ProjectOutlined
 )
-Planning = RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
-Note = RunStarted | Planning | InstructionStarted | InstructionCompleted | RequirementsExamined | StoreRestored | Parts
-Bracket = SessionStarted | BoxOpened | RunEnded | Rewound | Forked
+Planning = (
+    RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
+)
+Note = (
+    RunStarted
+    | Planning
+    | InstructionStarted
+    | InstructionCompleted
+    | RequirementsExamined
+    | StoreRestored
+    | Parts
+)
+Bracket = SessionStarted | SandboxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

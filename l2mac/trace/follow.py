@@ -47,7 +47,9 @@ def follow(folder: Path, *, pause: Callable[[float], None] = time.sleep) -> Iter
             return
         if news.entries and isinstance(news.entries[-1].event, RunEnded):
             return
-        at_work = is_at_work(folder)  # asked before the next look: what a process wrote before its end is seen
+        at_work = is_at_work(
+            folder
+        )  # asked before the next look: what a process wrote before its end is seen
         if at_work and not news.entries:
             pause(_BETWEEN_LOOKS_S)
 
@@ -100,11 +102,15 @@ class Follower:
             try:
                 status = os.fstat(fd)
                 before, self._file = self._file, (status.st_dev, status.st_ino)
-                content = os.pread(fd, status.st_size - start, start) if status.st_size >= start else None
+                content = (
+                    os.pread(fd, status.st_size - start, start) if status.st_size >= start else None
+                )
             finally:
                 os.close(fd)
         except FileNotFoundError:
-            raise TraceError(f"{self._path.parent} is gone: the run was removed or moved away") from None
+            raise TraceError(
+                f"{self._path.parent} is gone: the run was removed or moved away"
+            ) from None
         except OSError as error:
             raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
         return content, before in (self._file, (0, 0))

@@ -15,7 +15,6 @@ from typing import get_args
 from l2mac.errors import TraceError
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
-    BoxOpened,
     Event,
     Forked,
     InstructionCompleted,
@@ -24,24 +23,27 @@ from l2mac.trace.events import (
     Rewound,
     RunEnded,
     RunStarted,
+    SandboxOpened,
     SessionStarted,
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.input_events import InputAdopted
+from l2mac.trace.input_events import InputRecorded
 from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
-BRACKETS = (SessionStarted, BoxOpened, RunEnded, Rewound, Forked)
-_CHANGING = (InputAdopted, ToolRan, StoreRestored)
+BRACKETS = (SessionStarted, SandboxOpened, RunEnded, Rewound, Forked)
+_CHANGING = (InputRecorded, ToolRan, StoreRestored)
 _NAMING_FIELDS: Mapping[type, tuple[str, ...]] = {
     kind: tuple(
-        field.name for field in fields(kind) if field.name == "changes" or field.name.endswith(("_object", "_objects"))
+        field.name
+        for field in fields(kind)
+        if field.name == "changes" or field.name.endswith(("_object", "_objects"))
     )
     for kind in get_args(Event)
 }
-Store = dict[str, FileEntry]
+RecordedStoreState = dict[str, FileEntry]
 """A file store by path, while events are applied to it."""
 _READERS = {"view_files": "read", "run_python_file": "ran", "run_tests": "ran"}
 
@@ -117,13 +119,17 @@ def recorded_files(events: Iterable[Event]) -> tuple[FileEntry, ...]:
 
 def tree_hash(files: Iterable[FileEntry]) -> str:
     """Give a hash of all paths and contents."""
-    lines = (f"{entry.digest} {entry.path}\n" for entry in sorted(files, key=lambda entry: entry.path))
+    lines = (
+        f"{entry.digest} {entry.path}\n" for entry in sorted(files, key=lambda entry: entry.path)
+    )
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def recorded_input(events: Iterable[Event]) -> dict[str, str]:
     """Give the files that a run began with, path → object."""
-    changes = (change for event in events if isinstance(event, InputAdopted) for change in event.changes)
+    changes = (
+        change for event in events if isinstance(event, InputRecorded) for change in event.changes
+    )
     return {change.path: change.digest for change in changes}
 
 
@@ -139,7 +145,7 @@ def steps(entries: Sequence[Entry]) -> list[Step]:
         what = _named_as_step(event)
         if what:
             apply_event(event, files)
-            if isinstance(event, InputAdopted):
+            if isinstance(event, InputRecorded):
                 found.clear()  # the start, which is not whole without the input
             found.append(Step(len(found), entry.number, instruction, what, dict(files)))
     return found
@@ -153,7 +159,11 @@ def find_step(entries: Sequence[Entry], number: int) -> Step:
     """
     found = steps(entries)
     if not -len(found) <= number < len(found):
-        raise TraceError(f"there is no step {number}; the run has steps 0 to {len(found) - 1}" if found else "no steps")
+        raise TraceError(
+            f"there is no step {number}; the run has steps 0 to {len(found) - 1}"
+            if found
+            else "no steps"
+        )
     return found[number]
 
 
@@ -170,7 +180,10 @@ def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
         elif isinstance(event, ModelCalled):
             turn += event.purpose == "turn"
         elif isinstance(event, ToolRan):
-            touched = [*_read_by(event, objects), *((c.path, _how(c.path, files, c.deleted)) for c in event.changes)]
+            touched = [
+                *_read_by(event, objects),
+                *((c.path, _how(c.path, files, c.deleted)) for c in event.changes),
+            ]
             found += [Access(path, how, instruction, turn, entry.number) for path, how in touched]
         apply_event(event, files)
     return found
@@ -191,7 +204,7 @@ def named_objects(event: Event) -> Iterator[str]:
 def _named_as_step(event: Event) -> str:
     if isinstance(event, RunStarted):
         return "start"
-    if isinstance(event, InputAdopted):
+    if isinstance(event, InputRecorded):
         return "input"
     if isinstance(event, ToolRan) and event.changes:
         return event.name
@@ -202,7 +215,7 @@ def _named_as_step(event: Event) -> str:
     return "completed" if isinstance(event, InstructionCompleted) else ""
 
 
-def apply_event(event: Event, files: Store) -> None:
+def apply_event(event: Event, files: RecordedStoreState) -> None:
     """Bring a store to where it is after the event."""
     for change in event.changes if isinstance(event, _CHANGING) else ():
         if change.deleted:
@@ -226,4 +239,7 @@ def _read_by(event: ToolRan, objects: ObjectStore) -> list[tuple[str, str]]:
         names = [item["path"] if isinstance(item, dict) else item for item in listed]
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return []
-    return [(name.partition("::")[0], how) for name in dict.fromkeys(n for n in names if isinstance(n, str))]
+    return [
+        (name.partition("::")[0], how)
+        for name in dict.fromkeys(n for n in names if isinstance(n, str))
+    ]

@@ -7,7 +7,7 @@ from sandbox.results import Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputAdopted:
+class InputRecorded:
     """Effect: the files that the run begins with were taken over. `key` is the hash of their tree.
 
     `left_out_object` is JSON: what lay in the folder and was left out, kind → paths.
@@ -20,7 +20,7 @@ class InputAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
+class ProjectOutlined:
     """Effect: what the input holds, as the model is told. `key` is the hash of the tree."""
 
     kind: Literal["survey"] = "survey"

@@ -28,7 +28,7 @@ _WHOLE_FILE = struct.Struct("@hhqqi4x")
 """`struct flock` of 64-bit Linux: kind, whence, start, length, process; length 0 is all of the file."""
 E = TypeVar("E", bound=Effect)
 
-Listener = Callable[[Entry], None]
+EntryListener = Callable[[Entry], None]
 
 
 class Journal:
@@ -45,7 +45,11 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, *, listener: Listener | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        *,
+        listener: EntryListener | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = folder / TRACE_FILE
         self._listener = listener
@@ -69,7 +73,9 @@ class Journal:
         self._lock_fd = lock_run(self._path.parent)
         try:
             lines = self._lines = self._with_objects(read_lines(self._path))
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(
+                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
             os.ftruncate(self._fd, self._end.size)
             sync_folder(self._path.parent)
         except OSError as error:
@@ -80,7 +86,9 @@ class Journal:
             raise
         counting = effective([entry for entry, _ in lines])
         numbers = {entry.number for entry in counting}
-        self._recorded = [entry.event for entry in counting if not isinstance(entry.event, BRACKETS)]
+        self._recorded = [
+            entry.event for entry in counting if not isinstance(entry.event, BRACKETS)
+        ]
         self._abandoned = [entry.event for entry, _ in lines if entry.number not in numbers]
         self._elapsed_before = lines[-1][0].elapsed_s if lines else 0.0
         self._started_at = self._clock()
@@ -216,7 +224,9 @@ class Journal:
         entry = Entry(end.number, self.elapsed_s, event)
         line, link = encode_line(entry, end.link)
         try:
-            os.ftruncate(self._fd, end.size)  # an interrupt may have left a line behind that was never counted
+            os.ftruncate(
+                self._fd, end.size
+            )  # an interrupt may have left a line behind that was never counted
             view = memoryview(line)
             while view:
                 view = view[os.write(self._fd, view) :]
@@ -242,13 +252,17 @@ def lock_run(folder: Path) -> int:
     """
     fd = -1
     try:
-        fd = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(
+            folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if fd >= 0:
             os.close(fd)
         if isinstance(error, BlockingIOError):
-            raise RunLocked(f"another process works on the run {folder.name}; wait for it or stop it") from error
+            raise RunLocked(
+                f"another process works on the run {folder.name}; wait for it or stop it"
+            ) from error
         raise TraceError(f"{folder / LOCK_FILE} cannot be locked: {error.strerror}") from error
     with contextlib.suppress(OSError):  # a sign for those who look; the lock is the one above
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))

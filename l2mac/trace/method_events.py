@@ -1,4 +1,4 @@
-"""What the trace records of methods that have no program of instructions (`l2mac.methods`): notes, all of them."""
+"""What the trace records of methods that have no program of instructions (`l2mac.control.methods`): notes, all of them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ class PartEnded:
 
     kind: Literal["part ended"] = "part ended"
     number: int
-    said_so: bool
+    claimed_done: bool
     tree: str
 
 

@@ -145,7 +145,9 @@ class ObjectStore:
                 self._index, self._end = {}, 0
             except OSError as error:
                 raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
-            self._unsynced = self._read_fd >= 0  # the process that wrote it may have been killed before its `sync`
+            self._unsynced = (
+                self._read_fd >= 0
+            )  # the process that wrote it may have been killed before its `sync`
         return self._index
 
     def _scan(self) -> dict[str, tuple[int, int]]:
@@ -168,7 +170,9 @@ class ObjectStore:
             if self._read_fd < 0:
                 self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
                 sync_folder(self._path.parent)
-            os.ftruncate(self._write_fd, self._end)  # a crash or an interrupt may have left part of a record
+            os.ftruncate(
+                self._write_fd, self._end
+            )  # a crash or an interrupt may have left part of a record
             view, written = memoryview(record), 0
             while written < len(record):
                 written += os.pwrite(self._write_fd, view[written:], self._end + written)

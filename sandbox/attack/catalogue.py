@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttackRow:
     """One attack: what it does, and what has to come of it."""
 
     number: int
@@ -20,31 +20,61 @@ _SECTIONS = (
             ("fork bomb", "forks are refused, the command ends at its limit, the box works on"),
             ("memory bomb", "the kernel ends it at the box's limit, and the cause is named"),
             ("fill /tmp and /dev/shm", "no space left, at the size of each"),
-            ("endless computation in many processes", "throttled to the box's processors, ended at its time"),
+            (
+                "endless computation in many processes",
+                "throttled to the box's processors, ended at its time",
+            ),
             ("fill the file store's disk", "no space left, at the size of the volume"),
             ("fill the file store with files", "no space left, at the number of inodes"),
-            ("write to the root file system", "read-only everywhere but in the store and the scratch folders"),
+            (
+                "write to the root file system",
+                "read-only everywhere but in the store and the scratch folders",
+            ),
             ("a sparse file of a terabyte", "refused at the largest size of a file"),
             ("endless output", "ended at the output limit, little of it kept"),
             ("one line without an end", "ended at the output limit, little of it kept"),
             ("a grandchild that holds the output open", "the command ends all the same"),
             ("grow the engine's log", "the box has no log"),
-            ("archive bombs, nested", "unpacked inside they meet the same caps; the host unpacks nothing"),
-            ("folders deeper than any path, thousands of files", "the listing ends, bounded; the box works on"),
-            ("reports that bring parsers down", "a check that cannot be read is broken, never passed"),
+            (
+                "archive bombs, nested",
+                "unpacked inside they meet the same caps; the host unpacks nothing",
+            ),
+            (
+                "folders deeper than any path, thousands of files",
+                "the listing ends, bounded; the box works on",
+            ),
+            (
+                "reports that bring parsers down",
+                "a check that cannot be read is broken, never passed",
+            ),
             ("open descriptors without end", "refused at the limit"),
-            ("shared memory and queues of System V and POSIX", "no such queues; shared memory is bounded"),
-            ("many commands at once", "more than a run may hold are refused before the box is asked"),
+            (
+                "shared memory and queues of System V and POSIX",
+                "no such queues; shared memory is bounded",
+            ),
+            (
+                "many commands at once",
+                "more than a run may hold are refused before the box is asked",
+            ),
         ),
     ),
     (
         "Processes",
         (
-            ("daemons: double fork, setsid, ignored signals", "none is alive when the command has ended"),
+            (
+                "daemons: double fork, setsid, ignored signals",
+                "none is alive when the command has ended",
+            ),
             ("zombies", "none is left"),
             ("trace or steer the guest and the checkers", "refused"),
-            ("read the guest's memory, environment, descriptors", "refused; no frame can be forged"),
-            ("stop or kill the guest and the checkers", "the guest lives on, or the loss of the box is a typed error"),
+            (
+                "read the guest's memory, environment, descriptors",
+                "refused; no frame can be forged",
+            ),
+            (
+                "stop or kill the guest and the checkers",
+                "the guest lives on, or the loss of the box is a typed error",
+            ),
         ),
     ),
     (
@@ -57,7 +87,10 @@ _SECTIONS = (
             ("perf events", "refused"),
             ("io_uring and kernel-side I/O", "refused"),
             ("userfaultfd", "refused"),
-            ("sockets of other families, raw sockets", "only local and internet sockets, none of them raw"),
+            (
+                "sockets of other families, raw sockets",
+                "only local and internet sockets, none of them raw",
+            ),
             ("system calls into other processes", "refused"),
             ("make devices", "refused, and none is there but the usual"),
             ("setuid files, other identities", "no such file, no gain"),
@@ -83,16 +116,25 @@ _SECTIONS = (
             ("names that harm terminals, shells and file systems", "not listed; the box works on"),
             ("names that lead out of the store", "refused, nothing is written"),
             ("hostile archives", "stay bytes: the host unpacks nothing that comes from a box"),
-            ("exported files that act by themselves", "set aside and named; the rest without execute and setuid bits"),
+            (
+                "exported files that act by themselves",
+                "set aside and named; the rest without execute and setuid bits",
+            ),
             ("escape sequences for the terminal", "shown as text"),
             ("lines that look like log records", "one record, one line"),
-            ("instructions to the model in files", "the tools stay the same; an unknown one is refused"),
+            (
+                "instructions to the model in files",
+                "the tools stay the same; an unknown one is refused",
+            ),
         ),
     ),
     (
         "Verdicts",
         (
-            ("hooks, plugins, options, start-up files, shadowed modules", "a failing test stays failed"),
+            (
+                "hooks, plugins, options, start-up files, shadowed modules",
+                "a failing test stays failed",
+            ),
             ("early exits and forged reports", "no complete report, no pass"),
             ("poisoned bytecode and caches", "the source decides"),
             ("a faked clock", "time is measured outside of the command"),
@@ -101,12 +143,21 @@ _SECTIONS = (
     (
         "Network and secrets",
         (
-            ("reach a listener over TCP, UDP, IPv6, ICMP", "unreachable: no interface but loopback, no route"),
-            ("metadata services, the gateway, the host's loopback", "no route leads anywhere; another loopback"),
+            (
+                "reach a listener over TCP, UDP, IPv6, ICMP",
+                "unreachable: no interface but loopback, no route",
+            ),
+            (
+                "metadata services, the gateway, the host's loopback",
+                "no route leads anywhere; another loopback",
+            ),
             ("resolve names", "no resolver answers"),
             ("abstract sockets of others", "not there"),
             ("sockets of the engine and others", "none is there"),
-            ("find a secret of the host's environment", "nowhere in the box, its receipt, its settings, its image"),
+            (
+                "find a secret of the host's environment",
+                "nowhere in the box, its receipt, its settings, its image",
+            ),
             ("timing, caches, memory pressure", "stated in SECURITY.md as not defended"),
             ("what an earlier box left", "nothing of it is there"),
             ("the host process dies", "the box ends, and its volume goes with it"),
@@ -116,7 +167,7 @@ _SECTIONS = (
 )
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[AttackRow, ...]:
     """Give all rows in their order, numbered from 1."""
     flat = [(section, *entry) for section, entries in _SECTIONS for entry in entries]
-    return tuple(Row(number, *entry) for number, entry in enumerate(flat, start=1))
+    return tuple(AttackRow(number, *entry) for number, entry in enumerate(flat, start=1))

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 
-from sandbox.attack.findings import Finding
+from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program, value_of
-from sandbox.attack.weakened import Outcome, almighty
+from sandbox.attack.weakened import WeakenedOutcome, almighty
 from sandbox.errors import Refused
 
 # Names that a model may send; nothing here opens one.
@@ -15,7 +15,7 @@ _NAMES = (
 )  # fmt: skip
 
 
-def attack(site: Site) -> Iterator[Finding]:
+def attack(site: Site) -> Iterator[AttackFinding]:
     """Attack the readers of the store; the controls are readers and writers without care, in a weak container."""
     landing = tuple(name for name in _NAMES if "\0" not in name)
     controls = site.control(
@@ -38,19 +38,27 @@ def attack(site: Site) -> Iterator[Finding]:
         yield _archives(arena, controls["archives"])
 
 
-def _links(arena: Arena, control: Outcome) -> Finding:
+def _links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     """Read names that are links, or that become links while they are read."""
     box, leaked, refused = arena.fresh(), 0, 0
     box.write({"swapped.py": b"harmless = True\n"})
     result = arena.run(program("links"), "swap")
-    for name in ("passwd.py", "environ.py", "root", "folder", "dangling.py", "loop.py", "swapped.py"):
+    for name in (
+        "passwd.py",
+        "environ.py",
+        "root",
+        "folder",
+        "dangling.py",
+        "loop.py",
+        "swapped.py",
+    ):
         try:
             content, _ = box.read(name)
             leaked += content not in (b"harmless = True\n", b"")
         except Refused:
             refused += 1
     listed = [entry.path for entry in box.files() if entry.path != "swapped.py"]
-    return Finding(
+    return AttackFinding(
         number=43,
         held=not leaked and not listed and refused >= 6 and result.removed >= 6,
         observed=f"{result.removed} links removed, {refused} names refused, {leaked} contents from outside",
@@ -59,9 +67,9 @@ def _links(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _hard_links(arena: Arena, control: Outcome) -> Finding:
+def _hard_links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     seen = arena.value(program("hard_links"))
-    return Finding(
+    return AttackFinding(
         number=44,
         held=not seen,
         observed=f"{len(seen)} links made",
@@ -70,7 +78,7 @@ def _hard_links(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _odd_files(arena: Arena, control: Outcome) -> Finding:
+def _odd_files(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     box = arena.fresh()
     result = arena.run(program("odd_files"))
     made, refused = value_of(result.jobs[0]), 0
@@ -80,7 +88,7 @@ def _odd_files(arena: Arena, control: Outcome) -> Finding:
             refused -= 1
         refused += 1
     listed = [entry.path for entry in box.files()]
-    return Finding(
+    return AttackFinding(
         number=45,
         held=not listed and refused == 3 and arena.works(),
         observed=f"made: {', '.join(made) or 'none'}; {result.removed} removed, all reads refused, nothing hung",
@@ -89,12 +97,16 @@ def _odd_files(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _odd_names(arena: Arena, control: Outcome) -> Finding:
+def _odd_names(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     box = arena.fresh()
     result = arena.run(program("odd_names"))
     listed = [entry.path for entry in box.files()]
-    bad = [path for path in listed if not path.isprintable() or path != path.strip() or path.startswith("-")]
-    return Finding(
+    bad = [
+        path
+        for path in listed
+        if not path.isprintable() or path != path.strip() or path.startswith("-")
+    ]
+    return AttackFinding(
         number=46,
         held=not bad and len(listed) < value_of(result.jobs[0]) and arena.works(),
         observed=f"{value_of(result.jobs[0])} made, {result.removed} removed, {len(listed)} listed, {len(bad)} harmful",
@@ -103,27 +115,29 @@ def _odd_names(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _traversal(arena: Arena, control: Outcome) -> Finding:
+def _traversal(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     box, accepted = arena.fresh(), []
     for name in _NAMES:
         for act in (lambda name=name: box.write({name: b"x"}), lambda name=name: box.read(name)):
             with contextlib.suppress(Refused):
                 act()
                 accepted.append(name)
-    return Finding(
+    return AttackFinding(
         number=47,
         held=not accepted and not box.files(),
-        observed=f"{len(_NAMES)} names refused to write and to read" if not accepted else f"accepted: {accepted!r}",
+        observed=f"{len(_NAMES)} names refused to write and to read"
+        if not accepted
+        else f"accepted: {accepted!r}",
         shown=len(control.value or ()) >= 3,
         control=f"a writer that joins names puts {len(control.value or ())} outside of its folder",
     )
 
 
-def _archives(arena: Arena, control: Outcome) -> Finding:
+def _archives(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     box = arena.fresh()
     outside = value_of(arena.run(program("archives"), "make").jobs[0])
     listed = [entry.path for entry in box.files()]
-    return Finding(
+    return AttackFinding(
         number=48,
         held=listed == ["hostile.tar"] and not outside,
         observed=f"the store has {', '.join(listed)}, as bytes; there is no door that unpacks",

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sandbox.attack.catalogue import Row
+from sandbox.attack.catalogue import AttackRow
 
 
-class Verdict(StrEnum):
+class AttackVerdict(StrEnum):
     """What follows for one row."""
 
     CONTAINED = "contained"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AttackFinding:
     """What was seen of one row.
 
     Attributes:
@@ -41,26 +41,26 @@ class Finding:
     applies: bool = True
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> AttackVerdict:
         """What follows; a limit excuses neither a failure nor a missing control."""
         if not self.applies:
-            return Verdict.NOT_APPLICABLE
+            return AttackVerdict.NOT_APPLICABLE
         if not self.held:
-            return Verdict.FAILED
+            return AttackVerdict.FAILED
         if not self.shown:
-            return Verdict.UNPROVEN
-        return Verdict.NOT_CONTAINABLE if self.limit else Verdict.CONTAINED
+            return AttackVerdict.UNPROVEN
+        return AttackVerdict.NOT_CONTAINABLE if self.limit else AttackVerdict.CONTAINED
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A row and what was seen of it."""
 
-    row: Row
-    finding: Finding
+    row: AttackRow
+    finding: AttackFinding
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> AttackVerdict:
         """What follows."""
         return self.finding.verdict
 
@@ -85,33 +85,49 @@ class AttackReport:
     def counts(self) -> dict[str, int]:
         """How many rows got each verdict."""
         counted = Counter(one.verdict for one in self.judged)
-        return {verdict.value: counted[verdict] for verdict in Verdict}
+        return {verdict.value: counted[verdict] for verdict in AttackVerdict}
 
     @property
     def holds(self) -> bool:
         """Whether nothing failed, nothing is unproven, and the host is as it was."""
-        bad = (Verdict.FAILED, Verdict.UNPROVEN)
+        bad = (AttackVerdict.FAILED, AttackVerdict.UNPROVEN)
         return not self.host_differences and not any(one.verdict in bad for one in self.judged)
 
 
-def second_chance(first: Iterable[Finding], again: Iterable[Finding]) -> list[Finding]:
+def second_chance(
+    first: Iterable[AttackFinding], again: Iterable[AttackFinding]
+) -> list[AttackFinding]:
     """Join two passes: what the first left unproven is for the second to show, of all else the worst will count."""
     second = list(again)
     numbers = {finding.number for finding in second}
-    kept = [one for one in first if one.verdict is not Verdict.UNPROVEN or one.number not in numbers]
+    kept = [
+        one
+        for one in first
+        if one.verdict is not AttackVerdict.UNPROVEN or one.number not in numbers
+    ]
     return [*kept, *second]
 
 
-def judge(catalogue: Iterable[Row], findings: Iterable[Finding]) -> tuple[Judged, ...]:
+def judge(catalogue: Iterable[AttackRow], findings: Iterable[AttackFinding]) -> tuple[Judged, ...]:
     """Join rows and findings: of several of one row the worst counts, and a row without any is unproven."""
-    by_number: dict[int, Finding] = {}
-    worst = (Verdict.FAILED, Verdict.UNPROVEN, Verdict.NOT_CONTAINABLE, Verdict.NOT_APPLICABLE, Verdict.CONTAINED)
+    by_number: dict[int, AttackFinding] = {}
+    worst = (
+        AttackVerdict.FAILED,
+        AttackVerdict.UNPROVEN,
+        AttackVerdict.NOT_CONTAINABLE,
+        AttackVerdict.NOT_APPLICABLE,
+        AttackVerdict.CONTAINED,
+    )
     for finding in findings:
         other = by_number.get(finding.number)
         if other is None or worst.index(finding.verdict) < worst.index(other.verdict):
             by_number[finding.number] = finding
     nothing = "nothing was observed"
     return tuple(
-        Judged(row, by_number.get(row.number) or Finding(number=row.number, observed=nothing, shown=False))
+        Judged(
+            row,
+            by_number.get(row.number)
+            or AttackFinding(number=row.number, observed=nothing, shown=False),
+        )
         for row in catalogue
     )

@@ -55,12 +55,18 @@ def _left(site: Site) -> Iterator[str]:
     api, mine = site.engine.api, made_of(site.run)
     with engine_errors("looking for what the attack suite left"):
         yield from (f"container {one['Id'][:12]}" for one in api.containers(all=True, filters=mine))
-        yield from (f"volume {one['Name'][:12]}" for one in api.volumes(filters=mine)["Volumes"] or [])
+        yield from (
+            f"volume {one['Name'][:12]}" for one in api.volumes(filters=mine)["Volumes"] or []
+        )
         yield from (f"network {one['Name']}" for one in api.networks(filters=mine))
         yield from (f"image tag l2mac-{site.run}" for _ in api.images(name=f"l2mac-{site.run}"))
     yield from _processes(site.made.uids)
     yield from _mounts(site.made.containers | site.made.volumes)
-    yield from (f"file {path}, owned by a box's uid" for path in _entries() if _owner(path) in site.made.uids)
+    yield from (
+        f"file {path}, owned by a box's uid"
+        for path in _entries()
+        if _owner(path) in site.made.uids
+    )
 
 
 def _processes(uids: Iterable[int]) -> Iterator[str]:
@@ -71,7 +77,9 @@ def _processes(uids: Iterable[int]) -> Iterator[str]:
 
 def _mounts(ids: Iterable[str]) -> Iterator[str]:
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (
+            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        )
     except OSError:
         return
     for line in lines:

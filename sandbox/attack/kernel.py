@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.attack.findings import Finding
+from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program
-from sandbox.attack.weakened import Outcome, almighty, unconfined
+from sandbox.attack.weakened import WeakenedOutcome, almighty, unconfined
 from sandbox.engine.hardening import MASKED_PATHS
 
 # Error numbers of calls that are refused as such: EPERM, ENOSYS, or the caller killed.
@@ -47,7 +47,7 @@ _GVISOR_HAS = {
 }
 
 
-def attack(site: Site) -> Iterator[Finding]:
+def attack(site: Site) -> Iterator[AttackFinding]:
     """Attack the kernel from one box, with one almighty container and one without a profile as controls."""
     controls = site.control(
         almighty,
@@ -65,14 +65,24 @@ def attack(site: Site) -> Iterator[Finding]:
         seen = arena.value(program("syscalls"))
         almighty_seen = controls["calls"].value
         for number, names in _CALLS.items():
-            yield _calls(number, names.split(), seen["calls"], (almighty_seen["calls"], unprofiled["calls"]), site)
+            yield _calls(
+                number,
+                names.split(),
+                seen["calls"],
+                (almighty_seen["calls"], unprofiled["calls"]),
+                site,
+            )
         yield _sockets(site, seen, almighty_seen)
         yield from _without_calls(site, arena, seen["calls"], controls)
 
 
 def _calls(
-    number: int, hyphenated: list[str], seen: dict[str, int], controls: tuple[dict[str, int], ...], site: Site
-) -> Finding:
+    number: int,
+    hyphenated: list[str],
+    seen: dict[str, int],
+    controls: tuple[dict[str, int], ...],
+    site: Site,
+) -> AttackFinding:
     names = [name for name in (one.replace("-", " ") for one in hyphenated) if name in seen]
     through = [name for name in names if seen[name] not in _REFUSALS]
     foreign = set(through) & _GVISOR_HAS if site.has_own_kernel else set()
@@ -87,15 +97,32 @@ def _calls(
     if nowhere:
         control += f"; not in this kernel: {_some(nowhere)}"
     if not names:
-        return Finding(number=number, observed="this processor has no such calls", limit="no such calls", applies=False)
-    return Finding(number=number, held=not set(through) - foreign, observed=text, shown=bool(shown), control=control)
+        return AttackFinding(
+            number=number,
+            observed="this processor has no such calls",
+            limit="no such calls",
+            applies=False,
+        )
+    return AttackFinding(
+        number=number,
+        held=not set(through) - foreign,
+        observed=text,
+        shown=bool(shown),
+        control=control,
+    )
 
 
-def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> Finding:
-    open_families = sorted((family for family, answer in seen["families"].items() if answer == 0), key=int)
-    more = sorted((family for family, answer in control["families"].items() if answer == 0), key=int)
-    allowed = _FAMILIES | ({"16"} if site.has_own_kernel else set())  # gVisor has netlink sockets of its own
-    return Finding(
+def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> AttackFinding:
+    open_families = sorted(
+        (family for family, answer in seen["families"].items() if answer == 0), key=int
+    )
+    more = sorted(
+        (family for family, answer in control["families"].items() if answer == 0), key=int
+    )
+    allowed = _FAMILIES | (
+        {"16"} if site.has_own_kernel else set()
+    )  # gVisor has netlink sockets of its own
+    return AttackFinding(
         number=31,
         held=set(open_families) <= allowed and not any(seen["raw"]),
         observed=f"families {', '.join(open_families)}; raw sockets {'made' if any(seen['raw']) else 'refused'}",
@@ -104,13 +131,15 @@ def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> Findi
     )
 
 
-def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: dict[str, Outcome]) -> Iterator[Finding]:
+def _without_calls(
+    site: Site, arena: Arena, calls: dict[str, int], controls: dict[str, WeakenedOutcome]
+) -> Iterator[AttackFinding]:
     devices, weak_devices = arena.value(program("devices")), controls["devices"].value
     made = [name for name in ("mknod", "mknodat") if name in calls and calls[name] not in _REFUSALS]
     own: list[str] = []
     if site.has_own_kernel:  # its devices are its own; none of the machine's is behind them
         made, own, devices = [], devices, []
-    yield Finding(
+    yield AttackFinding(
         number=33,
         held=not devices and not made,
         observed=f"{_some(devices + made)} there or made"
@@ -122,7 +151,7 @@ def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: di
         control=f"as root with the capability: {_some(weak_devices or [])}",
     )
     become, weak = arena.value(program("become")), controls["become"].value or {}
-    yield Finding(
+    yield AttackFinding(
         number=34,
         held=not become["became"] and not become["lending"],
         observed=f"became: {_some(become['became'])}; files that lend an identity: {_some(become['lending'])}",
@@ -132,8 +161,11 @@ def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: di
     yield _opened(39, arena.value(program("kernel_files")), controls["files"])
     yield _opened(40, arena.value(program("masked"), *MASKED_PATHS), controls["masked"])
     scratch = {"/tmp", "/dev/shm", "/dev/mqueue", "/workspace"}  # noqa: S108 - inside
-    writable, weak_writable = set(arena.value(program("writable"))), set(controls["writable"].value or ())
-    yield Finding(
+    writable, weak_writable = (
+        set(arena.value(program("writable"))),
+        set(controls["writable"].value or ()),
+    )
+    yield AttackFinding(
         number=7,
         held=writable <= scratch,
         observed=f"writable: {_some(sorted(writable))}",
@@ -142,8 +174,8 @@ def _without_calls(site: Site, arena: Arena, calls: dict[str, int], controls: di
     )
 
 
-def _opened(number: int, paths: list[str], control: Outcome) -> Finding:
-    return Finding(
+def _opened(number: int, paths: list[str], control: WeakenedOutcome) -> AttackFinding:
+    return AttackFinding(
         number=number,
         held=not paths,
         observed=f"opened: {_some(paths)}",
@@ -153,4 +185,8 @@ def _opened(number: int, paths: list[str], control: Outcome) -> Finding:
 
 
 def _some(names: list[str]) -> str:
-    return f"{', '.join(names[:3])} and {len(names) - 3} more" if len(names) > 4 else ", ".join(names) or "none"
+    return (
+        f"{', '.join(names[:3])} and {len(names) - 3} more"
+        if len(names) > 4
+        else ", ".join(names) or "none"
+    )

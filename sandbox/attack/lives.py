@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from sandbox.attack.findings import Finding
+from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import unconfined
 from sandbox.engine.connection import Engine, engine_errors
@@ -15,7 +15,7 @@ from sandbox.engine.reaper import remove_container
 _PATIENCE_S = 90
 
 
-def attack(site: Site) -> Iterator[Finding]:
+def attack(site: Site) -> Iterator[AttackFinding]:
     """Take the owner away from a box, look for an earlier box in a later one, and move a tag."""
     yield _orphan(site)
     yield _moved_tag(site)
@@ -37,7 +37,7 @@ class _WireTap:
         return attached
 
 
-def _orphan(site: Site) -> Finding:
+def _orphan(site: Site) -> AttackFinding:
     """Cut a box's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
@@ -53,16 +53,18 @@ def _orphan(site: Site) -> Finding:
     alive = bool(_containers(site, idle))
     with engine_errors("removing a negative control"):
         remove_container(site.engine, idle)
-    return Finding(
+    return AttackFinding(
         number=65,
         held=gone,
-        observed=f"box and volume gone after {took_s:.1f} s" if gone else f"still there after {_PATIENCE_S} s",
+        observed=f"box and volume gone after {took_s:.1f} s"
+        if gone
+        else f"still there after {_PATIENCE_S} s",
         shown=alive,
         control="a container without our guest stays" if alive else "the control has ended, too",
     )
 
 
-def _moved_tag(site: Site) -> Finding:
+def _moved_tag(site: Site) -> AttackFinding:
     """Name the box's image by a tag, move the tag to another image, and start a box."""
     api, name = site.engine.api, f"l2mac-{site.run}"
     reference, other = f"{name}:moved", site.image.base.id
@@ -72,17 +74,21 @@ def _moved_tag(site: Site) -> Finding:
     try:
         with site.box(image=replace(site.image, tag=reference)) as arena:
             started = site.note(arena.box.container)["Image"]
-        weak = site.start(site.request(unconfined, {"idle": (program("many_commands"),)}, image=reference))
+        weak = site.start(
+            site.request(unconfined, {"idle": (program("many_commands"),)}, image=reference)
+        )
         control = site.note(weak)["Image"]
         with engine_errors("removing a negative control"):
             remove_container(site.engine, weak)
     finally:
         with engine_errors("removing a tag"):
             api.remove_image(reference, noprune=True)
-    return Finding(
+    return AttackFinding(
         number=66,
         held=started == site.image.id,
-        observed="the box runs the verified image" if started == site.image.id else f"the box runs {started[:19]}",
+        observed="the box runs the verified image"
+        if started == site.image.id
+        else f"the box runs {started[:19]}",
         shown=control == other != site.image.id,
         control="started by its tag a container runs the other image",
     )

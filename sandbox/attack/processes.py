@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 
-from sandbox.attack.findings import Finding
+from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program
-from sandbox.attack.weakened import Outcome, unconfined
+from sandbox.attack.weakened import WeakenedOutcome, unconfined
 from sandbox.errors import SandboxLost
 from sandbox.protocol import Sealer
 from sandbox.results import Cause, Job, JobResult
@@ -23,7 +23,7 @@ _GVISOR_LETS_THROUGH = {
 }  # fmt: skip
 
 
-def attack(site: Site) -> Iterator[Finding]:
+def attack(site: Site) -> Iterator[AttackFinding]:
     """Attack the guest and its bookkeeping; the controls have the same processes without a guest, or unwatched."""
     controls = site.control(
         unconfined,
@@ -46,22 +46,24 @@ def attack(site: Site) -> Iterator[Finding]:
         yield _signals(site, arena, controls["signals"])
 
 
-def _daemons(arena: Arena, control: Outcome) -> Finding:
+def _daemons(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     result = arena.run(program("daemon"), "leave")
     writes_on = arena.value(program("daemon"), "look")
-    return Finding(
+    return AttackFinding(
         number=19,
         held=result.leftovers > 0 and result.survivors == 0 and writes_on is False,
         observed=f"{result.leftovers} ended by the guest, {result.survivors} alive; its file is left alone",
         shown=control.value is True,
-        control="without the guest the daemon writes on after its command" if control.value else "it did not live on",
+        control="without the guest the daemon writes on after its command"
+        if control.value
+        else "it did not live on",
     )
 
 
-def _zombies(arena: Arena, control: Outcome) -> Finding:
+def _zombies(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     arena.run(program("zombies"), "leave")
     seen = arena.value(program("zombies"), "look")
-    return Finding(
+    return AttackFinding(
         number=20,
         held=seen == 0,
         observed=f"{seen} zombies",
@@ -70,9 +72,9 @@ def _zombies(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _clock(arena: Arena, control: Outcome) -> Finding:
+def _clock(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     job = arena.run(program("clock"), "stop", timeout_s=1.5).jobs[0]
-    return Finding(
+    return AttackFinding(
         number=56,
         held=job.cause is Cause.TIMEOUT,
         observed=f"{job.cause} after {job.duration_ms} ms",
@@ -81,15 +83,19 @@ def _clock(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _reach(site: Site, arena: Arena, control: Outcome) -> Iterator[Finding]:
+def _reach(site: Site, arena: Arena, control: WeakenedOutcome) -> Iterator[AttackFinding]:
     arena.box.run([Job("warm", ("true",))])
     seen = set(arena.value(program("pid_one"), "1")) | set(arena.value(program("pid_one")) or ())
     allowed = _GVISOR_LETS_THROUGH if site.has_own_kernel else set()
     weak = set(control.value or ())
     for number, ways in ((21, _STEERING), (22, _READING)):
         through = seen & ways
-        known = f"; known of this runtime, and worth nothing there: {', '.join(sorted(through))}" if through else ""
-        yield Finding(
+        known = (
+            f"; known of this runtime, and worth nothing there: {', '.join(sorted(through))}"
+            if through
+            else ""
+        )
+        yield AttackFinding(
             number=number,
             held=through <= allowed,
             observed=f"{len(ways - through)} of {len(ways)} ways shut{known}",
@@ -98,7 +104,7 @@ def _reach(site: Site, arena: Arena, control: Outcome) -> Iterator[Finding]:
         )
 
 
-def _forged(site: Site, arena: Arena, control: Outcome) -> Finding:
+def _forged(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     sealer = Sealer(b"G", bytes(32))
     sealer.seal({})
     frame = sealer.seal({"ok": True, "jobs": [], "changes": []})
@@ -108,7 +114,7 @@ def _forged(site: Site, arena: Arena, control: Outcome) -> Finding:
         observed = "the forged frame reaches no descriptor of the guest"
     except SandboxLost as error:
         held, observed = site.has_own_kernel, f"the forged frame ends the box: {error}"
-    return Finding(
+    return AttackFinding(
         number=22,
         held=held,
         observed=observed,
@@ -117,7 +123,7 @@ def _forged(site: Site, arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _signals(site: Site, arena: Arena, control: Outcome) -> Finding:
+def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     arena.fresh().write({"test_ok.py": b"def test_ok():\n    pass\n"})
     tests = [Job("tests", checker="pytest")]
     try:
@@ -131,8 +137,11 @@ def _signals(site: Site, arena: Arena, control: Outcome) -> Finding:
         )
     except SandboxLost as error:
         arena.close()
-        held, observed = site.has_own_kernel, f"the box is lost with a typed error ({type(error).__name__})"
-    return Finding(
+        held, observed = (
+            site.has_own_kernel,
+            f"the box is lost with a typed error ({type(error).__name__})",
+        )
+    return AttackFinding(
         number=23,
         held=held,
         observed=observed,

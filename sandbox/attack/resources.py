@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.attack.findings import Finding
+from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program, value_of
-from sandbox.attack.weakened import Outcome, unconfined, unlimited
+from sandbox.attack.weakened import WeakenedOutcome, unconfined, unlimited
 from sandbox.engine.connection import engine_errors
 from sandbox.errors import Refused, SandboxError, SandboxLost
 from sandbox.policy import MIB
@@ -15,7 +15,7 @@ _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - inside
 _LOST = "the box was lost with a typed error, as this runtime may"
 
 
-def attack(site: Site) -> Iterator[Finding]:
+def attack(site: Site) -> Iterator[AttackFinding]:
     """Attack one small box with every bomb, one after the other; whatever one leaves, the next would see."""
     controls = site.control(unlimited, _controls())
     with site.box() as arena:
@@ -31,7 +31,7 @@ def attack(site: Site) -> Iterator[Finding]:
         yield _fork_bomb(site, arena, controls["fork"])
 
 
-def processor(site: Site) -> Iterator[Finding]:
+def processor(site: Site) -> Iterator[AttackFinding]:
     """Compute without end in a box of a tenth of a processor, and for a while to see how far that comes."""
     control = site.control(unlimited, {"spin": (program("spin"), "3")})["spin"].value or {}
     with site.box(cpus=0.1) as arena:
@@ -42,7 +42,7 @@ def processor(site: Site) -> Iterator[Finding]:
     throttled = bounded.get("throttled")
     # Where nothing is counted only the control can show it, and without one nothing is shown.
     slowed = throttled > 0 if throttled is not None else not free or free > 2 * rounds
-    yield Finding(
+    yield AttackFinding(
         number=4,
         held=ended and rounds > 0 and slowed,
         observed=f"{rounds} rounds in 3 s, throttled {_times(throttled)}; without an end: {endless.jobs[0].cause},"
@@ -74,12 +74,14 @@ def _controls() -> dict[str, tuple[str, ...]]:
     }
 
 
-def _amounts(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
+def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
     """Take as much as can be had of a thing: each is bounded in the box, and beyond that bound in the control."""
 
-    def taken(number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str) -> Finding:
+    def taken(
+        number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str
+    ) -> AttackFinding:
         seen, control = arena.value(source, *arguments), controls[name].value
-        return Finding(
+        return AttackFinding(
             number=number,
             held=most(seen),
             observed=f"{_amount(seen)} {unit}",
@@ -89,7 +91,13 @@ def _amounts(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
 
     scratch = program("fill")
     yield taken(
-        3, "scratch", "MiB in /tmp and /dev/shm", lambda got: got[0] <= 16 and got[1] <= 8, scratch, "24", *_SCRATCH
+        3,
+        "scratch",
+        "MiB in /tmp and /dev/shm",
+        lambda got: got[0] <= 16 and got[1] <= 8,
+        scratch,
+        "24",
+        *_SCRATCH,
     )
     yield taken(5, "disk", "MiB of 48", lambda got: got[0] <= 32, scratch, "48", "/workspace")
     yield taken(6, "inodes", "files of 4000", lambda got: got < 2000, program("fill_inodes"))
@@ -101,23 +109,25 @@ def _amount(value: Any) -> str:
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _sparse(arena: Arena, control: Outcome) -> Finding:
+def _sparse(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     seen = arena.value(program("sparse"))
-    return Finding(
+    return AttackFinding(
         number=8,
         held=seen != 0,
         observed=f"refused with error {seen}" if seen else "made",
         shown=control.value == 0,
-        control="without the limit: made" if control.value == 0 else f"without the limit: error {control.value}",
+        control="without the limit: made"
+        if control.value == 0
+        else f"without the limit: error {control.value}",
     )
 
 
-def _outputs(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
+def _outputs(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
     for number, kind in ((9, "lines"), (10, "line")):
         job = arena.run(program("flood"), kind).jobs[0]
         kept = len(job.output.head) + len(job.output.tail)
         received = controls[kind].received
-        yield Finding(
+        yield AttackFinding(
             number=number,
             held=job.cause is Cause.OUTPUT and kept <= MIB and arena.works(),
             observed=f"{job.cause} after {job.output.total / MIB:.0f} MiB, {kept // 1024} KiB kept",
@@ -126,10 +136,10 @@ def _outputs(arena: Arena, controls: dict[str, Outcome]) -> Iterator[Finding]:
         )
 
 
-def _held_output(arena: Arena, control: Outcome) -> Finding:
+def _held_output(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     result = arena.run(program("hold_output"), timeout_s=6)
     job = result.jobs[0]
-    return Finding(
+    return AttackFinding(
         number=11,
         held=job.cause is Cause.EXITED and result.leftovers > 0 and result.survivors == 0,
         observed=f"{job.cause} after {job.duration_ms} ms, {result.leftovers} process ended by the guest",
@@ -138,7 +148,7 @@ def _held_output(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _log(site: Site, arena: Arena) -> Finding:
+def _log(site: Site, arena: Arena) -> AttackFinding:
     arena.run("print('x' * 100000)")
     container = arena.box.container
     driver = site.note(container)["HostConfig"]["LogConfig"]["Type"]
@@ -153,7 +163,7 @@ def _log(site: Site, arena: Arena) -> Finding:
     with engine_errors("reading a log"):
         weak = len(site.engine.api.logs(started))
         site.engine.api.remove_container(started, v=True, force=True)
-    return Finding(
+    return AttackFinding(
         number=12,
         held=driver == "none" and not kept,
         observed=f"log driver {driver}, {kept} bytes kept",
@@ -162,12 +172,12 @@ def _log(site: Site, arena: Arena) -> Finding:
     )
 
 
-def _deep(arena: Arena, control: Outcome) -> Finding:
+def _deep(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     arena.fresh()
     result = arena.run(program("deep"))
     seen, listed = value_of(result.jobs[0]), arena.box.files()
     deepest = max((entry.path.count("/") for entry in listed), default=0)
-    return Finding(
+    return AttackFinding(
         number=14,
         held=deepest < 32 and len(listed) <= 1000 and arena.works(),
         observed=f"the listing has {len(listed)} files, none deeper than {deepest} folders",
@@ -176,14 +186,14 @@ def _deep(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _many_commands(arena: Arena, control: Outcome) -> Finding:
+def _many_commands(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     jobs = [Job(f"job{number}", ("true",)) for number in range(60)]
     try:
         arena.box.run(jobs)
         held = False
     except (ValueError, Refused):
         held = arena.works()
-    return Finding(
+    return AttackFinding(
         number=18,
         held=held,
         observed="60 jobs in one run refused" if held else "60 jobs in one run accepted",
@@ -192,11 +202,15 @@ def _many_commands(arena: Arena, control: Outcome) -> Finding:
     )
 
 
-def _queues(site: Site, arena: Arena) -> Finding:
+def _queues(site: Site, arena: Arena) -> AttackFinding:
     control = site.control(unconfined, {"queues": (program("queues"),)})["queues"].value
     seen = arena.value(program("queues"))
-    own = "; they are those of the runtime's own kernel, gone with it" if seen and site.has_own_kernel else ""
-    return Finding(
+    own = (
+        "; they are those of the runtime's own kernel, gone with it"
+        if seen and site.has_own_kernel
+        else ""
+    )
+    return AttackFinding(
         number=17,
         held=not seen or site.has_own_kernel,
         observed=f"made: {', '.join(seen) or 'none'}{own}",
@@ -205,18 +219,21 @@ def _queues(site: Site, arena: Arena) -> Finding:
     )
 
 
-def _memory_bomb(site: Site, arena: Arena, control: Outcome) -> Finding:
+def _memory_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     result = _bomb(site, arena, "hoard", "2000", 20)
-    return Finding(
+    return AttackFinding(
         number=2,
-        held=result is None or (not result.jobs[0].succeeded and (site.has_own_kernel or bool(result.oom_kills))),
-        observed=_LOST if result is None else f"{result.jobs[0].cause}, kills counted: {result.oom_kills}",
+        held=result is None
+        or (not result.jobs[0].succeeded and (site.has_own_kernel or bool(result.oom_kills))),
+        observed=_LOST
+        if result is None
+        else f"{result.jobs[0].cause}, kills counted: {result.oom_kills}",
         shown=control.value == 400,
         control=f"with a larger limit the program has {control.value} MiB of 400",
     )
 
 
-def _fork_bomb(site: Site, arena: Arena, control: Outcome) -> Finding:
+def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     for timeout_s in (2, 10, 30):  # on a busy machine a bomb needs its time, too
         result = _bomb(site, arena, "fork_bomb", "0", timeout_s)
         if result is None or result.pids_denied is None or result.pids_denied:
@@ -230,7 +247,7 @@ def _fork_bomb(site: Site, arena: Arena, control: Outcome) -> Finding:
             f"{result.jobs[0].cause}, {result.pids_denied} forks refused, {result.leftovers} processes ended; the box"
             " works on"
         )
-    return Finding(
+    return AttackFinding(
         number=1,
         held=held,
         observed=observed,

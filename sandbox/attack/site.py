@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
-from sandbox.attack.weakened import Outcome, Weakening, driven
-from sandbox.engine.box import DockerSandbox, seccomp_profile
+from sandbox.attack.weakened import WeakenedOutcome, Weakening, driven
 from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
 from sandbox.engine.hardening import create_request, fresh_uid
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import RUN_LABEL, box_labels, remove_container
 from sandbox.errors import SandboxError, SandboxLost, SandboxTimeout
 from sandbox.policy import MIB, SandboxPolicy
 from sandbox.results import Cause, Job, JobResult, RunResult
 
-_CONTROL_S = 900  # far beyond what a quiet machine needs: a deadline that a busy one reaches shows nothing
+_CONTROL_S = (
+    900  # far beyond what a quiet machine needs: a deadline that a busy one reaches shows nothing
+)
 LIMITS: Mapping[str, Any] = {
     "cpus": 1.0,
     "pids": 64,
@@ -59,7 +61,7 @@ class Site:
     """The user's engine, image and runtime, and the suite's own name on all it makes there."""
 
     engine: Engine
-    image: BoxImage
+    image: SandboxImage
     runtime: str
     run: str
     made: Made = field(default_factory=Made)
@@ -79,7 +81,9 @@ class Site:
         return SandboxPolicy(**{**LIMITS, "runtime": self.runtime, **limits})
 
     @contextlib.contextmanager
-    def box(self, *, engine: Engine | None = None, image: BoxImage | None = None, **limits: Any) -> Iterator["Arena"]:
+    def box(
+        self, *, engine: Engine | None = None, image: SandboxImage | None = None, **limits: Any
+    ) -> Iterator["Arena"]:
         """Give a box as the product makes it, reopened when an attack has cost it."""
         arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
         try:
@@ -97,10 +101,14 @@ class Site:
         self.made.uids.update({uid} - {0})
         return seen
 
-    def request(self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = "") -> dict[str, Any]:
+    def request(
+        self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
+    ) -> dict[str, Any]:
         """Give the create request of a weak container that runs these programs."""
         policy = SandboxPolicy(**LIMITS)
-        request = create_request(policy, self.image.id, box_labels(self.run), seccomp_profile(), fresh_uid())
+        request = create_request(
+            policy, self.image.id, box_labels(self.run), seccomp_profile(), fresh_uid()
+        )
         weaken(request)
         driven(request, program("driver"), tasks, image)
         return request
@@ -116,7 +124,9 @@ class Site:
         self.note(container)
         return container
 
-    def control(self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = "") -> dict[str, Outcome]:
+    def control(
+        self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
+    ) -> dict[str, WeakenedOutcome]:
         """Run programs where a protection is missing; gives what each put out.
 
         Raises:
@@ -129,15 +139,17 @@ class Site:
             with engine_errors("removing a negative control"):
                 remove_container(self.engine, container)
 
-    def outcomes(self, container: str) -> dict[str, Outcome]:
+    def outcomes(self, container: str) -> dict[str, WeakenedOutcome]:
         """Wait for a weak container's end; gives what its programs put out."""
         with _a_control(), engine_errors("waiting for a negative control"):
             self.engine.api.wait(container, timeout=_CONTROL_S)
             output = self.engine.api.logs(container, stdout=True, stderr=False)
             errors = self.engine.api.logs(container, stdout=False, stderr=True)
         if not output:
-            raise NothingShown(f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}")
-        return {name: Outcome(**fields) for name, fields in json.loads(output).items()}
+            raise NothingShown(
+                f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}"
+            )
+        return {name: WeakenedOutcome(**fields) for name, fields in json.loads(output).items()}
 
 
 @contextlib.contextmanager
@@ -152,7 +164,9 @@ def _a_control() -> Iterator[None]:
 class Arena:
     """One box for many attacks, one after the other; opened again when one of them has cost it."""
 
-    def __init__(self, site: Site, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+    def __init__(
+        self, site: Site, engine: Engine, image: SandboxImage, policy: SandboxPolicy
+    ) -> None:
         self._site, self._engine, self._image, self._policy = site, engine, image, policy
         self._box: DockerSandbox | None = None
 
@@ -163,7 +177,9 @@ class Arena:
             if self._site.cancelled.is_set():
                 raise Cancelled("the attack suite is being ended")
             try:
-                self._box = DockerSandbox(self._engine, self._image, self._policy, run=self._site.run).open()
+                self._box = DockerSandbox(
+                    self._engine, self._image, self._policy, run=self._site.run
+                ).open()
             except SandboxTimeout as error:  # before any attack
                 raise NothingShown(f"no box came about: {error}") from error
             self._site.note(self._box.container)
@@ -180,7 +196,9 @@ class Arena:
     def run(self, source: str, *arguments: str, timeout_s: float = 60) -> RunResult:
         """Run a program; the box is let go when that costs it."""
         try:
-            return self.box.run([Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s)
+            return self.box.run(
+                [Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s
+            )
         except SandboxLost:
             self.close()
             raise
@@ -219,13 +237,19 @@ def value_of(job: JobResult) -> Any:
         return json.loads(job.output.head)
     except ValueError:
         if job.cause is Cause.TIMEOUT:
-            raise NothingShown(f"an attack was not done in its time: {job.errors.text(300)}") from None
-        raise SandboxError(f"an attack said nothing ({job.cause}): {job.errors.text(300)}") from None
+            raise NothingShown(
+                f"an attack was not done in its time: {job.errors.text(300)}"
+            ) from None
+        raise SandboxError(
+            f"an attack said nothing ({job.cause}): {job.errors.text(300)}"
+        ) from None
 
 
 def program(name: str) -> str:
     """Give the source of a program of the suite, which runs in boxes alone."""
-    return (resources.files("sandbox") / "attack" / "programs" / f"{name}.py").read_text(encoding="utf-8")
+    return (resources.files("sandbox") / "attack" / "programs" / f"{name}.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def fresh_run() -> str:

@@ -10,10 +10,17 @@ from dataclasses import dataclass
 
 from sandbox.attack import files, host, kernel, lives, network, processes, resources
 from sandbox.attack.catalogue import rows
-from sandbox.attack.findings import AttackReport, Finding, Judged, Verdict, judge, second_chance
+from sandbox.attack.findings import (
+    AttackFinding,
+    AttackReport,
+    AttackVerdict,
+    Judged,
+    judge,
+    second_chance,
+)
 from sandbox.attack.site import NothingShown, Site, fresh_run
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import Refused, SandboxError
 
 CANARY = "L2MAC_ATTACK_CANARY"
@@ -25,12 +32,12 @@ class Scene:
 
     name: str
     numbers: tuple[int, ...]
-    attack: Callable[[Site], Iterable[Finding]]
+    attack: Callable[[Site], Iterable[AttackFinding]]
 
 
 def run_suite(
     engine: Engine,
-    image: BoxImage,
+    image: SandboxImage,
     runtime: str,
     *,
     more: Iterable[Scene],
@@ -85,15 +92,17 @@ def _scenes(secret: str, more: tuple[Scene, ...]) -> tuple[Scene, ...]:
     )
 
 
-def play(site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]) -> list[Finding]:
+def play(
+    site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
+) -> list[AttackFinding]:
     """Run the parts side by side, then those that left something unproven once more, each alone.
 
     On a busy machine a control can end before it has shown anything. That is no failure of the box and no proof, so it
     may be tried again; what a box did not withstand once has failed, whatever comes of it the second time.
     """
-    findings: list[Finding] = []
+    findings: list[AttackFinding] = []
     for scene, found in _side_by_side(site, scenes, progress):
-        if any(finding.verdict is Verdict.UNPROVEN for finding in found):
+        if any(finding.verdict is AttackVerdict.UNPROVEN for finding in found):
             progress(f"{scene.name}: once more, as not all was shown")
             again = _played(site, scene)
             progress(f"{scene.name}: {_summary(again)}")
@@ -104,9 +113,9 @@ def play(site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None])
 
 def _side_by_side(
     site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
-) -> list[tuple[Scene, list[Finding]]]:
+) -> list[tuple[Scene, list[AttackFinding]]]:
     """Run parts at the same time; an interrupt ends them all and removes what they made."""
-    played: list[tuple[Scene, list[Finding]]] = []
+    played: list[tuple[Scene, list[AttackFinding]]] = []
     with ThreadPoolExecutor(3, "attack") as pool:
         parts = {pool.submit(_played, site, scene): scene for scene in scenes}
         try:
@@ -125,27 +134,46 @@ def _side_by_side(
     return played
 
 
-def _played(site: Site, scene: Scene) -> list[Finding]:
+def _played(site: Site, scene: Scene) -> list[AttackFinding]:
     """Run one part over a connection of its own; one that breaks off proves nothing for the rows that it still owed.
 
     It has failed for them, too, unless it broke off before the box had its say.
     """
-    findings: list[Finding] = []
+    findings: list[AttackFinding] = []
     try:
         with Engine.connect() as engine:
             findings.extend(scene.attack(site.connected(engine)))
-    except (SandboxError, Refused, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        SandboxError,
+        Refused,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         seen = {finding.number for finding in findings}
         text = f"broke off: {type(error).__name__}: {error}"
         owed = (number for number in scene.numbers if number not in seen)
         held = isinstance(error, NothingShown)
-        findings += [Finding(number=number, held=held, observed=text, shown=False) for number in owed]
+        findings += [
+            AttackFinding(number=number, held=held, observed=text, shown=False) for number in owed
+        ]
     return findings
 
 
-def _summary(findings: list[Finding]) -> str:
-    judged = [Judged(row, finding) for row in rows() for finding in findings if finding.number == row.number]
-    bad = [f"row {one.row.number} {one.verdict}" for one in judged if one.verdict in ("FAILED", "unproven")]
+def _summary(findings: list[AttackFinding]) -> str:
+    judged = [
+        Judged(row, finding)
+        for row in rows()
+        for finding in findings
+        if finding.number == row.number
+    ]
+    bad = [
+        f"row {one.row.number} {one.verdict}"
+        for one in judged
+        if one.verdict in ("FAILED", "unproven")
+    ]
     return f"{len(judged)} seen" + (f", {', '.join(bad)}" if bad else "")
 
 

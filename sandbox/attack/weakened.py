@@ -19,7 +19,7 @@ BOUND_PIDS, BOUND_MEMORY_BYTES = 2000, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WeakenedOutcome:
     """What a program put out where a protection was missing: its JSON value, or None; `code` None when it hung."""
 
     value: Any
@@ -53,11 +53,18 @@ def almighty(request: dict[str, Any]) -> None:
 def unlimited(request: dict[str, Any]) -> None:
     """Take the limits away, and put bounds in their place that are far beyond them and harm no host."""
     host = request["HostConfig"]
-    host |= {"PidsLimit": BOUND_PIDS, "Ulimits": [], "Memory": BOUND_MEMORY_BYTES, "MemorySwap": BOUND_MEMORY_BYTES}
+    host |= {
+        "PidsLimit": BOUND_PIDS,
+        "Ulimits": [],
+        "Memory": BOUND_MEMORY_BYTES,
+        "MemorySwap": BOUND_MEMORY_BYTES,
+    }
     del host["NanoCpus"]
     uid = request["User"].partition(":")[0]
     host["Tmpfs"] = dict.fromkeys(host["Tmpfs"], f"rw,size=128m,uid={uid},mode=0700")
-    host["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"]["o"] = f"size=256m,uid={uid},mode=0700"
+    host["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"]["o"] = (
+        f"size=256m,uid={uid},mode=0700"
+    )
 
 
 def with_variable(text: str) -> Weakening:
@@ -87,12 +94,22 @@ def beside(container: str) -> Weakening:
     return weaken
 
 
-def driven(request: dict[str, Any], driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = "") -> None:
+def driven(
+    request: dict[str, Any], driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = ""
+) -> None:
     """Make the container run the driver with these programs, its output kept by the engine until it is read."""
     request["Entrypoint"] = ["python3", "-I", "-c", driver]
     for name, (source, *arguments) in tasks.items():
         request["Entrypoint"] += [name, source, json.dumps(arguments)]
-    request |= {"OpenStdin": False, "StdinOnce": False, "AttachStdin": False, "WorkingDir": "/workspace"}
-    request["HostConfig"] |= {"AutoRemove": False, "LogConfig": {"Type": "json-file", "Config": {"max-size": "16m"}}}
+    request |= {
+        "OpenStdin": False,
+        "StdinOnce": False,
+        "AttachStdin": False,
+        "WorkingDir": "/workspace",
+    }
+    request["HostConfig"] |= {
+        "AutoRemove": False,
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "16m"}},
+    }
     if image:
         request["Image"] = image

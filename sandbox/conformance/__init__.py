@@ -16,17 +16,22 @@ from sandbox.conformance.expect import Nonconforming, same
 from sandbox.interface import Sandbox
 from sandbox.results import Job
 
-__all__ = ["BATTERY", "KNOWN_DIFFERENCES", "Check", "Nonconforming", "perform"]
+__all__ = ["BATTERY", "KNOWN_DIFFERENCES", "ConformanceCheck", "Nonconforming", "perform"]
 
-Check = Callable[[Sandbox], None]
+ConformanceCheck = Callable[[Sandbox], None]
 
-STORE: tuple[Check, ...] = store.CHECKS
-BATTERY: tuple[Check, ...] = (*store.CHECKS, *store.CHECKS_WITH_COMMANDS, *commands.CHECKS, *abuse.CHECKS)
+STORE: tuple[ConformanceCheck, ...] = store.CHECKS
+BATTERY: tuple[ConformanceCheck, ...] = (
+    *store.CHECKS,
+    *store.CHECKS_WITH_COMMANDS,
+    *commands.CHECKS,
+    *abuse.CHECKS,
+)
 
 KNOWN_DIFFERENCES: Mapping[str, Mapping[str, str]] = {"runsc": {}}
 
 
-def perform(check: Check, box: Sandbox) -> None:
+def perform(check: ConformanceCheck, box: Sandbox) -> None:
     """Perform a check and see that the box still works afterwards.
 
     Raises:

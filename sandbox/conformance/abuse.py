@@ -73,7 +73,9 @@ print(json.dumps(made))
 def ends_all_processes_at_the_time_limit(box: Sandbox) -> None:
     """End a command in time with everything it started, however that hid or resisted."""
     started_at = time.monotonic()
-    result = box.run([Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5)
+    result = box.run(
+        [Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5
+    )
     holds(time.monotonic() - started_at < 12, "the command ends soon after its time")
     same((result.jobs[0].cause, result.survivors), (Cause.TIMEOUT, 0), "the command's end")
     holds(result.leftovers >= 6, f"all its processes are counted, not only {result.leftovers}")
@@ -103,7 +105,9 @@ def keeps_both_ends_of_long_output(box: Sandbox) -> None:
     result = python(box, source)
     output, whole = result.output, b"".join(b"%07d\n" % n for n in range(600_000))
     same((output.head, output.tail), (whole[:_KEPT_BYTES], whole[-_KEPT_BYTES:]), "what is kept")
-    same((output.total, output.elided), (len(whole), len(whole) - 2 * _KEPT_BYTES), "what is counted")
+    same(
+        (output.total, output.elided), (len(whole), len(whole) - 2 * _KEPT_BYTES), "what is counted"
+    )
     same(result.errors.head, b"eee", "the standard error")
 
 
@@ -111,7 +115,11 @@ def survives_a_hundred_megabytes(box: Sandbox) -> None:
     """Take a hundred megabytes of output, one line of it, in stride."""
     result = python(box, "import sys\nfor _ in range(100): sys.stdout.write('x' * (1 << 20))")
     same((result.cause, result.output.total), (Cause.EXITED, 100 * _MIB), "the account")
-    same(len(result.output.head) + len(result.output.tail), 2 * _KEPT_BYTES, "the bytes that are kept")
+    same(
+        len(result.output.head) + len(result.output.tail),
+        2 * _KEPT_BYTES,
+        "the bytes that are kept",
+    )
 
 
 def removes_what_the_store_may_not_hold(box: Sandbox) -> None:
@@ -119,7 +127,11 @@ def removes_what_the_store_may_not_hold(box: Sandbox) -> None:
     result = box.run([Job("entries", ("python3", "-c", _ENTRIES))])
     holds(result.jobs[0].succeeded, f"the program ends well: {result.jobs[0].errors.text(500)}")
     same(result.removed, int(result.jobs[0].output.head), "the number of removed entries")
-    same([change.path for change in result.changes], ["good/file.txt", "good/link.txt"], "what is kept")
+    same(
+        [change.path for change in result.changes],
+        ["good/file.txt", "good/link.txt"],
+        "what is kept",
+    )
     same(
         shell(box, "find . | sort").output.head.split(),
         [b".", b"./good", b"./good/file.txt", b"./good/link.txt"],
@@ -154,8 +166,15 @@ def opens_closed_directories(box: Sandbox) -> None:
 def leaves_nothing_outside_the_store(box: Sandbox) -> None:
     """Empty everything that a command can write to beside the store, so that no command speaks to a later one."""
     made = json.loads(python(box, _WRITABLE).output.head or b"null")
-    holds({path.rpartition("/")[0] for path in made} >= {"/tmp", "/dev/shm"}, f"scratch is writable: {made}")  # noqa: S108
-    found = python(box, "import os, sys; print([path for path in sys.argv[1:] if os.path.lexists(path)])", *made)
+    holds(
+        {path.rpartition("/")[0] for path in made} >= {"/tmp", "/dev/shm"},
+        f"scratch is writable: {made}",
+    )  # noqa: S108
+    found = python(
+        box,
+        "import os, sys; print([path for path in sys.argv[1:] if os.path.lexists(path)])",
+        *made,
+    )
     same(found.output.head, b"[]\n", "what the next command finds")
 
 

@@ -59,7 +59,11 @@ def feeds_standard_input(box: Sandbox) -> None:
     echo = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[-1000:])"
     same(python(box, echo, stdin=content).output.head, content[-1000:], "the standard input")
     same(python(box, echo).output.head, b"", "an empty standard input")
-    same(python(box, "print(1)", stdin=content).output.head, b"1\n", "the output of a program that reads nothing")
+    same(
+        python(box, "print(1)", stdin=content).output.head,
+        b"1\n",
+        "the output of a program that reads nothing",
+    )
 
 
 def tells_how_a_process_ended(box: Sandbox) -> None:
@@ -103,12 +107,17 @@ def test_surroundings():
 
 def runs_jobs_side_by_side(box: Sandbox) -> None:
     """Run several jobs at once and give each its own account, in the order asked for."""
-    jobs = [Job(f"job {n}", ("sh", "-c", f"sleep 0.3; echo {n}; echo {n} >&2; exit {n}")) for n in range(8)]
+    jobs = [
+        Job(f"job {n}", ("sh", "-c", f"sleep 0.3; echo {n}; echo {n} >&2; exit {n}"))
+        for n in range(8)
+    ]
     result = box.run(jobs)
     same([job.name for job in result.jobs], [job.name for job in jobs], "the names")
     same([job.code for job in result.jobs], list(range(8)), "the exit codes")
     same(
-        [job.output.head + job.errors.head for job in result.jobs], [b"%d\n%d\n" % (n, n) for n in range(8)], "outputs"
+        [job.output.head + job.errors.head for job in result.jobs],
+        [b"%d\n%d\n" % (n, n) for n in range(8)],
+        "outputs",
     )
 
 
@@ -119,7 +128,9 @@ def runs_preloaded_checkers(box: Sandbox) -> None:
     result = box.run(jobs)
     holds(all(job.succeeded for job in result.jobs), f"both succeed: {result.jobs}")
     same([line["e"] for line in _report(result.job("lint"))], ["end"], "the report of a clean lint")
-    outcomes = [line.get("outcome") for line in _report(result.job("tests")) if line["e"] == "phase"]
+    outcomes = [
+        line.get("outcome") for line in _report(result.job("tests")) if line["e"] == "phase"
+    ]
     same(outcomes, ["passed"] * 3, "the phases of the one test")
     box.write({"calc.py": b"def add(a, b):\n    return a - b + undefined_name\n"})
     result = box.run(jobs)
@@ -145,15 +156,24 @@ def revives_a_killed_checker(box: Sandbox) -> None:
     box.run([_TESTS])
     for number in (9, 19):
         python(box, _FIND_CHECKER + f"os.kill(checker(), {number})")
-        holds(box.run([_TESTS]).jobs[0].succeeded, f"tests pass after the checker got signal {number}")
+        holds(
+            box.run([_TESTS]).jobs[0].succeeded, f"tests pass after the checker got signal {number}"
+        )
 
 
 def loses_jobs_with_their_checker(box: Sandbox) -> None:
     """Never take a check whose process was killed for a passed one."""
-    kill = _FIND_CHECKER + "\nimport time\n\ndef test_kill():\n    os.kill(checker(), 9)\n    time.sleep(20)\n"
+    kill = (
+        _FIND_CHECKER
+        + "\nimport time\n\ndef test_kill():\n    os.kill(checker(), 9)\n    time.sleep(20)\n"
+    )
     box.write({"test_kill.py": kill.encode()})
     result = box.run([_TESTS], timeout_s=15)
-    same((result.jobs[0].cause, result.survivors), (Cause.LOST, 0), "the end of tests whose checker was killed")
+    same(
+        (result.jobs[0].cause, result.survivors),
+        (Cause.LOST, 0),
+        "the end of tests whose checker was killed",
+    )
     box.delete(["test_kill.py"])
     box.write(_SUITE)
     holds(box.run([_TESTS]).jobs[0].succeeded, "tests pass with the next checker")
@@ -172,11 +192,17 @@ def takes_no_end_for_that_of_another(box: Sandbox) -> None:
     """Judge checks by their own ends after one that hung, of which the preloaded process tells late."""
     box.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
     for _ in range(2):
-        same(box.run([_TESTS], timeout_s=3).jobs[0].cause, Cause.TIMEOUT, "the cause of tests that hang")
+        same(
+            box.run([_TESTS], timeout_s=3).jobs[0].cause,
+            Cause.TIMEOUT,
+            "the cause of tests that hang",
+        )
     box.delete(["test_hangs.py"])
     box.write(_SUITE)
     for _ in range(3):
-        holds((job := box.run([_TESTS]).jobs[0]).succeeded, f"tests pass after those that hung: {job}")
+        holds(
+            (job := box.run([_TESTS]).jobs[0]).succeeded, f"tests pass after those that hung: {job}"
+        )
         same(_report(job)[-1]["e"], "end", "the end of their report")
 
 

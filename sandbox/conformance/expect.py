@@ -47,7 +47,9 @@ def refused(request: Callable[[], object], what: str) -> None:
     raise Nonconforming(f"{what} should be refused")
 
 
-def python(box: Sandbox, source: str, *arguments: str, stdin: bytes = b"", timeout_s: float | None = None) -> JobResult:
+def python(
+    box: Sandbox, source: str, *arguments: str, stdin: bytes = b"", timeout_s: float | None = None
+) -> JobResult:
     """Run a Python program in the box and give how it ended."""
     job = Job("program", ("python3", "-c", source, *arguments))
     return box.run([job], stdin=stdin, timeout_s=timeout_s).jobs[0]

@@ -63,10 +63,17 @@ def writes_all_or_none(box: Sandbox) -> None:
     before = box.files()
     new = {"fresh/new.txt": b"new", "kept.txt": b"new"}
     refused(lambda: box.write({**new, "big.bin": _TOO_LARGE}), "a file that is too large")
-    refused(lambda: box.write({**new, "kept.txt/below": b""}), "a file below a file of the same write")
-    refused(lambda: box.write({"fresh/new.txt": b"", "folder/kept.txt/below": b""}), "a file below a file")
+    refused(
+        lambda: box.write({**new, "kept.txt/below": b""}), "a file below a file of the same write"
+    )
+    refused(
+        lambda: box.write({"fresh/new.txt": b"", "folder/kept.txt/below": b""}),
+        "a file below a file",
+    )
     refused(lambda: box.write({**new, "folder": b""}), "a file in place of a directory")
-    refused(lambda: box.write({**new, **{f"many/{n}": b"" for n in range(_TOO_MANY)}}), "too many files")
+    refused(
+        lambda: box.write({**new, **{f"many/{n}": b"" for n in range(_TOO_MANY)}}), "too many files"
+    )
     same(box.files(), before, "the store after refused writes")
     same(box.read("kept.txt")[0], b"old", "a file after refused writes")
 
@@ -74,8 +81,15 @@ def writes_all_or_none(box: Sandbox) -> None:
 def leaves_no_trace_of_refused_writes(box: Sandbox) -> None:
     """Leave neither new directories nor parts of files behind."""
     box.write({"folder/kept.txt": b"old"})
-    refused(lambda: box.write({"fresh/deep/new.txt": b"", "folder": b""}), "a file in place of a directory")
-    same(shell(box, "find . | sort").output.head.split(), [b".", b"./folder", b"./folder/kept.txt"], "the store's tree")
+    refused(
+        lambda: box.write({"fresh/deep/new.txt": b"", "folder": b""}),
+        "a file in place of a directory",
+    )
+    same(
+        shell(box, "find . | sort").output.head.split(),
+        [b".", b"./folder", b"./folder/kept.txt"],
+        "the store's tree",
+    )
 
 
 def writes_thousands_at_once(box: Sandbox) -> None:
@@ -91,9 +105,21 @@ def reads_ranges(box: Sandbox) -> None:
     """Give parts of a file, nothing beyond its end, and its size each time."""
     content = bytes(range(200)) * 10
     box.write({"ranges.bin": content})
-    for offset, limit in ((0, 0), (0, 7), (5, 100), (1990, 100), (2000, 10), (5000, 10), (0, 1 << 40)):
+    for offset, limit in (
+        (0, 0),
+        (0, 7),
+        (5, 100),
+        (1990, 100),
+        (2000, 10),
+        (5000, 10),
+        (0, 1 << 40),
+    ):
         part = content[offset : offset + limit]
-        same(box.read("ranges.bin", offset=offset, limit=limit), (part, 2000), f"{limit} bytes from {offset}")
+        same(
+            box.read("ranges.bin", offset=offset, limit=limit),
+            (part, 2000),
+            f"{limit} bytes from {offset}",
+        )
     refused(lambda: box.read("missing.bin"), "a file that is not there")
     box.write({"folder/file.txt": b""})
     refused(lambda: box.read("folder"), "a directory")
@@ -104,7 +130,10 @@ def lists_what_is_there(box: Sandbox) -> None:
     """List every file once, sorted, with size and hash."""
     files = {"b.txt": b"bb", "a/z.txt": b"", "a/b/c.txt": b"ccc"}
     box.write(files)
-    wanted = tuple(FileEntry(path, len(files[path]), hashlib.sha256(files[path]).hexdigest()) for path in sorted(files))
+    wanted = tuple(
+        FileEntry(path, len(files[path]), hashlib.sha256(files[path]).hexdigest())
+        for path in sorted(files)
+    )
     same(box.files(), wanted, "the listing")
 
 
@@ -123,9 +152,17 @@ def searches_literally(box: Sandbox) -> None:
     """Find lines by text, not by pattern; skip what is no text; say when there is more."""
     box.write({"a.py": b"x = 1\ny = x.z(1)\n", "b/c.txt": b"X.Z\r\nxyz\n", "d.bin": b"\0x.z"})
     found, more = box.search("x.z")
-    same([(match.path, match.line, match.text) for match in found], [("a.py", 2, "y = x.z(1)")], "the matches")
+    same(
+        [(match.path, match.line, match.text) for match in found],
+        [("a.py", 2, "y = x.z(1)")],
+        "the matches",
+    )
     holds(not more, "there are no more matches")
-    same([match.path for match in box.search("x.z", ignore_case=True)[0]], ["a.py", "b/c.txt"], "without case")
+    same(
+        [match.path for match in box.search("x.z", ignore_case=True)[0]],
+        ["a.py", "b/c.txt"],
+        "without case",
+    )
     box.write({"many.txt": b"needle\n" * 20})
     found, more = box.search("needle", max_matches=5)
     same(([match.line for match in found], more), ([1, 2, 3, 4, 5], True), "a bounded search")
@@ -155,10 +192,14 @@ def stays_whole_when_it_is_full(box: Sandbox) -> None:
     fill = "import os\nfor n in range(100):\n    with open(f'fill{n}', 'wb') as f: f.write(os.urandom(1 << 20) * 16)\n"
     holds(not python(box, fill).succeeded, "a command cannot write more than the store's size")
     refused(
-        lambda: box.write({"kept.txt": b"x" * 3_000_000, "new/more.txt": b"x" * 3_000_000}), "a write to a full store"
+        lambda: box.write({"kept.txt": b"x" * 3_000_000, "new/more.txt": b"x" * 3_000_000}),
+        "a write to a full store",
     )
     same(box.read("kept.txt")[0], b"old", "a file of the full store")
-    holds(not any(entry.path.startswith("new") for entry in box.files()), "nothing of the refused write is there")
+    holds(
+        not any(entry.path.startswith("new") for entry in box.files()),
+        "nothing of the refused write is there",
+    )
     box.delete([entry.path for entry in box.files()])
     box.write({"again.txt": b"x" * 3_000_000})
 

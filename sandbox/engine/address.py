@@ -54,14 +54,18 @@ def _of_context(folder: Path, name: str) -> dict[str, Any]:
     if name in ("", "default"):
         return dict(_SOCKET)
     key = hashlib.sha256(name.encode()).hexdigest()
-    endpoint = (_read(folder / "contexts/meta" / key / "meta.json").get("Endpoints") or {}).get("docker") or {}
+    endpoint = (_read(folder / "contexts/meta" / key / "meta.json").get("Endpoints") or {}).get(
+        "docker"
+    ) or {}
     if not isinstance(endpoint, dict) or not endpoint.get("Host"):
         raise EngineUnavailable(
             f"there is no docker context {name!r} with an engine; `docker context ls` lists them, and DOCKER_HOST goes"
             " before them"
         )
     found = {"base_url": str(endpoint["Host"])}
-    return found | _certificates(folder / "contexts/tls" / key / "docker", verify=not endpoint.get("SkipTLSVerify"))
+    return found | _certificates(
+        folder / "contexts/tls" / key / "docker", verify=not endpoint.get("SkipTLSVerify")
+    )
 
 
 def _certificates(folder: Path, *, verify: bool) -> dict[str, Any]:
@@ -70,7 +74,9 @@ def _certificates(folder: Path, *, verify: bool) -> dict[str, Any]:
     pair = (folder / "cert.pem", folder / "key.pem")
     return {
         "tls": TLSConfig(
-            client_cert=(str(pair[0]), str(pair[1])) if all(path.exists() for path in pair) else None,
+            client_cert=(str(pair[0]), str(pair[1]))
+            if all(path.exists() for path in pair)
+            else None,
             ca_cert=str(folder / "ca.pem") if (folder / "ca.pem").exists() else None,
             verify=verify,
         )

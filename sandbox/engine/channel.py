@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox.engine.streams import Stream, Streams
+from sandbox.engine.streams import AttachedStream, Streams
 from sandbox.errors import SandboxCompromised, SandboxDied, SandboxTimeout
 from sandbox.protocol import PREFIX_BYTES, ProtocolError, Sealer, frame_length
 
@@ -55,7 +55,9 @@ class GuestChannel:
     def diagnostics(self) -> str:
         """What came over the guest's standard error, the last kilobytes of it; without control characters."""
         text = self._diagnostics.decode("utf-8", "backslashreplace").strip()
-        return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+        return "".join(
+            character if character.isprintable() or character == "\n" else "?" for character in text
+        )
 
     def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
         """Hand over the key in the first frame and give the guest's first reply, sealed with that key."""
@@ -66,7 +68,11 @@ class GuestChannel:
         return self._receive(time.monotonic() + timeout_s)[0]
 
     def request(
-        self, header: dict[str, Any], body: bytes, timeout_s: float, serve: Callable[[Stream], None] | None = None
+        self,
+        header: dict[str, Any],
+        body: bytes,
+        timeout_s: float,
+        serve: Callable[[AttachedStream], None] | None = None,
     ) -> tuple[dict[str, Any], bytes]:
         """Send a request and give the reply.
 
@@ -166,7 +172,9 @@ class GuestChannel:
             self._diagnostics += content
             del self._diagnostics[:-_DIAGNOSTIC_BYTES]
         else:
-            raise SandboxCompromised("the engine's stream is not one of a container without a terminal")
+            raise SandboxCompromised(
+                "the engine's stream is not one of a container without a terminal"
+            )
 
     def _read(self, deadline: float) -> bytes:
         pending = getattr(self._connection, "pending", None)

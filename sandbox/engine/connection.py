@@ -39,12 +39,20 @@ class Engine:
         found = find_engine(environment)
         try:
             api = docker.APIClient(
-                base_url=found["base_url"], tls=found.get("tls", False), version="auto", timeout=_REQUEST_S
+                base_url=found["base_url"],
+                tls=found.get("tls", False),
+                version="auto",
+                timeout=_REQUEST_S,
             )
             version = api.version()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise _unavailable(error) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # its message may have a registry's key
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:  # its message may have a registry's key
             raise EngineUnavailable(
                 f"the docker command's config.json cannot be used ({type(error).__name__}); mend it, or name another"
                 " folder with DOCKER_CONFIG"
@@ -86,11 +94,15 @@ def engine_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.APIError as error:
-        raise SandboxError(f"{doing} failed: the engine says: {error.explanation or error}") from error
+        raise SandboxError(
+            f"{doing} failed: the engine says: {error.explanation or error}"
+        ) from error
     except docker.errors.StreamParseError as error:
         raise SandboxError(f"{doing} failed: the engine's answer is not JSON") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise EngineUnavailable(f"{doing} failed: the engine does not answer ({_innermost(error)})") from error
+        raise EngineUnavailable(
+            f"{doing} failed: the engine does not answer ({_innermost(error)})"
+        ) from error
 
 
 def _unavailable(error: Exception) -> EngineUnavailable:

@@ -30,7 +30,10 @@ def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | No
     Raises:
         EngineUnfit: It does not; says what is missing and what to do.
     """
-    for reason in (*shortcomings(info, version), *(() if runtime is None else _of_runtime(info, runtime))):
+    for reason in (
+        *shortcomings(info, version),
+        *(() if runtime is None else _of_runtime(info, runtime)),
+    ):
         raise EngineUnfit(f"this engine cannot confine a box: {reason}")
 
 
@@ -52,7 +55,9 @@ def _of_kind(info: dict[str, Any], version: dict[str, Any]) -> Iterator[str]:
     system = info.get("OSType")
     if system != "linux":
         yield f"its containers are {system or 'of an unknown kind'}, not Linux; switch it to Linux containers"
-    if any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or []):
+    if any(
+        "podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or []
+    ):
         yield (
             "it is Podman, whose Docker-compatible API takes no seccomp profile with a container, so that a box would"
             " not run under its own; set DOCKER_HOST to a Docker Engine"
@@ -60,7 +65,9 @@ def _of_kind(info: dict[str, Any], version: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_limits(info: dict[str, Any]) -> Iterator[str]:
-    unlimited = list(dict.fromkeys(text for name, text in _LIMITS.items() if info.get(name) is not True))
+    unlimited = list(
+        dict.fromkeys(text for name, text in _LIMITS.items() if info.get(name) is not True)
+    )
     if not unlimited:
         return
     if "name=rootless" in (info.get("SecurityOptions") or ()):
@@ -71,7 +78,11 @@ def _of_limits(info: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_seccomp(info: dict[str, Any]) -> Iterator[str]:
-    options = [option for option in info.get("SecurityOptions") or () if option.split(",")[0] == "name=seccomp"]
+    options = [
+        option
+        for option in info.get("SecurityOptions") or ()
+        if option.split(",")[0] == "name=seccomp"
+    ]
     if not options:
         yield "it has no seccomp; use a kernel with CONFIG_SECCOMP_FILTER and an engine that is built with it"
     elif any("profile=unconfined" in option.split(",") for option in options):
@@ -97,5 +108,7 @@ def _is_harmless(argument: str) -> bool:
         return False
     name, separator, value = argument.lstrip("-").partition("=")
     return (
-        name in _HARMLESS or f"{name}{separator}{value}" in _HARMLESS or (name == "ignore-cgroups" and value == "false")
+        name in _HARMLESS
+        or f"{name}{separator}{value}" in _HARMLESS
+        or (name == "ignore-cgroups" and value == "false")
     )

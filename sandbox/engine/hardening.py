@@ -134,7 +134,10 @@ def create_request(
                 {"Name": "nofile", "Soft": policy.open_files, "Hard": policy.open_files},
                 {"Name": "nproc", "Soft": user_processes(policy), "Hard": user_processes(policy)},
             ],
-            "Tmpfs": {"/tmp": _tmpfs(policy.tmp_bytes, uid), "/dev/shm": _tmpfs(policy.shm_bytes, uid)},  # noqa: S108 - inside
+            "Tmpfs": {
+                "/tmp": _tmpfs(policy.tmp_bytes, uid),
+                "/dev/shm": _tmpfs(policy.shm_bytes, uid),
+            },  # noqa: S108 - inside
             "Mounts": [_store(policy, labels, uid), *_packages(packages, labels, uid)],
             "Binds": None,
             "VolumesFrom": None,
@@ -174,7 +177,11 @@ def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str,
         caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"
         options["DriverConfig"] = {
             "Name": "local",
-            "Options": {"type": "tmpfs", "device": "tmpfs", "o": f"{caps},{_owned_by(uid)},nosuid,nodev"},
+            "Options": {
+                "type": "tmpfs",
+                "device": "tmpfs",
+                "o": f"{caps},{_owned_by(uid)},nosuid,nodev",
+            },
         }
     return {"Type": "volume", "Target": WORKSPACE, "ReadOnly": False, "VolumeOptions": options}
 
@@ -185,10 +192,23 @@ def _packages(packages: Packages | None, labels: dict[str, str], uid: int) -> li
         return []
     mount = {"Type": "volume", "Target": PACKAGES}
     if packages.volume:
-        return [{**mount, "Source": packages.volume, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}]
+        return [
+            {
+                **mount,
+                "Source": packages.volume,
+                "ReadOnly": True,
+                "VolumeOptions": {"NoCopy": True},
+            }
+        ]
     caps = f"size={packages.size_bytes},nr_inodes={PACKAGES_INODES},uid={uid},gid={uid},mode=0755,nosuid,nodev"
     driver = {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": caps}}
-    return [{**mount, "ReadOnly": False, "VolumeOptions": {"NoCopy": True, "Labels": labels, "DriverConfig": driver}}]
+    return [
+        {
+            **mount,
+            "ReadOnly": False,
+            "VolumeOptions": {"NoCopy": True, "Labels": labels, "DriverConfig": driver},
+        }
+    ]
 
 
 def _tmpfs(size_bytes: int, uid: int) -> str:

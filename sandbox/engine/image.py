@@ -21,12 +21,14 @@ from sandbox.errors import ImageBuildFailed, ImageUnavailable
 REPOSITORY = "l2mac-box"
 IMAGE_LABEL = "org.l2mac.image"
 _PULL_S = 1800
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the engine colours what a build step writes to its standard error
+_COLOUR = re.compile(
+    r"\x1b\[[0-9;]*m"
+)  # the engine colours what a build step writes to its standard error
 _BUILD_S = 900
 _LOADERS = re.compile(r"LD_\w+|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_\w+")
 _GUEST_MODULES = ("protocol.py", "paths.py")
 
-Progress = Callable[[str], None]
+ProgressCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class BaseImage:
 
 
 @dataclass(frozen=True, slots=True)
-class BoxImage:
+class SandboxImage:
     """An image that boxes can start from."""
 
     base: BaseImage
@@ -52,7 +54,9 @@ class BoxImage:
     id: str
 
 
-def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progress) -> BoxImage:
+def prepare_image(
+    engine: Engine, reference: str, cache: Path, progress: ProgressCallback
+) -> SandboxImage:
     """Give the box image for a base image; builds it when this base has none yet.
 
     Args:
@@ -68,7 +72,10 @@ def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progres
     base = resolve_base(engine, reference, progress)
     recipe = recipe_folder("python")
     context = {f"lib/{name}": content for name, content in guest_files().items()}
-    context |= {name: (recipe / name).read_bytes() for name in ("Dockerfile", "install", "strip", "checkers.txt")}
+    context |= {
+        name: (recipe / name).read_bytes()
+        for name in ("Dockerfile", "install", "strip", "checkers.txt")
+    }
     tag = f"{REPOSITORY}:python-{_content_hash(base.id, context)}"
     box_id = _image_id(engine, tag)
     if box_id is None:
@@ -79,10 +86,10 @@ def prepare_image(engine: Engine, reference: str, cache: Path, progress: Progres
         box_id = _image_id(engine, tag)
         if box_id is None:
             raise ImageBuildFailed(f"the engine built {tag} but does not have it")
-    return BoxImage(base, tag, box_id)
+    return SandboxImage(base, tag, box_id)
 
 
-def resolve_base(engine: Engine, reference: str, progress: Progress) -> BaseImage:
+def resolve_base(engine: Engine, reference: str, progress: ProgressCallback) -> BaseImage:
     """Find the base image here or pull it, and pin it.
 
     Raises:
@@ -111,9 +118,15 @@ def _require_plain(reference: str, facts: dict[str, Any]) -> None:
     config = facts.get("Config") or {}
     names = [str(entry).partition("=")[0] for entry in config.get("Env") or ()]
     surprises = {
-        "declares volumes, writable places beside the file store": sorted(config.get("Volumes") or ()),
-        "has ONBUILD steps, which would run in the build of the box's image": list(config.get("OnBuild") or ()),
-        "sets variables that change what every program loads": sorted(filter(_LOADERS.fullmatch, names)),
+        "declares volumes, writable places beside the file store": sorted(
+            config.get("Volumes") or ()
+        ),
+        "has ONBUILD steps, which would run in the build of the box's image": list(
+            config.get("OnBuild") or ()
+        ),
+        "sets variables that change what every program loads": sorted(
+            filter(_LOADERS.fullmatch, names)
+        ),
     }
     for what, found in surprises.items():
         if found:
@@ -126,15 +139,25 @@ def _require_plain(reference: str, facts: dict[str, Any]) -> None:
 def recipe_folder(name: str) -> Path:
     """Give the folder of a recipe: package data of an installed wheel, `images/` of a checkout."""
     packaged = Path(str(resources.files("sandbox"))) / "images" / name
-    return packaged if packaged.is_dir() else Path(str(resources.files("sandbox"))).parent / "images" / name
+    return (
+        packaged
+        if packaged.is_dir()
+        else Path(str(resources.files("sandbox"))).parent / "images" / name
+    )
 
 
 def guest_files() -> dict[str, bytes]:
     """Give what runs inside the box: path below /opt/l2mac/lib → content."""
     package = Path(str(resources.files("sandbox")))
-    files = {"__main__.py": (package / "guest/__main__.py").read_bytes(), "sandbox/__init__.py": b""}
+    files = {
+        "__main__.py": (package / "guest/__main__.py").read_bytes(),
+        "sandbox/__init__.py": b"",
+    }
     files |= {f"sandbox/{name}": (package / name).read_bytes() for name in _GUEST_MODULES}
-    files |= {f"sandbox/guest/{path.name}": path.read_bytes() for path in sorted((package / "guest").glob("*.py"))}
+    files |= {
+        f"sandbox/guest/{path.name}": path.read_bytes()
+        for path in sorted((package / "guest").glob("*.py"))
+    }
     return files
 
 
@@ -180,7 +203,9 @@ def _pull(engine: Engine, reference: str) -> None:
     except (docker.errors.APIError, requests.exceptions.RequestException) as error:
         failure = str(getattr(error, "explanation", None) or error)
     if failure:
-        raise ImageUnavailable(f"the image {reference} is not here and cannot be pulled ({failure.strip()}); {hint}")
+        raise ImageUnavailable(
+            f"the image {reference} is not here and cannot be pulled ({failure.strip()}); {hint}"
+        )
 
 
 def _split_tag(reference: str) -> tuple[str, str, str]:
@@ -217,13 +242,21 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
             network_mode="none",
             timeout=_BUILD_S,
             buildargs={"BASE": base.id, "TAG": tag},
-            labels={IMAGE_LABEL: "1", "org.l2mac.base": base.reference, "org.l2mac.base-id": base.id},
+            labels={
+                IMAGE_LABEL: "1",
+                "org.l2mac.base": base.reference,
+                "org.l2mac.base-id": base.id,
+            },
         )
         for event in events:
             log.append(str(event.get("stream", "")))
             failure = str(event.get("error", "")) or failure
-        for stage in engine.api.images(filters={"label": f"org.l2mac.stage={tag}", "dangling": True}):
-            with contextlib.suppress(docker.errors.APIError):  # another process builds the same and still uses it
+        for stage in engine.api.images(
+            filters={"label": f"org.l2mac.stage={tag}", "dangling": True}
+        ):
+            with contextlib.suppress(
+                docker.errors.APIError
+            ):  # another process builds the same and still uses it
                 engine.api.remove_image(stage["Id"])
     if failure and _image_id(engine, tag) is None:
         _raise_build_failure(base, "".join(log), failure)
@@ -231,8 +264,12 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
 
 def _raise_build_failure(base: BaseImage, log: str, failure: str) -> None:
     log = _COLOUR.sub("", log)
-    reasons = [line.removeprefix("l2mac: ") for line in log.splitlines() if line.startswith("l2mac: ")]
+    reasons = [
+        line.removeprefix("l2mac: ") for line in log.splitlines() if line.startswith("l2mac: ")
+    ]
     if reasons:
         raise ImageUnavailable(f"{base.reference} cannot carry a box: {reasons[-1]}")
     tail = " | ".join(line for line in log.splitlines()[-4:] if line)
-    raise ImageBuildFailed(f"the box's image could not be built on {base.reference}: {failure.strip()} ({tail})")
+    raise ImageBuildFailed(
+        f"the box's image could not be built on {base.reference}: {failure.strip()} ({tail})"
+    )

@@ -22,7 +22,9 @@ def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def _job_spec(job: Job) -> dict[str, Any]:
     if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
-        raise ValueError(f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}")
+        raise ValueError(
+            f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}"
+        )
     if job.checker:
         others = {"others": list(job.others)} if job.others else {}
         return {"name": job.name, "kind": job.checker, "paths": list(job.paths), **others}

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.hardening import GUEST_COMMAND, Packages
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import Refused, SandboxDied
 from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, PackageIndex, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
@@ -37,7 +37,7 @@ _TEXT_CHARACTERS = 20_000
 
 def fetch(
     engine: Engine,
-    image: BoxImage,
+    image: SandboxImage,
     policy: SandboxPolicy,
     *,
     run: str,
@@ -71,7 +71,9 @@ def fetch(
         volume="tmpfs",
     )
     with DockerSandbox(engine, image, policy, run=run, proxy=proxy) as box:
-        box.write({"requirements.txt": requirements.encode(), "authorities.pem": index.certificates})
+        box.write(
+            {"requirements.txt": requirements.encode(), "authorities.pem": index.certificates}
+        )
         result = box.run([Job("pip", argv=_pip(index, hashed=hashed))])
         output = result.jobs[0].output.text(_TEXT_CHARACTERS)
         if not result.jobs[0].succeeded:
@@ -79,8 +81,15 @@ def fetch(
             return Fetched(output=ended, connections=tuple(proxy.report()), receipt=box.receipt)
         found = [entry for entry in box.files() if entry.path.startswith("wheels/")]
         problem = _problem(found)
-        wheels = {} if problem else {entry.path.partition("/")[2]: _read(box, entry) for entry in found}
-        return Fetched(wheels=wheels, output=problem or output, connections=tuple(proxy.report()), receipt=box.receipt)
+        wheels = (
+            {} if problem else {entry.path.partition("/")[2]: _read(box, entry) for entry in found}
+        )
+        return Fetched(
+            wheels=wheels,
+            output=problem or output,
+            connections=tuple(proxy.report()),
+            receipt=box.receipt,
+        )
 
 
 class PackageLayer:
@@ -92,7 +101,13 @@ class PackageLayer:
     """
 
     def __init__(
-        self, engine: Engine, image: BoxImage, policy: SandboxPolicy, *, run: str, wheels: Mapping[str, bytes]
+        self,
+        engine: Engine,
+        image: SandboxImage,
+        policy: SandboxPolicy,
+        *,
+        run: str,
+        wheels: Mapping[str, bytes],
     ) -> None:
         policy = replace(
             policy,
@@ -104,7 +119,9 @@ class PackageLayer:
         )
         self._engine = engine
         self._wheels = wheels
-        self._box = DockerSandbox(engine, image, policy, run=run, packages=Packages(size_bytes=MAX_UNPACKED_BYTES))
+        self._box = DockerSandbox(
+            engine, image, policy, run=run, packages=Packages(size_bytes=MAX_UNPACKED_BYTES)
+        )
         self.packages = Packages()
 
     def open(self) -> "PackageLayer":
@@ -136,7 +153,11 @@ class PackageLayer:
         done = self._box.run([job]).jobs[0]
         text = done.output.text(_TEXT_CHARACTERS).strip()
         if not done.succeeded:
-            raise Refused(text if done.code == 1 and text else f"the wheels could not be unpacked ({done.cause})")
+            raise Refused(
+                text
+                if done.code == 1 and text
+                else f"the wheels could not be unpacked ({done.cause})"
+            )
         self._box.delete([entry.path for entry in self._box.files()])
         if not re.fullmatch(r"[0-9a-f]{64}", text):
             raise SandboxDied("the box that unpacks packages gave no hash of them")
@@ -149,10 +170,42 @@ class PackageLayer:
 
 
 def _pip(index: PackageIndex, *, hashed: bool) -> tuple[str, ...]:
-    command = ["env", "PIP_CONFIG_FILE=/dev/null", "python", "-I", "-m", "pip", "download", "--isolated", "--no-input"]
-    command += ["--disable-pip-version-check", "--no-cache-dir", "--no-color", "--progress-bar", "off"]
-    command += ["--only-binary", ":all:", "--index-url", index.url, "--proxy", f"http://127.0.0.1:{TUNNEL_PORT}"]
-    command += ["--retries", "1", "--timeout", "30", "--dest", "wheels", "--requirement", "requirements.txt"]
+    command = [
+        "env",
+        "PIP_CONFIG_FILE=/dev/null",
+        "python",
+        "-I",
+        "-m",
+        "pip",
+        "download",
+        "--isolated",
+        "--no-input",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--no-color",
+        "--progress-bar",
+        "off",
+    ]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--index-url",
+        index.url,
+        "--proxy",
+        f"http://127.0.0.1:{TUNNEL_PORT}",
+    ]
+    command += [
+        "--retries",
+        "1",
+        "--timeout",
+        "30",
+        "--dest",
+        "wheels",
+        "--requirement",
+        "requirements.txt",
+    ]
     # The authorities of the base image are its own business, and a small image has none.
     command += ["--use-deprecated", "legacy-certs"]
     command += ["--cert", "authorities.pem"] if index.certificates else []

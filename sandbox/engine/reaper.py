@@ -66,7 +66,9 @@ def reap(engine: Engine) -> int:
             if owner_is_dead(container.get("Labels") or {}):
                 remove_container(engine, container["Id"])
                 removed += 1
-        volumes: list[dict[str, Any]] = engine.api.volumes(filters={"label": [LABEL], "dangling": ["true"]})["Volumes"]
+        volumes: list[dict[str, Any]] = engine.api.volumes(
+            filters={"label": [LABEL], "dangling": ["true"]}
+        )["Volumes"]
         for volume in volumes or []:
             if owner_is_dead(volume.get("Labels") or {}):
                 removed += _remove_volume(engine, volume["Name"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.engine.fitness import loosening, shortcomings
 from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, Packages, user_processes
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import IsolationMismatch
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 
@@ -25,12 +25,26 @@ _MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/re
 _ENGINES_OWN = ("/proc", "/sys", "/dev")
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the box
 # What the kernel calls the namespaces that it starts with (include/uapi/linux/nsfs.h); they never change.
-_MACHINES_NAMESPACES = {"ipc:[4026531839]", "uts:[4026531838]", "pid:[4026531836]", "cgroup:[4026531835]"}
-_CONFIG = ("User", "Tty", "Entrypoint", "Cmd", "WorkingDir", "Healthcheck", "NetworkDisabled", "Volumes")
+_MACHINES_NAMESPACES = {
+    "ipc:[4026531839]",
+    "uts:[4026531838]",
+    "pid:[4026531836]",
+    "cgroup:[4026531835]",
+}
+_CONFIG = (
+    "User",
+    "Tty",
+    "Entrypoint",
+    "Cmd",
+    "WorkingDir",
+    "Healthcheck",
+    "NetworkDisabled",
+    "Volumes",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReceiptRow:
     """One property: what was asked for, what is seen, and the verdict."""
 
     name: str
@@ -60,7 +74,7 @@ class Views:
     packages: Packages | None = None
 
 
-def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[str, Any]:
+def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> dict[str, Any]:
     """Compare both views with what was asked for and give the receipt as plain JSON values.
 
     Raises:
@@ -70,29 +84,48 @@ def make_receipt(policy: SandboxPolicy, image: BoxImage, views: Views) -> dict[s
     own_kernel = bool(policy.runtime) and posture["kernel"][2] != views.version.get("KernelVersion")
     inside = [*_inside_rows(image, views), *_mount_rows(policy, views), *_packages_rows(views)]
     inside += _limit_rows(policy, posture)
-    rows = [*_outside_rows(policy, image, views), *(_unless_hidden(row) if own_kernel else row for row in inside)]
+    rows = [
+        *_outside_rows(policy, image, views),
+        *(_unless_hidden(row) if own_kernel else row for row in inside),
+    ]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
-        details = "; ".join(f"{row.name} should be {row.wanted!r} but is {row.seen!r}" for row in wrong)
+        details = "; ".join(
+            f"{row.name} should be {row.wanted!r} but is {row.seen!r}" for row in wrong
+        )
         raise IsolationMismatch(tuple(row.name for row in wrong), details)
     parts = {part["Name"]: part.get("Version") for part in views.version.get("Components") or []}
     return {
-        "image": {"reference": base.reference, "base": base.id, "digest": base.digest, "box": image.id},
-        "engine": {"version": views.version.get("Version"), "api": views.version.get("ApiVersion"), "parts": parts},
+        "image": {
+            "reference": base.reference,
+            "base": base.id,
+            "digest": base.digest,
+            "box": image.id,
+        },
+        "engine": {
+            "version": views.version.get("Version"),
+            "api": views.version.get("ApiVersion"),
+            "parts": parts,
+        },
         "runtime": views.outside["HostConfig"].get("Runtime"),
         "own_kernel": own_kernel,
-        "rows": [{"name": row.name, "wanted": row.wanted, "seen": row.seen, "verdict": row.verdict} for row in rows],
+        "rows": [
+            {"name": row.name, "wanted": row.wanted, "seen": row.seen, "verdict": row.verdict}
+            for row in rows
+        ],
         "posture": posture,
     }
 
 
-def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[Row]:
+def _outside_rows(policy: SandboxPolicy, image: SandboxImage, views: Views) -> list[ReceiptRow]:
     request, outside = views.request, views.outside
     wanted, seen = _shown(request["HostConfig"]), _shown(outside["HostConfig"])
     runtime = seen.pop("Runtime", None)
     wanted.pop("Runtime", None)
     unasked = {name: seen[name] for name in sorted(set(seen) - set(wanted)) if _bare(seen[name])}
-    config = [_row(f"outside.{name}", request.get(name), outside["Config"].get(name)) for name in _CONFIG]
+    config = [
+        _row(f"outside.{name}", request.get(name), outside["Config"].get(name)) for name in _CONFIG
+    ]
     variables = set(outside["Config"]["Env"] or ())
     mounts = [[mount["Type"], mount["Destination"], mount["RW"]] for mount in outside["Mounts"]]
     volumes = [["volume", WORKSPACE, True]]
@@ -106,7 +139,11 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
         _row("outside.runtime_arguments", [], loosening(views.info, str(runtime))),
         _row("outside.engine", [], shortcomings(views.info, views.version)),
         *config,
-        _row("outside.Env", [], sorted(variables ^ set(_merged(image.base.environment, request["Env"])))),
+        _row(
+            "outside.Env",
+            [],
+            sorted(variables ^ set(_merged(image.base.environment, request["Env"]))),
+        ),
         _row("outside.mounted", volumes, sorted(mount for mount in mounts if mount[0] != "tmpfs")),
         _row("outside.networks", [], sorted(set(networks.get("Networks") or ()) - {"none"})),
         _row("outside.ports", [], sorted(networks.get("Ports") or ())),
@@ -115,7 +152,7 @@ def _outside_rows(policy: SandboxPolicy, image: BoxImage, views: Views) -> list[
     ]
 
 
-def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
+def _inside_rows(image: SandboxImage, views: Views) -> list[ReceiptRow]:
     posture = views.hello["posture"]
     status, uid = posture["status"], str(views.request["User"]).partition(":")[0]
     variables = {f"{name}={value}" for name, value in posture["environment"].items()}
@@ -125,9 +162,15 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
     return [
         _row("inside.uid", [uid] * 4, (status["Uid"] or "").split()),
         _row("inside.gid", [uid] * 4, (status["Gid"] or "").split()),
-        _row("inside.unprivileged_uid", expected=True, seen=uid.isdigit() and int(uid) >= FIRST_UID),
+        _row(
+            "inside.unprivileged_uid", expected=True, seen=uid.isdigit() and int(uid) >= FIRST_UID
+        ),
         _row("inside.groups", [], sorted(set((status["Groups"] or "").split()) - {uid})),
-        *[_row(f"inside.{name}", _NO_CAPABILITIES, status[name]) for name in status if name.startswith("Cap")],
+        *[
+            _row(f"inside.{name}", _NO_CAPABILITIES, status[name])
+            for name in status
+            if name.startswith("Cap")
+        ],
         _optional("inside.no_new_privileges", "1", status["NoNewPrivs"]),
         _row("inside.seccomp", "2", status["Seccomp"]),
         _row("inside.pid", 1, posture["pid"]),
@@ -137,23 +180,30 @@ def _inside_rows(image: BoxImage, views: Views) -> list[Row]:
         _row("inside.devices", [], sorted(set(posture["devices"]) - _DEVICES)),
         _row("inside.unmasked", [], posture["unmasked"]),
         _row("inside.unprotected", [], posture["unprotected"]),
-        Row("inside.privileged_files", [], files, MATCH if files == [] else MISMATCH),
+        ReceiptRow("inside.privileged_files", [], files, MATCH if files == [] else MISMATCH),
         _row("inside.tty", expected=False, seen=posture["tty"]),
         _row("inside.environment", [], foreign),
     ]
 
 
-def _mount_rows(policy: SandboxPolicy, views: Views) -> list[Row]:
+def _mount_rows(policy: SandboxPolicy, views: Views) -> list[ReceiptRow]:
     posture, own = views.hello["posture"], () if views.packages is None else (PACKAGES,)
     mounts, spaces = {mount[4]: mount for mount in posture["mounts"]}, posture["spaces"]
-    foreign = [path for path in mounts if path not in {*_MOUNT_POINTS, *own} and not path.startswith(_ENGINES_OWN)]
+    foreign = [
+        path
+        for path in mounts
+        if path not in {*_MOUNT_POINTS, *own} and not path.startswith(_ENGINES_OWN)
+    ]
     capped = policy.volume == "tmpfs"
     flags = [(path, flag) for path in _SCRATCH for flag in ("nosuid", "nodev", "noexec")]
     flags += [(WORKSPACE, "nosuid"), (WORKSPACE, "nodev")] if capped else []
     return [
         _row("inside.mounts", [], sorted(foreign)),
         _row("inside.root", expected=True, seen=_has_option(mounts, "/", "ro")),
-        *[_row(f"inside.{path}.{flag}", expected=True, seen=_has_option(mounts, path, flag)) for path, flag in flags],
+        *[
+            _row(f"inside.{path}.{flag}", expected=True, seen=_has_option(mounts, path, flag))
+            for path, flag in flags
+        ],
         _space("inside.disk", policy.disk_bytes if capped else None, spaces[WORKSPACE], 0),
         _space("inside.disk_inodes", policy.disk_inodes if capped else None, spaces[WORKSPACE], 1),
         _space("inside.tmp", policy.tmp_bytes, spaces["/tmp"], 0),  # noqa: S108 - a mount point inside the box
@@ -163,14 +213,17 @@ def _mount_rows(policy: SandboxPolicy, views: Views) -> list[Row]:
     ]
 
 
-def _packages_rows(views: Views) -> list[Row]:
+def _packages_rows(views: Views) -> list[ReceiptRow]:
     """The volume of packages: what it holds, and that nobody in the box can change it, but where it is filled."""
     packages, posture = views.packages, views.hello["posture"]
     if packages is None:
         return []
     mounts = {mount[4]: mount for mount in posture["mounts"]}
     mounted = {flag: _has_option(mounts, PACKAGES, flag) for flag in ("nosuid", "nodev", "ro")}
-    rows = [_row(f"inside.{PACKAGES}.{flag}", expected=True, seen=mounted[flag]) for flag in ("nosuid", "nodev")]
+    rows = [
+        _row(f"inside.{PACKAGES}.{flag}", expected=True, seen=mounted[flag])
+        for flag in ("nosuid", "nodev")
+    ]
     if not packages.volume:
         return rows
     # runc before 1.2 drops a volume's own flags where it makes the mount read-only. The hash covers types and modes.
@@ -179,7 +232,7 @@ def _packages_rows(views: Views) -> list[Row]:
     return [*rows, read_only, _row("inside.packages", packages.digest, posture.get("packages"))]
 
 
-def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
+def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptRow]:
     cgroup, limits = posture["cgroup"], posture["limits"]
     quota = None if cgroup["cpu"] is None else cgroup["cpu"].split()[0]
     swap = cgroup["swap_bytes"]  # control groups v1 count memory and swap together, v2 swap alone
@@ -195,17 +248,21 @@ def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[Row]:
     ]
 
 
-def _unless_hidden(row: Row) -> Row:
+def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
     """Under a runtime with a kernel of its own, as gVisor: what that kernel has no word for is not available.
 
     gVisor answers system calls itself, under a filter of its own around the whole sandbox, so that it shows neither
     the seccomp mode nor the ambient set; it lists mounts without `nosuid` and `nodev` and counts no inodes in memory.
     """
-    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith((".nosuid", ".nodev", "_inodes"))
-    return replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", 0, False) else row
+    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith(
+        (".nosuid", ".nodev", "_inodes")
+    )
+    return (
+        replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", 0, False) else row
+    )
 
 
-def _apparmor(views: Views) -> Row:
+def _apparmor(views: Views) -> ReceiptRow:
     """AppArmor's profile, where the engine's kernel has AppArmor."""
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
     seen = views.outside.get("AppArmorProfile") if offered else None
@@ -215,7 +272,9 @@ def _apparmor(views: Views) -> Row:
 def _shown(host_config: dict[str, Any]) -> dict[str, Any]:
     """Give a host configuration with the seccomp profile as a hash and lists in an order of ours."""
     options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
-    limits = sorted([limit["Name"], limit["Soft"], limit["Hard"]] for limit in host_config.get("Ulimits") or ())
+    limits = sorted(
+        [limit["Name"], limit["Soft"], limit["Hard"]] for limit in host_config.get("Ulimits") or ()
+    )
     return {**host_config, "SecurityOpt": options, "Ulimits": limits}
 
 
@@ -246,19 +305,21 @@ def _merged(*environments: Any) -> list[str]:
     return list(merged.values())
 
 
-def _row(name: str, expected: object, seen: object) -> Row:
-    return Row(name, expected, seen, MATCH if _bare(expected) == _bare(seen) else MISMATCH)
+def _row(name: str, expected: object, seen: object) -> ReceiptRow:
+    return ReceiptRow(name, expected, seen, MATCH if _bare(expected) == _bare(seen) else MISMATCH)
 
 
-def _optional(name: str, wanted: str, seen: str | None) -> Row:
+def _optional(name: str, wanted: str, seen: str | None) -> ReceiptRow:
     """A row that some runtimes cannot show; nothing seen is not available, something else is a mismatch."""
-    return Row(name, wanted, seen, UNAVAILABLE) if seen is None else _row(name, wanted, seen)
+    return ReceiptRow(name, wanted, seen, UNAVAILABLE) if seen is None else _row(name, wanted, seen)
 
 
-def _space(name: str, wanted: int | None, seen: list[int] | None, index: int) -> Row:
+def _space(name: str, wanted: int | None, seen: list[int] | None, index: int) -> ReceiptRow:
     if wanted is None or seen is None:
-        return Row(name, wanted, seen, UNAVAILABLE)
-    return Row(name, wanted, seen[index], MATCH if 0 < seen[index] <= wanted + 4096 else MISMATCH)
+        return ReceiptRow(name, wanted, seen, UNAVAILABLE)
+    return ReceiptRow(
+        name, wanted, seen[index], MATCH if 0 < seen[index] <= wanted + 4096 else MISMATCH
+    )
 
 
 def _has_option(mounts: dict[str, list[str]], path: str, option: str) -> bool:

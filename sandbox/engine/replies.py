@@ -31,7 +31,9 @@ def written(reply: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, s
     return digests
 
 
-def content_and_size(reply: Mapping[str, Any], content: bytes, offset: int, limit: int) -> tuple[bytes, int]:
+def content_and_size(
+    reply: Mapping[str, Any], content: bytes, offset: int, limit: int
+) -> tuple[bytes, int]:
     """Give a file's part and its whole size."""
     size = _number(reply["size"])
     if len(content) != min(limit, max(size - offset, 0)):
@@ -41,12 +43,17 @@ def content_and_size(reply: Mapping[str, Any], content: bytes, offset: int, limi
 
 def entries(reply: Mapping[str, Any]) -> tuple[FileEntry, ...]:
     """Give the listed files."""
-    return tuple(FileEntry(_path(path), _number(size), _digest(digest)) for path, size, digest in reply["files"])
+    return tuple(
+        FileEntry(_path(path), _number(size), _digest(digest))
+        for path, size, digest in reply["files"]
+    )
 
 
 def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
     """Give the found lines, and whether there are more."""
-    found = tuple(Match(_path(path), _number(line), _text(text)) for path, line, text in reply["matches"])
+    found = tuple(
+        Match(_path(path), _number(line), _text(text)) for path, line, text in reply["matches"]
+    )
     return found, _flag(reply["more"])
 
 
@@ -59,7 +66,9 @@ def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> Ru
             head, tail, total = (_number(number) for number in facts[name])
             if head + tail > total or start + head + tail > len(body):
                 raise ValueError("the lengths of a stream do not add up")
-            streams.append(Stream(body[start : start + head], body[start + head : start + head + tail], total))
+            streams.append(
+                Stream(body[start : start + head], body[start + head : start + head + tail], total)
+            )
             start += head + tail
         code = _number(facts["end"]["code"])
         cause = _cause(_text(facts["end"]["kind"]), code, reply)

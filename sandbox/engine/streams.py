@@ -15,7 +15,7 @@ from sandbox.protocol import MAX_PIECE_BYTES, MAX_STREAMS
 Post = Callable[[dict[str, Any], bytes], None]
 
 
-class Stream:
+class AttachedStream:
     """One connection of a program in the box, as a blocking stream of bytes; implements `sandbox.proxy.Bytes`.
 
     Args:
@@ -35,7 +35,11 @@ class Stream:
     def receive(self, patience_s: float) -> bytes:
         """Give the next bytes; nothing at the end, or when none have come for `patience_s` seconds."""
         try:
-            piece = b"" if self.ended.is_set() and self._pieces.empty() else self._pieces.get(timeout=patience_s)
+            piece = (
+                b""
+                if self.ended.is_set() and self._pieces.empty()
+                else self._pieces.get(timeout=patience_s)
+            )
         except queue.Empty:
             return b""
         if piece and not self.ended.is_set():
@@ -102,10 +106,10 @@ class Streams:
         post: Sends a frame to the guest.
     """
 
-    def __init__(self, serve: Callable[[Stream], None], post: Post) -> None:
+    def __init__(self, serve: Callable[[AttachedStream], None], post: Post) -> None:
         self._serve = serve
         self._post = post
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, AttachedStream] = {}
         self._last = 0
 
     def take(self, header: Mapping[str, Any], body: bytes) -> None:
@@ -128,9 +132,13 @@ class Streams:
             stream.end()
 
     def _open(self, number: int) -> None:
-        self._streams = {key: stream for key, stream in self._streams.items() if not stream.ended.is_set()}
+        self._streams = {
+            key: stream for key, stream in self._streams.items() if not stream.ended.is_set()
+        }
         if len(self._streams) > MAX_STREAMS:
             raise ValueError("there are more streams than may be open")
         self._last = number
-        stream = self._streams[number] = Stream(number, self._post)
-        threading.Thread(target=self._serve, args=(stream,), name=f"l2mac-stream-{number}", daemon=True).start()
+        stream = self._streams[number] = AttachedStream(number, self._post)
+        threading.Thread(
+            target=self._serve, args=(stream,), name=f"l2mac-stream-{number}", daemon=True
+        ).start()

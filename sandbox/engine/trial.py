@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.fitness import require_fit
 from sandbox.engine.hardening import GUEST_COMMAND
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import EngineUnfit, SandboxDied, SandboxError
 from sandbox.policy import MIB, SandboxPolicy
 from sandbox.results import Job
@@ -47,7 +47,7 @@ print(count)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RuntimeChoice:
     """The runtime that was chosen, and why each stronger one was not: (name, reason)."""
 
     runtime: str
@@ -56,11 +56,15 @@ class Choice:
     @property
     def text(self) -> str:
         """The choice in one line; long reasons are cut."""
-        others = "; ".join(f"{name} was passed over: {reason[:_SHOWN]}" for name, reason in self.passed_over)
+        others = "; ".join(
+            f"{name} was passed over: {reason[:_SHOWN]}" for name, reason in self.passed_over
+        )
         return f"runtime {self.runtime}: tried, its limits bind" + (f"; {others}" if others else "")
 
 
-def choose_runtime(engine: Engine, image: BoxImage, policy: SandboxPolicy, run: str) -> Choice:
+def choose_runtime(
+    engine: Engine, image: SandboxImage, policy: SandboxPolicy, run: str
+) -> RuntimeChoice:
     """Give the strongest runtime of the engine that starts a box and holds it to its limits.
 
     Raises:
@@ -74,8 +78,11 @@ def choose_runtime(engine: Engine, image: BoxImage, policy: SandboxPolicy, run: 
         except SandboxError as error:
             passed_over.append((name, str(error)))
         else:
-            return Choice(name, tuple(passed_over))
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over) or "it names none that is known here"
+            return RuntimeChoice(name, tuple(passed_over))
+    reasons = (
+        "; ".join(f"{name}: {reason}" for name, reason in passed_over)
+        or "it names none that is known here"
+    )
     raise EngineUnfit(f"no runtime of this engine holds a box ({reasons})")
 
 
@@ -86,7 +93,9 @@ def candidates(info: dict[str, Any]) -> list[str]:
     return [name for rank, _, name in sorted(ranked) if rank < len(_STRENGTH)]
 
 
-def prove_limits(engine: Engine, image: BoxImage, policy: SandboxPolicy, runtime: str, run: str) -> None:
+def prove_limits(
+    engine: Engine, image: SandboxImage, policy: SandboxPolicy, runtime: str, run: str
+) -> None:
     """See that limits on memory and processes bind under a runtime.
 
     Raises:
@@ -94,11 +103,16 @@ def prove_limits(engine: Engine, image: BoxImage, policy: SandboxPolicy, runtime
         SandboxError: A box cannot be made under this runtime, or not as it was asked for.
     """
     small = SandboxPolicy(**_LIMITS, cpus=policy.cpus, runtime=runtime)  # type: ignore[arg-type]
-    trials = (("memory", _HOARD, _WITHIN_MIB, _BEYOND_MIB), ("processes", _FORK, _WITHIN_PROCESSES, _BEYOND_PROCESSES))
+    trials = (
+        ("memory", _HOARD, _WITHIN_MIB, _BEYOND_MIB),
+        ("processes", _FORK, _WITHIN_PROCESSES, _BEYOND_PROCESSES),
+    )
     for what, program, within, beyond in trials:
         with DockerSandbox(engine, image, small, run=run, grace_s=_GRACE_S) as box:
             if not _succeeds(box, program, within):
-                raise EngineUnfit(f"a program within its limit on {what} does not run under the runtime {runtime!r}")
+                raise EngineUnfit(
+                    f"a program within its limit on {what} does not run under the runtime {runtime!r}"
+                )
             if _goes_through(box, program, beyond):
                 raise EngineUnfit(
                     f"the limit on {what} does not bind under the runtime {runtime!r}, whatever the engine says of it;"
@@ -129,7 +143,9 @@ def _rank(name: str, facts: dict[str, Any]) -> int:
     program = PurePosixPath(str(facts.get("path") or facts.get("runtimeType") or "")).name
     for place, families in enumerate(_STRENGTH):
         if any(
-            known in text.split(".") or text.startswith(f"{known}-") for text in (name, program) for known in families
+            known in text.split(".") or text.startswith(f"{known}-")
+            for text in (name, program)
+            for known in families
         ):
             return place if not name.startswith("io.containerd.run") else len(_STRENGTH)
     return len(_STRENGTH)

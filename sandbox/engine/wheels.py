@@ -39,12 +39,31 @@ def fetch_wheels(lock: Path, cache: Path) -> tuple[Path, ...]:
                 _publish(Path(fresh), folder)
         return _verified(folder, lock)
     except OSError as error:
-        raise ImageBuildFailed(f"the checkers' wheels cannot be kept in {cache}: {error.strerror}") from error
+        raise ImageBuildFailed(
+            f"the checkers' wheels cannot be kept in {cache}: {error.strerror}"
+        ) from error
 
 
 def _download(lock: Path, folder: Path) -> None:
-    command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary", ":all:", "--require-hashes", "--python-version", "3.11", "--platform", "any"]
+    command = [
+        sys.executable,
+        "-I",
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ]
+    command += [
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--python-version",
+        "3.11",
+        "--platform",
+        "any",
+    ]
     command += ["--dest", str(folder), "--requirement", str(lock)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
@@ -77,5 +96,7 @@ def _verified(folder: Path, lock: Path) -> tuple[Path, ...]:
         raise ImageBuildFailed(f"{folder} is incomplete; remove it and try again")
     for wheel in wheels:
         if hashlib.sha256(wheel.read_bytes()).hexdigest() not in known:
-            raise ImageBuildFailed(f"{wheel} does not have a hash of the lock file; remove {folder} and try again")
+            raise ImageBuildFailed(
+                f"{wheel} does not have a hash of the lock file; remove {folder} and try again"
+            )
     return wheels

@@ -21,7 +21,7 @@ class Checker:
 
     Args:
         spawner: Starts it.
-        argv: The command that runs `sandbox.guest.zygote`; empty when the image has none.
+        argv: The command that runs `sandbox.checkers.process`; empty when the image has none.
         environment: Its whole environment.
     """
 
@@ -54,7 +54,9 @@ class Checker:
         ours.settimeout(_ANSWER_S)
         try:
             streams = (theirs.fileno(), 2, 2)
-            self.pid = self._spawner.start(self._argv, self._environment, streams, cwd="/", cpu_s=None)
+            self.pid = self._spawner.start(
+                self._argv, self._environment, streams, cwd="/", cpu_s=None
+            )
             self._socket = ours
         except OSError:  # no process to be had: jobs are lost, which is no pass, until there is one
             ours.close()

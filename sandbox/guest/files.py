@@ -23,11 +23,11 @@ _CHUNK_BYTES = 1 << 20
 _OPEN_FOLDERS = 200
 
 
-class Refused(Exception):
+class StoreRefusal(Exception):
     """A request that the store refuses; the message is for the one who made it."""
 
 
-class Store:
+class GuestFileStore:
     """Files below one root.
 
     Args:
@@ -60,17 +60,22 @@ class Store:
                 self._make_room(path, made)
                 parts.append(f".l2mac-{len(parts)}.part")
                 _write_new(parts[-1], self._root, content)
-            facts = [self._put_in_place(part, path) for part, (path, _) in zip(parts, files, strict=True)]
+            facts = [
+                self._put_in_place(part, path) for part, (path, _) in zip(parts, files, strict=True)
+            ]
         except OSError as error:
             self._undo(parts, made)
-            raise Refused(_explain(error)) from error
-        except Refused:
+            raise StoreRefusal(_explain(error)) from error
+        except StoreRefusal:
             self._undo(parts, made)
             raise
         finally:
             self._close_folders()
         digests = [hashlib.sha256(content).hexdigest() for _, content in files]
-        self._known |= {path: known for (path, _), known in zip(files, zip(facts, digests, strict=True), strict=True)}
+        self._known |= {
+            path: known
+            for (path, _), known in zip(files, zip(facts, digests, strict=True), strict=True)
+        }
         return digests
 
     def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int]:
@@ -97,7 +102,7 @@ class Store:
         """
         for path in paths:
             if check_name(path) not in self._known:
-                raise Refused(f"there is no file {path!r}")
+                raise StoreRefusal(f"there is no file {path!r}")
         for path in dict.fromkeys(paths):
             folder, name = self._parent(path)
             try:
@@ -107,13 +112,17 @@ class Store:
             del self._known[path]
             self._prune(path)
 
-    def search(self, needle: bytes, *, ignore_case: bool, max_matches: int) -> tuple[list[list[object]], bool]:
+    def search(
+        self, needle: bytes, *, ignore_case: bool, max_matches: int
+    ) -> tuple[list[list[object]], bool]:
         """Find the lines that contain `needle`: `[path, line number from 1, line]`, and whether there are more."""
         wanted = needle.lower() if ignore_case else needle
         found: list[list[object]] = []
         for path in sorted(self._known):
             content = self.read(path, 0, self._max_file_bytes)[0]
-            if b"\0" in content[:4096] or wanted not in (content.lower() if ignore_case else content):
+            if b"\0" in content[:4096] or wanted not in (
+                content.lower() if ignore_case else content
+            ):
                 continue
             for number, line in enumerate(content.split(b"\n"), 1):
                 if wanted in (line.lower() if ignore_case else line):
@@ -158,17 +167,23 @@ class Store:
     def _check_batch(self, files: list[tuple[str, bytes]]) -> None:
         paths = [check_name(path) for path, _ in files]
         if len(set(paths)) != len(paths):
-            raise Refused("the same path stands twice in one write")
+            raise StoreRefusal("the same path stands twice in one write")
         for path in sorted(set(paths) & {folder for name in paths for folder in _folders(name)}):
-            raise Refused(f"{path!r} would be a file and a directory at once")
+            raise StoreRefusal(f"{path!r} would be a file and a directory at once")
         for path, content in files:
             if len(content) > self._max_file_bytes:
-                raise Refused(f"{path!r} is {len(content)} bytes; the limit for one file is {self._max_file_bytes}")
+                raise StoreRefusal(
+                    f"{path!r} is {len(content)} bytes; the limit for one file is {self._max_file_bytes}"
+                )
         together = self._known.keys() | set(paths)
         if len(together) > self._max_files:
-            raise Refused(f"the store would hold {len(together)} files; the limit is {self._max_files}")
+            raise StoreRefusal(
+                f"the store would hold {len(together)} files; the limit is {self._max_files}"
+            )
         if sum(len(path.encode()) for path in together) > MAX_NAME_BYTES:
-            raise Refused(f"the paths of all files would be longer than {MAX_NAME_BYTES} bytes together")
+            raise StoreRefusal(
+                f"the paths of all files would be longer than {MAX_NAME_BYTES} bytes together"
+            )
 
     def _parent(self, path: str, *, create: list[str] | None = None) -> tuple[int, str]:
         """Open the directory of `path`; with `create`, make missing ones and append their paths to the list.
@@ -184,7 +199,7 @@ class Store:
             try:
                 inner = _open_folder(folder, fd, create=create is not None)
             except OSError as error:
-                raise Refused(f"{'/'.join(folders[:depth])!r}: {_explain(error)}") from error
+                raise StoreRefusal(f"{'/'.join(folders[:depth])!r}: {_explain(error)}") from error
             finally:
                 os.close(fd)
             fd, fresh = inner
@@ -203,7 +218,7 @@ class Store:
         folder, name = self._parent(path, create=made)
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise Refused(f"{path!r} is a directory")
+                raise StoreRefusal(f"{path!r} is a directory")
         except FileNotFoundError:
             pass
         finally:
@@ -266,7 +281,7 @@ def check_name(path: object) -> str:
     try:
         return check_path(path)  # type: ignore[arg-type]  # anything may stand in a frame; check_path tests it
     except PathError as error:
-        raise Refused(str(error)) from error
+        raise StoreRefusal(str(error)) from error
 
 
 def _folders(path: str) -> list[str]:
@@ -295,12 +310,12 @@ def _open_regular(name: str, folder: int, path: str) -> int:
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{path!r} is not a regular file")
+            raise StoreRefusal(f"{path!r} is not a regular file")
         if not status.st_mode & stat.S_IRUSR:
             os.chmod(name, 0o644, dir_fd=folder)
         return os.open(name, _READ, dir_fd=folder)
     except FileNotFoundError:
-        raise Refused(f"there is no file {path!r}") from None
+        raise StoreRefusal(f"there is no file {path!r}") from None
 
 
 def _explain(error: OSError) -> str:

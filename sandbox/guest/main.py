@@ -9,7 +9,7 @@ import sys
 from sandbox.guest.channel import Channel, HostGone
 from sandbox.guest.checker import Checker
 from sandbox.guest.dumpable import set_dumpable
-from sandbox.guest.files import Store
+from sandbox.guest.files import GuestFileStore
 from sandbox.guest.layer import digest_of
 from sandbox.guest.operations import Operations
 from sandbox.guest.posture import posture, protection
@@ -49,11 +49,13 @@ def main() -> int:
         return EXIT_BAD_FRAME
 
 
-def _serve(channel: Channel, settings: object, spawner: Spawner, wakeup_fd: int, seen: dict[str, object]) -> int:
+def _serve(
+    channel: Channel, settings: object, spawner: Spawner, wakeup_fd: int, seen: dict[str, object]
+) -> int:
     if not isinstance(settings, dict):
         raise ProtocolError("the first frame has no settings")
     limits = {name: settings[name] for name in ("max_files", "max_file_bytes", "max_bytes")}
-    store = Store(settings["root"], **limits)
+    store = GuestFileStore(settings["root"], **limits)
     store.scan()
     checker = Checker(spawner, settings["checker"], settings["environment"])
     operations = Operations(channel, store, spawner, checker, wakeup_fd, settings)

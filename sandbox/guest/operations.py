@@ -8,7 +8,7 @@ import time
 
 from sandbox.guest.channel import Channel
 from sandbox.guest.checker import Checker
-from sandbox.guest.files import Refused, Store
+from sandbox.guest.files import GuestFileStore, StoreRefusal
 from sandbox.guest.folders import clear_folder
 from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap, sweep
 from sandbox.guest.tunnel import Tunnel
@@ -24,13 +24,15 @@ _SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all that can be written beside
 _LOST = {"kind": "lost", "code": 0}
 
 
-class Job:
+class RunningJob:
     """One of the processes that a `run` request asks for, and what it has put out.
 
     Its number is that of no other job of this box: the checker can tell late how one ended that was cut off.
     """
 
-    def __init__(self, number: int, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int) -> None:
+    def __init__(
+        self, number: int, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int
+    ) -> None:
         self.number = number
         self.name = spec["name"]
         self.spec = spec
@@ -61,7 +63,7 @@ class Operations:
     def __init__(
         self,
         channel: Channel,
-        store: Store,
+        store: GuestFileStore,
         spawner: Spawner,
         checker: Checker,
         wakeup_fd: int,
@@ -84,7 +86,7 @@ class Operations:
             return {"ok": False, "refused": f"there is no operation {header.get('op')!r}"}, b""
         try:
             reply, content = operation(header, body)
-        except Refused as refusal:
+        except StoreRefusal as refusal:
             return {"ok": False, "refused": str(refusal)}, b""
         return {"ok": True, **reply}, content
 
@@ -98,7 +100,9 @@ class Operations:
 
     def do_read(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
         """`path`, `offset`, `limit`; the reply's body is the content, `size` the whole file's size."""
-        content, size = self._store.read(header["path"], header["offset"], min(header["limit"], MAX_BODY_BYTES))
+        content, size = self._store.read(
+            header["path"], header["offset"], min(header["limit"], MAX_BODY_BYTES)
+        )
         return {"size": size}, content
 
     def do_delete(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
@@ -112,7 +116,9 @@ class Operations:
 
     def do_search(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
         """The body is the text; `ignore_case`, `max_matches`. Gives `matches`: [[path, line, text]] and `more`."""
-        found, more = self._store.search(body, ignore_case=header["ignore_case"], max_matches=header["max_matches"])
+        found, more = self._store.search(
+            body, ignore_case=header["ignore_case"], max_matches=header["max_matches"]
+        )
         return {"matches": found, "more": more}, b""
 
     def do_run(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
@@ -155,7 +161,12 @@ class Operations:
         if not survivors:
             self.warm()
         asked = {path for job in jobs for path in job.spec.get("paths", ())}
-        left = {"changes": changes, "removed": removed, "leftovers": leftovers, "survivors": survivors}
+        left = {
+            "changes": changes,
+            "removed": removed,
+            "leftovers": leftovers,
+            "survivors": survivors,
+        }
         left["restored"] = [path for path in restored if path in asked]
         return _with_jobs({**left, **counters.since()}, jobs, started_at)
 
@@ -177,13 +188,15 @@ class Operations:
         self._checker.notice(ended)
         self._statuses.update(ended)
 
-    def _start(self, job: Job, watch: Watch, stdin: bytes, cpu_s: int) -> None:
+    def _start(self, job: RunningJob, watch: Watch, stdin: bytes, cpu_s: int) -> None:
         in_r, in_w = pipe()
         out_r, out_w = pipe()
         err_r, err_w = pipe()
         streams = (in_r, out_w, err_w)
         try:
-            job.pid = self._spawner.start(job.spec["argv"], self._environment, streams, cwd=self._root, cpu_s=cpu_s)
+            job.pid = self._spawner.start(
+                job.spec["argv"], self._environment, streams, cwd=self._root, cpu_s=cpu_s
+            )
         except OSError as error:
             job.errors.feed(f"cannot start a process: {error}\n".encode())
             job.ends(dict(_LOST))
@@ -193,7 +206,7 @@ class Operations:
         watch.capture(out_r, job.output)
         watch.capture(err_r, job.errors)
 
-    def _submit(self, job: Job, watch: Watch, cpu_s: int) -> None:
+    def _submit(self, job: RunningJob, watch: Watch, cpu_s: int) -> None:
         out_r, out_w = pipe()
         report_r, report_w = pipe()
         request = {
@@ -212,7 +225,7 @@ class Operations:
         if not taken:
             job.ends(dict(_LOST))
 
-    def _wait(self, jobs: list[Job], watch: Watch, cpu_s: int) -> str | None:
+    def _wait(self, jobs: list[RunningJob], watch: Watch, cpu_s: int) -> str | None:
         self._listen(jobs, watch, cpu_s, retry=True)
         bound = None
         while bound is None:
@@ -225,7 +238,7 @@ class Operations:
             bound = watch.step()
         return bound
 
-    def _listen(self, jobs: list[Job], watch: Watch, cpu_s: int, *, retry: bool) -> None:
+    def _listen(self, jobs: list[RunningJob], watch: Watch, cpu_s: int, *, retry: bool) -> None:
         """Hear of the ends of the preloaded jobs; once, those of a checker that died before them go to the next one."""
         fd = self._checker.fd
         if fd < 0:
@@ -243,7 +256,9 @@ class Operations:
 
         watch.listen(fd, heard)
 
-    def _hand_on(self, jobs: list[Job], waiting: frozenset[int], watch: Watch, cpu_s: int) -> None:
+    def _hand_on(
+        self, jobs: list[RunningJob], waiting: frozenset[int], watch: Watch, cpu_s: int
+    ) -> None:
         """Give jobs to another checker if not one has begun: only then is there nobody who could take it over."""
         if len(waiting) < len(jobs):
             for job in jobs:
@@ -257,14 +272,18 @@ class Operations:
         self._listen(jobs, watch, cpu_s, retry=False)
 
 
-def _jobs(header: dict[str, Any], numbers: Iterator[int]) -> list[Job]:
+def _jobs(header: dict[str, Any], numbers: Iterator[int]) -> list[RunningJob]:
     """Give the jobs with room for what they put out: all of it has to fit into one reply."""
     specs, head, tail = header["jobs"], header["head_bytes"], header["tail_bytes"]
     room = MAX_BODY_BYTES // len(specs) - 2 * (head + tail)
-    return [Job(next(numbers), spec, head, tail, min(room, MAX_REPORT_BYTES)) for spec in specs]
+    return [
+        RunningJob(next(numbers), spec, head, tail, min(room, MAX_REPORT_BYTES)) for spec in specs
+    ]
 
 
-def _with_jobs(reply: dict[str, object], jobs: list[Job], started_at: float) -> tuple[dict[str, object], bytes]:
+def _with_jobs(
+    reply: dict[str, object], jobs: list[RunningJob], started_at: float
+) -> tuple[dict[str, object], bytes]:
     parts: list[bytes] = []
     described: list[dict[str, object]] = []
     for job in jobs:

@@ -11,7 +11,10 @@ _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _LIMITS = ("RLIMIT_CORE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_FSIZE")
 _CGROUP = {
     "memory_bytes": ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-    "swap_bytes": ("/sys/fs/cgroup/memory.swap.max", "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
+    "swap_bytes": (
+        "/sys/fs/cgroup/memory.swap.max",
+        "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes",
+    ),
     "pids": ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"),
     "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
 }
@@ -21,14 +24,20 @@ _SPACES = ("/workspace", "/tmp", "/dev/shm")  # the box's own mounts
 
 def posture() -> dict[str, object]:
     """Give the facts, as plain JSON values; what cannot be read is null."""
-    status = dict(line.split(":", 1) for line in _read("/proc/self/status").splitlines() if ":" in line)
+    status = dict(
+        line.split(":", 1) for line in _read("/proc/self/status").splitlines() if ":" in line
+    )
     return {
-        "status": {name: status.get(name, "").strip() or None for name in (*_STATUS, *_CAPABILITIES)},
+        "status": {
+            name: status.get(name, "").strip() or None for name in (*_STATUS, *_CAPABILITIES)
+        },
         "mounts": [line.split() for line in _read("/proc/self/mountinfo").splitlines()],
         "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in _LIMITS},
         "cgroup": {name: _first(paths) for name, paths in _CGROUP.items()},
         "namespaces": {name: _link(f"/proc/self/ns/{name}") for name in _NAMESPACES},
-        "interfaces": [line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:]],
+        "interfaces": [
+            line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:]
+        ],
         "routes": len(_read("/proc/net/route").splitlines()[1:]) + len(_foreign_routes6()),
         "devices": sorted(os.listdir("/dev")),
         "environment": dict(os.environ),
@@ -44,7 +53,9 @@ def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
     """Give which of the paths that nobody may read can be read, and which of those nobody may write are writable."""
     return {
         "unmasked": [path for path in masked if not _is_masked(path)],
-        "unprotected": [path for path in protected if os.path.exists(path) and not _is_read_only(path)],
+        "unprotected": [
+            path for path in protected if os.path.exists(path) and not _is_read_only(path)
+        ],
     }
 
 

@@ -49,7 +49,13 @@ class Spawner:
         self._score_fd = score_fd
 
     def start(
-        self, argv: list[str], environment: dict[str, str], streams: Streams, *, cwd: str, cpu_s: int | None
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        streams: Streams,
+        *,
+        cwd: str,
+        cpu_s: int | None,
     ) -> int:
         """Start `argv` in a session of its own; gives its pid.
 
@@ -88,7 +94,11 @@ def reap() -> dict[int, int]:
 
 def others(keep: int) -> list[int]:
     """Give the pids of all processes in the box but the guest and `keep`."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (os.getpid(), keep)]
+    return [
+        int(name)
+        for name in os.listdir("/proc")
+        if name.isdigit() and int(name) not in (os.getpid(), keep)
+    ]
 
 
 def sweep(checker: Checker) -> tuple[int, int]:
@@ -133,11 +143,20 @@ def set_limits(cpu_s: int | None) -> None:
 
 def restore_signals() -> None:
     """Give a child the default actions that it expects at its start."""
-    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (
+        signal.SIGCHLD,
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):
         signal.signal(number, signal.SIG_DFL)
 
 
-def _become(argv: list[str], environment: dict[str, str], streams: Streams, cwd: str, cpu_s: int | None) -> None:
+def _become(
+    argv: list[str], environment: dict[str, str], streams: Streams, cwd: str, cpu_s: int | None
+) -> None:
     code = 127
     try:
         signal.set_wakeup_fd(-1)

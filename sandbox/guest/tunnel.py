@@ -125,7 +125,9 @@ class Tunnel:
         self._say(stream, "data", piece)
 
     def _watch(self, stream: _Stream) -> None:
-        events = (0 if stream.waiting else select.EPOLLIN) | (select.EPOLLOUT if stream.pending else 0)
+        events = (0 if stream.waiting else select.EPOLLIN) | (
+            select.EPOLLOUT if stream.pending else 0
+        )
         self._poll.modify(stream.connection, events)
 
     def _say(self, stream: _Stream, what: str, body: bytes = b"") -> None:

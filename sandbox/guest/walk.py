@@ -59,7 +59,11 @@ class Walk:
 
     def _takes(self, path: str, entry: os.DirEntry[str]) -> bool:
         status = entry.stat(follow_symlinks=False)
-        left = (self._files_left - 1, self._bytes_left - status.st_size, self._name_bytes_left - len(path.encode()))
+        left = (
+            self._files_left - 1,
+            self._bytes_left - status.st_size,
+            self._name_bytes_left - len(path.encode()),
+        )
         if min(left) < 0:
             return False
         self._files_left, self._bytes_left, self._name_bytes_left = left

@@ -58,7 +58,9 @@ class Watch:
         max_output_bytes: What all streams together may put out.
     """
 
-    def __init__(self, channel: Channel, wakeup_fd: int, *, deadline: float, max_output_bytes: int) -> None:
+    def __init__(
+        self, channel: Channel, wakeup_fd: int, *, deadline: float, max_output_bytes: int
+    ) -> None:
         self._channel = channel
         self._wakeup_fd = wakeup_fd
         self._deadline = deadline

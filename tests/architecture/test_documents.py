@@ -6,8 +6,15 @@ import sys
 
 from source_tree import ROOT, functions, modules
 
-TESTS = {one.name for module in modules("tests") for one in functions(module.tree) if one.name.startswith("test_")}
-CATALOGUE = "test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing"
+TESTS = {
+    one.name
+    for module in modules("tests")
+    for one in functions(module.tree)
+    if one.name.startswith("test_")
+}
+CATALOGUE = (
+    "test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing"
+)
 
 
 def _exists(name: str) -> bool:
@@ -16,7 +23,9 @@ def _exists(name: str) -> bool:
 
 def named_in(document: str) -> list[str]:
     text = (ROOT / document).read_text(encoding="utf-8")
-    return [name for name in re.findall(r"`([^`\s]+)`", text) if name.startswith(("test_", "tests/"))]
+    return [
+        name for name in re.findall(r"`([^`\s]+)`", text) if name.startswith(("test_", "tests/"))
+    ]
 
 
 def test_every_promise_of_security_names_tests_that_exist():
@@ -30,7 +39,11 @@ def test_every_row_of_promises_names_a_test():
     promises = text.partition("## Promises")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (?!promise|-)(.+?) \| (.+) \|$", promises, re.MULTILINE)
     assert rows
-    assert [promise for promise, tests in rows if "`test" not in tests and "the catalogue, row" not in tests] == []
+    assert [
+        promise
+        for promise, tests in rows
+        if "`test" not in tests and "the catalogue, row" not in tests
+    ] == []
     assert CATALOGUE in TESTS
     assert CATALOGUE in text
 
@@ -38,7 +51,9 @@ def test_every_row_of_promises_names_a_test():
 def test_links_of_the_documents_lead_somewhere():
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            assert target.startswith("http") or (document.parent / target).exists(), f"{document.name}: {target}"
+            assert target.startswith("http") or (document.parent / target).exists(), (
+                f"{document.name}: {target}"
+            )
 
 
 def test_the_reference_is_what_the_program_says():

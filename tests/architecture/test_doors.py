@@ -10,33 +10,43 @@ from source_tree import dotted_names, guest_modules, host_modules, imported, imp
 DOORS = {
     "docker": ("sandbox.engine",),
     "requests": ("sandbox.engine.connection", "sandbox.engine.image"),
-    "openai": ("l2mac.openai_processor", "l2mac.model_client"),
-    "httpx2": ("l2mac.openai_processor", "l2mac.bounded_stream", "l2mac.model_client"),
+    "openai": ("l2mac.processor.openai_processor", "l2mac.processor.http_client"),
+    "httpx2": (
+        "l2mac.processor.openai_processor",
+        "l2mac.processor.bounded_stream",
+        "l2mac.processor.http_client",
+    ),
     "click": ("l2mac.cli",),
     "rich": ("l2mac.cli",),
-    "pydantic_settings": ("l2mac.settings", "l2mac.settings_sources"),
+    "pydantic_settings": ("l2mac.settings.settings", "l2mac.settings.sources"),
     "tomllib": (
         "l2mac.bench.task_file",
         "l2mac.bench.variant",
-        "l2mac.definition",
-        "l2mac.package_names",
-        "l2mac.settings_file",
+        "l2mac.domains.definition",
+        "l2mac.evaluator.requirement_files",
+        "l2mac.settings.toml_file",
     ),
-    "yaml": ("l2mac.program",),
-    "markdown_it": ("l2mac.assemble",),
+    "yaml": ("l2mac.runs.program_file",),
+    "markdown_it": ("l2mac.domains.book.document",),
     "wandb": ("l2mac.insight.wandb_sink",),
     "subprocess": ("sandbox.engine.wheels",),
     "tempfile": ("sandbox.engine.wheels",),
     "tarfile": ("sandbox.engine.image",),
     "fcntl": ("l2mac.trace.journal",),
-    "socket": ("l2mac.fuse", "sandbox.attack.lives", "sandbox.engine.channel", "sandbox.proxy", "sandbox.testing"),
+    "socket": (
+        "l2mac.processor.cancellation",
+        "sandbox.attack.lives",
+        "sandbox.engine.channel",
+        "sandbox.proxy",
+        "sandbox.testing",
+    ),
     "http": ("l2mac.testing.model_server",),
     "importlib": (
         "l2mac.bench.task_file",
         "l2mac.bench.wording",
-        "l2mac.prompts",
+        "l2mac.domains.prompt_set",
         "sandbox.attack.site",
-        "sandbox.engine.box",
+        "sandbox.engine.docker_sandbox",
         "sandbox.engine.image",
     ),
     "ast": (),
@@ -70,21 +80,31 @@ HARMFUL = (
     "os.startfile",
     "os.system",
 )
-ENGINE_DOORS_THAT_STAY_SHUT = ("put_archive", "get_archive", "exec_create", "exec_start", "exec_run")
+ENGINE_DOORS_THAT_STAY_SHUT = (
+    "put_archive",
+    "get_archive",
+    "exec_create",
+    "exec_start",
+    "exec_run",
+)
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
 GUEST_LIBRARIES = {
-    "sandbox.guest.source_only": ("_pytest",),
-    "sandbox.guest.jobs": ("pytest", "_pytest", "pylint", "astroid"),
-    "sandbox.guest.measure": ("coverage",),
-    "sandbox.guest.sample": ("pytest",),
+    "sandbox.checkers.source_only": ("_pytest",),
+    "sandbox.checkers.jobs": ("pytest", "_pytest", "pylint", "astroid"),
+    "sandbox.checkers.measure": ("coverage",),
+    "sandbox.checkers.sample": ("pytest",),
 }
 
 
 def harmful(tree: ast.AST) -> list[str]:
     """Name what would run, or load as code, whatever it is given."""
     keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
-    shells = [f"line {keyword.value.lineno}: shell=" for keyword in keywords if keyword.arg == "shell"]
-    return shells + [f"line {line}: {name}" for line, name in dotted_names(tree) if _is_harmful(name)]
+    shells = [
+        f"line {keyword.value.lineno}: shell=" for keyword in keywords if keyword.arg == "shell"
+    ]
+    return shells + [
+        f"line {line}: {name}" for line, name in dotted_names(tree) if _is_harmful(name)
+    ]
 
 
 def _is_harmful(name: str) -> bool:
@@ -94,7 +114,12 @@ def _is_harmful(name: str) -> bool:
 
 
 def test_each_library_has_one_door():
-    importers = [(library, one.name) for library in DOORS for one in host_modules() if imports_of(one.tree, library)]
+    importers = [
+        (library, one.name)
+        for library in DOORS
+        for one in host_modules()
+        if imports_of(one.tree, library)
+    ]
     outside = [
         (library, name)
         for library, name in importers
@@ -108,20 +133,26 @@ def test_each_door_is_used_so_that_the_list_says_how_things_are():
     used = [
         (library, door)
         for library, door in doors
-        if any(module.is_below(door) and imports_of(module.tree, library) for module in host_modules())
+        if any(
+            module.is_below(door) and imports_of(module.tree, library) for module in host_modules()
+        )
     ]
     assert used == doors
 
 
 def test_nothing_on_the_host_runs_or_loads_what_it_is_given():
-    assert {module.name: harmful(module.tree) for module in host_modules() if harmful(module.tree)} == {}
+    assert {
+        module.name: harmful(module.tree) for module in host_modules() if harmful(module.tree)
+    } == {}
 
 
 def test_in_the_box_only_the_checkers_compile():
     compiling = {
-        module.name for module in guest_modules() if any(name == "compile" for _, name in dotted_names(module.tree))
+        module.name
+        for module in guest_modules()
+        if any(name == "compile" for _, name in dotted_names(module.tree))
     }
-    assert compiling == {"sandbox.guest.sources"}
+    assert compiling == {"sandbox.checkers.sources"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +179,11 @@ def test_the_search_for_harm_finds_it(source: str):
 
 @pytest.mark.parametrize(
     "source",
-    ["import re\nre.compile('x')", "model.eval_count", "from importlib import resources\nresources.files('x')"],
+    [
+        "import re\nre.compile('x')",
+        "model.eval_count",
+        "from importlib import resources\nresources.files('x')",
+    ],
 )
 def test_the_search_for_harm_leaves_the_harmless_alone(source: str):
     assert harmful(ast.parse(source)) == []
@@ -156,7 +191,10 @@ def test_the_search_for_harm_leaves_the_harmless_alone(source: str):
 
 def test_the_engine_has_no_second_way_into_a_box():
     named = {
-        module.name: door for module in host_modules() for door in ENGINE_DOORS_THAT_STAY_SHUT if door in module.text
+        module.name: door
+        for module in host_modules()
+        for door in ENGINE_DOORS_THAT_STAY_SHUT
+        if door in module.text
     }
     assert named == {}
 
@@ -165,9 +203,12 @@ def test_only_the_settings_read_the_environment():
     readers = {
         module.name
         for module in modules("l2mac")
-        if any(f"{name}.".startswith(tuple(f"{one}." for one in ENVIRONMENT)) for _, name in dotted_names(module.tree))
+        if any(
+            f"{name}.".startswith(tuple(f"{one}." for one in ENVIRONMENT))
+            for _, name in dotted_names(module.tree)
+        )
     }
-    assert readers == {"l2mac.settings"}
+    assert readers == {"l2mac.settings.settings"}
 
 
 def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours():
@@ -175,19 +216,26 @@ def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours():
         for _, name in imported(module.tree):
             ours = f"{name}.".startswith(("sandbox.guest.", "sandbox.protocol.", "sandbox.paths."))
             library = name.partition(".")[0]
-            assert ours or library in sys.stdlib_module_names or library in GUEST_LIBRARIES.get(module.name, ()), (
-                f"{module.name} imports {name}"
-            )
+            assert (
+                ours
+                or library in sys.stdlib_module_names
+                or library in GUEST_LIBRARIES.get(module.name, ())
+            ), f"{module.name} imports {name}"
 
 
 def test_the_checkers_are_imported_in_the_preloaded_process_alone():
-    (jobs,) = (module for module in guest_modules() if module.name == "sandbox.guest.jobs")
+    (jobs,) = (module for module in guest_modules() if module.name == "sandbox.checkers.jobs")
     at_the_top = [name for statement, name in imported(jobs.tree) if statement.col_offset == 0]
-    assert [name for name in at_the_top if name.partition(".")[0] in GUEST_LIBRARIES[jobs.name]] == []
+    assert [
+        name for name in at_the_top if name.partition(".")[0] in GUEST_LIBRARIES[jobs.name]
+    ] == []
     importers = {
-        one.name for one in guest_modules() for name in GUEST_LIBRARIES if name in dict.fromkeys(_names(one.tree))
+        one.name
+        for one in guest_modules()
+        for name in GUEST_LIBRARIES
+        if name in dict.fromkeys(_names(one.tree))
     }
-    assert importers <= {"sandbox.guest.zygote"}
+    assert importers <= {"sandbox.checkers.process"}
 
 
 def _names(tree: ast.AST) -> list[str]:
@@ -197,4 +245,6 @@ def _names(tree: ast.AST) -> list[str]:
 def test_what_both_sides_use_stands_on_the_standard_library():
     for module in modules("sandbox"):
         if module.name in ("sandbox.protocol", "sandbox.paths"):
-            assert {name.partition(".")[0] for _, name in imported(module.tree)} <= sys.stdlib_module_names
+            assert {
+                name.partition(".")[0] for _, name in imported(module.tree)
+            } <= sys.stdlib_module_names

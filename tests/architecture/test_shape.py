@@ -16,7 +16,10 @@ import sandbox.results
 MODULE_LINES = 300
 FUNCTION_LINES = 50
 LONGER_MODULES = {
-    "sandbox.guest.files": (380, "one class on one invariant: no path is ever followed out of the store"),
+    "sandbox.guest.files": (
+        380,
+        "one class on one invariant: no path is ever followed out of the store",
+    ),
 }
 LONGER_FUNCTIONS = {
     "sandbox.engine.hardening.create_request": (
@@ -41,12 +44,20 @@ def lines_of_functions() -> dict[str, int]:
 
 def test_modules_are_short_enough_to_read_in_one_go():
     lines = lines_of_modules()
-    assert {name: most for name, most in lines.items() if most > LONGER_MODULES.get(name, (MODULE_LINES,))[0]} == {}
+    assert {
+        name: most
+        for name, most in lines.items()
+        if most > LONGER_MODULES.get(name, (MODULE_LINES,))[0]
+    } == {}
 
 
 def test_functions_fit_one_screen():
     lines = lines_of_functions()
-    assert {name: most for name, most in lines.items() if most > LONGER_FUNCTIONS.get(name, (FUNCTION_LINES,))[0]} == {}
+    assert {
+        name: most
+        for name, most in lines.items()
+        if most > LONGER_FUNCTIONS.get(name, (FUNCTION_LINES,))[0]
+    } == {}
 
 
 def test_the_exceptions_to_the_sizes_are_still_needed():
@@ -57,7 +68,11 @@ def test_the_exceptions_to_the_sizes_are_still_needed():
 
 def typing_only(tree: ast.Module) -> list[ast.If]:
     """Give the blocks that no interpreter enters; the guest has them, as importing for types would cost its start."""
-    return [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
 
 
 def imports_between(some: tuple[Module, ...]) -> dict[str, set[str]]:
@@ -67,7 +82,9 @@ def imports_between(some: tuple[Module, ...]) -> dict[str, set[str]]:
     for module in some:
         typing = {id(node) for block in typing_only(module.tree) for node in ast.walk(block)}
         found = {name for node, name in imported(module.tree) if id(node) not in typing}
-        graph[module.name] = {name if name in names else name.rpartition(".")[0] for name in found} & names
+        graph[module.name] = {
+            name if name in names else name.rpartition(".")[0] for name in found
+        } & names
     return graph
 
 
@@ -87,7 +104,9 @@ def test_the_search_for_circles_finds_one():
 
 
 def test_imports_are_absolute():
-    relative = [module.name for module in ALL for _, name in imported(module.tree) if name.startswith(".")]
+    relative = [
+        module.name for module in ALL for _, name in imported(module.tree) if name.startswith(".")
+    ]
     assert relative == []
 
 
@@ -97,7 +116,9 @@ def test_the_sandbox_exports_exactly_what_is_public():
         name
         for module in pure
         for name, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__ and not name.startswith("_")
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
     }
     assert sorted(classes | {"check_path", "format_size", "parse_size"}) == sandbox.__all__
     assert all(hasattr(sandbox, name) for name in sandbox.__all__)
@@ -106,16 +127,35 @@ def test_the_sandbox_exports_exactly_what_is_public():
 def test_importing_the_packages_starts_nothing():
     """At the top of a module stand imports, definitions and values; a call there could only be work at import."""
     for module in ALL:
-        if module.name in ("l2mac.__main__", "sandbox.guest.__main__"):
+        if module.name in ("l2mac.__main__", "sandbox.container_main"):
             continue
-        calls = [node for node in module.tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+        calls = [
+            node
+            for node in module.tree.body
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        ]
         assert calls == [], f"{module.name}:{calls[0].lineno}"
 
 
 def test_nothing_is_done_when_the_garbage_collector_pleases():
-    assert [module.name for module in ALL for function in functions(module.tree) if function.name == "__del__"] == []
+    assert [
+        module.name
+        for module in ALL
+        for function in functions(module.tree)
+        if function.name == "__del__"
+    ] == []
 
 
 def test_no_module_is_named_after_leftovers():
-    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base_utils", "tools_utils"}
+    vague = {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "common",
+        "misc",
+        "manager",
+        "base_utils",
+        "tools_utils",
+    }
     assert [module.name for module in ALL if vague & set(module.name.split("."))] == []

@@ -12,7 +12,9 @@ BATTERY = "sandbox.conformance."  # its checks assert, one by one
 
 def asserting_nothing(tree: ast.Module) -> list[str]:
     """Name the test functions that cannot fail by what they say, themselves or through a function beside them."""
-    helpers = {one.name for one in functions(tree) if not one.name.startswith("test_") and _asserts(one)}
+    helpers = {
+        one.name for one in functions(tree) if not one.name.startswith("test_") and _asserts(one)
+    }
     helpers |= {name.rpartition(".")[2] for _, name in imported(tree) if name.startswith(BATTERY)}
     tests = (one for one in functions(tree) if one.name.startswith("test_"))
     return [one.name for one in tests if not _asserts(one) and not _calls(one, helpers)]
@@ -64,7 +66,9 @@ def idle(value):
 
 def test_nothing_is_mocked():
     mocking = ("unittest.mock", "mock")
-    assert [one.name for one in modules("tests") for library in mocking if imports_of(one.tree, library)] == []
+    assert [
+        one.name for one in modules("tests") for library in mocking if imports_of(one.tree, library)
+    ] == []
 
 
 def test_no_folder_of_tests_shadows_a_package():

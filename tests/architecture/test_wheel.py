@@ -12,8 +12,8 @@ PROBE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import l2mac, sandbox
-from l2mac.domain import load_domain
-from sandbox.engine.box import seccomp_profile
+from l2mac.domains.loader import load_domain
+from sandbox.engine.docker_sandbox import seccomp_profile
 from sandbox.engine.image import guest_files, recipe_folder
 assert l2mac.__file__.startswith(sys.argv[1]) and sandbox.__file__.startswith(sys.argv[1])
 print(len(load_domain("book").prompts.render("system")), len(seccomp_profile()), len(guest_files()))
@@ -31,7 +31,16 @@ main()
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "hatchling",
+        "build",
+        "--target",
+        "wheel",
+        "--directory",
+        str(folder),
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     (built,) = folder.glob("*.whl")
     return built
@@ -54,11 +63,17 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_python(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that takes a folder, away from this source tree and its variables."""
     command = [sys.executable, "-I", "-c", program, str(folder)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def in_tree(folder: str, pattern: str) -> set[str]:
-    found = (path for path in (ROOT / folder).rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
+    found = (
+        path
+        for path in (ROOT / folder).rglob(pattern)
+        if path.is_file() and "__pycache__" not in path.parts
+    )
     return {str(path.relative_to(ROOT)) for path in found}
 
 
@@ -68,7 +83,12 @@ def test_the_wheel_has_every_recipe(contents: set[str]):
 
 
 def test_the_wheel_has_every_prompt_and_the_seccomp_profile(contents: set[str]):
-    assert in_tree("l2mac/prompts", "*.md") | in_tree("l2mac/prompts", "*.toml") | {"sandbox/seccomp.json"} <= contents
+    assert (
+        in_tree("l2mac/prompts", "*.md")
+        | in_tree("l2mac/prompts", "*.toml")
+        | {"sandbox/seccomp.json"}
+        <= contents
+    )
 
 
 def test_the_wheel_has_all_code_and_says_that_it_is_typed(contents: set[str]):
@@ -77,7 +97,11 @@ def test_the_wheel_has_all_code_and_says_that_it_is_typed(contents: set[str]):
 
 
 def test_the_wheel_has_nothing_else(contents: set[str]):
-    ours = in_tree("l2mac", "*") | in_tree("sandbox", "*") | {f"sandbox/{path}" for path in in_tree("images", "*")}
+    ours = (
+        in_tree("l2mac", "*")
+        | in_tree("sandbox", "*")
+        | {f"sandbox/{path}" for path in in_tree("images", "*")}
+    )
     assert {name for name in contents - ours if ".dist-info/" not in name} == set()
 
 

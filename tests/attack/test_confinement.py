@@ -9,8 +9,8 @@ from engine_room import RUN
 from weak_container import Weakening, with_host, without
 
 from sandbox import EngineUnavailable, IsolationMismatch, SandboxPolicy
-from sandbox.engine.box import DockerSandbox, seccomp_profile
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
 
 
 def bridged(request: dict[str, Any]) -> None:
@@ -39,7 +39,9 @@ class WeakeningApi:
 
 
 def another_volume(request: dict[str, Any]) -> None:
-    request["HostConfig"]["Mounts"].append({"Type": "volume", "Target": "/more", "VolumeOptions": {"NoCopy": True}})
+    request["HostConfig"]["Mounts"].append(
+        {"Type": "volume", "Target": "/more", "VolumeOptions": {"NoCopy": True}}
+    )
 
 
 def uncapped_volume(request: dict[str, Any]) -> None:
@@ -128,7 +130,10 @@ def test_an_engine_that_goes_away_is_a_typed_error(engine, box_image):
             raise requests.exceptions.ConnectionError("gone")
 
     box = DockerSandbox(
-        Engine(GoneApi(engine.api, lambda _: None), engine.version), box_image, SandboxPolicy(), run=RUN
+        Engine(GoneApi(engine.api, lambda _: None), engine.version),
+        box_image,
+        SandboxPolicy(),
+        run=RUN,
     )
     with pytest.raises(EngineUnavailable):
         box.open()

@@ -7,7 +7,7 @@ from battery_image import with_batteries
 from engine_room import RUN
 
 from sandbox import Job, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 
 ORDINARY = r"""
 import asyncio, ctypes, fcntl, glob, json, mmap, multiprocessing, os, pty, resource, select, signal, socket, sqlite3

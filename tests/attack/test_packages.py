@@ -14,7 +14,7 @@ from engine_room import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
 from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
@@ -22,7 +22,9 @@ from sandbox.proxy import Proxy
 PUBLIC = "198.41.0.4"  # never connected to: every connection is made to the index on the loopback
 POLICY = SandboxPolicy(cpus=1.0)
 GOOD = wheel("good", {"good.py": "from helper import B\nA = B\n"}, needs="helper")
-HELPER = wheel("helper", {"helper.py": "B = 7\n", "x.pth": "import os; os.environ['PTH'] = '1'\n"}, mode=0o6755)
+HELPER = wheel(
+    "helper", {"helper.py": "B = 7\n", "x.pth": "import os; os.environ['PTH'] = '1'\n"}, mode=0o6755
+)
 OUTSIDE = wheel("outside", {"../../escape.py": "A = 1\n"})
 PROBE = f"""
 import errno, socket
@@ -49,7 +51,10 @@ print(*outcomes)
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory) -> Iterator[WheelIndex]:
-    packages = {name: dict([made]) for name, made in (("good", GOOD), ("helper", HELPER), ("outside", OUTSIDE))}
+    packages = {
+        name: dict([made])
+        for name, made in (("good", GOOD), ("helper", HELPER), ("outside", OUTSIDE))
+    }
     packages |= {"source": {"source-1.0.tar.gz": b"a program that would run"}, "lured": {}}
     with WheelIndex(tmp_path_factory.mktemp("index"), packages) as index:
         yield index
@@ -59,11 +64,22 @@ def index(tmp_path_factory) -> Iterator[WheelIndex]:
 def fetched(engine, box_image, index):
     """Give a function that fetches, and hands the proxy it was done with to the test."""
 
-    def go(requirements: str, *, hosts=(HOST,), address=PUBLIC, hashed=False) -> tuple[Fetched, Proxy]:
+    def go(
+        requirements: str, *, hosts=(HOST,), address=PUBLIC, hashed=False
+    ) -> tuple[Fetched, Proxy]:
         proxy = proxy_to(index, *hosts, address=address)
-        known = PackageIndex(url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority)
+        known = PackageIndex(
+            url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority
+        )
         result = fetch(
-            engine, box_image, POLICY, run=RUN, requirements=requirements, hashed=hashed, index=known, proxy=proxy
+            engine,
+            box_image,
+            POLICY,
+            run=RUN,
+            requirements=requirements,
+            hashed=hashed,
+            index=known,
+            proxy=proxy,
         )
         return result, proxy
 
@@ -92,7 +108,10 @@ def box_with(engine, box_image, *wheels: tuple[str, bytes]) -> Iterator[DockerSa
 
 
 def test_what_is_named_is_fetched_with_what_it_needs_from_the_allowed_host(fetched):
-    lines = (f"{name}==1.0 --hash=sha256:{hash_of(made)}\n" for name, made in (("good", GOOD), ("helper", HELPER)))
+    lines = (
+        f"{name}==1.0 --hash=sha256:{hash_of(made)}\n"
+        for name, made in (("good", GOOD), ("helper", HELPER))
+    )
     result, proxy = fetched("".join(lines), hashed=True)
     assert dict(result.wheels) == dict([GOOD, HELPER]), result.output
     assert {(decision.host, decision.reason) for decision in proxy.decisions} == {(HOST, "")}
@@ -133,7 +152,10 @@ def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index)
     proxy = proxy_to(index, HOST)
     with DockerSandbox(engine, box_image, POLICY, run=RUN, proxy=proxy) as box:
         seen = box.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
-    assert seen.output.text(500).split() == "ENETUNREACH ENETUNREACH unresolved 200 403 403 403 403".split()
+    assert (
+        seen.output.text(500).split()
+        == "ENETUNREACH ENETUNREACH unresolved 200 403 403 403 403".split()
+    )
 
 
 def test_without_a_proxy_there_is_nothing_on_the_loopback(box):
@@ -148,22 +170,38 @@ def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
             client.close()
 
     proxy = Broken(Reach(hosts=frozenset({HOST})))
-    known = PackageIndex(url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority)
-    result = fetch(engine, box_image, POLICY, run=RUN, requirements="helper\n", hashed=False, index=known, proxy=proxy)
+    known = PackageIndex(
+        url=f"https://{HOST}/simple/", reach=proxy.reach, certificates=index.authority
+    )
+    result = fetch(
+        engine,
+        box_image,
+        POLICY,
+        run=RUN,
+        requirements="helper\n",
+        hashed=False,
+        index=known,
+        proxy=proxy,
+    )
     assert not result.wheels
     assert "No matching distribution" in result.output or "proxy" in result.output
 
 
 def test_packages_can_be_imported_and_nobody_in_the_box_can_change_them(engine, box_image):
     change = "import os\nfor f in (lambda: open('/packages/new', 'w'), lambda: open('/packages/good.py', 'w'),"
-    change += " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
+    change += (
+        " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
+    )
     change += " try: f(); print('CHANGED')\n except OSError as error: print(error.errno)\n"
     look = "import good, os, stat\nassert 'PTH' not in os.environ\n"
     look += "print(good.A, {oct(os.stat('/packages/' + name).st_mode) for name in ('good.py', 'helper.py')})"
     tests = {"test_it.py": b"from good import A\n\n\ndef test_it():\n    assert A == 7\n"}
     with box_with(engine, box_image, GOOD, HELPER) as box:
         box.write(tests)
-        jobs = [Job("look", argv=("python", "-c", look)), Job("change", argv=("python", "-c", change))]
+        jobs = [
+            Job("look", argv=("python", "-c", look)),
+            Job("change", argv=("python", "-c", change)),
+        ]
         jobs += [Job("tests", checker="pytest"), Job("lint", checker="pylint", paths=tuple(tests))]
         look_job, change_job, tests_job, lint_job = box.run(jobs).jobs
         rows = {row["name"]: row["verdict"] for row in box.receipt["rows"]}
@@ -178,7 +216,13 @@ def test_a_box_whose_packages_are_not_those_that_were_unpacked_is_not_used(engin
     layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
     try:
         with pytest.raises(IsolationMismatch) as caught:
-            DockerSandbox(engine, box_image, POLICY, run=RUN, packages=replace(layer.packages, digest="0" * 64)).open()
+            DockerSandbox(
+                engine,
+                box_image,
+                POLICY,
+                run=RUN,
+                packages=replace(layer.packages, digest="0" * 64),
+            ).open()
     finally:
         layer.close()
     assert caught.value.rows == ("inside.packages",)

@@ -8,8 +8,16 @@ import time
 import pytest
 from engine_room import RUN
 
-from sandbox import Cause, Job, SandboxCompromised, SandboxDied, SandboxLost, SandboxPolicy, SandboxTimeout
-from sandbox.engine.box import DockerSandbox
+from sandbox import (
+    Cause,
+    Job,
+    SandboxCompromised,
+    SandboxDied,
+    SandboxLost,
+    SandboxPolicy,
+    SandboxTimeout,
+)
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.protocol import Sealer
 
 SIGNALS = [int(number) for number in signal.Signals] + [34, 64]
@@ -36,7 +44,9 @@ while time.monotonic() < deadline:
 
 
 def python(box: DockerSandbox, source: str, *arguments: str, timeout_s: float = 10):
-    return box.run([Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s).jobs[0]
+    return box.run(
+        [Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s
+    ).jobs[0]
 
 
 def frame_of(header: dict, key: bytes = bytes(32)) -> bytes:
@@ -50,20 +60,29 @@ def alive(box: DockerSandbox) -> bool:
     return box.run(ECHO).jobs[0].output.head == b"alive\n"
 
 
-def test_no_signal_from_inside_ends_or_stops_the_guest(open_box):
-    box = open_box(runtime="runc")
+def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox):
+    box = open_sandbox(runtime="runc")
 
     python(box, f"import os\nfor n in {SIGNALS}:\n    os.kill(1, n)\n    os.kill(1, 18)")
 
     assert alive(box)
 
 
-def test_no_signal_from_a_test_harms_a_later_check(open_box):
-    box = open_box(runtime="runc")
+def test_no_signal_from_a_test_harms_a_later_check(open_sandbox):
+    box = open_sandbox(runtime="runc")
     box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
     tests = [Job("tests", checker="pytest")]
-    for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        box.write({"test_ok.py": b"import os\n\ndef test_ok():\n    os.kill(os.getppid(), %d)\n" % number})
+    for number in (
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGSEGV,
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGUSR1,
+    ):
+        box.write(
+            {"test_ok.py": b"import os\n\ndef test_ok():\n    os.kill(os.getppid(), %d)\n" % number}
+        )
         result = box.run(tests, timeout_s=5)
         assert result.survivors == 0
         box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
@@ -72,8 +91,8 @@ def test_no_signal_from_a_test_harms_a_later_check(open_box):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
-def test_under_gvisor_a_signal_ends_at_most_the_box(open_box, gvisor, number):
-    box = open_box(runtime=gvisor)
+def test_under_gvisor_a_signal_ends_at_most_the_box(open_sandbox, gvisor, number):
+    box = open_sandbox(runtime=gvisor)
 
     with contextlib.suppress(SandboxDied):
         python(box, f"import os, time\nos.kill(1, {int(number)})\ntime.sleep(1)")
@@ -100,8 +119,8 @@ def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
     ],
     ids=["a reply", "a refusal", "garbage", "an endless frame"],
 )
-def test_a_forged_frame_is_never_believed(open_box, runtime, frame):
-    box = open_box(runtime=runtime)
+def test_a_forged_frame_is_never_believed(open_sandbox, runtime, frame):
+    box = open_sandbox(runtime=runtime)
     try:
         result = python(box, FORGE, frame.hex())
     except (SandboxCompromised, SandboxDied):
@@ -113,15 +132,15 @@ def test_a_forged_frame_is_never_believed(open_box, runtime, frame):
         assert alive(box)
 
 
-def test_under_gvisor_a_forged_frame_is_what_ends_the_box(open_box, gvisor):
-    box = open_box(runtime=gvisor)
+def test_under_gvisor_a_forged_frame_is_what_ends_the_box(open_sandbox, gvisor):
+    box = open_sandbox(runtime=gvisor)
 
     with pytest.raises(SandboxCompromised):
         python(box, FORGE, frame_of({"ok": True, "digests": []}).hex())
 
 
-def test_requests_that_a_command_steals_are_no_way_in(open_box, runtime):
-    box = open_box(runtime=runtime, lease_s=4)
+def test_requests_that_a_command_steals_are_no_way_in(open_sandbox, runtime):
+    box = open_sandbox(runtime=runtime, lease_s=4)
     try:
         python(box, STEAL)
     except SandboxLost:

@@ -11,7 +11,7 @@ import pytest
 from engine_room import BoxKeeper
 
 from sandbox import Cause, Job, JobResult, RunResult, SandboxLost, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 
 MIB = 1 << 20
 LIMITS = {
@@ -93,7 +93,9 @@ def measured(box: DockerSandbox, source: str, *arguments: str) -> tuple[object, 
     return json.loads(job.output.head or b"null"), job
 
 
-def survived(keeper: BoxKeeper, runtime: str, jobs: list[Job], timeout_s: float) -> RunResult | None:
+def survived(
+    keeper: BoxKeeper, runtime: str, jobs: list[Job], timeout_s: float
+) -> RunResult | None:
     """Run a bomb; gives its result after the box has worked on, None when gVisor's box was lost, as it may be."""
     box = keeper.fresh()
     try:
@@ -118,13 +120,15 @@ def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(keeper, runtime, bomb
         assert runtime == "runsc" or (result.pids_denied and result.leftovers > 30)
 
 
-def test_processes_are_bounded_and_the_refusal_is_the_named_cause(open_box):
-    box = open_box(
+def test_processes_are_bounded_and_the_refusal_is_the_named_cause(open_sandbox):
+    box = open_sandbox(
         **LIMITS, runtime="runc"
     )  # gVisor bounds its own threads: there a bomb costs the box, as shown above
     count, _ = measured(box, COUNT_PROCESSES)
     result = box.run(
-        program("import os\nfor _ in range(100):\n    if os.fork() == 0: os.execlp('sleep', 'sleep', '9')")
+        program(
+            "import os\nfor _ in range(100):\n    if os.fork() == 0: os.execlp('sleep', 'sleep', '9')"
+        )
     )
 
     assert 30 < count < LIMITS["pids"]
@@ -146,7 +150,10 @@ def test_filled_scratch_and_store_take_no_memory_from_the_guest(keeper, runtime)
 
     filled, job = measured(keeper.fresh(), FILL, "1000", *paths)
     result = survived(
-        keeper, runtime, program("import sys\n" + FILL + "x = bytearray(b'x') * (600 << 20)", "1000", *paths), 30
+        keeper,
+        runtime,
+        program("import sys\n" + FILL + "x = bytearray(b'x') * (600 << 20)", "1000", *paths),
+        30,
     )
 
     assert job.succeeded
@@ -156,7 +163,9 @@ def test_filled_scratch_and_store_take_no_memory_from_the_guest(keeper, runtime)
         assert result.jobs[0].cause is Cause.MEMORY
 
 
-@pytest.mark.parametrize("source", [ENDLESS, ONE_LINE], ids=["endless lines", "one line of a gigabyte"])
+@pytest.mark.parametrize(
+    "source", [ENDLESS, ONE_LINE], ids=["endless lines", "one line of a gigabyte"]
+)
 def test_output_is_bounded_and_the_host_keeps_little_of_it(keeper, runtime, source):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -169,10 +178,15 @@ def test_output_is_bounded_and_the_host_keeps_little_of_it(keeper, runtime, sour
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 32 * MIB
 
 
-def test_a_box_of_the_least_memory_takes_the_largest_request_when_it_is_full(open_box, runtime):
+def test_a_box_of_the_least_memory_takes_the_largest_request_when_it_is_full(open_sandbox, runtime):
     policy = SandboxPolicy(**LIMITS)
-    box = open_box(
-        **{**LIMITS, "runtime": runtime, "memory_bytes": policy.needed_memory_bytes, "max_write_bytes": 32 * MIB}
+    box = open_sandbox(
+        **{
+            **LIMITS,
+            "runtime": runtime,
+            "memory_bytes": policy.needed_memory_bytes,
+            "max_write_bytes": 32 * MIB,
+        }
     )
     box.run([Job("tests", checker="pytest")])
     measured(box, FILL, "1000", "/workspace")

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from engine_room import RUN
 
-from l2mac.checks import python
-from l2mac.checks.inventory import TestInventory
-from l2mac.checks.report import CheckReport, Verdict
-from l2mac.evaluator import Checks, evaluate
+from l2mac.evaluator import python_checks
+from l2mac.evaluator.checks import Checks, evaluate
+from l2mac.evaluator.test_ledger import TestLedger
+from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.file_store import FileStore
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 
 FAILING = "def test_it():\n    assert 1 + 1 == 3\n"
 PASSING = "def test_other():\n    assert 1 + 1 == 2\n"
@@ -52,11 +52,16 @@ CHEATS = {
         "    setattr(Late, 'pytest_runtest_make' + 'report', hook)\n"
         "    request.config.pluginmanager.register(Late())\n"
     },
-    "conftest runs nothing": {"conftest.py": "def pytest_runtest_protocol(item, nextitem):\n    return True\n"},
+    "conftest runs nothing": {
+        "conftest.py": "def pytest_runtest_protocol(item, nextitem):\n    return True\n"
+    },
     "conftest ends the session well": {
         "conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"
     },
-    "a plugin rewrites the outcome": {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": MAKEREPORT},
+    "a plugin rewrites the outcome": {
+        "conftest.py": "pytest_plugins = ['helper']\n",
+        "helper.py": MAKEREPORT,
+    },
     "options choose what runs": {
         "pytest.ini": "[pytest]\naddopts = -k other\n",
         "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-k other'\n",
@@ -76,16 +81,26 @@ CHEATS = {
     },
     "exit at once": {"test_a.py": "import os\ndef test_a():\n    os._exit(0)\n"},
     "exit when the file is read": {"test_a.py": "import os\nos._exit(0)\n"},
-    "exit at the end": {"test_a.py": "import atexit, os\natexit.register(os._exit, 0)\ndef test_a(): pass\n"},
+    "exit at the end": {
+        "test_a.py": "import atexit, os\natexit.register(os._exit, 0)\ndef test_a(): pass\n"
+    },
     "an exception that is no error": {"test_a.py": "raise SystemExit(0)\n"},
     "the function is no test": {"test_it.py": FAILING + "test_it.__test__ = False\n"},
     "the folder is no folder of tests": {"build/test_it.py": FAILING, "test_it.py": ""},
-    "the folder looks like an environment": {"env/pyvenv.cfg": "", "env/bin/activate": "", "env/test_it.py": FAILING},
+    "the folder looks like an environment": {
+        "env/pyvenv.cfg": "",
+        "env/bin/activate": "",
+        "env/test_it.py": FAILING,
+    },
     "the tests are skipped as a file": {
         "test_it.py": "import pytest\npytest.skip('later', allow_module_level=True)\n" + FAILING
     },
-    "only the failing one is skipped": {"test_it.py": "import pytest\n@pytest.mark.skip\n" + FAILING},
-    "only the failing one is expected to fail": {"test_it.py": "import pytest\n@pytest.mark.xfail\n" + FAILING},
+    "only the failing one is skipped": {
+        "test_it.py": "import pytest\n@pytest.mark.skip\n" + FAILING
+    },
+    "only the failing one is expected to fail": {
+        "test_it.py": "import pytest\n@pytest.mark.xfail\n" + FAILING
+    },
     "the failing test is emptied": {"test_it.py": ""},
     "the failing test is renamed": {"test_it.py": "def check_it():\n    assert 1 + 1 == 3\n"},
 }
@@ -94,7 +109,9 @@ CHEATS = {
 @pytest.fixture(scope="module")
 def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
     def box(_: str) -> DockerSandbox:
-        return DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN).open()
+        return DockerSandbox(
+            engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN
+        ).open()
 
     objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
     store = FileStore(box, objects)
@@ -103,20 +120,24 @@ def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
     objects.close()
 
 
-def evaluated(store: FileStore, files: dict[str, str], inventory: TestInventory | None = None) -> CheckReport:
+def evaluated(
+    store: FileStore, files: dict[str, str], inventory: TestLedger | None = None
+) -> CheckReport:
     old = [entry.path for entry in store.files]
     if old:
         store.delete(old)
     store.write({path: text.encode() for path, text in files.items()})
-    report = evaluate(store, Checks(python.jobs_for, python.judge))
+    report = evaluate(store, Checks(python_checks.jobs_for, python_checks.judge))
     return inventory.judge(report) if inventory else report
 
 
 @pytest.mark.parametrize("trick", CHEATS.values(), ids=CHEATS.keys())
 def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
-    inventory = TestInventory()
+    inventory = TestLedger()
     honest = {"test_it.py": FAILING, "test_other.py": PASSING}
-    assert evaluated(store, honest, inventory).verdict is Verdict.FAILED  # control: without a trick it is seen failing
+    assert (
+        evaluated(store, honest, inventory).verdict is Verdict.FAILED
+    )  # control: without a trick it is seen failing
 
     report = evaluated(store, honest | trick, inventory)
 
@@ -131,7 +152,7 @@ def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
         "def pytest_collection_modifyitems(items): items.reverse()\n",
         "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-q'\n",
     }
-    assert evaluated(store, honest, TestInventory()).verdict is Verdict.PASSED
+    assert evaluated(store, honest, TestLedger()).verdict is Verdict.PASSED
 
 
 def test_a_forged_report_of_the_very_process_cannot_be_excluded(store):
@@ -186,13 +207,19 @@ def test_it():
 """
     wrong = "NAME = 1\ndef broken():\n    return undefined_name\n"
     large = "A = [\n" + "    1,\n" * 60_000 + "]\n"
-    assert "undefined_name" in str(evaluated(store, {"work.py": wrong, "test_it.py": PASSING}))  # control
+    assert "undefined_name" in str(
+        evaluated(store, {"work.py": wrong, "test_it.py": PASSING})
+    )  # control
 
-    report = evaluated(store, {"a.py": f"# pylint: skip-file\n{large}", "work.py": wrong, "test_it.py": swapping})
+    report = evaluated(
+        store, {"a.py": f"# pylint: skip-file\n{large}", "work.py": wrong, "test_it.py": swapping}
+    )
 
     assert report.verdict is Verdict.FAILED
     assert ("work.py", "was written to while the checks ran") in {
-        (finding.where, finding.text[:35]) for result in report.results for finding in result.findings
+        (finding.where, finding.text[:35])
+        for result in report.results
+        for finding in result.findings
     }
 
 

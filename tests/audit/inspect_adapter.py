@@ -57,7 +57,11 @@ class BoxEnvironment(SandboxEnvironment):
             raise _as_os_error(file, refusal) from refusal
 
     async def read_file(self, file: str, text: bool = True) -> str | bytes:  # type: ignore[override]
-        content = await self._read_elsewhere(file) if ":" in file or file.startswith("/") else self._read(file)
+        content = (
+            await self._read_elsewhere(file)
+            if ":" in file or file.startswith("/")
+            else self._read(file)
+        )
         return content.decode() if text else content
 
     def _read(self, file: str) -> bytes:
@@ -69,7 +73,9 @@ class BoxEnvironment(SandboxEnvironment):
             except Refused as refusal:
                 raise _as_os_error(file, refusal) from refusal
             if size > limit:
-                raise OutputLimitExceededError(SandboxEnvironmentLimits.MAX_READ_FILE_SIZE_STR, None)
+                raise OutputLimitExceededError(
+                    SandboxEnvironmentLimits.MAX_READ_FILE_SIZE_STR, None
+                )
             parts.append(part)
             offset += len(part)
         return b"".join(parts)

@@ -13,8 +13,8 @@ from inspect_adapter import BoxEnvironment
 from inspect_ai.util._sandbox.self_check import *  # noqa: F403 - how the battery says it is to be used
 
 from sandbox import SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
 _EMPTIED = "/tmp is emptied after every command, so nothing is left there for the next one"
@@ -45,7 +45,9 @@ def box(request: pytest.FixtureRequest) -> Iterator[DockerSandbox]:
 
 
 @pytest.fixture
-async def sandbox_env(box: DockerSandbox, request: pytest.FixtureRequest) -> AsyncIterator[BoxEnvironment]:
+async def sandbox_env(
+    box: DockerSandbox, request: pytest.FixtureRequest
+) -> AsyncIterator[BoxEnvironment]:
     reason = DIFFERENCES.get(request.node.originalname)
     if reason is not None:
         request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))

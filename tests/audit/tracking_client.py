@@ -33,7 +33,9 @@ def test_their_client_is_sent_the_numbers_and_looks_around_for_nothing_else(
     started_at = time.monotonic()
     control = Path(by_itself.dir).parent
     while not all(text.encode() in written(control) for text in private):
-        assert time.monotonic() < started_at + 60, "the client does not look around; the test shows nothing"
+        assert time.monotonic() < started_at + 60, (
+            "the client does not look around; the test shows nothing"
+        )
         time.sleep(0.1)
     took_s = time.monotonic() - started_at
     by_itself.finish()
@@ -48,7 +50,9 @@ def test_their_client_is_sent_the_numbers_and_looks_around_for_nothing_else(
     kept = written(Path(sink.place))
     assert b"tokens/all" in kept
     assert b"findings/lint" in kept
-    assert [text for text in (*private, str(ROOT), "Write a.", "secret") if text.encode() in kept] == []
+    assert [
+        text for text in (*private, str(ROOT), "Write a.", "secret") if text.encode() in kept
+    ] == []
 
 
 def written(folder: Path) -> bytes:

@@ -16,14 +16,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from feature_model import FeatureModel, task_of
 from thinking_room import ThinkingRoom
 
-from l2mac.budget import Limits
-from l2mac.outcome import Status
-from l2mac.run import RunResult
+from l2mac.control.budget import Limits
+from l2mac.control.outcome import Status
+from l2mac.runs.execute import SessionResult
 from l2mac.trace.events import Checked, InstructionCompleted, ModelCalled
 from l2mac.trace.objects import ObjectStore
 
 FEATURES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
-HEAD = ("task", "switch", "outcome", "calls", "turns", "tokens", "instructions", "checks", "features")
+HEAD = (
+    "task",
+    "switch",
+    "outcome",
+    "calls",
+    "turns",
+    "tokens",
+    "instructions",
+    "checks",
+    "features",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +74,11 @@ CASES = (
     Case(
         fault="the plan forgets two features",
         model={"forgets": frozenset({"beta", "zeta"})},
-        switches={"all off": OFF, "--reflections 1": {"reflections": 1}, "--coverage": {"coverage": True}},
+        switches={
+            "all off": OFF,
+            "--reflections 1": {"reflections": 1},
+            "--coverage": {"coverage": True},
+        },
     ),
     Case(
         fault="an instruction is too large",
@@ -107,7 +121,10 @@ CASES = (
     Case(
         fault="the same, and sees nothing wrong in its files",
         model={"sloppy": frozenset({"gamma"}), "blind": True},
-        switches={"--evaluator": OFF, **{name: METHODS[name] for name in ("self-refine", "reflexion")}},
+        switches={
+            "--evaluator": OFF,
+            **{name: METHODS[name] for name in ("self-refine", "reflexion")},
+        },
     ),
     Case(
         fault="the first attempt of three is wrong",
@@ -129,7 +146,11 @@ CASES = (
             "neglects": frozenset({"gamma"}),
             "looks_around": True,
         },
-        switches={"all off": OFF, "defaults": DEFAULT, "defaults, --no-summary": {**DEFAULT, "summary": False}},
+        switches={
+            "all off": OFF,
+            "defaults": DEFAULT,
+            "defaults, --no-summary": {**DEFAULT, "summary": False},
+        },
     ),
 )
 
@@ -141,15 +162,18 @@ def rows() -> Iterator[tuple[str, ...]]:
             with tempfile.TemporaryDirectory() as folder:
                 room, model = ThinkingRoom(Path(folder) / "run"), FeatureModel(**case.model)
                 task, limits = task_of(*FEATURES), Limits(turns=12)
-                result = room.work(model, task=task, limits=limits, context_tokens=case.context_tokens, **thinking)
+                result = room.work(
+                    model, task=task, limits=limits, context_tokens=case.context_tokens, **thinking
+                )
                 yield (case.fault, name, *_figures(room, model, result))
 
 
-def _figures(room: ThinkingRoom, model: FeatureModel, result: RunResult) -> tuple[str, ...]:
+def _figures(room: ThinkingRoom, model: FeatureModel, result: SessionResult) -> tuple[str, ...]:
     objects = ObjectStore(room.folder / "objects.pack")
     texts = {path: objects.get(name) for path, name in result.files.items()}
     right = sum(
-        f"test_{name}.py" in texts and texts.get(f"{name}.py", b"").startswith(f"NAME = {name!r}".encode())
+        f"test_{name}.py" in texts
+        and texts.get(f"{name}.py", b"").startswith(f"NAME = {name!r}".encode())
         for name in FEATURES
     )
     return (
@@ -168,7 +192,9 @@ def main() -> None:
     table = [HEAD, *rows()]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
     for row in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
     print("\nfeatures: right, and with a test, counted in the files, whatever the model claims")
 
 

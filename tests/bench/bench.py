@@ -20,16 +20,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from l2mac.budget import Limits
-from l2mac.checks import python
-from l2mac.effects import Prices
-from l2mac.messages import Reply, ToolCall
-from l2mac.plan import Plan
-from l2mac.run import Means, execute
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.evaluator import python_checks
+from l2mac.processor.messages import Reply, ToolCall
+from l2mac.runs.execute import Resources, execute
+from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, Job, JobResult, RunResult, SandboxPolicy, Stream
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
@@ -85,7 +85,10 @@ def project() -> dict[str, bytes]:
 def three_files(turn: int) -> dict[str, bytes]:
     """Give three files that differ from turn to turn."""
     files = project()
-    return {path: files[path] + f"# {turn}\n".encode() for path in ("store.py", "report.py", "test_app.py")}
+    return {
+        path: files[path] + f"# {turn}\n".encode()
+        for path in ("store.py", "report.py", "test_app.py")
+    }
 
 
 class Times:
@@ -101,7 +104,9 @@ class Times:
                 start = time.perf_counter()
                 way(turn)
                 if turn:
-                    self.milliseconds.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+                    self.milliseconds.setdefault(name, []).append(
+                        1000 * (time.perf_counter() - start)
+                    )
 
     def median(self, name: str) -> float:
         """Give a median in milliseconds."""
@@ -116,7 +121,9 @@ class Bench:
         self.rows: list[tuple[str, str, float, float, str]] = []
         self._engine = Engine.connect()
         cache = Path("~/.cache/l2mac").expanduser()
-        self._image = prepare_image(self._engine, IMAGE, cache, lambda line: print(line, file=sys.stderr))
+        self._image = prepare_image(
+            self._engine, IMAGE, cache, lambda line: print(line, file=sys.stderr)
+        )
         cpus = min(2.0, float(self._engine.info()["NCPU"]))
         self._policy = SandboxPolicy(runtime=runtime, cpus=cpus)
         self._scale = scale
@@ -132,7 +139,11 @@ class Bench:
     def starts(self) -> None:
         """A cold box's first result against `docker run … true` with the same options, alone and eight at once."""
         self.times.measure(
-            self.times_of(10), {"cold box": lambda _: self._open_one(), "docker run true": lambda _: self._docker_run()}
+            self.times_of(10),
+            {
+                "cold box": lambda _: self._open_one(),
+                "docker run true": lambda _: self._docker_run(),
+            },
         )
         self._row("cold box, first result", "cold box", "docker run true", "at most 1.2")
         eight = {
@@ -151,15 +162,24 @@ class Bench:
             self.times.measure(
                 self.times_of(40),
                 {
-                    "write 10 KB": lambda turn: box.write({"one.txt": b"x" * 10_000 + str(turn).encode()}),
+                    "write 10 KB": lambda turn: box.write(
+                        {"one.txt": b"x" * 10_000 + str(turn).encode()}
+                    ),
                     "read 10 KB": lambda _: box.read("one.txt"),
                     "true": lambda _: box.run([Job("true", argv=("true",))]),
                     "docker exec true": lambda _: _quietly(exec_true),
                 },
             )
             for name in ("write 10 KB", "read 10 KB"):
-                self._row(f"{name}, against one docker exec", name, "docker exec true", "at most 0.01")
-            self._row("true in the box, against one docker exec", "true", "docker exec true", "5 ms at most")
+                self._row(
+                    f"{name}, against one docker exec", name, "docker exec true", "at most 0.01"
+                )
+            self._row(
+                "true in the box, against one docker exec",
+                "true",
+                "docker exec true",
+                "5 ms at most",
+            )
             self.times.measure(
                 self.times_of(12),
                 {
@@ -169,7 +189,9 @@ class Bench:
                 },
             )
             target = "at most 0.5" if self._policy.runtime else "at most 0.167"
-            self._row("write 3 files, lint, pytest: against host processes", "cycle", "host cycle", target)
+            self._row(
+                "write 3 files, lint, pytest: against host processes", "cycle", "host cycle", target
+            )
             self._row("write 3 files, lint, pytest: against docker exec", "cycle", "exec cycle", "")
             self._output(box)
 
@@ -177,14 +199,16 @@ class Bench:
         """The control unit's own time per turn: everything but the model and the checks, durability included."""
         steps, turns = 5, 30
         with tempfile.TemporaryDirectory() as folder:
-            replies = [_call("submit_plan", {"steps": [f"step {number}" for number in range(steps)]})]
+            replies = [
+                _call("submit_plan", {"steps": [f"step {number}" for number in range(steps)]})
+            ]
             for step in range(steps):
                 replies += [_write_reply(step * turns + turn) for turn in range(turns)]
                 replies += [_call("complete_instruction", {}), Reply(content="done")]
             processor = ScriptedProcessor(replies)
-            means = Means(
+            means = Resources(
                 processor=processor,
-                open_box=lambda _: InstantBox(),
+                open_sandbox=lambda _: InstantBox(),
                 limits=Limits(turns=2 * turns),
                 prices=Prices(),
                 model="scripted",
@@ -194,7 +218,9 @@ class Bench:
             start = time.perf_counter()
             execute(Path(folder), plan, means, "run")
             per_turn_ms = 1000 * (time.perf_counter() - start) / len(replies)
-        self.rows.append(("control unit's own time per turn", "ms", per_turn_ms, 10.0, "under 10 ms"))
+        self.rows.append(
+            ("control unit's own time per turn", "ms", per_turn_ms, 10.0, "under 10 ms")
+        )
 
     def memory(self) -> None:
         """The host process's memory per further box."""
@@ -214,7 +240,9 @@ class Bench:
             return
         print(f"{'':56} {'ours':>10} {'other':>10} {'ratio':>8}  target")
         for what, unit, ours, other, target in self.rows:
-            print(f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}  {target}")
+            print(
+                f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}  {target}"
+            )
 
     def _row(self, what: str, ours: str, other: str, target: str) -> None:
         self.rows.append((what, "ms", self.times.median(ours), self.times.median(other), target))
@@ -225,16 +253,40 @@ class Bench:
 
     def _docker_run(self) -> None:
         policy = self._policy
-        options = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-        options += ["--pids-limit", str(policy.pids), "--memory", str(policy.memory_bytes), "--user", "10001:10001"]
-        options += ["--memory-swap", str(policy.memory_bytes), "--cpus", str(policy.cpus), "--log-driver", "none"]
+        options = [
+            "--network",
+            "none",
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--security-opt",
+            "no-new-privileges",
+        ]
+        options += [
+            "--pids-limit",
+            str(policy.pids),
+            "--memory",
+            str(policy.memory_bytes),
+            "--user",
+            "10001:10001",
+        ]
+        options += [
+            "--memory-swap",
+            str(policy.memory_bytes),
+            "--cpus",
+            str(policy.cpus),
+            "--log-driver",
+            "none",
+        ]
         options += ["--tmpfs", "/tmp", "--mount", "type=volume,dst=/workspace,volume-nocopy=true"]
         options += ["--runtime", policy.runtime] if policy.runtime else []
-        _quietly([*_docker(), "run", "--rm", *options, "--entrypoint", "/bin/true", self._image.tag])
+        _quietly(
+            [*_docker(), "run", "--rm", *options, "--entrypoint", "/bin/true", self._image.tag]
+        )
 
     def _cycle(self, box: DockerSandbox, turn: int) -> None:
         box.write(three_files(turn))
-        report = python.judge(box.run(python.jobs_for(box.files())))
+        report = python_checks.judge(box.run(python_checks.jobs_for(box.files())))
         assert report.accepts_completion, report.summary
 
     def _exec_cycle(self, box: DockerSandbox, turn: int) -> None:
@@ -242,10 +294,16 @@ class Bench:
         tool = "/opt/l2mac/venv/bin/python"
         base = [*_docker(), "exec", "-i", "-w", "/workspace", box.container, tool]
         for path, content in three_files(turn).items():
-            subprocess.run([*base, "-c", script, path], input=content, check=True, capture_output=True)
+            subprocess.run(
+                [*base, "-c", script, path], input=content, check=True, capture_output=True
+            )
         sources = [f"{name}.py" for name in NAMES]
-        subprocess.run([*base, "-m", "pylint", "--errors-only", *sources], check=True, capture_output=True)
-        subprocess.run([*base, "-m", "pytest", "-q", "-p", "no:cacheprovider"], check=True, capture_output=True)
+        subprocess.run(
+            [*base, "-m", "pylint", "--errors-only", *sources], check=True, capture_output=True
+        )
+        subprocess.run(
+            [*base, "-m", "pytest", "-q", "-p", "no:cacheprovider"], check=True, capture_output=True
+        )
 
     def _output(self, box: DockerSandbox) -> None:
         before = _resident_bytes()
@@ -254,7 +312,9 @@ class Bench:
         elapsed_ms = 1000 * (time.perf_counter() - start)
         assert result.output.total == 100_000_000
         grown = max(_resident_bytes() - before, 0) / 1e6
-        self.rows.append(("100 MB of output: growth of the host process", "MB", grown, 100.0, "no growth"))
+        self.rows.append(
+            ("100 MB of output: growth of the host process", "MB", grown, 100.0, "no growth")
+        )
         self.rows.append(("100 MB of output: time", "ms", elapsed_ms, elapsed_ms, ""))
 
 
@@ -274,7 +334,11 @@ class InstantBox:
         done = []
         for job in jobs:
             report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
-            done.append(JobResult(job.name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report))))
+            done.append(
+                JobResult(
+                    job.name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report))
+                )
+            )
         return RunResult(tuple(done), (), 0, 0, 0, 0, 0)
 
     def close(self) -> None:
@@ -283,9 +347,14 @@ class InstantBox:
 
 _LINT_REPORT = b'{"e": "end", "code": 0}\n'
 _PHASES = "".join(
-    f'{{"e": "phase", "id": "t", "when": "{when}", "outcome": "passed"}}\n' for when in ("setup", "call", "teardown")
+    f'{{"e": "phase", "id": "t", "when": "{when}", "outcome": "passed"}}\n'
+    for when in ("setup", "call", "teardown")
 )
-_TEST_REPORT = b'{"e": "declared", "ids": ["t"]}\n{"e": "collected", "ids": ["t"]}\n' + _PHASES.encode() + _LINT_REPORT
+_TEST_REPORT = (
+    b'{"e": "declared", "ids": ["t"]}\n{"e": "collected", "ids": ["t"]}\n'
+    + _PHASES.encode()
+    + _LINT_REPORT
+)
 
 
 def _call(name: str, arguments: dict[str, object]) -> Reply:
@@ -312,7 +381,18 @@ def _host_cycle(folder: Path, turn: int) -> None:
     sources = [*(f"{name}.py" for name in NAMES), *(f"test_{name}.py" for name in NAMES)]
     pylint = [sys.executable, "-m", "pylint", "--disable=all", "--enable=E,F", *sources]
     subprocess.run(pylint, cwd=folder, check=True, capture_output=True)
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "-c", os.devnull]
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        ".",
+        "-c",
+        os.devnull,
+    ]
     subprocess.run(pytest, cwd=folder, check=True, capture_output=True)
 
 

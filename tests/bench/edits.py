@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from l2mac.context import TokenEstimator
+from l2mac.control.context_window import TokenEstimator
 from l2mac.file_store import FileStore
-from l2mac.messages import Message, Role, ToolCall
-from l2mac.testing.memory_sandbox import BoxScript
+from l2mac.processor.messages import Message, Role, ToolCall
+from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.tools.base import Toolbelt, ToolContext
 from l2mac.tools.files import file_tools
 from l2mac.trace.chain import read_trace
@@ -52,16 +52,24 @@ def turns_of(folder: Path) -> Iterator[tuple[Files, Files]]:
 
 def whole(before: Files, after: Files) -> Calls:
     """Write every changed file whole."""
-    return _written([path for path in after if after[path] != before.get(path)], after) + _deleted(before, after)
+    return _written([path for path in after if after[path] != before.get(path)], after) + _deleted(
+        before, after
+    )
 
 
 def patched(before: Files, after: Files) -> Calls:
     """Patch what existed, write what is new."""
     new = [path for path in after if path not in before]
     patch = "".join(
-        _diff(path, before[path], after[path]) for path in before if before[path] != after.get(path, before[path])
+        _diff(path, before[path], after[path])
+        for path in before
+        if before[path] != after.get(path, before[path])
     )
-    return [*_written(new, after), *([("apply_patch", {"patch": patch})] if patch else []), *_deleted(before, after)]
+    return [
+        *_written(new, after),
+        *([("apply_patch", {"patch": patch})] if patch else []),
+        *_deleted(before, after),
+    ]
 
 
 def edited(before: Files, after: Files) -> Calls:
@@ -77,10 +85,13 @@ def edited(before: Files, after: Files) -> Calls:
 def measure(turns: list[tuple[Files, Files]], way: Way, folder: Path) -> tuple[int, int, int]:
     """Perform all turns in one way; gives tokens out, turns and calls."""
     belt, estimator = Toolbelt(file_tools(), {}), TokenEstimator()
-    store = FileStore(BoxScript().make_box, ObjectStore(folder / f"{way.__name__}.pack"))
+    store = FileStore(SandboxScript().make_sandbox, ObjectStore(folder / f"{way.__name__}.pack"))
     tokens = calls = 0
     for before, after in turns:
-        made = [ToolCall(str(n), name, json.dumps(arguments)) for n, (name, arguments) in enumerate(way(before, after))]
+        made = [
+            ToolCall(str(n), name, json.dumps(arguments))
+            for n, (name, arguments) in enumerate(way(before, after))
+        ]
         for call in made:
             outcome = belt.perform(call, ToolContext(store, 4000, 5.0))
             if not outcome.ok:
@@ -96,9 +107,13 @@ def main(folder: Path) -> None:
     """Print the figures for all changes and for those of existing files alone."""
     turns = list(turns_of(folder))
     changing = [
-        turn for turn in turns if any(path in turn[1] and turn[1][path] != text for path, text in turn[0].items())
+        turn
+        for turn in turns
+        if any(path in turn[1] and turn[1][path] != text for path, text in turn[0].items())
     ]
-    print(f"record {folder.name}: {len(turns)} turns changed files, {len(changing)} of them files that existed")
+    print(
+        f"record {folder.name}: {len(turns)} turns changed files, {len(changing)} of them files that existed"
+    )
     print(f"{'way':10} {'tokens out':>10} {'turns':>6} {'calls':>6} {'of whole':>9}")
     with tempfile.TemporaryDirectory() as scratch:
         first = 0
@@ -118,9 +133,12 @@ def _changing_alone(turns: list[tuple[Files, Files]]) -> dict[str, int]:
         known = {path: text for path, text in after.items() if path in before}
         for way in (whole, patched, edited):
             made = tuple(
-                ToolCall("1", name, json.dumps(arguments)) for name, arguments in way(before, {**before, **known})
+                ToolCall("1", name, json.dumps(arguments))
+                for name, arguments in way(before, {**before, **known})
             )
-            totals[way.__name__] = totals.get(way.__name__, 0) + estimator.estimate([Message(Role.ASSISTANT, "", made)])
+            totals[way.__name__] = totals.get(way.__name__, 0) + estimator.estimate(
+                [Message(Role.ASSISTANT, "", made)]
+            )
     return totals
 
 
@@ -135,8 +153,12 @@ def _deleted(before: Files, after: Files) -> Calls:
 
 
 def _diff(path: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}")
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}"
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
 
 
 def _edits(path: str, old: str, new: str) -> Calls | None:
@@ -153,7 +175,11 @@ def _edits(path: str, old: str, new: str) -> Calls | None:
         for around in range(12):
             lower, upper = max(start - around, 0), min(end + around, len(before))
             piece = "".join(before[lower:upper])
-            put = "".join(before[lower:start]) + "".join(after[first:last]) + "".join(before[end:upper])
+            put = (
+                "".join(before[lower:start])
+                + "".join(after[first:last])
+                + "".join(before[end:upper])
+            )
             if piece and text.count(piece) == 1 and text.find(piece) == text.rfind(piece):
                 calls.append(("edit_file", {"path": path, "old": piece, "new": put}))
                 text = text.replace(piece, put)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from bench import Bench, InstantBox
 
-from l2mac.budget import Limits
-from l2mac.checks import python
-from l2mac.effects import Prices
-from l2mac.messages import Reply, Request, ToolCall
-from l2mac.plan import Plan, recorded_plan
-from l2mac.processor import Watcher
-from l2mac.run import Means, execute
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.evaluator import python_checks
+from l2mac.processor.messages import Reply, Request, ToolCall
+from l2mac.processor.protocol import Watcher
+from l2mac.runs.execute import Resources, execute
+from l2mac.runs.recorded_spec import Plan, recorded_plan
 from sandbox import Job
 
 FILES_PER_INSTRUCTION = 10
@@ -66,7 +66,9 @@ class GrowingModel:
         size = FILE_BYTES if self._turn <= FILES_PER_INSTRUCTION else 0
         content = f"VALUE = {self._turn}\n" + "#" * size
         path = f"part{self._instruction}/module{number}.py"
-        return _call("write_files", {"files": [{"path": path if size else "notes.py", "content": content}]})
+        return _call(
+            "write_files", {"files": [{"path": path if size else "notes.py", "content": content}]}
+        )
 
 
 def _call(name: str, arguments: dict[str, object]) -> Reply:
@@ -76,9 +78,9 @@ def _call(name: str, arguments: dict[str, object]) -> Reply:
 def long_run(instructions: int) -> dict[str, object]:
     """Execute a whole run, then resume it; gives the curve over its parts."""
     model = GrowingModel()
-    means = Means(
+    means = Resources(
         processor=model,
-        open_box=lambda _: InstantBox(),
+        open_sandbox=lambda _: InstantBox(),
         limits=Limits(turns=2 * TURNS_PER_INSTRUCTION),
         prices=Prices(),
         model="scripted",
@@ -104,15 +106,25 @@ def long_run(instructions: int) -> dict[str, object]:
 
 def _curve(values: list[float], unit: float) -> list[float]:
     part = len(values) // POINTS
-    return [round(statistics.median(values[part * point : part * (point + 1)]) * unit, 2) for point in range(POINTS)]
+    return [
+        round(statistics.median(values[part * point : part * (point + 1)]) * unit, 2)
+        for point in range(POINTS)
+    ]
 
 
 def growing_box(bench: Bench, files: int, size: int) -> dict[str, list[float]]:
     """Give medians in milliseconds of single requests to a real box as its store fills."""
-    curves: dict[str, list[float]] = {"files": [], "write one": [], "true": [], "check two files": []}
+    curves: dict[str, list[float]] = {
+        "files": [],
+        "write one": [],
+        "true": [],
+        "check two files": [],
+    }
     with bench.box() as box:
         box.write({"a.py": b'"""A."""\n', "test_a.py": b"def test_a():\n    assert True\n"})
-        checks = python.jobs_for([entry for entry in box.files() if entry.path.endswith("a.py")])
+        checks = python_checks.jobs_for(
+            [entry for entry in box.files() if entry.path.endswith("a.py")]
+        )
         time.sleep(6)
         for point in range(POINTS):
             held = len(box.files())
@@ -154,7 +166,9 @@ def main() -> None:
     if words.as_json:
         print(json.dumps({"run": run, "box": box}))
         return
-    print(f"one run: {run['files']} files, {run['events']} events, resumed in {run['resume_s']} s (under 3 s)")
+    print(
+        f"one run: {run['files']} files, {run['events']} events, resumed in {run['resume_s']} s (under 3 s)"
+    )
     for name in ("turn_ms", "prompt_kilobytes"):
         _print_curve(name, run[name])  # type: ignore[arg-type]
     print("one box")
@@ -163,7 +177,11 @@ def main() -> None:
 
 
 def _print_curve(name: str, curve: list[float]) -> None:
-    print(f"  {name:18}" + "".join(f"{value:10.2f}" for value in curve) + f"{curve[-1] / curve[0]:10.2f}")
+    print(
+        f"  {name:18}"
+        + "".join(f"{value:10.2f}" for value in curve)
+        + f"{curve[-1] / curve[0]:10.2f}"
+    )
 
 
 if __name__ == "__main__":

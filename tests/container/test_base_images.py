@@ -10,7 +10,7 @@ import pytest
 from engine_room import RUN
 
 from sandbox import ImageUnavailable, Job, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
 CACHE = Path("~/.cache/l2mac").expanduser()
@@ -44,7 +44,9 @@ for name in ('set-id', 'capable'):
     found[name] = [bool(os.stat(path).st_mode & 0o6000), 'security.capability' in os.listxattr(path)]
 print(json.dumps(found))
 """
-OLD_PYTHON = "#!/bin/sh\ncase $* in *version_info*) exit 1;; *--version*) echo 'Python 3.9.2';; esac\n"
+OLD_PYTHON = (
+    "#!/bin/sh\ncase $* in *version_info*) exit 1;; *--version*) echo 'Python 3.9.2';; esac\n"
+)
 Deriver = Callable[..., str]
 
 
@@ -58,7 +60,12 @@ def derive(engine, box_image) -> Iterator[Deriver]:
         run = [f"RUN {json.dumps(['python3', '-c', program])}"] if program else []
         recipe = "\n".join((f"FROM {box_image.base.id}", "USER 0", *run, *changes))
         for event in engine.api.build(
-            fileobj=io.BytesIO(recipe.encode()), tag=made[-1], network_mode="none", rm=True, forcerm=True, decode=True
+            fileobj=io.BytesIO(recipe.encode()),
+            tag=made[-1],
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+            decode=True,
         ):
             assert "error" not in event, event
         return made[-1]
@@ -74,7 +81,9 @@ def test_whatever_an_accepted_image_brings_has_no_effect_in_a_box(engine, derive
     """Privileged files lose their privilege; entry point, user, health check and variables steer nothing."""
     image = prepare_image(engine, derive(*SURPRISES, program=PLANT), CACHE, lambda _: None)
     with DockerSandbox(engine, image, SandboxPolicy(cpus=1.0), run=RUN) as box:
-        assert {row["name"]: row["verdict"] for row in box.receipt["rows"]}["inside.privileged_files"] == "match"
+        assert {row["name"]: row["verdict"] for row in box.receipt["rows"]}[
+            "inside.privileged_files"
+        ] == "match"
         assert box.files() == ()
         look = box.run([Job("look", ("python3", "-c", LOOK))]).jobs[0]
         assert json.loads(look.output.head) == {"set-id": [False, False], "capable": [False, False]}
@@ -83,7 +92,9 @@ def test_whatever_an_accepted_image_brings_has_no_effect_in_a_box(engine, derive
         assert {"/opt/set-id", "/opt/capable"} <= set(record["stripped"])
         assert record["left"] == []
         box.write({"test_a.py": b"def test_a():\n    assert 1 == 2\n"})
-        assert not box.run([Job("tests", checker="pytest")]).jobs[0].succeeded  # an optimised assert would pass
+        assert (
+            not box.run([Job("tests", checker="pytest")]).jobs[0].succeeded
+        )  # an optimised assert would pass
         variables = box.run([Job("environment", ("env",))]).jobs[0].output.head
         assert b"PYTHONOPTIMIZE" not in variables
         assert b"PYTEST_ADDOPTS" not in variables
@@ -92,11 +103,16 @@ def test_whatever_an_accepted_image_brings_has_no_effect_in_a_box(engine, derive
 def test_the_planted_files_are_privileged_before_they_are_stripped(engine, derive, box_image):
     """The negative control: the very look sees the privileges in the image as it was derived."""
     tag = derive(program=PLANT)
-    container = engine.api.create_container(tag, ["python3", "-c", LOOK], network_disabled=True)["Id"]
+    container = engine.api.create_container(tag, ["python3", "-c", LOOK], network_disabled=True)[
+        "Id"
+    ]
     try:
         engine.api.start(container)
         engine.api.wait(container)
-        assert json.loads(engine.api.logs(container)) == {"set-id": [True, False], "capable": [False, True]}
+        assert json.loads(engine.api.logs(container)) == {
+            "set-id": [True, False],
+            "capable": [False, True],
+        }
     finally:
         engine.api.remove_container(container, v=True, force=True)
 
@@ -111,7 +127,9 @@ def test_the_planted_files_are_privileged_before_they_are_stripped(engine, deriv
         ("ONBUILD RUN touch /planted", "has ONBUILD steps"),
     ],
 )
-def test_what_cannot_be_taken_from_an_image_is_refused_before_anything_is_built(engine, derive, change, said):
+def test_what_cannot_be_taken_from_an_image_is_refused_before_anything_is_built(
+    engine, derive, change, said
+):
     steps: list[str] = []
     with pytest.raises(ImageUnavailable, match=said):
         prepare_image(engine, derive(change), CACHE, steps.append)

@@ -3,11 +3,13 @@
 import pytest
 from engine_room import RUNTIMES, BoxKeeper
 
-from sandbox.conformance import BATTERY, KNOWN_DIFFERENCES, Check, perform
+from sandbox.conformance import BATTERY, KNOWN_DIFFERENCES, ConformanceCheck, perform
 
 
 @pytest.mark.parametrize("check", BATTERY, ids=lambda check: check.__name__)
-def test_the_box_conforms(check: Check, keeper: BoxKeeper, runtime: str, request: pytest.FixtureRequest):
+def test_the_box_conforms(
+    check: ConformanceCheck, keeper: BoxKeeper, runtime: str, request: pytest.FixtureRequest
+):
     difference = KNOWN_DIFFERENCES.get(runtime, {}).get(check.__name__)
     if difference:
         request.applymarker(pytest.mark.xfail(reason=difference, strict=True))

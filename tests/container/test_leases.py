@@ -13,7 +13,7 @@ import pytest
 from engine_room import RUN, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, box_labels, reap
 
 HOLDER = Path(__file__).parents[1] / "support" / "box_holder.py"
@@ -28,8 +28,17 @@ def hold(box_image) -> Iterator[Callable[..., Holder]]:
     with contextlib.ExitStack() as stack:
 
         def start(boxes: int = 1, *seconds: str, run: str = RUN) -> Holder:
-            command = [sys.executable, str(HOLDER), box_image.base.reference, run, str(boxes), *seconds]
-            holder = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            command = [
+                sys.executable,
+                str(HOLDER),
+                box_image.base.reference,
+                run,
+                str(boxes),
+                *seconds,
+            ]
+            holder = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            )
             stack.callback(holder.kill)
             return holder
 
@@ -75,17 +84,23 @@ def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
-def test_an_owner_killed_while_it_opens_a_box_leaves_nothing_that_the_next_start_does_not_remove(engine, hold, delay_s):
+def test_an_owner_killed_while_it_opens_a_box_leaves_nothing_that_the_next_start_does_not_remove(
+    engine, hold, delay_s
+):
     holder = hold(1)
     line_of(holder, "opening")
     time.sleep(delay_s)
 
     holder.kill()
     holder.wait()
-    ended = wait_until(lambda: not engine.api.containers(filters={"label": f"org.l2mac.run={RUN}"}), PATIENCE_S)
+    ended = wait_until(
+        lambda: not engine.api.containers(filters={"label": f"org.l2mac.run={RUN}"}), PATIENCE_S
+    )
 
     def left_by_a_start() -> list[str]:
-        reap(engine)  # an engine that was still making the box when its owner died may have it ready only later
+        reap(
+            engine
+        )  # an engine that was still making the box when its owner died may have it ready only later
         return leftovers(engine)
 
     assert ended, "a box still runs"
@@ -104,26 +119,32 @@ def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
     holder.send_signal(signal.SIGCONT)
 
 
-def test_an_owner_that_is_only_idle_keeps_its_box(open_box):
-    box = open_box(lease_s=2)
+def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox):
+    box = open_sandbox(lease_s=2)
     time.sleep(3)
     assert box.run([Job("after", ("true",))]).jobs[0].succeeded
 
 
-def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_dead(engine, box_image, hold):
+def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_dead(
+    engine, box_image, hold
+):
     living = hold(1)
     (mine,) = line_of(living, "open ")
     labels = {**box_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
     request = {"Image": box_image.id, "Entrypoint": ["sleep", "300"], "Labels": labels}
     volume = {"Type": "volume", "Target": "/v", "VolumeOptions": {"Labels": labels}}
-    abandoned = engine.api.create_container_from_config({**request, "HostConfig": {"Mounts": [volume]}})["Id"]
+    abandoned = engine.api.create_container_from_config(
+        {**request, "HostConfig": {"Mounts": [volume]}}
+    )["Id"]
     engine.api.start(abandoned)
     engine.api.create_volume(name=f"{RUN}-abandoned", labels=labels)
 
     removed = reap(engine)
 
     assert removed >= 2
-    assert {container["Id"] for container in engine.api.containers(filters={"label": LABEL})} >= {mine}
+    assert {container["Id"] for container in engine.api.containers(filters={"label": LABEL})} >= {
+        mine
+    }
     assert is_alive(living.pid)
     assert len(leftovers(engine)) == 2
     living.kill()
@@ -140,18 +161,30 @@ def dead_pid() -> int:
 def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runtime):
     """An event of exec, archive, copy or extract would be a way into the box beside its channel."""
     since = int(time.time()) - 1
-    box = DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime, memory_bytes=512 << 20), run=RUN)
+    box = DockerSandbox(
+        engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime, memory_bytes=512 << 20), run=RUN
+    )
     with box:
         container = box.container
         box.write({"a.py": b"print(1)\n", "test_a.py": b"def test_a():\n    pass\n"})
-        box.run([Job("program", ("python3", "a.py")), Job("tests", checker="pytest"), Job("lint", checker="pylint")])
+        box.run(
+            [
+                Job("program", ("python3", "a.py")),
+                Job("tests", checker="pytest"),
+                Job("lint", checker="pylint"),
+            ]
+        )
         box.read("a.py")
         box.search("print")
         box.delete(["a.py"])
     time.sleep(1.1)
 
     events = list(engine.api.events(since=since, until=int(time.time()), decode=True))
-    own = [event["Action"] for event in events if event["Type"] == "container" and event["Actor"]["ID"] == container]
+    own = [
+        event["Action"]
+        for event in events
+        if event["Type"] == "container" and event["Actor"]["ID"] == container
+    ]
     volumes = [
         event["Action"]
         for event in events
@@ -162,8 +195,8 @@ def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runt
     assert set(volumes) <= {"mount", "unmount"}
 
 
-def test_closing_twice_is_harmless_and_a_closed_box_says_so(open_box):
-    box = open_box()
+def test_closing_twice_is_harmless_and_a_closed_box_says_so(open_sandbox):
+    box = open_sandbox()
     box.close()
     box.close()
 
@@ -172,13 +205,16 @@ def test_closing_twice_is_harmless_and_a_closed_box_says_so(open_box):
 
 
 def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
-    with pytest.raises(ZeroDivisionError), DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box:
+    with (
+        pytest.raises(ZeroDivisionError),
+        DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box,
+    ):
         engine.api.remove_container(box.container, force=True, v=True)
         raise ZeroDivisionError
 
 
-def test_an_interrupted_request_ends_the_box_lest_its_reply_be_taken_for_another(open_box):
-    box = open_box()
+def test_an_interrupted_request_ends_the_box_lest_its_reply_be_taken_for_another(open_sandbox):
+    box = open_sandbox()
     # A process that a script started in the background is born deaf to the keyboard's interrupt.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     words = [sys.executable, "-c", f"import os, time; time.sleep(0.7); os.kill({os.getpid()}, 2)"]

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from engine_room import BoxKeeper
 
-from l2mac.bench.code_metrics import Numbers, measure_by_hand, measure_code, measure_coverage
+from l2mac.bench.code_metrics import CodeMetrics, measure_by_hand, measure_code, measure_coverage
 from l2mac.bench.readings import NoReading, read_count, read_coverage
 from l2mac.bench.recorded_store import RecordedStore
 from l2mac.bench.task_file import shipped_task
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry, Job
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 
 CALC = b'''"""Calculate."""
 
@@ -48,7 +48,14 @@ def lines_of(report: Any) -> list[dict[str, Any]]:
 
 
 def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox):
-    box.write({"calc.py": CALC, "bad.py": b"def (\n\n# comment\nx = 1\n", "empty.py": b"", "test_calc.py": TEST})
+    box.write(
+        {
+            "calc.py": CALC,
+            "bad.py": b"def (\n\n# comment\nx = 1\n",
+            "empty.py": b"",
+            "test_calc.py": TEST,
+        }
+    )
     files = read_count(job(box, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
     assert {path: file.code for path, file in files.items()} == {
         "calc.py": 11,
@@ -69,7 +76,9 @@ def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(box: D
 
 
 def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox):
-    test = b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
+    test = (
+        b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
+    )
     test += b"        import coverage\n    assert not [name for name in sys.modules if name.startswith('coverage')]\n"
     box.write({"test_reach.py": test})
     assert lines_of(job(box, "pytest"))[-1] == {"e": "end", "code": 0}
@@ -86,7 +95,9 @@ def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox):
 
 
 FORGED = "for fd in range(3, 64):\n    try:\n        os.write(fd, FORGED)\n    except OSError:\n        pass\n"
-ALL_LINES = 'FORGED = b\'{"e": "ran", "path": "calc.py", "lines": [3, 6, 11, 12, 14, 17, 18, 20]}\\n\'\n'
+ALL_LINES = (
+    'FORGED = b\'{"e": "ran", "path": "calc.py", "lines": [3, 6, 11, 12, 14, 17, 18, 20]}\\n\'\n'
+)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +124,10 @@ def test_a_suite_that_meddles_with_its_report_has_no_coverage(box: DockerSandbox
 def store(tmp_path: Any, keeper: BoxKeeper) -> Any:
     def make(files: dict[str, str]) -> RecordedStore:
         objects = ObjectStore(tmp_path / "objects.pack")
-        entries = [FileEntry(path, len(text.encode()), objects.put(text.encode())) for path, text in files.items()]
+        entries = [
+            FileEntry(path, len(text.encode()), objects.put(text.encode()))
+            for path, text in files.items()
+        ]
         return RecordedStore("run", entries, objects, lambda _: keeper.fresh())
 
     return make
@@ -177,8 +191,8 @@ class Service:
 HOOK = "def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n"
 
 
-def by_hand(store: Any, files: dict[str, str]) -> Numbers:
-    numbers = Numbers()
+def by_hand(store: Any, files: dict[str, str]) -> CodeMetrics:
+    numbers = CodeMetrics()
     tests = shipped_task("url-shortener").handwritten
     assert tests is not None
     measure_by_hand(store(files), tests, numbers)
@@ -199,11 +213,15 @@ def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
         {"shortener.py": "def broken(\n"},
         {"shortener.py": "import os\nos._exit(0)\n"},
         {"shortener.py": "raise SystemExit(0)\n"},
-        {"shortener.py": "class Service:\n    def __getattr__(self, name):\n        return lambda *a, **k: None\n"},
+        {
+            "shortener.py": "class Service:\n    def __getattr__(self, name):\n        return lambda *a, **k: None\n"
+        },
     ],
     ids=["missing", "no Python", "exit", "SystemExit", "answers everything"],
 )
-def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(store: Any, files: dict[str, str]):
+def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(
+    store: Any, files: dict[str, str]
+):
     assert by_hand(store, files).metrics["handwritten_percent"] == 0
 
 
@@ -214,7 +232,7 @@ def test_a_store_is_counted_linted_tested_and_covered(store: Any):
         "loose.py": "import nowhere\n\nprint(undefined)\n",
         "bad.py": "def (\n",
     }
-    numbers = Numbers()
+    numbers = CodeMetrics()
     made = store(files)
     counted, passed = measure_code(made, numbers)
     measure_coverage(made, counted, numbers)

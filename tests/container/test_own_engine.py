@@ -17,9 +17,9 @@ from engine_room import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
 from sandbox import IsolationMismatch, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, reap
-from sandbox.engine.trial import Choice, choose_runtime
+from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
 HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
 KILLS = int(os.environ.get("L2MAC_KILLS", "12"))
@@ -69,7 +69,7 @@ def test_a_runtime_that_is_named_is_never_replaced_by_another(own, image, gvisor
 
 def test_the_same_runtime_without_the_argument_is_taken(engine, box_image, gvisor):
     """The negative control: it is the argument that is found out, not gVisor."""
-    assert choose_runtime(engine, box_image, POLICY, RUN) == Choice(gvisor, ())
+    assert choose_runtime(engine, box_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
 
 
 class Fire:
@@ -82,7 +82,9 @@ class Fire:
         self.killed = self.opened = 0
 
     def start(self, run: str) -> subprocess.Popen[str]:
-        return subprocess.Popen([*self._command, run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return subprocess.Popen(
+            [*self._command, run], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
 
     def kill(self, count: int) -> None:
         """Kill that many owners: by turns at a random moment of their start, and of their work in an open box."""
@@ -108,7 +110,9 @@ class Fire:
 def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(own, image):
     fire, living = Fire(own, image.id), None
     with own.connect() as engine:
-        neighbour = engine.api.create_container(image.id, entrypoint=["sleep", "600"], network_disabled=True)["Id"]
+        neighbour = engine.api.create_container(
+            image.id, entrypoint=["sleep", "600"], network_disabled=True
+        )["Id"]
         engine.api.create_volume("neighbour", labels={"somebody": "else"})
         networks = {network["Id"] for network in engine.api.networks()}
     try:
@@ -125,15 +129,26 @@ def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(ow
 
             def foreign() -> list[tuple[str, ...]]:
                 reap(engine)
-                rest = [one for one in engine.api.containers(all=True) if one["Id"] not in (neighbour, mine)]
+                rest = [
+                    one
+                    for one in engine.api.containers(all=True)
+                    if one["Id"] not in (neighbour, mine)
+                ]
                 return [(one["Id"], one["State"], str(one["Labels"])) for one in rest]
 
             assert wait_until_none(foreign, PATIENCE_S) == []
             assert {one["Id"] for one in engine.api.containers()} == {neighbour, mine}
-            assert wait_until_none(lambda: sorted(own.processes().keys() - {neighbour, mine}), PATIENCE_S) == []
+            assert (
+                wait_until_none(
+                    lambda: sorted(own.processes().keys() - {neighbour, mine}), PATIENCE_S
+                )
+                == []
+            )
             assert set(own.processes()) == {neighbour, mine}
             volumes = engine.api.volumes()["Volumes"]
-            assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == ["neighbour"]
+            assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == [
+                "neighbour"
+            ]
             assert len(volumes) == 2
             assert {network["Id"] for network in engine.api.networks()} == networks
             assert living.poll() is None
@@ -146,5 +161,8 @@ def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(ow
     assert fire.killed == KILLS
     assert fire.opened >= KILLS // 4
     with own.connect() as engine:
-        assert wait_until(lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour}, PATIENCE_S)
+        assert wait_until(
+            lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour},
+            PATIENCE_S,
+        )
         engine.api.remove_container(neighbour, v=True, force=True)

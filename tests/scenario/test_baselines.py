@@ -14,10 +14,10 @@ import baseline_story
 import pytest
 
 import l2mac
-from l2mac.outcome import Status
+from l2mac.control.outcome import Status
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened
+from l2mac.trace.events import SandboxOpened
 from l2mac.trace.method_events import CandidateChosen, PartStarted
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
@@ -29,20 +29,40 @@ class Desk:
 
     def __init__(self, folder: Path, server: ModelServer) -> None:
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
-        own = {"L2MAC_RUNS_DIR": str(folder / "runs"), "L2MAC_IMAGE": IMAGE, "XDG_CONFIG_HOME": str(folder / "config")}
-        self.environment = {**kept, **own, "L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted"}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("L2MAC_", "OPENAI_"))
+        }
+        own = {
+            "L2MAC_RUNS_DIR": str(folder / "runs"),
+            "L2MAC_IMAGE": IMAGE,
+            "XDG_CONFIG_HOME": str(folder / "config"),
+        }
+        self.environment = {
+            **kept,
+            **own,
+            "L2MAC_BASE_URL": server.base_url,
+            "L2MAC_MODEL": "scripted",
+        }
 
     def l2mac(self, *words: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "l2mac", *words]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
     def run(self, output: str, *words: str, code: int = 0) -> dict[str, Any]:
-        return json.loads(self.l2mac("run", "a list", "--json", "--quiet", "--output", output, *words, code=code))
+        return json.loads(
+            self.l2mac("run", "a list", "--json", "--quiet", "--output", output, *words, code=code)
+        )
 
     def events(self, result: dict[str, Any]) -> list[Any]:
         return [entry.event for entry in read_trace(Path(result["run_folder"]) / "trace.jsonl")[0]]
@@ -58,7 +78,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def finished(desk: Desk) -> dict[str, dict[str, Any]]:
     """Give one run by each method; one shot is all that fails here, as nobody tells the model what is wrong."""
     codes = {"one-shot": 1, "codet": 0, "self-refine": 0, "reflexion": 0}
-    return {method: desk.run(method, "--method", method, code=code) for method, code in codes.items()}
+    return {
+        method: desk.run(method, "--method", method, code=code) for method, code in codes.items()
+    }
 
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
@@ -76,7 +98,9 @@ def test_one_shot_hands_out_what_it_wrote_with_its_failing_test(finished, desk: 
     assert finished["one-shot"]["evaluator"] is False
 
 
-def test_codet_ran_each_candidate_against_the_tests_in_a_box_and_kept_the_first_that_agrees(finished, desk: Desk):
+def test_codet_ran_each_candidate_against_the_tests_in_a_box_and_kept_the_first_that_agrees(
+    finished, desk: Desk
+):
     events = desk.events(finished["codet"])
     (chosen,) = [event for event in events if isinstance(event, CandidateChosen)]
     assert chosen == CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
@@ -86,28 +110,47 @@ def test_codet_ran_each_candidate_against_the_tests_in_a_box_and_kept_the_first_
 def test_every_box_of_each_method_is_in_its_record_with_a_receipt_and_the_record_is_intact(
     finished, desk: Desk, method: str
 ):
-    opened = [event.purpose for event in desk.events(finished[method]) if isinstance(event, BoxOpened)]
+    opened = [
+        event.purpose for event in desk.events(finished[method]) if isinstance(event, SandboxOpened)
+    ]
     assert (len(opened), opened[-1]) == (BOXES[method], "verify")
     verdict = json.loads(desk.l2mac("audit", "verify", finished[method]["run"], "--json"))
     assert (verdict["verdict"], verdict["receipts"]) == ("intact", BOXES[method])
 
 
 def test_a_method_can_be_replayed_in_new_boxes(finished, desk: Desk):
-    again = json.loads(desk.l2mac("replay", finished["codet"]["run"], "--json", "--quiet", "--output", "again"))
+    again = json.loads(
+        desk.l2mac("replay", finished["codet"]["run"], "--json", "--quiet", "--output", "again")
+    )
     assert (again["difference"], again["files"]) == ("", finished["codet"]["files"])
 
 
 def test_a_method_killed_midway_is_resumed_to_the_same_files(finished, desk: Desk):
     runs = set((desk.folder / "runs").iterdir())
-    words = [sys.executable, "-m", "l2mac", "run", "a list", "--quiet", "--method", "codet", "--output", "none"]
+    words = [
+        sys.executable,
+        "-m",
+        "l2mac",
+        "run",
+        "a list",
+        "--quiet",
+        "--method",
+        "codet",
+        "--output",
+        "none",
+    ]
     process = subprocess.Popen(words, cwd=desk.folder, env=desk.environment)
     deadline = time.monotonic() + 60
-    while not (new := set((desk.folder / "runs").iterdir()) - runs) or not _has_begun(*new, "candidate 3 of 3"):
+    while not (new := set((desk.folder / "runs").iterdir()) - runs) or not _has_begun(
+        *new, "candidate 3 of 3"
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    resumed = json.loads(desk.l2mac("resume", next(iter(new)).name, "--json", "--quiet", "--output", "resumed"))
+    resumed = json.loads(
+        desk.l2mac("resume", next(iter(new)).name, "--json", "--quiet", "--output", "resumed")
+    )
     assert resumed["files"] == finished["codet"]["files"]
     assert resumed["cause"] == finished["codet"]["cause"]
 
@@ -129,10 +172,14 @@ def test_without_its_evaluator_l2mac_hands_out_what_fails_and_says_how_it_came_a
     assert (checked["status"], checked["tests"]["passed"]) == ("completed", 1)
 
 
-def test_a_method_is_a_setting_of_the_python_interface_too(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+def test_a_method_is_a_setting_of_the_python_interface_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(desk.folder)
     settings = {
-        name.removeprefix("L2MAC_").lower(): value for name, value in desk.environment.items() if "L2MAC" in name
+        name.removeprefix("L2MAC_").lower(): value
+        for name, value in desk.environment.items()
+        if "L2MAC" in name
     }
     settings["runs_dir"] = Path(settings["runs_dir"])
     with l2mac.Run("a list", method="reflexion", **settings) as run:

@@ -24,13 +24,26 @@ NOWHERE = "http://127.0.0.1:9/v1"
 def l2mac(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "l2mac", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment(folder, **variables), capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
-    own = {"L2MAC_RUNS_DIR": str(folder / "runs"), "L2MAC_IMAGE": IMAGE, "XDG_CONFIG_HOME": str(folder / "config")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("L2MAC_", "OPENAI_"))
+    }
+    own = {
+        "L2MAC_RUNS_DIR": str(folder / "runs"),
+        "L2MAC_IMAGE": IMAGE,
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
     return {**kept, **own, **variables}
 
 
@@ -53,15 +66,32 @@ def with_model(server: ModelServer, **variables: str) -> dict[str, str]:
         (("run", "x", "--api-key-file", "missing"), {"L2MAC_MODEL": "m"}, 2, "--api-key-file"),
         (("run", "x"), {"L2MAC_STEPS": "many"}, 2, "L2MAC_STEPS"),
         (("run", "x", "--no-such-option"), {}, 2, "--no-such-option"),
-        (("run", "x", "--model", "m", "--base-url", NOWHERE), {"DOCKER_HOST": "unix:///none.sock"}, 4, "l2mac doctor"),
-        (("run", "x", "--model", "m", "--base-url", NOWHERE, "--image", "localhost:9/no:1"), {}, 4, "offline-base"),
-        (("run", "x", "--model", "m", "--base-url", NOWHERE, "--runtime", "none"), {}, 4, "--runtime"),
+        (
+            ("run", "x", "--model", "m", "--base-url", NOWHERE),
+            {"DOCKER_HOST": "unix:///none.sock"},
+            4,
+            "l2mac doctor",
+        ),
+        (
+            ("run", "x", "--model", "m", "--base-url", NOWHERE, "--image", "localhost:9/no:1"),
+            {},
+            4,
+            "offline-base",
+        ),
+        (
+            ("run", "x", "--model", "m", "--base-url", NOWHERE, "--runtime", "none"),
+            {},
+            4,
+            "--runtime",
+        ),
         (("show", "none"), {}, 7, "l2mac runs"),
         (("resume", "none"), {}, 7, "l2mac runs"),
         (("replay", "none"), {}, 7, "l2mac runs"),
     ],
 )
-def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(tmp_path: Path, words, variables, code, said):
+def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(
+    tmp_path: Path, words, variables, code, said
+):
     done = l2mac(tmp_path, *words, **variables)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr
@@ -78,9 +108,15 @@ def test_a_settings_file_with_an_unknown_key_is_named(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [(Unauthorized(), "key"), (UnknownModel(), "scripted"), (ServerError(500, retry_after="0"), "l2mac resume")],
+    [
+        (Unauthorized(), "key"),
+        (UnknownModel(), "scripted"),
+        (ServerError(500, retry_after="0"), "l2mac resume"),
+    ],
 )
-def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(tmp_path: Path, fault, said):
+def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(
+    tmp_path: Path, fault, said
+):
     def answer(body, index):
         return fault if index > 1 else short_story.answer(body, index)
 
@@ -106,9 +142,13 @@ def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(tmp_pa
 
 def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(tmp_path: Path, engine: Engine):
     with ModelServer(story.answer) as server:
-        variables = environment(tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS)))
+        variables = environment(
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+        )
         command = [sys.executable, "-m", "l2mac", "run", "x"]
-        process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True
+        )
         wait_for_trace(tmp_path / "runs", lines=12)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
@@ -121,7 +161,9 @@ def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(tmp_path: Path, e
 
 def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(tmp_path: Path, engine: Engine):
     with ModelServer(story.answer) as server:
-        variables = environment(tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS)))
+        variables = environment(
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+        )
         command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
         process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
         wait_for_trace(tmp_path / "runs", lines=8)
@@ -141,10 +183,18 @@ def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     with ModelServer(story.answer) as server:
-        variables = environment(tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS)))
+        variables = environment(
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+        )
         command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
         done = subprocess.run(
-            command, cwd=tmp_path, env=variables, preexec_fn=limit, capture_output=True, text=True, check=False
+            command,
+            cwd=tmp_path,
+            env=variables,
+            preexec_fn=limit,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.returncode == 7
     assert "cannot be written (File too large); what was written before is intact" in done.stderr
@@ -187,7 +237,11 @@ def test_the_key_is_nowhere_in_record_output_logs_or_box(tmp_path: Path):
         done = l2mac(tmp_path, "run", "x", **variables)
     assert done.returncode == 0, done.stderr
     assert canary not in done.stdout + done.stderr
-    found = [path for path in tmp_path.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+    found = [
+        path
+        for path in tmp_path.rglob("*")
+        if path.is_file() and canary.encode() in path.read_bytes()
+    ]
     assert not found
     assert any(request.headers["authorization"].endswith(canary) for request in server.requests)
 

@@ -15,22 +15,41 @@ from l2mac.testing.scripted_reply import ScriptedReply
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-NOWHERE = {"L2MAC_BASE_URL": "http://127.0.0.1:9/v1", "L2MAC_MODEL": "m", "DOCKER_HOST": "unix:///none.sock"}
+NOWHERE = {
+    "L2MAC_BASE_URL": "http://127.0.0.1:9/v1",
+    "L2MAC_MODEL": "m",
+    "DOCKER_HOST": "unix:///none.sock",
+}
 CARD = "# Leek Soup\n\n## Ingredients\n\n- 3 leeks\n\n## Steps\n\n1. Cook.\n"
 
 CLAIMS = {
     "submit_requirements": {"requirements": ["There is a soup."]},
     "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
-    "submit_evidence": {"evidence": [{"requirement": 1, "files": ["cards/leek-soup.md"], "tests": []}]},
+    "submit_evidence": {
+        "evidence": [{"requirement": 1, "files": ["cards/leek-soup.md"], "tests": []}]
+    },
 }
 
 
 def l2mac(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
-    own = {"L2MAC_RUNS_DIR": str(folder / "runs"), "L2MAC_IMAGE": IMAGE, "XDG_CONFIG_HOME": str(folder / "config")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("L2MAC_", "OPENAI_"))
+    }
+    own = {
+        "L2MAC_RUNS_DIR": str(folder / "runs"),
+        "L2MAC_IMAGE": IMAGE,
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
     command = [sys.executable, "-m", "l2mac", *words]
     return subprocess.run(
-        command, cwd=folder, env={**kept, **own, **variables}, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env={**kept, **own, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -42,16 +61,32 @@ def served(server: ModelServer) -> dict[str, str]:
 def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], list[str]]:
     """One run of the book's story: its folder, its result, what the model was told last in each request."""
     folder = tmp_path_factory.mktemp("book")
-    words = ("run", "--domain", "book", "--judge", "--output", "out", "--json", "--quiet", "a book of bread")
+    words = (
+        "run",
+        "--domain",
+        "book",
+        "--judge",
+        "--output",
+        "out",
+        "--json",
+        "--quiet",
+        "a book of bread",
+    )
     with ModelServer(book_story.answer) as server:
         done = l2mac(folder, *words, **served(server))
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, json.loads(done.stdout), [request.body["messages"][-1]["content"] for request in server.requests]
+    return (
+        folder,
+        json.loads(done.stdout),
+        [request.body["messages"][-1]["content"] for request in server.requests],
+    )
 
 
 def test_a_book_is_written_checked_in_the_box_and_exported(book):
     folder, result, _ = book
-    assert {path: (folder / "out" / path).read_text() for path in book_story.FILES} == book_story.FILES
+    assert {
+        path: (folder / "out" / path).read_text() for path in book_story.FILES
+    } == book_story.FILES
     checks = {check["name"]: (check["verdict"], check["summary"]) for check in result["checks"]}
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
@@ -71,7 +106,9 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
 
 def test_the_second_opinion_is_shown_as_one(book):
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
-    assert opinions == [(path, book_story.OPINION) for path in sorted(book_story.FILES) if path != "outline.md"]
+    assert opinions == [
+        (path, book_story.OPINION) for path in sorted(book_story.FILES) if path != "outline.md"
+    ]
 
 
 def test_a_book_is_exported_as_one_document_into_a_new_file(book):
@@ -108,18 +145,40 @@ def cards(body, _: int) -> ScriptedReply:
         return ScriptedReply("The card is written.")
     turn = sum(message["role"] == "assistant" for message in body["messages"])
     texts = [CARD.replace("1. Cook", "Cook"), CARD]
-    calls = [("write_files", {"files": [{"path": "cards/leek-soup.md", "content": text}]}) for text in texts]
-    script = [calls[0], ("complete_instruction", {}), ("run_tests", {}), calls[1], ("complete_instruction", {})]
+    calls = [
+        ("write_files", {"files": [{"path": "cards/leek-soup.md", "content": text}]})
+        for text in texts
+    ]
+    script = [
+        calls[0],
+        ("complete_instruction", {}),
+        ("run_tests", {}),
+        calls[1],
+        ("complete_instruction", {}),
+    ]
     return ScriptedReply(tool_calls=[script[min(turn, 4)]])
 
 
 def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: Path):
     file = ROOT / "examples/domains/recipe-cards.toml"
-    words = ("run", "--domain", "custom", "--domain-file", str(file), "--output", "out", "--json", "--quiet", "a soup")
+    words = (
+        "run",
+        "--domain",
+        "custom",
+        "--domain-file",
+        str(file),
+        "--output",
+        "out",
+        "--json",
+        "--quiet",
+        "a soup",
+    )
     with ModelServer(cards) as server:
         done = l2mac(tmp_path, *words, **served(server))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [(check["name"], check["verdict"]) for check in json.loads(done.stdout)["checks"]] == [("cards", "passed")]
+    assert [(check["name"], check["verdict"]) for check in json.loads(done.stdout)["checks"]] == [
+        ("cards", "passed")
+    ]
     told = json.dumps([request.body["messages"] for request in server.requests])
     assert "the steps are not numbered; begin the first with" in told
     assert "not accepted: the checks do not pass" in told
@@ -131,15 +190,26 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--domain", "custom"), "--domain: custom is what a file says; give it with --domain-file"),
+        (
+            ("--domain", "custom"),
+            "--domain: custom is what a file says; give it with --domain-file",
+        ),
         (("--domain-file", "none.toml"), "none.toml: cannot be read"),
-        (("--domain-file", "bad.toml"), "bad.toml, line 3: prompts.cut_off: line 1, column 9: a '$' is not followed"),
-        (("--domain", "book", "--domain-file", "bad.toml"), "--domain-file: is for --domain custom"),
+        (
+            ("--domain-file", "bad.toml"),
+            "bad.toml, line 3: prompts.cut_off: line 1, column 9: a '$' is not followed",
+        ),
+        (
+            ("--domain", "book", "--domain-file", "bad.toml"),
+            "--domain-file: is for --domain custom",
+        ),
         (("--tools", "shell"), "--tools: 'shell' is not a tool of this domain"),
         (("--judge",), "--judge: the domain codebase does not say what to judge"),
     ],
 )
-def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(tmp_path: Path, words: tuple[str, ...], said: str):
+def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
+    tmp_path: Path, words: tuple[str, ...], said: str
+):
     (tmp_path / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")
     done = l2mac(tmp_path, "run", *words, "x", **NOWHERE)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
@@ -147,9 +217,13 @@ def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(tmp_path: P
 
 
 def test_prompts_are_listed_shown_exported_and_checked(tmp_path: Path):
-    kinds = {row["kind"]: row for row in json.loads(l2mac(tmp_path, "prompts", "list", "--json").stdout)}
+    kinds = {
+        row["kind"]: row for row in json.loads(l2mac(tmp_path, "prompts", "list", "--json").stdout)
+    }
     assert kinds["cut_off"]["placeholders"] == ["limit"]
-    shown = json.loads(l2mac(tmp_path, "prompts", "show", "system", "--domain", "book", "--json").stdout)
+    shown = json.loads(
+        l2mac(tmp_path, "prompts", "show", "system", "--domain", "book", "--json").stdout
+    )
     assert "writes books" in shown["text"]
     export = ("prompts", "export", "--domain", "book", "--output", "my.toml")
     assert [l2mac(tmp_path, *export).returncode for _ in range(2)] == [0, 2]

@@ -48,8 +48,16 @@ class Desk:
 
 
 def environment(folder: Path, server: ModelServer) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_"))}
-    own = {"L2MAC_RUNS_DIR": str(folder / "runs"), "L2MAC_IMAGE": IMAGE, "XDG_CONFIG_HOME": str(folder / "config")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("L2MAC_", "OPENAI_"))
+    }
+    own = {
+        "L2MAC_RUNS_DIR": str(folder / "runs"),
+        "L2MAC_IMAGE": IMAGE,
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
     return {**kept, **own, "L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted"}
 
 
@@ -57,7 +65,9 @@ def environment(folder: Path, server: ModelServer) -> dict[str, str]:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("evidence")
     with ModelServer(short_story.answer) as server:
-        result = json.loads(Desk(folder, server, {}).l2mac("run", "a list", "--json", "--output", "out"))
+        result = json.loads(
+            Desk(folder, server, {}).l2mac("run", "a list", "--json", "--output", "out")
+        )
         yield Desk(folder, server, result)
 
 
@@ -80,7 +90,16 @@ def test_a_changed_export_and_a_changed_record_are_found(desk: Desk, tmp_path: P
 
 
 def test_a_run_that_is_killed_is_incomplete_and_not_altered(desk: Desk, tmp_path: Path):
-    command = [sys.executable, "-m", "l2mac", "run", "a list", "--quiet", "--runs-dir", str(tmp_path / "runs")]
+    command = [
+        sys.executable,
+        "-m",
+        "l2mac",
+        "run",
+        "a list",
+        "--quiet",
+        "--runs-dir",
+        str(tmp_path / "runs"),
+    ]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, desk.server))
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*/receipts/001.json")) and time.monotonic() < deadline:
@@ -95,15 +114,30 @@ def test_a_run_that_is_killed_is_incomplete_and_not_altered(desk: Desk, tmp_path
 def test_a_fork_taken_back_and_resumed_has_the_same_bytes_and_is_repeated_to_the_same_hashes(
     desk: Desk, tmp_path: Path
 ):
-    before = {path.name: path.read_bytes() for path in desk.run.iterdir() if path.name != "lock" and path.is_file()}
-    fork = json.loads(desk.l2mac("fork", desk.result["run"], "--name", "another way", "--json"))["run"]
+    before = {
+        path.name: path.read_bytes()
+        for path in desk.run.iterdir()
+        if path.name != "lock" and path.is_file()
+    }
+    fork = json.loads(desk.l2mac("fork", desk.result["run"], "--name", "another way", "--json"))[
+        "run"
+    ]
     steps = json.loads(desk.l2mac("show", fork, "--steps", "--json"))["steps"]
     assert [step["what"] for step in steps] == ["start", "write_files", "completed"]
     desk.l2mac("rewind", fork, "--to", "1")
-    resumed = json.loads(desk.l2mac("resume", fork, "--json", "--output", str(tmp_path / "resumed")))
+    resumed = json.loads(
+        desk.l2mac("resume", fork, "--json", "--output", str(tmp_path / "resumed"))
+    )
     assert resumed["files"] == desk.result["files"]
-    assert desk.verdict(fork, "--seal", resumed["seal"], "--export", str(tmp_path / "resumed"))["verdict"] == "intact"
-    repeated = json.loads(desk.l2mac("replay", fork, "--json", "--output", str(tmp_path / "repeated")))
+    assert (
+        desk.verdict(fork, "--seal", resumed["seal"], "--export", str(tmp_path / "resumed"))[
+            "verdict"
+        ]
+        == "intact"
+    )
+    repeated = json.loads(
+        desk.l2mac("replay", fork, "--json", "--output", str(tmp_path / "repeated"))
+    )
     assert (repeated["files"], repeated["difference"]) == (desk.result["files"], "")
     assert desk.verdict(str(desk.run))["verdict"] == "intact"
     assert before == {name: (desk.run / name).read_bytes() for name in before}

@@ -41,7 +41,9 @@ class Room:
         variables = surroundings(self)
         pipe = subprocess.PIPE
         command = [sys.executable, "-m", "l2mac", *words]
-        return subprocess.Popen(command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(
+            command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True
+        )
 
     def do(self, *words: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
@@ -54,13 +56,20 @@ class Room:
 
 
 def surroundings(room: Room) -> dict[str, str]:
-    model = {"L2MAC_BASE_URL": room.server.base_url, "L2MAC_MODEL": "scripted", "L2MAC_CONTEXT_TOKENS": "16384"}
+    model = {
+        "L2MAC_BASE_URL": room.server.base_url,
+        "L2MAC_MODEL": "scripted",
+        "L2MAC_CONTEXT_TOKENS": "16384",
+    }
     return environment(room.folder, L2MAC_IMAGE=IMAGE, **model)
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
+    }
 
 
 @pytest.fixture
@@ -71,7 +80,9 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Room, dict[str, Any], str]]:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Room, dict[str, Any], str]]:
     folder = tmp_path_factory.mktemp("existing")
     shop.write(folder / "shop")
     before = contents(folder / "shop")
@@ -88,9 +99,15 @@ def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(fi
     assert result["status"] == "completed"
     assert "lint: 1 error (as before the run)" in result["cause"]
     assert "2 passed, 1 failed (1 test fails as it did before)" in result["cause"]
-    assert result["changes"] == {"added": [], "changed": ["src/shop/cart.py", "tests/test_cart.py"], "deleted": []}
+    assert result["changes"] == {
+        "added": [],
+        "changed": ["src/shop/cart.py", "tests/test_cart.py"],
+        "deleted": [],
+    }
     assert result["output"] is None
-    assert "as it came: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
+    assert (
+        "as it came: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
+    )
 
 
 def test_what_is_left_out_is_named_and_the_model_never_sees_it(finished):
@@ -117,9 +134,16 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
         ("write_files", "passed"),
     ]
     claims = [request.body["messages"] for request in room.server.requests]
-    refused = [m for messages in claims for m in messages if m["role"] == "tool" and "not accepted" in m["content"]]
+    refused = [
+        m
+        for messages in claims
+        for m in messages
+        if m["role"] == "tool" and "not accepted" in m["content"]
+    ]
     assert refused
-    assert any("tests/test_cart.py::test_total" in m["content"] for messages in claims for m in messages)
+    assert any(
+        "tests/test_cart.py::test_total" in m["content"] for messages in claims for m in messages
+    )
 
 
 def test_the_record_shows_what_changed_and_every_byte_of_it_is_accounted_for(finished):
@@ -138,8 +162,18 @@ def test_the_record_shows_what_changed_and_every_byte_of_it_is_accounted_for(fin
 def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, tmp_path: Path):
     room, _, _ = finished
     variables = environment(tmp_path, L2MAC_IMAGE=IMAGE)
-    words = [sys.executable, "-m", "l2mac", "replay", str(next((room.folder / "runs").iterdir())), "--output", "out"]
-    done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    words = [
+        sys.executable,
+        "-m",
+        "l2mac",
+        "replay",
+        str(next((room.folder / "runs").iterdir())),
+        "--output",
+        "out",
+    ]
+    done = subprocess.run(
+        words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
+    )
     assert done.returncode == exit_codes.OK, done.stderr
     assert "the files are those of the record, hash by hash" in done.stdout
     assert (tmp_path / "out/docs/notes.txt").read_text() == shop.FILES["docs/notes.txt"]
@@ -167,7 +201,9 @@ def test_only_changes_come_back_and_what_was_changed_meanwhile_stays(finished, t
 def test_a_run_that_is_killed_goes_on_without_the_folder(room: Room):
     process = room.start("run", "--input-dir", "shop", "--quiet", TASK)
     deadline = time.monotonic() + 120
-    while not any(isinstance(event, ToolRan) for event in (room.events() if any_trace(room) else [])):
+    while not any(
+        isinstance(event, ToolRan) for event in (room.events() if any_trace(room) else [])
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
@@ -192,7 +228,9 @@ def test_nothing_may_be_exported_or_recorded_into_the_folder(room: Room):
 
 
 def test_files_whose_tests_hang_are_refused_with_what_to_do(room: Room):
-    (room.package / "tests/test_hangs.py").write_text("import time\n\n\ndef test_hang():\n    time.sleep(600)\n")
+    (room.package / "tests/test_hangs.py").write_text(
+        "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
+    )
     done = room.do("run", "--input-dir", "shop", "--timeout", "6", TASK)
     assert done.returncode == exit_codes.USAGE
     assert "raise --timeout or --memory, or leave out with --exclude" in done.stderr
@@ -220,7 +258,12 @@ def test_the_commands_of_the_page_work_in_their_order(room: Room):
     assert len(commands) >= 8
     for command in commands:
         done = subprocess.run(
-            ["bash", "-ec", command], cwd=room.folder, env=variables, capture_output=True, text=True, check=False
+            ["bash", "-ec", command],
+            cwd=room.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         expected = exit_codes.FAILING if command.startswith("l2mac diff") else exit_codes.OK
         assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"

@@ -32,8 +32,19 @@ def without_python(engine: Engine) -> Iterator[str]:
     engine.api.remove_image(f"{tag}:latest", force=True)
 
 
-def test_an_image_without_python_is_refused_before_any_call_of_the_model(without_python: str, tmp_path: Path):
-    words = ["run", "x", "--image", without_python, "--model", "m", "--base-url", "http://127.0.0.1:9/v1"]
+def test_an_image_without_python_is_refused_before_any_call_of_the_model(
+    without_python: str, tmp_path: Path
+):
+    words = [
+        "run",
+        "x",
+        "--image",
+        without_python,
+        "--model",
+        "m",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+    ]
     command = [sys.executable, "-m", "l2mac", *words, "--runs-dir", str(tmp_path / "runs")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4

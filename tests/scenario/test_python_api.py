@@ -12,10 +12,10 @@ import pytest
 import short_story
 
 import l2mac
-from l2mac.audit import audit_run
+from l2mac.control.outcome import Status
 from l2mac.errors import RunCancelled, RunNotAccepted, SettingsError
-from l2mac.outcome import Status
-from l2mac.run_folders import find_run
+from l2mac.runs.audit import audit_run
+from l2mac.runs.folders import find_run
 from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
 from l2mac.trace.chain import read_trace
@@ -36,7 +36,12 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 
 def given(server: ModelServer, folder: Path) -> dict[str, Any]:
-    model = {"model": "scripted", "base_url": server.base_url, "coverage": False, "requirements": False}
+    model = {
+        "model": "scripted",
+        "base_url": server.base_url,
+        "coverage": False,
+        "requirements": False,
+    }
     return {**model, "image": IMAGE, "runs_dir": folder / "runs"}
 
 
@@ -47,9 +52,16 @@ def left(engine: Engine, run: str) -> int:
 def test_the_example_runs_as_it_stands(tmp_path: Path):
     with ModelServer(short_story.answer) as server:
         values = {name: str(value) for name, value in given(server, tmp_path).items()}
-        variables = {**os.environ, **{f"L2MAC_{name.upper()}": value for name, value in values.items()}}
+        variables = {
+            **os.environ,
+            **{f"L2MAC_{name.upper()}": value for name, value in values.items()},
+        }
         done = subprocess.run(
-            [sys.executable, str(EXAMPLE), "a list"], env=variables, capture_output=True, text=True, check=False
+            [sys.executable, str(EXAMPLE), "a list"],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.returncode == 0, done.stderr
     assert "instruction 1 of 1" in done.stdout
@@ -57,7 +69,10 @@ def test_the_example_runs_as_it_stands(tmp_path: Path):
 
 
 def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
-    with ModelServer(short_story.answer) as server, l2mac.Run("a list", **given(server, tmp_path)) as run:
+    with (
+        ModelServer(short_story.answer) as server,
+        l2mac.Run("a list", **given(server, tmp_path)) as run,
+    ):
         events = list(run)
         result = run.result
     recorded = [event for event in events if not isinstance(event, l2mac.Said | l2mac.TextArrived)]
@@ -67,7 +82,9 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
     assert (result.status, result.texts) == (Status.COMPLETED, TEXTS)
 
 
-def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(tmp_path: Path, engine: Engine):
+def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
+    tmp_path: Path, engine: Engine
+):
     with ModelServer(short_story.answer) as server:
         with l2mac.Run("a list", **given(server, tmp_path)) as run:
             for event in run:
@@ -106,11 +123,17 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
         assert left(engine, folder.name) == 0
         last = read_trace(folder / "trace.jsonl")[0][-1].event
         assert isinstance(last, RunEnded)
-        assert last.status == status == (Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED)
+        assert (
+            last.status
+            == status
+            == (Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED)
+        )
         assert audit_run(folder).verdict == "intact"
         variables = {"L2MAC_RUNS_DIR": str(tmp_path / "runs"), "L2MAC_BASE_URL": server.base_url}
         resumed = subprocess.run(
-            [sys.executable, "-m", "l2mac", "resume", "last"], env={**os.environ, **variables}, check=False
+            [sys.executable, "-m", "l2mac", "resume", "last"],
+            env={**os.environ, **variables},
+            check=False,
         )
     assert resumed.returncode == 0
 
@@ -119,7 +142,11 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
     with ModelServer(short_story.answer) as server:
         with pytest.warns(UserWarning, match="checks cannot be switched off"):
             files = l2mac.generate_codebase(
-                "a list", run_tests=False, project_name="todo", debugging_level="error", **given(server, tmp_path)
+                "a list",
+                run_tests=False,
+                project_name="todo",
+                debugging_level="error",
+                **given(server, tmp_path),
             )
     assert files == TEXTS
     assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
@@ -129,17 +156,30 @@ def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path
     def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
         reply = short_story.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
-            return ScriptedReply(tool_calls=[("write_files", {"files": [{"path": "a.py", "content": "A = 1\n"}]})])
+            return ScriptedReply(
+                tool_calls=[("write_files", {"files": [{"path": "a.py", "content": "A = 1\n"}]})]
+            )
         return reply
 
-    with ModelServer(never_tested) as server, pytest.raises(RunNotAccepted, match="--max-turns") as caught:
-        l2mac.generate_codebase("a list", max_turns=3, debugging_level="error", **given(server, tmp_path))
+    with (
+        ModelServer(never_tested) as server,
+        pytest.raises(RunNotAccepted, match="--max-turns") as caught,
+    ):
+        l2mac.generate_codebase(
+            "a list", max_turns=3, debugging_level="error", **given(server, tmp_path)
+        )
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(tmp_path: Path):
+def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(
+    tmp_path: Path,
+):
     with ModelServer(short_story.answer) as server:
-        options = {**given(server, tmp_path), "plan_model": "planner", "response_cache": tmp_path / "cache"}
+        options = {
+            **given(server, tmp_path),
+            "plan_model": "planner",
+            "response_cache": tmp_path / "cache",
+        }
         for _ in range(2):
             with l2mac.Run("a list", prompt_price=1.0, **options) as run:
                 calls = [event for event in run if isinstance(event, ModelCalled)]
@@ -170,7 +210,9 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
         ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_before_anything_is_started(parameters: dict[str, Any], field: str):
+def test_what_cannot_be_is_refused_by_name_before_anything_is_started(
+    parameters: dict[str, Any], field: str
+):
     with pytest.raises(SettingsError) as caught:
         base = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "debugging_level": "error"}
         l2mac.run_l2mac("a list", **{**base, **parameters})

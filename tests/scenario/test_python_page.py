@@ -13,7 +13,9 @@ from l2mac.testing.model_server import ModelServer
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-PROGRAMS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL)
+PROGRAMS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
+)
 SAID = ("completed", "['test_todo.py', 'todo.py']", "hello from the box")
 
 

@@ -13,8 +13,8 @@ import pytest
 import short_story
 
 from l2mac.errors import ProcessorError
-from l2mac.model_settings import ModelSettings
-from l2mac.openai_processor import OpenAIProcessor
+from l2mac.processor.model_settings import ModelSettings
+from l2mac.processor.openai_processor import OpenAIProcessor
 from l2mac.testing.faults import EchoesKey, ServerError, Unauthorized
 from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
@@ -50,13 +50,19 @@ print(f"looked at {{looked > 100}}, found {{found}}")
 
 def places_with_the_mark(**places: str | bytes) -> list[str]:
     """Name the places whose text has the mark in it."""
-    texts = {name: text if isinstance(text, bytes) else text.encode() for name, text in places.items()}
+    texts = {
+        name: text if isinstance(text, bytes) else text.encode() for name, text in places.items()
+    }
     return [name for name, text in texts.items() if MARK.encode() in text]
 
 
 def files_with_the_mark(folder: Path) -> list[str]:
     """Name the files below a folder with the mark in name or content; the home is where it was planted."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "home" not in path.relative_to(folder).parts]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "home" not in path.relative_to(folder).parts
+    ]
     return [str(path) for path in files if MARK in path.name or MARK.encode() in path.read_bytes()]
 
 
@@ -79,7 +85,11 @@ def plant(folder: Path) -> dict[str, str]:
     for name, content in secrets.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(content)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_", "XDG_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("L2MAC_", "OPENAI_", "XDG_"))
+    }
     return {
         **kept,
         "HOME": str(home),
@@ -98,9 +108,13 @@ def plant(folder: Path) -> dict[str, str]:
     }
 
 
-def l2mac(folder: Path, environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+def l2mac(
+    folder: Path, environment: Mapping[str, str], *words: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "l2mac", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 class Spy:
@@ -128,7 +142,11 @@ class Spy:
         (run,) = self._runs.iterdir()
         (container,) = self._api.containers(filters={"label": f"org.l2mac.run={run.name}"})
         facts = self._api.inspect_container(container["Id"])
-        volumes = [self._api.inspect_volume(mount["Name"]) for mount in facts["Mounts"] if mount.get("Name")]
+        volumes = [
+            self._api.inspect_volume(mount["Name"])
+            for mount in facts["Mounts"]
+            if mount.get("Name")
+        ]
         self.seen = {
             "container": json.dumps(facts),
             "volumes": json.dumps(volumes),
@@ -137,7 +155,9 @@ class Spy:
         }
 
 
-def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(tmp_path: Path, engine: Engine):
+def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
+    tmp_path: Path, engine: Engine
+):
     environment = plant(tmp_path)
     spy = Spy(engine, tmp_path / "runs")
     with ModelServer(spy.answer, key=KEY) as server:
@@ -150,19 +170,28 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(tmp_pat
     assert (shown.returncode, exported.returncode) == (0, 0), exported.stderr
     assert any(KEY in value for request in server.requests for value in request.headers.values())
     assert "looked at True, found []" in spy.told
-    said = {"output": done.stdout, "log": done.stderr, "show": shown.stdout + shown.stderr, "export": exported.stderr}
+    said = {
+        "output": done.stdout,
+        "log": done.stderr,
+        "show": shown.stdout + shown.stderr,
+        "export": exported.stderr,
+    }
     assert len(spy.seen) == 4
     assert places_with_the_mark(told=spy.told, **spy.seen, **said) == []
     assert files_with_the_mark(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    "fault", [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")], ids=lambda fault: type(fault).__name__
+    "fault",
+    [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")],
+    ids=lambda fault: type(fault).__name__,
 )
 def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
     environment = plant(tmp_path)
     with ModelServer(lambda *_: fault) as server:
-        environment["L2MAC_BASE_URL"] = server.base_url.replace("http://", f"http://user:{MARK}-url@")
+        environment["L2MAC_BASE_URL"] = server.base_url.replace(
+            "http://", f"http://user:{MARK}-url@"
+        )
         done = l2mac(tmp_path, environment, "run", "x")
     assert done.returncode == 6, done.stderr
     assert server.requests
@@ -171,20 +200,33 @@ def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_p
 
 
 @pytest.mark.parametrize(
-    "url", [NOWHERE, f"http://user:{MARK}-url@127.0.0.1:9/v1", f"https://user:{MARK}-url@nowhere.invalid/v1"]
+    "url",
+    [
+        NOWHERE,
+        f"http://user:{MARK}-url@127.0.0.1:9/v1",
+        f"https://user:{MARK}-url@nowhere.invalid/v1",
+    ],
 )
 def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{MARK}-proxy@127.0.0.1:9")
     settings = ModelSettings(model="m", base_url=url, api_key=KEY)
-    with pytest.raises(ProcessorError) as failure, OpenAIProcessor(settings, sleep=lambda _: None) as processor:
+    with (
+        pytest.raises(ProcessorError) as failure,
+        OpenAIProcessor(settings, sleep=lambda _: None) as processor,
+    ):
         processor.negotiate(lambda _: None)
     text = "".join(traceback.format_exception(failure.value))
-    assert places_with_the_mark(error=str(failure.value), representation=repr(failure.value), chain=text) == []
+    assert (
+        places_with_the_mark(
+            error=str(failure.value), representation=repr(failure.value), chain=text
+        )
+        == []
+    )
 
 
-def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, open_box):
+def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, open_sandbox):
     """The negative control: a canary planted in each kind of place once is found there."""
-    box = open_box()
+    box = open_sandbox()
     box.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})
     leaking = f"SECRET={KEY} python3 look.py"
     told = box.run([Job("look", ("sh", "-c", leaking))]).jobs[0].output.head.decode()
@@ -193,9 +235,17 @@ def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, o
     assert "/cmdline" in told
 
     request = {"Config": {"Env": [f"OPENAI_API_KEY={KEY}"]}}
-    places = dict.fromkeys(("container", "volumes", "image", "history", "output", "log", "error"), json.dumps(request))
+    places = dict.fromkeys(
+        ("container", "volumes", "image", "history", "output", "log", "error"), json.dumps(request)
+    )
     assert places_with_the_mark(**places, clean="nothing") == list(places)
-    for name in ("runs/x/trace.jsonl", "runs/x/objects.pack", "out/file.py", f"out/{MARK}", "home/key"):
+    for name in (
+        "runs/x/trace.jsonl",
+        "runs/x/objects.pack",
+        "out/file.py",
+        f"out/{MARK}",
+        "home/key",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(KEY if MARK not in name else "")
     assert len(files_with_the_mark(tmp_path)) == 4

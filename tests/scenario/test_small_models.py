@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import small_story
 
-from l2mac.audit import audit_run
+from l2mac.runs.audit import audit_run
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, ModelCalled
@@ -18,7 +18,17 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 
 
 def l2mac(runs: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "l2mac", words[0], "--image", IMAGE, "--runs-dir", str(runs), *words[1:]]
+    command = [
+        sys.executable,
+        "-m",
+        "l2mac",
+        words[0],
+        "--image",
+        IMAGE,
+        "--runs-dir",
+        str(runs),
+        *words[1:],
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=runs.parent)
 
 
@@ -43,7 +53,9 @@ def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led):
     _, _, events = led
     verdicts = [event.verdict for event in events if isinstance(event, Checked)]
     assert verdicts == ["nothing to check", "nothing to check", "failed", "passed", "passed"]
-    assert [event.tool for event in events if isinstance(event, ModelCalled)].count("edit_lines") == 1
+    assert [event.tool for event in events if isinstance(event, ModelCalled)].count(
+        "edit_lines"
+    ) == 1
 
 
 def test_a_led_run_replays_without_a_model_and_its_record_holds(led):

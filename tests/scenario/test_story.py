@@ -14,7 +14,14 @@ import story
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import Checked, Event, InstructionCompleted, InstructionStarted, ModelCalled, ToolRan
+from l2mac.trace.events import (
+    Checked,
+    Event,
+    InstructionCompleted,
+    InstructionStarted,
+    ModelCalled,
+    ToolRan,
+)
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox.engine.connection import Engine
@@ -24,8 +31,26 @@ KILLS = 30
 
 
 def command(server: ModelServer, runs: Path, *words: str) -> list[str]:
-    model = ["--base-url", server.base_url, "--model", "scripted", "--context-tokens", str(story.CONTEXT_TOKENS)]
-    return [sys.executable, "-m", "l2mac", words[0], *model, "--image", IMAGE, "--runs-dir", str(runs), *words[1:]]
+    model = [
+        "--base-url",
+        server.base_url,
+        "--model",
+        "scripted",
+        "--context-tokens",
+        str(story.CONTEXT_TOKENS),
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "l2mac",
+        words[0],
+        *model,
+        "--image",
+        IMAGE,
+        "--runs-dir",
+        str(runs),
+        *words[1:],
+    ]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -52,14 +77,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> dict[s
     since = int(time.time())
     with ModelServer(story.answer) as server:
         words = ("run", "--output", str(folder / "out"), "--json", "--quiet", "the story")
-        done = subprocess.run(command(server, folder / "runs", *words), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command(server, folder / "runs", *words), capture_output=True, text=True, check=False
+        )
     run = next((folder / "runs").iterdir()).name
-    seen = engine.api.events(since=since, until=int(time.time()) + 1, decode=True, filters={"type": "container"})
-    actions = [event["Action"] for event in seen if event["Actor"]["Attributes"].get("org.l2mac.run") == run]
+    seen = engine.api.events(
+        since=since, until=int(time.time()) + 1, decode=True, filters={"type": "container"}
+    )
+    actions = [
+        event["Action"]
+        for event in seen
+        if event["Actor"]["Attributes"].get("org.l2mac.run") == run
+    ]
     return {"folder": folder, "done": done, "actions": actions, "run": run}
 
 
-def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the_right_bytes(finished):
+def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the_right_bytes(
+    finished,
+):
     done, folder = finished["done"], finished["folder"]
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -89,7 +124,9 @@ def test_every_write_is_checked_before_its_instruction_is_done(finished):
 def test_every_tool_call_has_exactly_one_answer_right_behind_it(finished):
     folder = next((finished["folder"] / "runs").iterdir())
     objects = ObjectStore(folder / OBJECTS_FILE)
-    calls = [event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)]
+    calls = [
+        event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)
+    ]
     for call in calls:
         waiting: list[str] = []
         for message in (json.loads(objects.get(name)) for name in call.message_objects):
@@ -102,14 +139,22 @@ def test_every_tool_call_has_exactly_one_answer_right_behind_it(finished):
 
 
 def test_no_request_is_larger_than_the_declared_window(finished):
-    calls = [event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)]
+    calls = [
+        event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)
+    ]
     assert max(call.prompt_tokens + call.max_reply_tokens for call in calls) <= story.CONTEXT_TOKENS
 
 
 def test_an_exhausted_context_restarts_the_same_instruction(finished):
-    starts = [event for event in events_of(finished["folder"] / "runs") if isinstance(event, InstructionStarted)]
+    starts = [
+        event
+        for event in events_of(finished["folder"] / "runs")
+        if isinstance(event, InstructionStarted)
+    ]
     assert {event.number for event in starts if event.restart} == {4}
-    assert [event.number for event in starts if not event.restart] == list(range(1, story.INSTRUCTIONS + 1))
+    assert [event.number for event in starts if not event.restart] == list(
+        range(1, story.INSTRUCTIONS + 1)
+    )
 
 
 def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: Path):
@@ -125,7 +170,10 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: P
         str(tmp_path / "out"),
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "l2mac", *words, "--quiet"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "l2mac", *words, "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert files_of(tmp_path / "out") == story.expected_files()
@@ -135,7 +183,10 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
     tmp_path: Path, engine: Engine
 ):
     chance = random.Random(20231)
-    runs, words = tmp_path / "runs", ("run", "--quiet", "--output", str(tmp_path / "out"), "the story")
+    runs, words = (
+        tmp_path / "runs",
+        ("run", "--quiet", "--output", str(tmp_path / "out"), "the story"),
+    )
     with ModelServer(story.answer) as server:
         for _ in range(KILLS):
             process = subprocess.Popen(command(server, runs, *words), stderr=subprocess.DEVNULL)
@@ -144,7 +195,9 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
             process.wait()
             if any(trace.stat().st_size for trace in runs.glob("*/trace.jsonl")):
                 words = ("resume", "last", "--quiet", "--output", str(tmp_path / "out"))
-        done = subprocess.run(command(server, runs, *words), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command(server, runs, *words), capture_output=True, text=True, check=False
+        )
     (run,) = runs.iterdir()
     assert done.returncode == 0, done.stderr
     assert files_of(tmp_path / "out") == story.expected_files()

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 
 LOCK = Path(__file__).with_name("batteries.txt")
 REPOSITORY = "l2mac-test-batteries"
@@ -33,27 +33,52 @@ for script in glob.glob("/opt/batteries/*.data/scripts/*"):
 """
 
 
-def with_batteries(engine: Engine, image: BoxImage, cache: Path) -> BoxImage:
+def with_batteries(engine: Engine, image: SandboxImage, cache: Path) -> SandboxImage:
     """Give an image that has the packages below /opt/batteries; it is built once for an image of the box."""
-    key = hashlib.sha256(LOCK.read_bytes() + image.id.encode() + _DOCKERFILE.encode()).hexdigest()[:16]
+    key = hashlib.sha256(LOCK.read_bytes() + image.id.encode() + _DOCKERFILE.encode()).hexdigest()[
+        :16
+    ]
     tag = f"{REPOSITORY}:{key}"
     if not engine.api.images(name=tag):
         context = {"Dockerfile": _DOCKERFILE.format(base=image.tag).encode(), "unpack.py": _UNPACK}
         context |= {f"wheels/{wheel.name}": wheel.read_bytes() for wheel in _wheels(cache)}
         # The C++ runtime, which numpy takes from the system and an offline base leaves out.
         for name in ("libstdc++.so.6", "libgcc_s.so.1"):
-            context |= {f"wheels/{name}": found.read_bytes() for found in Path("/usr/lib").glob(f"*-linux-gnu/{name}")}
-        for _ in engine.api.build(fileobj=_packed(context), custom_context=True, tag=tag, rm=True, decode=True):
+            context |= {
+                f"wheels/{name}": found.read_bytes()
+                for found in Path("/usr/lib").glob(f"*-linux-gnu/{name}")
+            }
+        for _ in engine.api.build(
+            fileobj=_packed(context), custom_context=True, tag=tag, rm=True, decode=True
+        ):
             pass
     (made,) = engine.api.images(name=tag)
-    return BoxImage(image.base, tag, made["Id"])
+    return SandboxImage(image.base, tag, made["Id"])
 
 
 def _wheels(cache: Path) -> list[Path]:
     folder = cache / f"batteries-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]}"
     if not folder.is_dir():
-        command = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        command += ["--require-hashes", "--python-version", "3.11", "--platform", "any", "--dest", str(folder)]
+        command = [
+            sys.executable,
+            "-I",
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
+        command += [
+            "--require-hashes",
+            "--python-version",
+            "3.11",
+            "--platform",
+            "any",
+            "--dest",
+            str(folder),
+        ]
         for tag in ("manylinux2014", "manylinux_2_27", "manylinux_2_28"):
             command += ["--platform", f"{tag}_{platform.machine()}"]
         subprocess.run([*command, "--requirement", str(LOCK)], check=True, timeout=600)

@@ -28,7 +28,11 @@ SMOKE = {
 }
 EVIDENCE = [
     {"requirement": 1, "files": ["temperature.py"], "tests": ["test_temperature.py::test_boiling"]},
-    {"requirement": 2, "files": ["temperature.py", "made_up.py"], "tests": ["test_temperature.py::test_made_up"]},
+    {
+        "requirement": 2,
+        "files": ["temperature.py", "made_up.py"],
+        "tests": ["test_temperature.py::test_made_up"],
+    },
     {"requirement": 3, "files": ["test_temperature.py"], "tests": []},
 ]
 LONGEST = '''def longest(words: list[str]) -> str:

@@ -47,10 +47,16 @@ what goes into it, and wait.
 FILES = {"outline.md": OUTLINE, "chapters/01-the-flour.md": FLOUR, "chapters/02-the-oven.md": OVEN}
 FORMS: dict[str, dict[str, Any]] = {
     "submit_requirements": {"requirements": ["It has two chapters.", "It tells of heat."]},
-    "submit_coverage": {"coverage": [{"requirement": 1, "steps": [2]}, {"requirement": 2, "steps": [2]}]},
+    "submit_coverage": {
+        "coverage": [{"requirement": 1, "steps": [2]}, {"requirement": 2, "steps": [2]}]
+    },
     "submit_evidence": {
         "evidence": [
-            {"requirement": 1, "files": ["chapters/01-the-flour.md", "chapters/02-the-oven.md"], "tests": []},
+            {
+                "requirement": 1,
+                "files": ["chapters/01-the-flour.md", "chapters/02-the-oven.md"],
+                "tests": [],
+            },
             {"requirement": 2, "files": ["chapters/02-the-oven.md"], "tests": []},
         ]
     },
@@ -76,15 +82,25 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
     if first:
         return (_write("outline.md"), _done())[min(turn, 1)]
     wrong = ScriptedReply(
-        tool_calls=[("write_files", {"files": [{"path": "chapters/02-oven.md", "content": BAD_OVEN}]})]
+        tool_calls=[
+            ("write_files", {"files": [{"path": "chapters/02-oven.md", "content": BAD_OVEN}]})
+        ]
     )
     gone = ScriptedReply(tool_calls=[("delete_files", {"paths": ["chapters/02-oven.md"]})])
-    return (wrong, _done(), gone, _write("chapters/01-the-flour.md", "chapters/02-the-oven.md"), _done())[min(turn, 4)]
+    return (
+        wrong,
+        _done(),
+        gone,
+        _write("chapters/01-the-flour.md", "chapters/02-the-oven.md"),
+        _done(),
+    )[min(turn, 4)]
 
 
 def _write(*paths: str) -> ScriptedReply:
     return ScriptedReply(
-        tool_calls=[("write_files", {"files": [{"path": one, "content": FILES[one]} for one in paths]})]
+        tool_calls=[
+            ("write_files", {"files": [{"path": one, "content": FILES[one]} for one in paths]})
+        ]
     )
 
 

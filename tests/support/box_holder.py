@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from sandbox import Job, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
 reference, run, count, *seconds = sys.argv[1:]
@@ -29,5 +29,7 @@ sys.stdout.write(f"open {' '.join(box.container for box in boxes)}\n")
 sys.stdout.flush()
 if seconds:
     for box in boxes:
-        threading.Thread(target=box.run, args=([Job("wait", ("sleep", seconds[0]))],), daemon=True).start()
+        threading.Thread(
+            target=box.run, args=([Job("wait", ("sleep", seconds[0]))],), daemon=True
+        ).start()
 time.sleep(300)

@@ -8,8 +8,8 @@ import sys
 from own_engine import loaded_image
 
 from sandbox import Job, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import reap
 
 address, image_id, run = sys.argv[1:]

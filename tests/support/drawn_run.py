@@ -6,11 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from l2mac.checks.report import CheckReport, CheckResult, Finding, TestCounts, Verdict
-from l2mac.outcome import RequirementRow
+from l2mac.control.outcome import RequirementRow
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.trace.chain import START, End, Entry, encode_line, read_trace
 from l2mac.trace.events import (
-    BoxOpened,
     Checked,
     CoverageClaimed,
     Event,
@@ -24,6 +23,7 @@ from l2mac.trace.events import (
     Rewound,
     RunEnded,
     RunStarted,
+    SandboxOpened,
     SessionStarted,
     ToolRan,
 )
@@ -77,13 +77,21 @@ class Record:
         """Keep a text."""
         return self.objects.put_text(text)
 
-    def begin(self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any) -> "Record":
+    def begin(
+        self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any
+    ) -> "Record":
         """Append the lines that a run begins with."""
         return self.add(
             RunStarted(
                 task_object=self.put(task),
                 domain="codebase",
-                settings={"task": task, "steps": 10, "context_tokens": context_tokens, "program": [], **settings},
+                settings={
+                    "task": task,
+                    "steps": 10,
+                    "context_tokens": context_tokens,
+                    "program": [],
+                    **settings,
+                },
             ),
             SessionStarted(reason="run", version="0.1.0", model="scripted", image="none"),
         )
@@ -92,7 +100,9 @@ class Record:
         """Append the program."""
         return self.add(PlanMade(source="model", instruction_objects=tuple(map(self.put, texts))))
 
-    def call(self, purpose: str = "turn", *, sent: int = 100, got: int = 10, usd: float = 0.5) -> "Record":
+    def call(
+        self, purpose: str = "turn", *, sent: int = 100, got: int = 10, usd: float = 0.5
+    ) -> "Record":
         """Append a call of the model; one that got nothing was refused as too long."""
         reply = self.put("{}") if got else ""
         return self.add(
@@ -105,16 +115,30 @@ class Record:
 
     def write(self, *paths: str, size: int = 10, deleted: bool = False) -> "Record":
         """Append a call that changed these files."""
-        changes = tuple(Change(path, -1 if deleted else size, "" if deleted else "ab" * 32) for path in paths)
+        changes = tuple(
+            Change(path, -1 if deleted else size, "" if deleted else "ab" * 32) for path in paths
+        )
         return self.tool("write_files", {}, changes=changes)
 
     def tool(
-        self, name: str, arguments: dict[str, Any], *, ok: bool = True, changes: Iterable[Change] = ()
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        ok: bool = True,
+        changes: Iterable[Change] = (),
     ) -> "Record":
         """Append a tool call."""
         outcome, given = self.put("done"), self.put(json.dumps(arguments))
         return self.add(
-            ToolRan(key="k", name=name, arguments_object=given, outcome_object=outcome, ok=ok, changes=tuple(changes))
+            ToolRan(
+                key="k",
+                name=name,
+                arguments_object=given,
+                outcome_object=outcome,
+                ok=ok,
+                changes=tuple(changes),
+            )
         )
 
     def check(self, report: CheckReport, *, final: bool = False) -> "Record":
@@ -126,7 +150,13 @@ class Record:
         tree = tree_hash(recorded_files(entry.event for entry in counting))
         key = f"final {tree}" if final else tree
         return self.add(
-            Checked(key=key, verdict=report.verdict, summary=report.summary, report_object=name, final=final)
+            Checked(
+                key=key,
+                verdict=report.verdict,
+                summary=report.summary,
+                report_object=name,
+                final=final,
+            )
         )
 
     def instruction(self, number: int, *, total: int = 2, restart: int = 0) -> "Record":
@@ -135,7 +165,9 @@ class Record:
 
     def done(self, number: int) -> "Record":
         """Append that an instruction is done."""
-        return self.add(InstructionCompleted(number=number, summary_object=self.put("done"), tree="t"))
+        return self.add(
+            InstructionCompleted(number=number, summary_object=self.put("done"), tree="t")
+        )
 
     def end(self, status: str = "completed", cause: str = "all is well") -> "Record":
         """Append the session's end."""
@@ -143,15 +175,25 @@ class Record:
 
 
 def report(
-    *, passed: Iterable[str] = (), failed: Iterable[str] = (), lint: int = 0, syntax: int = 0, text: str = "it broke"
+    *,
+    passed: Iterable[str] = (),
+    failed: Iterable[str] = (),
+    lint: int = 0,
+    syntax: int = 0,
+    text: str = "it broke",
 ) -> CheckReport:
     """Give a report as the checks of a codebase give it."""
     outcomes = (*((test, "passed") for test in passed), *((test, "failed") for test in failed))
     failing = tuple(test for test, how in outcomes if how == "failed")
-    counts = TestCounts(collected=len(outcomes), passed=len(outcomes) - len(failing), failed=len(failing))
+    counts = TestCounts(
+        collected=len(outcomes), passed=len(outcomes) - len(failing), failed=len(failing)
+    )
     named = [_found("syntax", syntax)]
     if syntax:
-        named += [CheckResult(name=name, verdict=Verdict.FAILED, summary="not judged") for name in ("lint", "tests")]
+        named += [
+            CheckResult(name=name, verdict=Verdict.FAILED, summary="not judged")
+            for name in ("lint", "tests")
+        ]
         return CheckReport(tuple(named))
     verdict = Verdict.FAILED if failing else Verdict.PASSED if outcomes else Verdict.NOTHING
     tests = CheckResult(
@@ -164,15 +206,34 @@ def report(
 def _found(name: str, count: int) -> CheckResult:
     findings = tuple(Finding(f"a.py:{line}", f"{name} {line}") for line in range(1, count + 1))
     verdict = Verdict.FAILED if count else Verdict.PASSED
-    return CheckResult(name=name, verdict=verdict, summary=f"{count} errors" if count else "clean", findings=findings)
+    return CheckResult(
+        name=name,
+        verdict=verdict,
+        summary=f"{count} errors" if count else "clean",
+        findings=findings,
+    )
 
 
 def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> str:
     """Give a receipt's text."""
-    rows = [{"name": f"inside.{n}", "wanted": 1, "seen": 1, "verdict": one} for n, one in enumerate(verdicts)]
-    image = {"reference": "python:3.11", "base": "sha256:base", "digest": "sha256:digest", "box": "sha256:box"}
+    rows = [
+        {"name": f"inside.{n}", "wanted": 1, "seen": 1, "verdict": one}
+        for n, one in enumerate(verdicts)
+    ]
+    image = {
+        "reference": "python:3.11",
+        "base": "sha256:base",
+        "digest": "sha256:digest",
+        "box": "sha256:box",
+    }
     return json.dumps(
-        {"image": image, "engine": {"version": "29.0"}, "runtime": "runsc", "own_kernel": True, "rows": rows}
+        {
+            "image": image,
+            "engine": {"version": "29.0"},
+            "runtime": "runsc",
+            "own_kernel": True,
+            "rows": rows,
+        }
     )
 
 
@@ -184,7 +245,7 @@ def known(folder: Path) -> Record:
     record = Record(folder).begin(
         "Make a package.", seed=7, setup={"model": "scripted", "base_url": "http://secret/v1"}
     )
-    record.add(BoxOpened(receipt_object=record.put(receipt()), purpose="work"))
+    record.add(SandboxOpened(receipt_object=record.put(receipt()), purpose="work"))
     record.call("plan").plan("Write a.", "Write b and c.")
     record.add(RequirementsListed(requirement_objects=tuple(map(record.put, ("A.", "B.", "C.")))))
     record.add(CoverageClaimed(round=1, steps=((1,), (), (2,))))
@@ -193,7 +254,9 @@ def known(folder: Path) -> Record:
     record.call().write("old.py", deleted=True).check(report(passed=["test_a.py::test_a"])).done(1)
     record.instruction(2).call().write("wrong.py")
     record.add(Rewound(to=19, step=4))
-    record.instruction(2).call().tool("view_files", {"files": [{"path": "a.py"}, {"path": "missing.py"}]})
+    record.instruction(2).call().tool(
+        "view_files", {"files": [{"path": "a.py"}, {"path": "missing.py"}]}
+    )
     record.call("replan")
     parts = tuple(map(record.put, ("Write b.", "Write c.")))
     record.add(Replanned(number=2, action="split", instruction_objects=parts))
@@ -202,23 +265,31 @@ def known(folder: Path) -> Record:
     record.instruction(3, total=3).call().write("c.py")
     final = report(passed=["test_a.py::test_a", "test_a.py::test_b[1-x]"])
     record.check(final).done(3).check(final, final=True)
-    rows = [RequirementRow(requirement="A.", shown=True, files=("a.py",), tests=("test_a.py::test_a",))]
+    rows = [
+        RequirementRow(requirement="A.", shown=True, files=("a.py",), tests=("test_a.py::test_a",))
+    ]
     rows += [
         RequirementRow(requirement="B.", shown=False),
         RequirementRow(requirement="C.", shown=True, files=("c.py",)),
     ]
     table = record.put(json.dumps([asdict(row) for row in rows]))
     record.add(RequirementsExamined(round=1, shown=2, total=3, table_object=table))
-    return record.end("finished, but not every requirement is shown", "1 of 3 requirements are not shown")
+    return record.end(
+        "finished, but not every requirement is shown", "1 of 3 requirements are not shown"
+    )
 
 
 def hostile(folder: Path) -> Record:
     """Lay down a run in which every text and name that a model or a box can choose tries to be something else."""
     record = Record(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
     text = json.dumps(
-        {"image": {"reference": HOSTILE}, "runtime": HOSTILE, "rows": [{"name": HOSTILE, "verdict": HOSTILE}]}
+        {
+            "image": {"reference": HOSTILE},
+            "runtime": HOSTILE,
+            "rows": [{"name": HOSTILE, "verdict": HOSTILE}],
+        }
     )
-    record.add(BoxOpened(receipt_object=record.put(text), purpose="work"))
+    record.add(SandboxOpened(receipt_object=record.put(text), purpose="work"))
     record.call("plan").plan(HOSTILE + HALF, "b")
     record.add(RequirementsListed(requirement_objects=(record.put(HOSTILE),), problem=HOSTILE))
     record.add(CoverageClaimed(round=1, steps=((),), problem=HOSTILE))
@@ -242,7 +313,11 @@ def large(folder: Path) -> Record:
         record.instruction(number, total=400)
         for turn in range(6):
             first = (number * 7 + turn * 3) % 1000
-            record.call(sent=500 + 90 * turn, got=50).write(f"package/part_{first:04}/{'x' * 40}.py", f"m{first}.py")
-            record.check(every if turn else report(failed=tests[:20], lint=number % 9)).call("summary")
+            record.call(sent=500 + 90 * turn, got=50).write(
+                f"package/part_{first:04}/{'x' * 40}.py", f"m{first}.py"
+            )
+            record.check(every if turn else report(failed=tests[:20], lint=number % 9)).call(
+                "summary"
+            )
         record.done(number)
     return record.check(report(passed=tests), final=True).end()

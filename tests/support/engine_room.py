@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sandbox import SandboxLost, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BoxImage
+from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL
 
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
@@ -34,7 +34,7 @@ def known_runtime(engine: Engine, name: str) -> str:
 class BoxKeeper:
     """One box for many tests: opened when it is first asked for, and again when a test has lost it."""
 
-    def __init__(self, engine: Engine, image: BoxImage, policy: SandboxPolicy) -> None:
+    def __init__(self, engine: Engine, image: SandboxImage, policy: SandboxPolicy) -> None:
         self._engine, self._image, self._policy = engine, image, policy
         self._box: DockerSandbox | None = None
 

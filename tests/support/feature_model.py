@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from l2mac.messages import Reply, Request, ToolCall, Usage
-from l2mac.processor import Watcher
+from l2mac.processor.messages import Reply, Request, ToolCall, Usage
+from l2mac.processor.protocol import Watcher
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from sandbox import Job
 
@@ -25,7 +25,7 @@ def task_of(*features: str) -> str:
 
 @dataclass(slots=True)
 class FeatureModel:
-    """Implements `l2mac.processor.Processor`: plans, writes one feature per turn, answers every form.
+    """Implements `l2mac.processor.protocol.Processor`: plans, writes one feature per turn, answers every form.
 
     Attributes:
         together: How many features its plan puts into one instruction.
@@ -73,10 +73,14 @@ class FeatureModel:
         else:
             reply = Reply(content=self._text(request))
         watch(reply.content)
-        asked = sum(len(message.content) + len(str(message.tool_calls)) for message in request.messages)
+        asked = sum(
+            len(message.content) + len(str(message.tool_calls)) for message in request.messages
+        )
         said = len(reply.content) + len(str(reply.tool_calls))
         usage = Usage(asked // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN)
-        return Reply(content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off)
+        return Reply(
+            content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off
+        )
 
     def _text(self, request: Request) -> str:
         question = request.messages[-1].content
@@ -96,12 +100,16 @@ class FeatureModel:
             case "submit_plan":
                 return self._plan(question)
             case "submit_requirements":
-                return call(tool, requirements=[f"It has feature {name}." for name in _features(question)])
+                return call(
+                    tool, requirements=[f"It has feature {name}." for name in _features(question)]
+                )
             case "submit_coverage":
                 return self._coverage(question)
             case "submit_replan":
                 step = question.partition(" is:\n")[2].partition("Files so far")[0]
-                return call(tool, action="split", steps=[_instruction([name]) for name in _features(step)])
+                return call(
+                    tool, action="split", steps=[_instruction([name]) for name in _features(step)]
+                )
             case _:
                 return self._evidence(question)
 
@@ -110,9 +118,15 @@ class FeatureModel:
         if "plan so far" not in question:
             features = [name for name in features if name not in self.forgets]
         if self.vague:
-            return call("submit_plan", steps=[f"Write part {n} of the task." for n in range(1, len(features) + 1)])
+            return call(
+                "submit_plan",
+                steps=[f"Write part {n} of the task." for n in range(1, len(features) + 1)],
+            )
         starts = range(0, len(features), self.together)
-        return call("submit_plan", steps=[_instruction(features[start : start + self.together]) for start in starts])
+        return call(
+            "submit_plan",
+            steps=[_instruction(features[start : start + self.together]) for start in starts],
+        )
 
     def _coverage(self, question: str) -> Reply:
         wanted, _, plan = question.partition("The plan for it:")
@@ -141,12 +155,16 @@ class FeatureModel:
     def _turn(self, request: Request, question: str) -> Reply:
         turns = sum(message.role == "assistant" for message in request.messages)
         number = int(_found(r"number (\d+) of", question))
-        instruction = question.partition("of the plan for it, number")[2].partition("Files so far")[0]
+        instruction = question.partition("of the plan for it, number")[2].partition("Files so far")[
+            0
+        ]
         if "whole task" in instruction:
             return self._whole(request, question, instruction)
         features = _features(instruction)
         if vague := re.search(r"part (\d+) of the task", instruction):
-            features = _features(question.partition("You carry out")[0])[int(vague[1]) - 1 : int(vague[1])]
+            features = _features(question.partition("You carry out")[0])[
+                int(vague[1]) - 1 : int(vague[1])
+            ]
         told = request.messages[-1].content
         if "checks do not pass" in told and (wrong := re.findall(r"- test_(\w+)\.py", told)):
             return self._feature(wrong[0], right=True)
@@ -169,12 +187,20 @@ class FeatureModel:
         """Reply in the window of a method that has no plan: what is said to be wrong first, then what is not there."""
         seen = "".join(str(message) for message in request.messages).rpartition("Files")[2]
         mine = "".join(str(message.tool_calls) for message in request.messages)
-        wrong = [name for name in re.findall(r"feature (\w+) is wrong", instruction) if f"{name}.py" not in mine]
+        wrong = [
+            name
+            for name in re.findall(r"feature (\w+) is wrong", instruction)
+            if f"{name}.py" not in mine
+        ]
         if wrong:
             return self._feature(wrong[0], right=True)
         version = re.search(r"version (\d+) of", instruction)
         kinds = (
-            ("test_{}.py",) if "only the tests" in instruction else ("{}.py",) if version else ("{}.py", "test_{}.py")
+            ("test_{}.py",)
+            if "only the tests" in instruction
+            else ("{}.py",)
+            if version
+            else ("{}.py", "test_{}.py")
         )
         listed = question.partition("Files so far")[2] + seen
         for name in _features(question.partition("You carry out")[0]):
@@ -183,7 +209,9 @@ class FeatureModel:
                 return self._feature(name, kinds, right=right)
         return call("complete_instruction")
 
-    def _feature(self, name: str, kinds: tuple[str, ...] = ("{}.py", "test_{}.py"), *, right: bool = False) -> Reply:
+    def _feature(
+        self, name: str, kinds: tuple[str, ...] = ("{}.py", "test_{}.py"), *, right: bool = False
+    ) -> Reply:
         """Write a feature; one that it is sloppy about is wrong unless `right`."""
         value = "WRONG" if name in self.sloppy and not right else name
         texts = {
@@ -200,17 +228,27 @@ def run_checks(jobs: tuple[Job, ...], contents: Mapping[str, bytes] | None = Non
     """
     paths = [path for job in jobs for path in job.paths]
     tests = [f"{path}::test_it" for path in paths if path.rpartition("/")[2].startswith("test_")]
-    events: list[dict[str, Any]] = [{"e": "declared", "ids": tests}, {"e": "collected", "ids": tests}]
+    events: list[dict[str, Any]] = [
+        {"e": "declared", "ids": tests},
+        {"e": "collected", "ids": tests},
+    ]
     failed = 0
     for test in tests:
         feature = test.partition("::")[0].replace("test_", "")
         wrong = contents is not None and b"'WRONG'" in contents.get(feature, b"'WRONG'")
         failed += wrong
-        events.append({"e": "phase", "id": test, "when": "call", "outcome": "failed" if wrong else "passed"})
+        events.append(
+            {"e": "phase", "id": test, "when": "call", "outcome": "failed" if wrong else "passed"}
+        )
         events.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
     code = 1 if failed else 0 if tests else 5
     report = _lines(*events, {"e": "end", "code": code})
-    return ScriptedRun(jobs=(job_result("lint", report=_lines(_END)), job_result("tests", code=code, report=report)))
+    return ScriptedRun(
+        jobs=(
+            job_result("lint", report=_lines(_END)),
+            job_result("tests", code=code, report=report),
+        )
+    )
 
 
 def call(tool: str, **arguments: object) -> Reply:
@@ -219,7 +257,10 @@ def call(tool: str, **arguments: object) -> Reply:
 
 
 def _said_wrong(features: list[str]) -> str:
-    return " ".join(f"The feature {name} is wrong." for name in dict.fromkeys(features)) or "Nothing is wrong."
+    return (
+        " ".join(f"The feature {name} is wrong." for name in dict.fromkeys(features))
+        or "Nothing is wrong."
+    )
 
 
 def _instruction(features: list[str]) -> str:
@@ -231,7 +272,9 @@ def _features(text: str) -> list[str]:
 
 
 def _write(files: dict[str, str]) -> Reply:
-    return call("write_files", files=[{"path": path, "content": content} for path, content in files.items()])
+    return call(
+        "write_files", files=[{"path": path, "content": content} for path, content in files.items()]
+    )
 
 
 def _found(pattern: str, text: str) -> str:

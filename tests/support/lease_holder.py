@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from sandbox import Job, SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
 

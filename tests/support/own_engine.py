@@ -19,16 +19,16 @@ from typing import Any, Self
 from engine_room import missing, wait_until
 
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BaseImage, BoxImage
+from sandbox.engine.image import BaseImage, SandboxImage
 
 _START_S = 60
 
 
-def loaded_image(engine: Engine, image_id: str) -> BoxImage:
+def loaded_image(engine: Engine, image_id: str) -> SandboxImage:
     """Give a box's image that is there without its base."""
     facts = engine.api.inspect_image(image_id)
     base = BaseImage("base", "", "", facts["Architecture"], tuple(facts["Config"]["Env"]))
-    return BoxImage(base, facts["RepoTags"][0], image_id)
+    return SandboxImage(base, facts["RepoTags"][0], image_id)
 
 
 class OwnEngine:
@@ -57,7 +57,9 @@ class OwnEngine:
 
     def __exit__(self, *_: object) -> None:
         self.stop(signal.SIGTERM)
-        for folder in Path("/proc").glob("[0-9]*"):  # a crash in the middle of a start leaves the engine's own shim
+        for folder in Path("/proc").glob(
+            "[0-9]*"
+        ):  # a crash in the middle of a start leaves the engine's own shim
             with contextlib.suppress(OSError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
                 if f"{self._folder}/exec/containerd/containerd.sock".encode() in words:
@@ -70,7 +72,14 @@ class OwnEngine:
     def start(self) -> None:
         # A killed engine's containerd dies with it; where nobody reaps it, it still seems to be there.
         (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
-        command = ["unshare", "--net", "--mount", "dockerd", "--config-file", f"{self._folder}/daemon.json"]
+        command = [
+            "unshare",
+            "--net",
+            "--mount",
+            "dockerd",
+            "--config-file",
+            f"{self._folder}/daemon.json",
+        ]
         with (self._folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         assert wait_until(self._answers, _START_S), (self._folder / "log").read_text()[-2000:]
@@ -81,7 +90,7 @@ class OwnEngine:
             daemon.send_signal(how)
             daemon.wait(timeout=_START_S)
 
-    def take_image(self, other: Engine, image: BoxImage) -> BoxImage:
+    def take_image(self, other: Engine, image: SandboxImage) -> SandboxImage:
         """Copy a box's image from another engine."""
         with self.connect() as engine:
             engine.api.load_image(other.api.get_image(image.tag))
@@ -93,7 +102,10 @@ class OwnEngine:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 mounts = (folder / "mountinfo").read_text().splitlines()
-                if any(f"upperdir={self._folder}/data/" in line and line.split()[4] == "/" for line in mounts):
+                if any(
+                    f"upperdir={self._folder}/data/" in line and line.split()[4] == "/"
+                    for line in mounts
+                ):
                     match = re.search(r"/docker/([0-9a-f]{64})", (folder / "cgroup").read_text())
                     found.setdefault(match[1] if match else "", set()).add(int(folder.name))
         return found

@@ -17,7 +17,15 @@ def commands_of(document: str) -> list[str]:
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """Give the variables of a process whose runs and settings lie in a folder of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("L2MAC_", "OPENAI_", "PYTEST"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("L2MAC_", "OPENAI_", "PYTEST"))
+    }
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    own = {"PATH": path, "L2MAC_RUNS_DIR": str(folder / "runs"), "XDG_CONFIG_HOME": str(folder / "config")}
+    own = {
+        "PATH": path,
+        "L2MAC_RUNS_DIR": str(folder / "runs"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+    }
     return {**kept, **own, **variables}

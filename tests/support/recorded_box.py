@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import SandboxPolicy
-from sandbox.engine.box import DockerSandbox
 from sandbox.engine.connection import Engine
-from sandbox.engine.image import BaseImage, BoxImage
+from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import BaseImage, SandboxImage
 from sandbox.engine.receipt import Views
-from sandbox.testing import ScriptedGuest, Step, replies
+from sandbox.testing import ScriptedGuest, ScriptedStep, replies
 
-RECORDED = json.loads((Path(__file__).parents[1] / "unit/golden/recorded_box.json").read_text(encoding="utf-8"))
+RECORDED = json.loads(
+    (Path(__file__).parents[1] / "unit/golden/recorded_box.json").read_text(encoding="utf-8")
+)
 RECORDED_UID = "10001"
 
 
-def recorded_image() -> BoxImage:
+def recorded_image() -> SandboxImage:
     image = RECORDED["image"]
     base = {**image["base"], "environment": tuple(image["base"]["environment"])}
-    return BoxImage(BaseImage(**base), image["tag"], image["id"])
+    return SandboxImage(BaseImage(**base), image["tag"], image["id"])
 
 
 def recorded_views() -> Views:
@@ -75,7 +77,7 @@ class ReplayingApi:
         return [{"Action": "die", "Actor": {"Attributes": {"exitCode": "65"}}}]
 
 
-def scripted_box(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
+def scripted_box(*steps: ScriptedStep) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
     """Give a box, not open yet, whose guest greets as it should and then follows the steps."""
     posture: dict[str, Any] = {}
 
@@ -84,7 +86,9 @@ def scripted_box(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingA
 
     guest = ScriptedGuest(greet, *steps)
     api = ReplayingApi(guest)
-    box = DockerSandbox(Engine(api, RECORDED["version"]), recorded_image(), SandboxPolicy(), run="unit")
+    box = DockerSandbox(
+        Engine(api, RECORDED["version"]), recorded_image(), SandboxPolicy(), run="unit"
+    )
     uid = box._request["User"].partition(":")[0]
     posture |= json.loads(json.dumps(RECORDED["posture"]).replace(RECORDED_UID, uid))
     return box, guest, api

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from l2mac.budget import Limits
-from l2mac.effects import Prices
-from l2mac.messages import Reply, ToolCall
-from l2mac.plan import Plan
-from l2mac.run import Means, RunResult, execute
-from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.processor.messages import Reply, ToolCall
+from l2mac.runs.execute import Resources, SessionResult, execute
+from l2mac.runs.recorded_spec import Plan
+from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, Sandbox, Stream
 
@@ -20,7 +20,9 @@ def call(name: str, **arguments: object) -> Reply:
 
 def write(**files: str) -> Reply:
     """Give a reply that writes files; two underscores stand for a slash, one more for the ending."""
-    listed = [{"path": path.replace("__", "/") + ".py", "content": text} for path, text in files.items()]
+    listed = [
+        {"path": path.replace("__", "/") + ".py", "content": text} for path, text in files.items()
+    ]
     return call("write_files", files=listed)
 
 
@@ -28,16 +30,26 @@ PLAN = call("submit_plan", steps=["Write a.", "Write b."])
 VIEW = call("view_files", files=[{"path": "a.py"}])
 DONE = call("complete_instruction")
 SUMMARY = Reply(content="It is done.")
-STORY = (PLAN, write(a="A = 1\n"), VIEW, write(a="A = 2\n"), DONE, SUMMARY, write(p__b="B = 1\n"), DONE, SUMMARY)
+STORY = (
+    PLAN,
+    write(a="A = 1\n"),
+    VIEW,
+    write(a="A = 2\n"),
+    DONE,
+    SUMMARY,
+    write(p__b="B = 1\n"),
+    DONE,
+    SUMMARY,
+)
 """Steps: 0 start, 1 and 2 a.py, 3 completed, 4 p/b.py, 5 completed."""
 
 
-def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40) -> RunResult:
+def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40) -> SessionResult:
     """Execute the run in that folder, or go on with it."""
     folder.mkdir(exist_ok=True, parents=True)
-    means = Means(
+    means = Resources(
         processor=ScriptedProcessor(replies),
-        open_box=box_maker(),
+        open_sandbox=sandbox_maker(),
         limits=Limits(turns=turns),
         prices=Prices(),
         model="scripted",
@@ -46,15 +58,18 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
     return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
 
 
-def box_maker() -> Callable[[str], Sandbox]:
+def sandbox_maker() -> Callable[[str], Sandbox]:
     """Give what makes boxes in which every check passes."""
-    return lambda _: BoxScript(runs=[_passed() for _ in range(9)]).make_box()
+    return lambda _: SandboxScript(runs=[_passed() for _ in range(9)]).make_sandbox()
 
 
 def _passed() -> ScriptedRun:
     declared = {"e": "declared", "ids": ["t"]}
     collected = {"e": "collected", "ids": ["t"]}
-    phases = [{"e": "phase", "id": "t", "when": when, "outcome": "passed"} for when in ("call", "teardown")]
+    phases = [
+        {"e": "phase", "id": "t", "when": when, "outcome": "passed"}
+        for when in ("call", "teardown")
+    ]
     lines = (declared, collected, *phases, {"e": "end", "code": 0})
     report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     return ScriptedRun(jobs=(_job("lint", b'{"e": "end", "code": 0}\n'), _job("tests", report)))

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from l2mac.budget import Limits
-from l2mac.effects import Prices
-from l2mac.messages import Reply, ToolCall
-from l2mac.plan import Plan
-from l2mac.run import Means, RunResult, execute
-from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.processor.messages import Reply, ToolCall
+from l2mac.runs.execute import Resources, SessionResult, execute
+from l2mac.runs.recorded_spec import Plan
+from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, Stream
 
@@ -34,13 +34,19 @@ def report_of_tests(outcome: str, code: int) -> bytes:
 
 def checked(outcome: str) -> ScriptedRun:
     code = 0 if outcome == "passed" else 1
-    return ScriptedRun(jobs=(job("lint", LINT), job("tests", report_of_tests(outcome, code), code=code)))
+    return ScriptedRun(
+        jobs=(job("lint", LINT), job("tests", report_of_tests(outcome, code), code=code))
+    )
 
 
 NO_TESTS = ScriptedRun(
     jobs=(
         job("lint", LINT),
-        job("tests", b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n', code=5),
+        job(
+            "tests",
+            b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n',
+            code=5,
+        ),
     )
 )
 HANGING = ScriptedRun(jobs=(job("lint", LINT), job("tests", b"", cause=Cause.TIMEOUT)))
@@ -61,14 +67,16 @@ class Room:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processor = ScriptedProcessor([])
-        self.boxes = BoxScript()
+        self.boxes = SandboxScript()
 
-    def work(self, replies, runs=(), *, limits: Limits | None = None, **plan: object) -> RunResult:
+    def work(
+        self, replies, runs=(), *, limits: Limits | None = None, **plan: object
+    ) -> SessionResult:
         self.processor = ScriptedProcessor(replies)
-        self.boxes = BoxScript(runs=runs)
-        means = Means(
+        self.boxes = SandboxScript(runs=runs)
+        means = Resources(
             processor=self.processor,
-            open_box=lambda _: self.boxes.make_box(),
+            open_sandbox=lambda _: self.boxes.make_sandbox(),
             limits=limits or Limits(),
             prices=Prices(prompt_usd=1000, completion_usd=1000),
             model="scripted",

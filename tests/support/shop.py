@@ -52,17 +52,29 @@ TEST = 'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n    assert
 WRONG = TEST.replace("== 1", "== 7")
 FORMS: dict[str, dict[str, Any]] = {
     "submit_requirements": {"requirements": ["A cart counts its items."]},
-    "submit_plan": {"steps": ["Give the class Cart in src/shop/cart.py a method count, and test it."]},
+    "submit_plan": {
+        "steps": ["Give the class Cart in src/shop/cart.py a method count, and test it."]
+    },
     "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
     "submit_evidence": {
-        "evidence": [{"requirement": 1, "files": ["src/shop/cart.py"], "tests": ["tests/test_cart.py::test_count"]}],
+        "evidence": [
+            {
+                "requirement": 1,
+                "files": ["src/shop/cart.py"],
+                "tests": ["tests/test_cart.py::test_count"],
+            }
+        ],
     },
 }
 
 
 def write(folder: Path) -> Path:
     """Write the package, with a secret and version control's data beside it."""
-    for path, text in {**FILES, ".env": "KEY=secret-of-the-shop\n", ".git/config": "[core]\n"}.items():
+    for path, text in {
+        **FILES,
+        ".env": "KEY=secret-of-the-shop\n",
+        ".git/config": "[core]\n",
+    }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     return folder
@@ -90,7 +102,12 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         [("edit_file", {"path": test, "old": "== 7", "new": "== 1"})],
         [("delete_files", {"paths": [test]})],  # attempts to be rid of the failing test
         [("complete_instruction", {})],
-        [("write_files", {"files": [{"path": test, "content": TESTS.replace("def test_total", TEST)}]})],
+        [
+            (
+                "write_files",
+                {"files": [{"path": test, "content": TESTS.replace("def test_total", TEST)}]},
+            )
+        ],
         [("complete_instruction", {})],
     ]
     return ScriptedReply(f"turn {turn}", tool_calls=turns[min(turn, len(turns) - 1)])

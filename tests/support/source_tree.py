@@ -37,7 +37,9 @@ def modules(*packages: str) -> tuple[Module, ...]:
 
 def host_modules() -> tuple[Module, ...]:
     """Give every module that runs on the host."""
-    return tuple(module for module in modules("l2mac", "sandbox") if not module.is_below("sandbox.guest"))
+    return tuple(
+        module for module in modules("l2mac", "sandbox") if not module.is_below("sandbox.guest")
+    )
 
 
 def guest_modules() -> tuple[Module, ...]:
@@ -53,7 +55,10 @@ def imported(tree: ast.AST) -> tuple[tuple[ast.stmt, str], ...]:
         if isinstance(node, ast.Import):
             found += [(node, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            found += [(node, f"{'.' * node.level}{node.module or ''}.{alias.name}") for alias in node.names]
+            found += [
+                (node, f"{'.' * node.level}{node.module or ''}.{alias.name}")
+                for alias in node.names
+            ]
     return tuple(found)
 
 
@@ -78,7 +83,9 @@ def dotted_names(tree: ast.AST) -> tuple[tuple[int, str], ...]:
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Give every function and method at whatever depth."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def _origins(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -87,7 +94,9 @@ def _origins(tree: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Import):
             yield from ((alias.asname, alias.name) for alias in node.names if alias.asname)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+            yield from (
+                (alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names
+            )
 
 
 def _parts(node: ast.expr) -> list[str]:

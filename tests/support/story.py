@@ -15,11 +15,19 @@ INSTRUCTIONS = 10
 CONTEXT_TOKENS = 6000
 _EXHAUSTING = 4
 _FORMS: dict[str, dict[str, Any]] = {
-    "submit_requirements": {"requirements": [f"There is a part {part}." for part in range(1, INSTRUCTIONS + 1)]},
-    "submit_coverage": {"coverage": [{"requirement": n, "steps": [n]} for n in range(1, INSTRUCTIONS + 1)]},
+    "submit_requirements": {
+        "requirements": [f"There is a part {part}." for part in range(1, INSTRUCTIONS + 1)]
+    },
+    "submit_coverage": {
+        "coverage": [{"requirement": n, "steps": [n]} for n in range(1, INSTRUCTIONS + 1)]
+    },
     "submit_evidence": {
         "evidence": [
-            {"requirement": n, "files": [f"part{n}/core.py"], "tests": [f"part{n}/test_part{n}.py::test_value"]}
+            {
+                "requirement": n,
+                "files": [f"part{n}/core.py"],
+                "tests": [f"part{n}/test_part{n}.py::test_value"],
+            }
             for n in range(1, INSTRUCTIONS + 1)
         ]
     },
@@ -81,10 +89,23 @@ def _turn(number: int, turn: int, *, restarted: bool) -> Any:
     turns = [
         [("write_files", _as_files(_first(number)))],
         [("write_files", '{"files": [{"path": "part.py", "cont')],
-        [("no_such_tool", {}), ("write_files", {"files": [{"path": "../escape.py", "content": ""}]})],
-        [("write_files", _as_files({f"part{number}/test_part{number}.py": "def test_value():\n    assert 1 == 2\n"}))],
+        [
+            ("no_such_tool", {}),
+            ("write_files", {"files": [{"path": "../escape.py", "content": ""}]}),
+        ],
+        [
+            (
+                "write_files",
+                _as_files(
+                    {f"part{number}/test_part{number}.py": "def test_value():\n    assert 1 == 2\n"}
+                ),
+            )
+        ],
         [("complete_instruction", {})],
-        [("write_files", _as_files(_second(number))), ("view_files", {"files": [{"path": f"part{number}/core.py"}]})],
+        [
+            ("write_files", _as_files(_second(number))),
+            ("view_files", {"files": [{"path": f"part{number}/core.py"}]}),
+        ],
         [("run_python_file", {"path": f"part{number}/core.py"}), *_extra(number)],
         [("complete_instruction", {})],
     ]
@@ -104,19 +125,29 @@ def _extra(number: int) -> list[tuple[str, dict[str, Any]]]:
     if number != 3:
         return []
     old = {"path": "part3/data.bin.txt", "old": "LF", "new": "crlf\r\n"}
-    first = {"files": [{"path": "part3/data.bin.txt", "content": "LFno newline at the end ünïcödé\u00a0"}]}
+    first = {
+        "files": [
+            {"path": "part3/data.bin.txt", "content": "LFno newline at the end ünïcödé\u00a0"}
+        ]
+    }
     return [("write_files", first), ("edit_file", old)]
 
 
 def _first(number: int) -> dict[str, str]:
-    rows = "".join(f"    {row}: 'row {row} of part {number}',\n" for row in range(90 if number == _EXHAUSTING else 3))
+    rows = "".join(
+        f"    {row}: 'row {row} of part {number}',\n"
+        for row in range(90 if number == _EXHAUSTING else 3)
+    )
     core = f'"""Part {number}."""\n\nROWS = {{\n{rows}}}\n\n\ndef value():\n    """Give it."""\n    return {number}\n'
     return {f"part{number}/__init__.py": "", f"part{number}/core.py": core + _MAIN}
 
 
 def _second(number: int) -> dict[str, str]:
     test = f"from part{number}.core import value\n\n\ndef test_value():\n    assert value() == {number}\n"
-    return {f"part{number}/test_part{number}.py": test, f"part{number}/notes.md": f"# Part {number}\n\n$100 {{x}}\n"}
+    return {
+        f"part{number}/test_part{number}.py": test,
+        f"part{number}/notes.md": f"# Part {number}\n\n$100 {{x}}\n",
+    }
 
 
 _MAIN = "\n\nif __name__ == '__main__':\n    print(value())\n"

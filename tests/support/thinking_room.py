@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 from feature_model import FeatureModel, run_checks
 
-from l2mac.budget import Limits
-from l2mac.effects import Prices
-from l2mac.job import Method, Thinking
-from l2mac.plan import Plan
-from l2mac.processor import Processor
-from l2mac.record import recorded_program
-from l2mac.run import Means, RunResult, execute
-from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.control.run_spec import Method, Thinking
+from l2mac.processor.protocol import Processor
+from l2mac.runs.execute import Resources, SessionResult, execute
+from l2mac.runs.recorded_program import recorded_program
+from l2mac.runs.recorded_spec import Plan
+from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import BoxOpened, Event, RunEnded, SessionStarted
+from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
 
@@ -43,16 +43,16 @@ class ThinkingRoom:
         method: Method = "l2mac",
         lost_at: Collection[int] = (),
         **thinking: Any,
-    ) -> RunResult:
+    ) -> SessionResult:
         """Have one session take place."""
 
         def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
             return run_checks(jobs, [box for box in boxes.boxes if not box.closed][-1].contents)
 
-        boxes = BoxScript(runs=checks or by_contents, lost_at=lost_at)
-        means = Means(
+        boxes = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
+        means = Resources(
             processor=model,
-            open_box=lambda _: boxes.make_box(),
+            open_sandbox=lambda _: boxes.make_sandbox(),
             limits=limits or Limits(),
             prices=Prices(),
             model="scripted",
@@ -71,7 +71,11 @@ class ThinkingRoom:
     def events(self) -> list[Event]:
         """Give the recorded effects and notes."""
         entries = read_trace(self.folder / "trace.jsonl")[0]
-        return [entry.event for entry in entries if not isinstance(entry.event, SessionStarted | BoxOpened | RunEnded)]
+        return [
+            entry.event
+            for entry in entries
+            if not isinstance(entry.event, SessionStarted | SandboxOpened | RunEnded)
+        ]
 
     def notes(self, kind: type[E]) -> list[E]:
         """Give the recorded events of one kind."""

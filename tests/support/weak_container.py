@@ -10,10 +10,10 @@ from typing import Any
 from engine_room import RUN
 
 from sandbox import SandboxPolicy
-from sandbox.engine.box import seccomp_profile
 from sandbox.engine.connection import Engine
+from sandbox.engine.docker_sandbox import seccomp_profile
 from sandbox.engine.hardening import create_request
-from sandbox.engine.image import BoxImage
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import box_labels
 
 UID = 10_001
@@ -53,18 +53,32 @@ def with_host(**fields: object) -> Weakening:
 class WeakContainers:
     """Run probes in containers that lack a protection; each is gone when the probe has ended."""
 
-    def __init__(self, engine: Engine, image: BoxImage) -> None:
+    def __init__(self, engine: Engine, image: SandboxImage) -> None:
         self._api, self._image = engine.api, image
 
-    def run(self, probe: str, weaken: Weakening, *arguments: str, image: str = "", **policy: Any) -> Any:
+    def run(
+        self, probe: str, weaken: Weakening, *arguments: str, image: str = "", **policy: Any
+    ) -> Any:
         """Give what the probe prints, as JSON."""
         request = create_request(
-            SandboxPolicy(**{"cpus": 1.0, **policy}), image or self._image.id, box_labels(RUN), seccomp_profile(), UID
+            SandboxPolicy(**{"cpus": 1.0, **policy}),
+            image or self._image.id,
+            box_labels(RUN),
+            seccomp_profile(),
+            UID,
         )
         weaken(request)
         request["Entrypoint"] = ["python3", "-I", "-c", probe, *arguments]
-        request |= {"OpenStdin": False, "StdinOnce": False, "AttachStdin": False, "WorkingDir": "/workspace"}
-        request["HostConfig"] |= {"AutoRemove": False, "LogConfig": {"Type": "json-file", "Config": {}}}
+        request |= {
+            "OpenStdin": False,
+            "StdinOnce": False,
+            "AttachStdin": False,
+            "WorkingDir": "/workspace",
+        }
+        request["HostConfig"] |= {
+            "AutoRemove": False,
+            "LogConfig": {"Type": "json-file", "Config": {}},
+        }
         container = self._api.create_container_from_config(request)["Id"]
         try:
             self._api.start(container)

@@ -13,7 +13,9 @@ from typing import Self
 HOST, OTHER = "index.test", "elsewhere.test"
 
 
-def wheel(name: str, files: dict[str, str], *, needs: str = "", mode: int = 0o644) -> tuple[str, bytes]:
+def wheel(
+    name: str, files: dict[str, str], *, needs: str = "", mode: int = 0o644
+) -> tuple[str, bytes]:
     """Give a wheel's file name and content."""
     info = f"{name}-1.0.dist-info"
     needed = f"Requires-Dist: {needs}\n" if needs else ""
@@ -47,7 +49,9 @@ class WheelIndex:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "server.pem", folder / "server.key")
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
         self.port = int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
@@ -68,7 +72,9 @@ class WheelIndex:
                 for file, content in self.packages[name].items()
             ]
             if name == "lured":
-                links = [f'<a href="https://{OTHER}/files/lured-1.0-py3-none-any.whl">lured-1.0-py3-none-any.whl</a>']
+                links = [
+                    f'<a href="https://{OTHER}/files/lured-1.0-py3-none-any.whl">lured-1.0-py3-none-any.whl</a>'
+                ]
             return "\n".join(["<!DOCTYPE html>", *links]).encode()
         if place == "files":
             return next((files[name] for files in self.packages.values() if name in files), None)
@@ -81,7 +87,9 @@ class WheelIndex:
             def do_GET(self) -> None:
                 content = index.answer(self.path)
                 self.send_response(404 if content is None else 200)
-                self.send_header("Content-Type", "text/html" if "simple" in self.path else "application/zip")
+                self.send_header(
+                    "Content-Type", "text/html" if "simple" in self.path else "application/zip"
+                )
                 self.send_header("Content-Length", str(len(content or b"")))
                 self.end_headers()
                 self.wfile.write(content or b"")
@@ -100,11 +108,40 @@ def _certify(folder: Path) -> bytes:
 
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     extensions = "\n".join(
-        ["[v3]", f"subjectAltName=DNS:{HOST},DNS:{OTHER}", "authorityKeyIdentifier=keyid", "basicConstraints=CA:FALSE"]
+        [
+            "[v3]",
+            f"subjectAltName=DNS:{HOST},DNS:{OTHER}",
+            "authorityKeyIdentifier=keyid",
+            "basicConstraints=CA:FALSE",
+        ]
     )
     (folder / "ext").write_text(extensions)
-    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test authority")
+    openssl(
+        "req",
+        "-x509",
+        *curve,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test authority",
+    )
     openssl("req", *curve, "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={HOST}")
-    signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext")
-    openssl("x509", "-req", "-in", "server.csr", *signing, "-extensions", "v3", "-out", "server.pem")
+    signing = (
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "ext",
+    )
+    openssl(
+        "x509", "-req", "-in", "server.csr", *signing, "-extensions", "v3", "-out", "server.pem"
+    )
     return (folder / "ca.pem").read_bytes()

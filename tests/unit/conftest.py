@@ -16,5 +16,7 @@ settings.load_profile("without deadline")
 def memory(tmp_path: Path) -> Iterator[Path]:
     """Give a folder whose files need not be synced to a disk, of which tests that kill runs would do a lot."""
     in_memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=in_memory if os.access(in_memory, os.W_OK) else tmp_path) as folder:
+    with tempfile.TemporaryDirectory(
+        dir=in_memory if os.access(in_memory, os.W_OK) else tmp_path
+    ) as folder:
         yield Path(folder)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.errors import TraceError
-from l2mac.file_store import BoxReplaced, FileStore, KeepCaps
-from l2mac.testing.memory_sandbox import BoxScript, ScriptedRun, job_result
+from l2mac.file_store import FileStore, KeepCaps, SandboxReplaced
+from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.trace.objects import ObjectStore
 from sandbox import Change, FileEntry, Job, PolicyError, Refused, SandboxDied, SandboxLost
 
@@ -21,26 +21,27 @@ def objects(tmp_path: Path) -> ObjectStore:
     return ObjectStore(tmp_path / "objects.pack")
 
 
-def store_with(script: BoxScript, objects: ObjectStore, **more: object) -> FileStore:
-    return FileStore(script.make_box, objects, **more)  # type: ignore[arg-type]
+def store_with(script: SandboxScript, objects: ObjectStore, **more: object) -> FileStore:
+    return FileStore(script.make_sandbox, objects, **more)  # type: ignore[arg-type]
 
 
 def mirrored(store: FileStore, objects: ObjectStore) -> dict[str, bytes]:
     return {entry.path: objects.get(entry.digest) for entry in store.files}
 
 
-def in_box(script: BoxScript) -> dict[str, bytes]:
+def in_box(script: SandboxScript) -> dict[str, bytes]:
     return script.boxes[-1].contents
 
 
 def written(**files: bytes | None) -> ScriptedRun:
     return ScriptedRun(
-        jobs=(job_result("program"),), writes={path.replace("__", "/"): one for path, one in files.items()}
+        jobs=(job_result("program"),),
+        writes={path.replace("__", "/"): one for path, one in files.items()},
     )
 
 
 def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     assert (store.files, script.boxes) == ((), [])
     store.write(FILES)
@@ -48,7 +49,7 @@ def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
 
 
 def test_what_is_written_is_in_the_box_and_in_the_record(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     changes = store.write(FILES)
     assert [(change.path, change.size) for change in changes] == [
@@ -60,15 +61,17 @@ def test_what_is_written_is_in_the_box_and_in_the_record(objects: ObjectStore):
 
 
 def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
-    store = store_with(BoxScript(), objects)
+    store = store_with(SandboxScript(), objects)
     store.write(FILES)
     tree = store.tree
-    assert store.write({"a.py": FILES["a.py"], "new": b""}) == (Change("new", 0, store.files[-1].digest),)
+    assert store.write({"a.py": FILES["a.py"], "new": b""}) == (
+        Change("new", 0, store.files[-1].digest),
+    )
     assert store.tree != tree
 
 
 def test_a_refused_write_changes_nothing(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(Refused):
@@ -77,15 +80,19 @@ def test_a_refused_write_changes_nothing(objects: ObjectStore):
 
 
 def test_deleted_files_are_gone_from_both(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     assert store.delete(["a.py"]) == (Change("a.py", -1, ""),)
-    assert in_box(script) == mirrored(store, objects) == {path: FILES[path] for path in FILES if path != "a.py"}
+    assert (
+        in_box(script)
+        == mirrored(store, objects)
+        == {path: FILES[path] for path in FILES if path != "a.py"}
+    )
 
 
 def test_a_refused_deletion_deletes_nothing(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(Refused):
@@ -94,21 +101,21 @@ def test_a_refused_deletion_deletes_nothing(objects: ObjectStore):
 
 
 def test_a_search_is_the_boxs(objects: ObjectStore):
-    store = store_with(BoxScript(), objects)
+    store = store_with(SandboxScript(), objects)
     store.write({"a": b"x\nY\n", "b": b"y"})
     found, more = store.search("y", ignore_case=True, max_matches=1)
     assert ([(match.path, match.line) for match in found], more) == ([("a", 2)], True)
 
 
 def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore):
-    store = store_with(BoxScript(), objects)
+    store = store_with(SandboxScript(), objects)
     store.write({"large": bytes(16 * 1024 * 1024 + 1)})
     with pytest.raises(Refused, match="cannot be read whole"):
         store.read("large")
 
 
 def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: ObjectStore):
-    one, two = store_with(BoxScript(), objects), store_with(BoxScript(), objects)
+    one, two = store_with(SandboxScript(), objects), store_with(SandboxScript(), objects)
     one.write({"a": b"1", "b": b"2"})
     two.write({"b": b"2"})
     two.write({"a": b"1"})
@@ -118,8 +125,8 @@ def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: Ob
 
 
 def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectStore):
-    script = BoxScript()
-    store, again = store_with(BoxScript(), objects), store_with(script, objects)
+    script = SandboxScript()
+    store, again = store_with(SandboxScript(), objects), store_with(script, objects)
     for changes in (store.write(FILES), store.delete(["a.py"])):
         again.apply(changes)
     assert (again.tree, again.files, script.boxes) == (store.tree, store.files, [])
@@ -127,7 +134,7 @@ def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectSto
 
 
 def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore):
-    script = BoxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
+    script = SandboxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
     execution = store.execute(RUN, keep_changes=True)
@@ -138,7 +145,7 @@ def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore)
 
 
 def test_what_a_check_wrote_is_undone(objects: ObjectStore):
-    script = BoxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
+    script = SandboxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
     tree = store.tree
@@ -158,20 +165,24 @@ def test_what_a_check_wrote_is_undone(objects: ObjectStore):
         (KeepCaps(total_bytes=2), {"c"}),
     ],
 )
-def test_what_is_over_the_caps_is_undone_and_deletions_are_kept(objects: ObjectStore, caps: KeepCaps, kept: set[str]):
-    script = BoxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
+def test_what_is_over_the_caps_is_undone_and_deletions_are_kept(
+    objects: ObjectStore, caps: KeepCaps, kept: set[str]
+):
+    script = SandboxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
     store = store_with(script, objects, caps=caps)
     store.write(FILES)
     execution = store.execute(RUN, keep_changes=True)
     assert {change.path for change in execution.kept} == kept | {"empty"}
     assert set(execution.undone) == {"a.py", "b", "c"} - kept
     new = {"a.py": b"new", "b": b"four", "c": b"22"}
-    expected = {"a.py": FILES["a.py"], "b/c.py": FILES["b/c.py"]} | {path: new[path] for path in kept}
+    expected = {"a.py": FILES["a.py"], "b/c.py": FILES["b/c.py"]} | {
+        path: new[path] for path in kept
+    }
     assert in_box(script) == mirrored(store, objects) == expected
 
 
 def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: ObjectStore):
-    script = BoxScript(runs=[ScriptedRun(writes={"b": b"file", "b/c.py": None})])
+    script = SandboxScript(runs=[ScriptedRun(writes={"b": b"file", "b/c.py": None})])
     store = store_with(script, objects, caps=KeepCaps(files=1))
     store.write({"b/c.py": b"x"})
     store.execute(RUN, keep_changes=True)
@@ -180,7 +191,7 @@ def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: O
 
 def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objects: ObjectStore):
     large = {f"f{number}": bytes([number]) * 7_000_000 for number in range(7)}
-    script = BoxScript(runs=[ScriptedRun(writes=dict.fromkeys(large, b""))])
+    script = SandboxScript(runs=[ScriptedRun(writes=dict.fromkeys(large, b""))])
     store = store_with(script, objects)
     for path, content in large.items():
         store.write({path: content})
@@ -192,41 +203,41 @@ def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objec
 
 def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects: ObjectStore):
     """A command that leaves an empty folder in the place of a file has not created anything that could be deleted."""
-    script = BoxScript(runs=[ScriptedRun(writes={"a": None})])
+    script = SandboxScript(runs=[ScriptedRun(writes={"a": None})])
     store = store_with(script, objects)
     store.write({"a": b"x"})
     script.boxes[0].folders.add("a")
-    with pytest.raises(BoxReplaced, match="could not be put in order"):
+    with pytest.raises(SandboxReplaced, match="could not be put in order"):
         store.execute(RUN, keep_changes=False)
     assert (len(script.boxes), script.boxes[0].closed) == (2, True)
     assert in_box(script) == mirrored(store, objects) == {"a": b"x"}
 
 
 def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore):
-    script = BoxScript(lost_at={2})
+    script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
-    with pytest.raises(BoxReplaced, match="lost at call 2"):
+    with pytest.raises(SandboxReplaced, match="lost at call 2"):
         store.read("a.py")
     assert len(script.boxes) == 2
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
 def test_a_write_that_loses_its_box_has_not_happened(objects: ObjectStore):
-    script = BoxScript(lost_at={2})
+    script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
-    with pytest.raises(BoxReplaced):
+    with pytest.raises(SandboxReplaced):
         store.write({"new": b""})
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
 def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
-    script = BoxScript(lost_at={2, 4, 6})
+    script = SandboxScript(lost_at={2, 4, 6})
     store = store_with(script, objects)
     store.write(FILES)
     for _ in range(2):
-        with pytest.raises(BoxReplaced):
+        with pytest.raises(SandboxReplaced):
             store.read("a.py")
     with pytest.raises(SandboxLost):
         store.read("a.py")
@@ -234,20 +245,20 @@ def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
 
 
 def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
-    script = BoxScript(lost_at={2, 4, 7, 9})
+    script = SandboxScript(lost_at={2, 4, 7, 9})
     store = store_with(script, objects)
     store.write(FILES)
     outcomes = []
     for _ in range(5):
         try:
             outcomes.append(store.read("a.py"))
-        except BoxReplaced:
+        except SandboxReplaced:
             outcomes.append(b"replaced")
     assert outcomes == [b"replaced", b"replaced", FILES["a.py"], b"replaced", b"replaced"]
 
 
 def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: ObjectStore):
-    script = BoxScript(lost_at={2, 3})
+    script = SandboxScript(lost_at={2, 3})
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(SandboxLost):
@@ -257,9 +268,9 @@ def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: Object
 
 
 def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects: ObjectStore):
-    store = store_with(BoxScript(), objects)
+    store = store_with(SandboxScript(), objects)
     store.write(FILES)
-    script = BoxScript(store_bytes=3)
+    script = SandboxScript(store_bytes=3)
     again = store_with(script, objects)
     with pytest.raises(PolicyError, match="--disk"):
         again.open_with(store.files)
@@ -267,7 +278,7 @@ def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects
 
 
 def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     with pytest.raises(TraceError):
         store.open_with([FileEntry("a", 1, "0" * 64)])
@@ -275,7 +286,7 @@ def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: Object
 
 
 def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     box = store.open()
     box.write = lambda files: dict.fromkeys(files, "0" * 64)  # type: ignore[method-assign]
@@ -285,7 +296,7 @@ def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
 
 
 def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects: ObjectStore):
-    script = BoxScript(runs=[written(new=b"new")])
+    script = SandboxScript(runs=[written(new=b"new")])
     store = store_with(script, objects)
     box = store.open()
     box.read = lambda *_, **__: (b"other", 5)  # type: ignore[method-assign]
@@ -294,10 +305,12 @@ def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects:
     assert store.files == ()
 
 
-def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_through(objects: ObjectStore):
-    first = store_with(BoxScript(), objects)
+def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_through(
+    objects: ObjectStore,
+):
+    first = store_with(SandboxScript(), objects)
     changes = first.write(FILES)
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.open_with(first.files)
     assert (store.files, in_box(script)) == ((), FILES)
@@ -307,9 +320,9 @@ def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_thr
 
 
 def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
-    first = store_with(BoxScript(), objects)
+    first = store_with(SandboxScript(), objects)
     first.write(FILES)
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.adopt(first.files)
     store.open()
@@ -317,7 +330,7 @@ def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
 
 
 def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: ObjectStore):
-    script = BoxScript()
+    script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     store.close()
@@ -333,7 +346,7 @@ def a_days_work(store: FileStore) -> None:
         for _ in range(3):
             try:
                 step()
-            except BoxReplaced:
+            except SandboxReplaced:
                 continue
             return
 
@@ -347,12 +360,16 @@ def a_days_work(store: FileStore) -> None:
 
 def test_whichever_call_loses_the_box_the_work_ends_with_the_same_bytes(tmp_path: Path):
     def come_to(jobs: tuple[Job, ...]) -> ScriptedRun:
-        return written(made=b"made", empty=None) if jobs == RUN else written(trash=b"trash", **{"a.py": None})
+        return (
+            written(made=b"made", empty=None)
+            if jobs == RUN
+            else written(trash=b"trash", **{"a.py": None})
+        )
 
     trees, calls, lost_at = set(), 0, 0
     while lost_at <= calls:
         objects = ObjectStore(tmp_path / f"{lost_at}.pack")
-        script = BoxScript(runs=come_to, lost_at={lost_at})
+        script = SandboxScript(runs=come_to, lost_at={lost_at})
         store = store_with(script, objects)
         a_days_work(store)
         trees.add(store.tree)
@@ -372,14 +389,16 @@ def test_whichever_call_loses_the_box_the_work_ends_with_the_same_bytes(tmp_path
     ),
     lost_at=st.sets(st.integers(1, 30)),
 )
-def test_box_and_record_never_part(tmp_path_factory: pytest.TempPathFactory, steps: list, lost_at: set[int]):
+def test_box_and_record_never_part(
+    tmp_path_factory: pytest.TempPathFactory, steps: list, lost_at: set[int]
+):
     objects = ObjectStore(tmp_path_factory.mktemp("objects") / "objects.pack")
-    script = BoxScript(lost_at=lost_at)
+    script = SandboxScript(lost_at=lost_at)
     store = store_with(script, objects)
     for step in steps:
         try:
             store.write(step) if isinstance(step, dict) else store.delete(step)
-        except (Refused, BoxReplaced, SandboxLost):
+        except (Refused, SandboxReplaced, SandboxLost):
             pass
         if script.boxes and not script.boxes[-1].closed:
             assert in_box(script) == mirrored(store, objects)

@@ -12,7 +12,9 @@ HEAVY = {"docker", "openai", "httpx2", "pydantic", "click", "rich", "requests", 
 
 def test_importing_the_package_loads_none_of_its_libraries():
     code = "import sys; import l2mac; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "l2mac.version" in loaded
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
@@ -20,7 +22,9 @@ def test_importing_the_package_loads_none_of_its_libraries():
 
 def test_asking_for_a_name_loads_what_it_needs():
     code = "import sys; import l2mac; l2mac.Run; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
     assert {"docker", "openai"} <= set(done.stdout.split())
 
 

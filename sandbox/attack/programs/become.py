@@ -8,7 +8,12 @@ import stat
 ours = os.getuid()
 
 became = []
-for call, arguments in ((os.setuid, (0,)), (os.setgid, (0,)), (os.setresuid, (0, 0, 0)), (os.setgroups, ([0],))):
+for call, arguments in (
+    (os.setuid, (0,)),
+    (os.setgid, (0,)),
+    (os.setresuid, (0, 0, 0)),
+    (os.setgroups, ([0],)),
+):
     try:
         call(*arguments)
         became.append(call.__name__)

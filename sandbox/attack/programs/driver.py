@@ -17,7 +17,9 @@ def outcome(source, arguments):
         cwd=os.getcwd(),
     )
     try:
-        output, errors = process.communicate(timeout=2 if arguments[-1:] == ["hold"] else PATIENCE_S)
+        output, errors = process.communicate(
+            timeout=2 if arguments[-1:] == ["hold"] else PATIENCE_S
+        )
         code = process.returncode
     except subprocess.TimeoutExpired as expired:
         output, errors, code = expired.stdout or b"", expired.stderr or b"", None
@@ -26,7 +28,12 @@ def outcome(source, arguments):
         value = json.loads(output[-(1 << 20) :]) if len(output) < 1 << 20 else None
     except ValueError:
         value = None
-    return {"value": value, "code": code, "received": len(output), "errors": errors[-500:].decode(errors="replace")}
+    return {
+        "value": value,
+        "code": code,
+        "received": len(output),
+        "errors": errors[-500:].decode(errors="replace"),
+    }
 
 
 answers = {}

@@ -68,4 +68,8 @@ for folder, folders, files in os.walk("/"):
             continue
         if entry == "left-behind":
             left.append(path)
-print(json.dumps({"reached": reached, "links": links, "routes": routes, "sockets": sockets, "left": left}))
+print(
+    json.dumps(
+        {"reached": reached, "links": links, "routes": routes, "sockets": sockets, "left": left}
+    )
+)

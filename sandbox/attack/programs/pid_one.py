@@ -34,7 +34,9 @@ def succeeds(action) -> bool:
 
 
 def answer(name: str, *arguments) -> int:
-    longs = (ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments)
+    longs = (
+        ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments
+    )
     return LIBC.syscall(ctypes.c_long(NUMBERS[name][IS_ARM]), *longs)
 
 
@@ -47,8 +49,13 @@ def opens(path: str, flags: int) -> bool:
 
 
 def reads_memory(pid: int) -> bool:
-    local, remote = (ctypes.c_size_t * 2)(ctypes.addressof(NOTHING), 8), (ctypes.c_size_t * 2)(0x400000, 8)
-    through = calls("process_vm_readv", pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
+    local, remote = (
+        (ctypes.c_size_t * 2)(ctypes.addressof(NOTHING), 8),
+        (ctypes.c_size_t * 2)(0x400000, 8),
+    )
+    through = calls(
+        "process_vm_readv", pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0
+    )
     return through or ctypes.get_errno() == 14  # EFAULT: allowed, nothing at that address
 
 
@@ -85,7 +92,9 @@ def reached(pid: int) -> dict[str, bool]:
         "kcmp": calls("kcmp", pid, pid, 0, 0, 0),
         "prlimit": calls("prlimit64", pid, 7, ctypes.byref(limit), 0),
         "sched_setaffinity": succeeds(lambda: os.sched_setaffinity(pid, {0})),
-        "sched_setscheduler": succeeds(lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))),
+        "sched_setscheduler": succeeds(
+            lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
+        ),
         "setpriority": succeeds(lambda: os.setpriority(os.PRIO_PROCESS, pid, 5)),
         "ioprio_set": calls("ioprio_set", 1, pid, 2 << 13 | 4),
         "move_pages": calls("move_pages", pid, 0, 0, 0, 0, 0),
@@ -93,4 +102,8 @@ def reached(pid: int) -> dict[str, bool]:
 
 
 target = int(sys.argv[1]) if len(sys.argv) > 1 else checker()
-sys.stdout.write(json.dumps({name: True for name, through in reached(target).items() if through} if target else None))
+sys.stdout.write(
+    json.dumps(
+        {name: True for name, through in reached(target).items() if through} if target else None
+    )
+)

@@ -12,7 +12,9 @@ for name, identity in (
 ):
     if identity >= 0:
         made.append(name)
-        {"shared memory": libc.shmctl, "message queue": libc.msgctl}.get(name, lambda *_: 0)(identity, 0, None)
+        {"shared memory": libc.shmctl, "message queue": libc.msgctl}.get(name, lambda *_: 0)(
+            identity, 0, None
+        )
         if name == "semaphore":
             libc.semctl(identity, 0, 0)
 print(json.dumps(made))

@@ -23,7 +23,17 @@ for process in os.listdir("/proc"):
     if process.isdigit():
         look(f"/proc/{process}/environ")
         look(f"/proc/{process}/cmdline")
-for top in ("/workspace", "/tmp", "/dev/shm", "/etc", "/run", "/opt/l2mac/lib", "/root", "/home", "/var/tmp"):
+for top in (
+    "/workspace",
+    "/tmp",
+    "/dev/shm",
+    "/etc",
+    "/run",
+    "/opt/l2mac/lib",
+    "/root",
+    "/home",
+    "/var/tmp",
+):
     for folder, _, names in os.walk(top):
         for name in names:
             look(os.path.join(folder, name))

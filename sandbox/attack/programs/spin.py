@@ -11,7 +11,11 @@ import time
 
 
 def throttled():
-    for path in ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat"):
+    for path in (
+        "/sys/fs/cgroup/cpu.stat",
+        "/sys/fs/cgroup/cpu/cpu.stat",
+        "/sys/fs/cgroup/cpu,cpuacct/cpu.stat",
+    ):
         if os.path.exists(path):
             with open(path) as file:
                 return int(dict(line.split() for line in file).get("nr_throttled", "0"))

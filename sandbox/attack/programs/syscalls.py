@@ -164,7 +164,9 @@ def answers():
     for name, (x86_64, aarch64, *arguments) in CALLS.items():
         number = aarch64 if IS_ARM else x86_64
         if number is not None:
-            found[name] = in_child(lambda number=number, arguments=arguments: errno_of(number, *arguments))
+            found[name] = in_child(
+                lambda number=number, arguments=arguments: errno_of(number, *arguments)
+            )
     if not IS_ARM:
         found["32bit getpid"] = in_child(errno_of_32_bit_call)
     return found

@@ -1,0 +1,133 @@
+"""Rows 15 and 53 to 55: a store that sets out to be called green without being so.
+
+The control is a plain pytest on the same files, believed by its exit code.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from l2mac.evaluator import python_checks
+from l2mac.evaluator.verdict import Verdict
+from sandbox import Cause, Job, JobResult, RunResult, Sandbox, Stream
+from sandbox.attack.findings import AttackFinding
+from sandbox.attack.site import Site, program
+from sandbox.attack.weakened import unconfined
+
+_FAILING = {"test_it.py": "def test_it():\n    assert 1 + 1 == 3\n"}
+_REPORT = """
+import pytest
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    outcome.get_result().outcome = 'passed'
+"""
+_HOOKS = {
+    "hook": {"conftest.py": _REPORT},
+    "nameless hook": {
+        "conftest.py": _REPORT.replace("pytest_runtest_makereport", "report")
+        + "globals()['pytest_' + 'runtest_makereport'] = report\n"
+    },
+    "plugin": {"conftest.py": "pytest_plugins = ['helper']\n", "helper.py": _REPORT},
+    "session": {"conftest.py": "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"},
+    "options": {"pytest.ini": "[pytest]\naddopts = --collect-only\n"},
+    "start-up": {
+        "sitecustomize.py": "import os\nos._exit(0)\n",
+        "usercustomize.py": "import os\nos._exit(0)\n",
+        "evil.pth": "import os; os._exit(0)\n",
+    },
+    "shadow": {
+        "pytest.py": "def main(*a, **k):\n    return 0\n",
+        "pluggy.py": "raise SystemExit(0)\n",
+        "json.py": "def dumps(*a, **k):\n    return '{}'\n",
+    },
+}
+_EXITS = {
+    "exit in a test": {"test_a.py": "import os\ndef test_a():\n    os._exit(0)\n"},
+    "exit when read": {"test_a.py": "import os\nos._exit(0)\n"},
+    "exit at the end": {
+        "test_a.py": "import atexit, os\natexit.register(os._exit, 0)\ndef test_a(): pass\n"
+    },
+}
+_POISON = {
+    "poison": {
+        "helper.py": "def two():\n    return 2\n",
+        "test_it.py": "import helper\n\n\ndef test_it():\n    assert helper.two() == 3\n",
+        "poison.py": "import importlib.util, py_compile\n"
+        "open('lie.py', 'w').write('def two():\\n    return 3\\n')\n"
+        "unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH\n"
+        "cached = importlib.util.cache_from_source('helper.py')\n"
+        "py_compile.compile('lie.py', cfile=cached, invalidation_mode=unchecked)\n",
+    }
+}
+
+
+def attack(site: Site) -> Iterator[AttackFinding]:
+    """Try every trick in one box, each on an otherwise failing store."""
+    with site.box(memory_bytes=1 << 30) as arena:
+        honest = _verdict(arena.fresh(), _FAILING)
+        for number, tricks, limit in (
+            (53, _HOOKS, ""),
+            (
+                54,
+                _EXITS,
+                "a test can forge the report of its own process in memory: a pass is evidence, no proof",
+            ),
+            (55, _POISON, ""),
+        ):
+            stores = {name: {**_FAILING, **files} for name, files in tricks.items()}
+            verdicts = {name: _verdict(arena.fresh(), files) for name, files in stores.items()}
+            fooled = [name for name, verdict in verdicts.items() if verdict is Verdict.PASSED]
+            plain = {"probe": (program("plain_tests"), json.dumps(stores))}
+            green = site.control(unconfined, plain)["probe"].value or []
+            yield AttackFinding(
+                number=number,
+                held=not fooled and honest is Verdict.FAILED,
+                observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks: not passed"
+                + (f"; called green: {', '.join(fooled)}" if fooled else ""),
+                shown=bool(green),
+                control=f"a plain pytest calls green: {', '.join(green) or 'none'}",
+                limit=limit,
+            )
+
+
+def bombs(_: Site) -> Iterator[AttackFinding]:
+    """Judge reports that are made to bring a parser down."""
+    deep = b"[" * 200_000
+    reports = (
+        deep,
+        b'{"e":' + deep,
+        b"9" * 5000,
+        b"\xff" * 100,
+        b'{"e": "end", "code": 0}\n' * 2,
+        b"",
+    )
+    verdicts = [_judged(report) for report in reports]
+    try:
+        json.loads(deep)
+        control = "nothing"
+    except RecursionError as error:
+        control = type(error).__name__
+    yield AttackFinding(
+        number=15,
+        held=Verdict.PASSED not in verdicts,
+        observed=f"{len(reports)} reports judged: {', '.join(sorted(set(verdicts)))}",
+        shown=control == "RecursionError",
+        control=f"a reader without care ends with {control}",
+    )
+
+
+def _verdict(box: Sandbox, files: Mapping[str, str]) -> Verdict:
+    """Give what the checks say of these files; a program named poison.py runs first."""
+    box.write({path: text.encode() for path, text in files.items()})
+    if "poison.py" in files:
+        box.run([Job("poison", ("python3", "-B", "poison.py"))])
+    return python_checks.judge(box.run(python_checks.jobs_for(box.files()))).verdict
+
+
+def _judged(report: bytes) -> Verdict:
+    nothing = Stream(b"", b"", 0)
+    jobs = tuple(
+        JobResult(name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report)))
+        for name in ("lint", "tests")
+    )
+    return python_checks.judge(RunResult(jobs, (), 0, 0, 0, 0, 0)).verdict

@@ -1,0 +1,1 @@
+"""The control unit and the instruction registry: fetch, execute, check, retire."""

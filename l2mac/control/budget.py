@@ -1,0 +1,116 @@
+"""What a run may spend, and what it has spent; a spent budget ends the run with its own cause."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from l2mac.trace.events import ModelCalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of a run; None means no bound.
+
+    `restarts` is r_max of the paper (30): how often one instruction may run out of context. `turns` bounds what the
+    paper leaves open: a model that goes on without ever filling its window. `ends` is for a replay: after how many
+    calls of the model the recorded session's own bound on an instruction was reached, with the cause.
+    """
+
+    turns: int = 40
+    restarts: int = 30
+    tokens: int | None = None
+    cost_usd: float | None = None
+    time_s: float | None = None
+    ends: Mapping[int, str] = field(default_factory=dict)
+
+
+class BudgetExhausted(Exception):
+    """A bound is reached; `cause` names it in one sentence."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class InstructionExhausted(BudgetExhausted):
+    """The bound of one instruction is reached; the instruction may be replanned instead of ending the run."""
+
+
+@dataclass(slots=True)
+class Spending:
+    """What has been spent, and whether that is within the limits."""
+
+    limits: Limits
+    turns: int = field(default=0, init=False)
+    restarts: int = field(default=0, init=False)
+    calls: int = field(default=0, init=False)
+    prompt_tokens: int = field(default=0, init=False)
+    completion_tokens: int = field(default=0, init=False)
+    cost_usd: float = field(default=0.0, init=False)
+
+    def start_instruction(self) -> None:
+        """Count turns and restarts from zero."""
+        self.turns = self.restarts = 0
+
+    def count_turn(self) -> None:
+        """Count a turn of the current instruction."""
+        self.turns += 1
+
+    def count_restart(self) -> None:
+        """Count a restart of the current instruction."""
+        self.restarts += 1
+
+    def check(self, elapsed_s: float) -> None:
+        """Check that another call of the model is within the run's limits.
+
+        Raises:
+            BudgetSpent: It is not.
+        """
+        limits = self.limits
+        if (
+            limits.tokens is not None
+            and self.prompt_tokens + self.completion_tokens >= limits.tokens
+        ):
+            raise BudgetExhausted(f"{limits.tokens} tokens are spent (--max-tokens)")
+        if limits.cost_usd is not None and self.cost_usd >= limits.cost_usd:
+            raise BudgetExhausted(f"{limits.cost_usd:g} USD are spent (--max-cost)")
+        if limits.time_s is not None and elapsed_s >= limits.time_s:
+            raise BudgetExhausted(f"{limits.time_s:g} seconds of work are over (--max-time)")
+
+    def time_left_s(self, elapsed_s: float) -> float | None:
+        """Give how long a call of the model may take; None for no bound."""
+        return None if self.limits.time_s is None else max(self.limits.time_s - elapsed_s, 0.0)
+
+    def out_of_time(self) -> BudgetExhausted:
+        """Give the cause when the time is over in the middle of a call."""
+        return BudgetExhausted(
+            f"{self.limits.time_s or 0:g} seconds of work are over (--max-time), which ended a call of the model; what"
+            " that had taken is not in the count of tokens"
+        )
+
+    def check_instruction(self) -> None:
+        """Check that the turn that was counted last is within the instruction's limits.
+
+        Raises:
+            InstructionSpent: It is not.
+        """
+        limits = self.limits
+        if self.calls in limits.ends:
+            raise InstructionExhausted(limits.ends[self.calls])
+        if self.restarts > limits.restarts:
+            raise InstructionExhausted(
+                f"an instruction ran out of context {self.restarts} times, with {limits.restarts} restarts allowed"
+                " (--max-restarts)"
+            )
+        if self.turns > limits.turns:
+            raise InstructionExhausted(
+                f"an instruction took {limits.turns} turns without being done (--max-turns)"
+            )
+
+    def add(self, call: ModelCalled) -> None:
+        """Count a call of the model; a reply from the cache has cost nothing."""
+        self.calls += 1
+        if call.cached:
+            return
+        self.prompt_tokens += call.prompt_tokens
+        self.completion_tokens += call.completion_tokens
+        self.cost_usd += call.cost_usd

@@ -1,0 +1,1 @@
+"""Guided mode: a small model answers one question at a time."""

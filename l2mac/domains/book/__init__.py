@@ -1,0 +1,1 @@
+"""The book domain: prompts as data, and the finished book as one document."""

@@ -1,0 +1,1 @@
+"""The evaluator E(D): run the checks in the sandbox and reach one verdict."""

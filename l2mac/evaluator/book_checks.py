@@ -1,0 +1,129 @@
+"""The checks of a book: what to run in the box, and how to read what comes back.
+
+`sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A chapter that is not
+written yet does so only at the end, and what can only be guessed is advice.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
+from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
+from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+
+JOBS = frozenset({"prose"})
+RESULTS = ("outline", "text", "references", "advice")
+_OF_RESULT = {
+    "outline": "outline missing chapter title numbering length",
+    "text": "placeholder repeated heading empty markup encoding",
+    "references": "link reference name",
+    "advice": "unused",
+}
+_RULES = {rule: result for result, rules in _OF_RESULT.items() for rule in rules.split()}
+_TEXT_CHARACTERS = 1000
+
+
+class _Event(pydantic.BaseModel):
+    """A line of the report, as `sandbox.checkers.prose` writes it: nothing else, nothing converted."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Found(_Event):
+    e: Literal["finding"]
+    rule: str
+    path: str
+    line: Annotated[int, Field(ge=0)]
+    text: str
+
+
+class _End(_Event):
+    e: Literal["end"]
+    code: Literal[0]
+    chapters: Annotated[int, Field(ge=0)]
+    written: Annotated[int, Field(ge=0)]
+    words: Annotated[int, Field(ge=0)]
+    unreported: Annotated[int, Field(ge=0)]
+
+
+_FOUND: pydantic.TypeAdapter[_Found] = pydantic.TypeAdapter(_Found)
+_END: pydantic.TypeAdapter[_End] = pydantic.TypeAdapter(_End)
+
+
+def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
+    """Give what to run for these files; nothing while there is no Markdown file."""
+    return jobs_at_the_end(files) if any(entry.path.endswith(".md") for entry in files) else ()
+
+
+def jobs_at_the_end(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
+    """Give what to run for these files where a book has to be there: the check, even if there is no file at all."""
+    return (Job("prose", checker="prose", paths=tuple(entry.path for entry in files)),)
+
+
+def judge(result: RunResult) -> CheckReport:
+    """Read what the job left; chapters that are not written yet are counted, not missed."""
+    return _judged(result.job("prose"), whole=False)
+
+
+def judge_whole(result: RunResult) -> CheckReport:
+    """Read what the job left when the whole book has to be there."""
+    return _judged(result.job("prose"), whole=True)
+
+
+def _judged(job: JobResult, *, whole: bool) -> CheckReport:
+    if not job.succeeded or job.report.elided:
+        return _broken(job)
+    *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
+    try:
+        end = _END.validate_python(json.loads(last))
+        found = [_FOUND.validate_python(json.loads(line)) for line in lines]
+        groups: dict[str, list[Finding]] = {name: [] for name in RESULTS}
+        for one in found:
+            if whole or one.rule != "missing":
+                groups[_RULES[one.rule]].append(_finding(one))
+    except (ValueError, KeyError, RecursionError):
+        return _broken(job)
+    return CheckReport(tuple(_results(groups, end)))
+
+
+def _results(groups: dict[str, list[Finding]], end: _End) -> Iterable[CheckResult]:
+    clean = {
+        "outline": f"{end.written} of {how_many(range(end.chapters), 'chapter')} written",
+        "text": f"{end.words} words",
+        "references": "clean",
+    }
+    for name in RESULTS[:-1]:
+        findings, summary, verdict = groups[name], clean[name], Verdict.PASSED
+        if findings:
+            verdict, summary = Verdict.FAILED, how_many(findings, "error")
+            if end.unreported:
+                summary += f", and {end.unreported} more of the book are not listed"
+        yield CheckResult(name=name, verdict=verdict, summary=summary, findings=tuple(findings))
+    if advice := groups["advice"]:
+        summary = f"{how_many(advice, 'note')}, the first: {advice[0].where}: {advice[0].text}"
+        yield CheckResult(
+            name="advice", verdict=Verdict.PASSED, summary=summary, findings=tuple(advice)
+        )
+
+
+def _finding(found: _Found) -> Finding:
+    path = valid_text(found.path)
+    where = f"{path}:{found.line}" if found.line else path
+    return Finding(where, valid_text(found.text)[:_TEXT_CHARACTERS])
+
+
+def _broken(job: JobResult) -> CheckReport:
+    reason = (
+        cause_sentence(job)
+        if job.cause is not Cause.EXITED or job.code
+        else "it left no complete report"
+    )
+    text = valid_text(job.errors.text(1500) or job.output.text(1500))
+    finding = Finding("", f"the book could not be checked: {reason}\n{text}")
+    return CheckReport(
+        (CheckResult(name="text", verdict=Verdict.BROKEN, summary=reason, findings=(finding,)),)
+    )

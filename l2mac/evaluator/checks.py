@@ -1,0 +1,135 @@
+"""The evaluator E(D): checks the store in its box and remembers the answer for the state that it was given for."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
+from l2mac.file_store import FileStore, SandboxReplaced
+from sandbox import FileEntry, Job, RunResult
+
+
+class JobMaker(Protocol):
+    """Says what to run for some files."""
+
+    def __call__(
+        self, files: Sequence[FileEntry], known: Collection[str] = (), /
+    ) -> tuple[Job, ...]:
+        """Give the jobs; of the paths in `known` it has been seen before what is wrong with them as they are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of a domain: what to run for some files, and how to read what comes back.
+
+    Attributes:
+        jobs: The names of all jobs that `jobs_for` can give.
+        at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
+            chapters that are still missing, for example. None where the same is due all along.
+        for_input: Gives what to run on an input before anything is done with it; None where that is the same as ever.
+        originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
+            does not say of each file all that is wrong with it.
+    """
+
+    jobs_for: JobMaker
+    judge: Callable[[RunResult], CheckReport]
+    jobs: frozenset[str] = frozenset()
+    at_the_end: "Checks | None" = None
+    for_input: Callable[[Sequence[FileEntry]], tuple[Job, ...]] | None = None
+    originals: Callable[[Sequence[FileEntry], Sequence[FileEntry]], tuple[Job, ...]] = lambda *_: ()
+
+
+def together(parts: tuple[Checks, ...]) -> Checks:
+    """Make one of several checks, whose jobs run side by side and whose results stand behind one another."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.jobs_for(files, known))
+
+    def for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in (part.for_input or part.jobs_for)(files))
+
+    def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+        return tuple(job for part in parts for job in part.originals(changed, files))
+
+    def judge(result: RunResult) -> CheckReport:
+        ran = {job.name for job in result.jobs}
+        return CheckReport(
+            tuple(one for part in parts if part.jobs & ran for one in part.judge(result).results),
+        )
+
+    staged = any(part.at_the_end for part in parts)
+    end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
+    return Checks(
+        jobs_for,
+        judge,
+        frozenset().union(*(part.jobs for part in parts)),
+        end,
+        for_input,
+        originals,
+    )
+
+
+def evaluate(
+    store: FileStore, checks: Checks, *, at_the_end: bool = False, known: Collection[str] = ()
+) -> CheckReport:
+    """Run a domain's checks on the store; whatever they write to it is undone."""
+    if at_the_end and checks.at_the_end is not None:
+        checks = checks.at_the_end
+    return _ran(store, checks, checks.jobs_for(store.files, known))
+
+
+def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
+    """Run a domain's checks on a store as it came, everything that can be due."""
+    if checks.at_the_end is not None:
+        checks = checks.at_the_end
+    return _ran(store, checks, (checks.for_input or checks.jobs_for)(store.files))
+
+
+def evaluate_originals(
+    store: FileStore, checks: Checks, changed: Sequence[FileEntry]
+) -> CheckReport:
+    """Run on a store that holds an input what its checks owe for some of its files."""
+    return _ran(store, checks, checks.originals(changed, store.files))
+
+
+def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport:
+    if not jobs:
+        return CheckReport()
+    try:
+        execution = store.execute(jobs, keep_changes=False)
+    except SandboxReplaced as loss:
+        finding = Finding("", f"running the checks ended the box: {loss}")
+        return CheckReport(
+            (
+                CheckResult(
+                    name=jobs[-1].name,
+                    verdict=Verdict.BROKEN,
+                    summary=str(loss),
+                    findings=(finding,),
+                ),
+            )
+        )
+    return checks.judge(execution.result)
+
+
+def describe(report: CheckReport, limit: int) -> str:
+    """Give what is wrong as text for the model, about `limit` characters long; what is left out is counted.
+
+    Checks that passed are named only when all did: small models take `lint: clean` for something to look into.
+    """
+    lines: list[str] = []
+    left = limit
+    unmet = [result for result in report.results if result.verdict is not Verdict.PASSED]
+    for result in unmet or report.results:
+        lines.append(f"{result.name}: {result.summary}")
+        for shown, finding in enumerate(result.findings):
+            text = f"- {finding.where}: {finding.text}" if finding.where else f"- {finding.text}"
+            if left <= 0:
+                lines.append(f"- ({len(result.findings) - shown} more are not shown)")
+                break
+            lines.append(text if len(text) <= left else f"{text[:left]} [... cut ...]")
+            left -= len(text)
+    return "\n".join(lines)

@@ -1,0 +1,176 @@
+"""The checks of the codebase domain: what to run in the box, and how to read what comes back.
+
+Everything read here comes from processes that also ran generated code. It is parsed strictly: what is missing,
+contradicts itself or was cut off makes a check broken or failed, never passed.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from l2mac.evaluator.pytest_report import HOOK, judge_tests
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
+from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
+from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+
+_END = {"e": "end", "code": 0}
+_REWRITTEN = (
+    "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
+    " even for a moment: let it write to tmp_path"
+)
+_MOST_LINES = 10
+_LINTED_WHOLE = 200
+
+
+def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
+    """Give what to run for these files, side by side; nothing when there is no Python file.
+
+    Where there are many, lint does not look at those that are `known`, as they are in the input.
+    """
+    sources = _sources(files)
+    if not sources:
+        return ()
+    passed_over = frozenset(known) if len(sources) > _LINTED_WHOLE else frozenset()
+    paths = tuple(path for path in sources if path not in passed_over)
+    return (Job("lint", checker="pylint", paths=paths), Job("tests", checker="pytest"))
+
+
+def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run for an input: the same, but where there are many files all are compiled and none is linted."""
+    sources = _sources(files)
+    if len(sources) <= _LINTED_WHOLE:
+        return jobs_for(files)
+    return (Job("lint", checker="pylint", others=sources), Job("tests", checker="pytest"))
+
+
+def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
+    """Give what to run on an input, of all these files, for those that are changed now: what its jobs left out."""
+    paths = _sources(changed)
+    return (
+        (Job("lint", checker="pylint", paths=paths),)
+        if paths and len(_sources(files)) > _LINTED_WHOLE
+        else ()
+    )
+
+
+def judge(result: RunResult) -> CheckReport:
+    """Read what the jobs of `jobs_for` left: syntax, lint, tests.
+
+    Lint and tests count for nothing while a file is not valid Python: what they say then only repeats it. Sources that
+    were written to meanwhile fail the lint: it may have read something else than what is there.
+    """
+    syntax, lint = _judge_lint(result.job("lint"))
+    if result.rewritten and lint.verdict is not Verdict.BROKEN:
+        lint = _doubted(lint, result.rewritten)
+    tests = tuple(judge_tests(job) for job in result.jobs if job.name == "tests")
+    return CheckReport((replace(syntax, gates=("lint", "tests")), lint, *tests))
+
+
+def _sources(files: Sequence[FileEntry]) -> tuple[str, ...]:
+    return tuple(entry.path for entry in files if entry.path.endswith(".py"))
+
+
+def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
+    findings = (*(Finding(path, _REWRITTEN) for path in rewritten), *lint.findings)
+    said = "" if lint.verdict is Verdict.PASSED else f", {lint.summary}"
+    summary = f"{how_many(rewritten, 'source')} written to meanwhile{said}"
+    return replace(lint, verdict=Verdict.FAILED, summary=summary, findings=findings)
+
+
+def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
+    broken = (_broken("syntax", job), _broken("lint", job))
+    if not job.succeeded or job.report.elided:
+        return broken
+    events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    only_compiled = 0
+    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
+    try:
+        if json.loads(end) != _END:
+            raise ValueError("the last line is not an end")
+        for line in lines:
+            event = json.loads(line)
+            if event["e"] == "compiled":
+                only_compiled = int(event["count"])
+            else:
+                events[event["e"]].append(_checked(event))
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        return broken
+    in_order = events["stub"] + events["hook"] + events["message"]
+    lint = _from_events("lint", in_order)
+    if only_compiled and not in_order:
+        lint = replace(lint, summary=f"{only_compiled} files are only compiled")
+    return _from_events("syntax", events["syntax"]), lint
+
+
+def _checked(event: dict[str, Any]) -> dict[str, Any]:
+    """Give an event whose finding can be told.
+
+    Raises:
+        KeyError, TypeError, ValueError, ArithmeticError: It lacks what it has to have.
+    """
+    event = {
+        name: valid_text(value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+    event["line"] = int(event["line"])
+    _finding(event, ())
+    return event
+
+
+def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
+    """Give a finding; `more` are the further lines at which the same was found."""
+    finding = _alone(event)
+    quote = f" (in: {event['quote']})" if event.get("quote") else ""
+    others = (
+        f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}"
+        if more
+        else ""
+    )
+    others += " …" if len(more) > _MOST_LINES else ""
+    hint = f"; {event['hint']}" if event.get("hint") else ""
+    text = f"{finding.text}{quote}{others}{hint}"
+    return Finding(finding.where, text, sort=finding.text, count=1 + len(more))
+
+
+def _alone(event: dict[str, Any]) -> Finding:
+    where = f"{event['path']}:{event['line']}"
+    if event["e"] == "stub":
+        return Finding(
+            where,
+            f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring",
+        )
+    if event["e"] == "hook":
+        return Finding(where, HOOK.format(name=event["text"]))
+    rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
+    return Finding(where, f"{rule}{event['text']}")
+
+
+def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
+    """Give a result in which what is found again and again in a file is said once: a missing import is one fault."""
+    if not events:
+        return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for event in events:
+        alike.setdefault((str(event["path"]), _alone(event).text), []).append(event)
+    findings = tuple(
+        _finding(first, [one["line"] for one in more]) for first, *more in alike.values()
+    )
+    return CheckResult(
+        name=name, verdict=Verdict.FAILED, summary=how_many(events, "error"), findings=findings
+    )
+
+
+def _broken(name: str, job: JobResult) -> CheckResult:
+    text = job.errors.text(1500) or job.output.text(1500)
+    reason = (
+        cause_sentence(job)
+        if job.cause is not Cause.EXITED or job.code
+        else "it left no complete report"
+    )
+    return CheckResult(
+        name=name,
+        verdict=Verdict.BROKEN,
+        summary=reason,
+        findings=(Finding("", f"{reason}\n{text}"),),
+    )

@@ -1,0 +1,51 @@
+"""The body of an HTTP response that can neither go on for ever nor fill the memory."""
+
+from collections.abc import Callable, Iterator
+
+import httpx2
+
+_MOST_BYTES_AT_ONCE = 32 * 1024 * 1024
+
+
+class BoundedStream(httpx2.SyncByteStream):
+    """A body that ends at a deadline, even when it dribbles and nothing of it becomes an event.
+
+    Args:
+        response: Whose body is bounded; the stream takes its place.
+        clock: Seconds that only grow.
+        deadline: When, by that clock, it must have ended.
+    """
+
+    def __init__(
+        self, response: httpx2.Response, *, clock: Callable[[], float], deadline: float
+    ) -> None:
+        stream = response.stream
+        if not isinstance(stream, httpx2.SyncByteStream):
+            raise TypeError("only responses of a synchronous client can be bounded")
+        self._stream = stream
+        self._clock = clock
+        self._deadline = deadline
+        self._is_event_stream = response.headers.get("content-type", "").startswith(
+            "text/event-stream"
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the body in pieces.
+
+        Raises:
+            httpx2.ReadTimeout: The deadline has passed.
+            httpx2.RemoteProtocolError: One line of an event stream, or another body as a whole, is over 32 MiB.
+        """
+        held = 0
+        for piece in self._stream:
+            if self._clock() > self._deadline:
+                raise httpx2.ReadTimeout("the answer took too long")
+            line_end = piece.rfind(b"\n") if self._is_event_stream else -1
+            held = held + len(piece) if line_end < 0 else len(piece) - line_end - 1
+            if held > _MOST_BYTES_AT_ONCE:
+                raise httpx2.RemoteProtocolError("the answer is too large")
+            yield piece
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()

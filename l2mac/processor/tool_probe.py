@@ -1,0 +1,45 @@
+"""The tiny request that finds out how a model calls tools."""
+
+import json
+
+from l2mac.processor.error_mapping import ErrorKind, Failure
+from l2mac.processor.messages import Message, Reply, Request, Role, ToolSpec
+
+_READY = ToolSpec(
+    "ready",
+    "Say that you are ready.",
+    {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": ["yes"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    },
+)
+# A reasoning model spends some hundred tokens before it calls anything, hence so many.
+PROBE = Request(
+    messages=(
+        Message(Role.SYSTEM, "You answer by calling a tool."),
+        Message(Role.USER, "Call the tool `ready` with the answer `yes`."),
+    ),
+    tools=(_READY,),
+    tool=_READY.name,
+    max_reply_tokens=1024,
+)
+
+
+def has_called(outcome: Reply | Failure) -> bool:
+    """Whether the probe came back as a call that could be read."""
+    if isinstance(outcome, Failure) or not outcome.tool_calls:
+        return False
+    call = outcome.tool_calls[0]
+    try:
+        return call.name == _READY.name and isinstance(json.loads(call.arguments), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def is_about_tools(outcome: Reply | Failure) -> bool:
+    """Whether another way to call tools could fare better; some servers answer tools that they lack with a 500."""
+    if isinstance(outcome, Reply):
+        return True
+    return outcome.kind is ErrorKind.REQUEST or (outcome.status or 0) >= 500

@@ -1,0 +1,1 @@
+"""One run, from settings to result: the composition root and the run's folder."""

@@ -1,0 +1,37 @@
+"""What the record of a run says about its program and its bounds."""
+
+import sys
+from collections.abc import Iterable
+
+from l2mac.control.budget import Limits
+from l2mac.trace.events import (
+    Event,
+    InstructionAborted,
+    InstructionsAdded,
+    ModelCalled,
+    PlanMade,
+    Replanned,
+)
+
+
+def recorded_program(events: Iterable[Event]) -> tuple[str, ...]:
+    """Give the objects of the program's instructions, as it is after the recorded changes."""
+    program: list[str] = []
+    for event in events:
+        if isinstance(event, PlanMade | InstructionsAdded):
+            program += event.instruction_objects
+        elif isinstance(event, Replanned) and event.instruction_objects:
+            place = event.number - 1
+            program[place : place + (event.action == "split")] = event.instruction_objects
+    return tuple(program)
+
+
+def recorded_limits(events: Iterable[Event]) -> Limits:
+    """Give the bounds that end each instruction where a recorded run ended it, for a replay."""
+    ends: dict[int, str] = {}
+    calls = 0
+    for event in events:
+        calls += isinstance(event, ModelCalled)
+        if isinstance(event, InstructionAborted):
+            ends[calls] = event.cause
+    return Limits(turns=sys.maxsize, restarts=sys.maxsize, ends=ends)

@@ -1,0 +1,1 @@
+"""Settings: flag over variable over file over preset over default; the only reader of the environment."""

@@ -1,0 +1,83 @@
+"""Where settings come from besides flags and variables: TOML files, and what a preset fills in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from l2mac.errors import SettingsError
+from l2mac.settings.presets import PRESETS
+from l2mac.settings.toml_file import at_line, read_toml
+from l2mac.settings.untrusted_file import check_untrusted
+
+
+class PresetSource(PydanticBaseSettingsSource):
+    """What the preset says that the stronger sources name; the weakest source of all."""
+
+    def get_field_value(
+        self, field: pydantic.fields.FieldInfo, field_name: str
+    ) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
+        """See the base class."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give the values that the preset has."""
+        preset = PRESETS.get(str(self.current_state.get("preset", "")))
+        if preset is None:
+            return {}
+        values = {
+            "base_url": preset.base_url,
+            "api_type": preset.api_type,
+            "api_version": preset.api_version,
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+class FileSource(PydanticBaseSettingsSource):
+    """Settings from one TOML file; nothing when it does not exist.
+
+    Args:
+        settings_cls: The settings' class.
+        path: The file.
+        below: What the weaker sources say, which an untrusted file may only tighten.
+        trusted: Whether the file may say anything.
+    """
+
+    def __init__(
+        self,
+        settings_cls: type[BaseSettings],
+        path: Path,
+        below: Mapping[str, Any],
+        *,
+        trusted: bool = True,
+    ) -> None:
+        super().__init__(settings_cls)
+        fields, values = settings_cls.model_fields, read_toml(path)
+        for name in sorted(values.keys() - fields.keys()):
+            raise SettingsError(
+                f"{path}: {name}",
+                f"there is no such setting{at_line(path, name)}; `l2mac init-config` writes a file with all",
+            )
+        # As in a variable, an empty text stands for no value; TOML has no other way to say so.
+        self._values = {
+            name: value
+            for name, value in values.items()
+            if value != "" or fields[name].default is not None
+        }
+        if not trusted:
+            for name, value in self._values.items():
+                check_untrusted(
+                    f"{path.name}: {name}", name, value, below.get(name, fields[name].default)
+                )
+
+    def get_field_value(
+        self, field: pydantic.fields.FieldInfo, field_name: str
+    ) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
+        """See the base class."""
+        return self._values.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Give all values."""
+        return self._values

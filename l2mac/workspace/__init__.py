@@ -1,0 +1,1 @@
+"""The user's folders: the only code that reads or writes them."""

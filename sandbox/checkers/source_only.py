@@ -1,0 +1,44 @@
+"""Import from the store by source alone: bytecode that lies there can say anything, whatever its source says."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _SourceLoader(SourceFileLoader):
+    """Finds no bytecode, and so compiles the source."""
+
+    def get_data(self, path: str) -> bytes:
+        if path.endswith(".pyc"):
+            raise FileNotFoundError(path)
+        return super().get_data(path)
+
+
+def believe_sources_only(root: str) -> None:
+    """Make this process import what lies below `root` from its sources, test modules included."""
+    find = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
+    )
+
+    def find_below_root(path: str) -> Any:
+        if path != root and not path.startswith(root + "/"):
+            raise ImportError(f"{path} is not in the store")
+        return find(path)
+
+    sys.path_hooks.insert(0, find_below_root)
+    sys.path_importer_cache.clear()
+    from _pytest.assertion import rewrite  # here: only the preloaded process has it
+
+    # pytest's own cache of rewritten tests, which has no switch for reading; pytest is pinned by hash.
+    rewrite._read_pyc = lambda *_: None  # noqa: SLF001

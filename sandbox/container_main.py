@@ -1,0 +1,16 @@
+"""Start the guest, with `zygote` the preloaded checkers, or with `unpack` the program that unpacks wheels."""
+
+import sys
+
+if sys.argv[1:] == ["zygote"]:
+    from sandbox.checkers.process import serve
+
+    serve()
+elif sys.argv[1:2] == ["unpack"]:
+    from sandbox.guest.layer import run
+
+    sys.exit(run())
+else:
+    from sandbox.guest.main import main
+
+    sys.exit(main())

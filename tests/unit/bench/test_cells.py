@@ -1,0 +1,256 @@
+"""Cells of a benchmark: how far one has come is read from its folder, and what does not belong there is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_run import PLAN, STORY, record, write
+
+from l2mac.bench.benchmark import TaskChoice, prepare
+from l2mac.bench.cell import Cell
+from l2mac.bench.harness import CellResult
+from l2mac.bench.measurement import Measurement, read_measurement, write_measurement
+from l2mac.bench.summary import results_as_json, rows_of
+from l2mac.bench.tables import markdown, table_lines
+from l2mac.bench.variant import Variant
+from l2mac.control.outcome import Status
+from l2mac.errors import RunLocked, SettingsError, TraceError
+from l2mac.processor.messages import Reply
+from l2mac.settings.settings import Settings, load_settings
+from l2mac.trace.chain import read_trace
+
+NUMBERS: dict[str, float | None] = {
+    "features_percent": 50.0,
+    "tests_passed": 2,
+    "coverage_percent": 80.0,
+    "tokens": 10,
+}
+
+
+def settings_for(folder: Path, **more: Any) -> Any:
+    def give(own: Any) -> Settings:
+        given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **more, **own}
+        return load_settings(given, project=folder / "none", user=folder / "none")
+
+    return give
+
+
+def choice(folder: Path, **more: Any) -> TaskChoice:
+    given: dict[str, Any] = {
+        "tasks": ("smoke",),
+        "task_files": (),
+        "humaneval": None,
+        "variants": (),
+        "seeds": 1,
+    }
+    return TaskChoice(**{**given, "folder": folder / "bench", **more})
+
+
+def cells(folder: Path, more: dict[str, Any] | None = None, **chosen: Any) -> tuple[Cell, ...]:
+    with prepare(choice(folder, **chosen), settings_for(folder, **(more or {}))) as prepared:
+        return prepared.cells
+
+
+def ended(cell: Cell, replies: tuple[Reply, ...] = STORY, turns: int = 40) -> Path:
+    """Put a run into a cell."""
+    cell.begin()
+    return record(cell.folder / "20260101-a-run", replies, turns=turns).folder
+
+
+def measurement(run: Path, **more: Any) -> Measurement:
+    given = {"metrics": NUMBERS, "status": Status.COMPLETED, "cause": "fine", **more}
+    return Measurement(run=run.name, seal=read_trace(run / "trace.jsonl")[2], **given)
+
+
+def test_a_cell_goes_from_new_over_ended_to_measured(tmp_path: Path):
+    (cell,) = cells(tmp_path)
+    assert cell.state() == "new"
+    cell.begin()
+    assert cell.state() == "new"
+    run = ended(cell)
+    assert (cell.state(), cell.run) == ("ended", run)
+    write_measurement(cell.folder, measurement(run))
+    assert cell.state() == "measured"
+
+
+def test_a_run_that_was_cut_off_is_taken_up_and_one_out_of_budget_has_ended(tmp_path: Path):
+    first, second = cells(tmp_path, seeds=2)
+    run = ended(first)
+    trace = run / "trace.jsonl"
+    trace.write_bytes(b"".join(trace.read_bytes().splitlines(keepends=True)[:-1]))
+    assert first.state() == "begun"
+    ended(second, (PLAN, write(a="A = 1\n"), *[Reply(content="Hm.")] * 3), turns=2)
+    assert second.state() == "ended"
+
+
+def test_a_run_that_has_no_first_line_has_not_begun(tmp_path: Path):
+    (cell,) = cells(tmp_path)
+    (cell.folder / "20260101-empty").mkdir(parents=True)
+    (cell.folder / "20260101-empty" / "trace.jsonl").write_bytes(b"")
+    assert cell.state() == "new"
+
+
+def test_a_measurement_of_another_state_of_the_run_is_refused(tmp_path: Path):
+    (cell,) = cells(tmp_path)
+    run = ended(cell)
+    write_measurement(cell.folder, replace(measurement(run), seal="0" * 64))
+    with pytest.raises(TraceError, match="is not that of the run beside it"):
+        cell.state()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["metrics"].update(features_percent=100.0),
+        lambda content: content.update(sha256="0" * 64),
+        lambda content: content.pop("sha256"),
+        lambda content: content.update(more=1),
+        list.clear,
+    ],
+)
+def test_a_measurement_that_was_altered_is_refused(tmp_path: Path, change: Any):
+    (cell,) = cells(tmp_path)
+    run = ended(cell)
+    write_measurement(cell.folder, measurement(run))
+    path = cell.folder / "measurement.json"
+    content = json.loads(path.read_text())
+    if change is list.clear:
+        content = []
+    else:
+        change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(TraceError, match="is not what was written"):
+        cell.state()
+
+
+def test_a_measurement_comes_back_as_it_was(tmp_path: Path):
+    (cell,) = cells(tmp_path)
+    written = measurement(
+        ended(cell), details={"coverage": {"a.py": [1, 2]}}, problems={"lint_errors": "gone"}
+    )
+    write_measurement(cell.folder, written)
+    assert read_measurement(cell.folder) == written
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"model": "other"}, r"model: \"m\", now \"other\""),
+        ({"max_tokens": 5000}, r"max_tokens: null, now 5000"),
+        ({"steps": 3}, r"steps: 10, now 3"),
+        ({"summary": False}, r"thinking.summary: true, now false"),
+        ({"roles": {"judge": {"model": "judge"}}}, r"roles: "),
+    ],
+)
+def test_other_settings_on_the_same_folder_are_refused_by_name(
+    tmp_path: Path, more: dict[str, Any], said: str
+):
+    cells(tmp_path)[0].begin()
+    with pytest.raises(SettingsError, match=said):
+        cells(tmp_path, more)
+    with pytest.raises(SettingsError, match=r"features: true, now false"):
+        cells(tmp_path, features=False)
+
+
+def test_another_server_for_the_same_model_goes_on_with_the_same_folder(tmp_path: Path):
+    cells(tmp_path)[0].begin()
+    assert cells(tmp_path, {"base_url": "http://127.0.0.1:10/v1"})[0].state() == "new"
+
+
+def test_two_benches_do_not_work_on_the_same_folder(tmp_path: Path):
+    with prepare(choice(tmp_path), settings_for(tmp_path)):
+        with pytest.raises(RunLocked, match="another `l2mac bench` works in"):
+            cells(tmp_path)
+    assert cells(tmp_path)
+
+
+def test_the_number_of_runs_and_their_bounds_are_said_before_anything_starts(tmp_path: Path):
+    (cell,) = cells(tmp_path)
+    write_measurement(cell.folder, measurement(ended(cell)))
+    variants = (Variant("l2mac"), Variant("short", {"summary": False}))
+    with prepare(choice(tmp_path, variants=variants, seeds=2), settings_for(tmp_path)) as prepared:
+        first, second = prepared.plan_lines()
+    assert first.startswith("4 runs: 1 task, 2 methods, 2 seeds")
+    assert second.startswith(
+        "3 new, 0 to be taken up, 0 to be measured, 1 done; no run has a bound on tokens or cost"
+    )
+
+
+def results(folder: Path, *measured: dict[str, Any] | None, **chosen: Any) -> list[CellResult]:
+    found = []
+    for cell, more in zip(cells(folder, seeds=len(measured), **chosen), measured, strict=False):
+        found.append(CellResult(cell, None if more is None else measurement(ended(cell), **more)))
+    return found
+
+
+def test_runs_that_failed_or_ran_out_of_budget_are_part_of_every_mean(tmp_path: Path):
+    spent = {"status": Status.BUDGET, "metrics": {**NUMBERS, "features_percent": 0.0}}
+    failing = {"status": Status.FAILING, "metrics": {**NUMBERS, "features_percent": 25.0}}
+    (row,) = rows_of(results(tmp_path, {}, spent, failing, None))
+    assert (row.planned, row.measured, row.completed) == (4, 3, 1)
+    assert row.statuses == {Status.COMPLETED: 1, Status.BUDGET: 1, Status.FAILING: 1}
+    assert (row.estimates["features_percent"].mean, row.estimates["features_percent"].n) == (
+        25.0,
+        3,
+    )
+
+
+def test_what_could_not_be_measured_is_counted_and_no_zero(tmp_path: Path):
+    forged = {"metrics": {**NUMBERS, "coverage_percent": None}}
+    rows = rows_of(results(tmp_path, {}, {}, forged))
+    assert (rows[0].estimates["coverage_percent"].mean, rows[0].unmeasured) == (
+        80.0,
+        {"coverage_percent": 1},
+    )
+    text = "\n".join(table_lines(rows))
+    assert "80.0±0.0 (n=2)" in text
+    assert "cov % could not be measured in 1 of 3 runs" in text
+
+
+def test_tables_say_how_runs_ended_and_how_many_are_missing(tmp_path: Path):
+    rows = rows_of(results(tmp_path, {}, {"status": Status.BUDGET}, None))
+    for text in ("\n".join(table_lines(rows)), markdown(rows)):
+        assert "2 of 3" in text
+        assert "1 completed, 1 budget spent" in text
+        assert "1 of 3 runs are not finished yet" in text
+        assert "a model's claim" in text
+
+
+def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Path):
+    content = json.loads(json.dumps(results_as_json(results(tmp_path, {}, None))))
+    first, second = content["runs"]
+    assert (first["task"], first["variant"], first["seed"], first["metrics"]) == (
+        "smoke",
+        "l2mac",
+        0,
+        NUMBERS,
+    )
+    assert (Path(first["run_folder"]) / "trace.jsonl").is_file()
+    assert (second["run"] is not None, "metrics" in second, content["complete"]) == (
+        False,
+        False,
+        False,
+    )
+
+
+def test_a_suite_has_pass_at_k_over_its_problems_and_none_of_a_problem_with_samples_missing(
+    tmp_path: Path,
+):
+    import bench_room
+
+    path = tmp_path / "ours.jsonl"
+    path.write_text(bench_room.problems())
+    some = cells(tmp_path, tasks=(), humaneval=path, seeds=2)
+    solved = [100.0, 0.0, 100.0, 100.0, 0.0]  # the last sample of the third problem is missing
+    found = [
+        CellResult(cell, measurement(ended(cell), metrics={"handwritten_percent": percent}))
+        for cell, percent in zip(some, solved, strict=False)
+    ]
+    (row,) = rows_of([*found, CellResult(some[5], None)])
+    assert {k: (share.share, share.n) for k, share in row.pass_at.items()} == {
+        1: (0.75, 2),
+        2: (1.0, 2),
+    }
+    assert "pass@1" in markdown([row])

@@ -1,0 +1,63 @@
+"""The packages of a run when it is measured: those that its files name at its end, out of its own record."""
+
+import hashlib
+from pathlib import Path
+
+from l2mac.bench.packages import recorded_wheels
+from l2mac.evaluator.packages import Mode
+from l2mac.runs.recorded_spec import Plan, started
+from l2mac.trace.events import PackagesFetched, ToolRan
+from l2mac.trace.journal import Journal
+from sandbox import Change
+
+WHEELS = {"old": ("old-1-py3-none-any.whl", b"old"), "new": ("new-1-py3-none-any.whl", b"new")}
+
+
+def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = True) -> Path:
+    """Record a run whose requirements.txt names one package after the other, each of which is fetched."""
+    folder.mkdir()
+    with Journal(folder) as journal:
+        put = journal.objects.put
+        journal.note(started(Plan(task="Make it.", dependencies=mode), journal.objects))
+        for name in names:
+            text = f"{name}\n".encode()
+            change = Change("requirements.txt", len(text), put(text))
+            wrote = ToolRan(
+                key=name,
+                name="write",
+                arguments_object=put(b""),
+                outcome_object=put(b""),
+                ok=True,
+                changes=(change,),
+            )
+            journal.effect(ToolRan, name, lambda wrote=wrote: wrote)
+            if not fetched:
+                continue
+            wheel, content = WHEELS[name]
+            event = PackagesFetched(
+                key=name,
+                mode=mode,
+                ok=True,
+                transient=False,
+                digest=hashlib.sha256(content).hexdigest(),
+                requirements_object=put(text),
+                wheel_names=(wheel,),
+                wheel_objects=(put(content),),
+                output_object=put(b""),
+                connections_object=put(b"[]"),
+            )
+            journal.effect(PackagesFetched, name, lambda event=event: event)
+    return folder
+
+
+def test_a_run_is_measured_with_the_packages_that_its_files_name_at_its_end(tmp_path: Path):
+    assert recorded_wheels(record(tmp_path / "run", "old", "new")) == dict([WHEELS["new"]])
+
+
+def test_a_run_that_took_no_packages_is_measured_without(tmp_path: Path):
+    assert recorded_wheels(record(tmp_path / "off", "old", mode="off")) == {}
+    assert recorded_wheels(record(tmp_path / "none", mode="resolve")) == {}
+
+
+def test_a_run_that_ended_before_its_packages_came_is_measured_without(tmp_path: Path):
+    assert recorded_wheels(record(tmp_path / "run", "old", fetched=False)) == {}

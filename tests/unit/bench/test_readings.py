@@ -1,0 +1,144 @@
+"""What measuring jobs leave in the box is read strictly: what is missing, cut off or does not fit is no number."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
+from l2mac.testing.memory_sandbox import job_result
+from sandbox import Cause, JobResult, Stream
+
+END = {"e": "end", "code": 0}
+FILES = {
+    "a.py": SourceFile(
+        "a.py", test=False, lines=9, valid=True, code=7, statements=((1, 1), (3, 5), (7, 7), (9, 9))
+    ),
+    "never.py": SourceFile(
+        "never.py", test=False, lines=3, valid=True, code=2, statements=((1, 1), (2, 2))
+    ),
+    "bad.py": SourceFile("bad.py", test=False, lines=5, valid=False, code=4, statements=()),
+    "test_a.py": SourceFile(
+        "test_a.py", test=True, lines=4, valid=True, code=4, statements=((1, 1), (2, 2))
+    ),
+}
+COUNTED = {
+    "e": "file", "path": "a.py", "test": False, "lines": 9, "valid": True, "code": 7, "statements": [[1, 1], [3, 5]],
+}  # fmt: skip
+RAN = {"e": "ran", "path": "a.py", "lines": [1, 4, 9]}
+SYNTAX = {"e": "syntax", "path": "bad.py", "line": 1, "text": "never closed"}
+STUB = {"e": "stub", "path": "a.py", "line": 3, "text": "later"}
+MESSAGE = {
+    "e": "message", "path": "a.py", "line": 4, "column": 0, "code": "E0602", "symbol": "undefined", "text": "x",
+}  # fmt: skip
+
+
+def job(lines: list[Any] | bytes) -> JobResult:
+    report = (
+        lines
+        if isinstance(lines, bytes)
+        else b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    )
+    return job_result("job", report=report)
+
+
+def test_coverage_is_the_share_of_statements_outside_tests_that_ran():
+    coverage = read_coverage(
+        job([RAN, {"e": "ran", "path": "test_a.py", "lines": [1, 2]}, END]), FILES
+    )
+    assert coverage.files == {"a.py": (3, 4), "never.py": (0, 2), "bad.py": (0, 4)}
+    assert coverage.percent == 30
+
+
+def test_tests_that_fail_still_have_a_coverage_and_no_test_at_all_has_none_of_it():
+    assert read_coverage(job([RAN, {"e": "end", "code": 1}]), FILES).percent == 30
+    assert read_coverage(job([{"e": "end", "code": 5}]), FILES).percent == 0
+
+
+def test_where_there_is_nothing_to_run_nothing_is_covered():
+    assert read_coverage(job([END]), {"test_a.py": FILES["test_a.py"]}).percent == 0
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        b"",
+        b"end\n",
+        [RAN],
+        [END, RAN],
+        [RAN, RAN, END],
+        [{**RAN, "lines": [10]}, END],
+        [{**RAN, "lines": [0]}, END],
+        [{**RAN, "lines": [True]}, END],
+        [{**RAN, "lines": ["1"]}, END],
+        [{**RAN, "more": 1}, END],
+        [{"e": "ran", "path": "bad.py", "lines": [1]}, END],
+        [RAN, {"e": "end", "code": 3}],
+        [RAN, {"e": "end"}],
+        [{"coverage_percent": 100}, END],
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_a_report_of_coverage_that_is_forged_badly_or_missing_gives_no_number(
+    report: list[Any] | bytes,
+):
+    with pytest.raises(NoReading):
+        read_coverage(job(report), FILES)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        replace(job([RAN, END]), cause=Cause.TIMEOUT),
+        replace(job([RAN, END]), cause=Cause.LOST),
+        replace(job([RAN, END]), code=1),
+        replace(job([RAN, END]), report=Stream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
+    ],
+)
+def test_a_job_that_did_not_come_to_its_end_gives_no_number(result: JobResult):
+    for read in (read_count, read_lint, lambda one: read_coverage(one, FILES)):
+        with pytest.raises(NoReading):
+            read(result)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_never_give_a_number_or_a_crash(report: bytes):
+    for read in (read_count, read_lint, lambda one: read_coverage(one, FILES)):
+        with pytest.raises(NoReading):
+            read(job(report))
+
+
+def test_lines_that_ran_in_files_which_the_store_does_not_have_count_for_nothing():
+    assert (
+        read_coverage(job([{"e": "ran", "path": "made.py", "lines": [1]}, END]), FILES).percent == 0
+    )
+
+
+def test_the_files_are_counted():
+    (file,) = read_count(job([COUNTED, END])).values()
+    assert (file.code, file.statements, file.to_cover) == (7, ((1, 1), (3, 5)), 2)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        [COUNTED, COUNTED, END],
+        [{**COUNTED, "statements": [[3, 1]]}, END],
+        [{**COUNTED, "statements": [[1, 10]]}, END],
+        [{**COUNTED, "statements": [[1]]}, END],
+        [{**COUNTED, "code": -1}, END],
+        [COUNTED],
+    ],
+)
+def test_a_count_that_contradicts_itself_gives_no_number(report: list[Any]):
+    with pytest.raises(NoReading):
+        read_count(job(report))
+
+
+def test_errors_of_lint_are_those_of_pylint_and_files_that_are_no_python():
+    errors, invalid = read_lint(job([SYNTAX, STUB, MESSAGE, END]))
+    assert errors == ("bad.py:1: syntax never closed", "a.py:4: E0602 x")
+    assert invalid == ("bad.py",)

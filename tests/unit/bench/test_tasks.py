@@ -1,0 +1,267 @@
+"""Tasks, variants and HumanEval's problems as files: what is shipped, and what is refused with its line."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import bench_room
+import pytest
+
+from l2mac.bench.benchmark import TaskChoice, prepare
+from l2mac.bench.humaneval import read_problems
+from l2mac.bench.task_file import read_task, shipped_names, shipped_task
+from l2mac.bench.variant import Variant, check_variants, method_variant, parse_variant
+from l2mac.errors import SettingsError
+from l2mac.settings.settings import Settings, load_settings
+
+# Of the paper (arXiv 2310.02003, App. E): how many features each task has, in which groups.
+PAPER = {
+    "url-shortener": [4, 1, 4, 4, 3, 1],
+    "microblogging": [3, 2, 3, 2, 2, 3, 2, 1, 2, 1],
+    "online-chat": [2, 2, 2, 5, 3, 2, 1, 2],
+    "recipes": [4, 2, 3, 3, 3, 3, 2],
+    "event-planner": [4, 3, 3, 3, 3, 3, 2, 2, 3, 2],
+    "finances": [3, 3, 3, 3, 2],
+}
+TASK = """name = "mine"
+title = "Mine"
+prompt = "Write it."
+interface = "It is `mine.py`."
+
+[[groups]]
+name = "First"
+features = ["It is there."]
+
+[[groups]]
+name = "Second"
+features = ["It is good.", "It is quick."]
+
+[handwritten]
+file = "mine.txt"
+tests = 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mine.txt").write_text("def test_it():\n    import mine\n")
+    return tmp_path
+
+
+def read(folder: Path, text: str) -> Any:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return read_task(path)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_tasks_of_the_paper_have_its_features_in_its_groups(name: str):
+    assert [len(group.features) for group in shipped_task(name).groups] == PAPER[name]
+
+
+def test_every_shipped_task_is_complete_and_numbers_each_feature_once():
+    assert {*PAPER, "smoke"} == set(shipped_names())
+    for name in shipped_names():
+        task = shipped_task(name)
+        assert task.name == name
+        numbers = [int(number) for number in re.findall(r"^(\d+)\. ", task.text, re.MULTILINE)]
+        assert numbers == list(range(1, len(task.features) + 1))
+
+
+def test_the_url_shortener_brings_nine_tests_whose_names_its_prompt_says():
+    task = shipped_task("url-shortener")
+    assert task.handwritten is not None
+    assert (
+        task.handwritten.tests
+        == len(re.findall(r"^def test_", task.handwritten.text, re.MULTILINE))
+        == 9
+    )
+    imported = set(re.findall(r"from (\w+) import (\w+)", task.handwritten.text))
+    assert imported == {("shortener", "Service")}
+    called = set(re.findall(r"service\.(\w+)\(", task.handwritten.text))
+    assert {name for name in called if f"`{name}(" not in task.text} == set()
+
+
+def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path):
+    task = read(folder, TASK)
+    assert task.features == ("It is there.", "It is good.", "It is quick.")
+    assert task.handwritten.text.startswith("def test_it")
+    assert "It is `mine.py`." in task.text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        (
+            'title = "Mine"',
+            'titel = "Mine"',
+            r"line 2: titel: there is no such key|title: Field required",
+        ),
+        ('prompt = "Write it."', "prompt = 7", r"line 3: prompt: "),
+        ('prompt = "Write it."', 'prompt = "  "', r"line 3: prompt: "),
+        ('name = "mine"', 'name = "../mine"', r"line 1: name: "),
+        ('features = ["It is there."]', "features = []", r"line 8: groups\[1\].features: "),
+        (
+            '"It is quick."',
+            '"IT is  there."',
+            r"line 12: groups\[2\].features: this feature stands twice",
+        ),
+        ("tests = 1", "tests = 0", r"line 16: handwritten.tests: "),
+        (
+            'file = "mine.txt"',
+            'file = "../mine.txt"',
+            r"line 15: handwritten.file: .*without a folder",
+        ),
+        ('file = "mine.txt"', 'file = "none.txt"', r"line 15: handwritten.file: .*cannot be read"),
+        (
+            'interface = "It is `mine.py`."',
+            "",
+            r"line 14: handwritten: the prompt has to name what the tests import",
+        ),
+        ('title = "Mine"', "title = Mine", r"is no valid TOML: .*line 2"),
+    ],
+)
+def test_what_is_wrong_in_a_task_is_said_with_its_line(
+    folder: Path, before: str, after: str, problem: str
+):
+    assert before in TASK
+    with pytest.raises(SettingsError, match=problem):
+        read(folder, TASK.replace(before, after))
+
+
+def test_a_task_with_nothing_to_measure_is_refused(folder: Path):
+    with pytest.raises(SettingsError, match="nothing to measure"):
+        read(folder, 'name = "a"\ntitle = "A"\nprompt = "Write it."\n')
+
+
+def test_a_task_that_cannot_be_read_is_refused(tmp_path: Path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_task(tmp_path / "none.toml")
+
+
+def choice(folder: Path, **more: Any) -> TaskChoice:
+    given: dict[str, Any] = {
+        "tasks": (),
+        "task_files": (),
+        "humaneval": None,
+        "variants": (),
+        "seeds": 1,
+    }
+    return TaskChoice(**{**given, "folder": folder / "bench", **more})
+
+
+def prepared(chosen: TaskChoice, **settings: Any) -> int:
+    def settings_for(own: Any) -> Settings:
+        given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **settings, **own}
+        return load_settings(given, project=chosen.folder / "none", user=chosen.folder / "none")
+
+    with prepare(chosen, settings_for) as all_of_it:
+        return len(all_of_it.cells)
+
+
+def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder: Path):
+    (folder / "mine.toml").write_text(
+        TASK.replace("[[groups]]", 'input_dir = "code"\n\n[[groups]]', 1)
+    )
+    mine = (folder / "mine.toml",)
+    with pytest.raises(SettingsError, match=r"mine: input_dir: .*code"):
+        prepared(choice(folder / "out", task_files=mine))
+    (folder / "code").mkdir()
+    (folder / "code" / "a.py").write_text("A = 1\n")
+    assert prepared(choice(folder / "out", task_files=mine)) == 1
+    with pytest.raises(SettingsError, match="the method codet begins with nothing"):
+        prepared(choice(folder / "out", task_files=mine, variants=(method_variant("codet"),)))
+
+
+def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path):
+    (folder / "mine.toml").write_text(TASK.replace('"mine"', '"smoke"'))
+    with pytest.raises(SettingsError, match="two tasks are called 'smoke'"):
+        prepared(choice(folder, tasks=("smoke",), task_files=(folder / "mine.toml",)))
+    with pytest.raises(SettingsError, match="say what to run"):
+        prepared(choice(folder))
+
+
+def test_the_cells_are_tasks_by_variants_by_seeds(tmp_path: Path):
+    variants = (method_variant("l2mac"), parse_variant("short = {summary = false}"))
+    assert prepared(choice(tmp_path, tasks=("smoke", "finances"), variants=variants, seeds=5)) == 20
+
+
+def test_a_variant_is_a_name_and_settings():
+    assert parse_variant("short = {summary = false, steps = 3}") == Variant(
+        "short", {"summary": False, "steps": 3}
+    )
+    assert check_variants(()) == (method_variant("l2mac"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("short", "write NAME"),
+        ("short = 1", "write one NAME"),
+        ("a = {}\nb = {}", "write one NAME"),
+        ("short = {sumary = false}", "short.sumary: there is no such setting"),
+        ("short = {seed = 3}", "--seeds says"),
+        ("short = {api_key = 'x'}", "does not belong into what is recorded"),
+    ],
+)
+def test_a_variant_that_is_none_is_refused(text: str, problem: str):
+    with pytest.raises(SettingsError, match=problem):
+        parse_variant(text)
+
+
+def test_variants_have_names_of_their_own_that_folders_can_have():
+    with pytest.raises(SettingsError, match="two variants are called 'a'"):
+        check_variants((Variant("a"), Variant("a")))
+    with pytest.raises(SettingsError, match="is no name"):
+        check_variants((Variant("../a"),))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool):
+    path = tmp_path / "ours.jsonl"
+    content = bench_room.problems().encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    tasks = read_problems(path)
+    assert [task.name for task in tasks] == ["ours-0", "ours-1", "ours-2"]
+    assert {task.suite for task in tasks} == {"humaneval"}
+    first = tasks[0]
+    assert first.handwritten is not None
+    assert "def longest" in first.text
+    assert "return max" not in first.text + first.handwritten.text + "".join(first.program)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"prompt": None}, r"line 2: prompt: "),
+        ({"entry_point": "a b"}, r"line 2: entry_point: "),
+        ({"test": "assert True"}, r"line 2: test: it does not define check"),
+        ({"task_id": "Ours/0"}, r"line 2: task_id: 'Ours/0' stands twice"),
+    ],
+)
+def test_a_malformed_problem_is_named_by_its_line(
+    tmp_path: Path, change: dict[str, Any], problem: str
+):
+    path = tmp_path / "ours.jsonl"
+    lines = [{**bench_room.PROBLEMS[0]}, {**bench_room.PROBLEMS[1], **change}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SettingsError, match=problem):
+        read_problems(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "holds no problem"),
+        (b"{\n", "line 1: "),
+        (b"\x1f\x8bnot gzip", "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_a_file_without_problems_is_refused(tmp_path: Path, content: bytes, problem: str):
+    path = tmp_path / "ours.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=problem):
+        read_problems(path)

@@ -1,0 +1,761 @@
+"""Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from feature_model import FeatureModel, call, run_checks, task_of
+from source_tree import ROOT
+from thinking_room import ThinkingRoom
+
+from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.records import show
+from l2mac.cli.report import CLAIM, result_as_json
+from l2mac.control.budget import Limits
+from l2mac.control.outcome import RequirementRow, Status
+from l2mac.control.run_spec import Thinking
+from l2mac.domains.loader import load_domain
+from l2mac.processor.messages import Reply, Request, ToolCall
+from l2mac.runs.recorded_program import recorded_limits
+from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.wiring import make_plan
+from l2mac.settings.settings import Settings
+from l2mac.testing.memory_sandbox import ScriptedRun, job_result
+from l2mac.trace.events import (
+    CoverageClaimed,
+    InstructionAborted,
+    InstructionsAdded,
+    InstructionStarted,
+    PlanMade,
+    PlanRevised,
+    Replanned,
+    RequirementsExamined,
+    RequirementsListed,
+    RunStarted,
+    StoreRestored,
+)
+from l2mac.trace.history import recorded_files
+from l2mac.trace.objects import ObjectStore
+from sandbox import Job
+
+TASK = task_of("alpha", "beta", "gamma", "delta")
+EVERYTHING = {
+    "reflections": 1,
+    "coverage": True,
+    "max_replans": 3,
+    "requirements": True,
+    "requirement_rounds": 1,
+}
+THOUGHTS = {
+    PlanRevised,
+    RequirementsListed,
+    CoverageClaimed,
+    PlanMade,
+    InstructionAborted,
+    Replanned,
+    RequirementsExamined,
+    InstructionsAdded,
+}
+CUT_OFF = '{"steps": ["cut'
+
+
+def faulty() -> FeatureModel:
+    """Give a model that sets every kind of thinking to work."""
+    return FeatureModel(
+        together=3, most=2, forgets=frozenset({"beta"}), neglects=frozenset({"gamma"})
+    )
+
+
+def saying(tool: str, *replies: Reply | Callable[[str], Reply], **faults: object) -> FeatureModel:
+    """Give a model that answers one form in its own way, the last reply again and again."""
+    left = list(replies)
+
+    def answer(question: str) -> Reply:
+        reply = left.pop(0) if len(left) > 1 else left[0]
+        return reply if isinstance(reply, Reply) else reply(question)
+
+    return FeatureModel(forms={tool: answer}, **faults)
+
+
+def broken(tool: str) -> list[Reply]:
+    """Give replies that are no answer to any form."""
+    torn = Reply(content="", tool_calls=(ToolCall("x", tool, CUT_OFF),), cut_off=True)
+    return [
+        Reply(content="Let me think about it."),
+        torn,
+        call(tool),
+        call(tool, steps="one", requirements="one", coverage="one", evidence="one"),
+        Reply(content="", tool_calls=(ToolCall("x", "write_files", "{}"),)),
+        Reply(content="", tool_calls=(ToolCall("x", tool, "[" * 100_000),)),
+        Reply(content="", tool_calls=(ToolCall("x", tool, '{"steps": ["\\ud800"]}'),)),
+    ]
+
+
+BROKEN = range(len(broken("")))
+
+
+@pytest.fixture
+def room(memory: Path) -> ThinkingRoom:
+    return ThinkingRoom(memory / "run")
+
+
+def test_without_any_of_it_a_run_asks_for_a_plan_turns_and_summaries_alone(room: ThinkingRoom):
+    model = FeatureModel()
+    assert room.work(model, task=TASK).outcome.status is Status.COMPLETED
+    assert set(model.asked) == {"submit_plan", "turn", "summary"}
+
+
+def test_a_run_without_any_of_it_is_recorded_as_before_there_was_any(room: ThinkingRoom):
+    room.work(FeatureModel(), task=TASK)
+    assert "thinking" not in room.notes(RunStarted)[0].settings
+    assert recorded_plan(room.folder).thinking == Thinking()
+    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
+
+
+def test_what_a_run_was_told_about_thinking_is_what_a_later_session_reads(room: ThinkingRoom):
+    room.work(FeatureModel(), task=TASK, **EVERYTHING)
+    assert recorded_plan(room.folder).thinking == Thinking(**EVERYTHING)
+
+
+# Reflection
+
+
+def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(room: ThinkingRoom):
+    model = FeatureModel(forgets=frozenset({"beta"}))
+    room.work(model, task=TASK, reflections=2)
+    assert model.asked[:4] == ["submit_plan"] * 3 + ["turn"]
+    assert "Write feature alpha" in model.questions[1]
+    assert TASK in model.questions[1]
+    assert [(note.reason, note.round, note.problem) for note in room.notes(PlanRevised)] == [
+        ("reflection", 1, ""),
+        ("reflection", 2, ""),
+    ]
+    assert any("beta" in text for text in room.program())
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(room: ThinkingRoom, kind: int):
+    good = call("submit_plan", steps=["Write feature alpha."])
+    model = saying("submit_plan", good, broken("submit_plan")[kind])
+    assert room.work(model, task=TASK, reflections=1).outcome.status is Status.COMPLETED
+    assert room.program() == ["Write feature alpha."]
+    assert model.asked.count("submit_plan") == 3
+    assert "no usable answer in 2 attempts" in room.notes(PlanRevised)[0].problem
+
+
+@pytest.mark.parametrize(
+    "steps", [[], ["same", "same"], [f"step {n}" for n in range(10_000)], [""], [" ", "x"]]
+)
+def test_a_plan_of_no_or_ten_thousand_or_equal_or_empty_steps_is_no_plan(
+    room: ThinkingRoom, steps: list[str]
+):
+    model = saying("submit_plan", call("submit_plan", steps=steps))
+    assert room.work(model, task=TASK, **EVERYTHING).outcome.status is Status.NO_PLAN
+    assert model.asked == ["submit_plan"] * 5
+
+
+def test_a_plan_in_another_language_is_a_plan(room: ThinkingRoom):
+    steps = ["実装する: feature alpha、テストも。", "Пиши feature beta."]
+    model = saying("submit_plan", call("submit_plan", steps=steps))
+    assert room.work(model, task=TASK).outcome.status is Status.COMPLETED
+    assert room.program() == steps
+
+
+# Coverage
+
+
+def test_a_requirement_that_no_instruction_covers_is_fed_back_until_one_does(room: ThinkingRoom):
+    model = FeatureModel(forgets=frozenset({"beta"}))
+    room.work(model, task=TASK, coverage=True)
+    assert [note.steps for note in room.notes(CoverageClaimed)] == [
+        ((1,), (), (2,), (3,)),
+        ((1,), (2,), (3,), (4,)),
+    ]
+    feedback = next(text for text in model.questions if "No step of this plan" in text)
+    assert "- It has feature beta.\n" in feedback
+    assert "- It has feature alpha." not in feedback
+    assert len(room.program()) == 4
+
+
+def test_a_plan_that_covers_everything_costs_two_calls(room: ThinkingRoom):
+    model = FeatureModel()
+    room.work(model, task=TASK, coverage=True)
+    assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
+
+
+def test_coverage_that_is_never_reached_ends_after_two_rounds_with_the_best_plan(
+    room: ThinkingRoom,
+):
+    plans = [
+        call("submit_plan", steps=["Write feature alpha."]),
+        call("submit_plan", steps=["Write feature alpha.", "Write feature beta."]),
+        call("submit_plan", steps=["Write nothing."]),
+    ]
+    model = saying("submit_plan", *plans)
+    room.work(model, task=TASK, coverage=True)
+    assert room.program() == ["Write feature alpha.", "Write feature beta."]
+    assert model.asked.count("submit_plan") == 3
+    assert model.asked.count("submit_coverage") == 3
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_unusable_claim_of_coverage_keeps_the_plan_and_says_so(room: ThinkingRoom, kind: int):
+    model = saying("submit_coverage", broken("submit_coverage")[kind])
+    assert room.work(model, task=TASK, coverage=True).outcome.status is Status.COMPLETED
+    assert model.asked.count("submit_coverage") == 2
+    assert "no usable answer" in room.notes(CoverageClaimed)[0].problem
+
+
+def test_numbers_that_do_not_exist_cover_nothing(room: ThinkingRoom):
+    entries = [{"requirement": 1, "steps": [0, 5, -1, 10**9, 2]}, {"requirement": 77, "steps": [1]}]
+    model = saying("submit_coverage", call("submit_coverage", coverage=entries))
+    room.work(model, task=TASK, coverage=True)
+    assert {note.steps for note in room.notes(CoverageClaimed)} == {((2,), (), (), ())}
+
+
+def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(room: ThinkingRoom):
+    model = FeatureModel()
+    room.work(model, task=TASK, program=("Write feature alpha.",), reflections=2, coverage=True)
+    assert room.program() == ["Write feature alpha."]
+    assert set(model.asked) == {"turn", "summary"}
+
+
+# The list of requirements
+
+
+def test_a_list_is_made_once_and_serves_the_plan_and_the_result(room: ThinkingRoom):
+    model = faulty()
+    room.work(model, task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    assert model.asked.count("submit_requirements") == 1
+    assert len(room.notes(RequirementsListed)) == 1
+
+
+def test_repetitions_in_a_list_count_once_and_other_languages_count(room: ThinkingRoom):
+    texts = [
+        "It has feature alpha.",
+        "it has  feature ALPHA",
+        "Есть feature beta.",
+        "特徴 feature gamma を持つ。",
+    ]
+    room.work(
+        saying("submit_requirements", call("submit_requirements", requirements=texts)),
+        task=TASK,
+        coverage=True,
+    )
+    objects = ObjectStore(room.folder / "objects.pack")
+    listed = [
+        objects.get_text(name) for name in room.notes(RequirementsListed)[0].requirement_objects
+    ]
+    assert listed == ["It has feature alpha.", *texts[2:]]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        [" "],
+        ["..."],
+        [f"It has feature {n}." for n in range(41)],
+        ["x" * 401],
+        [str(n) for n in range(10_000)],
+    ],
+)
+def test_a_list_that_is_empty_or_huge_is_asked_for_again_and_three_times_at_most(
+    room: ThinkingRoom, texts: list[str]
+):
+    model = saying("submit_requirements", call("submit_requirements", requirements=texts))
+    outcome = room.work(
+        model, task=TASK, coverage=True, requirements=True, requirement_rounds=1
+    ).outcome
+    assert model.asked.count("submit_requirements") == 3
+    assert "submit_coverage" not in model.asked
+    assert "submit_evidence" not in model.asked
+    assert outcome.status is Status.UNSHOWN
+    assert "no requirement is shown (the model gave no usable account" in outcome.cause
+
+
+# Replanning
+
+
+def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(room: ThinkingRoom):
+    model = FeatureModel(together=4, most=2)
+    result = room.work(model, task=TASK, limits=Limits(turns=3), max_replans=1)
+    assert result.outcome.status is Status.COMPLETED
+    assert len(room.program()) == 4
+    assert [(note.number, note.action) for note in room.notes(Replanned)] == [(1, "split")]
+    after = model.questions[model.asked.index("submit_replan") + 1]
+    assert "An attempt at more than this was broken off" in after
+
+
+def test_without_a_replan_left_the_same_run_ends_in_its_budget(room: ThinkingRoom):
+    result = room.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
+    assert result.outcome.status is Status.BUDGET
+    assert "--max-turns" in result.outcome.cause
+
+
+def test_a_replan_that_does_not_fit_into_the_window_is_not_asked_for_and_said_so(
+    room: ThinkingRoom,
+):
+    model = FeatureModel(most=1)
+    program = (
+        "Write feature alpha and feature beta.",
+        *(f"{number}: {'go on ' * 90}" for number in range(100)),
+    )
+    result = room.work(
+        model,
+        task=TASK,
+        context_tokens=8000,
+        program=program,
+        limits=Limits(turns=2),
+        max_replans=1,
+    )
+    assert result.outcome.status is Status.BUDGET
+    assert "submit_replan" not in model.asked
+    assert "does not fit" in room.notes(Replanned)[0].problem
+
+
+def test_an_instruction_may_get_others_before_it_and_is_then_carried_out_itself(room: ThinkingRoom):
+    insert = call(
+        "submit_replan", action="insert", steps=["Write feature alpha.", "Write feature beta."]
+    )
+    model = saying("submit_replan", insert, together=3, most=2)
+    room.work(model, task=task_of("alpha", "beta", "gamma"), limits=Limits(turns=3), max_replans=1)
+    assert room.program() == [
+        "Write feature alpha.",
+        "Write feature beta.",
+        "Write feature alpha and feature beta and feature gamma, with tests.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "steps"),
+    [
+        ("split", ["Write feature alpha and feature beta, with tests.", "Write feature beta."]),
+        ("split", ["WRITE feature alpha and  feature beta, with tests", "Write feature beta."]),
+        ("split", ["Write feature gamma and feature delta, with tests.", "Write feature beta."]),
+        ("split", ["Write feature alpha.", "write feature alpha"]),
+        ("split", ["Write feature alpha."]),
+        ("split", [f"Write feature {n}." for n in range(6)]),
+        ("split", [f"Write feature {n}." for n in range(10_000)]),
+        ("split", []),
+        ("insert", [" "]),
+        ("insert", [f"Write feature {n}." for n in range(5)]),
+        ("insert", ["Write feature alpha and feature beta, with tests."]),
+        ("wait", ["Write feature alpha."]),
+    ],
+)
+def test_a_replan_that_repeats_the_plan_or_is_no_split_is_refused_three_times_at_most(
+    room: ThinkingRoom, action: str, steps: list[str]
+):
+    model = saying(
+        "submit_replan", call("submit_replan", action=action, steps=steps), together=2, most=1
+    )
+    result = room.work(model, task=TASK, limits=Limits(turns=2), max_replans=9)
+    assert result.outcome.status is Status.BUDGET
+    assert model.asked.count("submit_replan") == 3
+    assert "no usable answer in 3 attempts" in room.notes(Replanned)[0].problem
+    assert len(room.program()) == 2
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_unusable_replan_ends_the_run_in_its_budget(room: ThinkingRoom, kind: int):
+    model = saying("submit_replan", broken("submit_replan")[kind], together=4, most=1)
+    assert (
+        room.work(model, task=TASK, limits=Limits(turns=2), max_replans=9).outcome.status
+        is Status.BUDGET
+    )
+    assert model.asked.count("submit_replan") == 3
+
+
+def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_each_instruction(
+    room: ThinkingRoom,
+):
+    numbers = iter(range(1000))
+
+    def always_other(_: str) -> Reply:
+        return call(
+            "submit_replan",
+            action="split",
+            steps=[f"a b feature x{next(numbers)} feature y" for _ in "12345"],
+        )
+
+    model = saying("submit_replan", always_other, together=4, most=1)
+    result = room.work(model, task=TASK, limits=Limits(turns=2), max_replans=50)
+    assert result.outcome.status is Status.BUDGET
+    assert model.asked.count("submit_replan") == 2
+    assert len(room.program()) == 1 + 2 * 4
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_the_run(
+    room: ThinkingRoom, most: int
+):
+    numbers = iter(range(1000))
+
+    def hopeless(_: str) -> Reply:
+        steps = [f"Write feature n{next(numbers)}.", f"feature p{next(numbers)} feature q"]
+        return call("submit_replan", action="split", steps=steps)
+
+    model = saying("submit_replan", hopeless, together=1, most=0)
+    room.work(model, task=TASK, limits=Limits(turns=2), max_replans=most)
+    assert model.asked.count("submit_replan") == min(most, 2)
+
+
+def test_a_budget_of_the_run_is_never_replanned(room: ThinkingRoom):
+    model = FeatureModel(together=4, most=2)
+    result = room.work(model, task=TASK, limits=Limits(tokens=2000), max_replans=9)
+    assert "--max-tokens" in result.outcome.cause
+    assert "submit_replan" not in model.asked
+
+
+def test_after_a_replan_in_vain_a_larger_budget_goes_on_with_the_same_instruction(
+    room: ThinkingRoom,
+):
+    vain = saying("submit_replan", Reply(content="no"), together=4)
+    assert (
+        room.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
+        is Status.BUDGET
+    )
+    later = room.work(FeatureModel(together=4), task=TASK, limits=Limits(turns=40), max_replans=1)
+    assert later.outcome.status is Status.COMPLETED
+    assert len(room.notes(InstructionAborted)) == 1
+
+
+# The final check against the requirements
+
+
+def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(room: ThinkingRoom):
+    model = FeatureModel(neglects=frozenset({"beta"}))
+    result = room.work(model, task=TASK, requirements=True, requirement_rounds=1)
+    assert result.outcome.status is Status.COMPLETED
+    assert [(note.shown, note.total) for note in room.notes(RequirementsExamined)] == [
+        (3, 4),
+        (4, 4),
+    ]
+    assert len(room.notes(InstructionsAdded)) == 1
+    assert result.outcome.requirements[1] == RequirementRow(
+        requirement="It has feature beta.",
+        shown=True,
+        files=("beta.py",),
+        tests=("test_beta.py::test_it",),
+    )
+
+
+def test_without_a_round_left_the_outcome_says_what_is_not_shown(room: ThinkingRoom):
+    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
+    assert [row.shown for row in result.outcome.requirements] == [True, False, True, True]
+    assert "beta.py" not in result.files
+
+
+def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(memory: Path):
+    without, room = ThinkingRoom(memory / "without"), ThinkingRoom(memory / "with")
+    faults = {"neglects": frozenset({"beta"}), "fails_later": True}
+    verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
+    result = room.work(
+        FeatureModel(**faults),
+        task=TASK,
+        limits=Limits(turns=3),
+        requirements=True,
+        requirement_rounds=5,
+    )
+    assert result.files == verified.files
+    assert {
+        entry.path: entry.digest for entry in recorded_files(tuple(room.events()))
+    } == verified.files
+    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.requirements == verified.outcome.requirements
+    assert "an attempt at them failed and was undone" in result.outcome.cause
+    assert len(room.notes(InstructionsAdded)) == 1
+
+
+def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: ThinkingRoom):
+    model = FeatureModel(neglects=frozenset({"beta"}))
+    runs: list[tuple[Job, ...]] = []
+
+    def failing_last(jobs: tuple[Job, ...]) -> ScriptedRun:
+        runs.append(jobs)
+        good = run_checks(jobs)
+        return (
+            ScriptedRun(jobs=(good.jobs[0], job_result("tests", code=1)))
+            if len(runs) == 6
+            else good
+        )
+
+    result = room.work(
+        model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last
+    )
+    assert result.outcome.status is Status.UNSHOWN
+    assert "beta.py" not in result.files
+    assert len(result.files) == 6
+
+
+def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
+    nothing = call(
+        "submit_evidence",
+        evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}],
+    )
+    model = saying("submit_evidence", nothing)
+    result = room.work(model, task=TASK, requirements=True, requirement_rounds=2)
+    assert result.outcome.status is Status.UNSHOWN
+    assert len(room.notes(RequirementsExamined)) == 3
+    assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
+
+
+@pytest.mark.parametrize(
+    ("files", "tests", "shown"),
+    [
+        (["alpha.py"], ["test_alpha.py::test_it"], True),
+        (["alpha.py"], ["test_alpha.py::test_it[1-x]"], True),
+        (["alpha.py"], [], False),
+        ([], ["test_alpha.py::test_it"], False),
+        (["alpha.py"], ["test_alpha.py::test_other"], False),
+        (["alpha.py"], ["test_it"], False),
+        (["./alpha.py"], ["test_alpha.py::test_it"], False),
+        (["alpha.py", "none.py"], ["test_alpha.py::test_it", "none"], True),
+        (["../../etc/passwd"], ["test_alpha.py::test_it"], False),
+    ],
+)
+def test_only_files_that_exist_and_tests_that_passed_show_anything(
+    room: ThinkingRoom, files: list[str], tests: list[str], shown: bool
+):
+    claim = call("submit_evidence", evidence=[{"requirement": 1, "files": files, "tests": tests}])
+    result = room.work(
+        saying("submit_evidence", claim), task=task_of("alpha", "beta"), requirements=True
+    )
+    assert result.outcome.requirements[0].shown is shown
+
+
+def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingRoom):
+    claim = call(
+        "submit_evidence",
+        evidence=[{"requirement": 1, "files": ["alpha.py"], "tests": ["test_x.py::skip"]}],
+    )
+
+    def skipping(jobs: tuple[Job, ...]) -> ScriptedRun:
+        good = run_checks(jobs)
+        lines = [json.loads(line) for line in good.jobs[1].report.head.splitlines()]
+        lines[1]["ids"].append("test_x.py::skip")
+        for when, outcome in (("setup", "skipped"), ("teardown", "passed")):
+            lines.insert(
+                -1, {"e": "phase", "id": "test_x.py::skip", "when": when, "outcome": outcome}
+            )
+        report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        return ScriptedRun(jobs=(good.jobs[0], job_result("tests", report=report)))
+
+    result = room.work(
+        saying("submit_evidence", claim), task=task_of("alpha"), requirements=True, checks=skipping
+    )
+    assert "1 skipped" in result.outcome.cause
+    assert result.outcome.requirements[0].refused == ("test_x.py::skip",)
+    assert result.outcome.status is Status.UNSHOWN
+
+
+def test_a_document_is_shown_by_itself_as_no_test_can(room: ThinkingRoom):
+    listed = call("submit_requirements", requirements=["There is a README."])
+    claim = call(
+        "submit_evidence", evidence=[{"requirement": 1, "files": ["README.md"], "tests": []}]
+    )
+    files = {"README.md": "# It", "a.py": "A = 1\n", "test_a.py": "def test_it():\n    assert 1\n"}
+    write = call(
+        "write_files", files=[{"path": path, "content": text} for path, text in files.items()]
+    )
+
+    class Writer(FeatureModel):
+        def _turn(self, request: Request, question: str) -> Reply:
+            return call("complete_instruction") if "README.md" in str(request.messages) else write
+
+    model = Writer(
+        forms={"submit_requirements": lambda _: listed, "submit_evidence": lambda _: claim}
+    )
+    result = room.work(model, task=TASK, program=("Write it.",), requirements=True)
+    assert result.outcome.status is Status.COMPLETED
+    assert result.outcome.requirements[0].tests == ()
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
+    room: ThinkingRoom, kind: int
+):
+    model = saying("submit_evidence", broken("submit_evidence")[kind])
+    result = room.work(model, task=TASK, requirements=True, requirement_rounds=5)
+    assert result.outcome.status is Status.UNSHOWN
+    assert model.asked.count("submit_evidence") == 2
+    assert room.notes(InstructionsAdded) == []
+
+
+@pytest.mark.parametrize(("features", "filler", "most"), [(4, 0, 1), (4, 6000, 2), (14, 12_000, 6)])
+def test_files_are_shown_page_by_page_as_the_window_permits_and_within_a_bound(
+    room: ThinkingRoom, features: int, filler: int, most: int
+):
+    model = FeatureModel(filler=filler)
+    names = [f"f{number}" for number in range(features)]
+    result = room.work(
+        model, task=task_of(*names), steps=20, context_tokens=6000, requirements=True
+    )
+    shown = [text for text in model.questions if "Contents, part" in text]
+    assert len(shown) == most
+    assert (room.notes(RequirementsExamined)[0].unseen_characters > 0) == (most == 6)
+    assert all(f"part {number}:" in text for number, text in enumerate(shown, 1))
+    assert result.outcome.status is Status.COMPLETED
+
+
+def test_a_run_that_fails_its_checks_is_not_examined(room: ThinkingRoom):
+    runs = iter([run_checks] * 4)
+
+    def failing_at_last(jobs: tuple[Job, ...]) -> ScriptedRun:
+        return next(
+            runs, lambda _: ScriptedRun(jobs=(job_result("lint"), job_result("tests", code=1)))
+        )(jobs)
+
+    model = FeatureModel()
+    result = room.work(model, task=TASK, requirements=True, checks=failing_at_last)
+    assert result.outcome.status is Status.FAILING
+    assert "submit_evidence" not in model.asked
+
+
+# Ablation
+
+
+def test_without_summaries_none_is_asked_for_and_none_is_handed_on(room: ThinkingRoom):
+    model = FeatureModel()
+    assert room.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
+    assert "summary" not in model.asked
+
+
+# Resume and replay
+
+
+FORGETFUL = {
+    "together": 2,
+    "most": 1,
+    "forgets": frozenset({"gamma"}),
+    "neglects": frozenset({"beta"}),
+}
+STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
+
+
+@pytest.mark.parametrize(
+    ("faults", "features", "kinds"),
+    [
+        (FORGETFUL, ("alpha", "beta", "gamma"), THOUGHTS),
+        (STUCK, ("alpha",), {InstructionAborted, StoreRestored}),
+    ],
+)
+def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
+    memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
+):
+    task, limits = task_of(*features), Limits(turns=2)
+
+    def model() -> FeatureModel:
+        return FeatureModel(**faults)
+
+    whole = ThinkingRoom(memory / "whole")
+    result = whole.work(model(), task=task, limits=limits, **EVERYTHING)
+    assert {type(event) for event in whole.events()} >= kinds
+    lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        room = ThinkingRoom(memory / str(kept))
+        shutil.copy(whole.folder / "objects.pack", room.folder)
+        (room.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
+        again = room.work(model(), task=task, limits=limits, **EVERYTHING)
+        assert room.told() == whole.told()
+        assert (again.outcome, again.files) == (result.outcome, result.files)
+
+
+def test_a_replan_stands_whatever_bounds_a_later_session_has(room: ThinkingRoom):
+    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    before = room.told()
+    room.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
+    assert room.told() == before
+
+
+def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
+    source, repeated = ThinkingRoom(memory / "source"), ThinkingRoom(memory / "repeated")
+    first = source.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
+    again = repeated.work(
+        processor, task=TASK, limits=recorded_limits(source.events()), **EVERYTHING
+    )
+    assert (again.outcome, again.files) == (first.outcome, first.files)
+    assert repeated.told() == source.told()
+
+
+# For the user
+
+
+def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
+    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    assert f"required {CLAIM}\n" in shown
+    assert "NOT SHOWN It has feature beta.\n" in shown
+    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    table = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)[
+        "requirements"
+    ]
+    assert (
+        table
+        == json.loads(result_as_json(result, None, 8, replayed=None, difference=""))["requirements"]
+    )
+    assert (table["by"], [row["shown"] for row in table["rows"]]) == (
+        CLAIM,
+        [True, False, True, True],
+    )
+
+
+def test_what_is_not_shown_has_an_exit_code_of_its_own():
+    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
+    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+
+
+def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
+    settings = Settings.model_construct()
+    assert make_plan(settings, "x", (), load_domain("codebase")).thinking == Thinking(
+        coverage=True, max_replans=3, requirements=True, requirement_rounds=1
+    )
+
+
+def test_a_programs_instructions_are_counted_as_they_are_after_every_change(room: ThinkingRoom):
+    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    started = room.notes(InstructionStarted)
+    assert started[-1].number == started[-1].total == len(room.program())
+
+
+def test_side_by_side_each_switch_and_method_does_about_a_fault_what_it_is_for():
+    spec = importlib.util.spec_from_file_location(
+        "ablation", ROOT / "tests" / "bench" / "ablation.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    ablation = importlib.util.module_from_spec(spec)
+    sys.modules["ablation"] = ablation
+    spec.loader.exec_module(ablation)
+    figures = {(row[0], row[1]): (row[2], row[-1]) for row in ablation.rows()}
+    lacking = {key: found for key, found in figures.items() if found != ("completed", "6/6")}
+    assert lacking == {
+        ("the plan forgets two features", "all off"): ("completed", "4/6"),
+        ("an instruction is too large", "all off"): ("budget", "0/6"),
+        ("what an instruction says is left out", "all off"): ("completed", "5/6"),
+        ("what an instruction says is left out", "--requirements, 0 rounds"): ("not shown", "5/6"),
+        ("without a summary it undoes what is there", "--no-summary, --no-evaluator"): (
+            "failing",
+            "5/6",
+        ),
+        ("its plan says too little without the task", "--no-task-in-context"): ("failing", "0/6"),
+        ("it claims to be done while a test fails", "--no-evaluator"): ("failing", "5/6"),
+        ("it claims to be done while a test fails", "one-shot"): ("failing", "5/6"),
+        ("it claims to be done while a test fails", "codet"): ("failing", "5/6"),
+        ("the same, and sees nothing wrong in its files", "self-refine"): ("failing", "5/6"),
+        ("the first attempt of three is wrong", "one-shot"): ("failing", "5/6"),
+        ("all of it does not fit into one context", "one-shot"): ("budget", "3/6"),
+        ("all of it does not fit into one context", "codet"): ("failing", "3/6"),
+        ("all of the first five", "all off"): ("budget", "0/6"),
+    }
+    assert len(figures) == sum(len(case.switches) for case in ablation.CASES) > 40

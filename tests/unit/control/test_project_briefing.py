@@ -1,0 +1,345 @@
+"""Runs that begin with files: what is recorded first, what the model is told, what is accepted, what resumes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from recorded_run import DONE, SUMMARY, call
+
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.control.outcome import Status
+from l2mac.domains.loader import load_domain
+from l2mac.errors import SettingsError, TraceError
+from l2mac.processor.messages import Reply
+from l2mac.runs.audit import INTACT, audit_run
+from l2mac.runs.execute import Reason, Resources, SessionResult, execute
+from l2mac.runs.recorded_input import recorded_origin, tree_of
+from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
+from l2mac.testing.processor import ScriptedProcessor
+from l2mac.trace.branching import fork, rewind
+from l2mac.trace.chain import read_trace
+from l2mac.trace.events import Checked, Event, ModelCalled
+from l2mac.trace.history import effective, recorded_files, recorded_input, steps
+from l2mac.trace.input_events import InputRecorded, ProjectOutlined
+from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
+from l2mac.trace.objects import ObjectStore
+from l2mac.workspace.input_folder import Input
+from l2mac.workspace.merge import merge, plan_merge
+from sandbox import Cause, Job
+
+GIVEN = Input(
+    {"a.py": b"A = 1\n", "test_a.py": b"old\n", "notes.md": b"# Notes\n"},
+    {"version control": (".git/",)},
+)
+OLD = {"test_a.py::test_old": "failed", "test_a.py::test_good": "passed"}
+PLAN = call("submit_plan", steps=["Change a.py."])
+EDIT = call("edit_file", path="a.py", old="A = 1", new="A = 2")
+REPLIES = (PLAN, EDIT, DONE, SUMMARY)
+END = b'{"e": "end", "code": 0}\n'
+
+
+def suite(**more: str) -> bytes:
+    outcomes = {**OLD, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
+    lines: list[dict[str, object]] = [
+        {"e": "declared", "ids": list(outcomes), "prints": list(outcomes)},
+        {"e": "collected", "ids": list(outcomes)},
+    ]
+    for test, outcome in outcomes.items():
+        lines.append({"e": "phase", "id": test, "when": "call", "outcome": outcome, "text": "no"})
+        lines.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
+    lines.append({"e": "end", "code": 1})
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+SURVEY = b'{"e": "file", "path": "a.py", "names": [["class Thing", ["go"]]], "more": 0}\n' + END
+
+
+class Room:
+    """A run's folder, sessions on it, and boxes whose checks and surveys come out as said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.processor = ScriptedProcessor([])
+        self.boxes = SandboxScript()
+        self.tests = suite()
+        self.cause = Cause.EXITED
+        self.asked: list[Job] = []
+
+    def checks(self, jobs: tuple[Job, ...]) -> ScriptedRun:
+        self.asked += jobs
+        reports = {"lint": (END, 0), "tests": (self.tests, 1), "survey": (SURVEY, 0)}
+        results = [
+            job_result(job.name, report=reports[job.name][0], code=reports[job.name][1])
+            for job in jobs
+        ]
+        if self.cause is not Cause.EXITED:
+            results = [job_result(job.name, cause=self.cause) for job in jobs]
+        return ScriptedRun(jobs=tuple(results))
+
+    def work(
+        self,
+        replies: tuple[Reply, ...] = REPLIES,
+        *,
+        given: Input | None = GIVEN,
+        reason: Reason = "run",
+        turns: int = 40,
+        **plan: object,
+    ) -> SessionResult:
+        self.processor = ScriptedProcessor(list(replies))
+        self.boxes = SandboxScript(runs=self.checks)
+        means = Resources(
+            processor=self.processor,
+            open_sandbox=lambda _: self.boxes.make_sandbox(),
+            limits=Limits(turns=turns),
+            prices=Prices(),
+            model="scripted",
+            image="none",
+        )
+        values = {"task": "Make it.", "context_tokens": 20_000, "input": tree_of(GIVEN), **plan}
+        return execute(self.folder, Plan(**values), means, reason, given=given)
+
+    def events(self) -> list[Event]:
+        return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]
+
+    def asked_of_the_model(self) -> list[str]:
+        return [
+            "\n".join(message.content for message in request.messages)
+            for request in self.processor.requests
+        ]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path / "run")
+
+
+def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(room: Room):
+    assert room.work().outcome.status is Status.COMPLETED
+    kinds = [type(event) for event in room.events()]
+    adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
+    assert adopted < begun < kinds.index(ProjectOutlined) < kinds.index(ModelCalled)
+    assert recorded_input(room.events()).keys() == GIVEN.contents.keys()
+    assert next(event for event in room.events() if isinstance(event, Checked)).baseline
+
+
+def test_the_box_is_filled_before_anything_is_asked(room: Room):
+    result = room.work()
+    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert set(result.files) == set(GIVEN.contents)
+    assert result.origin == recorded_input(room.events())
+
+
+def test_the_end_says_what_fails_as_it_did_before(room: Room):
+    outcome = room.work().outcome
+    assert outcome.status is Status.COMPLETED
+    assert "1 test fails as it did before" in outcome.cause
+
+
+def test_the_model_is_told_what_is_there_and_what_was_wrong(room: Room):
+    room.work()
+    plan, turn, *_ = room.asked_of_the_model()
+    for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
+        assert text in plan
+    assert "test_a.py::test_old" in turn
+    assert "change existing files in place" in turn
+
+
+def test_without_an_input_nothing_of_it_is_said(room: Room):
+    room.tests = suite(test_old="passed")
+    room.tests = room.tests.replace(b'"failed"', b'"passed"').replace(b'"code": 1', b'"code": 0')
+    write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
+    room.work((PLAN, write, DONE), turns=2, input="", given=None)
+    assert "existing project" not in "".join(room.asked_of_the_model())
+    assert (
+        "input"
+        not in json.loads((room.folder / TRACE_FILE).read_text().splitlines()[0])["event"][
+            "settings"
+        ]
+    )
+
+
+def test_a_new_failing_test_is_due_beside_the_old_one(room: Room):
+    def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
+        new = any(box.contents["a.py"] == b"A = 2\n" for box in room.boxes.boxes)
+        room.tests = suite(test_new="failed") if new else suite()
+        return Room.checks(room, jobs)
+
+    room.checks = checks  # type: ignore[method-assign]
+    result = room.work((PLAN, EDIT, DONE), turns=2)
+    assert result.outcome.status is Status.BUDGET
+    last = room.processor.requests[-1].messages[-1].content
+    assert "test_a.py::test_new" in last
+    assert "test_a.py::test_old" not in last
+
+
+@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
+def test_an_input_whose_checks_come_to_no_end_is_refused_and_says_what_to_do(
+    room: Room, cause: Cause
+):
+    room.cause = cause
+    with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
+        room.work(())
+    assert not [event for event in room.events() if isinstance(event, ModelCalled)]
+    room.cause = Cause.EXITED
+    assert room.work(given=None, reason="resume").outcome.status is Status.COMPLETED
+
+
+def test_a_run_that_is_taken_up_needs_the_folder_no_more(room: Room):
+    assert room.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
+    result = room.work((DONE, SUMMARY), given=None, reason="resume")
+    assert result.outcome.status is Status.COMPLETED
+    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+
+
+def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(room: Room):
+    room.work((PLAN, EDIT), turns=1)
+    lines = (room.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
+    adopted = next(
+        number
+        for number, line in enumerate(lines)
+        if b'"kind":"input"' in line.replace(b": ", b":")
+    )
+    (room.folder / TRACE_FILE).write_bytes(b"".join(lines[:adopted]))
+    with pytest.raises(TraceError, match="before its input was recorded; start it again"):
+        room.work((), given=None, reason="resume")
+
+
+def test_other_files_than_those_of_the_plan_are_refused(room: Room):
+    with pytest.raises(TraceError, match="not those that the run was to begin with"):
+        room.work((), given=Input({"a.py": b"other"}))
+
+
+def test_a_replay_takes_the_input_from_the_record(room: Room, tmp_path: Path):
+    done = room.work()
+    given = recorded_origin(room.events(), ObjectStore(room.folder / OBJECTS_FILE))
+    assert given == GIVEN
+    again = Room(tmp_path / "again")
+    assert again.work(given=given, reason="replay").files == done.files
+
+
+def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(room: Room):
+    room.work()
+    first = steps(read_trace(room.folder / TRACE_FILE)[0])[0]
+    assert (first.number, first.what, set(first.files)) == (0, "input", set(GIVEN.contents))
+    rewind(room.folder, 0)
+    assert {entry.path for entry in recorded_files(room.events())} == set(GIVEN.contents)
+    assert room.work(given=None, reason="resume").outcome.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_fork_has_the_input_too(room: Room, tmp_path: Path, step: int):
+    room.work()
+    other = Room(tmp_path / "fork")
+    fork(room.folder, step, other.folder)
+    left = {0: REPLIES, 1: REPLIES[2:], 2: ()}[step]
+    assert other.work(left, given=None, reason="resume").outcome.status is Status.COMPLETED
+    assert audit_run(other.folder).verdict == INTACT
+
+
+def test_the_audit_knows_every_byte_of_the_input(room: Room):
+    room.work()
+    assert audit_run(room.folder).verdict == INTACT
+    pack = room.folder / OBJECTS_FILE
+    pack.write_bytes(pack.read_bytes().replace(b"# Notes\n", b"# Other\n"))
+    assert audit_run(room.folder).verdict == "altered"
+
+
+def test_the_plan_that_is_recorded_names_the_input(room: Room):
+    room.work()
+    assert recorded_plan(room.folder).input == tree_of(GIVEN)
+
+
+def on_the_host(folder: Path, **contents: str) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for path, content in {
+        **{path: text.decode() for path, text in GIVEN.contents.items()},
+        **contents,
+    }.items():
+        (folder / path.replace("__", ".")).write_text(content)
+    return folder
+
+
+def test_only_what_the_run_changed_comes_back(room: Room, tmp_path: Path):
+    result = room.work()
+    host = on_the_host(tmp_path / "host", notes__md="mine\n")
+    plan = plan_merge(result.files, host, result.origin)
+    assert (plan.added, plan.updated, plan.conflicts, plan.same) == ((), ("a.py",), (), ())
+    assert merge(plan, result.files, ObjectStore(room.folder / OBJECTS_FILE), overwrite=False) == (
+        "a.py",
+    )
+    assert (host / "notes.md").read_text() == "mine\n"
+    assert (host / "a.py").read_text() == "A = 2\n"
+
+
+@pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
+def test_what_the_user_changed_meanwhile_is_a_conflict(room: Room, tmp_path: Path, meanwhile: str):
+    result = room.work()
+    host = on_the_host(tmp_path / "host", a__py="mine\n")
+    if meanwhile == "deleted":
+        (host / "a.py").unlink()
+    plan = plan_merge(result.files, host, result.origin)
+    assert plan.conflicts == ("a.py",)
+    with pytest.raises(SettingsError, match="--overwrite"):
+        merge(plan, result.files, ObjectStore(room.folder / OBJECTS_FILE), overwrite=False)
+
+
+def test_what_the_user_deleted_and_the_run_left_alone_does_not_come_back(
+    room: Room, tmp_path: Path
+):
+    result = room.work()
+    host = on_the_host(tmp_path / "host")
+    (host / "notes.md").unlink()
+    merge(
+        plan_merge(result.files, host, result.origin),
+        result.files,
+        ObjectStore(room.folder / OBJECTS_FILE),
+        overwrite=False,
+    )
+    assert not (host / "notes.md").exists()
+
+
+def many() -> Input:
+    return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
+
+
+def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_the_change(
+    room: Room,
+):
+    room.work(given=many(), input=tree_of(many()))
+    begun, before, after, final = (job for job in room.asked if job.name == "lint")
+    assert (begun.paths, len(begun.others)) == ((), 252)
+    assert (before.paths, before.others) == (("a.py",), ())
+    assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
+
+
+def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input_itself(room: Room):
+    room.work(given=many(), input=tree_of(many()))
+    before = next(
+        box
+        for box in room.boxes.boxes
+        if [job.name for jobs in box.asked for job in jobs] == ["lint"]
+    )
+    assert before.contents["a.py"] == b"A = 1\n"
+
+
+def test_a_run_with_many_files_is_taken_up_where_it_stopped(room: Room):
+    room.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
+    asked = len(room.asked)
+    result = room.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
+    assert result.outcome.status is Status.COMPLETED
+    assert [job.name for job in room.asked[asked:]] == [
+        "lint",
+        "tests",
+    ]  # the final verification alone
+
+
+@pytest.mark.parametrize("name", ["codebase", "book"])
+def test_every_domain_has_the_prompts_for_existing_files(name: str):
+    prompts = load_domain(name).prompts
+    assert "edit_file" in prompts.render("existing", findings="x")
+    assert "not" in prompts.render("outline", files="f", outline="o", findings="x")

@@ -1,0 +1,187 @@
+"""Domains as data: what ships is in order, what a user writes is checked in full, and every mistake has its place."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from l2mac.domains.loader import DOMAINS, load_domain, load_domain_file, recorded_domain, with_tools
+from l2mac.domains.prompt_set import KINDS
+from l2mac.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = '[[commands]]\nname = "x"\nargv = ["true"]\n'
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def load(text: str | bytes):
+        path = tmp_path / "my.toml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_domain_file(path)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples/domains").glob("*.toml")), ids=lambda path: path.name
+)
+def test_the_examples_load(path: Path):
+    assert load_domain_file(path).name == path.stem
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_domain_survives_its_record_and_its_export(name: str, load):
+    domain = load_domain(name)
+    assert recorded_domain(domain.definition.as_text()).definition == domain.definition
+    copied = load(domain.definition.as_toml("copy", extends="codebase"))
+    for kind in KINDS:
+        values = {placeholder: f"<{placeholder}>" for placeholder in KINDS[kind]}
+        assert copied.prompts.render(kind, **values) == domain.prompts.render(kind, **values)
+    assert copied.toolbelt.specs == domain.toolbelt.specs
+    assert (copied.definition.checks, copied.definition.judge) == (
+        domain.definition.checks,
+        domain.definition.judge,
+    )
+
+
+def test_a_small_file_takes_the_rest_over(load):
+    domain = load(
+        'name = "poems"\nextends = "book"\n[prompts]\ncut_off = "At most $limit { } % tokens, for $$5."\n'
+    )
+    assert domain.prompts.render("cut_off", limit=7) == "At most 7 { } % tokens, for $5."
+    assert domain.prompts.render("system") == load_domain("book").prompts.render("system")
+    assert domain.toolbelt.specs == load_domain("book").toolbelt.specs
+    assert domain.checks.jobs == {"prose"}
+
+
+def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load):
+    domain = load(f'name = "x"\n{COMMAND}files = ["*.md"]\n')
+    assert domain.checks.jobs == {"lint", "tests", "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = 'x'\nname = 'y'\n", r"my\.toml: is not valid TOML: .*line 2"),
+        ("name = 'x'\ntools = [\n", r"my\.toml: is not valid TOML: .*end of document"),
+        (b"name = '\xff'", r"my\.toml: cannot be read as UTF-8"),
+        ("tools = ['files']", r"my\.toml: name: is missing; add it"),
+        ("name = 'A B'", r"line 1: name: must be a name in lower case"),
+        (
+            "name = 'x'\n\nsurprise = 1",
+            r"line 3: surprise: there is no such field; the fields here are: name, extends",
+        ),
+        (
+            "name = 'x'\nextends = 'opera'",
+            r"line 2: extends: 'opera' is not a domain; the domains are: codebase, book",
+        ),
+        ("name = 'x'\ntools = 'files'", r"line 2: tools: input should be a valid list"),
+        (
+            "name = 'x'\ntools = ['files', 'shell']",
+            r"line 2: tools\[2\]: 'shell' is not a tool; the tools are: files",
+        ),
+        (
+            "name = 'x'\ntools = ['files', 'edit_file']",
+            r"line 2: tools\[2\]: edit_file is there already",
+        ),
+        (
+            "name = 'x'\ntools = ['files', 'submit_plan']",
+            r"line 2: tools\[2\]: submit_plan is always there",
+        ),
+        ("name = 'x'\ntools = ['view_files']", r"line 2: tools: none of them writes files"),
+        ("name = 'x'\nchecks = ['spelling']", r"line 2: checks\[1\]: 'spelling' is not a check"),
+        ("name = 'x'\nchecks = ['book', 'book']", r"line 2: checks\[2\]: book is there already"),
+        ("name = 'x'\nchecks = []", r"line 2: checks: there is no check, so anything would pass"),
+        (
+            f"name = 'x'\n{COMMAND}shell = 'true'",
+            r"line 5: commands\[1\]\.shell: there is no such field; .*argv",
+        ),
+        (
+            "name = 'x'\n[[commands]]\nname = 'y'\nargv = 'true && true'",
+            r"line 4: commands\[1\]\.argv: .*valid list",
+        ),
+        ("name = 'x'\n[[commands]]\nname = 'y'\nargv = []", r"line 4: commands\[1\]\.argv: "),
+        (
+            "name = 'x'\n[[commands]]\nname = 'y'\nargv = [\"a\\u0000b\"]",
+            r"line 4: commands\[1\]\.argv: holds a NUL",
+        ),
+        (
+            "name = 'x'\n[[commands]]\nname = 'tests'\nargv = ['a']",
+            r"line 3: commands\[1\]\.name: 'tests' is the name",
+        ),
+        (
+            f"name = 'x'\n{COMMAND}{COMMAND}",
+            r"line 6: commands\[2\]\.name: 'x' is the name of another check",
+        ),
+        (f"name = 'x'\n{COMMAND}exit_codes = [true]", r"line 5: commands\[1\]\.exit_codes\[1\]: "),
+        (f"name = 'x'\n{COMMAND}exit_codes = [127]", r"line 5: commands\[1\]\.exit_codes\[1\]: "),
+        ("name = 'x'\n[judge]\nfiles = []", r"line 3: judge\.files: "),
+        ("name = 'x'\n[prompts]\nsystem = 5", r"line 3: prompts\.system: "),
+        (
+            "name = 'x'\n[prompts]\nsistem = 'x'",
+            r"line 3: prompts\.sistem: is not a kind of prompt; the kinds are",
+        ),
+        ("name = 'x'\n[prompts]\nsystem = ' '", r"line 3: prompts\.system: is empty"),
+        (
+            "name = 'x'\n[prompts]\nsystem = 'cost: $5'",
+            r"line 3: prompts\.system: line 1, column 7: a '\$' is not",
+        ),
+        (
+            "name = 'x'\n[prompts]\ncut_off = '{limit}'",
+            r"line 3: prompts\.cut_off: \$limit is not used",
+        ),
+        (
+            "name = 'x'\n[prompts]\ncut_off = '''\nAt most\n  $limits of $limit\n'''",
+            r"line 5: prompts\.cut_off: line 2, column 3: \$limits is not known there; known are: \$limit",
+        ),
+        (
+            "name = 'x'\n[prompts]\nsystem = '''\n[judge]\nfiles = 1\n'''\n[judge]\nfiles = 1",
+            r"line 8: judge\.files",
+        ),
+    ],
+)
+def test_every_mistake_is_refused_with_its_place(load, text: str | bytes, said: str):
+    with pytest.raises(SettingsError, match=said):
+        load(text)
+
+
+def test_more_commands_than_can_run_at_once_are_refused(load):
+    commands = "".join(COMMAND.replace('"x"', f'"x{number}"') for number in range(7))
+    with pytest.raises(SettingsError, match="9 jobs; at most 8"):
+        load(f"name = 'x'\n{commands}")
+
+
+def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path):
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read"):
+        load_domain_file(tmp_path / "none.toml")
+    with pytest.raises(SettingsError, match="larger than"):
+        load(b"#" * (1 << 20) + b"\n")
+
+
+def test_a_record_of_an_older_version_gets_the_kinds_that_it_lacks():
+    definition = load_domain("book").definition
+    old = definition.as_text().replace('"judge": "A book', '"judge": "An old book')
+    assert recorded_domain(old).definition.prompts["judge"].startswith("An old book")
+    content = json.loads(definition.as_text())
+    del content["prompts"]["judge"]
+    assert recorded_domain(json.dumps(content)).definition == definition
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "prompts": {}, "surprise": 1}'])
+def test_a_record_that_is_none_is_refused(text: str):
+    with pytest.raises(SettingsError, match="use the version of l2mac that recorded it"):
+        recorded_domain(text)
+
+
+def test_tools_can_be_narrowed_by_name_or_by_their_old_names():
+    domain = with_tools(load_domain("codebase"), "write_files, pytest_files,submit_plan")
+    assert [spec.name for spec in domain.toolbelt.specs] == ["write_files", "run_tests"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [("shell", "'shell' is not a tool"), ("view_files", "none of them writes")]
+)
+def test_tools_that_are_not_there_or_write_nothing_are_refused(names: str, said: str):
+    with pytest.raises(SettingsError, match=f"--tools: {said}"):
+        with_tools(load_domain("book"), names)

@@ -1,0 +1,92 @@
+import pytest
+
+from l2mac.domains.loader import DOMAINS, load_domain
+from l2mac.domains.prompt_set import KINDS, PURPOSES, PromptSet
+from l2mac.errors import SettingsError
+
+TEXTS = {
+    kind: " ".join(f"<${name}>" for name in sorted(names)) or "Go on."
+    for kind, names in KINDS.items()
+}
+
+
+def prompts(**changed: str) -> PromptSet:
+    return PromptSet(TEXTS | changed)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shipped_prompts_render(domain: str, kind: str):
+    values = {name: f"value of {name}" for name in KINDS[kind]}
+    text = load_domain(domain).prompts.render(kind, **values)
+    assert text == text.strip() != ""
+    assert all(value in text for value in values.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_missing_prompt_is_refused(kind: str):
+    with pytest.raises(SettingsError, match=f"prompt '{kind}': is missing"):
+        PromptSet({other: text for other, text in TEXTS.items() if other != kind})
+
+
+def test_an_unknown_prompt_is_refused():
+    with pytest.raises(SettingsError, match="prompt 'surprise': is not a kind of prompt"):
+        prompts(surprise="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("$limit $task", r"\$task is not known there"),
+        ("nothing", r"\$limit is not used"),
+        (" \n", "is empty"),
+        (
+            "$limit {braces} are free\nand so on $ 5",
+            r"line 2, column 11: a '\$' is not followed by a name",
+        ),
+        (
+            "line 1\n  $tusk $limit",
+            r"line 2, column 3: \$tusk is not known there; known are: \$limit",
+        ),
+        ("$$limit", r"\$limit is not used"),
+        ("$limit $", "a '\\$' is not followed by a name"),
+        ("$limit costs $100", "a '\\$' is not followed by a name"),
+        ("${limit", "a '\\$' is not followed by a name"),
+        ("$LIMIT", "not (used|known)"),
+    ],
+)
+def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str):
+    with pytest.raises(SettingsError, match=problem):
+        prompts(cut_off=text)
+
+
+def test_every_kind_says_what_it_is_for():
+    assert PURPOSES.keys() == KINDS.keys()
+
+
+def test_two_dollar_signs_stand_for_one():
+    assert (
+        prompts(cut_off="$$5 of ${limit} $$ $${x}").render("cut_off", limit=7) == "$5 of 7 $ ${x}"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["$task", "${task}", "$$", "{task}", "%s %(x)s", "\\1 \\g<0>", "$", "\udcff"]
+)
+def test_values_are_taken_as_they_are(value: str):
+    assert prompts().render("cut_off", limit=value) == f"<{value}>"
+
+
+def test_a_value_that_is_missing_is_an_error():
+    with pytest.raises(KeyError, match="files"):
+        prompts().render("no_call", instruction="x")
+
+
+def test_a_value_that_has_no_place_is_an_error():
+    with pytest.raises(KeyError, match="extra"):
+        prompts().render("cut_off", limit=1, extra=2)
+
+
+def test_an_unknown_kind_is_an_error():
+    with pytest.raises(KeyError, match="surprise"):
+        prompts().render("surprise")

@@ -1,0 +1,147 @@
+"""Packages of a run: fetched once, recorded, taken from the record ever after, locked by hash on the host."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from l2mac.errors import TraceError
+from l2mac.evaluator.packages import Dependencies, PackageSource, recorded_fetch
+from l2mac.file_store import FileStore
+from l2mac.testing.memory_sandbox import SandboxScript
+from l2mac.trace.events import PackagesFetched
+from l2mac.trace.journal import Journal
+from sandbox import Fetched, Installed, Refused
+
+WHEEL = {"attrs-1-py3-none-any.whl": b"a wheel"}
+HASH = hashlib.sha256(b"a wheel").hexdigest()
+FAILED = Fetched(output="ERROR: No matching distribution found for attrs")
+UNREACHABLE = Fetched(output="ERROR: no answer", connections=({"unreachable": True},))
+
+
+class World:
+    """An index that gives what the test says, boxes that take it, and how often either was asked."""
+
+    def __init__(self, *answers: Fetched, refuses: str = "") -> None:
+        self.answers = list(answers)
+        self.refuses = refuses
+        self.installed: list[list[str]] = []
+
+    def fetch(self, _: str, __: str, ___: bool) -> Fetched:
+        return self.answers.pop(0)
+
+    def install(self, _: str, wheels: Mapping[str, bytes]) -> Installed:
+        if self.refuses:
+            raise Refused(self.refuses)
+        self.installed.append(list(wheels))
+        return Installed(
+            digest=hashlib.sha256(b"".join(wheels.values())).hexdigest() if wheels else ""
+        )
+
+    @property
+    def means(self) -> PackageSource:
+        return PackageSource(self.fetch, self.install)
+
+
+def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str]:
+    """Work through some wordings of requirements.txt in one session; gives what was found wrong with each."""
+    found = []
+    with Journal(folder) as journal:
+        dependencies = Dependencies(mode, "run", journal, world.means)
+        dependencies.adopt(journal.recorded())
+        boxes = SandboxScript()
+
+        def make_sandbox(_: str):
+            dependencies.bring()
+            return boxes.make_sandbox()
+
+        store = FileStore(make_sandbox, journal.objects)
+        for text in texts:
+            store.write({"requirements.txt": text.encode()})
+            result = dependencies.settle(store)
+            found.append(
+                "" if result is None else " ".join(finding.text for finding in result.findings)
+            )
+        store.open()
+        store.close()
+    return found
+
+
+def test_the_same_wording_is_fetched_once_and_a_change_brings_other_packages(tmp_path: Path):
+    world = World(Fetched(wheels=WHEEL, output=""), FAILED)
+    assert settled(
+        tmp_path, world, "attrs\n", "attrs\n# why\n", "no-such\n", "no-such \n", "attrs\n"
+    )[:2] == ["", ""]
+    assert world.answers == []
+    assert world.installed == [list(WHEEL)]
+
+
+def test_a_resumed_run_fetches_nothing_and_its_first_box_has_the_packages(tmp_path: Path):
+    settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
+    world = World()
+    assert settled(tmp_path, world, "attrs\n") == [""]
+    assert world.installed == [list(WHEEL)]
+
+
+def test_packages_that_unpack_to_something_else_than_before_end_the_session(tmp_path: Path):
+    settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
+    world = World()
+    other = PackageSource(world.fetch, lambda *_: Installed(digest="0" * 64))
+    with Journal(tmp_path) as journal:
+        dependencies = Dependencies("resolve", "run", journal, other)
+        dependencies.adopt(journal.recorded())
+        with pytest.raises(TraceError, match="something else"):
+            dependencies.bring()
+
+
+def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path):
+    world = World(Fetched(wheels=WHEEL, output=""))
+    assert settled(tmp_path, world, "attrs\n", "# none\n") == ["", ""]
+    assert world.installed == [list(WHEEL), []]
+
+
+def test_a_failure_is_a_finding_and_one_for_want_of_an_answer_is_tried_again(tmp_path: Path):
+    world = World(UNREACHABLE, Fetched(wheels=WHEEL, output=""), FAILED)
+    found = settled(tmp_path, world, "attrs\n", "attrs\n", "other\n", "other\n")
+    assert found == ["no answer", "", *["No matching distribution found for attrs"] * 2]
+
+
+@pytest.mark.parametrize(("digest", "problem"), [(HASH, ""), ("0" * 64, "does not have a hash")])
+def test_locked_compares_the_hashes_on_the_host_whatever_pip_says(
+    tmp_path: Path, digest: str, problem: str
+):
+    found = settled(
+        tmp_path,
+        World(Fetched(wheels=WHEEL, output="")),
+        f"attrs==1 --hash=sha256:{digest}\n",
+        mode="locked",
+    )
+    assert problem in found[0]
+    assert bool(problem) == bool(found[0])
+
+
+def test_a_wheel_that_cannot_be_unpacked_is_a_finding(tmp_path: Path):
+    world = World(Fetched(wheels=WHEEL, output=""), refuses="it holds a file with the path '../x'")
+    assert settled(tmp_path, world, "attrs\n") == ["it holds a file with the path '../x'"]
+
+
+def test_a_run_fetches_so_often_and_no_more(tmp_path: Path):
+    world = World(*[FAILED] * 30)
+    found = settled(tmp_path, world, *(f"attrs=={number}\n" for number in range(25)))
+    assert len(world.answers) == 10
+    assert "20 times" in found[-1]
+
+
+def test_off_means_that_the_files_name_nothing(tmp_path: Path):
+    assert settled(tmp_path, World(), "--index-url https://evil.test\n", mode="off") == [""]
+
+
+def test_a_replay_takes_the_wheels_from_the_record_and_nothing_that_is_not_there(tmp_path: Path):
+    settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
+    with Journal(tmp_path) as journal:
+        fetch = recorded_fetch(journal.recorded(), journal.objects)
+        assert dict(fetch("", "attrs\n", False).wheels) == WHEEL
+        assert any(isinstance(event, PackagesFetched) for event in journal.recorded())
+        with pytest.raises(TraceError):
+            fetch("", "other\n", False)

@@ -1,0 +1,139 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from l2mac.evaluator.test_ledger import TestLedger
+from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
+
+
+def evaluation(*declared: str, **outcomes: str) -> CheckReport:
+    """Give a report on tests of these names in one file, some declared without having run."""
+    failing = {"failed", "error"} & set(outcomes.values())
+    verdict = (
+        Verdict.FAILED
+        if failing
+        else Verdict.PASSED
+        if "passed" in outcomes.values()
+        else Verdict.NOTHING
+    )
+    ids = tuple((f"test_a.py::{name}", outcome) for name, outcome in outcomes.items())
+    return CheckReport(
+        (
+            CheckResult(
+                name="tests",
+                verdict=verdict,
+                summary="",
+                outcomes=ids,
+                declared=tuple(f"b.py::{d}" for d in declared),
+            ),
+        )
+    )
+
+
+def after(*reports: CheckReport) -> tuple[TestLedger, CheckReport]:
+    inventory = TestLedger()
+    judged = [inventory.judge(report) for report in reports]
+    return inventory, judged[-1]
+
+
+def lost(report: CheckReport) -> list[str]:
+    return (
+        [finding.where for finding in report.results[-1].findings]
+        if report.results[-1].name == "inventory"
+        else []
+    )
+
+
+@pytest.mark.parametrize("put_aside", [{}, {"test_x": "skipped"}, {"test_x": "xfailed"}])
+def test_a_failing_test_that_is_gone_or_put_aside_stands_in_the_way(put_aside: dict[str, str]):
+    _, report = after(
+        evaluation(test_x="failed", test_y="passed"), evaluation(test_y="passed", **put_aside)
+    )
+    assert report.verdict is Verdict.FAILED
+    assert lost(report) == ["test_a.py::test_x"]
+
+
+def test_deleting_every_file_does_not_get_rid_of_a_failing_test():
+    _, report = after(evaluation(test_x="failed"), CheckReport())
+    assert not report.accepts_completion
+
+
+def test_a_failing_test_that_passes_later_is_settled_wherever_it_stands():
+    moved = CheckReport(
+        (
+            CheckResult(
+                name="tests",
+                verdict=Verdict.PASSED,
+                summary="",
+                outcomes=(("b.py::TestB::test_x[1]", "passed"),),
+            ),
+        )
+    )
+    _, report = after(evaluation(test_x="failed"), moved, evaluation(test_y="passed"))
+    assert report.accepts_completion
+
+
+def test_a_namesake_that_was_there_all_along_settles_nothing():
+    def named(*passing: str, failing: str = "") -> CheckReport:
+        outcomes = tuple((test, "passed") for test in passing) + (
+            ((failing, "failed"),) if failing else ()
+        )
+        verdict = Verdict.FAILED if failing else Verdict.PASSED
+        return CheckReport(
+            (CheckResult(name="tests", verdict=verdict, summary="", outcomes=outcomes),)
+        )
+
+    _, report = after(named("a.py::test_x", failing="b.py::test_x"), named("a.py::test_x"))
+    assert lost(report) == ["b.py::test_x"]
+
+
+def test_one_passing_parameter_does_not_settle_another_that_fails_or_is_skipped():
+    both = {"test_x[1]": "passed", "test_x[2]": "failed"}
+    _, report = after(evaluation(**both), evaluation(**{**both, "test_x[2]": "skipped"}))
+    assert lost(report) == ["test_a.py::test_x"]
+
+
+def test_a_test_that_never_failed_may_go_and_is_named_at_the_end():
+    inventory, report = after(
+        evaluation(test_x="passed", test_y="passed"), evaluation(test_y="passed")
+    )
+    assert report.accepts_completion
+    final = inventory.judge_fresh(evaluation(test_y="passed"))
+    assert final.accepts_completion
+    assert "1 test of the run gone or skipped at its end: test_a.py::test_x" in final.summary
+
+
+@pytest.mark.parametrize("fresh", [{"test_y": "passed"}, {"test_x": "skipped", "test_y": "passed"}])
+def test_what_passed_at_last_has_to_pass_in_a_fresh_box(fresh: dict[str, str]):
+    inventory, _ = after(evaluation(test_x="passed", test_y="passed"))
+    final = inventory.judge_fresh(evaluation(**fresh))
+    assert final.verdict is Verdict.FAILED
+    assert lost(final) == ["test_a.py::test_x"]
+
+
+def test_while_something_fails_anyway_nothing_is_added():
+    _, report = after(evaluation(test_x="failed"), evaluation(test_y="failed"))
+    assert lost(report) == []
+
+
+def test_a_test_that_never_ran_is_not_held_against_the_store():
+    _, report = after(evaluation("test_new", test_x="failed"), evaluation(test_x="passed"))
+    assert report.accepts_completion
+
+
+OUTCOMES = st.dictionaries(
+    st.sampled_from(["test_a", "test_b", "test_c"]),
+    st.sampled_from(["passed", "failed", "error", "skipped", "xfailed"]),
+)
+
+
+@given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
+def test_nothing_is_accepted_while_the_last_word_on_a_test_was_that_it_fails(
+    history: list[dict[str, str]],
+):
+    _, report = after(*(evaluation(**outcomes) for outcomes in history))
+    failing: set[str] = set()
+    for outcomes in history:
+        failing |= {name for name, outcome in outcomes.items() if outcome in ("failed", "error")}
+        failing -= {name for name, outcome in outcomes.items() if outcome == "passed"}
+    assert not (failing and report.accepts_completion)

@@ -1,0 +1,201 @@
+"""A call of the model that is under way can be ended: by the run's time, and by whoever gives the run up."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_run import STORY, sandbox_maker
+
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.errors import OutOfTime
+from l2mac.processor.cancellation import CancelScope
+from l2mac.processor.messages import Message, Request, Role
+from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
+from l2mac.runs.audit import audit_run
+from l2mac.runs.execute import Resources, SessionResult, execute
+from l2mac.runs.recorded_spec import Plan
+from l2mac.testing.model_server import ModelServer, RateLimited, ScriptedReply, Stalled, sequence
+from l2mac.trace.chain import read_trace
+from l2mac.trace.events import ModelCalled, RunEnded
+
+REQUEST = Request(messages=(Message(Role.USER, "Hello?"),))
+LONG_S, SOON_S = 60.0, 30.0
+
+
+class GivenUp(Exception):
+    """What a session raises when it has been cancelled."""
+
+
+def give_up() -> None:
+    raise GivenUp
+
+
+def unwatched(_: str) -> None:
+    """Watch nothing."""
+
+
+class Silence:
+    """A server's script that says nothing, not even headers, until the end of the test."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.over = threading.Event()
+
+    def __call__(self, body: dict[str, Any], number: int) -> ScriptedReply:
+        self.reached.set()
+        self.over.wait(LONG_S)
+        return ScriptedReply("too late")
+
+
+@pytest.fixture
+def silence() -> Iterator[Silence]:
+    found = Silence()
+    yield found
+    found.over.set()
+
+
+@contextlib.contextmanager
+def soon() -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    assert time.monotonic() - start < SOON_S
+
+
+def make(
+    server: ModelServer, fuse: CancelScope | None = None, *, protocol: str = "native"
+) -> OpenAIProcessor:
+    settings = ModelSettings(
+        model="m", base_url=server.base_url, api_key="key", protocol=protocol, max_retries=9
+    )
+    return OpenAIProcessor(settings, fuse=fuse)
+
+
+def test_a_server_that_says_nothing_is_left_when_the_time_is_over(silence: Silence):
+    with ModelServer(silence) as server, make(server) as processor, soon():
+        with pytest.raises(OutOfTime, match="--max-time"):
+            processor.complete(replace(REQUEST, within_s=0.3), unwatched)
+        silence.over.set()
+
+
+def test_a_server_that_falls_silent_is_left_when_the_time_is_over():
+    with (
+        ModelServer(sequence([Stalled(after_chunks=3, seconds=LONG_S)])) as server,
+        make(server) as processor,
+        soon(),
+    ):
+        with pytest.raises(OutOfTime):
+            processor.complete(replace(REQUEST, within_s=0.3), unwatched)
+
+
+def test_no_pause_between_two_tries_is_longer_than_the_time():
+    with ModelServer(sequence([RateLimited("50")])) as server, make(server) as processor, soon():
+        with pytest.raises(OutOfTime):
+            processor.complete(replace(REQUEST, within_s=0.3), unwatched)
+
+
+def test_a_server_that_never_finishes_the_hello_of_tls_is_left_when_the_time_is_over():
+    with socket.create_server(("127.0.0.1", 0)) as mute, soon():
+        settings = ModelSettings(
+            model="m",
+            base_url=f"https://127.0.0.1:{mute.getsockname()[1]}/v1",
+            api_key="key",
+            protocol="native",
+        )
+        with OpenAIProcessor(settings) as processor, pytest.raises(OutOfTime):
+            processor.complete(replace(REQUEST, within_s=0.3), unwatched)
+
+
+def test_negotiating_ends_with_its_time(silence: Silence):
+    with ModelServer(silence) as server, make(server, protocol="auto") as processor, soon():
+        with pytest.raises(OutOfTime):
+            processor.negotiate(unwatched, within_s=0.3)
+        silence.over.set()
+
+
+def test_a_reply_in_time_is_a_reply_and_so_is_one_after_a_call_that_was_ended():
+    answers = [ScriptedReply("one"), Stalled(seconds=LONG_S), ScriptedReply("two")]
+    with ModelServer(sequence(answers)) as server, make(server) as processor:
+        assert processor.complete(replace(REQUEST, within_s=SOON_S), unwatched).content == "one"
+        with pytest.raises(OutOfTime):
+            processor.complete(replace(REQUEST, within_s=0.3), unwatched)
+        assert processor.complete(REQUEST, unwatched).content == "two"
+
+
+def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
+    fuse = CancelScope(give_up)
+    with ModelServer(silence) as server, make(server, fuse) as processor, soon():
+        watcher = threading.Thread(target=lambda: (silence.reached.wait(LONG_S), fuse.cancel()))
+        watcher.start()
+        with pytest.raises(GivenUp):
+            processor.complete(REQUEST, unwatched)
+        silence.over.set()
+        watcher.join()
+
+
+def test_nothing_is_asked_after_a_cancellation():
+    fuse = CancelScope(give_up)
+    with ModelServer(sequence([])) as server, make(server, fuse) as processor:
+        fuse.cancel()
+        for within_s in (None, 1.0, None):
+            with pytest.raises(GivenUp):
+                processor.complete(replace(REQUEST, within_s=within_s), unwatched)
+        assert server.requests == []
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., SessionResult]:
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    def work(server: ModelServer, limits: Limits) -> SessionResult:
+        with make(server) as processor:
+            means = Resources(
+                processor=processor,
+                open_sandbox=sandbox_maker(),
+                limits=limits,
+                prices=Prices(),
+                model="scripted",
+                image="none",
+            )
+            return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+
+    return work
+
+
+def test_a_run_whose_time_ends_during_a_call_is_recorded_as_that_and_goes_on_from_there(
+    run: Callable[..., SessionResult], silence: Silence
+):
+    scripted = [
+        ScriptedReply(
+            one.content, tool_calls=[(c.name, json.loads(c.arguments)) for c in one.tool_calls]
+        )
+        for one in STORY
+    ]
+
+    def then_silent(body: dict[str, Any], number: int) -> ScriptedReply:
+        return scripted[number] if number < 2 else silence(body, number)
+
+    with ModelServer(then_silent) as server, soon():
+        ended = run(server, Limits(time_s=3.0))
+        silence.over.set()
+    assert ended.outcome.status == "budget spent"
+    assert (
+        "3 seconds of work are over (--max-time), which ended a call of the model"
+        in ended.outcome.cause
+    )
+    assert audit_run(ended.folder).verdict == "intact"
+    events = [entry.event for entry in read_trace(ended.folder / "trace.jsonl")[0]]
+    assert sum(isinstance(event, ModelCalled) for event in events) == 2
+    assert events[-1] == RunEnded(status="budget spent", cause=ended.outcome.cause)
+    with ModelServer(sequence(scripted[2:])) as server:
+        done = run(server, Limits(time_s=600.0))
+    assert done.outcome.status == "completed"
+    assert audit_run(done.folder).verdict == "intact"

@@ -1,0 +1,153 @@
+"""What `l2mac models` finds out, against servers that can and servers that cannot."""
+
+import json
+from typing import Any
+
+import pytest
+
+from l2mac.errors import ModelRejected
+from l2mac.processor.capability_probe import Ability, probe, probe_window, window_cost_tokens
+from l2mac.processor.model_list import ModelInfo, read_offers
+from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
+from l2mac.testing.model_server import (
+    ContextTooLong,
+    ModelServer,
+    Refused,
+    ScriptedReply,
+    Unauthorized,
+)
+
+
+class Model:
+    """A server's behaviour: each ability can be taken away."""
+
+    def __init__(self, **lacking: bool) -> None:
+        self.lacks = lambda name: lacking.get(name, False)
+        self.asked = 0
+
+    def __call__(self, body: dict[str, Any], _: int) -> Any:
+        self.asked += 1
+        if self.lacks("key"):
+            return Unauthorized()
+        usage = {} if self.lacks("usage") else None
+        streamed = not self.lacks("streaming")
+        if body.get("tools") or body.get("response_format"):
+            kind = "native" if body.get("tools") else "json"
+            if self.lacks(kind):
+                return (
+                    Refused(f"{kind} is not supported")
+                    if kind == "json"
+                    else ScriptedReply("ready!")
+                )
+            return ScriptedReply(
+                tool_calls=[("ready", {"answer": "yes"})], usage=usage, streamed=streamed
+            )
+        if self.lacks("seed_at_all") and "seed" in body:
+            return Refused("unknown field seed")
+        text = f"words {body.get('seed')}" + (f" {self.asked}" if self.lacks("seed") else "")
+        return ScriptedReply(
+            "same" if self.lacks("chance") else text, usage=usage, streamed=streamed
+        )
+
+
+def client(server: ModelServer) -> OpenAIProcessor:
+    settings = ModelSettings(
+        model="m", base_url=server.base_url, api_key="a-long-key", max_retries=0
+    )
+    return OpenAIProcessor(settings, sleep=lambda _: None)
+
+
+def found(**lacking: bool) -> dict[str, Ability]:
+    with ModelServer(Model(**lacking)) as server, client(server) as processor:
+        return {one.name: one for one in probe(processor)}
+
+
+def test_a_server_that_can_do_everything():
+    abilities = found()
+    assert list(abilities) == ["answers", "usage", "streaming", "native", "json", "seed"]
+    assert all(one.works for one in abilities.values())
+
+
+@pytest.mark.parametrize("lacking", ["usage", "streaming", "native", "json", "seed"])
+def test_what_a_server_lacks_is_found_and_nothing_else(lacking: str):
+    assert [name for name, one in found(**{lacking: True}).items() if not one.works] == [lacking]
+
+
+def test_a_seed_that_is_refused_is_said_to_be():
+    assert found(seed_at_all=True)["seed"] == Ability(
+        "seed", works=False, text="the server refuses a seed"
+    )
+
+
+def test_a_model_that_never_varies_says_nothing_about_seeds():
+    assert found(chance=True)["seed"].works is None
+
+
+def test_a_refused_key_ends_the_probe_at_once():
+    with ModelServer(Model(key=True)) as server, client(server) as processor:
+        with pytest.raises(ModelRejected, match="refuses"):
+            list(probe(processor))
+        assert len(server.requests) == 1
+
+
+def windowed(window: int, *, cuts: bool = False, counts: bool = True) -> Any:
+    """Make a server with a window, one word being 1.5 tokens."""
+
+    def answer(body: dict[str, Any], _: int) -> Any:
+        tokens = int(body["messages"][0]["content"].count("word") * 1.5)
+        if tokens > window and not cuts:
+            return ContextTooLong()
+        usage = {"prompt_tokens": min(tokens, window), "completion_tokens": 1} if counts else {}
+        return ScriptedReply("yes", usage=usage)
+
+    return answer
+
+
+@pytest.mark.parametrize("window", [1000, 3000, 5000, 8191])
+def test_the_window_is_found_from_below_within_an_eighth(window: int):
+    with ModelServer(windowed(window)) as server, client(server) as processor:
+        finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
+    assert finding.ended
+    assert window * 0.85 <= finding.accepted_tokens <= window
+
+
+def test_a_server_that_cuts_without_saying_so_is_found_out():
+    with ModelServer(windowed(3000, cuts=True)) as server, client(server) as processor:
+        finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
+    assert (finding.accepted_tokens, finding.ended) == (3000, True)
+    assert "without an error" in finding.text
+
+
+def test_nothing_longer_than_asked_for_is_sent_and_the_announced_cost_holds():
+    with ModelServer(windowed(10**9)) as server, client(server) as processor:
+        finding = probe_window(processor, up_to=8000, progress=lambda _: None)
+    sent = [
+        request.body["messages"][0]["content"].count("word") * 1.5 for request in server.requests
+    ]
+    assert max(sent) <= 8000
+    assert sum(sent) <= window_cost_tokens(8000)
+    assert not finding.ended
+
+
+def test_without_counts_the_doubt_is_said():
+    with ModelServer(windowed(10**9, counts=False)) as server, client(server) as processor:
+        assert "would not show" in probe_window(processor, up_to=2000, progress=lambda _: None).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "window"),
+    [
+        ({}, None),
+        ({"max_model_len": 32768}, 32768),
+        ({"context_length": 128000}, 128000),
+        ({"context_window": 131072}, 131072),
+        ({"meta": {"n_ctx": 16384, "n_ctx_train": 32768}}, 16384),
+        ({"meta": ["n_ctx"]}, None),
+        ({"max_model_len": "many"}, None),
+        ({"max_model_len": True}, None),
+        ({"max_model_len": -1}, None),
+    ],
+)
+def test_a_declared_window_is_read_where_it_is_one(fields: dict[str, Any], window: int | None):
+    answer = json.loads(json.dumps({"data": [{"id": "m", **fields}, {"id": "n"}]}))
+    assert read_offers(answer, at_most=1) == (ModelInfo("m", window),)

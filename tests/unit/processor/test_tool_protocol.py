@@ -1,0 +1,341 @@
+"""Both ways to call tools, from request to wire and from wire to call."""
+
+import json
+from typing import Any
+
+import pytest
+
+from l2mac.processor.json_schema import compact, for_grammar, resolved
+from l2mac.processor.messages import Message, Request, Role, ToolCall, ToolSpec
+from l2mac.processor.tool_protocol import JsonTools, NativeTools
+
+WRITE = ToolSpec(
+    "write_files",
+    "Write files.",
+    {
+        "type": "object",
+        "title": "WriteFiles",
+        "properties": {
+            "files": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 50,
+                "items": {"$ref": "#/$defs/File"},
+            },
+            "title": {"type": "string", "title": "Title", "pattern": "^a$", "maxLength": 9},
+        },
+        "required": ["files"],
+        "$defs": {
+            "File": {
+                "type": "object",
+                "title": "File",
+                "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
+                "required": ["path", "content"],
+            }
+        },
+    },
+)
+READ = ToolSpec(
+    "read", "Read a file.", {"type": "object", "properties": {"path": {"type": "string"}}}
+)
+SYSTEM = Message(Role.SYSTEM, "You write code.")
+USER = Message(Role.USER, "Begin.")
+FIRST, SECOND = (
+    ToolCall("a", "read", '{"path": "x"}'),
+    ToolCall("b", "write_files", '{"files": []}'),
+)
+CALLS = Message(Role.ASSISTANT, "I look.", (FIRST, SECOND))
+
+
+def answer(call_id: str, text: str = "done") -> Message:
+    return Message(Role.TOOL, text, tool_call_id=call_id)
+
+
+def request(
+    *messages: Message, tool: str = "", tools: tuple[ToolSpec, ...] = (WRITE, READ)
+) -> Request:
+    return Request(messages=(SYSTEM, USER, *messages), tools=tools, tool=tool)
+
+
+def schema_of(body: dict[str, Any]) -> Any:
+    return body["response_format"]["json_schema"]["schema"]
+
+
+# Native calls
+
+
+def test_native_tools_are_declared_as_functions() -> None:
+    body = NativeTools().encode(request())
+    assert body["tools"][1] == {
+        "type": "function",
+        "function": {
+            "name": "read",
+            "description": "Read a file.",
+            "parameters": dict(READ.parameters),
+        },
+    }
+    assert "tool_choice" not in body
+
+
+def test_native_required_tool_is_named() -> None:
+    body = NativeTools().encode(request(tool="read"))
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "read"}}
+
+
+@pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
+def test_a_required_tool_that_is_not_offered_is_our_mistake(
+    protocol: NativeTools | JsonTools,
+) -> None:
+    with pytest.raises(ValueError, match="delete"):
+        protocol.encode(request(tool="delete"))
+
+
+def test_native_tool_messages_stand_in_the_order_of_the_calls() -> None:
+    body = NativeTools().encode(request(CALLS, answer("b", "second"), answer("a", "first"), USER))
+    assert [message["role"] for message in body["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "user",
+    ]
+    assert [message.get("tool_call_id") for message in body["messages"][3:5]] == ["a", "b"]
+    assert body["messages"][3]["content"] == "first"
+
+
+def test_native_assistant_message_repeats_its_calls_as_written() -> None:
+    message = NativeTools().encode(request(CALLS, answer("a"), answer("b")))["messages"][2]
+    assert message["content"] == "I look."
+    assert message["tool_calls"][0] == {
+        "id": "a",
+        "type": "function",
+        "function": {"name": "read", "arguments": '{"path": "x"}'},
+    }
+
+
+def test_native_calls_without_text_have_no_content() -> None:
+    silent = Message(Role.ASSISTANT, "", (FIRST,))
+    assert NativeTools().encode(request(silent, answer("a")))["messages"][2]["content"] is None
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param((CALLS, answer("a")), id="one answer missing"),
+        pytest.param((CALLS, answer("a"), USER, answer("b")), id="a message between"),
+        pytest.param((CALLS, answer("a"), answer("b"), answer("c")), id="an answer to no call"),
+        pytest.param((answer("a"),), id="an answer without calls"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
+def test_calls_and_answers_that_do_not_fit_are_our_mistake(
+    protocol: NativeTools | JsonTools, messages: tuple[Message, ...]
+) -> None:
+    with pytest.raises(ValueError, match="fit together"):
+        protocol.encode(request(*messages))
+
+
+def test_native_calls_come_back_as_they_are() -> None:
+    assert NativeTools().decode(request(), "text", (FIRST, SECOND)) == ("text", (FIRST, SECOND))
+
+
+@pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", "")])
+def test_native_calls_without_distinct_ids_get_new_ones(ids: tuple[str, str]) -> None:
+    calls = tuple(ToolCall(one, "read", "{}") for one in ids)
+    _, numbered = NativeTools().decode(request(CALLS, answer("a"), answer("b")), "", calls)
+    assert [call.id for call in numbered] == ["call_1", "call_2"]
+
+
+@pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
+def test_without_tools_plain_text_is_sent_and_read(protocol: NativeTools | JsonTools) -> None:
+    plain = request(tools=())
+    body = protocol.encode(plain)
+    assert body == {
+        "messages": [
+            {"role": "system", "content": "You write code."},
+            {"role": "user", "content": "Begin."},
+        ]
+    }
+    text = '{"tool": "read", "arguments": {}}'
+    assert protocol.decode(plain, text, ()) == (text, ())
+
+
+# JSON calls
+
+
+def test_json_schema_offers_each_tool_once_and_nothing_else() -> None:
+    schema = schema_of(JsonTools().encode(request()))
+    assert [one["properties"]["tool"] for one in schema["anyOf"]] == [
+        {"const": "write_files"},
+        {"const": "read"},
+    ]
+    for one in schema["anyOf"]:
+        assert one["required"] == ["thought", "tool", "arguments"]
+        assert one["additionalProperties"] is False
+
+
+def test_json_schema_has_only_the_required_tool_and_no_thought() -> None:
+    schema = schema_of(JsonTools().encode(request(tool="read")))
+    assert list(schema["properties"]) == ["tool", "arguments"]
+    assert schema["properties"]["tool"] == {"const": "read"}
+
+
+def test_json_tools_are_described_behind_the_system_message() -> None:
+    free, bound = JsonTools().encode(request()), JsonTools().encode(request(tool="read"))
+    text = free["messages"][0]["content"]
+    assert text.startswith("You write code.\n\n")
+    assert "- read: Read a file. Arguments: " + compact(READ.parameters) in text
+    assert bound["messages"] == free["messages"], (
+        "a required tool does not change what a server has cached"
+    )
+
+
+def test_a_json_tool_that_is_the_only_one_and_required_is_described_beside_the_question() -> None:
+    system, user = JsonTools().encode(request(tools=(READ,), tool="read"))["messages"]
+    assert system["content"] == "You write code."
+    assert user["content"].startswith("Begin.\n\n")
+    assert "- read: Read a file. Arguments: " + compact(READ.parameters) in user["content"]
+
+
+def test_json_tools_are_described_where_there_is_no_system_message() -> None:
+    body = JsonTools().encode(Request(messages=(USER,), tools=(READ,)))
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+
+
+def test_json_dialogue_shows_calls_as_json_and_results_as_user_text() -> None:
+    body = JsonTools().encode(
+        request(Message(Role.ASSISTANT, "I look.", (FIRST,)), answer("a", "content of x"), USER)
+    )
+    assistant, user = body["messages"][2:]
+    assert json.loads(assistant["content"]) == {
+        "thought": "I look.",
+        "tool": "read",
+        "arguments": {"path": "x"},
+    }
+    assert user == {"role": "user", "content": "Result of read (a):\ncontent of x\n\nBegin."}
+
+
+def test_json_dialogue_keeps_roles_alternating() -> None:
+    body = JsonTools().encode(request(CALLS, answer("b"), answer("a"), USER, USER))
+    assert [message["role"] for message in body["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "user",
+    ]
+    assert body["messages"][3]["content"].startswith("Result of read (a)")
+
+
+def test_json_call_is_read_with_its_thought() -> None:
+    text = '{"thought": "First é.", "tool": "read", "arguments": {"path": "ü"}}'
+    assert JsonTools().decode(request(), text, ()) == (
+        "First é.",
+        (ToolCall("call_0", "read", '{"path": "ü"}'),),
+    )
+
+
+def test_json_call_survives_the_way_there_and_back() -> None:
+    protocol = JsonTools()
+    sent = protocol.encode(request(Message(Role.ASSISTANT, "I look.", (FIRST,)), answer("a")))[
+        "messages"
+    ][2]["content"]
+    content, (call,) = protocol.decode(request(), sent, ())
+    assert (content, call.name, json.loads(call.arguments)) == ("I look.", "read", {"path": "x"})
+
+
+def test_json_ids_count_replies_and_avoid_those_in_use() -> None:
+    text = '{"tool": "read", "arguments": {}}'
+    dropped = Message(Role.ASSISTANT, "", (ToolCall("call_1", "read", "{}"),))
+    _, (call,) = JsonTools().decode(request(dropped, answer("call_1")), text, ())
+    assert call.id == "call_2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I would call read.",
+        '{"tool": "read", "arguments": {"path": "x"',
+        '```json\n{"tool": "read", "arguments": {}}\n```',
+        "[]",
+        "[" * 100_000,
+        '{"name": "read", "arguments": {}}',
+        '{"tool": "read"}',
+        '{"tool": "read", "arguments": "{}"}',
+        '{"tool": 1, "arguments": {}}',
+        '{"thought": 1, "tool": "read", "arguments": {}}',
+    ],
+)
+def test_json_text_that_is_no_call_comes_back_unchanged(text: str) -> None:
+    assert JsonTools().decode(request(), text, ()) == (text, ())
+
+
+def test_json_call_with_half_a_surrogate_pair_can_still_be_encoded() -> None:
+    content, (call,) = JsonTools().decode(
+        request(), r'{"thought": "\ud800", "tool": "read", "arguments": {"path": "\ud800"}}', ()
+    )
+    assert (content + call.arguments).encode()
+    assert json.loads(call.arguments) == {"path": "\ud800"}
+
+
+def test_json_history_shows_arguments_that_are_no_json_as_text() -> None:
+    broken = Message(Role.ASSISTANT, "", (ToolCall("a", "read", "{oops"),))
+    body = JsonTools().encode(request(broken, answer("a")))
+    assert json.loads(body["messages"][2]["content"]) == {"tool": "read", "arguments": "{oops"}
+
+
+# Schemas
+
+
+def test_references_are_put_in_place() -> None:
+    files = resolved(WRITE.parameters)["properties"]["files"]
+    assert files["items"]["required"] == ["path", "content"]
+    assert "$ref" not in compact(WRITE.parameters)
+    assert "$defs" not in compact(WRITE.parameters)
+
+
+def test_a_property_called_title_stays() -> None:
+    assert "title" in resolved(WRITE.parameters)["properties"]
+    assert "title" not in resolved(WRITE.parameters)
+
+
+def test_a_grammar_gets_the_shape_only() -> None:
+    shape = for_grammar(WRITE.parameters)
+    assert shape["properties"]["title"] == {"type": "string"}
+    assert shape["properties"]["files"]["minItems"] == 1
+    assert (
+        shape["properties"]["files"]["maxItems"]
+        == WRITE.parameters["properties"]["files"]["maxItems"]
+    )
+
+
+def test_a_grammar_allows_no_further_properties_unless_the_schema_does() -> None:
+    assert for_grammar(READ.parameters)["additionalProperties"] is False
+    assert (
+        for_grammar({**READ.parameters, "additionalProperties": True})["additionalProperties"]
+        is True
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"$ref": "#/$defs/Nothing"}, id="unknown"),
+        pytest.param(
+            {
+                "$ref": "#/$defs/Tree",
+                "$defs": {"Tree": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+            },
+            id="within itself",
+        ),
+    ],
+)
+def test_a_reference_that_cannot_be_put_in_place_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="reference"):
+        for_grammar(schema)
+
+
+def test_alternatives_are_kept() -> None:
+    schema = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": None}
+    assert for_grammar(schema) == {"anyOf": [{"type": "integer"}, {"type": "null"}]}

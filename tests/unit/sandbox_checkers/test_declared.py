@@ -1,0 +1,38 @@
+"""The print of a test: the same however it is laid out, another as soon as it says something else."""
+
+from pathlib import Path
+
+import pytest
+
+GUEST = pytest.importorskip("sandbox.checkers.declared")
+TEST = "def test_x():\n    assert f(1) == 2\n"
+
+
+def print_of(folder: Path, text: str, test: str = "test_a.py::test_x") -> str:
+    (folder / "test_a.py").write_text(text)
+    return GUEST.declared_in(str(folder))[test]
+
+
+def test_layout_comments_and_neighbours_are_not_part_of_a_test(tmp_path: Path):
+    moved = "import os\n\n\ndef test_first():\n    pass\n\n\ndef test_x():  # why\n    assert f(1)  ==  2\n"
+    assert print_of(tmp_path, TEST) == print_of(tmp_path, moved)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        TEST.replace("2", "3"),
+        "import pytest\n\n\n@pytest.mark.skip\n" + TEST,
+        TEST + "\n\n" + TEST.replace("2", "3"),
+        TEST.replace("test_x()", "test_x(a)"),
+    ],
+)
+def test_a_test_that_says_something_else_has_another_print(tmp_path: Path, other: str):
+    assert print_of(tmp_path, TEST) != print_of(tmp_path, other)
+
+
+def test_the_class_around_it_is_part_of_a_test(tmp_path: Path):
+    inner = "    def test_x(self):\n        assert 1\n"
+    test = "test_a.py::TestA::test_x"
+    one, other = (print_of(tmp_path, f"class TestA({base}):\n{inner}", test) for base in ("A", "B"))
+    assert one != other

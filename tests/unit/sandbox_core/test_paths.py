@@ -1,0 +1,153 @@
+"""Names of the store: what is accepted stays below the root on every system."""
+
+import posixpath
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox import PathError, check_path
+from sandbox.paths import MAX_COMPONENT_BYTES, MAX_DEPTH, MAX_PATH_BYTES
+
+PIECES = st.sampled_from(
+    [
+        "a",
+        "..",
+        ".",
+        "",
+        "/",
+        "\\",
+        "~",
+        "-x",
+        "é",
+        "e\u0301",
+        "\0",
+        "\n",
+        "con",
+        ".l2mac-",
+        "x" * 150,
+        " ",
+    ]
+)
+TEXTS = (
+    st.text(max_size=60)
+    | st.lists(PIECES, max_size=8).map("/".join)
+    | st.lists(PIECES, max_size=8).map("".join)
+)
+
+
+def accepted(text: str) -> bool:
+    try:
+        check_path(text)
+    except PathError:
+        return False
+    return True
+
+
+@given(TEXTS)
+def test_an_accepted_name_stays_below_the_root_and_is_its_own_normal_form(text):
+    if accepted(text):
+        assert posixpath.normpath(posixpath.join("/root", text)) == f"/root/{text}"
+        assert not text.startswith(("/", "-", "~"))
+        assert "\\" not in text
+        assert "\0" not in text
+        assert unicodedata.normalize("NFC", text) == text
+        assert len(text.encode()) <= MAX_PATH_BYTES
+
+
+@given(st.text())
+def test_every_part_of_an_accepted_name_is_printable(text):
+    if accepted(text):
+        assert all(unicodedata.category(character)[0] != "C" for character in text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "a/b.py",
+        ".hidden",
+        "..a",
+        "a b",
+        "ünï/日本.py",
+        "x" * MAX_COMPONENT_BYTES,
+        "/".join(["d"] * MAX_DEPTH),
+        "icon",
+    ],
+)
+def test_ordinary_names_are_accepted(name):
+    assert check_path(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            "./a",
+            "~/a",
+            "-a",
+            "a/-b",
+            " a",
+            "a ",
+            "a.",
+        ),
+        *(
+            "a\\b",
+            "a:b",
+            "a*",
+            "a?",
+            'a"',
+            "<a",
+            "a>",
+            "a|b",
+            "a\0b",
+            "a\tb",
+            "a\x7fb",
+            "a\u200bb",
+            "a\u202eb",
+        ),
+        *(
+            "\ud800",
+            "e\u0301",
+            "con",
+            "CON",
+            "con.txt",
+            "aux.tar.gz",
+            "nul ",
+            "lpt1",
+            "Com9.py",
+            "d/prn/x",
+        ),
+        *(
+            "x" * (MAX_COMPONENT_BYTES + 1),
+            "/".join(["d"] * (MAX_DEPTH + 1)),
+            ".l2mac-1.part",
+            "a/.l2mac-x",
+        ),
+    ],
+)
+def test_names_that_mean_trouble_somewhere_are_refused(name):
+    with pytest.raises(PathError):
+        check_path(name)
+
+
+@pytest.mark.parametrize("value", [None, 1, b"a", ["a"], {}])
+def test_what_is_no_text_is_refused(value):
+    with pytest.raises(PathError):
+        check_path(value)
+
+
+def test_the_refusal_names_the_path_in_a_form_that_no_terminal_obeys():
+    with pytest.raises(PathError) as error:
+        check_path("a\x1b[31m\n")
+    assert str(error.value).isprintable()

@@ -1,0 +1,248 @@
+"""The way out of the box that fetches packages: whom it connects to, and whom never; nothing leaves the loopback."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.client_hello import HelloError, server_name
+from sandbox.policy import Reach
+from sandbox.proxy import Proxy
+
+HOST, OTHER = "index.test", "elsewhere.test"
+PUBLIC = "198.41.0.4"  # a name server of the root: what is checked is the form, nobody connects
+PATIENCE_S = 10.0
+
+
+class Client:
+    """A connection as the proxy gets it from a box: what the test sends, and what came back."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.got = b""
+        self.closed = threading.Event()
+        self.answered = threading.Event()
+
+    def receive(self, patience_s: float) -> bytes:
+        if self.pieces:
+            return self.pieces.pop(0)
+        self.answered.wait(min(patience_s, PATIENCE_S))
+        return b""
+
+    def send(self, content: bytes, _: float) -> bool:
+        self.got += content
+        if b"echo" in self.got:
+            self.answered.set()
+        return True
+
+    def close(self) -> None:
+        self.answered.set()
+        self.closed.set()
+
+
+@pytest.fixture
+def upstream() -> Iterator[list[bytes]]:
+    """Give what a server on the loopback got; it answers every connection with `echo` and ends it."""
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        got.append(connection.recv(65536))
+                        connection.sendall(b"echo")
+
+        threading.Thread(target=serve, daemon=True).start()
+        got.append(str(server.getsockname()[1]).encode())
+        yield got
+        server.shutdown(socket.SHUT_RDWR)
+
+
+class World:
+    """Names with their addresses, all of which lead to the server on the loopback; who was asked and connected to."""
+
+    def __init__(self, port: bytes, *addresses: str) -> None:
+        self.port, self.addresses = int(port), addresses
+        self.resolved: list[str] = []
+        self.connected: list[str] = []
+
+    def resolve(self, host: str) -> list[str]:
+        self.resolved.append(host)
+        return list(self.addresses)
+
+    def connect(self, address: str, patience_s: float) -> socket.socket:
+        self.connected.append(address)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=patience_s)
+
+    def proxy(self, **reach: object) -> Proxy:
+        known: dict[str, object] = {"hosts": frozenset({HOST}), "idle_s": PATIENCE_S, **reach}
+        return Proxy(Reach(**known), self.resolve, self.connect)  # type: ignore[arg-type]
+
+
+def hello_for(name: str | None) -> bytes:
+    """Give a client hello as Python's own TLS makes it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    outgoing = ssl.MemoryBIO()
+    connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        connection.do_handshake()
+    return outgoing.read()
+
+
+def request(host: str = HOST, port: int = 443) -> bytes:
+    return f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+
+
+def refused(proxy: Proxy, client: Client) -> str:
+    proxy.serve(client)
+    assert client.closed.is_set()
+    assert b"echo" not in client.got
+    return proxy.decisions[-1].reason
+
+
+def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
+    world = World(upstream[0], PUBLIC)
+    proxy, client = world.proxy(), Client(request(), hello_for(HOST))
+    proxy.serve(client)
+    assert client.got == b"HTTP/1.1 200 Connection established\r\n\r\necho"
+    assert (world.resolved, world.connected) == ([HOST], [PUBLIC])
+    assert upstream[1] == hello_for(HOST)[: len(upstream[1])] or server_name(upstream[1]) == HOST
+    decision = proxy.report()[0]
+    assert (decision["host"], decision["reason"], decision["received_bytes"]) == (HOST, "", 4)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (request(OTHER), 403),
+        (request(HOST + "."), 403),
+        (request("sub." + HOST), 403),
+        (request(PUBLIC), 403),
+        (request("[2606:4700::1]"), 403),
+        (request("0x7f.1"), 403),
+        (request("2130706433"), 403),
+        (request(port=80), 403),
+        (request(port=8443), 403),
+        (b"GET http://index.test/ HTTP/1.1\r\n\r\n", 405),
+        (b"CONNECT index.test HTTP/1.1\r\n\r\n", 405),
+        (request() + b"early", 405),
+        (b"CONNECT " + b"x" * 9000, 400),
+        (b"CONNECT index.test:443 HTTP/1.1\r\n", 400),
+    ],
+)
+def test_nobody_else_is_reached(upstream, head: bytes, status: int):
+    world = World(upstream[0], PUBLIC)
+    client = Client(head)
+    client.answered.set()
+    assert refused(world.proxy(), client)
+    assert client.got.startswith(f"HTTP/1.1 {status} ".encode())
+    assert world.connected == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "169.254.169.254",
+        "10.0.0.1",
+        "172.16.3.4",
+        "192.168.1.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+        "2002:0a00:0001::",
+        "64:ff9b::7f00:1",
+    ],
+)
+@pytest.mark.parametrize("beside", [(), (PUBLIC,)])
+def test_a_name_that_means_an_inner_address_is_refused(
+    upstream, address: str, beside: tuple[str, ...]
+):
+    world = World(upstream[0], *beside, address)
+    assert "resolves to" in refused(world.proxy(), Client(request(), hello_for(HOST)))
+    assert world.connected == []
+
+
+def test_a_host_that_the_user_calls_private_is_reached_at_a_private_address_and_no_other_is(
+    upstream,
+):
+    world = World(upstream[0], "10.0.0.1")
+    proxy = world.proxy(hosts=frozenset({HOST, OTHER}), private_hosts=frozenset({HOST}))
+    client = Client(request(), hello_for(HOST))
+    proxy.serve(client)
+    assert client.got.endswith(b"echo")
+    assert "not a public address" in refused(proxy, Client(request(OTHER), hello_for(OTHER)))
+
+
+def test_not_even_a_private_host_is_the_machines_own_metadata_service(upstream):
+    world = World(upstream[0], "169.254.169.254")
+    proxy = world.proxy(private_hosts=frozenset({HOST}))
+    assert "no server has" in refused(proxy, Client(request(), hello_for(HOST)))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        hello_for(OTHER),
+        hello_for(None),
+        b"GET / HTTP/1.1\r\nHost: index.test\r\n\r\n",
+        b"SSH-2.0-x\r\n",
+        b"\x16\x03\x01\x00\x05\x02\x00\x00\x01x",
+        hello_for(HOST)[:60],
+    ],
+    ids=["another name", "no name", "http", "ssh", "no client hello", "half a hello"],
+)
+def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(upstream, first: bytes):
+    client = Client(request(), first)
+    client.answered.set()
+    assert refused(World(upstream[0], PUBLIC).proxy(), client)
+    assert upstream[1:] in ([], [b""])
+
+
+def test_a_hello_that_comes_byte_by_byte_is_understood(upstream):
+    hello = hello_for(HOST)
+    client = Client(request(), *(hello[place : place + 1] for place in range(len(hello))))
+    World(upstream[0], PUBLIC).proxy().serve(client)
+    assert client.got.endswith(b"echo")
+
+
+def test_a_hello_that_hides_its_name_is_refused():
+    hello = bytearray(hello_for(HOST))
+    hidden = b"\xfe\x0d\x00\x00"
+    start = 43 + 1 + hello[43]
+    start += 2 + int.from_bytes(hello[start : start + 2])
+    start += 1 + hello[start]
+    extensions = int.from_bytes(hello[start : start + 2]) + len(hidden)
+    hello[start : start + 2] = extensions.to_bytes(2)
+    hello[3:5], hello[6:9] = (len(hello) - 5 + 4).to_bytes(2), (len(hello) - 9 + 4).to_bytes(3)
+    assert server_name(hello_for(HOST)) == HOST
+    with pytest.raises(HelloError, match="hides"):
+        server_name(bytes(hello + hidden))
+
+
+@pytest.mark.parametrize("cap", [{"max_bytes": 3}, {"max_connections": 0}])
+def test_bytes_and_connections_are_bounded(upstream, cap: dict[str, int]):
+    assert refused(World(upstream[0], PUBLIC).proxy(**cap), Client(request(), hello_for(HOST)))
+
+
+def test_a_host_that_does_not_answer_is_told_apart_from_one_that_is_not_allowed(upstream):
+    def nobody(_: str) -> list[str]:
+        raise OSError
+
+    proxy = Proxy(Reach(hosts=frozenset({HOST})), nobody)
+    assert "resolved" in refused(proxy, Client(request()))
+    assert proxy.decisions[-1].unreachable
+    assert not World(upstream[0], PUBLIC).proxy().decisions

@@ -1,0 +1,83 @@
+"""Where the engine is: the host variable, then a context by name, then the machine's socket."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import EngineUnavailable
+from sandbox.engine.address import find_engine
+
+SOCKET = "unix:///var/run/docker.sock"
+
+
+def context(folder: Path, name: str, **endpoint: Any) -> Path:
+    """Write a context as `docker context create` does; gives the folder of its certificates."""
+    key = hashlib.sha256(name.encode()).hexdigest()
+    meta = folder / "contexts/meta" / key
+    meta.mkdir(parents=True)
+    (meta / "meta.json").write_text(
+        json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}})
+    )
+    return folder / "contexts/tls" / key / "docker"
+
+
+def test_without_any_choice_it_is_the_socket_of_the_machine(tmp_path):
+    assert find_engine({"DOCKER_CONFIG": str(tmp_path)}) == {"base_url": SOCKET}
+    assert find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}) == {
+        "base_url": SOCKET
+    }
+
+
+def test_the_current_context_is_used_then_the_variable_then_the_host(tmp_path):
+    context(tmp_path, "rootless", Host="unix:///run/user/1000/docker.sock")
+    context(tmp_path, "other", Host="tcp://127.0.0.1:2375")
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "rootless", "auths": {}}))
+    variables = {"DOCKER_CONFIG": str(tmp_path)}
+    assert find_engine(variables)["base_url"] == "unix:///run/user/1000/docker.sock"
+    variables |= {"DOCKER_CONTEXT": "other"}
+    assert find_engine(variables)["base_url"] == "tcp://127.0.0.1:2375"
+    variables |= {"DOCKER_HOST": "unix:///mine.sock"}
+    assert find_engine(variables)["base_url"] == "unix:///mine.sock"
+
+
+def test_the_folder_is_that_of_the_home_and_never_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    context(tmp_path, "planted", Host="tcp://127.0.0.1:1")
+    (tmp_path / "config.json").write_text('{"currentContext": "planted"}')
+    home = tmp_path / "home"
+    home.mkdir()
+    assert find_engine({"HOME": str(home)}) == {"base_url": SOCKET}
+    with pytest.raises(EngineUnavailable, match="'planted'"):
+        find_engine({"HOME": str(home), "DOCKER_CONTEXT": "planted"})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ({}, "docker context ls"),
+        ({"Host": ""}, "docker context ls"),
+        ({"Host": "ssh://user@build"}, "ssh -L"),
+    ],
+)
+def test_a_context_that_cannot_be_used_is_said_to_be(tmp_path, endpoint, said):
+    context(tmp_path, "far", **endpoint)
+    with pytest.raises(EngineUnavailable, match=said):
+        find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
+
+
+def test_a_damaged_configuration_is_no_licence_to_take_another_engine(tmp_path):
+    (tmp_path / "config.json").write_text("{not json")
+    with pytest.raises(EngineUnavailable, match=r"config\.json cannot be read"):
+        find_engine({"DOCKER_CONFIG": str(tmp_path)})
+
+
+def test_a_context_without_its_authority_is_not_trusted_blindly(tmp_path):
+    folder = context(tmp_path, "tls", Host="tcp://127.0.0.1:2376", SkipTLSVerify=False)
+    folder.mkdir(parents=True)
+    (folder / "ca.pem").write_text("not a certificate, and only named here")
+    found = find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "tls"})
+    assert (found["tls"].verify, found["tls"].ca_cert) == (True, str(folder / "ca.pem"))
+    assert found["tls"].cert is None

@@ -1,0 +1,111 @@
+"""Errors of the engine's library: each becomes one of ours, with what was being done."""
+
+import gc
+import inspect
+import json
+import socket
+import threading
+
+import docker.errors
+import pytest
+import requests
+
+from sandbox import EngineUnavailable, SandboxError
+from sandbox.engine.connection import Engine, engine_errors
+
+DOCKERS = [
+    error
+    for _, error in inspect.getmembers(docker.errors, inspect.isclass)
+    if issubclass(error, Exception) and error.__module__ == "docker.errors"
+]
+ARGUMENTS = {
+    "BuildError": ("reason", []),
+    "ContainerError": ("container", 1, "command", "image", b"stderr"),
+    "StreamParseError": ("reason",),
+    "ContextAlreadyExists": ("name",),
+    "ContextNotFound": ("name",),
+    "MissingContextParameter": ("param",),
+    "ContextException": ("message",),
+    "create_unexpected_kwargs_error": (),
+}
+REQUESTS = [
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ReadTimeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.InvalidURL,
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sockets_that_the_library_leaves_open_are_gone_with_these_tests():
+    """The engine's library forgets a socket that it could not connect."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.parametrize("error", [*DOCKERS, *REQUESTS], ids=lambda error: error.__name__)
+def test_every_error_of_the_library_becomes_one_of_ours(error):
+    with pytest.raises(SandboxError, match="creating the box") as ours:
+        with engine_errors("creating the box"):
+            raise error(*ARGUMENTS.get(error.__name__, ("message",)))
+    assert isinstance(ours.value.__cause__, error)
+
+
+def test_what_the_engine_refuses_is_told_from_an_engine_that_is_not_there():
+    with pytest.raises(SandboxError) as refused, engine_errors("x"):
+        raise docker.errors.APIError("no", explanation="no such runtime")
+    assert not isinstance(refused.value, EngineUnavailable)
+    assert "no such runtime" in str(refused.value)
+    with pytest.raises(EngineUnavailable), engine_errors("x"):
+        raise requests.exceptions.ConnectionError
+
+
+def test_our_own_errors_and_mistakes_pass_through():
+    for error in (KeyError("x"), EngineUnavailable("x"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), engine_errors("x"):
+            raise error
+
+
+def test_no_engine_is_one_sentence_that_says_what_to_do(tmp_path):
+    with pytest.raises(EngineUnavailable, match="DOCKER_HOST"):
+        Engine.connect({"DOCKER_HOST": f"unix://{tmp_path}/missing.sock"})
+
+
+@pytest.mark.parametrize(
+    "address", ["ssh://user@build-machine", "nonsense", "tcp://", "npipe:////./pipe/docker"]
+)
+def test_an_address_that_cannot_be_used_is_said_to_be(address):
+    with pytest.raises(EngineUnavailable):
+        Engine.connect({"DOCKER_HOST": address})
+
+
+def test_something_that_is_no_engine_is_said_to_be(tmp_path):
+    path = str(tmp_path / "noise.sock")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-noise\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(EngineUnavailable):
+            Engine.connect({"DOCKER_HOST": f"unix://{path}"})
+        thread.join()
+
+
+@pytest.mark.parametrize("auth", ["not base64, and secret", 7, None, {"a": 1}, "c2VjcmV0"])
+def test_a_damaged_registry_key_is_a_sentence_that_does_not_show_it(tmp_path, monkeypatch, auth):
+    (tmp_path / "config.json").write_text(
+        json.dumps({"auths": {"registry.invalid": {"auth": auth}}})
+    )
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(EngineUnavailable) as refusal:
+        Engine.connect({"DOCKER_HOST": f"unix://{tmp_path}/missing.sock"})
+    assert "secret" not in str(refusal.value)

@@ -1,0 +1,100 @@
+"""What an engine says of itself: whatever a box needs and it lacks is a refusal with the reason and what to do."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_box import RECORDED, recorded_image, recorded_views
+
+from l2mac.cli import exit_codes
+from sandbox import EngineUnfit, IsolationMismatch, SandboxPolicy
+from sandbox.engine.fitness import loosening, require_fit
+from sandbox.engine.receipt import Views, make_receipt
+
+ENGINES = json.loads((Path(__file__).parent / "golden/engines.json").read_text(encoding="utf-8"))
+INFO, VERSION = RECORDED["info"], RECORDED["version"]
+
+
+def runtime(*arguments: str) -> dict[str, Any]:
+    return {"Runtimes": {"runc": {"path": "runc", "runtimeArgs": list(arguments)}}}
+
+
+def test_an_engine_with_all_of_it_is_fit():
+    assert require_fit(INFO, VERSION, "") is None  # what is unfit raises, as below
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "rootless Docker, control groups v1",
+            "does not limit memory, swap, processes, processor time; a rootless",
+        ),
+        ("Podman", "Podman, whose Docker-compatible API takes no seccomp profile"),
+    ],
+)
+def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
+    engine = ENGINES[name]
+    with pytest.raises(EngineUnfit, match=said) as refusal:
+        require_fit(engine["info"], engine["version"], "")
+    assert "DOCKER_HOST" in str(refusal.value)
+    assert exit_codes.code_for(refusal.value) == exit_codes.UNFIT
+
+
+@pytest.mark.parametrize(
+    ("weakness", "said"),
+    [
+        ({"OSType": "windows"}, "not Linux"),
+        ({"MemoryLimit": False}, "does not limit memory;"),
+        ({"PidsLimit": None}, "does not limit processes;"),
+        ({"CpuCfsQuota": False, "CpuCfsPeriod": False}, "does not limit processor time;"),
+        ({"SwapLimit": False}, "does not limit swap;"),
+        ({"SecurityOptions": ["name=apparmor"]}, "no seccomp"),
+        ({"SecurityOptions": None}, "no seccomp"),
+        ({"SecurityOptions": ["name=seccomp,profile=unconfined"]}, "'unconfined'"),
+        (runtime("--ignore-cgroups"), "--ignore-cgroups"),
+        (runtime("-ignore-cgroups=true"), "ignore-cgroups"),
+        (runtime("--platform=kvm", "--network=host"), "'runc' with --network=host,"),
+        (runtime("--host-uds=all"), "--host-uds"),
+        (runtime("--no-pivot"), "--no-pivot"),
+        (runtime("--never-heard-of"), "--never-heard-of"),
+        (runtime("--debug-log", "/a/path"), "/a/path"),
+    ],
+)
+def test_each_weakness_of_an_engine_is_named_and_no_receipt_is_given_either(weakness, said):
+    info = {**INFO, **weakness}
+    with pytest.raises(EngineUnfit, match=said):
+        require_fit(info, VERSION, "")
+    views = recorded_views()
+    with pytest.raises(IsolationMismatch, match=r"outside\.(engine|runtime_arguments)"):
+        make_receipt(
+            SandboxPolicy(),
+            recorded_image(),
+            Views(views.request, views.outside, views.hello, VERSION, info),
+        )
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--network=none",
+        "--platform=kvm",
+        "--ignore-cgroups=false",
+        "--systemd-cgroup",
+        "--debug",
+        "--oci-seccomp",
+    ],
+)
+def test_arguments_that_loosen_nothing_are_no_reason(argument):
+    assert loosening(runtime(argument), "runc") == []
+
+
+def test_only_the_arguments_of_the_runtime_that_is_used_count():
+    info = copy.deepcopy(INFO)
+    info["Runtimes"]["loose"] = {"path": "runsc", "runtimeArgs": ["--ignore-cgroups"]}
+    require_fit(info, VERSION, "runc")
+    for refused, name in ((info, "loose"), ({**info, "DefaultRuntime": "loose"}, "")):
+        with pytest.raises(EngineUnfit, match="'loose' with --ignore-cgroups"):
+            require_fit(refused, VERSION, name)

@@ -1,0 +1,386 @@
+"""A host against a guest that is not what it was: every lie, silence or noise is a typed error, soon, and no more."""
+
+import struct
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded_box import scripted_box
+
+from sandbox import (
+    Cause,
+    FileEntry,
+    IsolationMismatch,
+    Job,
+    Match,
+    Refused,
+    RunResult,
+    SandboxCompromised,
+    SandboxDied,
+    SandboxLost,
+    SandboxTimeout,
+)
+from sandbox.engine.channel import GuestChannel
+from sandbox.protocol import MAX_BODY_BYTES, Sealer
+from sandbox.testing import STDERR, ScriptedGuest, hangs_up, refuses, replies, sends, stays_silent
+
+HELLO = {"op": "hello"}
+KEY = bytes(range(32))
+PATIENCE_S = 0.3
+DIGEST = "0" * 64
+JOBS = (Job("one", ("true",)),)
+JOB = {
+    "end": {"kind": "exit", "code": 0},
+    "duration_ms": 1,
+    "output": [0, 0, 0],
+    "errors": [0, 0, 0],
+    "report": [0, 0, 0],
+}
+RUN = {
+    "jobs": [JOB],
+    "changes": [],
+    "removed": 0,
+    "leftovers": 0,
+    "survivors": 0,
+    "oom_kills": 0,
+    "pids_denied": 0,
+}
+RUN["restored"] = []
+
+
+def asked(*steps, requests=1):
+    """Greet a scripted guest and make requests of it; gives the last reply."""
+    with ScriptedGuest(replies({}), *steps) as guest:
+        channel = GuestChannel(guest.host_end)
+        channel.hello(HELLO, KEY, 5)
+        try:
+            for _ in range(requests):
+                reply = channel.request({"op": "list"}, b"", PATIENCE_S)
+            return reply
+        finally:
+            channel.close()
+
+
+def twice(conversation):
+    frame = conversation.seal({"ok": True})
+    conversation.send(frame + frame)
+
+
+def two_replies(conversation):
+    conversation.send(conversation.seal({"n": 1}) + conversation.seal({"n": 2}))
+
+
+def replayed(conversation):
+    if not hasattr(conversation, "kept"):
+        conversation.kept = conversation.seal({"ok": True})
+    conversation.send(conversation.kept)
+
+
+def in_small_pieces(conversation):
+    for byte in conversation.seal({"ok": True}, b"body"):
+        conversation.send(bytes([byte]))
+
+
+def babbles(conversation):
+    """Write to standard error without end, or until the host hangs up."""
+    deadline = time.monotonic() + 5
+    while conversation._connection.fileno() >= 0 and time.monotonic() < deadline:
+        conversation.send(b"noise" * 1000, STDERR)
+
+
+def test_a_reply_in_small_pieces_is_a_reply():
+    assert asked(in_small_pieces) == ({"ok": True}, b"body")
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (sends(b"garbage" * 20), SandboxCompromised),
+        (sends(struct.pack(">II", 0xFFFFFFFF, 0) + bytes(32)), SandboxCompromised),
+        (sends(struct.pack(">II", 0, MAX_BODY_BYTES + 1) + bytes(32)), SandboxCompromised),
+        (sends(Sealer(b"G").seal({"ok": True})), SandboxCompromised),
+        (sends(Sealer(b"H", KEY).seal({"ok": True})), SandboxCompromised),
+        (lambda conversation: conversation.send(b"x" * 100, 7), SandboxCompromised),
+        (two_replies, SandboxCompromised),
+        (twice, SandboxCompromised),
+        (stays_silent, SandboxTimeout),
+        (sends(b"\0" * 10), SandboxTimeout),
+        (babbles, SandboxTimeout),
+        (hangs_up, SandboxDied),
+        (lambda conversation: conversation.send_raw(b"\1\0\0\0\xff\xff\xff\xff" + b"x" * 50), SandboxCompromised),
+        (lambda conversation: conversation.send_raw(b"\1\0\0"), SandboxTimeout),
+    ],
+    ids=[
+        "garbage", "an endless header", "an endless body", "another key", "the host's own direction", "another stream",
+        "two replies", "one reply twice", "silence", "half a prefix", "noise on standard error", "an early end",
+        "an endless piece", "half a piece's header",
+    ],
+)  # fmt: skip
+def test_what_is_no_reply_is_a_typed_error_in_time(step, error):
+    started_at = time.monotonic()
+
+    with pytest.raises(error):
+        asked(step)
+
+    assert time.monotonic() - started_at < 3
+
+
+def test_a_replayed_reply_is_found_out():
+    with pytest.raises(SandboxCompromised):
+        asked(replayed, replayed, requests=2)
+
+
+@settings(max_examples=60)
+@given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
+def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
+    def step(conversation):
+        conversation.send(noise, stream)
+        conversation.hang_up()
+
+    with pytest.raises(SandboxLost):
+        asked(step)
+
+
+def test_what_a_dead_box_said_last_is_shown_without_control_characters():
+    def step(conversation):
+        conversation.send(b"first\n\x1b[31mred\x07 \xe2\x80\xae\xff last", STDERR)
+        conversation.hang_up()
+
+    with ScriptedGuest(replies({}), step) as guest:
+        channel = GuestChannel(guest.host_end)
+        channel.hello(HELLO, KEY, 5)
+        with pytest.raises(SandboxDied):
+            channel.request({"op": "list"}, b"", PATIENCE_S)
+        assert channel.diagnostics == "first\n?[31mred? ?\\xff last"
+        channel.close()
+
+
+def changed(**fields):
+    return replies({**RUN, **fields})
+
+
+def with_job(**fields):
+    return changed(jobs=[{**JOB, **fields}])
+
+
+OPERATIONS = {
+    "write": lambda box: box.write({"a.txt": b"a"}),
+    "read": lambda box: box.read("a.txt", offset=2, limit=10),
+    "files": lambda box: box.files(),
+    "search": lambda box: box.search("x"),
+    "run": lambda box: box.run(JOBS),
+}
+MALFORMED = {
+    "nothing": ("files", replies({})),
+    "no list": ("files", replies({"files": "abc"})),
+    "null": ("files", replies({"files": None})),
+    "short rows": ("files", replies({"files": [["a"]]})),
+    "a path up": ("files", replies({"files": [["../a", 1, DIGEST]]})),
+    "an absolute path": ("files", replies({"files": [["/etc/passwd", 1, DIGEST]]})),
+    "a path with an escape": ("files", replies({"files": [["a\x1b[0m", 1, DIGEST]]})),
+    "a path with a surrogate": ("files", replies({"files": [["\ud800", 1, DIGEST]]})),
+    "a number for a path": ("files", replies({"files": [[7, 1, DIGEST]]})),
+    "a negative size": ("files", replies({"files": [["a", -1, DIGEST]]})),
+    "a size that is true": ("files", replies({"files": [["a", True, DIGEST]]})),
+    "a fraction": ("files", replies({"files": [["a", 1.5, DIGEST]]})),
+    "a huge number": ("files", replies({"files": [["a", 10**30, DIGEST]]})),
+    "no digest": ("files", replies({"files": [["a", 1, "../../x"]]})),
+    "a refusal without a reason": ("files", lambda c: c.send(c.seal({"ok": False}))),
+    "an ok that is not true": ("files", lambda c: c.send(c.seal({"ok": 1, "files": []}))),
+    "digests of something else": ("write", replies({"digests": [DIGEST]})),
+    "too few digests": ("write", replies({"digests": []})),
+    "digests of another type": ("write", replies({"digests": {"a.txt": DIGEST}})),
+    "more than was asked for": ("read", replies({"size": 100}, b"x" * 11)),
+    "less than there is": ("read", replies({"size": 100}, b"x")),
+    "content beyond the end": ("read", replies({"size": 1}, b"x")),
+    "a size as text": ("read", replies({"size": "12"}, b"0123456789")),
+    "a match without a line": ("search", replies({"matches": [["a", "x", "text"]], "more": False})),
+    "more that is no truth": ("search", replies({"matches": [], "more": 0})),
+    "no jobs": ("run", changed(jobs=[])),
+    "too many jobs": ("run", changed(jobs=[JOB, JOB])),
+    "jobs as an object": ("run", changed(jobs={"one": JOB})),
+    "an unknown end": ("run", with_job(end={"kind": "passed", "code": 0})),
+    "an end without a code": ("run", with_job(end={"kind": "exit"})),
+    "a negative length": ("run", with_job(output=[-1, 0, 0])),
+    "lengths over the total": ("run", with_job(output=[1, 0, 0])),
+    "streams that are not there": ("run", with_job(output=[10, 0, 10])),
+    "streams left over": ("run", replies(RUN, b"more")),
+    "a change elsewhere": ("run", changed(changes=[["../../x", 1, DIGEST]])),
+    "a deleted file with a size": ("run", changed(changes=[["x", 3, ""]])),
+    "a count as text": ("run", changed(removed="1")),
+    "survivors as a list": ("run", changed(survivors=[])),
+    "counters as text": ("run", changed(oom_kills="0")),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_reply_ends_the_box(name):
+    operation, step = MALFORMED[name]
+    box, guest, api = scripted_box(step)
+
+    with guest, box:
+        with pytest.raises(SandboxCompromised):
+            OPERATIONS[operation](box)
+        assert api.removed == ["c" * 64]
+        with pytest.raises(SandboxDied, match="closed"):
+            OPERATIONS[operation](box)
+
+
+def test_a_well_formed_reply_is_a_result():
+    listing = replies({"files": [["a/b.txt", 3, DIGEST]]})
+    found = replies({"matches": [["a.txt", 1, "x"]], "more": True})
+    box, guest, _ = scripted_box(
+        listing, found, refuses("no such file"), replies(RUN), replies({"size": 3}, b"c")
+    )
+
+    with guest, box:
+        assert box.files() == (FileEntry("a/b.txt", 3, DIGEST),)
+        assert box.search("x") == ((Match("a.txt", 1, "x"),), True)
+        with pytest.raises(Refused, match="no such file"):
+            box.delete(["missing"])
+        result = box.run(JOBS)
+        assert isinstance(result, RunResult)
+        assert result.job("one").succeeded
+        assert box.read("a.txt", offset=2) == (b"c", 3)
+
+
+@pytest.mark.parametrize(
+    ("end", "counts", "cause"),
+    [
+        ({"kind": "exit", "code": 0}, {"oom_kills": 3, "pids_denied": 3}, Cause.EXITED),
+        ({"kind": "exit", "code": 1}, {}, Cause.EXITED),
+        ({"kind": "exit", "code": 1}, {"pids_denied": 1}, Cause.PIDS),
+        ({"kind": "signal", "code": 9}, {}, Cause.SIGNALLED),
+        ({"kind": "signal", "code": 9}, {"oom_kills": 1}, Cause.MEMORY),
+        ({"kind": "signal", "code": 9}, {"oom_kills": None, "pids_denied": None}, Cause.SIGNALLED),
+        ({"kind": "lost", "code": 0}, {}, Cause.LOST),
+        ({"kind": "lost", "code": 0}, {"oom_kills": 1}, Cause.MEMORY),
+        ({"kind": "timeout", "code": 0}, {"oom_kills": 1}, Cause.TIMEOUT),
+        ({"kind": "output", "code": 0}, {"pids_denied": 1}, Cause.OUTPUT),
+    ],
+)
+def test_the_cause_comes_from_the_kernels_counters(end, counts, cause):
+    box, guest, _ = scripted_box(replies({**RUN, "jobs": [{**JOB, "end": end}], **counts}))
+
+    with guest, box:
+        assert box.run(JOBS).jobs[0].cause is cause
+
+
+def test_processes_that_outlive_their_command_cost_the_box():
+    box, guest, api = scripted_box(changed(survivors=1, leftovers=2))
+
+    with guest, box:
+        with pytest.raises(SandboxDied, match="could not be ended"):
+            box.run(JOBS)
+        assert api.removed
+
+
+def test_a_box_that_died_says_what_is_known_of_it():
+    def step(conversation):
+        conversation.send(b"Traceback ...\nMemoryError: out\x1b[2J\n", STDERR)
+        conversation.hang_up()
+
+    box, guest, _ = scripted_box(step)
+    with guest, box, pytest.raises(SandboxDied, match=r"exit code 65; MemoryError: out\?\[2J$"):
+        box.files()
+
+
+def test_a_greeting_without_a_posture_ends_the_box():
+    box, guest, api = scripted_box()
+    with guest, ScriptedGuest(replies({"posture": {}})) as liar:
+        api._guest = liar
+        with pytest.raises(SandboxCompromised):
+            box.open()
+    assert api.removed
+
+
+def test_a_box_that_is_not_confined_is_not_opened():
+    box, guest, api = scripted_box()
+    box._policy = box._policy.__class__(memory_bytes=2 << 30)
+    with guest, pytest.raises(IsolationMismatch):
+        box.open()
+    assert api.removed
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda box: box.write({f"{n}.bin": bytes(4 << 20) for n in range(9)}),
+        lambda box: box.run(JOBS, stdin=bytes(MAX_BODY_BYTES + 1)),
+        lambda box: box.run((Job("long", ("true", "x" * (5 << 20))),)),
+    ],
+)
+def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_):
+    box, guest, _ = scripted_box(replies({"files": []}))
+
+    with guest, box:
+        with pytest.raises(Refused, match="too large"):
+            request_(box)
+        assert box.files() == ()
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        (),
+        JOBS * 9,
+        (Job("empty"),),
+        (Job("both", ("true",), checker="pytest"),),
+        (Job("unknown", checker="ruff"),),
+    ],
+)
+def test_jobs_that_make_no_sense_are_the_callers_mistake(jobs):
+    box, guest, _ = scripted_box()
+    with guest, box, pytest.raises(ValueError, match="job"):
+        box.run(jobs)
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
+def test_a_time_limit_that_is_none_is_the_callers_mistake(timeout_s):
+    box, guest, _ = scripted_box()
+    with guest, box, pytest.raises(ValueError, match="timeout"):
+        box.run(JOBS, timeout_s=timeout_s)
+
+
+def test_a_command_never_gets_more_time_than_the_policy_says():
+    box, guest, _ = scripted_box(replies(RUN))
+    with guest, box:
+        box.run(JOBS, timeout_s=1e9)
+    assert guest.requests[-1]["timeout_s"] == 60
+
+
+@settings(max_examples=150)
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "jobs",
+                "changes",
+                "restored",
+                "removed",
+                "leftovers",
+                "survivors",
+                "oom_kills",
+                "pids_denied",
+            ]
+        ),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["end", "output"]), inner)
+            ),
+            max_leaves=6,
+        ),
+        min_size=1,
+    ),
+    st.binary(max_size=10),
+)
+def test_any_reply_is_a_result_or_a_typed_error(fields, body):
+    box, guest, _ = scripted_box(replies({**RUN, **fields}, body))
+    with guest, box:
+        try:
+            assert isinstance(box.run(JOBS), RunResult)
+        except SandboxLost:
+            pass

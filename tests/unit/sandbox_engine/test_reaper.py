@@ -1,0 +1,106 @@
+"""Who may be cleared away: only what a process of this machine left that has provably ended."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import docker.errors
+import pytest
+
+from sandbox import EngineUnavailable
+from sandbox.engine.connection import Engine
+from sandbox.engine.reaper import box_labels, owner_is_dead, reap
+
+OWNER, MACHINE = "org.l2mac.owner", "org.l2mac.machine"
+MINE = box_labels("run")
+
+
+def ended_process() -> int:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
+def test_a_living_process_keeps_its_boxes():
+    assert not owner_is_dead(MINE)
+
+
+def test_an_ended_process_does_not():
+    assert owner_is_dead({**MINE, OWNER: f"{ended_process()}@12345"})
+
+
+def test_another_process_under_the_same_number_is_not_the_owner():
+    assert owner_is_dead({**MINE, OWNER: f"{os.getpid()}@1"})
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {}, {OWNER: "1@1"}, {MACHINE: MINE[MACHINE]}, {**MINE, MACHINE: ""}, {**MINE, MACHINE: "another/pid:[1]"},
+        {**MINE, OWNER: ""}, {**MINE, OWNER: "x@1"}, {**MINE, OWNER: "-1@1"}, {**MINE, OWNER: "12"},
+        {**MINE, OWNER: "²@1"},
+        {**MINE, OWNER: f"{10**30}@1"},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_somebodys(labels):
+    assert not owner_is_dead(labels)
+
+
+def test_a_process_that_is_hidden_from_us_is_not_dead():
+    """PID 1 of another user answers with EPERM; its start time may be hidden, which proves nothing."""
+    start = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+    assert not owner_is_dead({**MINE, OWNER: f"1@{start}"})
+
+
+class EngineWithBoxes:
+    """The engine's lists, and what is removed."""
+
+    def __init__(
+        self,
+        containers: dict[str, dict],
+        volumes: dict[str, dict],
+        *,
+        failing: Exception | None = None,
+    ) -> None:
+        self._containers, self._volumes, self._failing = containers, volumes, failing
+        self.removed: list[str] = []
+
+    def containers(self, **_: object) -> list[dict]:
+        return [{"Id": name, "Labels": labels} for name, labels in self._containers.items()]
+
+    def volumes(self, **_: object) -> dict:
+        return {
+            "Volumes": [{"Name": name, "Labels": labels} for name, labels in self._volumes.items()]
+            or None
+        }
+
+    def remove_container(self, name: str, **_: object) -> None:
+        self._remove(name)
+
+    def remove_volume(self, name: str) -> None:
+        self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        self.removed.append(name)
+        if self._failing:
+            raise self._failing
+
+
+def test_only_the_boxes_of_the_dead_go():
+    dead = {**MINE, OWNER: f"{ended_process()}@1"}
+    api = EngineWithBoxes({"a": MINE, "b": dead, "c": {}}, {"v": dead, "w": MINE})
+    assert reap(Engine(api, {})) == 2
+    assert api.removed == ["b", "v"]
+
+
+def test_what_somebody_else_removes_at_the_same_time_is_no_failure():
+    dead = {**MINE, OWNER: f"{ended_process()}@1"}
+    gone = docker.errors.NotFound("gone")
+    assert reap(Engine(EngineWithBoxes({"b": dead}, {"v": dead}, failing=gone), {})) == 1
+
+
+def test_an_engine_that_does_not_answer_is_said_to():
+    dead = {**MINE, OWNER: f"{ended_process()}@1"}
+    api = EngineWithBoxes({"b": dead}, {}, failing=docker.errors.DockerException("no answer"))
+    with pytest.raises(EngineUnavailable):
+        reap(Engine(api, {}))

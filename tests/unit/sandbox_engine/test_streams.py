@@ -1,0 +1,70 @@
+"""The host's end of a tunnel against a guest that keeps the rules, and one that does not."""
+
+import queue
+
+import pytest
+
+from sandbox.engine.streams import AttachedStream, Streams
+from sandbox.protocol import MAX_PIECE_BYTES, MAX_STREAMS
+
+PATIENCE_S = 10.0
+Frames = queue.Queue[tuple[str, bytes]]
+
+
+def tunnel() -> tuple[Streams, "queue.Queue[Stream]", Frames]:
+    """Give streams, what was opened of them, and what was sent to the guest."""
+    opened: queue.Queue[AttachedStream] = queue.Queue()
+    sent: Frames = queue.Queue()
+    return Streams(opened.put, lambda header, body: sent.put((header["do"], body))), opened, sent
+
+
+def frame(number: object, what: str) -> dict[str, object]:
+    return {"stream": number, "do": what}
+
+
+def test_bytes_go_both_ways_piece_by_acknowledged_piece():
+    streams, opened, sent = tunnel()
+    streams.take(frame(1, "open"), b"")
+    stream = opened.get(timeout=PATIENCE_S)
+    streams.take(frame(1, "data"), b"hello")
+    assert stream.receive(PATIENCE_S) == b"hello"
+    assert sent.get(timeout=PATIENCE_S) == ("ack", b"")
+    assert not stream.send(
+        b"x" * (MAX_PIECE_BYTES + 1), 0.01
+    )  # nobody acknowledges the first piece
+    assert sent.get(timeout=PATIENCE_S) == ("data", b"x" * MAX_PIECE_BYTES)
+    assert sent.empty()
+    streams.take(frame(1, "ack"), b"")
+    streams.take(frame(1, "end"), b"")
+    assert stream.receive(PATIENCE_S) == b""
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(frame(2, "open"), b"")],
+        [(frame(1, "open"), b""), (frame(1, "open"), b"")],
+        [(frame(1, "data"), b"x")],
+        [(frame(1, "open"), b""), (frame(1, "ack"), b"")],
+        [(frame(1, "open"), b""), (frame(1, "data"), b"x"), (frame(1, "data"), b"y")],
+        [(frame(1, "open"), b""), (frame(1, "data"), b"")],
+        [(frame(1, "open"), b""), (frame(1, "data"), b"x" * (MAX_PIECE_BYTES + 1))],
+        [(frame(1, "open"), b""), (frame(1, "surprise"), b"")],
+        [(frame("1", "end"), b"")],
+        [(frame(number, "open"), b"") for number in range(1, MAX_STREAMS + 3)],
+    ],
+)
+def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames):
+    streams, _, _ = tunnel()
+    with pytest.raises((ValueError, TypeError)):
+        for header, body in frames:
+            streams.take(header, body)
+
+
+def test_what_was_on_its_way_when_a_stream_ended_is_no_error():
+    streams, opened, _ = tunnel()
+    streams.take(frame(1, "open"), b"")
+    opened.get(timeout=PATIENCE_S).close()
+    for what, body in (("data", b"late"), ("ack", b""), ("end", b""), ("end", b"")):
+        streams.take(frame(1, what), body)
+    assert opened.empty()

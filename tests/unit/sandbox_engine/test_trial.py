@@ -1,0 +1,51 @@
+"""Which runtime `auto` tries, and in which order; the trials themselves are in tests/container."""
+
+import pytest
+
+from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "default", "order"),
+    [
+        ({"runc": {}, "runsc": {}, "kata": {}}, "runc", ["kata", "runsc", "runc"]),
+        ({"crun": {}, "runc": {}}, "runc", ["runc", "crun"]),
+        ({"crun": {}, "runc": {}}, "crun", ["crun", "runc"]),
+        ({"kata-qemu": {}, "kata-clh": {}, "runc": {}}, "runc", ["kata-clh", "kata-qemu", "runc"]),
+        ({"mine": {"path": "/opt/bin/runsc"}, "runc": {"path": "runc"}}, "runc", ["mine", "runc"]),
+        ({"vm": {"runtimeType": "io.containerd.kata.v2"}, "runc": None}, "runc", ["vm", "runc"]),
+        (
+            {
+                "io.containerd.runc.v2": {"path": "runc"},
+                "io.containerd.runtime.v1.linux": {"path": "runc"},
+            },
+            "",
+            [],
+        ),
+        ({"nvidia": {"path": "nvidia-container-runtime"}, "krun": {}, "runj": {}}, "nvidia", []),
+    ],
+)
+def test_runtimes_are_tried_from_the_strongest_down_and_unknown_ones_never(
+    runtimes, default, order
+):
+    assert candidates({"Runtimes": runtimes, "DefaultRuntime": default}) == order
+
+
+def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken():
+    text = RuntimeChoice(
+        "runc", (("kata", "it does not start"), ("runsc", "its limits do not bind"))
+    ).text
+    assert "\n" not in text
+    assert text.startswith(
+        "runtime runc: tried, its limits bind; kata was passed over: it does not start; runsc"
+    )
+
+
+@pytest.mark.parametrize(("verdict", "seen"), [("match", True), ("not available", False)])
+def test_limits_that_a_box_has_not_read_need_a_trial(verdict, seen):
+    rows = [
+        {"name": "inside.memory", "verdict": "match"},
+        {"name": "inside.pids", "verdict": verdict},
+    ]
+    assert limits_are_seen({"rows": rows}) is seen
+    assert not limits_are_seen({"rows": []})

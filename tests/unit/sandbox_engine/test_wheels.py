@@ -1,0 +1,75 @@
+"""The cache of the checkers' wheels: what does not have a hash of the lock file never reaches an image."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from sandbox import ImageBuildFailed
+from sandbox.engine.wheels import fetch_wheels
+
+CONTENTS = {"one-1.0-py3-none-any.whl": b"one", "two-2.0-py3-none-any.whl": b"two"}
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    lock = tmp_path / "recipe" / "checkers.txt"
+    lock.parent.mkdir()
+    hashes = {
+        name.split("-")[0]: hashlib.sha256(body).hexdigest() for name, body in CONTENTS.items()
+    }
+    lock.write_text(
+        "".join(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" for name, digest in hashes.items())
+    )
+    return lock
+
+
+@pytest.fixture
+def cached(tmp_path: Path, lock: Path) -> Path:
+    """Give the folder of a complete download."""
+    folder = tmp_path / "cache" / f"recipe-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    folder.mkdir(parents=True)
+    for name, body in CONTENTS.items():
+        (folder / name).write_bytes(body)
+    return folder
+
+
+def test_wheels_of_the_cache_are_taken_without_a_network(lock, cached):
+    assert fetch_wheels(lock, cached.parent) == tuple(sorted(cached / name for name in CONTENTS))
+
+
+def test_an_altered_wheel_is_found_out(lock, cached):
+    (cached / "one-1.0-py3-none-any.whl").write_bytes(b"tampered")
+    with pytest.raises(ImageBuildFailed, match="does not have a hash"):
+        fetch_wheels(lock, cached.parent)
+
+
+def test_a_wheel_beside_the_locked_ones_is_found_out(lock, cached):
+    (cached / "evil-1.0-py3-none-any.whl").write_bytes(b"evil")
+    with pytest.raises(ImageBuildFailed, match="does not have a hash"):
+        fetch_wheels(lock, cached.parent)
+
+
+def test_a_missing_wheel_is_found_out(lock, cached):
+    (cached / "two-2.0-py3-none-any.whl").unlink()
+    with pytest.raises(ImageBuildFailed, match="incomplete"):
+        fetch_wheels(lock, cached.parent)
+
+
+def test_a_link_in_the_cache_is_judged_by_what_it_leads_to(lock, cached, tmp_path):
+    (cached / "two-2.0-py3-none-any.whl").unlink()
+    (cached / "two-2.0-py3-none-any.whl").symlink_to(lock)
+    with pytest.raises(ImageBuildFailed):
+        fetch_wheels(lock, cached.parent)
+
+
+def test_another_lock_has_another_folder(lock, cached):
+    lock.write_text("no requirement, so that no index is asked for it !!")
+    with pytest.raises(ImageBuildFailed, match="downloaded"):
+        fetch_wheels(lock, cached.parent)
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(lock, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ImageBuildFailed, match="cannot be kept"):
+        fetch_wheels(lock, tmp_path / "file")
