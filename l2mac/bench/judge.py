@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from l2mac.bench.wording import render
-from l2mac.control.context_window import TokenEstimator
 from l2mac.control.effects import Prices
 from l2mac.control.registry import numbered_list
 from l2mac.control.traceability import pages
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Message, Request, Role
 from l2mac.processor.protocol import Processor
+from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.tools.base import parse_arguments
 from l2mac.tools.forms import Evidence, Form, SubmitEvidence, evidence_form
 

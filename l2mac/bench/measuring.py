@@ -35,7 +35,7 @@ def measure(
     Args:
         folder: The run's folder.
         task: What was asked for.
-        open_box: Makes a box for the run of that name, with the packages that its files need.
+        open_sandbox: Makes a box for the run of that name, with the packages that its files need.
         judge: None where features are not judged.
 
     Raises:

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 import pydantic
 
 from l2mac.control.budget import InstructionExhausted, Spending
-from l2mac.control.context_window import TokenEstimator
 from l2mac.control.file_listing import describe_files
 from l2mac.control.request_keys import RequestKeys, canonical, hash_of
 from l2mac.domains.loader import Domain
@@ -21,6 +20,7 @@ from l2mac.file_store import FileStore
 from l2mac.processor.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
 from l2mac.processor.model_roles import ModelRole, role_of
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.tools.base import ToolContext, ToolOutcome
 from l2mac.trace.events import InstructionAborted, ModelCalled, StoreRestored, ToolRan
 from l2mac.trace.journal import Journal

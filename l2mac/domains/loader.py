@@ -15,7 +15,7 @@ from l2mac.domains.prompt_set import PromptSet, shipped
 from l2mac.errors import SettingsError
 from l2mac.evaluator import book_checks, python_checks
 from l2mac.evaluator.checks import Checks, together
-from l2mac.evaluator.command_checks import command_jobs, command_judge
+from l2mac.evaluator.command_checks import CommandCheck, command_jobs, command_judge
 from l2mac.tools.base import Tool, Toolbelt
 from l2mac.tools.execute import execution_tools
 from l2mac.tools.files import file_tools
@@ -195,8 +195,11 @@ def _checks(definition: Definition, source: DefinitionSource) -> Checks:
             raise source.error(
                 ("commands", number, "argv"), "holds a NUL character, which no program can be given"
             )
+        check = CommandCheck(
+            command.name, tuple(command.argv), tuple(command.exit_codes), tuple(command.files)
+        )
         parts[f"command {command.name}"] = Checks(
-            command_jobs(command), command_judge(command), frozenset({command.name})
+            command_jobs(check), command_judge(check), frozenset({command.name})
         )
     if not parts:
         raise source.error(

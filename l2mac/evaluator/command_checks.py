@@ -1,9 +1,9 @@
 """A domain's own checks: programs that are run in the box, each a pass by its exit code alone."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from l2mac.domains.definition import Command
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
@@ -12,17 +12,33 @@ _NOT_STARTED = (126, 127)
 _TEXT_CHARACTERS = 2500
 
 
-def command_jobs(command: Command) -> Callable[..., tuple[Job, ...]]:
+@dataclass(frozen=True, slots=True)
+class CommandCheck:
+    """A program that runs in the sandbox as a check.
+
+    Attributes:
+        argv: The program and its arguments. No shell reads them.
+        exit_codes: The exit codes that are a pass.
+        files: Patterns of paths. The check is due as soon as a file of the store fits one of them.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    exit_codes: tuple[int, ...] = (0,)
+    files: tuple[str, ...] = ("*",)
+
+
+def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
     """Give the function from files to the command's job; nothing is due while no file fits its patterns."""
 
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - all are its own
         due = any(fnmatchcase(entry.path, pattern) for entry in files for pattern in command.files)
-        return (Job(command.name, argv=tuple(command.argv)),) if due else ()
+        return (Job(command.name, argv=command.argv),) if due else ()
 
     return jobs_for
 
 
-def command_judge(command: Command) -> Callable[[RunResult], CheckReport]:
+def command_judge(command: CommandCheck) -> Callable[[RunResult], CheckReport]:
     """Give the function that reads what the command's job left."""
 
     def judge(result: RunResult) -> CheckReport:
@@ -31,7 +47,7 @@ def command_judge(command: Command) -> Callable[[RunResult], CheckReport]:
     return judge
 
 
-def _judged(command: Command, job: JobResult) -> CheckResult:
+def _judged(command: CommandCheck, job: JobResult) -> CheckResult:
     if job.cause is Cause.EXITED and job.code in command.exit_codes:
         return CheckResult(
             name=command.name, verdict=Verdict.PASSED, summary=f"exit code {job.code}"

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field
 
 import pydantic
 
-from l2mac.domains.loader import Domain
 from l2mac.errors import SettingsError
 from l2mac.evaluator.baseline import Baseline
-from l2mac.evaluator.checks import evaluate, evaluate_input, evaluate_originals
+from l2mac.evaluator.checks import Checks, evaluate, evaluate_input, evaluate_originals
 from l2mac.evaluator.packages import Dependencies
 from l2mac.evaluator.project_outline import read_survey
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
@@ -42,7 +41,7 @@ class Evaluator:
 
     journal: Journal
     store: FileStore
-    domain: Domain
+    checks: Checks
     make_sandbox: SandboxMaker
     dependencies: Dependencies
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +72,7 @@ class Evaluator:
 
     def state(self, *, at_the_end: bool) -> str:
         """Give what the next check depends on: the store, and whether all has to be there by now."""
-        more_is_due = at_the_end and self.domain.checks.at_the_end is not None
+        more_is_due = at_the_end and self.checks.at_the_end is not None
         return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
 
     def check(self, state: str) -> CheckReport:
@@ -87,7 +86,7 @@ class Evaluator:
             lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False),
         )
         report = self._read(event)
-        whole = at_the_end or self.domain.checks.at_the_end is None
+        whole = at_the_end or self.checks.at_the_end is None
         self.baseline.observe(report, self._contents(), whole=whole)
         return report
 
@@ -99,9 +98,7 @@ class Evaluator:
 
     def _begun(self, key: str, unmet: CheckResult | None) -> Checked:
         report = (
-            CheckReport((unmet,))
-            if unmet is not None
-            else evaluate_input(self.store, self.domain.checks)
+            CheckReport((unmet,)) if unmet is not None else evaluate_input(self.store, self.checks)
         )
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
@@ -119,7 +116,7 @@ class Evaluator:
             before[path] for path in now if path in before and before[path].digest != now[path]
         ]
         new = [entry for entry in changed if entry.path not in self.learned]
-        if not new or not self.domain.checks.originals(new, tuple(before.values())):
+        if not new or not self.checks.originals(new, tuple(before.values())):
             return
         key = f"before {tree_hash(new)}"
         self.baseline.learn(
@@ -131,7 +128,7 @@ class Evaluator:
         input_again = FileStore(lambda _: self.make_sandbox("input"), self.journal.objects)
         try:
             input_again.adopt(FileEntry(path, 0, name) for path, name in self.origin.items())
-            report = evaluate_originals(input_again, self.domain.checks, changed)
+            report = evaluate_originals(input_again, self.checks, changed)
         finally:
             input_again.close()
         return self._as_checked(key, report, baseline=True)
@@ -172,7 +169,7 @@ class Evaluator:
     ) -> Checked:
         known = {path for path, name in self._contents().items() if self.origin.get(path) == name}
         if unmet is None:
-            found = evaluate(store, self.domain.checks, at_the_end=at_the_end, known=known)
+            found = evaluate(store, self.checks, at_the_end=at_the_end, known=known)
         else:
             found = CheckReport((unmet,))
         return self._as_checked(key, self.excused(found), final=final)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
-from l2mac.control.context_window import TokenEstimator
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Reply, Request
 from l2mac.processor.model_roles import ModelRole, role_of
 from l2mac.processor.protocol import Processor, Watcher
 from l2mac.processor.response_cache import ResponseCache
+from l2mac.processor.token_estimate import TokenEstimator
 
 _LEAST_REPLY_TOKENS = 256
 

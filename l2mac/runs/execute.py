@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from l2mac.control.budget import Limits, Spending
-from l2mac.control.context_window import TokenEstimator
 from l2mac.control.control_unit import ControlUnit
 from l2mac.control.effects import Effects, Prices
 from l2mac.control.methods.codet import CodeT
@@ -18,7 +17,7 @@ from l2mac.control.methods.self_refine import SelfRefine
 from l2mac.control.outcome import Outcome, Status
 from l2mac.control.request_keys import RequestKeys
 from l2mac.control.run_spec import Job, Method
-from l2mac.domains.loader import load_domain, recorded_domain
+from l2mac.domains.loader import Domain, load_domain, recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.baseline import Baseline
 from l2mac.evaluator.evaluator import Evaluator
@@ -27,6 +26,7 @@ from l2mac.evaluator.verdict import CheckReport
 from l2mac.file_store import FileStore, SandboxMaker
 from l2mac.processor.model_roles import ModelRole
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.runs.recorded_input import adopt
 from l2mac.runs.recorded_spec import Plan, started
 from l2mac.trace.events import ModelCalled, ProtocolChosen, RunEnded, SandboxOpened, SessionStarted
@@ -128,18 +128,19 @@ def execute(
         with _ending(folder, journal, store) as finish:
             origin = _open(store, plan, journal, given)
             protocol = _negotiate(means, journal)
+            domain = (
+                recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain)
+            )
             examination = Evaluator(
                 journal=journal,
                 store=store,
-                domain=recorded_domain(plan.definition)
-                if plan.definition
-                else load_domain(plan.domain),
+                checks=domain.checks,
                 make_sandbox=make_sandbox,
                 dependencies=dependencies,
                 origin=origin,
                 baseline=Baseline(origin),
             )
-            effects = _effects(plan, means, journal, store, spending, examination)
+            effects = _effects(plan, means, journal, store, spending, domain, examination)
             closely = (
                 plan.leads_closely(protocol)
                 and effects.domain.toolbelt.has("write_files")
@@ -252,13 +253,14 @@ def _effects(
     journal: Journal,
     store: FileStore,
     spending: Spending,
+    domain: Domain,
     examination: Evaluator,
 ) -> Effects:
     return Effects(
         journal=journal,
         processor=means.processor,
         store=store,
-        domain=examination.domain,
+        domain=domain,
         spending=spending,
         estimator=TokenEstimator(),
         prices=means.prices,

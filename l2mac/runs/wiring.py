@@ -11,7 +11,7 @@ from l2mac.control.effects import Prices
 from l2mac.control.run_spec import Thinking
 from l2mac.domains.loader import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.errors import ModelNotConfigured, SettingsError
-from l2mac.evaluator.packages import MODES, Fetch, PackageSource
+from l2mac.evaluator.packages import MODES, PackageSource
 from l2mac.processor.cancellation import CancelScope
 from l2mac.processor.model_roles import ROLES, ModelRole
 from l2mac.processor.model_settings import ModelSettings
@@ -26,6 +26,7 @@ from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
 from l2mac.settings.toml_file import read_key
 from l2mac.trace.journal import EntryListener
+from sandbox import Fetched
 from sandbox.engine.factory import SandboxFactory
 
 _RECORDED = frozenset(
@@ -280,9 +281,10 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     if settings.deps == "off":
         return None
     index = find_index(settings, variables())
-    fetch: Fetch = lambda run, text, hashed: boxes.fetch_packages(
-        run, text, hashed=hashed, index=index
-    )  # noqa: E731
+
+    def fetch(run: str, text: str, hashed: bool) -> Fetched:  # noqa: FBT001 - the form of `Fetch`
+        return boxes.fetch_packages(run, text, hashed=hashed, index=index)
+
     return PackageSource(fetch, boxes.install_packages)
 
 

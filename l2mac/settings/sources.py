@@ -17,8 +17,10 @@ class PresetSource(PydanticBaseSettingsSource):
     """What the preset says that the stronger sources name; the weakest source of all."""
 
     def get_field_value(
-        self, field: pydantic.fields.FieldInfo, field_name: str
-    ) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
+        self,
+        field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
         """See the base class."""
         return None, field_name, False
 
@@ -73,8 +75,10 @@ class FileSource(PydanticBaseSettingsSource):
                 )
 
     def get_field_value(
-        self, field: pydantic.fields.FieldInfo, field_name: str
-    ) -> tuple[Any, str, bool]:  # noqa: ARG002 - part of the signature
+        self,
+        field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
         """See the base class."""
         return self._values.get(field_name), field_name, False
 

@@ -169,8 +169,12 @@ class MemorySandbox:
         return tuple(found[:max_matches]), len(found) > max_matches
 
     def run(
-        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
-    ) -> RunResult:  # noqa: ARG002 - part of the signature
+        self,
+        jobs: Sequence[Job],
+        *,
+        stdin: bytes = b"",  # noqa: ARG002 - part of the signature
+        timeout_s: float | None = None,  # noqa: ARG002 - part of the signature
+    ) -> RunResult:
         """Give the next scripted result; see `Sandbox.run`.
 
         Raises:

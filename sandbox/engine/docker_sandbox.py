@@ -201,9 +201,8 @@ class DockerSandbox:
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
-        self._channel = GuestChannel(
-            getattr(attached, "_sock", attached), attached._response, attached
-        )  # noqa: SLF001
+        response = attached._response  # noqa: SLF001
+        self._channel = GuestChannel(getattr(attached, "_sock", attached), response, attached)
         with engine_errors("starting the box"):
             api.start(self._container)
         self._opened_at = time.time()

@@ -135,9 +135,9 @@ def create_request(
                 {"Name": "nproc", "Soft": user_processes(policy), "Hard": user_processes(policy)},
             ],
             "Tmpfs": {
-                "/tmp": _tmpfs(policy.tmp_bytes, uid),
-                "/dev/shm": _tmpfs(policy.shm_bytes, uid),
-            },  # noqa: S108 - inside
+                "/tmp": _tmpfs(policy.tmp_bytes, uid),  # noqa: S108 - inside
+                "/dev/shm": _tmpfs(policy.shm_bytes, uid),  # noqa: S108 - inside
+            },
             "Mounts": [_store(policy, labels, uid), *_packages(packages, labels, uid)],
             "Binds": None,
             "VolumesFrom": None,

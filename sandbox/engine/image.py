@@ -150,14 +150,13 @@ def guest_files() -> dict[str, bytes]:
     """Give what runs inside the box: path below /opt/l2mac/lib → content."""
     package = Path(str(resources.files("sandbox")))
     files = {
-        "__main__.py": (package / "guest/__main__.py").read_bytes(),
+        "__main__.py": (package / "container_main.py").read_bytes(),
         "sandbox/__init__.py": b"",
     }
     files |= {f"sandbox/{name}": (package / name).read_bytes() for name in _GUEST_MODULES}
-    files |= {
-        f"sandbox/guest/{path.name}": path.read_bytes()
-        for path in sorted((package / "guest").glob("*.py"))
-    }
+    for room in ("guest", "checkers"):
+        for path in sorted((package / room).glob("*.py")):
+            files[f"sandbox/{room}/{path.name}"] = path.read_bytes()
     return files
 
 

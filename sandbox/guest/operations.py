@@ -10,7 +10,8 @@ from sandbox.guest.channel import Channel
 from sandbox.guest.checker import Checker
 from sandbox.guest.files import GuestFileStore, StoreRefusal
 from sandbox.guest.folders import clear_folder
-from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap, sweep
+from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap
+from sandbox.guest.sweep import sweep
 from sandbox.guest.tunnel import Tunnel
 from sandbox.guest.watch import Capture, Watch
 from sandbox.protocol import MAX_BODY_BYTES, MAX_REPORT_BYTES

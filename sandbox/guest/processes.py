@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sandbox.guest.checker import Checker
-
     Streams = tuple[int, int, int]
-
-_SWEEP_S = 5.0
 
 
 class Counters:
@@ -92,41 +87,6 @@ def reap() -> dict[int, int]:
         ended[pid] = status
 
 
-def others(keep: int) -> list[int]:
-    """Give the pids of all processes in the box but the guest and `keep`."""
-    return [
-        int(name)
-        for name in os.listdir("/proc")
-        if name.isdigit() and int(name) not in (os.getpid(), keep)
-    ]
-
-
-def sweep(checker: Checker) -> tuple[int, int]:
-    """Kill everything in the box but the guest and, if that is enough, the preloaded checker.
-
-    One signal to all at once is the only one that a fork bomb cannot outrun, but it takes the checker along, so it
-    comes second. Gives how many were found at first and how many are left, which is 0 unless the kernel cannot
-    keep up for seconds. The checker hears of every child that is collected: the number of one that has been killed
-    and collected can come back as that of a process which was after just this.
-    """
-    checker.notice(reap())
-    found = others(checker.pid)
-    if not found:
-        return 0, 0
-    for pid in found:
-        _kill(pid)
-    deadline = time.monotonic() + _SWEEP_S
-    polite = time.monotonic() + 0.05
-    while time.monotonic() < deadline:
-        checker.notice(reap())
-        if not others(checker.pid):
-            return len(found), 0
-        if time.monotonic() > polite:
-            _kill(-1)
-        time.sleep(0.0005)
-    return len(found), len(others(checker.pid))
-
-
 def end_of(status: int) -> dict[str, object]:
     """Say how a process ended, from its wait status."""
     if os.WIFSIGNALED(status):
@@ -172,13 +132,6 @@ def _become(
         os.write(2, f"cannot start {argv[:1]}: {error}\n".encode(errors="backslashreplace"))
     finally:  # the child must never return into the guest's loop
         os._exit(code)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _counter(paths: tuple[str, ...], name: str) -> int | None:

@@ -214,7 +214,9 @@ def test_only_the_settings_read_the_environment():
 def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours():
     for module in guest_modules():
         for _, name in imported(module.tree):
-            ours = f"{name}.".startswith(("sandbox.guest.", "sandbox.protocol.", "sandbox.paths."))
+            ours = f"{name}.".startswith(
+                ("sandbox.guest.", "sandbox.checkers.", "sandbox.protocol.", "sandbox.paths.")
+            )
             library = name.partition(".")[0]
             assert (
                 ours

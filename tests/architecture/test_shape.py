@@ -13,17 +13,12 @@ import sandbox.paths
 import sandbox.policy
 import sandbox.results
 
-MODULE_LINES = 300
-FUNCTION_LINES = 50
-LONGER_MODULES = {
-    "sandbox.guest.files": (
-        380,
-        "one class on one invariant: no path is ever followed out of the store",
-    ),
-}
+MODULE_LINES = 400
+FUNCTION_LINES = 65
+LONGER_MODULES: dict[str, tuple[int, str]] = {}
 LONGER_FUNCTIONS = {
     "sandbox.engine.hardening.create_request": (
-        82,
+        86,
         "one flat literal, so that an auditor reads every option in one place",
     ),
 }

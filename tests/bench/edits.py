@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from l2mac.control.context_window import TokenEstimator
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import Message, Role, ToolCall
+from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.tools.base import Toolbelt, ToolContext
 from l2mac.tools.files import file_tools

@@ -12,9 +12,7 @@ from sandbox.engine.image import BaseImage, SandboxImage
 from sandbox.engine.receipt import Views
 from sandbox.testing import ScriptedGuest, ScriptedStep, replies
 
-RECORDED = json.loads(
-    (Path(__file__).parents[1] / "unit/golden/recorded_box.json").read_text(encoding="utf-8")
-)
+RECORDED = json.loads(Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8"))
 RECORDED_UID = "10001"
 
 

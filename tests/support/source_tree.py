@@ -35,16 +35,21 @@ def modules(*packages: str) -> tuple[Module, ...]:
     return tuple(Module(_dotted(path), path, path.read_text(encoding="utf-8")) for path in paths)
 
 
+CONTAINER_SIDE = ("sandbox.guest", "sandbox.checkers", "sandbox.container_main")
+
+
 def host_modules() -> tuple[Module, ...]:
-    """Give every module that runs on the host."""
-    return tuple(
-        module for module in modules("l2mac", "sandbox") if not module.is_below("sandbox.guest")
-    )
+    """Return every module that runs on the host."""
+    return tuple(one for one in modules("l2mac", "sandbox") if not _runs_in_container(one))
 
 
 def guest_modules() -> tuple[Module, ...]:
-    """Give every module that runs in the box and nowhere else."""
-    return tuple(module for module in modules("sandbox") if module.is_below("sandbox.guest"))
+    """Return every module that runs in the container and nowhere else."""
+    return tuple(one for one in modules("sandbox") if _runs_in_container(one))
+
+
+def _runs_in_container(module: Module) -> bool:
+    return any(module.is_below(room) for room in CONTAINER_SIDE)
 
 
 @functools.cache

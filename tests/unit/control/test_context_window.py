@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2mac.control.context_window import ContextWindow, TokenEstimator
+from l2mac.control.context_window import ContextWindow
 from l2mac.processor.messages import Message, Role, ToolCall, ToolSpec
+from l2mac.processor.token_estimate import TokenEstimator
 
 SYSTEM = Message(Role.SYSTEM, "be good")
 TASK = Message(Role.USER, "do it")

@@ -9,7 +9,7 @@ from l2mac.domains.loader import DOMAINS, load_domain, load_domain_file, recorde
 from l2mac.domains.prompt_set import KINDS
 from l2mac.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMMAND = '[[commands]]\nname = "x"\nargv = ["true"]\n'
 
 

@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from l2mac.domains.definition import Command
 from l2mac.domains.loader import load_domain
 from l2mac.evaluator import book_checks
 from l2mac.evaluator.checks import Checks, together
-from l2mac.evaluator.command_checks import command_jobs, command_judge
+from l2mac.evaluator.command_checks import CommandCheck, command_jobs, command_judge
 from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause, FileEntry, JobResult, RunResult, Stream
@@ -137,9 +136,7 @@ def test_half_a_character_in_a_report_does_no_harm():
     assert (finding.where, finding.text) == ("\\udfff:7", "\\ud800")
 
 
-COMMAND = Command(
-    name="style", argv=["ruff", "check", "."], exit_codes=[0, 3], files=["*.py", "docs/*"]
-)
+COMMAND = CommandCheck("style", ("ruff", "check", "."), (0, 3), ("*.py", "docs/*"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.testing.model_server import (
     ContextTooLong,
     ModelServer,
-    Refused,
+    RefusedRequest,
     ScriptedReply,
     Unauthorized,
 )
@@ -35,7 +35,7 @@ class Model:
             kind = "native" if body.get("tools") else "json"
             if self.lacks(kind):
                 return (
-                    Refused(f"{kind} is not supported")
+                    RefusedRequest(f"{kind} is not supported")
                     if kind == "json"
                     else ScriptedReply("ready!")
                 )
@@ -43,7 +43,7 @@ class Model:
                 tool_calls=[("ready", {"answer": "yes"})], usage=usage, streamed=streamed
             )
         if self.lacks("seed_at_all") and "seed" in body:
-            return Refused("unknown field seed")
+            return RefusedRequest("unknown field seed")
         text = f"words {body.get('seed')}" + (f" {self.asked}" if self.lacks("seed") else "")
         return ScriptedReply(
             "same" if self.lacks("chance") else text, usage=usage, streamed=streamed

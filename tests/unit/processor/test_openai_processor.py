@@ -33,7 +33,7 @@ from l2mac.testing.model_server import (
     ModelServer,
     RateLimited,
     Redirected,
-    Refused,
+    RefusedRequest,
     RefusesStreamOptions,
     Script,
     ScriptedReply,
@@ -233,8 +233,8 @@ def test_a_reply_that_the_content_filter_ended_is_refused() -> None:
         RateLimited(),
         ServerError(500),
         ServerError(503),
-        Refused("timeout", 408),
-        Refused("conflict", 409),
+        RefusedRequest("timeout", 408),
+        RefusedRequest("conflict", 409),
         Dropped(0),
         Dropped(2),
         Dropped(2, politely=True),
@@ -290,14 +290,14 @@ def test_pauses_are_spread_by_chance_and_bounded() -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Refused("what is this?"),
-        Refused("no", 422),
-        Refused("pay", 402),
-        Refused("You exceeded your current quota.", 429, code="insufficient_quota"),
+        RefusedRequest("what is this?"),
+        RefusedRequest("no", 422),
+        RefusedRequest("pay", 402),
+        RefusedRequest("You exceeded your current quota.", 429, code="insufficient_quota"),
         Unauthorized(),
-        Refused("not you", 403),
+        RefusedRequest("not you", 403),
         UnknownModel(),
-        Refused("not here", 404),
+        RefusedRequest("not here", 404),
         Redirected("http://127.0.0.1:1/v1"),
     ],
     ids=repr,
@@ -350,7 +350,7 @@ def test_tokens_per_minute_are_kept_by_what_was_really_used() -> None:
 def test_a_whole_reply_may_come_after_a_long_silence() -> None:
     def script(body: dict[str, Any], _: int) -> ScriptedReply | Fault:
         if body.get("stream"):
-            return Refused("Streaming is not supported.")
+            return RefusedRequest("Streaming is not supported.")
         threading.Event().wait(0.06)
         return HELLO
 
@@ -378,7 +378,7 @@ def test_a_server_without_stream_options_is_asked_once_without() -> None:
 
 def test_a_server_that_cannot_stream_is_asked_for_a_whole_reply() -> None:
     bodies = learns(
-        lambda body: Refused("Streaming is not supported.") if body.get("stream") else None
+        lambda body: RefusedRequest("Streaming is not supported.") if body.get("stream") else None
     )
     assert "stream_options" not in bodies[1]
 
@@ -396,7 +396,7 @@ def test_a_server_that_answers_whole_is_read_whole() -> None:
 def test_a_server_that_wants_max_completion_tokens_gets_it() -> None:
     words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     bodies = learns(
-        lambda body: Refused(words, parameter="max_tokens") if "max_tokens" in body else None
+        lambda body: RefusedRequest(words, parameter="max_tokens") if "max_tokens" in body else None
     )
     assert bodies[2]["max_completion_tokens"] == PLAIN.max_reply_tokens
 
@@ -404,14 +404,16 @@ def test_a_server_that_wants_max_completion_tokens_gets_it() -> None:
 def test_a_server_that_fixes_the_temperature_is_not_told_one() -> None:
     words = "Unsupported value: 'temperature' does not support 0 with this model."
     bodies = learns(
-        lambda body: Refused(words, parameter="temperature") if "temperature" in body else None
+        lambda body: (
+            RefusedRequest(words, parameter="temperature") if "temperature" in body else None
+        )
     )
     assert "max_tokens" in bodies[2]
 
 
 def test_a_server_without_seed_is_asked_without() -> None:
     learns(
-        lambda body: Refused("seed: extra input", 422) if "seed" in body else None,
+        lambda body: RefusedRequest("seed: extra input", 422) if "seed" in body else None,
         replace(PLAIN, seed=1),
     )
 
@@ -420,14 +422,15 @@ def test_a_server_that_takes_no_named_tool_gets_that_tool_alone() -> None:
     words = "Invalid tool_choice type: 'object'. Supported string values: none, auto, required"
     request = replace(TOOLED, tools=(READ, replace(READ, name="other")), tool="read")
     bodies = learns(
-        lambda body: Refused(words) if isinstance(body["tool_choice"], dict) else None, request
+        lambda body: RefusedRequest(words) if isinstance(body["tool_choice"], dict) else None,
+        request,
     )
     assert bodies[2]["tool_choice"] == "required"
     assert [tool["function"]["name"] for tool in bodies[2]["tools"]] == ["read"]
 
 
 def test_max_tokens_that_are_too_many_are_not_renamed() -> None:
-    with serving([Refused("max_tokens is too large: 4096", parameter="max_tokens")]) as (
+    with serving([RefusedRequest("max_tokens is too large: 4096", parameter="max_tokens")]) as (
         processor,
         server,
     ):
@@ -451,10 +454,10 @@ def test_messages_that_do_not_fit_are_an_overflow(fault: Fault) -> None:
     [
         (Unauthorized(), "check OPENAI_API_KEY or --api-key-file"),
         (UnknownModel(), "has no model m: .*; it offers a-model, b-model; set --model"),
-        (Refused("not here", 404), "check --base-url, which usually ends in /v1"),
+        (RefusedRequest("not here", 404), "check --base-url, which usually ends in /v1"),
         (Redirected("http://127.0.0.1:1/v1"), "check --base-url"),
-        (Refused("pay", 402), "no credit left"),
-        (Refused("odd request"), '(400) "odd request"'),
+        (RefusedRequest("pay", 402), "no credit left"),
+        (RefusedRequest("odd request"), '(400) "odd request"'),
     ],
     ids=repr,
 )
@@ -512,7 +515,7 @@ def test_the_key_is_in_no_exception(fault: Fault, protocol: str) -> None:
 
 def test_the_key_would_be_found_if_it_were_not_taken_out() -> None:
     # The control of the test above: what the server says does reach the exception.
-    error = failure(lambda *_: Refused(f"what is {KEY} for?"), api_key="another-key")
+    error = failure(lambda *_: RefusedRequest(f"what is {KEY} for?"), api_key="another-key")
     assert KEY in everything(error)
 
 
@@ -541,7 +544,7 @@ def test_nothing_secret_is_shown_by_repr() -> None:
 
 
 def test_the_servers_words_are_one_printable_line() -> None:
-    error = str(failure([Refused("a\x1b[31m\nb\u202e" + "c" * 5000)]))
+    error = str(failure([RefusedRequest("a\x1b[31m\nb\u202e" + "c" * 5000)]))
     assert error.isprintable()
     assert len(error) < 600
 
@@ -561,8 +564,8 @@ def test_negotiation_finds_native_calls() -> None:
         ScriptedReply('```json\n{"name": "ready"}\n```'),
         ScriptedReply(tool_calls=[("ready", "{broken")]),
         ScriptedReply(tool_calls=[("other", {})]),
-        Refused("registry.ollama.ai/library/gemma3:latest does not support tools"),
-        Refused("No endpoints found that support tool use.", 404),
+        RefusedRequest("registry.ollama.ai/library/gemma3:latest does not support tools"),
+        RefusedRequest("No endpoints found that support tool use.", 404),
         ServerError(500, "tools param requires --jinja flag"),
     ],
     ids=["text", "broken", "other tool", "ollama", "openrouter", "llama.cpp"],
@@ -578,7 +581,7 @@ def test_negotiation_finds_json_where_no_call_comes_back(refusal: ScriptedReply 
 
 
 @pytest.mark.parametrize(
-    "second", [ScriptedReply("no JSON"), Refused("response_format is unavailable")]
+    "second", [ScriptedReply("no JSON"), RefusedRequest("response_format is unavailable")]
 )
 def test_negotiation_that_finds_nothing_says_what_to_do(second: ScriptedReply | Fault) -> None:
     with serving([ScriptedReply("text"), second], protocol="auto") as (processor, _):

@@ -188,5 +188,5 @@ def test_an_exported_folder_is_compared_byte_by_byte(copy: Path, tmp_path: Path)
 
 def test_the_bundled_session_is_intact():
     assert (
-        audit_run(Path(__file__).parents[2] / "examples/sessions/url-shortener").verdict == "intact"
+        audit_run(Path(__file__).parents[3] / "examples/sessions/url-shortener").verdict == "intact"
     )

@@ -11,7 +11,7 @@ PATIENCE_S = 10.0
 Frames = queue.Queue[tuple[str, bytes]]
 
 
-def tunnel() -> tuple[Streams, "queue.Queue[Stream]", Frames]:
+def tunnel() -> tuple[Streams, "queue.Queue[AttachedStream]", Frames]:
     """Give streams, what was opened of them, and what was sent to the guest."""
     opened: queue.Queue[AttachedStream] = queue.Queue()
     sent: Frames = queue.Queue()
