@@ -49,7 +49,7 @@ def test_every_row_of_promises_names_a_test():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             assert target.startswith("http") or (document.parent / target).exists(), (
                 f"{document.name}: {target}"
@@ -69,3 +69,19 @@ def test_every_row_of_parity_names_a_test_that_exists():
     named = {row: re.findall(r"`(test_[^`]+|tests/[^`]+)`", row) for row in rows}
     assert [row for row, tests in named.items() if not tests] == []
     assert [name for tests in named.values() for name in tests if not _exists(name)] == []
+
+
+def test_every_decision_is_in_the_index_and_has_its_sections():
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    assert [page.name for page in pages if f"]({page.name})" not in index] == []
+    wanted = ["Context", "Decision", "Consequences"]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == wanted, page.name
+        assert re.search(r"^- Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE), page.name
+        assert re.search(
+            r"^- Status: (Accepted|Superseded by \[decision \d+\])", text, re.MULTILINE
+        ), page.name

@@ -16,7 +16,7 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 PROGRAMS = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.DOTALL
 )
-SAID = ("completed", "['test_todo.py', 'todo.py']", "hello from the box")
+SAID = ("completed", "['test_todo.py', 'todo.py']", "hello from the sandbox")
 
 
 @pytest.mark.parametrize(("program", "said"), list(zip(PROGRAMS, SAID, strict=True)))

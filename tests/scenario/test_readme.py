@@ -1,4 +1,4 @@
-"""Every command of the README is run as it stands there, in its order, by a stranger in an empty folder."""
+"""Run every command of the README and of the page on usage, in order, in an empty folder."""
 
 import os
 import re
@@ -21,7 +21,7 @@ IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 TESTED_OTHERWISE = ("make test", "pip install .")
 
 
-COMMANDS = commands_of("README.md")
+COMMANDS = [*commands_of("README.md"), *commands_of("docs/using.md")]
 
 
 def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
