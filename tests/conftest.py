@@ -5,11 +5,20 @@ machine and fails it where `CI` is `true`.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from engine_room import RUN, RUNTIMES, BoxKeeper, known_runtime, leftovers, missing, wait_until
+from engine_room import (
+    RUN,
+    RUNTIMES,
+    BoxKeeper,
+    cache_folder,
+    known_runtime,
+    leftovers,
+    missing,
+    wait_until,
+)
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -21,6 +30,22 @@ pytest.register_assert_rewrite("sandbox.conformance")
 SandboxMaker = Callable[..., DockerSandbox]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise `KeyboardInterrupt`, also where a script's background job inherited it as ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """Set the umask that most systems have, for tests of files' modes; the caller's may be any."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """Give the engine; at the end nothing may be left on it of what this session made."""
@@ -30,16 +55,14 @@ def engine() -> Iterator[Engine]:
         missing(str(error))
     with engine:
         yield engine
-        assert wait_until(lambda: not leftovers(engine), 15), (
-            f"left on the engine: {leftovers(engine)}"
-        )
+        assert wait_until(lambda: not leftovers(engine)), f"left on the engine: {leftovers(engine)}"
 
 
 @pytest.fixture(scope="session")
 def box_image(engine: Engine) -> SandboxImage:
     reference = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
     try:
-        return prepare_image(engine, reference, Path("~/.cache/l2mac").expanduser(), lambda _: None)
+        return prepare_image(engine, reference, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
         raise

@@ -140,6 +140,7 @@ def l2mac(log_level: str | None) -> None:
 
 def main() -> None:
     """Run the command line and exit; the entry point of the console script."""
+    _open_standard_streams()
     _interrupt_twice_to_stop_at_once()
     sys.exit(_run())
 
@@ -170,8 +171,24 @@ def _run() -> int:
         return exit_codes.INTERNAL
 
 
+def _open_standard_streams() -> None:
+    """Open on the null device what the caller closed of descriptors 0 to 2.
+
+    Otherwise the next file that is opened, such as a run's trace, would get that number and be inherited as a
+    standard stream by whatever this process starts.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
+
+
 def _interrupt_twice_to_stop_at_once() -> None:
-    """Let the first interrupt end things in order and a second one end them at once; the lease removes the box."""
+    """Let the first interrupt end things in order and a second one end them at once; the lease removes the box.
+
+    SIGINT counts even where a script's background job inherited it as ignored: a supervisor that sends it expects a
+    run to end in order. The cost is that Ctrl-C at such a script ends the run, too, which `l2mac resume` continues.
+    SIGHUP is left as inherited, so that `nohup` works.
+    """
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, lambda *_: os._exit(exit_codes.INTERRUPTED))

@@ -169,6 +169,26 @@ def searches_literally(box: Sandbox) -> None:
     same(box.search("no such text"), ((), False), "a search for what is not there")
 
 
+def bounds_what_a_search_finds(box: Sandbox) -> None:
+    """Give no match beyond the thousandth, no more than 400 bytes of a line, and case folding for ASCII alone."""
+    box.write(
+        {
+            "long.txt": b"start " + b"x" * 1000,
+            "many.txt": b"needle\n" * 1200,
+            "other.txt": "GRÖSSE".encode(),
+        }
+    )
+    found, more = box.search("needle", max_matches=5000)
+    same((len(found), more), (1000, True), "a search for more than a thousand lines")
+    same([len(match.text) for match in box.search("start")[0]], [400], "the length of a long line")
+    same(
+        box.search("größe", ignore_case=True),
+        ((), False),
+        "a search that would fold more than ASCII letters",
+    )
+    same(len(box.search("grÖsse", ignore_case=True)[0]), 1, "a search that folds ASCII letters")
+
+
 def sees_every_change(box: Sandbox) -> None:
     """Report what a command created, changed or deleted, even where it hid it, and nothing else."""
     box.write({"same.txt": b"same", "hidden.txt": b"1234", "gone.txt": b"", "untouched.txt": b"u"})
@@ -214,6 +234,7 @@ CHECKS = (
     lists_what_is_there,
     deletes_all_or_none,
     searches_literally,
+    bounds_what_a_search_finds,
 )
 CHECKS_WITH_COMMANDS = (
     leaves_no_trace_of_refused_writes,

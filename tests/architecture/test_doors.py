@@ -38,7 +38,7 @@ DOORS = {
         "sandbox.attack.lives",
         "sandbox.engine.channel",
         "sandbox.proxy",
-        "sandbox.testing",
+        "sandbox.scripted_guest",
     ),
     "http": ("l2mac.testing.model_server",),
     "importlib": (

@@ -25,7 +25,6 @@ HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
 KILLS = int(os.environ.get("L2MAC_KILLS", "12"))
 ALIVE = 8 if KILLS >= 100 else 4
 LONGEST_WAIT_S = 1.0
-PATIENCE_S = 60
 POLICY = SandboxPolicy(cpus=1.0)
 
 
@@ -136,14 +135,9 @@ def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(ow
                 ]
                 return [(one["Id"], one["State"], str(one["Labels"])) for one in rest]
 
-            assert wait_until_none(foreign, PATIENCE_S) == []
+            assert wait_until_none(foreign) == []
             assert {one["Id"] for one in engine.api.containers()} == {neighbour, mine}
-            assert (
-                wait_until_none(
-                    lambda: sorted(own.processes().keys() - {neighbour, mine}), PATIENCE_S
-                )
-                == []
-            )
+            assert wait_until_none(lambda: sorted(own.processes().keys() - {neighbour, mine})) == []
             assert set(own.processes()) == {neighbour, mine}
             volumes = engine.api.volumes()["Volumes"]
             assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == [
@@ -162,7 +156,6 @@ def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(ow
     assert fire.opened >= KILLS // 4
     with own.connect() as engine:
         assert wait_until(
-            lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour},
-            PATIENCE_S,
+            lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour}
         )
         engine.api.remove_container(neighbour, v=True, force=True)

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import baseline_story
 import pytest
+from engine_room import wait_until
 
 import l2mac
 from l2mac.control.outcome import Status
@@ -140,16 +140,12 @@ def test_a_method_killed_midway_is_resumed_to_the_same_files(finished, desk: Des
         "none",
     ]
     process = subprocess.Popen(words, cwd=desk.folder, env=desk.environment)
-    deadline = time.monotonic() + 60
-    while not (new := set((desk.folder / "runs").iterdir()) - runs) or not _has_begun(
-        *new, "candidate 3 of 3"
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    begun = lambda: set((desk.folder / "runs").iterdir()) - runs  # noqa: E731
+    assert wait_until(lambda: any(_has_begun(run, "candidate 3 of 3") for run in begun()))
     process.send_signal(signal.SIGKILL)
     process.wait()
     resumed = json.loads(
-        desk.l2mac("resume", next(iter(new)).name, "--json", "--quiet", "--output", "resumed")
+        desk.l2mac("resume", begun().pop().name, "--json", "--quiet", "--output", "resumed")
     )
     assert resumed["files"] == finished["codet"]["files"]
     assert resumed["cause"] == finished["codet"]["cause"]

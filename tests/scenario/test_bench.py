@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -95,23 +95,22 @@ def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(
 def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
     tmp_path: Path, engine: Engine
 ):
-    held: list[int] = []
+    held, over = threading.Event(), threading.Event()
 
     def answer(body: dict[str, Any], number: int) -> ScriptedReply:
         tools = {tool["function"]["name"] for tool in body.get("tools", [])}
-        if body.get("seed") == 1 and "complete_instruction" in tools and len(held) < 2:
-            held.append(number)
-            time.sleep(3)  # the second run is in the middle of its work
+        if body.get("seed") == 1 and "complete_instruction" in tools and not over.is_set():
+            held.set()
+            over.wait(PATIENCE_S)  # the second run is in the middle of its work
         return bench_room.answer(body, number)
 
     words = ("--task", "smoke", "--seeds", "2", "--dir", "results")
     with ModelServer(answer) as server:
         process = bench(tmp_path, server, *words)
-        deadline = time.monotonic() + PATIENCE_S
-        while not held and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert held.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
         _, err = finish(process, 130)
+        over.set()
         assert "give the same command again" in err
         cells = tmp_path / "results" / "smoke" / "l2mac"
         first = {

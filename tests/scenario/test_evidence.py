@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import short_story
+from engine_room import wait_until
 
 from l2mac.testing.model_server import ModelServer
 
@@ -101,9 +101,7 @@ def test_a_run_that_is_killed_is_incomplete_and_not_altered(desk: Desk, tmp_path
         str(tmp_path / "runs"),
     ]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, desk.server))
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/receipts/001.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert wait_until(lambda: list(tmp_path.glob("runs/*/receipts/001.json")))
     process.kill()
     process.wait()
     (run,) = (tmp_path / "runs").iterdir()

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import shop
+from engine_room import wait_until
 from pages import commands_of, environment
 
 import l2mac
@@ -200,12 +200,9 @@ def test_only_changes_come_back_and_what_was_changed_meanwhile_stays(finished, t
 
 def test_a_run_that_is_killed_goes_on_without_the_folder(room: Room):
     process = room.start("run", "--input-dir", "shop", "--quiet", TASK)
-    deadline = time.monotonic() + 120
-    while not any(
-        isinstance(event, ToolRan) for event in (room.events() if any_trace(room) else [])
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    assert wait_until(
+        lambda: any_trace(room) and any(isinstance(event, ToolRan) for event in room.events())
+    )
     process.send_signal(signal.SIGKILL)
     process.communicate()
     shutil.rmtree(room.package)

@@ -13,7 +13,6 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.image import prepare_image
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-CACHE = Path("~/.cache/l2mac").expanduser()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The main job, from the command line to the exported files: a real engine, a real box, real HTTP."""
 
+import functools
 import json
 import os
 import random
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import story
+from engine_room import wait_until
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
@@ -62,6 +64,14 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def events_of(runs: Path) -> list[Event]:
     (run,) = runs.iterdir()
     return [entry.event for entry in read_trace(run / "trace.jsonl")[0]]
+
+
+def lines_of(runs: Path) -> int:
+    return sum(trace.read_bytes().count(b"\n") for trace in runs.glob("*/trace.jsonl"))
+
+
+def has_lines(runs: Path, lines: int) -> bool:
+    return lines_of(runs) >= lines
 
 
 def what_is_left(engine: Engine, run: str) -> int:
@@ -189,11 +199,13 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
     )
     with ModelServer(story.answer) as server:
         for _ in range(KILLS):
+            lines = lines_of(runs) + chance.randint(0, 6)
             process = subprocess.Popen(command(server, runs, *words), stderr=subprocess.DEVNULL)
-            time.sleep(chance.uniform(0.8, 1.9))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            if any(trace.stat().st_size for trace in runs.glob("*/trace.jsonl")):
+            assert wait_until(functools.partial(has_lines, runs, lines))
+            time.sleep(chance.uniform(0, 0.3))
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            if lines_of(runs):
                 words = ("resume", "last", "--quiet", "--output", str(tmp_path / "out"))
         done = subprocess.run(
             command(server, runs, *words), capture_output=True, text=True, check=False
@@ -201,7 +213,4 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
     (run,) = runs.iterdir()
     assert done.returncode == 0, done.stderr
     assert files_of(tmp_path / "out") == story.expected_files()
-    deadline = time.monotonic() + 15
-    while what_is_left(engine, run.name) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert what_is_left(engine, run.name) == 0
+    assert wait_until(lambda: what_is_left(engine, run.name) == 0)

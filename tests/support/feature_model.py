@@ -11,8 +11,8 @@ from typing import Any
 
 from l2mac.processor.messages import Reply, Request, ToolCall, Usage
 from l2mac.processor.protocol import Watcher
-from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from sandbox import Job
+from sandbox.testing import ScriptedRun, job_result
 
 _END = {"e": "end", "code": 0}
 _CHARACTERS_PER_TOKEN = 4

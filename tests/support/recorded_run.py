@@ -9,9 +9,9 @@ from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, Sandbox, Stream
+from sandbox.testing import SandboxScript, ScriptedRun
 
 
 def call(name: str, **arguments: object) -> Reply:

@@ -14,11 +14,11 @@ from l2mac.processor.protocol import Processor
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_program import recorded_program
 from l2mac.runs.recorded_spec import Plan
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
+from sandbox.testing import SandboxScript, ScriptedRun
 
 E = TypeVar("E", bound=Event)
 
@@ -47,7 +47,7 @@ class ThinkingRoom:
         """Have one session take place."""
 
         def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
-            return run_checks(jobs, [box for box in boxes.boxes if not box.closed][-1].contents)
+            return run_checks(jobs, [box for box in boxes.sandboxes if not box.closed][-1].contents)
 
         boxes = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
         means = Resources(

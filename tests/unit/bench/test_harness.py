@@ -21,6 +21,8 @@ from l2mac.settings.settings import Settings, load_settings
 from l2mac.trace.chain import read_trace
 from sandbox import EngineUnavailable, SandboxDied, SandboxError
 
+PATIENCE_S, LONG_S = 60, 3600
+
 
 def cells(folder: Path, seeds: int) -> tuple[Cell, ...]:
     def settings_for(own: Mapping[str, Any]) -> Settings:
@@ -115,7 +117,13 @@ def test_every_cell_is_run_and_measured_once_and_results_stand_in_their_order(tm
 
 
 def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
-    worker = Recorder(lambda *_: time.sleep(0.1))
+    two = threading.Barrier(2)
+
+    def meet(*_: object) -> None:
+        two.wait(PATIENCE_S)
+        time.sleep(0.05)  # a third one that is not allowed has time to begin
+
+    worker = Recorder(meet)
     work(cells(tmp_path, 6), worker, jobs=2)
     assert worker.at_once == 2
 
@@ -212,20 +220,21 @@ def test_a_box_that_is_lost_before_anything_is_recorded_is_a_fault_of_the_world(
 
 
 def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_begins(
-    tmp_path: Path,
+    tmp_path: Path, interruptible: None
 ):
     ended: list[int] = []
+    at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 
     def waits(cell: Cell, audience: Any, fuse: CancelScope) -> None:
         try:
-            fuse.sleep(60)  # as behind a server that says nothing
+            at_work.wait(PATIENCE_S)
+            fuse.sleep(LONG_S)  # as behind a server that says nothing
         except KeyboardInterrupt:
             audience.say("said while it ends, which is let pass")
             ended.append(cell.seed)
             raise
 
     harness = Harness(cells(tmp_path, 5), worker := Recorder(waits), Quiet(), jobs=2)
-    threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt, match="give the same command again to go on"):
         harness.run()
     assert sorted(worker.ran) == sorted(ended) == [0, 1]

@@ -14,9 +14,9 @@ from l2mac.bench.task import Group, HandWritten, Task
 from l2mac.control.effects import Prices
 from l2mac.errors import SettingsError
 from l2mac.processor.messages import Reply, ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, Job, JobResult, SandboxDied
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 END = {"e": "end", "code": 0}
 HAND = "test_by_hand.py"
@@ -240,7 +240,7 @@ def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path:
     found = measure(
         tmp_path / "run", Task(name="a", title="A", groups=TASK.groups), boxes.open, judge
     )
-    assert boxes.script.boxes == []
+    assert boxes.script.sandboxes == []
     zero = (
         "features_percent",
         "features_tested_percent",
@@ -265,7 +265,7 @@ def test_a_box_that_is_lost_once_is_replaced_and_the_number_is_the_same(tmp_path
     boxes.script.lost_at = (2,)
     found = measure(tmp_path / "run", TASK, boxes.open, None)
     assert (found.metrics["tests_passed"], found.problems) == (1, {})
-    assert all(box.closed for box in boxes.script.boxes)
+    assert all(box.closed for box in boxes.script.sandboxes)
 
 
 def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path):
@@ -283,7 +283,7 @@ def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path)
         count=lines(*(counted(path, 1) for path in ("a.py", "conftest.py", "test_by_hand.py")), END)
     )
     measure(run, TASK, boxes.open, None)
-    (by_hand,) = (box for box in boxes.script.boxes if box.asked[0][0].name == "by hand")
+    (by_hand,) = (box for box in boxes.script.sandboxes if box.asked[0][0].name == "by hand")
     assert set(by_hand.contents) == {"a.py", "test_by_hand.py"}
     assert by_hand.contents["test_by_hand.py"] == TASK.handwritten.text.encode()
 

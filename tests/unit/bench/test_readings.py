@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
-from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause, JobResult, Stream
+from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0}
 FILES = {

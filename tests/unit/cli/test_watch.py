@@ -29,12 +29,12 @@ from l2mac.trace.journal import LOCK_FILE, TRACE_FILE, Journal, is_at_work
 
 BUNDLED = ROOT / "examples" / "sessions" / "url-shortener"
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from l2mac.trace.journal import Journal
 with Journal(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 

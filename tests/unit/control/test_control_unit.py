@@ -22,8 +22,8 @@ from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.evaluator.verdict import Verdict
 from l2mac.processor.messages import Reply, Role, ToolCall, Usage
 from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.testing.memory_sandbox import ScriptedRun
 from sandbox import SandboxDied
+from sandbox.testing import ScriptedRun
 
 PLAN = call("submit_plan", steps=["Do it."])
 DONE = call("complete_instruction")
@@ -39,7 +39,7 @@ def test_a_plan_is_made_written_checked_completed_and_verified(room: Room):
     result = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py"}
-    assert len(room.boxes.boxes) == 2
+    assert len(room.boxes.sandboxes) == 2
 
 
 def test_a_claim_is_not_accepted_while_a_check_fails(room: Room):
@@ -175,7 +175,7 @@ def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the
     assert result.outcome.status is Status.COMPLETED
     answer = room.processor.requests[3].messages[-2].content
     assert "this ended the sandbox (out of memory)" in answer
-    assert [set(box.contents) for box in room.boxes.boxes[1:]] == [{"a.py"}, {"a.py"}]
+    assert [set(box.contents) for box in room.boxes.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
 def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_same_requests(

@@ -28,10 +28,10 @@ from l2mac.runs.execute import SessionResult
 from l2mac.runs.recorded_spec import Plan, recorded_plan
 from l2mac.runs.wiring import choose_domain
 from l2mac.settings.settings import Settings, load_settings
-from l2mac.testing.memory_sandbox import ScriptedRun
 from l2mac.tools.forms import EditLines, PlannedFile
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import ToolRan
+from sandbox.testing import ScriptedRun
 
 DONE = call("submit_done", done=True, missing="", path="")
 CODE = Reply(content="```python\nA = 1\n```")

@@ -26,7 +26,6 @@ from l2mac.runs.recorded_spec import recorded_plan
 from l2mac.runs.replay import ReplayProcessor
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
-from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from l2mac.trace.events import (
     CoverageClaimed,
     InstructionAborted,
@@ -43,6 +42,7 @@ from l2mac.trace.events import (
 from l2mac.trace.history import recorded_files
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
+from sandbox.testing import ScriptedRun, job_result
 
 TASK = task_of("alpha", "beta", "gamma", "delta")
 EVERYTHING = {

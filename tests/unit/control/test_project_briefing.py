@@ -17,7 +17,6 @@ from l2mac.runs.audit import INTACT, audit_run
 from l2mac.runs.execute import Reason, Resources, SessionResult, execute
 from l2mac.runs.recorded_input import recorded_origin, tree_of
 from l2mac.runs.recorded_spec import Plan, recorded_plan
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
@@ -29,6 +28,7 @@ from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input
 from l2mac.workspace.merge import merge, plan_merge
 from sandbox import Cause, Job
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 GIVEN = Input(
     {"a.py": b"A = 1\n", "test_a.py": b"old\n", "notes.md": b"# Notes\n"},
@@ -128,7 +128,7 @@ def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(ro
 
 def test_the_box_is_filled_before_anything_is_asked(room: Room):
     result = room.work()
-    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert room.boxes.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
     assert result.origin == recorded_input(room.events())
 
@@ -164,7 +164,7 @@ def test_without_an_input_nothing_of_it_is_said(room: Room):
 
 def test_a_new_failing_test_is_due_beside_the_old_one(room: Room):
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        new = any(box.contents["a.py"] == b"A = 2\n" for box in room.boxes.boxes)
+        new = any(box.contents["a.py"] == b"A = 2\n" for box in room.boxes.sandboxes)
         room.tests = suite(test_new="failed") if new else suite()
         return Room.checks(room, jobs)
 
@@ -192,7 +192,7 @@ def test_a_run_that_is_taken_up_needs_the_folder_no_more(room: Room):
     assert room.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
     result = room.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
-    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert room.boxes.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
 
 
 def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(room: Room):
@@ -321,7 +321,7 @@ def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input
     room.work(given=many(), input=tree_of(many()))
     before = next(
         box
-        for box in room.boxes.boxes
+        for box in room.boxes.sandboxes
         if [job.name for jobs in box.asked for job in jobs] == ["lint"]
     )
     assert before.contents["a.py"] == b"A = 1\n"

@@ -11,8 +11,8 @@ from l2mac.control.outcome import Status
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.testing.model_server import ModelServer, ScriptedReply
+from sandbox.testing import SandboxScript
 
 PLAN = ScriptedReply(tool_calls=[("submit_plan", {"steps": ["Do it."]})])
 TURNS = 6

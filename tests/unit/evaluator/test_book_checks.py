@@ -9,8 +9,8 @@ from l2mac.evaluator import book_checks
 from l2mac.evaluator.checks import Checks, together
 from l2mac.evaluator.command_checks import CommandCheck, command_jobs, command_judge
 from l2mac.evaluator.verdict import CheckReport, Verdict
-from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause, FileEntry, JobResult, RunResult, Stream
+from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0, "chapters": 3, "written": 2, "words": 900, "unreported": 0}
 ERROR = {

@@ -9,10 +9,10 @@ import pytest
 from l2mac.errors import TraceError
 from l2mac.evaluator.packages import Dependencies, PackageSource, recorded_fetch
 from l2mac.file_store import FileStore
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.trace.events import PackagesFetched
 from l2mac.trace.journal import Journal
 from sandbox import Fetched, Installed, Refused
+from sandbox.testing import SandboxScript
 
 WHEEL = {"attrs-1-py3-none-any.whl": b"a wheel"}
 HASH = hashlib.sha256(b"a wheel").hexdigest()

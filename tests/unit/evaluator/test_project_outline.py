@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from l2mac.evaluator.project_outline import read_survey
-from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause
+from sandbox.testing import job_result
 
 GUEST = pytest.importorskip("sandbox.checkers.survey")
 

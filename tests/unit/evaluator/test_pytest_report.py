@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from l2mac.evaluator.pytest_report import judge_tests
 from l2mac.evaluator.verdict import CheckResult, Verdict
-from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause, JobResult, Stream
+from sandbox.testing import job_result
 
 GUEST = """
 import json, os, sys

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from l2mac.evaluator.python_checks import jobs_for, judge
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
-from l2mac.testing.memory_sandbox import job_result
 from sandbox import Cause, FileEntry, JobResult, RunResult, Stream
+from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0}
 STUB = {"e": "stub", "path": "a.py", "line": 3, "text": "parse"}

@@ -31,7 +31,9 @@ def unpack(
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
-def test_what_a_wheel_holds_comes_out_readable_and_without_any_mode_of_its_own(tmp_path: Path):
+def test_what_a_wheel_holds_comes_out_readable_and_without_any_mode_of_its_own(
+    tmp_path: Path, usual_umask: None
+):
     assert unpack(tmp_path / "t", wheel(FILES, mode=0o6777)) == sorted(FILES)
     assert {
         stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "t").rglob("*") if path.is_file()

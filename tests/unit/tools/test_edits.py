@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.tools.base import Toolbelt, ToolContext, ToolOutcome
 from l2mac.tools.files import file_tools
 from l2mac.tools.patches import OFFSET, apply_hunks, parse_patch
 from l2mac.trace.objects import ObjectStore
 from sandbox import Refused
+from sandbox.testing import SandboxScript
 
 APP = "import os\n\n\ndef first():\n    return 1\n\n\ndef second():\n    return 2\n"
 FILES = {"app.py": APP.encode(), "util.py": b"A = 1\nB = 2\n", "raw.bin": b"\xff\xfe\n"}

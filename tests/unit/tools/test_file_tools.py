@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.tools.base import Toolbelt, ToolContext, ToolOutcome
 from l2mac.tools.files import file_tools
 from l2mac.trace.objects import ObjectStore
+from sandbox.testing import SandboxScript
 
 FILES = {"app.py": b"one\ntwo\nthree\n", "lib/util.py": b"def twice(x):\n    return 2 * x\n"}
 BELT = Toolbelt(file_tools(), {})
@@ -33,7 +33,7 @@ class Desk:
 
     @property
     def contents(self) -> dict[str, bytes]:
-        return self.script.boxes[-1].contents
+        return self.script.sandboxes[-1].contents
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from l2mac.domains.loader import DOMAINS, load_domain
 from l2mac.errors import SettingsError
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.tools.base import (
     Arguments,
     Tool,
@@ -33,6 +32,7 @@ from l2mac.tools.forms import (
 )
 from l2mac.trace.objects import ObjectStore
 from sandbox import Cause, Job
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 PASSING = b"".join(
     json.dumps(line).encode() + b"\n"
@@ -201,7 +201,9 @@ def test_a_program_is_run_with_its_arguments_as_they_are(tmp_path: Path):
         EXECUTION, "run_python_file", {"path": "app/main.py", "arguments": arguments}, context
     )
     assert outcome == ToolOutcome("it ended with exit code 0\nstandard output:\nhello\n")
-    assert script.boxes[0].asked == [(Job("program", argv=("python", "app/main.py", *arguments)),)]
+    assert script.sandboxes[0].asked == [
+        (Job("program", argv=("python", "app/main.py", *arguments)),)
+    ]
 
 
 def test_what_a_program_puts_out_and_leaves_is_told(tmp_path: Path):
@@ -274,7 +276,7 @@ def test_only_files_of_the_store_are_run(tmp_path: Path, name: str, path: str):
     arguments = {"path": path} if name == "run_python_file" else {"paths": [path]}
     outcome = call(EXECUTION, name, arguments, context_with(tmp_path, script, a=b""))
     assert outcome.text.startswith("refused: ")
-    assert script.boxes[0].asked == []
+    assert script.sandboxes[0].asked == []
 
 
 def test_an_argument_that_no_program_can_get_is_refused(tmp_path: Path):
@@ -294,8 +296,11 @@ def test_tests_are_run_all_or_some_and_what_they_write_is_undone(tmp_path: Path)
     context.store.write({"test_a.py": b""})
     assert call(EXECUTION, "run_tests", {}, context) == ToolOutcome("tests: 1 passed")
     assert call(EXECUTION, "run_tests", {"paths": ["test_a.py::test_a[x y]"]}, context).ok
-    assert [jobs[0].paths for jobs in script.boxes[0].asked] == [(), ("test_a.py::test_a[x y]",)]
-    assert set(script.boxes[0].contents) == {"a", "test_a.py"}
+    assert [jobs[0].paths for jobs in script.sandboxes[0].asked] == [
+        (),
+        ("test_a.py::test_a[x y]",),
+    ]
+    assert set(script.sandboxes[0].contents) == {"a", "test_a.py"}
 
 
 def test_tests_without_a_result_are_no_success(tmp_path: Path):
@@ -314,4 +319,4 @@ def test_a_program_that_ends_the_box_is_told_so(tmp_path: Path):
     )
     assert not outcome.ok
     assert outcome.text.startswith("this ended the sandbox (")
-    assert script.boxes[-1].contents == {"a": b"x"}
+    assert script.sandboxes[-1].contents == {"a": b"x"}

@@ -28,12 +28,12 @@ SESSION = SessionStarted(reason="run", version="0", model="m", image="i")
 STARTED = InstructionStarted(number=1, total=2, restart=0)
 ENDED = RunEnded(status="completed", cause="all is well")
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from l2mac.trace.journal import Journal
 with Journal(Path(sys.argv[1])):
     print("open", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 SMALL_DISK = """
 import resource, sys

@@ -1,5 +1,4 @@
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -121,13 +120,9 @@ def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, object
 
 
 def test_nothing_but_regular_files_that_nobody_can_execute_is_written(
-    tmp_path: Path, objects: ObjectStore
+    tmp_path: Path, objects: ObjectStore, usual_umask: None
 ):
-    before = os.umask(0o022)
-    try:
-        folder = export(kept(objects, a="#!/bin/sh", b__c="x"), objects, tmp_path / "out").folder
-    finally:
-        os.umask(before)
+    folder = export(kept(objects, a="#!/bin/sh", b__c="x"), objects, tmp_path / "out").folder
     modes = {path.name: path.lstat().st_mode for path in folder.rglob("*")}
     assert {stat.filemode(mode) for name, mode in modes.items() if name != "b"} == {"-rw-r--r--"}
     assert stat.filemode(modes["b"]) == "drwxr-xr-x"
