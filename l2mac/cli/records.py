@@ -223,7 +223,9 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     examined = [event for event in events if isinstance(event, RequirementsExamined)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
     checks = [
-        f"{event.verdict} ({event.summary})" for event in events if isinstance(event, Checked)
+        f"{event.verdict} ({event.summary})"
+        for event in events
+        if isinstance(event, Checked) and not event.baseline
     ]
     sessions = [event for event in everything if isinstance(event, SessionStarted)]
     return {

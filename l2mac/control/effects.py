@@ -1,6 +1,6 @@
 """Everything that reaches outside the control unit, performed once and recorded: the model and its tools.
 
-The checks are in `examination`.
+The checks are in `evaluator`.
 
 On a resumed run each method gives what the record says and touches neither model nor box.
 """
@@ -50,7 +50,7 @@ class Effects:
 
     Attributes:
         watch: Called with each piece of the model's text as it arrives.
-        examination: The checks.
+        evaluator: The checks.
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
@@ -69,7 +69,7 @@ class Effects:
     prices: Prices
     watch: Watcher
     namer: RequestKeys
-    examination: Evaluator
+    evaluator: Evaluator
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int

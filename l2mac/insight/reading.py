@@ -9,6 +9,7 @@ import pydantic
 
 from l2mac.control.outcome import RequirementRow
 from l2mac.errors import TraceError
+from l2mac.evaluator.evaluator import recorded_report
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.insight.heat import heat_map_of
 from l2mac.insight.lines import calls_of, checks_of, kept_of, sessions_of
@@ -28,7 +29,6 @@ from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
 RECORDED = "recorded"
-_REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 _ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(
     tuple[RequirementRow, ...]
 )
@@ -94,18 +94,13 @@ def insight_of(run: str, entries: Sequence[Entry], objects: ObjectStore, seal: s
     )
 
 
-def report_reader(objects: ObjectStore) -> Callable[[str], CheckReport]:
-    """Give what reads a recorded report of the checks, from a store that may grow meanwhile."""
+def report_reader(objects: ObjectStore) -> Callable[[Checked], CheckReport]:
+    """Return a reader of recorded verdicts, from a store that may grow meanwhile."""
 
-    def report_of(name: str) -> CheckReport:
-        if not objects.has_intact(name):
+    def report_of(event: Checked) -> CheckReport:
+        if not objects.has_intact(event.report_object):
             objects.close()  # and read anew, with what has been added since
-        try:
-            return _REPORT.validate_json(objects.get(name))
-        except pydantic.ValidationError as error:
-            raise TraceError(
-                f"the object {name[:12]} is no report of checks as this version knows them"
-            ) from error
+        return recorded_report(event, objects)
 
     return report_of
 

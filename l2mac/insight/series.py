@@ -56,7 +56,7 @@ class RequirementCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPoint:
-    """One evaluation of the store, judged as the control unit judged it.
+    """One evaluation of the store, with the recorded verdict that the control unit acted on.
 
     Attributes:
         number: From 1.

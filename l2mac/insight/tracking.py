@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from l2mac.control.outcome import Status
 from l2mac.errors import TraceError
 from l2mac.evaluator.verdict import CheckReport
-from l2mac.insight.lines import RecordedJudge, check_point
+from l2mac.insight.lines import check_point
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Checked,
@@ -83,10 +83,10 @@ class Meter:
     """Counts along a record, line by line; what a rewind takes back stays spent, and its files are undone.
 
     Args:
-        report_of: Gives a recorded report of the checks by its object's name.
+        report_of: Returns the recorded report of a check.
     """
 
-    def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
+    def __init__(self, report_of: Callable[[Checked], CheckReport]) -> None:
         self._report_of = report_of
         self._lines: list[Entry] = []
         self._spent = {
@@ -98,7 +98,6 @@ class Meter:
         self._restart()
 
     def _restart(self) -> None:
-        self._judge = RecordedJudge(self._report_of)
         self._files: RecordedStoreState = {}
         self._state = dict.fromkeys(
             ("instruction", "instructions_done", "turns", "restarts", "replans", "checks"), 0.0
@@ -166,7 +165,7 @@ class Meter:
                 state["boxes"] += 1
             case Checked() as event:
                 state["checks"] += 1
-                return _check(entry, event, self._judge.judged(event))
+                return _check(entry, event, self._report_of(event))
         apply_event(entry.event, self._files)
         return {}
 
@@ -214,7 +213,7 @@ def run_id(name: str) -> str:
 def track(
     name: str,
     batches: Iterable[Iterable[Entry]],
-    report_of: Callable[[str], CheckReport],
+    report_of: Callable[[Checked], CheckReport],
     sink: Sink,
 ) -> int:
     """Send a record's numbers, batch by batch as it grows; gives how many lines had any.

@@ -141,7 +141,9 @@ class Record:
             )
         )
 
-    def check(self, report: CheckReport, *, final: bool = False) -> "Record":
+    def check(
+        self, report: CheckReport, *, final: bool = False, baseline: bool = False
+    ) -> "Record":
         """Append a check of the store as it is."""
         if id(report) not in self._reports:
             self._reports[id(report)] = (report, self.put(json.dumps(asdict(report))))
@@ -156,6 +158,7 @@ class Record:
                 summary=report.summary,
                 report_object=name,
                 final=final,
+                baseline=baseline,
             )
         )
 

@@ -85,8 +85,7 @@ class CodeT:
         passed, known = [], frozenset[str]()
         for number, files in enumerate(candidates, 1):
             self._effects.restore(with_tests(files, tests), f"candidate {number} with the tests")
-            examination = self._effects.examination
-            report = examination.check(examination.state(at_the_end=True))
+            report = self._effects.evaluator.check_candidate()
             declared = {test for result in report.results for test in result.declared}
             ours = {test for test in passed_tests(report) if test.partition("::")[0] in paths}
             known |= ours | {test for test in declared if test.partition("::")[0] in paths}

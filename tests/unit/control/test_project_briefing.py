@@ -126,6 +126,14 @@ def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(ro
     assert next(event for event in room.events() if isinstance(event, Checked)).baseline
 
 
+def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(room: Room):
+    room.work((PLAN, DONE, SUMMARY))
+    baseline, verdict, *_ = (event for event in room.events() if isinstance(event, Checked))
+    assert (baseline.baseline, baseline.verdict) == (True, "failed")
+    assert (verdict.baseline, verdict.verdict) == (False, "passed")
+    assert "1 test fails as it did before" in verdict.summary
+
+
 def test_the_box_is_filled_before_anything_is_asked(room: Room):
     result = room.work()
     assert room.boxes.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}

@@ -250,12 +250,12 @@ def test_without_an_input_nothing_is_excused():
 
 def after_input(before: dict[str, str], *later: dict[str, str]) -> CheckReport:
     """Give what inventory and baseline say together of the last of these states of the tests."""
-    baseline, inventory = began_with(suite(before)), TestLedger()
-    inventory.start_from(suite(before))
+    baseline, ledger = began_with(suite(before)), TestLedger.of_input(suite(before))
     for outcomes in later:
         judged = baseline.judge(suite(outcomes), EDITED)
         baseline.observe(judged, EDITED, whole=True)
-        report = inventory.judge(judged)
+        ledger = ledger.after(judged)
+        report = ledger.judge(judged)
     return report
 
 

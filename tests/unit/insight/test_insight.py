@@ -149,16 +149,13 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
     ]
 
 
-def test_a_check_is_judged_as_the_control_unit_did_with_tests_that_went_out_of_sight(
-    tmp_path: Path,
-):
+def test_checks_have_the_recorded_verdicts_and_the_last_one_is_no_baseline(tmp_path: Path):
     made = Record(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
-    made.check(report(passed=["t.py::test_a"], failed=["t.py::test_b"])).check(
-        report(passed=["t.py::test_a"])
-    )
-    checks = read_insight(made.folder).checks
-    assert [one.verdict for one in checks] == ["failed", "failed"]
-    assert "inventory: 1 test that failed cannot be seen" in checks[1].summary
+    first, second = report(passed=["t.py::test_a"], failed=["t.py::test_b"]), report(lint=1)
+    made.check(first).check(second).check(first, baseline=True)
+    insight = read_insight(made.folder)
+    assert [one.summary for one in insight.checks] == [first.summary, second.summary, first.summary]
+    assert insight.last == second
 
 
 def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path):

@@ -159,9 +159,9 @@ def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: 
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
     made.check(report(lint=1))
-    read(entries_of(made.folder)[-1].event.report_object)
+    read(entries_of(made.folder)[-1].event)
     made.check(report(lint=2))
-    assert read(entries_of(made.folder)[-1].event.report_object) == report(lint=2)
+    assert read(entries_of(made.folder)[-1].event) == report(lint=2)
 
 
 def test_a_record_without_a_run_is_refused(tmp_path: Path):
