@@ -16,9 +16,8 @@ from l2mac.evaluator.packages import Dependencies
 from l2mac.evaluator.project_outline import read_survey
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from l2mac.file_store import FileStore, SandboxMaker, SandboxReplaced
-from l2mac.trace.events import Checked
+from l2mac.trace.events import Checked, ProjectOutlined
 from l2mac.trace.history import tree_hash
-from l2mac.trace.input_events import ProjectOutlined
 from l2mac.trace.journal import Journal
 from sandbox import FileEntry, Job
 
