@@ -17,7 +17,7 @@ def print_steps(steps: Sequence[Step]) -> None:
     for step in steps:
         place = f"instruction {step.instruction}" if step.instruction else "start"
         click.echo(
-            f"{step.number:4}  {place:15} {clean(step.what):22} {len(step.files):4} files  {step.tree[:12]}"
+            f"{step.number:4}  {place:15} {clean(step.action):22} {len(step.files):4} files  {step.tree[:12]}"
         )
 
 

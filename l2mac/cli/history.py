@@ -97,7 +97,7 @@ def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> Non
     _say(
         as_json,
         {"run": folder.name, **_facts(done)},
-        f"{folder.name} is at step {done.number} ({done.what})",
+        f"{folder.name} is at step {done.number} ({done.action})",
     )
 
 
@@ -188,7 +188,7 @@ def _two_steps(text: str) -> tuple[int, int]:
 
 
 def _facts(step: Step) -> dict[str, object]:
-    return {"step": step.number, "line": step.line, "what": step.what, "tree": step.tree}
+    return {"step": step.number, "line": step.line, "what": step.action, "tree": step.tree}
 
 
 def _say(as_json: bool, facts: dict[str, object], sentence: str) -> None:  # noqa: FBT001 - the commands' own flag

@@ -12,29 +12,32 @@ from rich.text import Text
 from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
+    CandidateChosen,
     Checked,
     CoverageClaimed,
     Event,
     InstructionCompleted,
     InstructionsAdded,
     InstructionStarted,
+    MethodNote,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     PlanMade,
     PlanRevised,
     ProtocolChosen,
     Replanned,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     SandboxOpened,
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.method_events import CandidateChosen, PartEnded, Parts, PartStarted
 
 _TAIL_CHARACTERS = 400
-_THOUGHTS = (RequirementsListed, CoverageClaimed, PlanRevised, Replanned, RequirementsExamined)
+_THOUGHTS = (RequirementsListed, CoverageClaimed, PlanRevised, Replanned, RequirementsVerified)
 _PARTS = (PartStarted, PartEnded, CandidateChosen)
-Thought = RequirementsListed | CoverageClaimed | PlanRevised | Replanned | RequirementsExamined
+Thought = RequirementsListed | CoverageClaimed | PlanRevised | Replanned | RequirementsVerified
 
 
 class Progress:
@@ -124,7 +127,7 @@ class Progress:
             return self._part_line(event)
         return _sentence(event)
 
-    def _part_line(self, event: Parts) -> str:
+    def _part_line(self, event: MethodNote) -> str:
         if isinstance(event, PartStarted):
             self._instruction = event.name
             return event.name
@@ -186,8 +189,8 @@ def _thought(event: Thought) -> str:
         case Replanned():
             done = "split into" if event.action == "split" else "put off behind"
             return f"instruction {event.number} {done} {len(event.instruction_objects)} others"
-        case RequirementsExamined():
-            return f"{event.shown} of {event.total} requirements shown, as the model claims"
+        case RequirementsVerified():
+            return f"{event.verified} of {event.total} requirements shown, as the model claims"
 
 
 def _clock(seconds: float) -> str:

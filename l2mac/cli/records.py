@@ -23,8 +23,10 @@ from l2mac.trace.events import (
     Event,
     InstructionCompleted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     Replanned,
-    RequirementsExamined,
+    RequirementsVerified,
     RunStarted,
     SessionStarted,
     ToolRan,
@@ -39,7 +41,6 @@ from l2mac.trace.history import (
     steps,
 )
 from l2mac.trace.journal import OBJECTS_FILE
-from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
 
@@ -159,7 +160,7 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "number": step.number,
         "line": step.line,
         "instruction": step.instruction,
-        "what": step.what,
+        "what": step.action,
     }
     return {**place, "tree": step.tree, "files": files}
 
@@ -220,7 +221,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     events = [entry.event for entry in effective(entries)]
     calls = [event for event in everything if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]
-    examined = [event for event in events if isinstance(event, RequirementsExamined)]
+    examined = [event for event in events if isinstance(event, RequirementsVerified)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
     checks = [
         f"{event.verdict} ({event.summary})"
@@ -266,5 +267,5 @@ def _input(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
     }
 
 
-def _requirements(event: RequirementsExamined, objects: ObjectStore) -> dict[str, Any] | None:
+def _requirements(event: RequirementsVerified, objects: ObjectStore) -> dict[str, Any] | None:
     return requirements_as_json(json.loads(objects.get_text(event.table_object)), event.problem)

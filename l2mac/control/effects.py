@@ -103,7 +103,7 @@ class Effects:
             BudgetSpent: Nothing more may be spent.
             ModelUnavailable, ModelRejected: No reply.
         """
-        if not self.journal.repeating:
+        if not self.journal.replaying:
             self.spending.check(self.journal.elapsed_s)
         request = Request(
             messages=tuple(messages),
@@ -153,9 +153,9 @@ class Effects:
             InstructionSpent: It is one too many, by this session's bounds or, before the record's end, by the record.
         """
         self.spending.count_turn()
-        if not self.journal.repeating:
+        if not self.journal.replaying:
             self.spending.check_instruction()
-        elif (overspent := self.journal.coming(InstructionAborted)) is not None:
+        elif (overspent := self.journal.peek(InstructionAborted)) is not None:
             raise InstructionExhausted(overspent.cause)
 
     def give_up(self, number: int, cause: str) -> None:
@@ -177,7 +177,7 @@ class Effects:
         changes = (*gone, *(Change(entry.path, entry.size, entry.digest) for entry in other))
         self.journal.note(StoreRestored(changes=changes, reason=reason))
         self.store.apply(changes)
-        if not self.journal.repeating:  # until then the box holds what the record comes to
+        if not self.journal.replaying:  # until then the box holds what the record comes to
             self.store.close()
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:

@@ -9,7 +9,7 @@ from typing import Any
 
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from l2mac.file_store import FileStore, SandboxReplaced
-from l2mac.trace.input_events import ProjectOutlined
+from l2mac.trace.events import ProjectOutlined
 from l2mac.trace.journal import Journal
 from sandbox import Job, JobResult
 

@@ -11,8 +11,8 @@ from l2mac.trace.events import (
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     Rewound,
     RunEnded,
     SessionStarted,
@@ -117,10 +117,10 @@ def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
                         "plan", event.round, covered, len(event.steps) or total, event.problem
                     )
                 )
-            case RequirementsExamined() as event:
+            case RequirementsVerified() as event:
                 found.append(
                     RequirementCount(
-                        "result", event.round, event.shown, event.total or total, event.problem
+                        "result", event.round, event.verified, event.total or total, event.problem
                     )
                 )
     return tuple(found)

@@ -19,7 +19,7 @@ from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
     ModelCalled,
-    RequirementsExamined,
+    RequirementsVerified,
     RunEnded,
     RunStarted,
     SandboxOpened,
@@ -125,7 +125,7 @@ def _verified(events: Sequence[Any], tree: str) -> bool:
 def _requirements(
     events: Sequence[Any], objects: ObjectStore
 ) -> tuple[tuple[RequirementRow, ...], str]:
-    examined = [event for event in events if isinstance(event, RequirementsExamined)]
+    examined = [event for event in events if isinstance(event, RequirementsVerified)]
     if not examined:
         return (), ""
     try:

@@ -25,10 +25,9 @@ from l2mac.runs.wiring import (
 )
 from l2mac.settings.settings import Settings
 from l2mac.trace.chain import Entry, read_trace
-from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
+from l2mac.trace.events import Checked, InstructionCompleted, PartEnded, ProtocolChosen
 from l2mac.trace.history import effective
 from l2mac.trace.journal import OBJECTS_FILE
-from l2mac.trace.method_events import PartEnded
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input, check_outside, read_input
 from sandbox import SandboxError

@@ -17,8 +17,7 @@ import l2mac
 from l2mac.control.outcome import Status
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import SandboxOpened
-from l2mac.trace.method_events import CandidateChosen, PartStarted
+from l2mac.trace.events import CandidateChosen, PartStarted, SandboxOpened
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 BOXES = {"one-shot": 2, "codet": 8, "self-refine": 2, "reflexion": 2}

@@ -196,7 +196,7 @@ def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact
             check=False,
         )
     assert done.returncode == 7
-    assert "cannot be written (File too large); what was written before is intact" in done.stderr
+    assert "is not writable: File too large. Everything written before is intact" in done.stderr
     shown = l2mac(tmp_path, "show", "--json")
     assert json.loads(shown.stdout)["tool_calls"] >= 2
 
@@ -213,7 +213,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path):
             process.kill()
             process.wait()
     assert done.returncode == 7
-    assert "another process works on the run" in done.stderr
+    assert "Another process works on the run" in done.stderr
 
 
 def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(tmp_path: Path):

@@ -18,8 +18,8 @@ from l2mac.trace.events import (
     ModelCalled,
     PlanMade,
     Replanned,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     Rewound,
     RunEnded,
     RunStarted,
@@ -276,7 +276,7 @@ def known(folder: Path) -> Record:
         RequirementRow(requirement="C.", shown=True, files=("c.py",)),
     ]
     table = record.put(json.dumps([asdict(row) for row in rows]))
-    record.add(RequirementsExamined(round=1, shown=2, total=3, table_object=table))
+    record.add(RequirementsVerified(round=1, verified=2, total=3, table_object=table))
     return record.end(
         "finished, but not every requirement is shown", "1 of 3 requirements are not shown"
     )
@@ -302,7 +302,9 @@ def hostile(folder: Path) -> Record:
     record.check(report(failed=[test], text=HOSTILE), final=True)
     row = RequirementRow(requirement=HOSTILE, shown=True, files=(HOSTILE_PATH,), tests=(test,))
     table = record.put(json.dumps([asdict(row)]))
-    record.add(RequirementsExamined(round=1, shown=1, total=1, table_object=table, problem=HOSTILE))
+    record.add(
+        RequirementsVerified(round=1, verified=1, total=1, table_object=table, problem=HOSTILE)
+    )
     return record.end("completed", HOSTILE)
 
 

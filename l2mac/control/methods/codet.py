@@ -12,7 +12,7 @@ from l2mac.control.methods.single_window import SingleWindowAgent
 from l2mac.control.outcome import Outcome
 from l2mac.control.run_spec import Job
 from l2mac.evaluator.test_ledger import passed_tests
-from l2mac.trace.method_events import CandidateChosen
+from l2mac.trace.events import CandidateChosen
 from sandbox import FileEntry
 
 CANDIDATES = 3

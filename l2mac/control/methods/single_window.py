@@ -14,7 +14,7 @@ from l2mac.control.turn import TurnRunner, open_window, system_message
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.processor.messages import Message, Reply, Role
 from l2mac.tools.forms import complete_spec
-from l2mac.trace.method_events import PartEnded, PartStarted
+from l2mac.trace.events import PartEnded, PartStarted
 
 _PAGE_FILL = 0.85
 _LEAST_PIECE = 200

@@ -24,7 +24,7 @@ from l2mac.errors import TraceError
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import SessionStarted
-from l2mac.trace.follow import Follower, News, follow
+from l2mac.trace.follow import Follower, TraceUpdate, follow
 from l2mac.trace.journal import LOCK_FILE, TRACE_FILE, Journal, is_at_work
 
 BUNDLED = ROOT / "examples" / "sessions" / "url-shortener"
@@ -112,22 +112,22 @@ def test_half_a_line_waits_for_its_other_half(writer: Writer):
     follower = Follower(writer.folder / TRACE_FILE)
     first = writer.content.index(b"\n") + 1
     writer.write(first + 30)
-    assert len(follower.look().entries) == 1
-    assert follower.look() == News()
+    assert len(follower.poll().entries) == 1
+    assert follower.poll() == TraceUpdate()
     writer.write(len(writer.content))
-    assert len(follower.look().entries) == writer.content.count(b"\n") - 1
+    assert len(follower.poll().entries) == writer.content.count(b"\n") - 1
 
 
 def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path):
     made = Record(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
-    assert len(follower.look().entries) == 2
+    assert len(follower.poll().entries) == 2
     with (made.folder / TRACE_FILE).open("ab") as file:
         file.write(b'{"n":2,"t":1.0,"prev":"')
-    assert follower.look() == News()
+    assert follower.poll() == TraceUpdate()
     with Journal(made.folder) as journal:
         journal.bracket(SessionStarted(reason="resume", version="1", model="m", image="i"))
-    (entry,) = follower.look().entries
+    (entry,) = follower.poll().entries
     assert isinstance(entry.event, SessionStarted)
 
 
@@ -136,19 +136,19 @@ def test_lines_that_are_gone_are_told_and_what_takes_their_place_is_given(tmp_pa
     path = made.folder / TRACE_FILE
     lines = path.read_bytes().splitlines(keepends=True)
     follower = Follower(path)
-    assert len(follower.look().entries) == len(lines)
+    assert len(follower.poll().entries) == len(lines)
     path.write_bytes(b"".join(lines[:10]))
-    assert follower.look() == News((), len(lines) - 10)
+    assert follower.poll() == TraceUpdate((), len(lines) - 10)
     path.write_bytes(b"".join(lines[:12]))
-    assert len(follower.look().entries) == 2
+    assert len(follower.poll().entries) == 2
 
 
 def test_another_trace_in_the_same_place_is_read_from_where_it_differs(tmp_path: Path):
     one, other = known(tmp_path / "one"), hostile(tmp_path / "other")
     follower = Follower(one.folder / TRACE_FILE)
-    count = len(follower.look().entries)
+    count = len(follower.poll().entries)
     os.replace(other.folder / TRACE_FILE, one.folder / TRACE_FILE)
-    news = follower.look()
+    news = follower.poll()
     assert (news.withdrawn, len(news.entries)) == (count, len(entries_of(one.folder)))
 
 
@@ -159,7 +159,7 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
     content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(TraceError, match="has been altered"):
-        Follower(path).look()
+        Follower(path).poll()
 
 
 def test_a_line_that_is_altered_after_it_was_seen_is_noticed_when_the_next_one_comes(
@@ -167,39 +167,39 @@ def test_a_line_that_is_altered_after_it_was_seen_is_noticed_when_the_next_one_c
 ):
     made = Record(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
-    follower.look()
+    follower.poll()
     path = made.folder / TRACE_FILE
     path.write_bytes(
         path.read_bytes()
         + known(tmp_path / "other").folder.joinpath(TRACE_FILE).read_bytes()[-400:]
     )
     with pytest.raises(TraceError, match="has been altered"):
-        follower.look()
+        follower.poll()
 
 
 def test_a_run_that_vanishes_is_named(writer: Writer):
     writer.write(3000)
     news = follow(writer.folder, pause=lambda _: shutil.rmtree(writer.folder))
     next(news)
-    with pytest.raises(TraceError, match="is gone"):
+    with pytest.raises(TraceError, match="is missing"):
         list(news)
 
 
 def test_a_link_in_the_place_of_the_trace_is_not_followed(tmp_path: Path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / TRACE_FILE).symlink_to(BUNDLED / TRACE_FILE)
-    with pytest.raises(TraceError, match="cannot be read"):
-        Follower(tmp_path / "run" / TRACE_FILE).look()
+    with pytest.raises(TraceError, match="is not readable"):
+        Follower(tmp_path / "run" / TRACE_FILE).poll()
 
 
 def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path: Path):
     run = tmp_path / "run"
     record(run)
     follower = Follower(run / TRACE_FILE)
-    before = len(follower.look().entries)
+    before = len(follower.poll().entries)
     rewind(run, 3)
     record(run, STORY[6:])
-    news = follower.look()
+    news = follower.poll()
     assert news.withdrawn == 0
     assert news.entries == tuple(entries_of(run)[before:])
     said = invoke(str(run)).output

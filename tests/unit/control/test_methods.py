@@ -34,17 +34,19 @@ from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import (
+    CandidateChosen,
     Checked,
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     PlanMade,
     RunStarted,
     SandboxOpened,
 )
 from l2mac.trace.history import accesses, recorded_files, steps
 from l2mac.trace.journal import Journal
-from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import FileEntry
 
@@ -577,7 +579,7 @@ def test_a_run_can_be_taken_back_to_each_of_its_steps_and_goes_on_to_the_same(
     whole = ThinkingRoom(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     found = steps(read_trace(whole.folder / "trace.jsonl")[0])
-    assert {"part ended", "write_files"} <= {step.what for step in found}
+    assert {"part ended", "write_files"} <= {step.action for step in found}
     for step in found:
         room = ThinkingRoom(Path(shutil.copytree(whole.folder, memory / f"back{step.number}")))
         rewind(room.folder, step.number)

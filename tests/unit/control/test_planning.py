@@ -34,8 +34,8 @@ from l2mac.trace.events import (
     PlanMade,
     PlanRevised,
     Replanned,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     RunStarted,
     StoreRestored,
 )
@@ -59,7 +59,7 @@ THOUGHTS = {
     PlanMade,
     InstructionAborted,
     Replanned,
-    RequirementsExamined,
+    RequirementsVerified,
     InstructionsAdded,
 }
 CUT_OFF = '{"steps": ["cut'
@@ -434,7 +434,7 @@ def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(room: Th
     model = FeatureModel(neglects=frozenset({"beta"}))
     result = room.work(model, task=TASK, requirements=True, requirement_rounds=1)
     assert result.outcome.status is Status.COMPLETED
-    assert [(note.shown, note.total) for note in room.notes(RequirementsExamined)] == [
+    assert [(note.verified, note.total) for note in room.notes(RequirementsVerified)] == [
         (3, 4),
         (4, 4),
     ]
@@ -505,7 +505,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
     model = saying("submit_evidence", nothing)
     result = room.work(model, task=TASK, requirements=True, requirement_rounds=2)
     assert result.outcome.status is Status.UNSHOWN
-    assert len(room.notes(RequirementsExamined)) == 3
+    assert len(room.notes(RequirementsVerified)) == 3
     assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
 
 
@@ -602,7 +602,7 @@ def test_files_are_shown_page_by_page_as_the_window_permits_and_within_a_bound(
     )
     shown = [text for text in model.questions if "Contents, part" in text]
     assert len(shown) == most
-    assert (room.notes(RequirementsExamined)[0].unseen_characters > 0) == (most == 6)
+    assert (room.notes(RequirementsVerified)[0].unseen_characters > 0) == (most == 6)
     assert all(f"part {number}:" in text for number, text in enumerate(shown, 1))
     assert result.outcome.status is Status.COMPLETED
 

@@ -20,9 +20,8 @@ from l2mac.runs.recorded_spec import Plan, recorded_plan
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
-from l2mac.trace.events import Checked, Event, ModelCalled
+from l2mac.trace.events import Checked, Event, InputRecorded, ModelCalled, ProjectOutlined
 from l2mac.trace.history import effective, recorded_files, recorded_input, steps
-from l2mac.trace.input_events import InputRecorded, ProjectOutlined
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input
@@ -232,7 +231,7 @@ def test_a_replay_takes_the_input_from_the_record(room: Room, tmp_path: Path):
 def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(room: Room):
     room.work()
     first = steps(read_trace(room.folder / TRACE_FILE)[0])[0]
-    assert (first.number, first.what, set(first.files)) == (0, "input", set(GIVEN.contents))
+    assert (first.number, first.action, set(first.files)) == (0, "input", set(GIVEN.contents))
     rewind(room.folder, 0)
     assert {entry.path for entry in recorded_files(room.events())} == set(GIVEN.contents)
     assert room.work(given=None, reason="resume").outcome.status is Status.COMPLETED

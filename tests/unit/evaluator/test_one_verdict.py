@@ -18,10 +18,10 @@ from l2mac.control.outcome import Status
 from l2mac.insight.junit import as_junit
 from l2mac.insight.reading import read_insight
 from l2mac.insight.summary import as_markdown
-from l2mac.testing.memory_sandbox import ScriptedRun
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, Event
 from l2mac.trace.journal import TRACE_FILE
+from sandbox.testing import ScriptedRun
 
 PLAN = call("submit_plan", steps=["Do it."])
 DONE = call("complete_instruction")
@@ -110,7 +110,7 @@ def test_every_verdict_is_that_of_its_recorded_report(room: Room):
 
 def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(room: Room):
     result = room.work([DONE], limits=Limits(turns=4))
-    assert room.boxes.boxes[0].asked == []
+    assert room.boxes.sandboxes[0].asked == []
     assert REFUSAL in result.outcome.report.summary
 
 

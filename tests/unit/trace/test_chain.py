@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from l2mac.errors import TraceError
 from l2mac.trace.chain import FIRST_LINK, Entry, encode_line, read_first, read_trace
 from l2mac.trace.events import (
+    CandidateChosen,
     Checked,
     Event,
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     PlanMade,
     ProtocolChosen,
     RunEnded,
@@ -22,7 +25,6 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 from sandbox import Change
 
 EVENTS: tuple[Event, ...] = (
@@ -94,7 +96,7 @@ def test_a_trace_that_is_not_there_is_empty(tmp_path: Path):
 
 
 def test_a_trace_that_cannot_be_read_is_an_error(tmp_path: Path):
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(TraceError, match="is not readable"):
         read_trace(tmp_path)
 
 

@@ -59,7 +59,7 @@ def contents_of(run: Path) -> dict[str, bytes]:
 
 
 def test_a_step_comes_with_each_change_and_each_completed_instruction(run: Path):
-    found = [(step.what, step.instruction, sorted(step.files)) for step in steps(entries_of(run))]
+    found = [(step.action, step.instruction, sorted(step.files)) for step in steps(entries_of(run))]
     assert found == [
         ("start", 0, []),
         ("write_files", 1, ["a.py"]),
@@ -140,9 +140,9 @@ def test_a_run_that_somebody_works_on_is_neither_rewound_nor_forked_nor_cleaned(
 ):
     (tmp_path / "fork").mkdir()
     with Journal(run):
-        with pytest.raises(RunLocked, match="another process works on the run"):
+        with pytest.raises(RunLocked, match="Another process works on the run"):
             rewind(run, 0)
-        with pytest.raises(RunLocked, match="another process works on the run"):
+        with pytest.raises(RunLocked, match="Another process works on the run"):
             fork(run, 0, tmp_path / "fork")
         (verdict,) = clean_runs(run.parent, older_than_s=-60, dry_run=False)
     assert (verdict.removed, verdict.reason) == (False, "a process works on it")

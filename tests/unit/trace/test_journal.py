@@ -46,7 +46,7 @@ written = 0
 with Journal(Path(sys.argv[1])) as journal:
     try:
         while True:
-            journal.note(InstructionStarted(number=written + 1, total=99, restart=0, reason="x" * 100))
+            journal.note(InstructionStarted(number=written + 1, total=99, restart=0))
             written += 1
     except TraceError as error:
         print(written, error)
@@ -185,7 +185,7 @@ def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(RunLocked, match="another process works on the run"):
+        with pytest.raises(RunLocked, match="Another process works on the run"):
             Journal(tmp_path).open()
         holder.kill()
         holder.wait()
@@ -204,13 +204,13 @@ def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path):
 
 
 def test_a_folder_that_is_missing_is_an_error_of_the_record(tmp_path: Path):
-    with pytest.raises(TraceError, match="cannot be locked"):
+    with pytest.raises(TraceError, match="is not available"):
         Journal(tmp_path / "none").open()
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_record(tmp_path: Path):
     (tmp_path / TRACE_FILE).mkdir()
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(TraceError, match="is not readable"):
         Journal(tmp_path).open()
 
 
@@ -231,7 +231,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_is_intact(tmp_path:
         timeout=60,
     )
     written, _, text = done.stdout.partition(" ")
-    assert "what was written before is intact" in text
+    assert "Everything written before is intact" in text
     assert len(events_in(tmp_path)) == int(written) > 2
     with Journal(tmp_path) as journal:
         journal.bracket(ENDED)
@@ -241,11 +241,11 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_is_intact(tmp_path:
 def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path: Path):
     with Journal(tmp_path) as journal:
         first = journal.effect(ProtocolChosen, "key", choice)
-        assert not journal.repeating
+        assert not journal.replaying
     with Journal(tmp_path) as journal:
-        assert journal.repeating
+        assert journal.replaying
         assert journal.effect(ProtocolChosen, "key", never) == first
-        assert not journal.repeating
+        assert not journal.replaying
         assert journal.effect(ProtocolChosen, "next", lambda: choice("next")).key == "next"
     assert [event.key for event in events_in(tmp_path) if isinstance(event, ProtocolChosen)] == [
         "key",
@@ -291,7 +291,7 @@ def test_another_note_than_the_recorded_one_does_not_fit(tmp_path: Path):
     with Journal(tmp_path) as journal:
         journal.note(InstructionStarted(number=1, total=2, restart=0))
     with Journal(tmp_path) as journal:
-        with pytest.raises(TraceError, match="resume it with the version that recorded it"):
+        with pytest.raises(TraceError, match="Resume the run with the version that recorded it"):
             journal.note(InstructionStarted(number=1, total=2, restart=1))
 
 
