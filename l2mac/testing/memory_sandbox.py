@@ -16,11 +16,11 @@ from sandbox import (
     Refused,
     RunResult,
     SandboxDied,
-    Stream,
+    OutputStream,
     check_path,
 )
 
-_NOTHING = Stream(b"", b"", 0)
+_NOTHING = OutputStream(b"", b"", 0)
 _LINE_CHARACTERS = 400
 
 
@@ -232,7 +232,7 @@ def job_result(
 ) -> JobResult:
     """Give a job's result of which nothing was cut off."""
     streams = (
-        Stream(content, b"", len(content)) if content else _NOTHING
+        OutputStream(content, b"", len(content)) if content else _NOTHING
         for content in (output, errors, report)
     )
     return JobResult(name, cause, code, 1, *streams)

@@ -11,7 +11,7 @@ from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Sandbox, Stream
+from sandbox import Cause, JobResult, Sandbox, OutputStream
 
 
 def call(name: str, **arguments: object) -> Reply:
@@ -76,5 +76,5 @@ def _passed() -> ScriptedRun:
 
 
 def _job(name: str, report: bytes) -> JobResult:
-    empty = Stream(b"", b"", 0)
-    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, Stream(report, b"", len(report)))
+    empty = OutputStream(b"", b"", 0)
+    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, OutputStream(report, b"", len(report)))

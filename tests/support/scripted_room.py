@@ -10,13 +10,13 @@ from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, OutputStream
 
 LINT = b'{"e": "end", "code": 0}\n'
 
 
-def stream(content: bytes = b"") -> Stream:
-    return Stream(content, b"", len(content))
+def stream(content: bytes = b"") -> OutputStream:
+    return OutputStream(content, b"", len(content))
 
 
 def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0) -> JobResult:
