@@ -22,9 +22,9 @@ from sandbox.errors import Refused, SandboxDied, SandboxLost
 from sandbox.paths import PathError, check_path
 from sandbox.policy import SandboxPolicy
 from sandbox.protocol import MAX_BODY_BYTES, MAX_MATCHES
-from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, RunResult, Stream
+from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, OutputStream, RunResult
 
-_NOTHING = Stream(b"", b"", 0)
+_NOTHING = OutputStream(b"", b"", 0)
 _LINE_BYTES = 400
 _BINARY_BYTES = 4096
 
@@ -260,7 +260,7 @@ def job_result(
 ) -> JobResult:
     """Return a job's result whose streams are complete."""
     streams = (
-        Stream(content, b"", len(content)) if content else _NOTHING
+        OutputStream(content, b"", len(content)) if content else _NOTHING
         for content in (output, errors, report)
     )
     return JobResult(name, cause, code, 1, *streams)

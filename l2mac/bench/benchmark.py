@@ -76,7 +76,7 @@ class Prepared:
 
 @contextmanager
 def prepare(choice: TaskChoice, settings_for: SettingsFor) -> Iterator[Prepared]:
-    """Give the cells of a benchmark, whose folder is nobody else's meanwhile.
+    """Return the cells of a benchmark, whose folder is nobody else's meanwhile.
 
     Args:
         choice: What was asked for.
@@ -171,7 +171,7 @@ def _cell(
 
 
 def _input(choice: TaskChoice, task: Task, settings_for: SettingsFor) -> Input | None:
-    """Give the existing files that a task begins with.
+    """Return the existing files that a task begins with.
 
     Raises:
         SettingsError: They cannot be taken.

@@ -110,7 +110,7 @@ class Cell:
         return "ended" if state_of(events) in _ENDED else "begun"
 
     def measurement(self) -> Measurement | None:
-        """Give what was measured, if it was."""
+        """Return what was measured, if it was."""
         return read_measurement(self.folder)
 
     def begin(self) -> None:
@@ -145,7 +145,7 @@ class Cell:
 def facts_of(
     task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan
 ) -> dict[str, Any]:
-    """Give all that decides what comes of a cell, by name."""
+    """Return all that decides what comes of a cell, by name."""
     recorded = {
         name: value
         for name, value in asdict(plan).items()

@@ -36,7 +36,7 @@ class CodeMetrics:
 def measure_code(
     store: RecordedStore, numbers: CodeMetrics
 ) -> tuple[dict[str, SourceFile], frozenset[str]]:
-    """Count, lint and test in one box; gives the files as counted, and the tests that passed.
+    """Count, lint and test in one sandbox; gives the files as counted, and the tests that passed.
 
     Whatever runs nothing of the store comes first. Without Python there is nothing to run: no line, no error, no test.
     """
@@ -45,13 +45,13 @@ def measure_code(
     if not sources:
         return {}, frozenset()
 
-    def use(box: Sandbox) -> tuple[dict[str, SourceFile], CheckResult]:
-        files = _count(box, sources, numbers)
-        _lint(box, sources, numbers)
-        return files, judge_tests(box.run([Job("tests", checker="pytest")]).job("tests"))
+    def use(sandbox: Sandbox) -> tuple[dict[str, SourceFile], CheckResult]:
+        files = _count(sandbox, sources, numbers)
+        _lint(sandbox, sources, numbers)
+        return files, judge_tests(sandbox.run([Job("tests", checker="pytest")]).job("tests"))
 
     try:
-        files, tests = store.in_fresh_box("tests", use)
+        files, tests = store.in_fresh_sandbox("tests", use)
     except NoReading as problem:
         numbers.fail(("lint_errors", "lines_of_code", *_TESTS), problem)
         return {}, frozenset()
@@ -71,8 +71,9 @@ def measure_coverage(
         numbers.fail(("coverage_percent",), "the statements could not be counted")
         return
     try:
-        job = store.in_fresh_box(
-            "coverage", lambda box: box.run([Job("coverage", checker="coverage")]).job("coverage")
+        job = store.in_fresh_sandbox(
+            "coverage",
+            lambda sandbox: sandbox.run([Job("coverage", checker="coverage")]).job("coverage"),
         )
         coverage = read_coverage(job, files)
     except NoReading as problem:
@@ -95,9 +96,9 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMet
     extra = {HAND_WRITTEN_FILE: by_hand.text.encode()}
     job = Job("by hand", checker="pytest", paths=(HAND_WRITTEN_FILE,))
     try:
-        result = store.in_fresh_box(
+        result = store.in_fresh_sandbox(
             "hand-written tests",
-            lambda box: judge_tests(box.run([job]).job("by hand")),
+            lambda sandbox: judge_tests(sandbox.run([job]).job("by hand")),
             without=lambda path: path.rpartition("/")[2] == _CONFTEST,
             extra=extra,
         )
@@ -121,9 +122,11 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMet
     }
 
 
-def _count(box: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> dict[str, SourceFile]:
+def _count(
+    sandbox: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics
+) -> dict[str, SourceFile]:
     try:
-        files = read_count(box.run([Job("count", checker="count", paths=sources)]).job("count"))
+        files = read_count(sandbox.run([Job("count", checker="count", paths=sources)]).job("count"))
         if files.keys() != set(sources):
             raise NoReading("not every file was counted")
     except NoReading as problem:
@@ -134,15 +137,17 @@ def _count(box: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> dict
     return files
 
 
-def _lint(box: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> None:
+def _lint(sandbox: Sandbox, sources: tuple[str, ...], numbers: CodeMetrics) -> None:
     """Count pylint's errors; a file that is no valid Python is an error, and does not hide those of the others."""
     try:
         errors, invalid = read_lint(
-            box.run([Job("lint", checker="pylint", paths=sources)]).job("lint")
+            sandbox.run([Job("lint", checker="pylint", paths=sources)]).job("lint")
         )
         rest = tuple(path for path in sources if path not in invalid)
         if invalid and rest:
-            further, _ = read_lint(box.run([Job("lint", checker="pylint", paths=rest)]).job("lint"))
+            further, _ = read_lint(
+                sandbox.run([Job("lint", checker="pylint", paths=rest)]).job("lint")
+            )
             errors = tuple(dict.fromkeys((*errors, *further)))
     except NoReading as problem:
         numbers.fail(("lint_errors",), problem)

@@ -29,7 +29,7 @@ class Proportion:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Give the mean of values and how sure it is, by Student's t; None when there are none."""
+    """Return the mean of values and how sure it is, by Student's t; None when there are none."""
     n = len(values)
     if not n:
         return None
@@ -41,7 +41,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def t_quantile(freedom: int, level: float = _LEVEL) -> float:
-    """Give the bound within which Student's t lies with a probability of `level`, for so many degrees of freedom."""
+    """Return the bound within which Student's t lies with a probability of `level`, for so many degrees of freedom."""
     low, high = 0.0, 1.0
     while t_within(high, freedom) < level:
         high *= 2
@@ -55,7 +55,7 @@ def t_quantile(freedom: int, level: float = _LEVEL) -> float:
 
 
 def t_within(bound: float, freedom: int) -> float:
-    """Give the probability that Student's t lies between -bound and bound.
+    """Return the probability that Student's t lies between -bound and bound.
 
     The finite sums for whole degrees of freedom: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3-4.
     """
@@ -71,7 +71,7 @@ def t_within(bound: float, freedom: int) -> float:
 
 
 def pass_at(k: int, samples: int, passed: int) -> float:
-    """Give the probability that at least one of k samples passes, unbiased, from `passed` of `samples` that did.
+    """Return the probability that at least one of k samples passes, unbiased, from `passed` of `samples` that did.
 
     Chen et al., Evaluating Large Language Models Trained on Code, 2021: 1 - C(n - c, k) / C(n, k).
     """
@@ -81,7 +81,7 @@ def pass_at(k: int, samples: int, passed: int) -> float:
 
 
 def proportion(values: Sequence[float]) -> Proportion | None:
-    """Give the mean of values between 0 and 1, one for each problem, with Wilson's interval; None when there are none.
+    """Return the mean of values between 0 and 1, one for each problem, with Wilson's interval; None when there are none.
 
     Wilson's interval stays within 0 and 1 and has a width even when all problems pass or fail. For values other than
     0 and 1, of which the variance is smaller, it is wider than it need be.

@@ -179,7 +179,7 @@ class Harness:
         return cell.measurement()
 
     def _run(self, cell: Cell, state: CellState) -> None:
-        """Bring the run to its end; one whose code keeps ending its boxes is measured as it is, not left out."""
+        """Bring the run to its end; one whose code keeps ending its sandboxes is measured as it is, not left out."""
         if state == "ended":
             return
         audience = _Audience(cell, self._listener, self._lock, self._interrupted)
@@ -197,7 +197,7 @@ class Harness:
             except SandboxLost as loss:
                 if cell.run is None:
                     raise
-                self._say(cell, f"its box was lost in session {session} of {_SESSIONS}: {loss}")
+                self._say(cell, f"its sandbox was lost in session {session} of {_SESSIONS}: {loss}")
 
     def _interrupt(self) -> None:
         """End every session that is at work, also one whose model's server is silent."""

@@ -1,4 +1,4 @@
-"""HumanEval's problems as tasks: each is a run of one instruction, checked in the box by the problem's own test.
+"""HumanEval's problems as tasks: each is a run of one instruction, checked in the sandbox by the problem's own test.
 
 The format is that of the public file: one JSON object a line with `task_id`, `prompt`, `entry_point`,
 `canonical_solution` and `test`, which defines `check(candidate)`. The problems are not shipped.
@@ -36,7 +36,7 @@ class Problem(pydantic.BaseModel):
 
 
 def read_problems(path: Path) -> tuple[Task, ...]:
-    """Give the problems of a file, which may be gzipped, as tasks.
+    """Return the problems of a file, which may be gzipped, as tasks.
 
     Raises:
         SettingsError: It cannot be read, or a line is no problem; names the line.
@@ -69,7 +69,7 @@ def read_problems(path: Path) -> tuple[Task, ...]:
 
 
 def as_task(problem: Problem) -> Task:
-    """Give a problem as a task whose only hand-written test is the problem's own."""
+    """Return a problem as a task whose only hand-written test is the problem's own."""
     name = re.sub(r"[^a-z0-9]+", "-", problem.task_id.lower()).strip("-")
     if not name:
         raise SettingsError("task_id", f"{problem.task_id!r} has neither letter nor digit")
@@ -87,7 +87,7 @@ def as_task(problem: Problem) -> Task:
 
 
 def _test_file(problem: Problem) -> str:
-    """Give the problem's test as a file for pytest.
+    """Return the problem's test as a file for pytest.
 
     The prompt comes first, as some tests use what it defines beside the function itself.
     """

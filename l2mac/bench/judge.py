@@ -112,7 +112,7 @@ class Judge:
         self._estimator = TokenEstimator()
 
     def judge(self, features: Sequence[str], program: JudgedProgram) -> Judgement:
-        """Give what the judge says of a program.
+        """Return what the judge says of a program.
 
         Raises:
             ProcessorError: The model does not answer.
@@ -188,14 +188,14 @@ class _Asking:
         return evidence_form(len(self.features))
 
     def room(self) -> int:
-        """Give how many characters of contents a question has room for."""
+        """Return how many characters of contents a question has room for."""
         used = self.estimator.estimate((self._question(0, ""),), (self.form.spec,))
         return int(
             self.estimator.characters(self.context_tokens - used - self._reply_tokens) * _PAGE_FILL
         )
 
     def ask(self, part: int, contents: str) -> SubmitEvidence:
-        """Give the answer about one page.
+        """Return the answer about one page.
 
         Raises:
             ValueError: There is no usable one; the text says why.
@@ -290,5 +290,5 @@ def _row(
 
 
 def _meant(names: Sequence[str], passed: frozenset[str]) -> Iterator[str]:
-    """Give the passed tests that are named, without their parameters."""
+    """Return the passed tests that are named, without their parameters."""
     return (name.partition("[")[0] for name in names if name.partition("[")[0] in passed)

@@ -89,7 +89,7 @@ def write_measurement(folder: Path, measurement: Measurement) -> None:
 
 
 def read_measurement(folder: Path) -> Measurement | None:
-    """Give the measurement that a cell's folder holds, if it holds one.
+    """Return the measurement that a cell's folder holds, if it holds one.
 
     Raises:
         TraceError: It has been altered or cannot be read.

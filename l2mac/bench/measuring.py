@@ -1,6 +1,6 @@
-"""Measure a recorded run: in fresh boxes, from the objects of its record, never by running anything on the host.
+"""Measure a recorded run: in fresh sandboxes, from the objects of its record, never by running anything on the host.
 
-Each measuring has a box of its own, so that nothing which one of them ran is there in the next: lint, counting and the
+Each measuring has a sandbox of its own, so that nothing which one of them ran is there in the next: lint, counting and the
 store's own tests; coverage; the task's hand-written tests.
 """
 
@@ -30,16 +30,16 @@ _FEATURES = ("features_percent", "features_tested_percent")
 def measure(
     folder: Path, task: Task, open_sandbox: SandboxMaker, judge: Judge | None
 ) -> Measurement:
-    """Give what a run came to, whatever way it ended.
+    """Return what a run came to, whatever way it ended.
 
     Args:
         folder: The run's folder.
         task: What was asked for.
-        open_sandbox: Makes a box for the run of that name, with the packages that its files need.
+        open_sandbox: Makes a sandbox for the run of that name, with the packages that its files need.
         judge: None where features are not judged.
 
     Raises:
-        SandboxError: No box can be made; one that is lost while it measures is a result.
+        SandboxError: No sandbox can be made; one that is lost while it measures is a result.
         ProcessorError: The judge does not answer.
         TraceError: The record cannot be read.
         SettingsError: The task's hand-written tests are not as many as it says.
@@ -76,7 +76,7 @@ def measure(
 
 
 def spent(entries: Sequence[Entry]) -> dict[str, float | None]:
-    """Give what a run cost, all that was taken back included; the judge's share stands elsewhere."""
+    """Return what a run cost, all that was taken back included; the judge's share stands elsewhere."""
     spending = Spending(Limits())
     calls = [entry.event for entry in entries if isinstance(entry.event, ModelCalled)]
     for call in calls:
@@ -109,7 +109,7 @@ def _measure_features(
 def _program(
     store: RecordedStore, files: Mapping[str, SourceFile], passed: frozenset[str]
 ) -> JudgedProgram:
-    """Give what the judge is shown, code before everything else; what is no text is not shown."""
+    """Return what the judge is shown, code before everything else; what is no text is not shown."""
     texts: dict[str, str] = {}
     evidence: set[str] = set()
     for entry in store.files:

@@ -14,7 +14,7 @@ from l2mac.trace.objects import ObjectStore
 
 
 def recorded_wheels(run: Path) -> Mapping[str, bytes]:
-    """Give the wheels for what the run's files name at its end; none where it fetched none."""
+    """Return the wheels for what the run's files name at its end; none where it fetched none."""
     mode = recorded_plan(run).dependencies
     if mode == "off":
         return {}

@@ -1,4 +1,4 @@
-"""Read what measuring jobs left in the box: strictly, so that what is missing or does not fit is no number.
+"""Read what measuring jobs left in the sandbox: strictly, so that what is missing or does not fit is no number.
 
 What `count` and `pylint` say comes from processes that ran nothing of the store. What ran is said by the process that
 ran it; it is taken only as far as it fits what `count` says of the same files.
@@ -97,7 +97,7 @@ class Coverage:
 
 
 def read_count(job: JobResult) -> dict[str, SourceFile]:
-    """Give the files that `count` saw, by path.
+    """Return the files that `count` saw, by path.
 
     Raises:
         NoReading: The report is missing or is not what the job writes.
@@ -114,7 +114,7 @@ def read_count(job: JobResult) -> dict[str, SourceFile]:
 
 
 def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the errors that pylint reported, one line each, and the files that are no valid Python.
+    """Return the errors that pylint reported, one line each, and the files that are no valid Python.
 
     Raises:
         NoReading: The report is missing or is not what the job writes.
@@ -130,7 +130,7 @@ def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
-    """Give how much of the code that is no test was run by tests.
+    """Return how much of the code that is no test was run by tests.
 
     A file that no test imports counts with all of its statements.
 
@@ -160,7 +160,7 @@ def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
 
 
 def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
-    """Give a report's lines but the last, and the code that the last one states."""
+    """Return a report's lines but the last, and the code that the last one states."""
     if not job.succeeded:
         raise NoReading(
             cause_sentence(job)

@@ -1,4 +1,4 @@
-"""The files of a recorded run, brought into a fresh box for each measuring."""
+"""The files of a recorded run, brought into a fresh sandbox for each measuring."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -21,10 +21,10 @@ class RecordedStore:
         run: The run's name.
         files: Its files.
         objects: Their contents.
-        open_box: Makes a verified, empty box for the run of that name.
+        open_sandbox: Makes a verified, empty sandbox for the run of that name.
 
     Attributes:
-        receipts: What was verified about each box, by what it was for.
+        receipts: What was verified about each sandbox, by what it was for.
     """
 
     def __init__(
@@ -34,17 +34,17 @@ class RecordedStore:
         self.receipts: dict[str, Mapping[str, Any]] = {}
         self._run = run
         self._objects = objects
-        self._open_box = open_sandbox
+        self._open_sandbox = open_sandbox
 
     def content(self, entry: FileEntry) -> bytes:
-        """Give a file's content.
+        """Return a file's content.
 
         Raises:
             TraceError: It is missing from the record or altered.
         """
         return self._objects.get(entry.digest)
 
-    def in_fresh_box(
+    def in_fresh_sandbox(
         self,
         purpose: str,
         use: Callable[[Sandbox], T],
@@ -52,7 +52,7 @@ class RecordedStore:
         without: Callable[[str], bool] = lambda _: False,
         extra: Mapping[str, bytes] | None = None,
     ) -> T:
-        """Use a box that holds the files and nothing else; once more if the first is lost.
+        """Use a sandbox that holds the files and nothing else; once more if the first is lost.
 
         Args:
             purpose: What for, as the receipts say it.
@@ -61,27 +61,27 @@ class RecordedStore:
             extra: Files to add, in the place of the run's own where they have the same path.
 
         Raises:
-            NoReading: Two boxes were lost, or they do not take the files.
-            SandboxError: No box can be made.
+            NoReading: Two sandboxes were lost, or they do not take the files.
+            SandboxError: No sandbox can be made.
         """
         problem = ""
         for _ in range(_BOXES):
-            box = self._open_box(self._run)
+            sandbox = self._open_sandbox(self._run)
             try:
-                self.receipts[purpose] = dict(box.receipt)
+                self.receipts[purpose] = dict(sandbox.receipt)
                 kept = [
                     entry
                     for entry in self.files
                     if not without(entry.path) and entry.path not in (extra or {})
                 ]
-                fill(box, kept, self._objects)
+                fill(sandbox, kept, self._objects)
                 if extra:
-                    box.write(extra)
-                return use(box)
+                    sandbox.write(extra)
+                return use(sandbox)
             except SandboxLost as loss:
-                problem = f"the box was lost: {loss}"
+                problem = f"the sandbox was lost: {loss}"
             except Refused as refusal:
-                raise NoReading(f"the box does not take the files: {refusal}") from refusal
+                raise NoReading(f"the sandbox does not take the files: {refusal}") from refusal
             finally:
-                box.close()
+                sandbox.close()
         raise NoReading(problem)

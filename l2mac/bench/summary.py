@@ -48,7 +48,7 @@ class SummaryRow:
 
 
 def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
-    """Give a row for each task or suite and each variant, in the order of the cells."""
+    """Return a row for each task or suite and each variant, in the order of the cells."""
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
         task = result.cell.task
@@ -57,7 +57,7 @@ def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
 
 
 def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
-    """Give everything as plain JSON values: the rows, and each run with its folder and its own numbers."""
+    """Return everything as plain JSON values: the rows, and each run with its folder and its own numbers."""
     return {
         "version": VERSION,
         "complete": all(result.measurement is not None for result in results),
@@ -91,7 +91,7 @@ def _row(name: str, variant: str, results: Sequence[CellResult]) -> SummaryRow:
 
 
 def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
-    """Give pass@k over the problems of which every sample was measured; k goes up to how many samples there are."""
+    """Return pass@k over the problems of which every sample was measured; k goes up to how many samples there are."""
     samples: dict[str, list[bool]] = {}
     unfinished = {result.cell.task.name for result in results if result.measurement is None}
     for result in results:

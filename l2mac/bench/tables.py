@@ -19,7 +19,7 @@ _NONE = "-"
 
 
 def table_lines(rows: Sequence[SummaryRow]) -> list[str]:
-    """Give the tables for a terminal, one for each task."""
+    """Return the tables for a terminal, one for each task."""
     lines: list[str] = []
     for task, some in _by_task(rows):
         grid = _grid(some, brief=True)
@@ -36,7 +36,7 @@ def table_lines(rows: Sequence[SummaryRow]) -> list[str]:
 
 
 def markdown(rows: Sequence[SummaryRow]) -> str:
-    """Give the tables as Markdown."""
+    """Return the tables as Markdown."""
     lines: list[str] = []
     for task, some in _by_task(rows):
         head, *body = _grid(some, brief=False)
@@ -58,7 +58,7 @@ def _by_task(rows: Sequence[SummaryRow]) -> list[tuple[str, list[SummaryRow]]]:
 
 
 def _grid(rows: Sequence[SummaryRow], *, brief: bool) -> list[list[str]]:
-    """Give head and body; a metric that no row has is left out, and in brief one whose 0 says nothing."""
+    """Return head and body; a metric that no row has is left out, and in brief one whose 0 says nothing."""
     metrics = [
         metric
         for metric in METRICS

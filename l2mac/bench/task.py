@@ -10,7 +10,7 @@ from typing import Any
 from l2mac.bench.wording import render
 
 HAND_WRITTEN_FILE = "test_by_hand.py"
-"""What hand-written tests are called in the box, whatever they are called outside."""
+"""What hand-written tests are called in the sandbox, whatever they are called outside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,13 +46,13 @@ class _File(_Part):
 
 
 def shipped_names() -> tuple[str, ...]:
-    """Give the names of the tasks that are shipped."""
+    """Return the names of the tasks that are shipped."""
     entries = (entry.name for entry in (resources.files("l2mac.bench") / "tasks").iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml")))
 
 
 def shipped_task(name: str) -> Task:
-    """Give a shipped task.
+    """Return a shipped task.
 
     Raises:
         SettingsError: There is none of that name.
@@ -69,7 +69,7 @@ def shipped_task(name: str) -> Task:
 
 
 def read_task(path: Path) -> Task:
-    """Give a user's task; the files that it names stand beside it.
+    """Return a user's task; the files that it names stand beside it.
 
     Raises:
         SettingsError: It cannot be read, or says something that cannot be; names the line.

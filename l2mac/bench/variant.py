@@ -30,12 +30,12 @@ class Variant:
 
 
 def method_variant(name: str) -> Variant:
-    """Give the variant that is a method as it is; whether there is one of that name the settings say."""
+    """Return the variant that is a method as it is; whether there is one of that name the settings say."""
     return Variant(name, {"method": name})
 
 
 def parse_variant(text: str) -> Variant:
-    """Give the variant in a text such as `no-summary = {summary = false, steps = 20}`, in TOML.
+    """Return the variant in a text such as `no-summary = {summary = false, steps = 20}`, in TOML.
 
     Raises:
         SettingsError: It is none, or sets what a variant may not.
@@ -58,12 +58,12 @@ def parse_variant(text: str) -> Variant:
 
 
 def method_of(settings: Settings) -> str:
-    """Give the method that settings name, in a version that has no other than l2mac, too."""
+    """Return the method that settings name, in a version that has no other than l2mac, too."""
     return str(getattr(settings, "method", L2MAC))
 
 
 def check_variants(variants: Sequence[Variant], default: str = L2MAC) -> tuple[Variant, ...]:
-    """Give the variants, or the one method that is the default where there are none.
+    """Return the variants, or the one method that is the default where there are none.
 
     Raises:
         SettingsError: A name is no folder's name, or stands twice.

@@ -5,7 +5,7 @@ from string import Template
 
 
 def render(kind: str, **values: object) -> str:
-    """Give a text with its placeholders filled in; values are not searched for placeholders themselves.
+    """Return a text with its placeholders filled in; values are not searched for placeholders themselves.
 
     Raises:
         KeyError: A value is missing.

@@ -1,4 +1,4 @@
-"""Does what a cell needs on a real engine with a real model: its run as a session, its measuring in fresh boxes."""
+"""Does what a cell needs on a real engine with a real model: its run as a session, its measuring in fresh sandboxes."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ class LiveWorker:
             raise TraceError(f"the run in {cell.folder} is gone; give the same command again")
         with SandboxFactory.prepare(
             settings.image, settings.policy(), settings.cache_dir.expanduser(), say
-        ) as boxes:
+        ) as sandboxes:
             if wheels := recorded_wheels(run):
-                boxes.install_packages(run.name, wheels)
-            return measure(run, cell.task, boxes.open_sandbox, self._judge)
+                sandboxes.install_packages(run.name, wheels)
+            return measure(run, cell.task, sandboxes.open_sandbox, self._judge)

@@ -31,7 +31,7 @@ class Scale:
     stop: float
 
     def at(self, value: float) -> float:
-        """Give the place of a value."""
+        """Return the place of a value."""
         extent = self.high - self.low
         return self.start + (self.stop - self.start) * (
             (value - self.low) / extent if extent else 0.0
@@ -99,7 +99,7 @@ class Frame:
         for x, low, high in bars:
             top, bottom = sorted((self.y.at(low), self.y.at(high)))
             if bottom - top > 0:
-                parts.append(box_path(self.x.at(x) - wide / 2, top, wide, bottom - top))
+                parts.append(rectangle_path(self.x.at(x) - wide / 2, top, wide, bottom - top))
         if parts:
             self._add("path", class_=f"fill {kind}", d="".join(parts))
 
@@ -120,7 +120,7 @@ class Frame:
 
 
 def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
-    """Give those of the places, each with a text behind it, that do not lie in the text of one before."""
+    """Return those of the places, each with a text behind it, that do not lie in the text of one before."""
     free = -math.inf
     for place, text in places:
         if place >= free:
@@ -129,27 +129,27 @@ def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
 
 
 def picture(title: str, width: float, height: float) -> ET.Element:
-    """Give an empty picture."""
+    """Return an empty picture."""
     return element("svg", element("title", title), viewBox=f"0 0 {width:g} {height:g}", role="img")
 
 
 def label(text: str, x: float, y: float, anchor: str) -> ET.Element:
-    """Give a piece of text in a picture."""
+    """Return a piece of text in a picture."""
     return element("text", text, x=_rounded(x), y=_rounded(y), text_anchor=anchor)
 
 
 def polyline(points: Iterable[Point]) -> str:
-    """Give a path through points."""
+    """Return a path through points."""
     return "M" + "L".join(f"{_rounded(x)} {_rounded(y)}" for x, y in points)
 
 
-def box_path(x: float, y: float, width: float, height: float) -> str:
-    """Give a rectangle as a part of a path: many in one path are much shorter than an element each."""
+def rectangle_path(x: float, y: float, width: float, height: float) -> str:
+    """Return a rectangle as a part of a path: many in one path are much shorter than an element each."""
     return f"M{_rounded(x)} {_rounded(y)}h{_rounded(width)}v{_rounded(height)}h{_rounded(-width)}Z"
 
 
 def ticks(high: float) -> list[float]:
-    """Give round values from 0 to about `high`; whole ones as long as it is above one."""
+    """Return round values from 0 to about `high`; whole ones as long as it is above one."""
     if high <= 0 or not math.isfinite(high):
         return [0.0]
     rough = high / _MOST_TICKS
@@ -160,7 +160,7 @@ def ticks(high: float) -> list[float]:
 
 
 def time_ticks(end_s: float) -> list[float]:
-    """Give round times up to the end, in whole minutes and hours where there are some."""
+    """Return round times up to the end, in whole minutes and hours where there are some."""
     if end_s < _LEAST_ROUND_S:
         return ticks(end_s)
     days = -(-end_s // (_MOST_TICKS * _DAY_S))
@@ -169,7 +169,7 @@ def time_ticks(end_s: float) -> list[float]:
 
 
 def compact(value: float) -> str:
-    """Give a number in few characters: 1.2k, 3M."""
+    """Return a number in few characters: 1.2k, 3M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{unit}"
@@ -177,7 +177,7 @@ def compact(value: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Give a time in few characters."""
+    """Return a time in few characters."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

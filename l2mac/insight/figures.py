@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import TypeVar
 from xml.etree import ElementTree as ET
 
-from l2mac.insight.drawing import WIDTH, Frame, box_path, clock, compact, label, picture, time_ticks
+from l2mac.insight.drawing import (
+    WIDTH,
+    Frame,
+    clock,
+    compact,
+    label,
+    picture,
+    rectangle_path,
+    time_ticks,
+)
 from l2mac.insight.heat import slices
 from l2mac.insight.markup import append, element, short
 from l2mac.insight.series import Call, CheckPoint, RequirementCount
@@ -26,7 +35,7 @@ def figure(
     keys: Sequence[tuple[str, str]] = (),
     wide: bool = False,
 ) -> ET.Element:
-    """Give a picture with its title, what its colours mean, and what has to be said about it."""
+    """Return a picture with its title, what its colours mean, and what has to be said about it."""
     made = element("figure", class_="wide" if wide else "")
     legend = [
         element("span", element("i", class_=f"key {kind}"), name, class_="entry")
@@ -143,7 +152,7 @@ def verdicts(checks: Sequence[CheckPoint]) -> ET.Element:
         )
         final = any(check.final for check in group)
         kind = {"passed": "good", "failed": "bad", "broken": "broken"}.get(worst.verdict, "skip")
-        path = box_path(place * cell, 2, max(cell - gap, 0.6), height)
+        path = rectangle_path(place * cell, 2, max(cell - gap, 0.6), height)
         append(svg, element("path", class_=f"fill {kind}" + (" final" if final else ""), d=path))
         if cell >= _LEAST_SIGN:
             sign = label(
@@ -253,7 +262,7 @@ def _over_checks(
 
 
 def _boundaries(instructions: Sequence[int]) -> list[tuple[float, str]]:
-    """Give where another instruction begins on an axis of places; what is outside of them has no number."""
+    """Return where another instruction begins on an axis of places; what is outside of them has no number."""
     found: list[tuple[float, str]] = []
     for place, number in enumerate(instructions):
         if place == 0 or number != instructions[place - 1]:
@@ -272,7 +281,7 @@ def _in_time(calls: Sequence[Call]) -> list[tuple[float, str]]:
 
 
 def _numbers(bounds: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
-    """Give numbers for an axis of places, a few of them."""
+    """Return numbers for an axis of places, a few of them."""
     most = 8
     apart = max(-(-len(bounds) // most), 1)
     return [
@@ -304,7 +313,7 @@ def _without_gaps(values: Sequence[int | None]) -> list[list[tuple[float, float]
 
 
 def _thinned(points: list[T]) -> list[T]:
-    """Give at most so many points of a growing curve, with the last."""
+    """Return at most so many points of a growing curve, with the last."""
     return [points[stop - 1] for _, stop in slices(len(points), 2 * MOST_POINTS)]
 
 

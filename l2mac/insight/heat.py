@@ -18,7 +18,7 @@ _LETTER_OF = {"read": READ, "ran": RAN, "created": WRITTEN, "wrote": WRITTEN, "d
 def heat_map_of(
     entries: Sequence[Entry], counting: Sequence[Entry], objects: ObjectStore
 ) -> HeatMap:
-    """Give the map of a run's effective history."""
+    """Return the map of a run's effective history."""
     touches = {
         line: list(group)
         for line, group in groupby(accesses(entries, objects), key=lambda one: one.line)
@@ -57,12 +57,12 @@ def _marks(touches: Sequence[Access], entry: Entry) -> dict[str, str]:
 
 
 def heaviest(letters: str) -> str:
-    """Give the letter of most weight."""
+    """Return the letter of most weight."""
     return next(letter for letter in reversed(LETTERS) if letter in letters)
 
 
 def condensed(heat_map: HeatMap, *, most_columns: int, most_rows: int) -> HeatMap:
-    """Give a map of bounded size: neighbouring columns taken together, the files that were touched most.
+    """Return a map of bounded size: neighbouring columns taken together, the files that were touched most.
 
     A column of several keeps the heaviest letter of each row; the rows keep their order.
     """

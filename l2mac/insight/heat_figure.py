@@ -3,7 +3,7 @@
 from itertools import groupby, pairwise
 from xml.etree import ElementTree as ET
 
-from l2mac.insight.drawing import WIDTH, apart, box_path, label, picture
+from l2mac.insight.drawing import WIDTH, apart, label, picture, rectangle_path
 from l2mac.insight.figures import figure
 from l2mac.insight.heat import ABSENT, DELETED, EXISTS, RAN, READ, WRITTEN, condensed, touches
 from l2mac.insight.markup import append, element, short_path
@@ -72,17 +72,20 @@ def _draw_instructions(
 
 
 def _spans(cells: str, left: float, middle: float, cell: float) -> list[tuple[str, str]]:
-    """Give a row's marks as parts of paths; equal neighbours of the quiet kind are one."""
+    """Return a row's marks as parts of paths; equal neighbours of the quiet kind are one."""
     found: list[tuple[str, str]] = []
     place = 0
     for letter, group in groupby(cells):
         count = len(list(group))
         if letter == EXISTS:
-            found.append((letter, box_path(left + place * cell, middle - 1, count * cell, 2)))
+            found.append((letter, rectangle_path(left + place * cell, middle - 1, count * cell, 2)))
         elif letter != ABSENT:
             tall, gap = _HEIGHTS[letter], min(1.5, cell / 5)
             found += [
-                (letter, box_path(left + (place + n) * cell, middle - tall / 2, cell - gap, tall))
+                (
+                    letter,
+                    rectangle_path(left + (place + n) * cell, middle - tall / 2, cell - gap, tall),
+                )
                 for n in range(count)
             ]
         place += count

@@ -1,7 +1,7 @@
 """The last checks of a run as JUnit XML, which machines that build software read.
 
 Three suites: whether the run is verified at all, each check, and each test. So a run whose tests never ran, or never in
-a fresh box, cannot look green.
+a fresh sandbox, cannot look green.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def as_junit(insight: Insight) -> str:
-    """Give the document."""
+    """Return the document."""
     results = insight.last.results if insight.last else ()
     suites = [
         _suite("l2mac.run", [_verification(insight)]),
@@ -64,9 +64,9 @@ def _case(suite: str, name: str, kind: str = "", message: str = "", text: str = 
 
 
 def _verification(insight: Insight) -> ET.Element:
-    name = "verified in a fresh box"
+    name = "verified in a fresh sandbox"
     if not insight.verified:
-        said = "the files as they are were not verified in a fresh box"
+        said = "the files as they are were not verified in a fresh sandbox"
         return _case("l2mac.run", name, "error", f"{said}; the run stands as: {insight.status}")
     if insight.last is None or not insight.last.accepts_completion:
         return _case(
@@ -89,7 +89,7 @@ def _check(result: CheckResult) -> ET.Element:
 
 
 def _tests(result: CheckResult) -> ET.Element:
-    """Give a case for each test, those that did not pass first, so that no bound can hide one behind others."""
+    """Return a case for each test, those that did not pass first, so that no bound can hide one behind others."""
     texts = {finding.where: finding.text for finding in reversed(result.findings)}
     outcomes = {**dict.fromkeys(_not_run(result), _NOT_RUN), **dict(result.outcomes)}
     order = sorted(outcomes, key=lambda test: (outcomes[test] == "passed", test))

@@ -1,4 +1,4 @@
-"""Build HTML and SVG as a tree, so that no text can become markup, whatever a model or a box put into it.
+"""Build HTML and SVG as a tree, so that no text can become markup, whatever a model or a sandbox put into it.
 
 Every text and attribute passes through `element`, which replaces control, format and direction characters by their
 escapes and drops what no document may hold; the serializer escapes the rest. Lengths are bounded by whoever calls.
@@ -18,7 +18,7 @@ Child = ET.Element | str | None
 
 
 def element(tag: str, *children: Child, **attributes: str | float) -> ET.Element:
-    """Give an element; a trailing `_` of an attribute's name falls away, other ones become dashes.
+    """Return an element; a trailing `_` of an attribute's name falls away, other ones become dashes.
 
     Empty attributes are left out, as is None among the children.
     """
@@ -46,19 +46,19 @@ def append(parent: ET.Element, child: Child) -> None:
 
 
 def harmless(text: str) -> str:
-    """Give the text without what could steer a terminal or a reader, and without what XML cannot hold."""
+    """Return the text without what could steer a terminal or a reader, and without what XML cannot hold."""
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("", clean(text))
 
 
 def short(text: str, limit: int) -> str:
-    """Give the beginning of a text, on one line; of a very long one no more than needed is looked at."""
+    """Return the beginning of a text, on one line; of a very long one no more than needed is looked at."""
     looked_at = text[: limit * _LOOKED_AT]
     flat = one_line(looked_at, limit)
     return flat if len(looked_at) == len(text) or flat.endswith("…") else f"{flat[: limit - 1]}…"
 
 
 def short_path(path: str, limit: int) -> str:
-    """Give the end of a path, which tells files apart, on one line."""
+    """Return the end of a path, which tells files apart, on one line."""
     looked_at = path[-limit * _LOOKED_AT :]
     flat = one_line(looked_at, len(looked_at) * _LONGEST_ESCAPE)
     return (
@@ -67,12 +67,12 @@ def short_path(path: str, limit: int) -> str:
 
 
 def as_html(root: ET.Element) -> str:
-    """Give the tree as a page."""
+    """Return the tree as a page."""
     return f"<!DOCTYPE html>\n{MARK}\n{ET.tostring(root, encoding='unicode', method='html')}\n"
 
 
 def as_xml(root: ET.Element) -> str:
-    """Give the tree as an XML document."""
+    """Return the tree as an XML document."""
     ET.indent(root)
     return (
         f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{ET.tostring(root, encoding="unicode")}\n'

@@ -22,7 +22,7 @@ _GOOD, _BAD = (
 
 
 def as_page(insight: Insight) -> str:
-    """Give the page; nothing in it is loaded from anywhere, and its policy forbids all but its own style."""
+    """Return the page; nothing in it is loaded from anywhere, and its policy forbids all but its own style."""
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(
@@ -38,7 +38,7 @@ def as_page(insight: Insight) -> str:
     for section in (
         sections.checks,
         sections.requirements,
-        sections.boxes,
+        sections.sandboxes,
         sections.files,
         sections.sessions,
     ):
@@ -55,13 +55,13 @@ def _style() -> ET.Element:
 
 
 def outcome_of(insight: Insight) -> tuple[str, str, str]:
-    """Give the outcome as a sign of good, bad or neither, in words, and its cause."""
+    """Return the outcome as a sign of good, bad or neither, in words, and its cause."""
     if insight.status in _GOOD:
         return "good", f"✓ {insight.status}", insight.cause
     if insight.status in _BAD:
         return "bad", f"✗ {insight.status}", insight.cause
     if insight.status == RECORDED:
-        verified = "; its last check is that of a fresh box" if insight.verified else ""
+        verified = "; its last check is that of a fresh sandbox" if insight.verified else ""
         return "", "recorded", f"no session says how the run ended{verified}"
     return "", insight.status, insight.cause
 
@@ -136,7 +136,7 @@ def _figures(insight: Insight) -> list[ET.Element]:
 
 def _foot(insight: Insight) -> ET.Element:
     said = (
-        f"Drawn by l2mac {VERSION} from the record alone. Names and texts in it are a model's or a box's. Whether the"
+        f"Drawn by l2mac {VERSION} from the record alone. Names and texts in it are a model's or a sandbox's. Whether the"
         " record is whole and unaltered says "
     )
     return element(

@@ -13,7 +13,7 @@ from l2mac.evaluator.evaluator import recorded_report
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.insight.heat import heat_map_of
 from l2mac.insight.lines import calls_of, checks_of, kept_of, sessions_of
-from l2mac.insight.series import Box, Insight
+from l2mac.insight.series import Insight, Sandbox
 from l2mac.insight.stages import stages_of
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
@@ -35,7 +35,7 @@ _ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(
 
 
 def read_insight(folder: Path) -> Insight:
-    """Give what a run's record shows.
+    """Return what a run's record shows.
 
     Raises:
         TraceError: The record is damaged, lacks an object, or is empty.
@@ -49,7 +49,7 @@ def read_insight(folder: Path) -> Insight:
 
 
 def insight_of(run: str, entries: Sequence[Entry], objects: ObjectStore, seal: str) -> Insight:
-    """Give what these lines show; see `read_insight`."""
+    """Return what these lines show; see `read_insight`."""
     counting = effective(entries)
     events = [entry.event for entry in counting]
     begun = next((event for event in events if isinstance(event, RunStarted)), None)
@@ -81,8 +81,8 @@ def insight_of(run: str, entries: Sequence[Entry], objects: ObjectStore, seal: s
         checks=checks,
         calls=calls_of(entries, counting),
         heat_map=heat_map_of(entries, counting, objects),
-        boxes=tuple(
-            _box(entry.event, objects)
+        sandboxes=tuple(
+            _sandbox(entry.event, objects)
             for entry in entries
             if isinstance(entry.event, SandboxOpened)
         ),
@@ -106,7 +106,7 @@ def report_reader(objects: ObjectStore) -> Callable[[Checked], CheckReport]:
 
 
 def context_tokens(begun: RunStarted) -> int:
-    """Give the model's window, as it was declared; 0 when the record does not say."""
+    """Return the model's window, as it was declared; 0 when the record does not say."""
     window = begun.settings.get("context_tokens")
     return window if isinstance(window, int) else 0
 
@@ -117,7 +117,7 @@ def _status(events: Sequence[Any]) -> str:
 
 
 def _verified(events: Sequence[Any], tree: str) -> bool:
-    """Whether the last check was that of a fresh box, on the files as they are now."""
+    """Whether the last check was that of a fresh sandbox, on the files as they are now."""
     checks = [event for event in events if isinstance(event, Checked)]
     return bool(checks) and checks[-1].final and checks[-1].key.endswith(tree)
 
@@ -134,7 +134,7 @@ def _requirements(
         raise TraceError("the table of requirements is none as this version knows it") from error
 
 
-def _box(event: SandboxOpened, objects: ObjectStore) -> Box:
+def _sandbox(event: SandboxOpened, objects: ObjectStore) -> Sandbox:
     """Read a receipt; what it does not say stays empty, so that it cannot look like more than it shows."""
     try:
         receipt = json.loads(objects.get(event.receipt_object))
@@ -143,7 +143,7 @@ def _box(event: SandboxOpened, objects: ObjectStore) -> Box:
     rows = [row for row in _list(receipt, "rows") if isinstance(row, dict)]
     verdicts = [str(row.get("verdict")) for row in rows]
     image = _dict(receipt, "image")
-    return Box(
+    return Sandbox(
         purpose=event.purpose,
         image=_text(image, "reference"),
         digest=_text(image, "digest") or _text(image, "base"),

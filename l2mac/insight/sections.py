@@ -7,7 +7,7 @@ from l2mac.control.outcome import CLAIM, RequirementRow
 from l2mac.evaluator.verdict import Verdict
 from l2mac.insight.drawing import clock
 from l2mac.insight.markup import element, short, short_path
-from l2mac.insight.series import Box, CheckPoint, Insight, Stage
+from l2mac.insight.series import CheckPoint, Insight, Sandbox, Stage
 from sandbox import format_size
 
 MOST_STAGES = 120
@@ -35,7 +35,7 @@ TableCell = ET.Element | str
 
 
 def plan(insight: Insight) -> list[ET.Element]:
-    """Give the plan with what each instruction took, and the whole."""
+    """Return the plan with what each instruction took, and the whole."""
     stages = insight.stages
     names = [
         "",
@@ -100,7 +100,7 @@ def _stage(stage: Stage, text_characters: int = 0) -> list[TableCell]:
 
 
 def checks(insight: Insight) -> list[ET.Element]:
-    """Give the verdicts, newest last, and what the last check found."""
+    """Return the verdicts, newest last, and what the last check found."""
     if not insight.checks:
         return []
     shown = insight.checks[-MOST_CHECKS:]
@@ -121,14 +121,14 @@ def _check(check: CheckPoint) -> list[TableCell]:
         str(check.number),
         clock(check.elapsed_s),
         str(check.instruction or ""),
-        "fresh box" if check.final else "at work",
+        "fresh sandbox" if check.final else "at work",
         verdict(check.verdict),
         short(check.summary, _TEXT),
     ]
 
 
 def verdict(name: str) -> ET.Element:
-    """Give a verdict that stands out by its sign and its colour."""
+    """Return a verdict that stands out by its sign and its colour."""
     passed = name == Verdict.PASSED
     bad = name in (Verdict.FAILED, Verdict.BROKEN)
     kind = "state good-text" if passed else "state bad-text" if bad else "state soft"
@@ -142,9 +142,9 @@ def _findings(insight: Insight) -> list[ET.Element]:
     if report is None:
         return []
     where = (
-        "in a fresh box, on the files as they are"
+        "in a fresh sandbox, on the files as they are"
         if insight.verified
-        else "at work; not verified in a fresh box"
+        else "at work; not verified in a fresh sandbox"
     )
     said: list[ET.Element] = [
         element("p", "The last check, ", where, ": ", verdict(report.verdict)),
@@ -170,7 +170,7 @@ def _findings(insight: Insight) -> list[ET.Element]:
 
 
 def requirements(insight: Insight) -> list[ET.Element]:
-    """Give the table of requirements, labelled as the claim that it is."""
+    """Return the table of requirements, labelled as the claim that it is."""
     if not insight.requirements and not insight.unexamined:
         return []
     rows = [(_requirement(row), "") for row in insight.requirements[:MOST_REQUIREMENTS]]
@@ -197,40 +197,42 @@ def _requirement(row: RequirementRow) -> list[TableCell]:
     return [sign, short(row.requirement, _TEXT), _names(row.files), _names(row.tests)]
 
 
-def boxes(insight: Insight) -> list[ET.Element]:
-    """Give what the receipts show: how many properties of each box are as they must be, and on what it ran."""
-    if not insight.boxes:
+def sandboxes(insight: Insight) -> list[ET.Element]:
+    """Return what the receipts show: how many properties of each sandbox are as they must be, and on what it ran."""
+    if not insight.sandboxes:
         return []
-    rows = [(_box(one), "") for one in insight.boxes[:MOST_BOXES]]
+    rows = [(_sandbox(one), "") for one in insight.sandboxes[:MOST_BOXES]]
     return [
         element("h2", "SandboxFactory"),
         element(
             "p",
-            "Each box was verified before anything ran in it; a mismatch would have ended the session.",
+            "Each sandbox was verified before anything ran in it; a mismatch would have ended the session.",
         ),
-        *_table(["box", "runtime", "properties", "cannot be shown here", "image", "digest"], rows),
-        *_left_out(len(insight.boxes), MOST_BOXES, "boxes"),
+        *_table(
+            ["sandbox", "runtime", "properties", "cannot be shown here", "image", "digest"], rows
+        ),
+        *_left_out(len(insight.sandboxes), MOST_BOXES, "sandboxes"),
     ]
 
 
-def _box(box: Box) -> list[TableCell]:
-    kernel = " (a kernel of its own)" if box.own_kernel else ""
+def _sandbox(sandbox: Sandbox) -> list[TableCell]:
+    kernel = " (a kernel of its own)" if sandbox.own_kernel else ""
     rows = (
-        ", ".join(f"{count} {short(name, 40)}" for name, count in box.rows)
+        ", ".join(f"{count} {short(name, 40)}" for name, count in sandbox.rows)
         or "the receipt has none"
     )
     return [
-        short(box.purpose, 40),
-        short(box.runtime, 60) + kernel,
+        short(sandbox.purpose, 40),
+        short(sandbox.runtime, 60) + kernel,
         rows,
-        _names(box.unavailable),
-        short(box.image, _NAME),
-        element("code", short(box.digest, 100)),
+        _names(sandbox.unavailable),
+        short(sandbox.image, _NAME),
+        element("code", short(sandbox.digest, 100)),
     ]
 
 
 def files(insight: Insight) -> list[ET.Element]:
-    """Give the files as they are now."""
+    """Return the files as they are now."""
     if not insight.files:
         return []
     rows = [
@@ -253,7 +255,7 @@ def files(insight: Insight) -> list[ET.Element]:
 
 
 def sessions(insight: Insight) -> list[ET.Element]:
-    """Give the processes that worked on the run."""
+    """Return the processes that worked on the run."""
     if not insight.sessions:
         return []
     rows: list[tuple[list[TableCell], str]] = [
@@ -280,7 +282,7 @@ def sessions(insight: Insight) -> list[ET.Element]:
 def _table(
     names: Sequence[str], rows: Iterable[tuple[Sequence[TableCell], str]]
 ) -> list[ET.Element]:
-    """Give a table; a name that begins with `#` is that of numbers, which stand to the right."""
+    """Return a table; a name that begins with `#` is that of numbers, which stand to the right."""
     kinds = ["n" if name.startswith("#") else "" for name in names]
     heads = [
         element("th", name.removeprefix("#") or "#" * (name == "#"), class_=kind)

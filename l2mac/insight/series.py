@@ -1,6 +1,6 @@
 """What a run's record shows, as frozen values: numbers and names, nothing cut, escaped or drawn yet.
 
-Texts and names in here are a model's or a box's. Whoever shows them makes them harmless first (`l2mac.insight.markup`).
+Texts and names in here are a model's or a sandbox's. Whoever shows them makes them harmless first (`l2mac.insight.markup`).
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class CheckPoint:
     Attributes:
         number: From 1.
         instruction: At which instruction, from 1; 0 outside of them.
-        final: Whether it is the verification in a fresh box.
+        final: Whether it is the verification in a fresh sandbox.
         findings: For each check but the tests, how many; None where it could not be judged.
         skipped: Skipped or expected to fail.
     """
@@ -127,8 +127,8 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A box as its receipt shows it.
+class Sandbox:
+    """A sandbox as its receipt shows it.
 
     Attributes:
         rows: How many properties have each verdict, such as `match`.
@@ -167,7 +167,7 @@ class Insight:
         seal: The record's last link.
         taken_back: How many lines count no more.
         last: The newest report of the checks, judged; None when nothing was checked.
-        verified: Whether that report is the one of the fresh box, of the files as they are now.
+        verified: Whether that report is the one of the fresh sandbox, of the files as they are now.
         unexamined: Why there is no table of requirements although one was asked for.
     """
 
@@ -188,7 +188,7 @@ class Insight:
     checks: tuple[CheckPoint, ...]
     calls: tuple[Call, ...]
     heat_map: HeatMap
-    boxes: tuple[Box, ...]
+    sandboxes: tuple[Sandbox, ...]
     files: tuple[FileEntry, ...]
     last: CheckReport | None
     verified: bool

@@ -119,7 +119,7 @@ class _Ledger:
 def stages_of(
     entries: Sequence[Entry], counting: Sequence[Entry], text_of: Callable[[str], str]
 ) -> tuple[Stage, ...]:
-    """Give what every part of the run took.
+    """Return what every part of the run took.
 
     Args:
         entries: All lines.

@@ -14,7 +14,7 @@ STYLE = """
     --onfill: #101316;
   }
 }
-* { box-sizing: border-box; }
+* { sandbox-sizing: border-box; }
 body {
   margin: 0 auto; max-width: 1120px; padding: 32px 24px 64px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", sans-serif;

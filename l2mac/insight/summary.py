@@ -18,7 +18,7 @@ _TEXT = 160
 
 
 def as_markdown(insight: Insight) -> str:
-    """Give the summary."""
+    """Return the summary."""
     _, said, cause = outcome_of(insight)
     parts = [MARK, f"## l2mac: {said}"]
     parts += [quoted(cause)] if cause else []
@@ -28,7 +28,7 @@ def as_markdown(insight: Insight) -> str:
 
 
 def quoted(text: str, limit: int = _TEXT) -> str:
-    """Give a text as a code span."""
+    """Return a text as a code span."""
     return f"`{harmless(short(text, limit)).replace('`', chr(0x2019)).strip() or '-'}`"
 
 
@@ -39,7 +39,7 @@ def _numbers(insight: Insight) -> str:
         "tests": f"{last.passed} passed, {last.failed} failed, {last.skipped} skipped"
         if last
         else "none ran",
-        "verified in a fresh box": "yes" if insight.verified else "no",
+        "verified in a fresh sandbox": "yes" if insight.verified else "no",
         "tokens": f"{insight.tokens:,}",
         "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price set",
         "time of work": clock(insight.elapsed_s),

@@ -102,10 +102,10 @@ class Meter:
         self._state = dict.fromkeys(
             ("instruction", "instructions_done", "turns", "restarts", "replans", "checks"), 0.0
         )
-        self._state |= dict.fromkeys(("tool_calls", "tool_failures", "boxes"), 0.0)
+        self._state |= dict.fromkeys(("tool_calls", "tool_failures", "sandboxes"), 0.0)
 
     def take(self, entry: Entry) -> MetricValues:
-        """Give the numbers as they are after this line; none where nothing has changed that is counted."""
+        """Return the numbers as they are after this line; none where nothing has changed that is counted."""
         if isinstance(entry.event, Rewound):
             to = entry.event.to
             self._lines = [line for line in self._lines if line.number <= to]
@@ -124,7 +124,7 @@ class Meter:
         return self.numbers(entry) | extra
 
     def numbers(self, entry: Entry) -> dict[str, float]:
-        """Give everything that has a value at any time."""
+        """Return everything that has a value at any time."""
         total = self._spent["tokens/sent"] + self._spent["tokens/replies"]
         sizes = sum(file.size for file in self._files.values())
         now = {
@@ -162,7 +162,7 @@ class Meter:
             case Replanned() as event:
                 state["replans"] += bool(event.action)
             case SandboxOpened():
-                state["boxes"] += 1
+                state["sandboxes"] += 1
             case Checked() as event:
                 state["checks"] += 1
                 return _check(entry, event, self._report_of(event))
@@ -188,7 +188,7 @@ def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float
 
 
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
-    """Give the settings of a run that say nothing about its task, its server or its keys."""
+    """Return the settings of a run that say nothing about its task, its server or its keys."""
     settings = begun.settings
     setup, thinking = settings.get("setup"), settings.get("thinking")
     found = {name: settings.get(name) for name in _SETTINGS}
@@ -206,7 +206,7 @@ def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
 
 
 def run_id(name: str) -> str:
-    """Give a name for the run that says nothing, and is the same whenever it is sent."""
+    """Return a name for the run that says nothing, and is the same whenever it is sent."""
     return f"l2mac-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 

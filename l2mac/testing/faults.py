@@ -32,7 +32,7 @@ class RefusedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Stream some pieces of a text, then cut the connection; `politely` ends the stream as if all were well."""
+    """OutputStream some pieces of a text, then cut the connection; `politely` ends the stream as if all were well."""
 
     after_chunks: int = 1
     politely: bool = False
@@ -40,7 +40,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class FailedMidway:
-    """Stream some pieces of a text, then an error event, as LM Studio and OpenRouter do."""
+    """OutputStream some pieces of a text, then an error event, as LM Studio and OpenRouter do."""
 
     message: str
     after_chunks: int = 1

@@ -17,7 +17,7 @@ class ScriptedReply:
         usage: The `usage` object as it goes out; None for counts made up from lengths, empty for no such object.
         cut_off: End with `finish_reason` `length`.
         model: The model's name in the answer.
-        streamed: Stream where the client asks for it; otherwise answer whole, as some servers do.
+        streamed: OutputStream where the client asks for it; otherwise answer whole, as some servers do.
     """
 
     def __init__(

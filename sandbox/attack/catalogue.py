@@ -17,12 +17,12 @@ _SECTIONS = (
     (
         "Resources",
         (
-            ("fork bomb", "forks are refused, the command ends at its limit, the box works on"),
-            ("memory bomb", "the kernel ends it at the box's limit, and the cause is named"),
+            ("fork bomb", "forks are refused, the command ends at its limit, the sandbox works on"),
+            ("memory bomb", "the kernel ends it at the sandbox's limit, and the cause is named"),
             ("fill /tmp and /dev/shm", "no space left, at the size of each"),
             (
                 "endless computation in many processes",
-                "throttled to the box's processors, ended at its time",
+                "throttled to the sandbox's processors, ended at its time",
             ),
             ("fill the file store's disk", "no space left, at the size of the volume"),
             ("fill the file store with files", "no space left, at the number of inodes"),
@@ -34,14 +34,14 @@ _SECTIONS = (
             ("endless output", "ended at the output limit, little of it kept"),
             ("one line without an end", "ended at the output limit, little of it kept"),
             ("a grandchild that holds the output open", "the command ends all the same"),
-            ("grow the engine's log", "the box has no log"),
+            ("grow the engine's log", "the sandbox has no log"),
             (
                 "archive bombs, nested",
                 "unpacked inside they meet the same caps; the host unpacks nothing",
             ),
             (
                 "folders deeper than any path, thousands of files",
-                "the listing ends, bounded; the box works on",
+                "the listing ends, bounded; the sandbox works on",
             ),
             (
                 "reports that bring parsers down",
@@ -54,7 +54,7 @@ _SECTIONS = (
             ),
             (
                 "many commands at once",
-                "more than a run may hold are refused before the box is asked",
+                "more than a run may hold are refused before the sandbox is asked",
             ),
         ),
     ),
@@ -73,7 +73,7 @@ _SECTIONS = (
             ),
             (
                 "stop or kill the guest and the checkers",
-                "the guest lives on, or the loss of the box is a typed error",
+                "the guest lives on, or the loss of the sandbox is a typed error",
             ),
         ),
     ),
@@ -113,9 +113,12 @@ _SECTIONS = (
             ),
             ("hard links to files outside", "refused"),
             ("pipes, sockets and devices as files", "refused or removed; nothing hangs"),
-            ("names that harm terminals, shells and file systems", "not listed; the box works on"),
+            (
+                "names that harm terminals, shells and file systems",
+                "not listed; the sandbox works on",
+            ),
             ("names that lead out of the store", "refused, nothing is written"),
-            ("hostile archives", "stay bytes: the host unpacks nothing that comes from a box"),
+            ("hostile archives", "stay bytes: the host unpacks nothing that comes from a sandbox"),
             (
                 "exported files that act by themselves",
                 "set aside and named; the rest without execute and setuid bits",
@@ -156,18 +159,18 @@ _SECTIONS = (
             ("sockets of the engine and others", "none is there"),
             (
                 "find a secret of the host's environment",
-                "nowhere in the box, its receipt, its settings, its image",
+                "nowhere in the sandbox, its receipt, its settings, its image",
             ),
             ("timing, caches, memory pressure", "stated in SECURITY.md as not defended"),
-            ("what an earlier box left", "nothing of it is there"),
-            ("the host process dies", "the box ends, and its volume goes with it"),
-            ("an image's tag is moved", "boxes start from the verified id"),
+            ("what an earlier sandbox left", "nothing of it is there"),
+            ("the host process dies", "the sandbox ends, and its volume goes with it"),
+            ("an image's tag is moved", "sandboxes start from the verified id"),
         ),
     ),
 )
 
 
 def rows() -> tuple[AttackRow, ...]:
-    """Give all rows in their order, numbered from 1."""
+    """Return all rows in their order, numbered from 1."""
     flat = [(section, *entry) for section, entries in _SECTIONS for entry in entries]
     return tuple(AttackRow(number, *entry) for number, entry in enumerate(flat, start=1))

@@ -29,7 +29,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             "links": (program("links"), "read"),
         },
     )
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield _links(arena, controls["links"])
         yield _hard_links(arena, controls["hard"])
         yield _odd_files(arena, controls["odd"])
@@ -40,8 +40,8 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 
 def _links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     """Read names that are links, or that become links while they are read."""
-    box, leaked, refused = arena.fresh(), 0, 0
-    box.write({"swapped.py": b"harmless = True\n"})
+    sandbox, leaked, refused = arena.fresh(), 0, 0
+    sandbox.write({"swapped.py": b"harmless = True\n"})
     result = arena.run(program("links"), "swap")
     for name in (
         "passwd.py",
@@ -53,11 +53,11 @@ def _links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
         "swapped.py",
     ):
         try:
-            content, _ = box.read(name)
+            content, _ = sandbox.read(name)
             leaked += content not in (b"harmless = True\n", b"")
         except Refused:
             refused += 1
-    listed = [entry.path for entry in box.files() if entry.path != "swapped.py"]
+    listed = [entry.path for entry in sandbox.files() if entry.path != "swapped.py"]
     return AttackFinding(
         number=43,
         held=not leaked and not listed and refused >= 6 and result.removed >= 6,
@@ -79,15 +79,15 @@ def _hard_links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _odd_files(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     result = arena.run(program("odd_files"))
     made, refused = value_of(result.jobs[0]), 0
     for name in ("pipe.py", "device.py", "socket.py"):
         with contextlib.suppress(Refused):
-            box.read(name)
+            sandbox.read(name)
             refused -= 1
         refused += 1
-    listed = [entry.path for entry in box.files()]
+    listed = [entry.path for entry in sandbox.files()]
     return AttackFinding(
         number=45,
         held=not listed and refused == 3 and arena.works(),
@@ -98,9 +98,9 @@ def _odd_files(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _odd_names(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     result = arena.run(program("odd_names"))
-    listed = [entry.path for entry in box.files()]
+    listed = [entry.path for entry in sandbox.files()]
     bad = [
         path
         for path in listed
@@ -116,15 +116,18 @@ def _odd_names(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _traversal(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box, accepted = arena.fresh(), []
+    sandbox, accepted = arena.fresh(), []
     for name in _NAMES:
-        for act in (lambda name=name: box.write({name: b"x"}), lambda name=name: box.read(name)):
+        for act in (
+            lambda name=name: sandbox.write({name: b"x"}),
+            lambda name=name: sandbox.read(name),
+        ):
             with contextlib.suppress(Refused):
                 act()
                 accepted.append(name)
     return AttackFinding(
         number=47,
-        held=not accepted and not box.files(),
+        held=not accepted and not sandbox.files(),
         observed=f"{len(_NAMES)} names refused to write and to read"
         if not accepted
         else f"accepted: {accepted!r}",
@@ -134,9 +137,9 @@ def _traversal(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _archives(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     outside = value_of(arena.run(program("archives"), "make").jobs[0])
-    listed = [entry.path for entry in box.files()]
+    listed = [entry.path for entry in sandbox.files()]
     return AttackFinding(
         number=48,
         held=listed == ["hostile.tar"] and not outside,

@@ -24,7 +24,7 @@ class AttackFinding:
 
     Attributes:
         number: The row's.
-        held: Whether the box did what is expected.
+        held: Whether the sandbox did what is expected.
         observed: What it did.
         shown: Whether the same attack got through, or visibly went otherwise, where a protection was missing.
         control: What was missing there, and what happened.

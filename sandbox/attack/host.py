@@ -1,8 +1,8 @@
 """The host and the engine before and after: what the suite made has to be gone, wherever it could have ended up.
 
 Others use the machine and the engine meanwhile, so only what is the suite's is looked for: containers, volumes,
-networks and image tags by its label or name; processes by the uids of its boxes; mounts by the ids of its containers
-and volumes; files by the owners and names that only its boxes and programs have.
+networks and image tags by its label or name; processes by the uids of its sandboxes; mounts by the ids of its containers
+and volumes; files by the owners and names that only its sandboxes and programs have.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _PATIENCE_S = 10
 
 
 def differences(site: Site) -> tuple[str, ...]:
-    """Give what is left of the suite, in words; what is only on its way out is waited for."""
+    """Return what is left of the suite, in words; what is only on its way out is waited for."""
     deadline = time.monotonic() + _PATIENCE_S
     while (left := tuple(_left(site))) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -29,7 +29,7 @@ def differences(site: Site) -> tuple[str, ...]:
 
 
 def marked_files() -> frozenset[str]:
-    """Give the files in the working folder and in the places of temporary files that bear the programs' mark."""
+    """Return the files in the working folder and in the places of temporary files that bear the programs' mark."""
     return frozenset(str(path) for path in _entries() if path.name.startswith(MARK))
 
 
@@ -63,7 +63,7 @@ def _left(site: Site) -> Iterator[str]:
     yield from _processes(site.made.uids)
     yield from _mounts(site.made.containers | site.made.volumes)
     yield from (
-        f"file {path}, owned by a box's uid"
+        f"file {path}, owned by a sandbox's uid"
         for path in _entries()
         if _owner(path) in site.made.uids
     )
@@ -72,7 +72,7 @@ def _left(site: Site) -> Iterator[str]:
 def _processes(uids: Iterable[int]) -> Iterator[str]:
     for name in os.listdir("/proc"):
         if name.isdigit() and _owner(Path("/proc", name)) in uids:
-            yield f"process {name} of a box's uid"
+            yield f"process {name} of a sandbox's uid"
 
 
 def _mounts(ids: Iterable[str]) -> Iterator[str]:

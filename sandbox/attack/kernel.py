@@ -1,4 +1,4 @@
-"""Rows 24 to 42: what of the kernel a box can reach."""
+"""Rows 24 to 42: what of the kernel a sandbox can reach."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -48,7 +48,7 @@ _GVISOR_HAS = {
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the kernel from one box, with one almighty container and one without a profile as controls."""
+    """Attack the kernel from one sandbox, with one almighty container and one without a profile as controls."""
     controls = site.control(
         almighty,
         {
@@ -61,7 +61,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
         },
     )
     unprofiled = site.control(unconfined, {"calls": (program("syscalls"),)})["calls"].value
-    with site.box() as arena:
+    with site.sandbox() as arena:
         seen = arena.value(program("syscalls"))
         almighty_seen = controls["calls"].value
         for number, names in _CALLS.items():

@@ -1,4 +1,4 @@
-"""Rows 64 to 66: what a box leaves, and what becomes of it without its owner."""
+"""Rows 64 to 66: what a sandbox leaves, and what becomes of it without its owner."""
 
 import socket
 import time
@@ -16,7 +16,7 @@ _PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Take the owner away from a box, look for an earlier box in a later one, and move a tag."""
+    """Take the owner away from a sandbox, look for an earlier sandbox in a later one, and move a tag."""
     yield _orphan(site)
     yield _moved_tag(site)
 
@@ -38,17 +38,19 @@ class _WireTap:
 
 
 def _orphan(site: Site) -> AttackFinding:
-    """Cut a box's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
+    """Cut a sandbox's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
-    with site.box(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
-        box = arena.box
-        box.write({"left-behind": b"x"})
-        seen = site.note(box.container)
+    with site.sandbox(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
+        sandbox = arena.sandbox
+        sandbox.write({"left-behind": b"x"})
+        seen = site.note(sandbox.container)
         volumes = [mount["Name"] for mount in seen["Mounts"] if mount.get("Name")]
         started = time.monotonic()
         tap.attached[0].shutdown(socket.SHUT_RDWR)
-        gone = _wait(lambda: not _containers(site, box.container) and not _volumes(site, volumes))
+        gone = _wait(
+            lambda: not _containers(site, sandbox.container) and not _volumes(site, volumes)
+        )
         took_s = time.monotonic() - started
     alive = bool(_containers(site, idle))
     with engine_errors("removing a negative control"):
@@ -56,7 +58,7 @@ def _orphan(site: Site) -> AttackFinding:
     return AttackFinding(
         number=65,
         held=gone,
-        observed=f"box and volume gone after {took_s:.1f} s"
+        observed=f"sandbox and volume gone after {took_s:.1f} s"
         if gone
         else f"still there after {_PATIENCE_S} s",
         shown=alive,
@@ -65,15 +67,15 @@ def _orphan(site: Site) -> AttackFinding:
 
 
 def _moved_tag(site: Site) -> AttackFinding:
-    """Name the box's image by a tag, move the tag to another image, and start a box."""
+    """Name the sandbox's image by a tag, move the tag to another image, and start a sandbox."""
     api, name = site.engine.api, f"l2mac-{site.run}"
     reference, other = f"{name}:moved", site.image.base.id
     with engine_errors("tagging an image"):
         api.tag(site.image.id, name, "moved")
         api.tag(other, name, "moved")
     try:
-        with site.box(image=replace(site.image, tag=reference)) as arena:
-            started = site.note(arena.box.container)["Image"]
+        with site.sandbox(image=replace(site.image, tag=reference)) as arena:
+            started = site.note(arena.sandbox.container)["Image"]
         weak = site.start(
             site.request(unconfined, {"idle": (program("many_commands"),)}, image=reference)
         )
@@ -86,9 +88,9 @@ def _moved_tag(site: Site) -> AttackFinding:
     return AttackFinding(
         number=66,
         held=started == site.image.id,
-        observed="the box runs the verified image"
+        observed="the sandbox runs the verified image"
         if started == site.image.id
-        else f"the box runs {started[:19]}",
+        else f"the sandbox runs {started[:19]}",
         shown=control == other != site.image.id,
         control="started by its tag a container runs the other image",
     )

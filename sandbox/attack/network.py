@@ -12,26 +12,30 @@ from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import WeakenedOutcome, beside, on_network, with_variable
 from sandbox.engine.connection import engine_errors
-from sandbox.engine.reaper import box_labels, remove_container
+from sandbox.engine.reaper import remove_container, sandbox_labels
 
 
 def attack(site: Site, secret: str) -> Iterator[AttackFinding]:
-    """Attack the network and look for what is not the box's own; `secret` is in this process's environment."""
+    """Attack the network and look for what is not the sandbox's own; `secret` is in this process's environment."""
     with _listener(site) as (network, listener, address):
         arguments = (address, listener[:12], site.run)
         probe = {"probe": (program("network"), *arguments, "wait")}
         connected = site.control(on_network(network), probe)["probe"]
         neighbour = site.control(beside(listener), probe)["probe"]
-        with site.box() as arena:
+        with site.sandbox() as arena:
             seen = arena.value(program("network"), *arguments)
             yield from _reached(seen, connected, neighbour)
             yield _secret(
-                site, arena.box.container, arena.box.receipt, _found(arena.value, secret), secret
+                site,
+                arena.sandbox.container,
+                arena.sandbox.receipt,
+                _found(arena.value, secret),
+                secret,
             )
     yield AttackFinding(
         number=63,
-        observed="every box has a volume of its own, gone with it; what processors and caches tell is not hidden",
-        limit="boxes share processors, caches and memory pressure with the machine",
+        observed="every sandbox has a volume of its own, gone with it; what processors and caches tell is not hidden",
+        limit="sandboxes share processors, caches and memory pressure with the machine",
     )
 
 
@@ -41,7 +45,7 @@ def _listener(site: Site) -> Iterator[tuple[str, str, str]]:
     api, name = site.engine.api, f"l2mac-{site.run}"
     with engine_errors("making the network of the attack suite"):
         network = api.create_network(
-            name, driver="bridge", internal=True, labels=box_labels(site.run)
+            name, driver="bridge", internal=True, labels=sandbox_labels(site.run)
         )["Id"]
     container = ""
     try:
@@ -78,7 +82,7 @@ def _reached(
     yield AttackFinding(
         number=58,
         held="loopback" not in reached and not seen["routes"],
-        observed=f"nothing listens on the box's loopback; {there}",
+        observed=f"nothing listens on the sandbox's loopback; {there}",
         shown="loopback" in beside_it["reached"],
         control="in the listener's network namespace its loopback answers",
     )
@@ -117,7 +121,7 @@ def _found(value: Any, secret: str) -> list[str]:
 def _secret(
     site: Site, container: str, receipt: Any, found: list[str], secret: str
 ) -> AttackFinding:
-    with engine_errors("reading what the engine keeps of a box"):
+    with engine_errors("reading what the engine keeps of a sandbox"):
         kept = {
             "settings": site.note(container),
             "receipt": receipt,

@@ -16,7 +16,7 @@ _STEERING = {
 }  # fmt: skip
 _READING = {"mem", "environ", "maps", "list fd", "write fd 1", "read fd 0", "root"}
 # gVisor knows no non-dumpable process. What a command reaches there is worth nothing: the guest's environment has no
-# secret, its memory stays shut, and a frame written to its descriptors ends the box, as it lacks the key.
+# secret, its memory stays shut, and a frame written to its descriptors ends the sandbox, as it lacks the key.
 _GVISOR_LETS_THROUGH = {
     "environ", "maps", "list fd", "write fd 1", "read fd 0", "root", "oom_score_adj", "prlimit", "sched_setaffinity",
     "sched_setscheduler", "setpriority",
@@ -37,7 +37,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             "clock": (program("clock"), "trust"),
         },
     )
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield _daemons(arena, controls["daemon"])
         yield _zombies(arena, controls["zombies"])
         yield _clock(arena, controls["clock"])
@@ -84,7 +84,7 @@ def _clock(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _reach(site: Site, arena: Arena, control: WeakenedOutcome) -> Iterator[AttackFinding]:
-    arena.box.run([Job("warm", ("true",))])
+    arena.sandbox.run([Job("warm", ("true",))])
     seen = set(arena.value(program("pid_one"), "1")) | set(arena.value(program("pid_one")) or ())
     allowed = _GVISOR_LETS_THROUGH if site.has_own_kernel else set()
     weak = set(control.value or ())
@@ -113,7 +113,7 @@ def _forged(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding
         held = job.cause is Cause.EXITED and "1/1" not in _last_line(job) and arena.works()
         observed = "the forged frame reaches no descriptor of the guest"
     except SandboxLost as error:
-        held, observed = site.has_own_kernel, f"the forged frame ends the box: {error}"
+        held, observed = site.has_own_kernel, f"the forged frame ends the sandbox: {error}"
     return AttackFinding(
         number=22,
         held=held,
@@ -129,7 +129,7 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
     try:
         arena.run(program("signals"), "checker")
         # A check that was under way when the checkers were killed may be lost; the next one may not.
-        passed = any(arena.box.run(tests).jobs[0].succeeded for _ in range(2))
+        passed = any(arena.sandbox.run(tests).jobs[0].succeeded for _ in range(2))
         arena.run(program("signals"), "guest", timeout_s=10)
         held = passed and arena.works()
         observed = "the guest lives on; the checkers are started anew and " + (
@@ -139,7 +139,7 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
         arena.close()
         held, observed = (
             site.has_own_kernel,
-            f"the box is lost with a typed error ({type(error).__name__})",
+            f"the sandbox is lost with a typed error ({type(error).__name__})",
         )
     return AttackFinding(
         number=23,
@@ -151,6 +151,6 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
 
 
 def _last_line(job: JobResult) -> list[str]:
-    """Give what the forger says behind the frames that it wrote to its own output."""
+    """Return what the forger says behind the frames that it wrote to its own output."""
     written: list[str] = json.loads((job.output.head.splitlines() or [b"[]"])[-1])
     return written

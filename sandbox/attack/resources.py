@@ -1,4 +1,4 @@
-"""Rows 1 to 18: bombs of every kind. The box has small limits; the control has large ones, never none."""
+"""Rows 1 to 18: bombs of every kind. The sandbox has small limits; the control has large ones, never none."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +12,13 @@ from sandbox.policy import MIB
 from sandbox.results import Cause, Job, RunResult
 
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - inside
-_LOST = "the box was lost with a typed error, as this runtime may"
+_LOST = "the sandbox was lost with a typed error, as this runtime may"
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack one small box with every bomb, one after the other; whatever one leaves, the next would see."""
+    """Attack one small sandbox with every bomb, one after the other; whatever one leaves, the next would see."""
     controls = site.control(unlimited, _controls())
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield from _amounts(arena, controls)
         yield _sparse(arena, controls["sparse"])
         yield from _outputs(arena, controls)
@@ -32,9 +32,9 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 
 
 def processor(site: Site) -> Iterator[AttackFinding]:
-    """Compute without end in a box of a tenth of a processor, and for a while to see how far that comes."""
+    """Compute without end in a sandbox of a tenth of a processor, and for a while to see how far that comes."""
     control = site.control(unlimited, {"spin": (program("spin"), "3")})["spin"].value or {}
-    with site.box(cpus=0.1) as arena:
+    with site.sandbox(cpus=0.1) as arena:
         bounded = arena.value(program("spin"), "3") or {}
         endless = arena.run(program("spin"), "0", timeout_s=2)
     ended = endless.jobs[0].cause is Cause.TIMEOUT and endless.survivors == 0
@@ -75,7 +75,7 @@ def _controls() -> dict[str, tuple[str, ...]]:
 
 
 def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
-    """Take as much as can be had of a thing: each is bounded in the box, and beyond that bound in the control."""
+    """Take as much as can be had of a thing: each is bounded in the sandbox, and beyond that bound in the control."""
 
     def taken(
         number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str
@@ -150,7 +150,7 @@ def _held_output(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 def _log(site: Site, arena: Arena) -> AttackFinding:
     arena.run("print('x' * 100000)")
-    container = arena.box.container
+    container = arena.sandbox.container
     driver = site.note(container)["HostConfig"]["LogConfig"]["Type"]
     kept = 0
     try:
@@ -175,7 +175,7 @@ def _log(site: Site, arena: Arena) -> AttackFinding:
 def _deep(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     arena.fresh()
     result = arena.run(program("deep"))
-    seen, listed = value_of(result.jobs[0]), arena.box.files()
+    seen, listed = value_of(result.jobs[0]), arena.sandbox.files()
     deepest = max((entry.path.count("/") for entry in listed), default=0)
     return AttackFinding(
         number=14,
@@ -189,7 +189,7 @@ def _deep(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 def _many_commands(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     jobs = [Job(f"job{number}", ("true",)) for number in range(60)]
     try:
-        arena.box.run(jobs)
+        arena.sandbox.run(jobs)
         held = False
     except (ValueError, Refused):
         held = arena.works()
@@ -198,7 +198,7 @@ def _many_commands(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
         held=held,
         observed="60 jobs in one run refused" if held else "60 jobs in one run accepted",
         shown=control.value == 60,
-        control=f"started without the box's front door: {control.value} ran side by side",
+        control=f"started without the sandbox's front door: {control.value} ran side by side",
     )
 
 
@@ -244,7 +244,7 @@ def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFind
         held = result.survivors == 0 and result.jobs[0].cause in (Cause.TIMEOUT, Cause.PIDS)
         held = held and arena.works() and (site.has_own_kernel or bool(result.pids_denied))
         observed = (
-            f"{result.jobs[0].cause}, {result.pids_denied} forks refused, {result.leftovers} processes ended; the box"
+            f"{result.jobs[0].cause}, {result.pids_denied} forks refused, {result.leftovers} processes ended; the sandbox"
             " works on"
         )
     return AttackFinding(
@@ -257,7 +257,7 @@ def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFind
 
 
 def _bomb(site: Site, arena: Arena, name: str, argument: str, timeout_s: float) -> RunResult | None:
-    """Run a bomb; gives None when it cost the box, as it may under a kernel of the box's own."""
+    """Run a bomb; gives None when it cost the sandbox, as it may under a kernel of the sandbox's own."""
     arena.fresh()
     try:
         return arena.run(program(name), argument, timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""Where attacks take place: boxes as the product makes them, weak containers, and a record of all that was made."""
+"""Where attacks take place: sandboxes as the product makes them, weak containers, and a record of all that was made."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
 from sandbox.engine.hardening import create_request, fresh_uid
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.reaper import RUN_LABEL, box_labels, remove_container
+from sandbox.engine.reaper import RUN_LABEL, remove_container, sandbox_labels
 from sandbox.errors import SandboxError, SandboxLost, SandboxTimeout
 from sandbox.policy import MIB, SandboxPolicy
 from sandbox.results import Cause, Job, JobResult, RunResult
@@ -44,7 +44,7 @@ class Cancelled(SandboxError):
 
 
 class NothingShown(SandboxError):
-    """A control did not come about, or an attack was not done in its time: that says nothing about the box."""
+    """A control did not come about, or an attack was not done in its time: that says nothing about the sandbox."""
 
 
 @dataclass(slots=True)
@@ -73,18 +73,18 @@ class Site:
         return self.runtime.startswith(("runsc", "gvisor"))
 
     def connected(self, engine: Engine) -> "Site":
-        """Give the same site over another connection, as one connection serves one thread."""
+        """Return the same site over another connection, as one connection serves one thread."""
         return replace(self, engine=engine)
 
     def policy(self, **limits: Any) -> SandboxPolicy:
-        """Give a policy of small limits, on the user's runtime."""
+        """Return a policy of small limits, on the user's runtime."""
         return SandboxPolicy(**{**LIMITS, "runtime": self.runtime, **limits})
 
     @contextlib.contextmanager
-    def box(
+    def sandbox(
         self, *, engine: Engine | None = None, image: SandboxImage | None = None, **limits: Any
     ) -> Iterator["Arena"]:
-        """Give a box as the product makes it, reopened when an attack has cost it."""
+        """Return a sandbox as the product makes it, reopened when an attack has cost it."""
         arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
         try:
             yield arena
@@ -104,10 +104,10 @@ class Site:
     def request(
         self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
     ) -> dict[str, Any]:
-        """Give the create request of a weak container that runs these programs."""
+        """Return the create request of a weak container that runs these programs."""
         policy = SandboxPolicy(**LIMITS)
         request = create_request(
-            policy, self.image.id, box_labels(self.run), seccomp_profile(), fresh_uid()
+            policy, self.image.id, sandbox_labels(self.run), seccomp_profile(), fresh_uid()
         )
         weaken(request)
         driven(request, program("driver"), tasks, image)
@@ -162,41 +162,41 @@ def _a_control() -> Iterator[None]:
 
 
 class Arena:
-    """One box for many attacks, one after the other; opened again when one of them has cost it."""
+    """One sandbox for many attacks, one after the other; opened again when one of them has cost it."""
 
     def __init__(
         self, site: Site, engine: Engine, image: SandboxImage, policy: SandboxPolicy
     ) -> None:
         self._site, self._engine, self._image, self._policy = site, engine, image, policy
-        self._box: DockerSandbox | None = None
+        self._sandbox: DockerSandbox | None = None
 
     @property
-    def box(self) -> DockerSandbox:
-        """The box; opened when first asked for."""
-        if self._box is None:
+    def sandbox(self) -> DockerSandbox:
+        """The sandbox; opened when first asked for."""
+        if self._sandbox is None:
             if self._site.cancelled.is_set():
                 raise Cancelled("the attack suite is being ended")
             try:
-                self._box = DockerSandbox(
+                self._sandbox = DockerSandbox(
                     self._engine, self._image, self._policy, run=self._site.run
                 ).open()
             except SandboxTimeout as error:  # before any attack
-                raise NothingShown(f"no box came about: {error}") from error
-            self._site.note(self._box.container)
-        return self._box
+                raise NothingShown(f"no sandbox came about: {error}") from error
+            self._site.note(self._sandbox.container)
+        return self._sandbox
 
     def fresh(self) -> DockerSandbox:
-        """Give the box with an empty store."""
+        """Return the sandbox with an empty store."""
         try:
-            self.box.delete([entry.path for entry in self.box.files()])
+            self.sandbox.delete([entry.path for entry in self.sandbox.files()])
         except SandboxLost:
             self.close()
-        return self.box
+        return self.sandbox
 
     def run(self, source: str, *arguments: str, timeout_s: float = 60) -> RunResult:
-        """Run a program; the box is let go when that costs it."""
+        """Run a program; the sandbox is let go when that costs it."""
         try:
-            return self.box.run(
+            return self.sandbox.run(
                 [Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s
             )
         except SandboxLost:
@@ -213,21 +213,21 @@ class Arena:
         return value_of(job)
 
     def works(self) -> bool:
-        """Whether the very box still runs commands."""
+        """Whether the very sandbox still runs commands."""
         try:
-            return self._box is not None and self.run("print(7)").jobs[0].output.head == b"7\n"
+            return self._sandbox is not None and self.run("print(7)").jobs[0].output.head == b"7\n"
         except SandboxLost:
             return False
 
     def close(self) -> None:
-        """Close the box."""
-        box, self._box = self._box, None
-        if box is not None:
-            box.close()
+        """Close the sandbox."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
 
 def value_of(job: JobResult) -> Any:
-    """Give the JSON value that a program printed.
+    """Return the JSON value that a program printed.
 
     Raises:
         NothingShown: It was not done in its time.
@@ -246,17 +246,17 @@ def value_of(job: JobResult) -> Any:
 
 
 def program(name: str) -> str:
-    """Give the source of a program of the suite, which runs in boxes alone."""
+    """Return the source of a program of the suite, which runs in sandboxes alone."""
     return (resources.files("sandbox") / "attack" / "programs" / f"{name}.py").read_text(
         encoding="utf-8"
     )
 
 
 def fresh_run() -> str:
-    """Give a name for one pass of the suite."""
+    """Return a name for one pass of the suite."""
     return f"attack-{secrets.token_hex(6)}"
 
 
 def made_of(run: str) -> dict[str, list[str]]:
-    """Give the filter that finds what the pass of that name made in the engine."""
+    """Return the filter that finds what the pass of that name made in the engine."""
     return {"label": [f"{RUN_LABEL}={run}"]}

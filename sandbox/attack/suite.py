@@ -1,4 +1,4 @@
-"""The way in: every row of the catalogue against the user's own engine, image and runtime, several boxes at once."""
+"""The way in: every row of the catalogue against the user's own engine, image and runtime, several sandboxes at once."""
 
 import contextlib
 import os
@@ -47,9 +47,9 @@ def run_suite(
 
     Args:
         engine: Where; further connections to the same one are opened.
-        image: The box's image.
+        image: The sandbox's image.
         runtime: The engine's runtime; empty for its default. Controls always run under the default.
-        more: Parts about whoever uses boxes, whom this package does not know.
+        more: Parts about whoever uses sandboxes, whom this package does not know.
         progress: Called with one line when a part has ended.
 
     Raises:
@@ -68,7 +68,7 @@ def run_suite(
         "engine": str(engine.version.get("Version")),
         "runtime": runtime or "default",
         "image": image.base.reference,
-        "box_image": image.tag,
+        "sandbox_image": image.tag,
     }
     return AttackReport(
         judged=judge(rows(), findings),
@@ -79,7 +79,7 @@ def run_suite(
 
 
 def _scenes(secret: str, more: tuple[Scene, ...]) -> tuple[Scene, ...]:
-    """Give all parts, those that take longest first."""
+    """Return all parts, those that take longest first."""
     return (
         Scene("resources", (1, 2, 3, 5, 6, *range(8, 15), 16, 17, 18), resources.attack),
         *more,
@@ -97,8 +97,8 @@ def play(
 ) -> list[AttackFinding]:
     """Run the parts side by side, then those that left something unproven once more, each alone.
 
-    On a busy machine a control can end before it has shown anything. That is no failure of the box and no proof, so it
-    may be tried again; what a box did not withstand once has failed, whatever comes of it the second time.
+    On a busy machine a control can end before it has shown anything. That is no failure of the sandbox and no proof, so it
+    may be tried again; what a sandbox did not withstand once has failed, whatever comes of it the second time.
     """
     findings: list[AttackFinding] = []
     for scene, found in _side_by_side(site, scenes, progress):
@@ -137,7 +137,7 @@ def _side_by_side(
 def _played(site: Site, scene: Scene) -> list[AttackFinding]:
     """Run one part over a connection of its own; one that breaks off proves nothing for the rows that it still owed.
 
-    It has failed for them, too, unless it broke off before the box had its say.
+    It has failed for them, too, unless it broke off before the sandbox had its say.
     """
     findings: list[AttackFinding] = []
     try:
@@ -179,7 +179,7 @@ def _summary(findings: list[AttackFinding]) -> str:
 
 @contextlib.contextmanager
 def _secret_in_the_environment() -> Iterator[str]:
-    """Put a value into this process's environment that nothing may carry into a box."""
+    """Put a value into this process's environment that nothing may carry into a sandbox."""
     secret = f"canary-{secrets.token_hex(16)}"
     os.environ[CANARY] = secret
     try:

@@ -1,4 +1,4 @@
-"""Negative controls: the box's own container with one protection taken away, to show that an attack can succeed.
+"""Negative controls: the sandbox's own container with one protection taken away, to show that an attack can succeed.
 
 Nothing but this package can express such a container: no policy field, no setting, no option. Each of them runs
 programs of this package and nothing else, is bounded by what the programs themselves ask for, and is gone at the end.
@@ -14,7 +14,7 @@ CAPABILITIES = tuple(
     "DAC_OVERRIDE DAC_READ_SEARCH FOWNER MKNOD NET_ADMIN NET_RAW SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE"
     " SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TIME SYS_TTY_CONFIG".split()
 )
-# What bounds the controls where the box's own limit is taken away.
+# What bounds the controls where the sandbox's own limit is taken away.
 BOUND_PIDS, BOUND_MEMORY_BYTES = 2000, 1 << 30
 
 
@@ -39,7 +39,7 @@ def engines_profile(request: dict[str, Any]) -> None:
 
 
 def almighty(request: dict[str, Any]) -> None:
-    """Give root capabilities, a writable root file system and unmasked paths, without a seccomp profile."""
+    """Return root capabilities, a writable root file system and unmasked paths, without a seccomp profile."""
     request["User"] = "0:0"
     request["HostConfig"] |= {
         "SecurityOpt": ["seccomp=unconfined"],

@@ -26,7 +26,7 @@ _PRINT = 32
 
 
 def declared_in(root: str) -> dict[str, str]:
-    """Give the ids of all tests below a folder, sorted; files that are no valid Python declare none.
+    """Return the ids of all tests below a folder, sorted; files that are no valid Python declare none.
 
     With each id comes a print of what stands there, which is another as soon as the test says something else: by it an
     old test that still fails can be told from a new one under its name.
@@ -55,7 +55,7 @@ def is_test_file(path: str) -> bool:
 
 
 def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Give id, without parameters, and text of the tests that pytest's naming rules find at the top of a test file."""
+    """Return id, without parameters, and text of the tests that pytest's naming rules find at the top of a test file."""
     for node in tree.body:
         if _is_test(node):
             yield f"{path}::{_name(node)}", _text(node)
@@ -68,7 +68,7 @@ def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def verdict_hooks(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Give line and name of every function named like a hook that decides how a test's outcome is reported."""
+    """Return line and name of every function named like a hook that decides how a test's outcome is reported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in VERDICT_HOOKS:
             yield node.lineno, node.name
@@ -93,7 +93,7 @@ def _name(node: ast.stmt) -> str:
 
 
 def _text(node: ast.AST) -> str:
-    """Give what a piece of source says, whatever its layout and comments are; empty when it is too deep to be told."""
+    """Return what a piece of source says, whatever its layout and comments are; empty when it is too deep to be told."""
     try:
         return ast.dump(node)
     except RecursionError:
@@ -101,7 +101,7 @@ def _text(node: ast.AST) -> str:
 
 
 def _print(texts: list[str]) -> str:
-    """Give the print of all that stands under one id; empty when it cannot be told."""
+    """Return the print of all that stands under one id; empty when it cannot be told."""
     return (
         hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:_PRINT]
         if all(texts)

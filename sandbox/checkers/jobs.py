@@ -188,7 +188,7 @@ class _Recorder:
 
 @functools.cache  # the preloaded process finds them once, for all its children
 def _own_hooks() -> frozenset[int]:
-    """Give the identity of every hook of pytest itself that decides about verdicts."""
+    """Return the identity of every hook of pytest itself that decides about verdicts."""
     from _pytest.config import default_plugins  # here: only the preloaded process has it
 
     modules = [importlib.import_module(f"_pytest.{name}") for name in default_plugins]

@@ -63,7 +63,7 @@ class Document:
         self.words = sum(len(words_of(line)) for _, line in self.lines)
 
     def anchors(self) -> set[str]:
-        """Give what a link into this file may name."""
+        """Return what a link into this file may name."""
         found: set[str] = set()
         for heading in self.headings:
             slug, number = heading.slug, 0
@@ -74,7 +74,7 @@ class Document:
         return found
 
     def links(self) -> Iterator[tuple[int, bool, str, str | None]]:
-        """Give every link: line, whether it is a picture, its target, or its label where it has one."""
+        """Return every link: line, whether it is a picture, its target, or its label where it has one."""
         for number, line in self.lines:
             for match in _LINK.finditer(line):
                 label = match[4]
@@ -84,7 +84,7 @@ class Document:
                     yield number, bool(match[1]), match[3], None
 
     def paragraphs(self) -> Iterator[tuple[int, str]]:
-        """Give the first line and the text of every run of lines without an empty one between."""
+        """Return the first line and the text of every run of lines without an empty one between."""
         start, parts, expected = 0, list[str](), 0
         for number, line in [*self.lines, (0, "")]:
             if parts and (not line.strip() or number != expected):
@@ -123,17 +123,17 @@ class Document:
 
 
 def _without_closing(text: str) -> str:
-    """Give a heading's text without the number signs that may stand behind it."""
+    """Return a heading's text without the number signs that may stand behind it."""
     bare = text.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else text
 
 
 def words_of(text: str) -> list[str]:
-    """Give the words of a text in their order, links by what they show."""
+    """Return the words of a text in their order, links by what they show."""
     return _WORD.findall(_LINK.sub(r" \2 ", text))
 
 
 def fold(text: str) -> str:
-    """Give a text in the form in which two that read the same are equal."""
+    """Return a text in the form in which two that read the same are equal."""
     flat = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", flat))

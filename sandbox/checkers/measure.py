@@ -124,7 +124,7 @@ def _parser() -> _Parser:
 
 
 def _statements(parser_of: _Parser, source: bytes) -> list[list[int]]:
-    """Give the statements that can run; a comment that asks not to be counted is not heard."""
+    """Return the statements that can run; a comment that asks not to be counted is not heard."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
     parser = parser_of.make(
         text=source.decode(encoding).removeprefix("\ufeff"), filename="<store>", exclude=None

@@ -58,7 +58,7 @@ class Outline:
         self._check()
 
     def chapter(self, number: int) -> Chapter | None:
-        """Give a chapter by its number."""
+        """Return a chapter by its number."""
         return next((chapter for chapter in self.chapters if chapter.number == number), None)
 
     def _chapters(self, document: Document) -> list[Chapter]:

@@ -132,7 +132,7 @@ def _read(path: str, findings: list[ProseFinding]) -> str:
 
 
 def _characters(text: str) -> Iterator[tuple[int, str]]:
-    """Give the first line of each kind of character that does not belong into text."""
+    """Return the first line of each kind of character that does not belong into text."""
     said: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
         kinds = {

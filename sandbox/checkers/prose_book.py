@@ -66,17 +66,17 @@ class Book:
         return [document for path, document in self.documents.items() if path != OUTLINE]
 
     def captions(self) -> set[tuple[str, str]]:
-        """Give the figures and tables that have a caption: kind and number."""
+        """Return the figures and tables that have a caption: kind and number."""
         lines = (line for document in self.prose for _, line in document.lines)
         return {(_kind(match[1]), match[2]) for match in map(_CAPTION.match, lines) if match}
 
     def sections(self) -> set[str]:
-        """Give the numbers of the sections that have one, such as 2.3."""
+        """Return the numbers of the sections that have one, such as 2.3."""
         texts = (heading.text for document in self.prose for heading in document.headings)
         return {match[0] for match in map(_SECTION.match, texts) if match}
 
     def numbers(self) -> set[int]:
-        """Give the numbers of the chapters: those of the outline, or of what is written where there is none."""
+        """Return the numbers of the chapters: those of the outline, or of what is written where there is none."""
         return (
             {chapter.number for chapter in self.outline.chapters}
             if self.outline
@@ -85,7 +85,7 @@ class Book:
 
 
 def book_findings(book: Book) -> Iterator[ProseFinding]:
-    """Give all that is wrong with the book as a whole."""
+    """Return all that is wrong with the book as a whole."""
     if book.outline is not None:
         yield from _against_the_outline(book, book.outline)
         yield from name_findings(book.outline.declared, book.prose)
@@ -146,7 +146,7 @@ def _heading(declared: Chapter, document: Document) -> Iterator[ProseFinding]:
 
 
 def _own_title(document: Document) -> str:
-    """Give a chapter's title as it has it itself, without its number; `TITLE` where it has none."""
+    """Return a chapter's title as it has it itself, without its number; `TITLE` where it has none."""
     match = _TITLE.fullmatch(document.headings[0].text) if document.headings else None
     return (match[2] if match else "") or "TITLE"
 
@@ -166,7 +166,7 @@ def _length(declared: Chapter, document: Document) -> Iterator[ProseFinding]:
 
 
 def _passages(book: Book) -> Iterator[ProseFinding]:
-    """Give every passage of at least so many words that has stood before, in this file or an earlier one."""
+    """Return every passage of at least so many words that has stood before, in this file or an earlier one."""
     seen: dict[tuple[str, ...], tuple[str, int, int]] = {}
     for document in book.prose:
         words = [

@@ -19,7 +19,7 @@ _SENTENCE_END = re.compile(r"[.!?:;\"\u201c\u201d\u2018(\[]\s*$")
 def name_findings(
     declared: dict[str, int], documents: list[Document]
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Give near misses of declared names, and what is declared and never used.
+    """Return near misses of declared names, and what is declared and never used.
 
     A near miss is a capitalised word inside a sentence, which the book never writes in lower case, one letter away
     from a declared name, two in long ones. Whoever means it declares it.
@@ -83,7 +83,7 @@ def _near(word: str, names: set[str]) -> str:
 
 
 def _distance(one: str, other: str) -> int:
-    """Give how many letters have to be changed, added, left out or swapped with their neighbour."""
+    """Return how many letters have to be changed, added, left out or swapped with their neighbour."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

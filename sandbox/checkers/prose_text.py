@@ -64,7 +64,7 @@ _SHOWN_CHARACTERS = 60
 
 
 def text_findings(document: Document) -> Iterator[Found]:
-    """Give all that is wrong with a file, whatever the others say."""
+    """Return all that is wrong with a file, whatever the others say."""
     yield from _placeholders(document)
     yield from _markup(document)
     yield from _headings(document)
@@ -129,7 +129,7 @@ def _headings(document: Document) -> Iterator[Found]:
 
 
 def _section_numbers(document: Document) -> Iterator[Found]:
-    """Give numbers like 2.3 that do not follow the ones before: 2.1, 2.2, 2.2.1, 2.3."""
+    """Return numbers like 2.3 that do not follow the ones before: 2.1, 2.2, 2.2.1, 2.3."""
     last: tuple[int, ...] = ()
     for heading in document.headings:
         match = _SECTION.match(heading.text)
@@ -171,7 +171,7 @@ def _empty_sections(document: Document) -> Iterator[Found]:
 
 
 def _echoes(document: Document) -> Iterator[Found]:
-    """Give sentences that the file says again and again, as models do that have lost their thread."""
+    """Return sentences that the file says again and again, as models do that have lost their thread."""
     counts: Counter[str] = Counter()
     lines: dict[str, int] = {}
     for line, text in document.paragraphs():

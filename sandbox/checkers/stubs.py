@@ -18,7 +18,7 @@ _DECLARATIVE_BASES = frozenset({"Protocol", "ABC", "TypedDict"})
 
 
 def unwritten(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Give line and name of every stub, in no particular order; deep trees are walked without recursion."""
+    """Return line and name of every stub, in no particular order; deep trees are walked without recursion."""
     for node in ast.walk(tree):
         declarative = isinstance(node, ast.ClassDef) and any(
             _name(base) in _DECLARATIVE_BASES for base in node.bases

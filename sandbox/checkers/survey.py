@@ -69,7 +69,7 @@ def _about(path: str) -> dict[str, object]:
 
 
 def _definitions(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
-    """Give the classes with their public methods, and the functions with their arguments, in their order."""
+    """Return the classes with their public methods, and the functions with their arguments, in their order."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             bases = ", ".join(ast.unparse(base) for base in node.bases)

@@ -70,39 +70,39 @@ print(json.dumps(made))
 """
 
 
-def ends_all_processes_at_the_time_limit(box: Sandbox) -> None:
+def ends_all_processes_at_the_time_limit(sandbox: Sandbox) -> None:
     """End a command in time with everything it started, however that hid or resisted."""
     started_at = time.monotonic()
-    result = box.run(
+    result = sandbox.run(
         [Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5
     )
     holds(time.monotonic() - started_at < 12, "the command ends soon after its time")
     same((result.jobs[0].cause, result.survivors), (Cause.TIMEOUT, 0), "the command's end")
     holds(result.leftovers >= 6, f"all its processes are counted, not only {result.leftovers}")
-    _nothing_moves(box)
+    _nothing_moves(sandbox)
 
 
-def ends_what_a_command_leaves_running(box: Sandbox) -> None:
+def ends_what_a_command_leaves_running(sandbox: Sandbox) -> None:
     """End daemons of a command that itself ended well."""
-    result = box.run([Job("daemons", ("python3", "-c", _DAEMONS))])
+    result = sandbox.run([Job("daemons", ("python3", "-c", _DAEMONS))])
     same((result.jobs[0].succeeded, result.survivors), (True, 0), "the command's end")
     # Not each is seen: a runtime may list a process late that was just started, and it is ended all the same.
     holds(result.leftovers >= 3, f"what it left is counted, not only {result.leftovers}")
-    _nothing_moves(box)
+    _nothing_moves(sandbox)
 
 
-def waits_for_nobody_who_holds_an_output(box: Sandbox) -> None:
-    """Give the result when the command has ended, though a child of it still holds its output open."""
+def waits_for_nobody_who_holds_an_output(sandbox: Sandbox) -> None:
+    """Return the result when the command has ended, though a child of it still holds its output open."""
     started_at = time.monotonic()
-    result = shell(box, "sleep 1000 & echo done")
+    result = shell(sandbox, "sleep 1000 & echo done")
     same((result.output.head, result.cause), (b"done\n", Cause.EXITED), "the command's end")
     holds(time.monotonic() - started_at < 5, "the child was not waited for")
 
 
-def keeps_both_ends_of_long_output(box: Sandbox) -> None:
+def keeps_both_ends_of_long_output(sandbox: Sandbox) -> None:
     """Keep head and tail of an output and count what lies between."""
     source = "import sys; sys.stdout.write(''.join(f'{n:07d}\\n' for n in range(600_000))); sys.stderr.write('e' * 3)"
-    result = python(box, source)
+    result = python(sandbox, source)
     output, whole = result.output, b"".join(b"%07d\n" % n for n in range(600_000))
     same((output.head, output.tail), (whole[:_KEPT_BYTES], whole[-_KEPT_BYTES:]), "what is kept")
     same(
@@ -111,9 +111,9 @@ def keeps_both_ends_of_long_output(box: Sandbox) -> None:
     same(result.errors.head, b"eee", "the standard error")
 
 
-def survives_a_hundred_megabytes(box: Sandbox) -> None:
+def survives_a_hundred_megabytes(sandbox: Sandbox) -> None:
     """Take a hundred megabytes of output, one line of it, in stride."""
-    result = python(box, "import sys\nfor _ in range(100): sys.stdout.write('x' * (1 << 20))")
+    result = python(sandbox, "import sys\nfor _ in range(100): sys.stdout.write('x' * (1 << 20))")
     same((result.cause, result.output.total), (Cause.EXITED, 100 * _MIB), "the account")
     same(
         len(result.output.head) + len(result.output.tail),
@@ -122,9 +122,9 @@ def survives_a_hundred_megabytes(box: Sandbox) -> None:
     )
 
 
-def removes_what_the_store_may_not_hold(box: Sandbox) -> None:
+def removes_what_the_store_may_not_hold(sandbox: Sandbox) -> None:
     """Remove links, pipes, sockets and bad names with all below them, count them, and keep the rest."""
-    result = box.run([Job("entries", ("python3", "-c", _ENTRIES))])
+    result = sandbox.run([Job("entries", ("python3", "-c", _ENTRIES))])
     holds(result.jobs[0].succeeded, f"the program ends well: {result.jobs[0].errors.text(500)}")
     same(result.removed, int(result.jobs[0].output.head), "the number of removed entries")
     same(
@@ -133,79 +133,79 @@ def removes_what_the_store_may_not_hold(box: Sandbox) -> None:
         "what is kept",
     )
     same(
-        shell(box, "find . | sort").output.head.split(),
+        shell(sandbox, "find . | sort").output.head.split(),
         [b".", b"./good", b"./good/file.txt", b"./good/link.txt"],
         "the tree",
     )
-    box.write({"good/file.txt": b"written"})
-    same(box.read("good/link.txt")[0], b"", "another name of a file that was written anew")
+    sandbox.write({"good/file.txt": b"written"})
+    same(sandbox.read("good/link.txt")[0], b"", "another name of a file that was written anew")
 
 
-def removes_bottomless_directories(box: Sandbox) -> None:
+def removes_bottomless_directories(sandbox: Sandbox) -> None:
     """Remove directories that are too deep for any path, and keep what is above."""
-    result = box.run([Job("deep", ("python3", "-c", _DEEP))])
+    result = sandbox.run([Job("deep", ("python3", "-c", _DEEP))])
     same((result.jobs[0].code, result.removed), (0, 2), "the number of removed entries")
     same(result.changes, (), "the changes")
-    same(shell(box, "find . -type f").output.head, b"", "the files that are left")
+    same(shell(sandbox, "find . -type f").output.head, b"", "the files that are left")
 
 
-def opens_closed_directories(box: Sandbox) -> None:
+def opens_closed_directories(sandbox: Sandbox) -> None:
     """Work on after a command has taken all rights from directories, the store's own among them."""
-    box.write({"a/b/file.txt": b"content"})
-    shell(box, "chmod 0 a/b/file.txt a/b a . /tmp /dev/shm; mkdir /tmp/x; true")
-    same(box.read("a/b/file.txt")[0], b"content", "a file below closed directories")
-    box.write({"a/new.txt": b"new"})
-    box.delete(["a/b/file.txt"])
+    sandbox.write({"a/b/file.txt": b"content"})
+    shell(sandbox, "chmod 0 a/b/file.txt a/b a . /tmp /dev/shm; mkdir /tmp/x; true")
+    same(sandbox.read("a/b/file.txt")[0], b"content", "a file below closed directories")
+    sandbox.write({"a/new.txt": b"new"})
+    sandbox.delete(["a/b/file.txt"])
     same(
-        shell(box, "find . -type f; touch /tmp/t /dev/shm/t && echo open").output.head,
+        shell(sandbox, "find . -type f; touch /tmp/t /dev/shm/t && echo open").output.head,
         b"./a/new.txt\nopen\n",
         "the rest",
     )
 
 
-def leaves_nothing_outside_the_store(box: Sandbox) -> None:
+def leaves_nothing_outside_the_store(sandbox: Sandbox) -> None:
     """Empty everything that a command can write to beside the store, so that no command speaks to a later one."""
-    made = json.loads(python(box, _WRITABLE).output.head or b"null")
+    made = json.loads(python(sandbox, _WRITABLE).output.head or b"null")
     holds(
         {path.rpartition("/")[0] for path in made} >= {"/tmp", "/dev/shm"},  # noqa: S108 - inside
         f"scratch is writable: {made}",
     )
     found = python(
-        box,
+        sandbox,
         "import os, sys; print([path for path in sys.argv[1:] if os.path.lexists(path)])",
         *made,
     )
     same(found.output.head, b"[]\n", "what the next command finds")
 
 
-def bounds_what_files_claim(box: Sandbox) -> None:
+def bounds_what_files_claim(sandbox: Sandbox) -> None:
     """Remove files that are larger than the store, as files of holes are, rather than read them to their end."""
     source = """
 import os
 for n in range(200):
     with open(f'holes{n:03d}', 'wb') as file: os.truncate(file.fileno(), 100 << 20)"""
     started_at = time.monotonic()
-    result = box.run([Job("holes", ("python3", "-c", source))])
+    result = sandbox.run([Job("holes", ("python3", "-c", source))])
     same((len(result.changes), result.removed), (2, 198), "kept and removed files")
     holds(time.monotonic() - started_at < 20, "they are not all read")
 
 
-def bounds_names(box: Sandbox) -> None:
+def bounds_names(sandbox: Sandbox) -> None:
     """Remove files whose names together are longer than a listing may be, and list the rest."""
     source = """
 import os
 folder = '/'.join(['é' * 99] * 4)
 os.makedirs(folder); os.chdir(folder)
 for n in range(1500): open(f'{n:04d}' + 'é' * 98, 'w').close()"""
-    result = box.run([Job("names", ("python3", "-c", source))])
+    result = sandbox.run([Job("names", ("python3", "-c", source))])
     holds(result.removed > 300, f"names over the bound are removed, not only {result.removed}")
     same(len(result.changes), 1500 - result.removed, "the others")
-    same(len(box.files()), len(result.changes), "the listing")
+    same(len(sandbox.files()), len(result.changes), "the listing")
 
 
-def _nothing_moves(box: Sandbox) -> None:
+def _nothing_moves(sandbox: Sandbox) -> None:
     def contents() -> list[bytes]:
-        return [box.read(entry.path)[0] for entry in box.files()]
+        return [sandbox.read(entry.path)[0] for entry in sandbox.files()]
 
     before = contents()
     time.sleep(0.3)

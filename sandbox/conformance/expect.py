@@ -10,7 +10,7 @@ _SHOWN_CHARACTERS = 400
 
 
 class Nonconforming(AssertionError):
-    """A box does something else than every box must."""
+    """A sandbox does something else than every sandbox must."""
 
 
 def same(seen: object, wanted: object, what: str) -> None:
@@ -48,13 +48,17 @@ def refused(request: Callable[[], object], what: str) -> None:
 
 
 def python(
-    box: Sandbox, source: str, *arguments: str, stdin: bytes = b"", timeout_s: float | None = None
+    sandbox: Sandbox,
+    source: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    timeout_s: float | None = None,
 ) -> JobResult:
-    """Run a Python program in the box and give how it ended."""
+    """Run a Python program in the sandbox and give how it ended."""
     job = Job("program", ("python3", "-c", source, *arguments))
-    return box.run([job], stdin=stdin, timeout_s=timeout_s).jobs[0]
+    return sandbox.run([job], stdin=stdin, timeout_s=timeout_s).jobs[0]
 
 
-def shell(box: Sandbox, script: str) -> JobResult:
-    """Run a script of the box's shell and give how it ended."""
-    return box.run([Job("script", ("sh", "-c", script))]).jobs[0]
+def shell(sandbox: Sandbox, script: str) -> JobResult:
+    """Run a script of the sandbox's shell and give how it ended."""
+    return sandbox.run([Job("script", ("sh", "-c", script))]).jobs[0]

@@ -1,1 +1,1 @@
-"""What runs inside the box, as PID 1; standard library only; the host never imports it."""
+"""What runs inside the sandbox, as PID 1; standard library only; the host never imports it."""

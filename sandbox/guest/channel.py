@@ -1,4 +1,4 @@
-"""The guest's end of the channel: frames on descriptors 0 and 1, and the lease that ends the box."""
+"""The guest's end of the channel: frames on descriptors 0 and 1, and the lease that ends the sandbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HostGone(Exception):
 class Channel:
     """Receive requests and send replies; keep the lease.
 
-    `poll_fd` lets a command's own loop watch the channel, so that the box ends when the host dies in the middle
+    `poll_fd` lets a command's own loop watch the channel, so that the sandbox ends when the host dies in the middle
     of a command. `on_stream` takes what the host sends over a tunnel (`sandbox.guest.tunnel`).
 
     Args:
@@ -66,7 +66,7 @@ class Channel:
         return self._requests.pop(0)
 
     def lease_left_ms(self) -> int:
-        """Give the milliseconds until the lease runs out.
+        """Return the milliseconds until the lease runs out.
 
         Raises:
             HostGone: It has run out.

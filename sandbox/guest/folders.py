@@ -67,7 +67,7 @@ def open_for_walk(name: str, parent: int) -> int:
 
 
 def open_up(name: str, parent: int | None) -> None:
-    """Give the owner of a directory all rights to it, when that is us and some are missing."""
+    """Return the owner of a directory all rights to it, when that is us and some are missing."""
     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         os.chmod(name, 0o700, dir_fd=parent)

@@ -1,4 +1,4 @@
-"""The packages of a box: what their folder holds, and the program that fills it from wheels.
+"""The packages of a sandbox: what their folder holds, and the program that fills it from wheels.
 
 A wheel is a zip file (PEP 427). Of one only regular files are taken, each with its content and nothing else: no mode,
 no owner, no link, no script. Nothing of it is executed here, and a `.pth` file means nothing in that folder.
@@ -26,7 +26,7 @@ class WheelRefused(Exception):
 
 
 def digest_of(folder: str) -> str:
-    """Give the hash of every path, mode and content below a folder; of an empty one too."""
+    """Return the hash of every path, mode and content below a folder; of an empty one too."""
     digest = hashlib.sha256()
     paths = []
     for parent, _, names in os.walk(folder):
@@ -106,7 +106,7 @@ class Unpacker:
 
 
 def _place(entry: ZipInfo) -> str:
-    """Give where a file goes, relative; empty for what is left out: folders, scripts, headers, data.
+    """Return where a file goes, relative; empty for what is left out: folders, scripts, headers, data.
 
     Raises:
         WheelRefused: It would go elsewhere, or is no regular file.
@@ -127,7 +127,7 @@ def _place(entry: ZipInfo) -> str:
 
 
 def _joined(folder: str) -> IO[bytes]:
-    """Give a wheel's parts as one file that can be sought in."""
+    """Return a wheel's parts as one file that can be sought in."""
     file = os.fdopen(os.memfd_create("wheel", os.MFD_CLOEXEC), "w+b")
     for part in sorted(os.listdir(folder)):
         with open(os.path.join(folder, part), "rb") as content:

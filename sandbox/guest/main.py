@@ -19,13 +19,13 @@ from sandbox.protocol import VERSION, ProtocolError
 EXIT_HOST_GONE = 0
 EXIT_BAD_FRAME = 65
 
-# The checkers are imported once nothing is asked for: boxes that start together then do not slow each other's
+# The checkers are imported once nothing is asked for: sandboxes that start together then do not slow each other's
 # starts, and a first model reply takes longer than this anyway.
 _IDLE_S = 0.75
 
 
 def main() -> int:
-    """Serve one host; gives the exit code of the box."""
+    """Serve one host; gives the exit code of the sandbox."""
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
     score_fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)

@@ -19,11 +19,11 @@ _CGROUP = {
     "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
 }
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-_SPACES = ("/workspace", "/tmp", "/dev/shm")  # the box's own mounts
+_SPACES = ("/workspace", "/tmp", "/dev/shm")  # the sandbox's own mounts
 
 
 def posture() -> dict[str, object]:
-    """Give the facts, as plain JSON values; what cannot be read is null."""
+    """Return the facts, as plain JSON values; what cannot be read is null."""
     status = dict(
         line.split(":", 1) for line in _read("/proc/self/status").splitlines() if ":" in line
     )
@@ -50,7 +50,7 @@ def posture() -> dict[str, object]:
 
 
 def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
-    """Give which of the paths that nobody may read can be read, and which of those nobody may write are writable."""
+    """Return which of the paths that nobody may read can be read, and which of those nobody may write are writable."""
     return {
         "unmasked": [path for path in masked if not _is_masked(path)],
         "unprotected": [
@@ -60,7 +60,7 @@ def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
 
 
 def _privileged_files() -> list[str] | None:
-    """Give the files that kept set-id bits or capabilities when the image was built; null when nobody looked."""
+    """Return the files that kept set-id bits or capabilities when the image was built; null when nobody looked."""
     try:
         return list(json.loads(_read("/opt/l2mac/stripped.json"))["left"])
     except (ValueError, KeyError, TypeError):

@@ -21,7 +21,7 @@ class Counters:
         self._start = self._read()
 
     def since(self) -> dict[str, object]:
-        """Give the counts since this object was made."""
+        """Return the counts since this object was made."""
         now = self._read()
         names = ("oom_kills", "pids_denied")
         return {
@@ -70,7 +70,7 @@ class Spawner:
 
 
 def pipe() -> tuple[int, int]:
-    """Give a close-on-exec pipe: (read end, write end)."""
+    """Return a close-on-exec pipe: (read end, write end)."""
     return os.pipe2(os.O_CLOEXEC)
 
 
@@ -102,7 +102,7 @@ def set_limits(cpu_s: int | None) -> None:
 
 
 def restore_signals() -> None:
-    """Give a child the default actions that it expects at its start."""
+    """Return a child the default actions that it expects at its start."""
     for number in (
         signal.SIGCHLD,
         signal.SIGPIPE,

@@ -16,7 +16,7 @@ _SWEEP_S = 5.0
 
 
 def others(keep: int) -> list[int]:
-    """Give the pids of all processes in the box but the guest and `keep`."""
+    """Return the pids of all processes in the sandbox but the guest and `keep`."""
     return [
         int(name)
         for name in os.listdir("/proc")
@@ -25,7 +25,7 @@ def others(keep: int) -> list[int]:
 
 
 def sweep(checker: Checker) -> tuple[int, int]:
-    """Kill everything in the box but the guest and, if that is enough, the preloaded checker.
+    """Kill everything in the sandbox but the guest and, if that is enough, the preloaded checker.
 
     One signal to all at once is the only one that a fork bomb cannot outrun, but it takes the checker along, so it
     comes second. Gives how many were found at first and how many are left, which is 0 unless the kernel cannot

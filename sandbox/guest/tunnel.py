@@ -1,6 +1,6 @@
-"""The box's end of a tunnel: a forwarder on the loopback interface, whose bytes go to the host as frames.
+"""The sandbox's end of a tunnel: a forwarder on the loopback interface, whose bytes go to the host as frames.
 
-For the one box that fetches packages. There is still no route, no resolver and no socket of the host in the box: a
+For the one sandbox that fetches packages. There is still no route, no resolver and no socket of the host in the sandbox: a
 connection to the forwarder is a numbered stream on the channel that is there anyway, and the host's proxy decides
 what becomes of it. Of each stream at most one piece is under way in each direction until the other side has
 acknowledged it, so that neither side ever holds more.

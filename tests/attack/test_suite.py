@@ -76,8 +76,8 @@ def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(
 
 def test_the_host_check_sees_what_is_left(engine, box_image):
     site = Site(engine, box_image, "runc", fresh_run())
-    with site.box() as arena:
-        container = arena.box.container
+    with site.sandbox() as arena:
+        container = arena.sandbox.container
         assert f"container {container[:12]}" in host.differences(site)
         host.sweep(site)
         assert host.differences(site) == ()
@@ -175,7 +175,7 @@ def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, 
             {"a": ("1",)},
         )
     host.sweep(site)
-    with site.box() as arena, pytest.raises(NothingShown, match="not done in its time"):
+    with site.sandbox() as arena, pytest.raises(NothingShown, match="not done in its time"):
         arena.value("import time; time.sleep(60)", timeout_s=0.5)
     assert host.differences(site) == ()
 

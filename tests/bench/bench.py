@@ -27,7 +27,7 @@ from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, Job, JobResult, RunResult, SandboxPolicy, Stream
+from sandbox import Cause, Job, JobResult, OutputStream, RunResult, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
@@ -330,13 +330,19 @@ class InstantBox:
         return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
     def run(self, jobs: Sequence[Job], **_: object) -> RunResult:
-        nothing = Stream(b"", b"", 0)
+        nothing = OutputStream(b"", b"", 0)
         done = []
         for job in jobs:
             report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
             done.append(
                 JobResult(
-                    job.name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report))
+                    job.name,
+                    Cause.EXITED,
+                    0,
+                    1,
+                    nothing,
+                    nothing,
+                    OutputStream(report, b"", len(report)),
                 )
             )
         return RunResult(tuple(done), (), 0, 0, 0, 0, 0)

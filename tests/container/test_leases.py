@@ -15,7 +15,7 @@ from engine_room import RUN, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
-from sandbox.engine.reaper import LABEL, box_labels, reap
+from sandbox.engine.reaper import LABEL, reap, sandbox_labels
 
 HOLDER = Path(__file__).parents[1] / "support" / "box_holder.py"
 LEASE_S = 3
@@ -132,7 +132,7 @@ def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_de
 ):
     living = hold(1)
     (mine,) = line_of(living, "open ")
-    labels = {**box_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
+    labels = {**sandbox_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
     request = {"Image": box_image.id, "Entrypoint": ["sleep", "300"], "Labels": labels}
     volume = {"Type": "volume", "Target": "/v", "VolumeOptions": {"Labels": labels}}
     abandoned = engine.api.create_container_from_config(

@@ -47,7 +47,7 @@ def test_an_image_without_python_is_refused_before_any_call_of_the_model(
     command = [sys.executable, "-m", "l2mac", *words, "--runs-dir", str(tmp_path / "runs")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 4
-    assert "cannot carry a box: the image has no python3" in done.stderr
+    assert "cannot be a base image: the image has no python3" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 

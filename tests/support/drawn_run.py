@@ -227,7 +227,7 @@ def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> st
         "reference": "python:3.11",
         "base": "sha256:base",
         "digest": "sha256:digest",
-        "box": "sha256:box",
+        "sandbox": "sha256:sandbox",
     }
     return json.dumps(
         {

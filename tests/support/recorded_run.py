@@ -10,7 +10,7 @@ from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Sandbox, Stream
+from sandbox import Cause, JobResult, OutputStream, Sandbox
 from sandbox.testing import SandboxScript, ScriptedRun
 
 
@@ -76,5 +76,5 @@ def _passed() -> ScriptedRun:
 
 
 def _job(name: str, report: bytes) -> JobResult:
-    empty = Stream(b"", b"", 0)
-    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, Stream(report, b"", len(report)))
+    empty = OutputStream(b"", b"", 0)
+    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, OutputStream(report, b"", len(report)))

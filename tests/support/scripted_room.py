@@ -9,14 +9,14 @@ from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, OutputStream
 from sandbox.testing import SandboxScript, ScriptedRun
 
 LINT = b'{"e": "end", "code": 0}\n'
 
 
-def stream(content: bytes = b"") -> Stream:
-    return Stream(content, b"", len(content))
+def stream(content: bytes = b"") -> OutputStream:
+    return OutputStream(content, b"", len(content))
 
 
 def job(name: str, report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0) -> JobResult:

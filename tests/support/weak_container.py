@@ -14,7 +14,7 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import seccomp_profile
 from sandbox.engine.hardening import create_request
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.reaper import box_labels
+from sandbox.engine.reaper import sandbox_labels
 
 UID = 10_001
 CAPABILITIES = tuple(
@@ -63,7 +63,7 @@ class WeakContainers:
         request = create_request(
             SandboxPolicy(**{"cpus": 1.0, **policy}),
             image or self._image.id,
-            box_labels(RUN),
+            sandbox_labels(RUN),
             seccomp_profile(),
             UID,
         )

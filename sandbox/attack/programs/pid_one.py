@@ -16,7 +16,7 @@ NOTHING = ctypes.create_string_buffer(64)
 
 
 def checker() -> int:
-    """Give the preloaded checker's process id, or 0."""
+    """Return the preloaded checker's process id, or 0."""
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) not in (1, os.getpid()):
             with open(f"/proc/{name}/cmdline", "rb") as file:

@@ -1,4 +1,4 @@
-"""Call what a box has no business to call, with arguments that can do no harm, and print the error numbers."""
+"""Call what a sandbox has no business to call, with arguments that can do no harm, and print the error numbers."""
 
 import ctypes
 import json
@@ -144,7 +144,7 @@ def in_child(call):
 
 
 def errno_of(number, *arguments):
-    """Give the error number of a system call, 0 for success."""
+    """Return the error number of a system call, 0 for success."""
     ctypes.set_errno(0)
     longs = [ctypes.c_long(argument) for argument in arguments]
     return ctypes.get_errno() if LIBC.syscall(ctypes.c_long(number), *longs) == -1 else 0
@@ -159,7 +159,7 @@ def errno_of_32_bit_call():
 
 
 def answers():
-    """Give the answer to every call that this processor has."""
+    """Return the answer to every call that this processor has."""
     found = {}
     for name, (x86_64, aarch64, *arguments) in CALLS.items():
         number = aarch64 if IS_ARM else x86_64

@@ -211,7 +211,7 @@ def test_a_run_whose_code_keeps_ending_its_boxes_is_measured_as_it_is_and_not_le
     (result,) = work(cells(tmp_path, 1), worker, listener)
     assert (worker.ran, worker.measured) == ([0, 0, 0], [0])
     assert result.measurement is not None
-    assert sum("its box was lost in session" in line for line in listener.lines) == 3
+    assert sum("its sandbox was lost in session" in line for line in listener.lines) == 3
 
 
 def test_a_box_that_is_lost_before_anything_is_recorded_is_a_fault_of_the_world(tmp_path: Path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, OutputStream
 from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0}
@@ -95,7 +95,7 @@ def test_a_report_of_coverage_that_is_forged_badly_or_missing_gives_no_number(
         replace(job([RAN, END]), cause=Cause.TIMEOUT),
         replace(job([RAN, END]), cause=Cause.LOST),
         replace(job([RAN, END]), code=1),
-        replace(job([RAN, END]), report=Stream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
+        replace(job([RAN, END]), report=OutputStream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
     ],
 )
 def test_a_job_that_did_not_come_to_its_end_gives_no_number(result: JobResult):

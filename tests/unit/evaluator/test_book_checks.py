@@ -9,7 +9,7 @@ from l2mac.evaluator import book_checks
 from l2mac.evaluator.checks import Checks, together
 from l2mac.evaluator.command_checks import CommandCheck, command_jobs, command_judge
 from l2mac.evaluator.verdict import CheckReport, Verdict
-from sandbox import Cause, FileEntry, JobResult, RunResult, Stream
+from sandbox import Cause, FileEntry, JobResult, OutputStream, RunResult
 from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0, "chapters": 3, "written": 2, "words": 900, "unreported": 0}
@@ -116,8 +116,8 @@ def test_advice_is_shown_and_refuses_nothing():
                 Cause.EXITED,
                 0,
                 1,
-                *[Stream(b"", b"", 0)] * 2,
-                Stream(json.dumps(END).encode(), b"", 999),
+                *[OutputStream(b"", b"", 0)] * 2,
+                OutputStream(json.dumps(END).encode(), b"", 999),
             )
         ),
     ],

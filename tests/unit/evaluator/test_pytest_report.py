@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from l2mac.evaluator.pytest_report import judge_tests
 from l2mac.evaluator.verdict import CheckResult, Verdict
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, OutputStream
 from sandbox.testing import job_result
 
 GUEST = """
@@ -288,9 +288,9 @@ def test_a_report_that_did_not_fit_is_broken():
         Cause.EXITED,
         0,
         1,
-        Stream(b"", b"", 0),
-        Stream(b"", b"", 0),
-        Stream(head, b"", len(head) + 1),
+        OutputStream(b"", b"", 0),
+        OutputStream(b"", b"", 0),
+        OutputStream(head, b"", len(head) + 1),
     )
     assert judge_tests(job).verdict is Verdict.BROKEN
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from l2mac.evaluator.python_checks import jobs_for, judge
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
-from sandbox import Cause, FileEntry, JobResult, RunResult, Stream
+from sandbox import Cause, FileEntry, JobResult, OutputStream, RunResult
 from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0}
@@ -180,8 +180,8 @@ def test_a_report_that_is_incomplete_or_no_report_breaks_syntax_and_lint(lines: 
                 Cause.EXITED,
                 0,
                 1,
-                *[Stream(b"", b"", 0)] * 2,
-                Stream(encoded([END]), b"", 10**6),
+                *[OutputStream(b"", b"", 0)] * 2,
+                OutputStream(encoded([END]), b"", 10**6),
             ),
             "it left no complete report",
         ),

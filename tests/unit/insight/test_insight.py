@@ -248,7 +248,7 @@ def test_a_record_that_is_empty_altered_or_lacks_an_object_is_refused(tmp_path: 
 def test_a_receipt_that_is_none_shows_nothing(tmp_path: Path, receipt: str):
     made = Record(tmp_path / "run").begin()
     made.add(SandboxOpened(receipt_object=made.put(receipt), purpose="work"))
-    (box,) = read_insight(made.folder).boxes
+    (box,) = read_insight(made.folder).sandboxes
     assert box.rows == box.unavailable == ()
     assert (box.image, box.own_kernel) == ("", False)
 

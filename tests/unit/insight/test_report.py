@@ -149,7 +149,10 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path):
 def test_the_page_of_the_bundled_session_is_whole():
     reader = Reader(as_page(read_insight(BUNDLED)))
     assert reader.open == []
-    assert "no session says how the run ended; its last check is that of a fresh box" in reader.text
+    assert (
+        "no session says how the run ended; its last check is that of a fresh sandbox"
+        in reader.text
+    )
     assert "shortener/store.py" in reader.text
 
 
@@ -220,7 +223,7 @@ def test_junit_has_a_case_for_the_verification_for_each_check_and_for_each_test(
         for case in root.iter("testcase")
     ]
     assert cases == [
-        ("l2mac.run", "verified in a fresh box", []),
+        ("l2mac.run", "verified in a fresh sandbox", []),
         ("l2mac.checks", "syntax", []),
         ("l2mac.checks", "lint", []),
         ("l2mac.checks", "tests", []),
@@ -261,7 +264,9 @@ def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path):
     for number, lay_down in enumerate((unverified, lambda folder: Record(folder).begin())):
         root = ET.fromstring(as_junit(insight_of(lay_down, tmp_path / str(number))))
         (case,) = (
-            case for case in root.iter("testcase") if case.get("name") == "verified in a fresh box"
+            case
+            for case in root.iter("testcase")
+            if case.get("name") == "verified in a fresh sandbox"
         )
         assert [child.tag for child in case] == ["error"]
         assert root.get("errors") == "1"
@@ -330,7 +335,7 @@ def test_the_summary_is_read_at_a_glance(tmp_path: Path):
     text = as_markdown(insight_of(known, tmp_path))
     for wanted in (
         "## l2mac: ✗ finished, but not every requirement is shown", "| instructions done | 3 of 3 |",
-        "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh box | yes |", "1. ✓ `Write a.`",
+        "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh sandbox | yes |", "1. ✓ `Write a.`",
         "2 of 3 are shown", "- not shown: `B.`",
     ):  # fmt: skip
         assert wanted in text, wanted

@@ -71,7 +71,7 @@ def test_a_known_run_comes_to_known_numbers(tmp_path: Path):
     assert dict(sink.final) == {
         "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0, "model_calls": 10.0,
         "instruction": 3, "instructions_done": 3.0, "turns": 7.0, "restarts": 1.0, "replans": 1.0, "checks": 6.0,
-        "tool_calls": 7.0, "tool_failures": 0.0, "boxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
+        "tool_calls": 7.0, "tool_failures": 0.0, "sandboxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
     }  # fmt: skip
     assert sink.completed is False
     checks = [numbers for _, numbers in sink.lines if "tests/passed" in numbers]

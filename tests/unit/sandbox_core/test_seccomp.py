@@ -147,7 +147,7 @@ def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path):
         done = asked(change)
         assert done.returncode == 1
         assert "IsolationMismatch" in done.stderr
-        assert "install l2mac anew" in done.stderr
+        assert "Reinstall l2mac" in done.stderr
 
 
 def test_every_call_that_is_withheld_is_tried_by_the_attack_suite():

@@ -47,8 +47,8 @@ def _sockets_that_the_library_leaves_open_are_gone_with_these_tests():
 
 @pytest.mark.parametrize("error", [*DOCKERS, *REQUESTS], ids=lambda error: error.__name__)
 def test_every_error_of_the_library_becomes_one_of_ours(error):
-    with pytest.raises(SandboxError, match="creating the box") as ours:
-        with engine_errors("creating the box"):
+    with pytest.raises(SandboxError, match="Creating the sandbox failed") as ours:
+        with engine_errors("creating the sandbox"):
             raise error(*ARGUMENTS.get(error.__name__, ("message",)))
     assert isinstance(ours.value.__cause__, error)
 

@@ -290,7 +290,7 @@ def test_a_box_that_died_says_what_is_known_of_it():
         conversation.hang_up()
 
     box, guest, _ = scripted_box(step)
-    with guest, box, pytest.raises(SandboxDied, match=r"exit code 65; MemoryError: out\?\[2J$"):
+    with guest, box, pytest.raises(SandboxDied, match=r"exit code 65; MemoryError: out\?\[2J\.$"):
         box.files()
 
 

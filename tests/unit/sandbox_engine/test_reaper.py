@@ -9,10 +9,10 @@ import pytest
 
 from sandbox import EngineUnavailable
 from sandbox.engine.connection import Engine
-from sandbox.engine.reaper import box_labels, owner_is_dead, reap
+from sandbox.engine.reaper import owner_is_dead, reap, sandbox_labels
 
 OWNER, MACHINE = "org.l2mac.owner", "org.l2mac.machine"
-MINE = box_labels("run")
+MINE = sandbox_labels("run")
 
 
 def ended_process() -> int:
