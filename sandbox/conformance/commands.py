@@ -193,7 +193,7 @@ def takes_no_end_for_that_of_another(box: Sandbox) -> None:
     box.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
     for _ in range(2):
         same(
-            box.run([_TESTS], timeout_s=3).jobs[0].cause,
+            box.run([_TESTS], timeout_s=1.5).jobs[0].cause,
             Cause.TIMEOUT,
             "the cause of tests that hang",
         )
