@@ -1,6 +1,7 @@
 """Boxes for tests: real ones, on the engine that the `docker` command would use.
 
-Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`). What is missing skips a test on a developer's
+Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`), `L2MAC_TEST_TIER` how much is done
+(`tests/support/tiers.py`). What is missing skips a test on a developer's
 machine and fails it where `CI` is `true`.
 """
 
@@ -9,16 +10,8 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from engine_room import (
-    RUN,
-    RUNTIMES,
-    BoxKeeper,
-    cache_folder,
-    known_runtime,
-    leftovers,
-    missing,
-    wait_until,
-)
+import tiers
+from engine_room import RUN, BoxKeeper, cache_folder, known_runtime, leftovers, missing, wait_until
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -28,6 +21,18 @@ from sandbox.engine.image import SandboxImage, prepare_image
 pytest.register_assert_rewrite("sandbox.conformance")
 
 SandboxMaker = Callable[..., DockerSandbox]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the tier `soak` runs; gVisor is one of its runtimes."""
+    long = [
+        one
+        for one in items
+        if one.get_closest_marker("soak") or "gvisor" in getattr(one, "fixturenames", ())
+    ]
+    if long and not tiers.SOAK:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [one for one in items if one not in long]
 
 
 @pytest.fixture
@@ -68,7 +73,7 @@ def box_image(engine: Engine) -> SandboxImage:
         raise
 
 
-@pytest.fixture(params=RUNTIMES, scope="session")
+@pytest.fixture(params=tiers.runtimes(), scope="session")
 def runtime(request: pytest.FixtureRequest, engine: Engine) -> str:
     return known_runtime(engine, request.param)
 

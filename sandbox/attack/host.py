@@ -20,9 +20,9 @@ _FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/"), Path("/
 _PATIENCE_S = 10
 
 
-def differences(site: Site) -> tuple[str, ...]:
-    """Return what is left of the suite, in words; what is only on its way out is waited for."""
-    deadline = time.monotonic() + _PATIENCE_S
+def differences(site: Site, *, patience_s: float = _PATIENCE_S) -> tuple[str, ...]:
+    """Return the remains of the suite as text, after waiting for remains that are going away."""
+    deadline = time.monotonic() + patience_s
     while (left := tuple(_left(site))) and time.monotonic() < deadline:
         time.sleep(0.2)
     return left

@@ -198,7 +198,7 @@ def takes_no_end_for_that_of_another(sandbox: Sandbox) -> None:
     sandbox.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
     for _ in range(2):
         same(
-            sandbox.run([_TESTS], timeout_s=3).jobs[0].cause,
+            sandbox.run([_TESTS], timeout_s=1.5).jobs[0].cause,
             Cause.TIMEOUT,
             "the cause of tests that hang",
         )

@@ -78,7 +78,7 @@ def test_the_host_check_sees_what_is_left(engine, box_image):
     site = Site(engine, box_image, "runc", fresh_run())
     with site.sandbox() as arena:
         container = arena.sandbox.container
-        assert f"container {container[:12]}" in host.differences(site)
+        assert f"container {container[:12]}" in host.differences(site, patience_s=0)
         host.sweep(site)
         assert host.differences(site) == ()
 

@@ -1,7 +1,7 @@
 """The battery that every box must pass, on every runtime."""
 
 import pytest
-from engine_room import RUNTIMES, BoxKeeper
+from engine_room import BoxKeeper
 
 from sandbox.conformance import BATTERY, KNOWN_DIFFERENCES, ConformanceCheck, perform
 
@@ -19,6 +19,6 @@ def test_the_box_conforms(
 def test_every_known_difference_is_one_of_a_check_and_says_why():
     names = {check.__name__ for check in BATTERY}
     for runtime, differences in KNOWN_DIFFERENCES.items():
-        assert runtime in RUNTIMES
+        assert runtime in ("runc", "runsc")
         assert set(differences) <= names
         assert all(differences.values())

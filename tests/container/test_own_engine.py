@@ -1,9 +1,5 @@
-"""What only an engine of the tests' own can show: runtimes that lie, and an engine that crashes in the middle.
+"""What only an engine of the tests' own can show: runtimes that lie, and an engine that crashes in the middle."""
 
-`L2MAC_KILLS` says how many owners are killed (12); `make test PYTEST_ARGS=...` with 100 is the whole exercise.
-"""
-
-import os
 import random
 import signal
 import subprocess
@@ -13,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tiers
 from engine_room import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
@@ -22,8 +19,8 @@ from sandbox.engine.reaper import LABEL, reap
 from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
 HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
-KILLS = int(os.environ.get("L2MAC_KILLS", "12"))
-ALIVE = 8 if KILLS >= 100 else 4
+KILLS = tiers.kills(soak=100)
+ALIVE = 8 if tiers.SOAK else 2
 LONGEST_WAIT_S = 1.0
 POLICY = SandboxPolicy(cpus=1.0)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import story
+import tiers
 from engine_room import wait_until
 
 from l2mac.testing.model_server import ModelServer
@@ -29,7 +30,6 @@ from l2mac.trace.objects import ObjectStore
 from sandbox.engine.connection import Engine
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-KILLS = 30
 
 
 def command(server: ModelServer, runs: Path, *words: str) -> list[str]:
@@ -189,7 +189,7 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: P
     assert files_of(tmp_path / "out") == story.expected_files()
 
 
-def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
+def test_a_run_killed_many_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
     tmp_path: Path, engine: Engine
 ):
     chance = random.Random(20231)
@@ -198,7 +198,7 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
         ("run", "--quiet", "--output", str(tmp_path / "out"), "the story"),
     )
     with ModelServer(story.answer) as server:
-        for _ in range(KILLS):
+        for _ in range(tiers.kills()):
             lines = lines_of(runs) + chance.randint(0, 6)
             process = subprocess.Popen(command(server, runs, *words), stderr=subprocess.DEVNULL)
             assert wait_until(functools.partial(has_lines, runs, lines))

@@ -19,7 +19,6 @@ from sandbox.engine.reaper import LABEL
 PATIENCE_S = 120
 """How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
-RUNTIMES = ("runc", "runsc")
 
 
 def missing(reason: str) -> None:

@@ -503,7 +503,7 @@ def guest_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CheckRe
         [sys.executable, "-c", GUEST, json.dumps(asked)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=True,
     )
     codes = json.loads(done.stdout)

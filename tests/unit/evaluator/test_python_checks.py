@@ -244,7 +244,7 @@ def test_what_the_guest_says_of_invalid_files_is_judged_rightly(
 ):
     (tmp_path / "a.py").write_text(content, encoding="utf-8")
     words = [sys.executable, "-c", GUEST, str(tmp_path), str(tmp_path / "report"), "a.py"]
-    subprocess.run(words, check=True, timeout=60, env={"PATH": os.environ["PATH"]})
+    subprocess.run(words, check=True, timeout=600, env={"PATH": os.environ["PATH"]})
     report = judged((tmp_path / "report").read_bytes())
     assert report.results[0].verdict is Verdict.FAILED
     assert [finding.where for finding in report.results[0].findings] == [where]

@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner, Result
 from drawn_run import HALF, HOSTILE, HOSTILE_PATH, Record, hostile, known, large, report
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from source_tree import ROOT
@@ -199,7 +199,6 @@ def test_no_single_text_makes_a_page_large(tmp_path: Path):
 ANY = st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace").decode())
 
 
-@settings(max_examples=50)
 @given(st.text(max_size=200), ANY, ANY)
 def test_whatever_the_texts_are_the_documents_are_well_formed(
     tmp_path_factory, text: str, path: str, test: str

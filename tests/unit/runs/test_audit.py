@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recorded_run import STORY, record
 
@@ -59,7 +59,6 @@ def test_a_run_as_it_was_recorded_is_intact(run: Path):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=40)
 @given(data=st.data())
 def test_any_flipped_dropped_or_added_byte_is_found(
     run: Path, verdict_of, name: str, data: st.DataObject
@@ -78,7 +77,6 @@ def test_any_flipped_dropped_or_added_byte_is_found(
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=40)
 @given(data=st.data())
 def test_any_dropped_doubled_or_moved_line_is_found(
     run: Path, verdict_of, name: str, data: st.DataObject

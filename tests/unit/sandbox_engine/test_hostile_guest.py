@@ -4,7 +4,7 @@ import struct
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recorded_box import scripted_box
 
@@ -139,7 +139,6 @@ def test_a_replayed_reply_is_found_out():
         asked(replayed, replayed, requests=2)
 
 
-@settings(max_examples=60)
 @given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
 def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
     def step(conversation):
@@ -358,7 +357,6 @@ def test_a_command_never_gets_more_time_than_the_policy_says():
     assert guest.requests[-1]["timeout_s"] == 60
 
 
-@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -138,7 +138,7 @@ class AnyRequests(RuleBasedStateMachine):
 
 
 TestAnyRequests = AnyRequests.TestCase
-TestAnyRequests.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestAnyRequests.settings = settings(stateful_step_count=20)
 
 
 @pytest.mark.parametrize("target", ["..", "../secret.txt", "/", "/etc", ".", "loop"])

@@ -228,7 +228,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_is_intact(tmp_path:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     written, _, text = done.stdout.partition(" ")
     assert "Everything written before is intact" in text

@@ -159,7 +159,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_and_after_is_intact
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     assert "Everything written before is intact" in done.stdout
     objects = ObjectStore(path)

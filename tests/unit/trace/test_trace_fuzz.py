@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.errors import TraceError
@@ -71,7 +71,6 @@ def test_the_store_of_objects_gives_the_named_bytes_or_an_error_of_the_record(
     objects.close()
 
 
-@settings(max_examples=60)
 @given(trace=BYTES | st.lists(EVENTS, max_size=4).map(chained), pack=BYTES, report=BYTES)
 def test_a_folder_of_any_bytes_is_judged_and_never_found_intact(
     tmp_path_factory: pytest.TempPathFactory, trace: bytes, pack: bytes, report: bytes

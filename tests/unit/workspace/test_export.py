@@ -260,7 +260,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path):
         str(tmp_path / "objects.pack"),
         str(tmp_path / "here" / "out"),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=600)
     assert "cannot be written" in done.stdout
     assert everything_in(tmp_path / "here") == []
 

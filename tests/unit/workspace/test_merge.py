@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.errors import L2macError, SettingsError
@@ -153,7 +153,6 @@ NAMES = st.text("aAe\u0301é/.\\~\x00\n ", min_size=1, max_size=8) | st.sampled_
 )
 
 
-@settings(max_examples=60)
 @given(paths=st.lists(NAMES, max_size=6))
 def test_whatever_the_names_no_export_leaves_its_folder_or_fails_otherwise_than_said(
     tmp_path_factory: pytest.TempPathFactory, paths: list[str]
