@@ -32,11 +32,12 @@ class SettingsError(L2macError):
 
     Attributes:
         field: What it is about, as the user wrote it, such as `--steps` or `l2mac.toml: model`.
-        problem: What is wrong with it.
+        problem: A whole sentence that names the field. A fragment without a full stop is accepted
+            and gets the field as its prefix.
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
+        super().__init__(problem if problem.endswith(".") else f"{field}: {problem}")
         self.field = field
         self.problem = problem
 

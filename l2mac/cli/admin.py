@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from l2mac.cli.exit_codes import MODEL, OK, SANDBOX
-from l2mac.cli.help_sections import SectionedCommand
 from l2mac.cli.options import (
-    box_options,
+    SectionedCommand,
     json_option,
-    model_options,
     output_options,
     runs_dir_option,
+    runs_folder,
+    setting_options,
     settings_from,
 )
 from l2mac.errors import SettingsError
@@ -28,8 +28,7 @@ from sandbox.engine.factory import offline_base_script, remove_leftovers
 
 
 @click.command(cls=SectionedCommand)
-@model_options
-@box_options
+@setting_options("Model", "Sandbox")
 @click.option(
     "--attack", "with_attacks", is_flag=True, help="Attack boxes made as a run makes them, instead."
 )
@@ -118,9 +117,7 @@ def clean_command(
       l2mac clean --older-than 30d --dry-run
     """
     if age is not None:
-        _clean_runs(
-            settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), age, dry_run, yes, as_json
-        )
+        _clean_runs(runs_folder(runs_dir), age, dry_run, yes, as_json)
         return
     if dry_run:
         raise SettingsError("--dry-run", "goes with --older-than")

@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from l2mac.cli.exit_codes import FAILING, OK, RECORD
-from l2mac.cli.options import json_option, runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option
 from l2mac.runs.audit import ALTERED, INTACT, Audit, audit_run
-from l2mac.runs.folders import find_run
 from l2mac.safe_text import clean
 
 _MOST_SHOWN = 50
@@ -31,7 +30,7 @@ def audit() -> None:
 
 
 @audit.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option(
     "--export",
     "exported",
@@ -59,7 +58,7 @@ def verify(
       l2mac audit verify last
       l2mac audit verify 20260101 --seal 5f1c... --export workspace/a-to-do-list --json
     """
-    folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
+    folder = run_folder(name, runs_dir)
     found = audit_run(folder, seal=seal, exported=exported)
     if as_json:
         click.echo(json.dumps({"run": folder.name, "verdict": found.verdict, **asdict(found)}))

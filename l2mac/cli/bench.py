@@ -18,13 +18,10 @@ from l2mac.bench.task_file import shipped_names
 from l2mac.bench.variant import method_variant, parse_variant
 from l2mac.cli.exit_codes import INTERNAL, OK, code_for
 from l2mac.cli.options import (
-    box_options,
-    budget_options,
-    model_options,
+    SectionedCommand,
     output_options,
-    role_options,
+    setting_options,
     settings_from,
-    thinking_options,
 )
 from l2mac.evaluator.wording import how_many
 from l2mac.safe_text import clean, one_line
@@ -33,7 +30,7 @@ from l2mac.trace.chain import Entry
 from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
 
 
-@click.command
+@click.command(cls=SectionedCommand)
 @click.option(
     "--task",
     "tasks",
@@ -87,11 +84,7 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
     type=click.Path(path_type=Path),
     help="Write the tables into a file.",
 )
-@model_options
-@role_options
-@box_options
-@budget_options
-@thinking_options
+@setting_options("Model", "Roles and cache", "Planning", "Budget", "Sandbox")
 @output_options
 def bench(
     methods: str,

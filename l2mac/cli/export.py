@@ -7,10 +7,9 @@ import click
 
 from l2mac.cli.book import write_book
 from l2mac.cli.exit_codes import OK
-from l2mac.cli.options import json_option, runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option
 from l2mac.domains.book.document import FORMATS
 from l2mac.errors import SettingsError
-from l2mac.runs.folders import find_run
 from l2mac.safe_text import clean
 from l2mac.trace.chain import read_trace
 from l2mac.trace.history import effective, recorded_files, recorded_input
@@ -21,7 +20,7 @@ from l2mac.workspace.merge import MergePlan, merge, plan_merge
 
 
 @click.command("export")
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option(
     "--output", type=click.Path(path_type=Path), help="The new folder, or file with --format."
 )
@@ -79,7 +78,7 @@ def export_command(
         raise SettingsError(
             "--output", "give either --output or --into; --format goes with --output"
         )
-    folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
+    folder = run_folder(name, runs_dir)
     if output is not None and form is None:
         check_new_folder(output)
     if aside_folder is not None:

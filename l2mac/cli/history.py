@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from l2mac.cli.exit_codes import FAILING, OK
-from l2mac.cli.options import json_option, runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option, runs_folder
 from l2mac.errors import SettingsError
-from l2mac.runs.folders import find_run, new_run
+from l2mac.runs.folders import new_run
 from l2mac.runs.recorded_spec import recorded_plan
 from l2mac.runs.retention import pin as set_pin
 from l2mac.safe_text import clean
@@ -23,7 +23,7 @@ from l2mac.workspace.diff import Difference, compare, read_host
 
 
 @click.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option(
     "--against", type=click.Path(path_type=Path), help="Compare with this folder of the host."
 )
@@ -53,7 +53,7 @@ def diff(
     """
     if against is not None and between is not None:
         raise SettingsError("--against", "give either --against or --steps, not both")
-    folder = _folder(name, runs_dir)
+    folder = run_folder(name, runs_dir)
     entries = read_trace(folder / TRACE_FILE)[0]
     first, last = _two_steps(between) if between else (0, -1)
     after = _contents(folder, entries, last)
@@ -92,7 +92,7 @@ def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> Non
       l2mac rewind last --to 3
       l2mac resume last
     """
-    folder = _folder(name, runs_dir)
+    folder = run_folder(name, runs_dir)
     done = rewind_run(folder, step)
     _say(
         as_json,
@@ -116,8 +116,8 @@ def fork(name: str, step: int, title: str | None, runs_dir: Path | None, *, as_j
     Example:
       l2mac fork last --at 3 --name "other storage"
     """
-    source = _folder(name, runs_dir)
-    target = new_run(_runs_dir(runs_dir), title or recorded_plan(source).task)
+    source = run_folder(name, runs_dir)
+    target = new_run(runs_folder(runs_dir), title or recorded_plan(source).task)
     try:
         done = fork_run(source, step, target)
     except BaseException:
@@ -142,7 +142,7 @@ def pin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     Example:
       l2mac pin last
     """
-    folder = _folder(name, runs_dir)
+    folder = run_folder(name, runs_dir)
     set_pin(folder, pinned=True)
     _say(as_json, {"run": folder.name, "pinned": True}, f"{folder.name} is pinned")
 
@@ -158,17 +158,9 @@ def unpin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     Example:
       l2mac unpin last
     """
-    folder = _folder(name, runs_dir)
+    folder = run_folder(name, runs_dir)
     set_pin(folder, pinned=False)
     _say(as_json, {"run": folder.name, "pinned": False}, f"{folder.name} is not pinned")
-
-
-def _runs_dir(runs_dir: Path | None) -> Path:
-    return settings_from({"runs_dir": runs_dir}).runs_dir.expanduser()
-
-
-def _folder(name: str, runs_dir: Path | None) -> Path:
-    return find_run(_runs_dir(runs_dir), name)
 
 
 def _contents(folder: Path, entries: list[Entry], number: int) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from l2mac.cli.options import json_option, runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option
 from l2mac.errors import SettingsError, TraceError
 from l2mac.insight.junit import as_junit
 from l2mac.insight.output import write_report
@@ -17,7 +17,6 @@ from l2mac.insight.series import Insight
 from l2mac.insight.summary import as_markdown
 from l2mac.insight.tracking import track as send
 from l2mac.insight.wandb_sink import WandbSink
-from l2mac.runs.folders import find_run
 from l2mac.safe_text import clean
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.follow import follow
@@ -30,7 +29,7 @@ _FORMS = {"--output": as_page, "--junit": as_junit, "--markdown": as_markdown}
 
 
 @click.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option("--output", type=_FILE, metavar="FILE", help="The page. Default: ./RUN.html.")
 @click.option(
     "--junit",
@@ -74,7 +73,7 @@ def report(
         raise SettingsError(
             on_stdout[0], f"standard output is for one thing, and {on_stdout[1]} takes it, too"
         )
-    folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
+    folder = run_folder(name, runs_dir)
     insight = read_insight(folder)
     if not (output or as_json or junit or markdown):
         targets["--output"] = Path(f"{folder.resolve().name}.html")
@@ -99,7 +98,7 @@ def as_series(insight: Insight) -> dict[str, object]:
 
 
 @click.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option("--project", required=True, help="The project there.")
 @click.option("--entity", default="", help="Whose project. Default: your own.")
 @click.option(
@@ -133,7 +132,7 @@ def track(
       l2mac track last --project l2mac
       l2mac track last --project l2mac --follow
     """
-    folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
+    folder = run_folder(name, runs_dir)
     sink = WandbSink(project, entity=entity, run_name=title)
     objects = ObjectStore(folder / OBJECTS_FILE)
     batches = _growing(folder) if following else iter([read_trace(folder / TRACE_FILE)[0]])

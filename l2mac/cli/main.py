@@ -121,7 +121,7 @@ def _load(name: str) -> click.Command:
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default=None,
-    help="What is logged to standard error. Default: L2MAC_LOG_LEVEL or warning.",
+    help="Lowest level of log messages on standard error. Default: warning.",
 )
 def l2mac(log_level: str | None) -> None:
     """Turn one prompt into a tested codebase, written and run wholly inside a hardened container.

@@ -7,8 +7,12 @@ from typing import Any
 import click
 
 from l2mac.cli.exit_codes import MODEL, OK
-from l2mac.cli.help_sections import SectionedCommand
-from l2mac.cli.options import model_options, output_options, settings_from
+from l2mac.cli.options import (
+    SectionedCommand,
+    output_options,
+    setting_options,
+    settings_from,
+)
 from l2mac.errors import ModelNotConfigured, ProcessorError
 from l2mac.processor.capability_probe import (
     Ability,
@@ -29,7 +33,7 @@ _MOST_LISTED = 50
 
 
 @click.command(cls=SectionedCommand)
-@model_options
+@setting_options("Model")
 @click.option(
     "--presets", is_flag=True, help="List the servers that --preset knows, and ask nobody."
 )

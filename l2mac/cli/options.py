@@ -1,208 +1,127 @@
-"""Options that several commands share, and how they become settings."""
+"""Options that several commands share. Options for settings are generated from `Settings`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from l2mac.control.run_spec import METHODS
+from l2mac.runs.folders import find_run
+from l2mac.settings.metadata import Section, help_of, info_of
+from l2mac.settings.role_settings import Roles
 from l2mac.settings.settings import PROJECT_FILE, Settings, load_settings, user_file
 
 F = TypeVar("F", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
 
-_MODEL = (
-    click.option(
-        "--preset", help="A known server, such as ollama: `l2mac models --presets` lists them."
-    ),
-    click.option("--model", help="The model's name at its server."),
-    click.option(
-        "--base-url",
-        help="The model's server, OpenAI-compatible. Default: OPENAI_BASE_URL or OpenAI.",
-    ),
-    click.option(
-        "--api-key-file",
-        type=click.Path(path_type=Path),
-        help="File with the key. Default: OPENAI_API_KEY.",
-    ),
-    click.option("--context-tokens", type=int, help="The model's context window. Default: 8192."),
-    click.option(
-        "--tool-protocol",
-        type=click.Choice(["auto", "native", "json"]),
-        help="How the model calls tools.",
-    ),
+_OWN = "Options"
+_SECTIONS = (_OWN, "Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox")
+"""Sections of help, in order; the options of the section Storage stand among a command's own."""
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on standard output."
 )
-_ROLES = (
-    click.option(
-        "--plan-model",
-        help="Another model for planning, at the same server unless [roles.plan] says more.",
-    ),
-    click.option("--judge-model", help="Another model for judging, likewise with [roles.judge]."),
-    click.option(
-        "--cache",
-        "response_cache",
-        type=click.Path(path_type=Path),
-        help="Folder of replies; a request equal to an earlier one is answered from it. Default: none.",
-    ),
+output_folder_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="New folder for the result. Default: ./workspace/NAME.",
 )
-_BOX = (
-    click.option(
-        "--image", help="Base image of the box; any local or pullable one. Default: python:3.11."
-    ),
-    click.option(
-        "--runtime",
-        help="The engine's runtime for the box, such as runsc; auto for the strongest that works.",
-    ),
-    click.option("--memory", help="Memory of the box, such as 1g."),
-    click.option("--cpus", type=float, help="Processors of the box."),
-    click.option("--pids", type=int, help="Processes and threads of the box."),
-    click.option("--disk", help="Size of the file store, such as 256m."),
-    click.option(
-        "--deps",
-        type=click.Choice(["off", "locked", "resolve"]),
-        help="Packages that the code may name in requirements.txt: none (default), pinned with hashes, or any wheels.",
-    ),
-    click.option("--timeout", type=float, help="Seconds that one check or command may take."),
-)
-_BUDGET = (
-    click.option("--max-turns", type=int, help="Replies per instruction. Default: 40."),
-    click.option("--max-restarts", type=int, help="Context restarts per instruction. Default: 30."),
-    click.option("--max-tokens", type=int, help="Tokens of the whole run."),
-    click.option(
-        "--max-cost", type=float, help="USD of the whole run, by the prices in the settings."
-    ),
-    click.option("--max-time", type=float, help="Seconds of work on the whole run."),
-)
-_THINKING = (
-    click.option(
-        "--method",
-        type=click.Choice(METHODS),
-        help="How the task is carried out: by l2mac (default), or by a method that its paper compares it with.",
-    ),
-    click.option(
-        "--guidance",
-        type=click.Choice(["auto", "close", "free"]),
-        help="Lead the model one question at a time, as small ones need, or let it choose among tools. Default: auto.",
-    ),
-    click.option(
-        "--reflections",
-        type=int,
-        help="How often the model is asked for a better plan. Default: 0.",
-    ),
-    click.option(
-        "--coverage/--no-coverage",
-        default=None,
-        help="Compare the plan with the task's requirements.",
-    ),
-    click.option(
-        "--max-replans",
-        type=int,
-        help="Instructions that may be split when over budget. Default: 3.",
-    ),
-    click.option(
-        "--requirements/--no-requirements",
-        default=None,
-        help="Compare the result with the task's requirements.",
-    ),
-    click.option(
-        "--requirement-rounds",
-        type=int,
-        help="How often what is not shown is carried out. Default: 1.",
-    ),
-    click.option(
-        "--summary/--no-summary",
-        default=None,
-        help="Hand a summary from instruction to instruction.",
-    ),
-    click.option(
-        "--evaluator/--no-evaluator",
-        default=None,
-        help="Run checks after every write and before an instruction is done. At the end they run in any case.",
-    ),
-    click.option(
-        "--task-in-context/--no-task-in-context",
-        default=None,
-        help="Show each instruction with the whole task.",
-    ),
-)
-_RUNS_DIR = click.option(
-    "--runs-dir", type=click.Path(path_type=Path), help="Where runs are recorded."
-)
-_QUIET = click.option(
-    "--quiet", "-q", is_flag=True, help="No progress; only the result and errors."
-)
-_JSON = click.option(
-    "--json", "as_json", is_flag=True, help="The result as one JSON object on standard output."
-)
+run_argument = click.argument("name", metavar="[RUN]", default="last")
 
 
-def _names(*options: Callable[[Any], Any]) -> tuple[str, ...]:
-    """Give the names of the parameters that options become."""
-    command: Any = lambda: None  # noqa: E731 - something for the options to be added to
-    for option in options:
-        command = option(command)
-    return tuple(parameter.name for parameter in command.__click_params__)
+class SectionedCommand(click.Command):
+    """A command whose help lists its own options first and the shared ones by section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each in its section."""
+        section_of = {name: section for section, name, _ in _setting_options()}
+        rows: dict[str, list[tuple[str, str]]] = {section: [] for section in _SECTIONS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                section = section_of.get(parameter.name or "", _OWN)
+                rows[section if section in rows else _OWN].append(record)
+        for section, records in rows.items():
+            if records:
+                with formatter.section(section):
+                    formatter.write_dl(records)
 
 
-SHARED = {
-    "Model": _names(*_MODEL, *_ROLES),
-    "Thinking": _names(*_THINKING),
-    "Budget": _names(*_BUDGET),
-    "Box": _names(*_BOX),
-}
-"""Section of the help → the parameters in it."""
+def setting_options(*sections: Section) -> Callable[[F], F]:
+    """Return a decorator that adds the options of these sections of `Settings`."""
 
+    def add(command: F) -> F:
+        chosen = [option for section, _, option in _setting_options() if section in sections]
+        for option in reversed(chosen):
+            command = option(command)
+        return command
 
-def model_options(command: F) -> F:
-    """Add the options about the language model."""
-    return _add(_MODEL, command)
-
-
-def role_options(command: F) -> F:
-    """Add the options about further models and the cache of replies."""
-    return _add(_ROLES, command)
-
-
-def box_options(command: F) -> F:
-    """Add the options about the box."""
-    return _add(_BOX, command)
-
-
-def budget_options(command: F) -> F:
-    """Add the options about what may be spent."""
-    return _add(_BUDGET, command)
-
-
-def thinking_options(command: F) -> F:
-    """Add the options about how much thought goes into the program."""
-    return _add(_THINKING, command)
-
-
-def output_options(command: F) -> F:
-    """Add --quiet and --json."""
-    return _add((_QUIET, _JSON), command)
+    return add
 
 
 def runs_dir_option(command: F) -> F:
     """Add --runs-dir."""
-    return _add((_RUNS_DIR,), command)
+    return setting_options("Storage")(command)
 
 
-def json_option(command: F) -> F:
-    """Add --json."""
-    return _add((_JSON,), command)
+def output_options(command: F) -> F:
+    """Add --quiet and --json."""
+    quiet = click.option("--quiet", "-q", is_flag=True, help="Print only the result and errors.")
+    return quiet(json_option(command))
 
 
 def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
-    """Give the settings of a command: its flags over everything else, a recorded run's over the files'.
+    """Return the settings of a command: flags first, a recorded run's settings before the files.
 
     Raises:
-        SettingsError: A source says something that cannot be.
+        SettingsError: A source has an invalid value.
     """
     return load_settings(flags, project=Path(PROJECT_FILE), user=user_file(), recorded=recorded)
 
 
-def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command
+def runs_folder(runs_dir: Path | None) -> Path:
+    """Return the folder of the recorded runs: the flag's, or the configured one."""
+    return settings_from({"runs_dir": runs_dir}).runs_dir.expanduser()
+
+
+def run_folder(name: str, runs_dir: Path | None) -> Path:
+    """Return the folder of the run that the user named.
+
+    Raises:
+        RunNotFound: No run, or more than one, has the name.
+    """
+    return find_run(runs_folder(runs_dir), name)
+
+
+def _setting_options() -> Iterator[tuple[Section, str, Option]]:
+    """Yield section, parameter and option of each setting that has one, in the order of help."""
+    for name, field in Settings.model_fields.items():
+        if section := info_of(field).section:
+            yield section, name, _option(name, field)
+    for role, field in Roles.model_fields.items():
+        option = click.option(f"--{role}-model", metavar="NAME", help=help_of(field))
+        yield "Roles and cache", f"{role}_model", option
+
+
+def _option(name: str, field: FieldInfo) -> Option:
+    info, kind = info_of(field), _value_type(field.annotation)
+    flag = info.flag or name.replace("_", "-")
+    if kind is bool:
+        return click.option(f"--{flag}/--no-{flag}", name, default=None, help=help_of(field))
+    return click.option(
+        f"--{flag}",
+        name,
+        type=str if info.unit == "size" else kind,
+        metavar=info.unit.upper() or None,
+        help=help_of(field),
+    )
+
+
+def _value_type(annotation: Any) -> Any:
+    """Return the type that click reads for the type of a setting."""
+    if get_origin(annotation) is Literal:
+        return click.Choice(get_args(annotation))
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
+    return click.Path(path_type=Path) if kinds[0] is Path else kinds[0]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from l2mac.cli.options import json_option
 from l2mac.domains.loader import DOMAINS, Domain, load_domain, load_domain_file
 from l2mac.domains.prompt_set import KINDS, PURPOSES
 from l2mac.errors import SettingsError
 from l2mac.safe_text import clean
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 _DOMAIN = click.option(
     "--domain", type=click.Choice(DOMAINS), help="A domain that comes along. Default: codebase."
 )
@@ -33,7 +33,7 @@ def prompts() -> None:
 
 
 @prompts.command("list")
-@_JSON
+@json_option
 def list_kinds(*, as_json: bool) -> None:
     """List the kinds of prompts: what each is for, and the placeholders that it has to use."""
     rows = [
@@ -54,7 +54,7 @@ def list_kinds(*, as_json: bool) -> None:
 @click.argument("kind")
 @_DOMAIN
 @_FILE
-@_JSON
+@json_option
 def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_json: bool) -> None:
     """Show the text of the prompt KIND as it is before its placeholders are filled in."""
     chosen = _chosen(domain, domain_file)
@@ -98,7 +98,7 @@ def export_prompts(output: Path, domain: str | None, domain_file: Path | None) -
 
 @prompts.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@_JSON
+@json_option
 def check_file(file: Path, *, as_json: bool) -> None:
     """Check the FILE of a domain in full, as a run does before it begins."""
     domain = load_domain_file(file)

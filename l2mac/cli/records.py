@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from l2mac.cli.file_history import print_heat_map, print_steps
-from l2mac.cli.options import runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option, runs_folder
 from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.control.outcome import CLAIM
 from l2mac.errors import TraceError
-from l2mac.runs.folders import find_run
 from l2mac.runs.recorded_input import left_out_of
 from l2mac.runs.recorded_program import recorded_program
 from l2mac.runs.retention import is_pinned, size_of
@@ -45,15 +44,14 @@ from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
 
 _UNCHECKED = " without its evaluator: the work was done without checks"
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
 
 
 @click.command
 @runs_dir_option
-@_JSON
+@json_option
 def runs(runs_dir: Path | None, *, as_json: bool) -> None:
     """List the recorded runs, oldest first, with their state."""
-    folder = _runs_dir(runs_dir)
+    folder = runs_folder(runs_dir)
     rows = [_row(path.parent) for path in sorted(folder.glob("*/trace.jsonl"))]
     if as_json:
         click.echo(json.dumps(rows))
@@ -67,7 +65,7 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
 
 
 @click.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @click.option(
     "--steps", "with_steps", is_flag=True, help="The steps that rewind, fork and diff count by."
 )
@@ -78,7 +76,7 @@ def runs(runs_dir: Path | None, *, as_json: bool) -> None:
     help="Which instruction created, wrote, read, deleted each file.",
 )
 @runs_dir_option
-@_JSON
+@json_option
 def show(
     name: str, runs_dir: Path | None, *, with_steps: bool, with_files: bool, as_json: bool
 ) -> None:
@@ -90,7 +88,7 @@ def show(
       l2mac show last --steps
       l2mac show last --files --json
     """
-    folder = find_run(_runs_dir(runs_dir), name)
+    folder = run_folder(name, runs_dir)
     entries = read_trace(folder / "trace.jsonl")[0]
     if with_steps or with_files:
         _show_history(
@@ -163,10 +161,6 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "what": step.action,
     }
     return {**place, "tree": step.tree, "files": files}
-
-
-def _runs_dir(runs_dir: Path | None) -> Path:
-    return settings_from({"runs_dir": runs_dir}).runs_dir.expanduser()
 
 
 def _row(folder: Path) -> dict[str, Any]:

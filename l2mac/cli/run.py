@@ -7,16 +7,15 @@ from typing import Any
 import click
 
 from l2mac.cli.exit_codes import BY_STATUS, RECORD
-from l2mac.cli.help_sections import SectionedCommand
 from l2mac.cli.options import (
-    box_options,
-    budget_options,
-    model_options,
+    SectionedCommand,
+    output_folder_option,
     output_options,
-    role_options,
+    run_argument,
     runs_dir_option,
+    runs_folder,
+    setting_options,
     settings_from,
-    thinking_options,
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
@@ -53,14 +52,6 @@ from l2mac.workspace.input_folder import check_outside
     "--program",
     help="Prompt program: a YAML, JSON or plain text file, or a JSON list such as '[\"...\"]'.",
 )
-@click.option("--domain", help="What is made: codebase, book, custom. Default: codebase.")
-@click.option(
-    "--domain-file", type=click.Path(path_type=Path), help="The file that defines a custom domain."
-)
-@click.option("--tools", help="Only these tools of the domain, with commas between.")
-@click.option(
-    "--judge/--no-judge", default=None, help="Ask the model for a second opinion on the result."
-)
 @click.option(
     "--input-dir",
     type=click.Path(path_type=Path),
@@ -72,19 +63,8 @@ from l2mac.workspace.input_folder import check_outside
     metavar="PATTERN",
     help="Leave out of it what fits; can be given repeatedly.",
 )
-@click.option("--steps", type=int, help="How many instructions the model may plan. Default: 10.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the result. Default: ./workspace/NAME.",
-)
-@click.option("--seed", type=int, help="For servers that honour it.")
-@click.option("--yes", is_flag=True, help="Never ask; for scripts.")
-@model_options
-@role_options
-@box_options
-@budget_options
-@thinking_options
+@output_folder_option
+@setting_options("Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox")
 @runs_dir_option
 @output_options
 def run(
@@ -95,7 +75,6 @@ def run(
     input_dir: Path | None,
     exclude: tuple[str, ...],
     *,
-    yes: bool,  # noqa: ARG001 - accepted from the start, so that scripts can say it; nothing is asked yet
     quiet: bool,
     as_json: bool,
     **flags: Any,
@@ -130,16 +109,9 @@ def run(
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RUN]", default="last")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the result. Default: ./workspace/NAME.",
-)
-@model_options
-@role_options
-@box_options
-@budget_options
+@run_argument
+@output_folder_option
+@setting_options("Model", "Roles and cache", "Budget", "Sandbox")
 @runs_dir_option
 @output_options
 def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
@@ -156,13 +128,9 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("name", metavar="[RUN]", default="last")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="New folder for the result. Default: ./workspace/NAME.",
-)
-@box_options
+@run_argument
+@output_folder_option
+@setting_options("Sandbox")
 @runs_dir_option
 @output_options
 def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
@@ -185,7 +153,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
 
 def _taken_up(name: str, flags: dict[str, Any]) -> tuple[Source, Settings]:
     """Give a recorded run and the settings to go on with: flags, then the record's, then the files'."""
-    source = find_source(settings_from({"runs_dir": flags["runs_dir"]}).runs_dir.expanduser(), name)
+    source = find_source(runs_folder(flags["runs_dir"]), name)
     return source, settings_from(flags, source.settings)
 
 

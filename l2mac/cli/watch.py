@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 
 from l2mac.cli.exit_codes import BY_STATUS, FAILING
-from l2mac.cli.options import json_option, runs_dir_option, settings_from
+from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option
 from l2mac.cli.progress import Progress
 from l2mac.control.outcome import Status
-from l2mac.runs.folders import find_run
 from l2mac.safe_text import one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Event, Forked, Rewound, RunEnded, SessionStarted
@@ -21,7 +20,7 @@ from l2mac.trace.follow import TraceUpdate, follow
 
 
 @click.command
-@click.argument("name", metavar="[RUN]", default="last")
+@run_argument
 @runs_dir_option
 @json_option
 def watch(name: str, runs_dir: Path | None, *, as_json: bool) -> int:
@@ -37,7 +36,7 @@ def watch(name: str, runs_dir: Path | None, *, as_json: bool) -> int:
       l2mac watch
       l2mac watch last --json | jq -c 'select(.event.kind == "check")'
     """
-    folder = find_run(settings_from({"runs_dir": runs_dir}).runs_dir.expanduser(), name)
+    folder = run_folder(name, runs_dir)
     last: Event | None = None
     looks = follow(folder)
     first = next(looks)

@@ -15,8 +15,8 @@ class Limits:
     calls of the model the recorded session's own bound on an instruction was reached, with the cause.
     """
 
-    turns: int = 40
-    restarts: int = 30
+    turns: int | None = None
+    restarts: int | None = None
     tokens: int | None = None
     cost_usd: float | None = None
     time_s: float | None = None
@@ -96,12 +96,12 @@ class Spending:
         limits = self.limits
         if self.calls in limits.ends:
             raise InstructionExhausted(limits.ends[self.calls])
-        if self.restarts > limits.restarts:
+        if limits.restarts is not None and self.restarts > limits.restarts:
             raise InstructionExhausted(
                 f"an instruction ran out of context {self.restarts} times, with {limits.restarts} restarts allowed"
                 " (--max-restarts)"
             )
-        if self.turns > limits.turns:
+        if limits.turns is not None and self.turns > limits.turns:
             raise InstructionExhausted(
                 f"an instruction took {limits.turns} turns without being done (--max-turns)"
             )

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 Method = Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """How a task can be carried out: by the control unit, or by a method that the paper compares it with."""
-Guidance = Literal["auto", "close", "free"]
+ControlMode = Literal["auto", "guided", "agentic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """What the record of a run says about its program and its bounds."""
 
-import sys
 from collections.abc import Iterable
 
 from l2mac.control.budget import Limits
@@ -34,4 +33,4 @@ def recorded_limits(events: Iterable[Event]) -> Limits:
         calls += isinstance(event, ModelCalled)
         if isinstance(event, InstructionAborted):
             ends[calls] = event.cause
-    return Limits(turns=sys.maxsize, restarts=sys.maxsize, ends=ends)
+    return Limits(ends=ends)

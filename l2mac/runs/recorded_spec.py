@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from l2mac.control.run_spec import METHODS, Guidance, Method, Thinking
+from l2mac.control.run_spec import METHODS, ControlMode, Method, Thinking
 from l2mac.errors import TraceError
 from l2mac.evaluator.packages import Mode
 from l2mac.trace.chain import read_first
@@ -18,7 +18,7 @@ _LATER = {
     "judge": False,
     "method": "l2mac",
     "thinking": asdict(Thinking()),
-    "guidance": "free",
+    "mode": "agentic",
     "input": "",
 }
 """Settings that came after the first records, which lack them: not recorded while they are at their default."""
@@ -49,7 +49,7 @@ class Plan:
     setup: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model and the box, for a resume to take up again."""
     thinking: Thinking = field(default_factory=Thinking)
-    guidance: Guidance = "free"
+    mode: ControlMode = "agentic"
 
     @property
     def outcome_characters(self) -> int:
@@ -58,7 +58,7 @@ class Plan:
 
     def leads_closely(self, protocol: str) -> bool:
         """Whether the model is led closely, given how it calls tools; unknown ways count as its own."""
-        return self.guidance == "close" or (self.guidance == "auto" and protocol == "json")
+        return self.mode == "guided" or (self.mode == "auto" and protocol == "json")
 
 
 def recorded_plan(folder: Path) -> Plan:

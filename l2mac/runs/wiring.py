@@ -1,4 +1,4 @@
-"""From settings to what a run works with: the language model, the box's maker, the bounds."""
+"""Build the resources of a run from its settings: language models, sandboxes, limits."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -22,6 +22,7 @@ from l2mac.processor.routing import RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
 from l2mac.runs.recorded_spec import Plan
+from l2mac.settings.metadata import recorded_values
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
 from l2mac.settings.toml_file import read_key
@@ -29,98 +30,120 @@ from l2mac.trace.journal import EntryListener
 from sandbox import Fetched
 from sandbox.engine.factory import SandboxFactory
 
-_RECORDED = frozenset(
-    "preset model base_url api_type api_version tool_protocol requests_per_minute tokens_per_minute prompt_price"
-    " completion_price image runtime memory cpus pids disk volume timeout deps deps_index"
-    " deps_hosts deps_private_hosts deps_ca_file".split()
-)
 _NO_MODEL = (
-    "no model is configured; name one and its server, for example: export OPENAI_API_KEY=... and l2mac run --model"
-    " gpt-4.1 ..., or for a local server: l2mac run --base-url http://127.0.0.1:8000/v1 --model NAME ..."
+    "No model is configured. Name a model and its server, for example:"
+    " export OPENAI_API_KEY=... and l2mac run --model gpt-4.1 ..., or for a local server:"
+    " l2mac run --base-url http://127.0.0.1:8000/v1 --model NAME ..."
 )
 
 
 def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
-    """Give what is recorded of the settings and stays the same for the whole run."""
+    """Return the specification of a run: the settings that are recorded and stay the same.
+
+    Raises:
+        SettingsError: A setting does not apply to the method.
+    """
+    if settings.method != "l2mac":
+        _check_comparison_method(settings, program)
     return Plan(
         task=task,
         domain=domain.name,
         definition=domain.definition.as_text(),
         program=program,
-        steps=settings.steps,
-        context_tokens=settings.context_tokens,
         reply_tokens=settings.reply_room,
         execution_timeout_s=min(20.0, settings.timeout),
-        seed=settings.seed,
         dependencies=settings.deps,
-        guidance=settings.guidance,
-        judge=settings.judge,
-        method=settings.method,
-        setup=_recorded(settings),
-        thinking=_thinking(settings, program),
+        setup=_setup(settings),
+        thinking=_planning(settings),
+        **recorded_values(settings, "spec"),
     )
 
 
-def _thinking(settings: Settings, program: tuple[str, ...]) -> Thinking:
-    """Give how much thought goes into the program; without a program, none, and whoever asks for some is told so."""
-    if settings.method == "l2mac":
-        return Thinking(
-            reflections=settings.reflections,
-            coverage=settings.coverage,
-            max_replans=settings.max_replans,
-            requirements=settings.requirements,
-            requirement_rounds=settings.requirement_rounds,
-            summary=settings.summary,
-            evaluator=settings.evaluator,
-            task_in_context=settings.task_in_context,
-        )
+def _planning(settings: Settings) -> Thinking:
+    """Return the planning options; a comparison method has no program and takes none."""
+    if settings.method != "l2mac":
+        return Thinking()
+    return Thinking(**recorded_values(settings, "planning"))
+
+
+def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> None:
+    """Refuse settings that a comparison method would silently ignore."""
+    only = "applies only to --method l2mac"
     if program:
-        raise SettingsError("--program", f"is for --method l2mac; {settings.method} has no program")
+        raise SettingsError("--program", f"--program {only}, not to {settings.method}.")
     for name in ("reflections", "summary", "evaluator", "task_in_context"):
         if getattr(settings, name) != Settings.model_fields[name].default:
             flag = f"--{name.replace('_', '-')}"
-            raise SettingsError(
-                flag, f"changes --method l2mac and has no place in {settings.method}; leave it out"
-            )
-    return Thinking()
+            raise SettingsError(flag, f"{flag} {only}, not to {settings.method}. Omit {flag}.")
+
+
+def _setup(settings: Settings) -> dict[str, Any]:
+    """Return the settings of model and sandbox for a later resume, without any secret."""
+    values = recorded_values(settings, "setup")
+    values["base_url"] = _without_login(values["base_url"])
+    roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
+    for own in roles.values():
+        own.pop("api_key_file", None)
+        if "base_url" in own:
+            own["base_url"] = _without_login(own["base_url"])
+    if roles:
+        return {**values, "roles": roles}
+    del values["roles"]  # without roles in the trace, the files decide on a resume
+    return values
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    if not (parts.username or parts.password):
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def choose_domain(settings: Settings) -> Domain:
-    """Give the domain that the settings name, checked in full.
+    """Return the domain that the settings name, checked in full.
 
     Raises:
-        SettingsError: There is none of that name, its file says something that cannot be, or it cannot do what is set.
+        SettingsError: The domain is unknown, its file is invalid, or it does not support a setting.
     """
-    if settings.domain_file is None:
-        domain = load_domain(settings.domain)
-    elif "domain" in settings.model_fields_set and settings.domain != CUSTOM:
-        raise SettingsError(
-            "--domain-file", f"is for --domain {CUSTOM}, not for --domain {settings.domain}"
-        )
-    else:
-        domain = load_domain_file(settings.domain_file.expanduser())
+    domain = _named_domain(settings)
     if settings.method == "codet" and "python" not in (domain.definition.checks or ()):
         raise SettingsError(
-            "--method", f"codet chooses by tests, which the domain {domain.name} does not run"
+            "--method",
+            f"--method codet requires a domain with tests. The domain {domain.name} has none.",
         )
     if settings.judge and domain.definition.judge is None:
-        raise SettingsError("--judge", f"the domain {domain.name} does not say what to judge")
-    domain = with_tools(domain, settings.tools) if settings.tools else domain
-    if settings.guidance == "close" and not domain.toolbelt.has("write_files"):
         raise SettingsError(
-            "--guidance", "close needs the tool write_files; add it to the tools, or say free"
+            "--judge", f"--judge requires a domain that names what to judge, unlike {domain.name}."
+        )
+    if settings.tools:
+        domain = with_tools(domain, settings.tools)
+    if settings.mode == "guided" and not domain.toolbelt.has("write_files"):
+        raise SettingsError(
+            "--mode",
+            "--mode guided requires the tool write_files."
+            " Add write_files to --tools, or use --mode agentic.",
         )
     return domain
+
+
+def _named_domain(settings: Settings) -> Domain:
+    if settings.domain_file is None:
+        return load_domain(settings.domain)
+    if "domain" in settings.model_fields_set and settings.domain != CUSTOM:
+        raise SettingsError(
+            "--domain-file", f"--domain-file requires --domain {CUSTOM}, not {settings.domain}."
+        )
+    return load_domain_file(settings.domain_file.expanduser())
 
 
 def make_processor(
     settings: Settings, *, max_retries: int = 4, fuse: CancelScope | None = None
 ) -> OpenAIProcessor:
-    """Give the client of the configured model, the one that writes.
+    """Return the client of the main model, which writes.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
-        SettingsError: The key file cannot be read.
+        SettingsError: The key file is unreadable.
     """
     return OpenAIProcessor(_model_settings(settings, max_retries), fuse=fuse)
 
@@ -128,10 +151,10 @@ def make_processor(
 def make_role_processor(
     settings: Settings, role: ModelRole, *, max_retries: int = 4, fuse: CancelScope | None = None
 ) -> OpenAIProcessor | None:
-    """Give the client of a role's own model; None where the main one does for it.
+    """Return the client of a role's own model, or None if the role uses the main model.
 
     Raises:
-        SettingsError: What the role says cannot be.
+        SettingsError: A setting of the role is invalid.
     """
     own = _own(settings, role)
     if own is None:
@@ -139,26 +162,24 @@ def make_role_processor(
     try:
         return OpenAIProcessor(_role_settings(settings, own, max_retries), fuse=fuse)
     except SettingsError as error:
-        raise SettingsError(
-            f"roles.{role}.{error.field.removeprefix('--')}", error.problem
-        ) from None
+        field = f"roles.{role}.{error.field.removeprefix('--')}"
+        raise SettingsError(field, f"{field} is invalid: {error}") from None
 
 
 def make_processors(settings: Settings, *, fuse: CancelScope | None = None) -> RoleProcessor:
-    """Give the models of all roles as one processor, with the cache of replies if there is to be one.
+    """Return the models of all roles as one processor, each with the response cache if configured.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
-        SettingsError: A key file cannot be read, or what a role says cannot be.
+        SettingsError: A key file is unreadable, or a setting of a role is invalid.
     """
     models: dict[ModelRole, RoleModel] = {}
     with contextlib.ExitStack() as opened:
         for role in ROLES:
-            client = (
-                make_processor(settings, fuse=fuse)
-                if role == "write"
-                else make_role_processor(settings, role, fuse=fuse)
-            )
+            if role == "write":
+                client: OpenAIProcessor | None = make_processor(settings, fuse=fuse)
+            else:
+                client = make_role_processor(settings, role, fuse=fuse)
             if client is not None:
                 models[role] = RoleModel(
                     opened.enter_context(client), _window(settings, role), _cache(settings, client)
@@ -185,16 +206,12 @@ def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
 
 
 def _role_settings(settings: Settings, own: RoleSettings, max_retries: int) -> ModelSettings:
-    """Give a role's settings: its own where it has them; a key never goes to a server that it was not given for."""
+    """Return a role's model settings: its own values, and the main model's where it has none."""
     base = _model_settings(settings, max_retries)
     elsewhere = bool(own.base_url)
-    key = (
-        read_key(own.api_key_file, "api_key_file")
-        if own.api_key_file
-        else ""
-        if elsewhere
-        else base.api_key
-    )
+    key = "" if elsewhere else base.api_key  # a key never goes to another server than its own
+    if own.api_key_file:
+        key = read_key(own.api_key_file, "api_key_file")
     return replace(
         base,
         model=own.model or base.model,
@@ -226,7 +243,7 @@ def _cache(settings: Settings, client: OpenAIProcessor) -> ResponseCache | None:
 
 
 def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
-    """Give what the models of further roles cost, each price the main one's unless declared."""
+    """Return the prices of the other roles' models; an undeclared price is the main model's."""
     prices: dict[ModelRole, Prices] = {}
     for role in ROLES:
         if own := _own(settings, role):
@@ -249,7 +266,7 @@ def make_resources(
     use_protocol: Callable[[str], None],
     packages: PackageSource | None = None,
 ) -> Resources:
-    """Join everything that a session of a run works with."""
+    """Return the resources of one session of a run."""
     return Resources(
         processor=processor,
         open_sandbox=boxes.open_sandbox,
@@ -273,10 +290,10 @@ def make_resources(
 
 
 def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | None:
-    """Give the way to the configured package index; None where the settings allow no packages.
+    """Return the source of packages, or None if the settings allow no packages.
 
     Raises:
-        SettingsError: The index cannot be used from a box.
+        SettingsError: The package index cannot be used from a sandbox.
     """
     if settings.deps == "off":
         return None
@@ -289,32 +306,14 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
 
 
 def check_packages(plan: Plan, settings: Settings) -> None:
-    """Make sure that a recorded run may fetch what it would fetch.
+    """Check that a recorded run may still fetch its packages.
 
     Raises:
         SettingsError: The settings are stricter than the run.
     """
     if MODES.index(plan.dependencies) > MODES.index(settings.deps):
         raise SettingsError(
-            "--deps", f"the run fetches packages; say --deps {plan.dependencies} to let it go on so"
+            "--deps",
+            f"--deps {settings.deps} is stricter than the run, which fetches packages."
+            f" Use --deps {plan.dependencies} to continue the run.",
         )
-
-
-def _recorded(settings: Settings) -> Mapping[str, Any]:
-    values = settings.model_dump(mode="json", include=set(_RECORDED))
-    values["base_url"] = _without_login(values["base_url"])
-    roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
-    for own in roles.values():
-        own.pop("api_key_file", None)
-        if "base_url" in own:
-            own["base_url"] = _without_login(own["base_url"])
-    return {**values, "roles": roles} if roles else values
-
-
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return (
-        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        if parts.username or parts.password
-        else url
-    )

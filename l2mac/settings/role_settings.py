@@ -1,40 +1,45 @@
-"""What the roles beside `write` have of their own: model, server, key, window, limits, prices."""
+"""Settings of the roles `plan` and `judge`: model, server, key, window, limits and prices."""
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, model_validator
+
+from l2mac.settings.metadata import setting
 
 
 class RoleSettings(BaseModel, extra="forbid", allow_inf_nan=False):
-    """What one role has of its own; whatever is not given is as for `write`.
+    """Settings of one role. An unset value is the value of the main model.
 
-    With a server of its own it also has a key of its own, or none: the main one is not sent there.
+    A role with a server of its own uses the key in its own key file, or no key. The main key is
+    never sent to another server.
     """
 
-    model: str = ""
-    base_url: str = ""
-    api_key_file: Path | None = None
-    context_tokens: int = Field(default=0, ge=0)
-    tool_protocol: Literal["", "auto", "native", "json"] = ""
-    requests_per_minute: int | None = Field(default=None, gt=0)
-    tokens_per_minute: int | None = Field(default=None, gt=0)
-    prompt_price: float | None = Field(default=None, ge=0)
-    completion_price: float | None = Field(default=None, ge=0)
+    model: str = setting("", "Name of the model at its server.")
+    base_url: str = setting("", "Address of an OpenAI-compatible server.")
+    api_key_file: Path | None = setting(None, "File with the API key for this server.")
+    context_tokens: int = setting(0, "Context window of the model, in tokens.", ge=0)
+    tool_protocol: Literal["", "auto", "native", "json"] = setting(
+        "", "Tool call format: native, json, or auto to detect it."
+    )
+    requests_per_minute: int | None = setting(None, "Request limit of the server.", gt=0)
+    tokens_per_minute: int | None = setting(None, "Token limit of the server.", gt=0)
+    prompt_price: float | None = setting(None, "Price of prompt tokens, in USD per million.", ge=0)
+    completion_price: float | None = setting(
+        None, "Price of reply tokens, in USD per million.", ge=0
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_is_none(cls, values: Any) -> Any:
-        """Take an empty text for no value, as everywhere in a settings file."""
-        return (
-            {name: value for name, value in values.items() if value != ""}
-            if isinstance(values, dict)
-            else values
-        )
+    def _drop_empty_texts(cls, values: Any) -> Any:
+        """Treat an empty text as no value, as everywhere in a settings file."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value != ""}
 
 
 class Roles(BaseModel, extra="forbid"):
-    """The roles beside `write`, whose model is the main one."""
+    """The roles beside `write`, which uses the main model."""
 
-    plan: RoleSettings = RoleSettings()
-    judge: RoleSettings = RoleSettings()
+    plan: RoleSettings = setting(RoleSettings(), "Model for planning, if not the main model.")
+    judge: RoleSettings = setting(RoleSettings(), "Model for judging, if not the main model.")

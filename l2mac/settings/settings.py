@@ -1,6 +1,6 @@
 """Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
 
-The only reader of the environment. What a project file may say is in `l2mac.settings.untrusted_file`.
+The only reader of the environment. `l2mac.settings.untrusted_file` holds the rules for project files.
 """
 
 import os
@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from l2mac.errors import SettingsError
+from l2mac.settings.metadata import setting
 from l2mac.settings.presets import PRESETS, Preset
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.sources import FileSource, PresetSource
@@ -33,7 +34,7 @@ def _size(value: object) -> object:
 
 def _preset(value: object) -> object:
     if value and value not in PRESETS:
-        raise ValueError(f"there is no such preset; there are {', '.join(PRESETS)}")
+        raise ValueError(f"{value!r} is not a known server. Choose one of: {', '.join(PRESETS)}")
     return value
 
 
@@ -48,154 +49,127 @@ class Settings(BaseSettings):
     )
     files: ClassVar[tuple[Path, Path]] = (Path(), Path())
 
-    preset: Annotated[str, BeforeValidator(_preset)] = Field(
-        default="",
-        description="a known server, such as ollama; fills what is not given: l2mac models --presets",
-    )
-    model: str = Field(
-        default="", description="the model's name at its server, such as gpt-4.1 or qwen2.5-coder"
-    )
-    base_url: str = Field(
-        default="", description="the server, if not OpenAI's, such as http://127.0.0.1:8000/v1"
-    )
-    api_key: SecretStr = Field(
-        default=SecretStr(""), description="the key; better in OPENAI_API_KEY or api_key_file"
-    )
-    api_key_file: Path | None = Field(default=None, description="a file that holds the key")
-    api_type: Literal["openai", "azure"] = Field(
-        default="openai", description="azure for Azure OpenAI"
-    )
-    api_version: str = Field(default="", description="for azure")
-    tool_protocol: Literal["auto", "native", "json"] = Field(
-        default="auto",
-        description="how tools are called: native tool calls, JSON by schema, or find out",
-    )
-    guidance: Literal["auto", "close", "free"] = Field(
-        default="auto",
-        description="close: ask for one thing at a time, for small models; free: let it choose; auto: close with json",
-    )
-    context_tokens: int = Field(
-        default=8192, ge=2048, description="the model's context window, prompt and reply"
-    )
-    reply_tokens: int = Field(
-        default=0, ge=0, description="room for one reply; 0 for a quarter of the window"
-    )
-    request_timeout: float = Field(default=600, gt=0, description="seconds that one reply may take")
-    requests_per_minute: int | None = Field(
-        default=None, gt=0, description="the server's limit, if any"
-    )
-    tokens_per_minute: int | None = Field(
-        default=None, gt=0, description="the server's limit, if any"
-    )
-    prompt_price: float = Field(default=0, ge=0, description="USD per million prompt tokens")
-    completion_price: float = Field(default=0, ge=0, description="USD per million reply tokens")
-    seed: int | None = Field(
-        default=None, description="sent with every call; for servers that honour it"
-    )
-    response_cache: Path | None = Field(
-        default=None, description="a folder; equal requests are answered from it"
-    )
-    roles: Roles = Field(
-        default=Roles(), description="models for planning and for judging, if not the main one"
-    )
+    # A table of settings: default, description, and whatever else is known of each.
+    # fmt: off
+    domain: str = setting("codebase", "Kind of work: codebase, book or custom.", section="Task",
+        unit="name", project="free")
+    domain_file: Path | None = setting(None, "File that defines a custom domain.", section="Task")
+    tools: str = setting("", "Tools of the domain to offer, separated by commas.", section="Task",
+        unit="names", unset="all")
+    steps: int = setting(10, "Maximum number of planned instructions.", gt=0, le=1000,
+        section="Task", project="free", recorded="spec")
+    judge: bool = setting(False, "Ask the model for a second opinion on each file.", section="Task",
+        recorded="spec")
+    seed: int | None = setting(None, "Sampling seed, sent with every request.", section="Task",
+        project="free", recorded="spec")
 
-    domain: str = Field(default="codebase", description="what is made: codebase, book, or custom")
-    domain_file: Path | None = Field(
-        default=None, description="the file that defines a custom domain"
-    )
-    tools: str = Field(
-        default="", description="only these tools of the domain, with commas; empty for all"
-    )
-    method: Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"] = Field(
-        default="l2mac",
-        description="how the task is carried out: by l2mac, or as the paper's baselines do",
-    )
-    judge: bool = Field(
-        default=False, description="ask the model for a second opinion on the result, file by file"
-    )
-    steps: int = Field(
-        default=10, gt=0, le=1000, description="how many instructions the model may plan"
-    )
-    reflections: int = Field(
-        default=0, ge=0, le=5, description="how often the model is asked for a better plan"
-    )
-    coverage: bool = Field(
-        default=True, description="whether the plan has to cover the task's requirements"
-    )
-    max_replans: int = Field(
-        default=3, ge=0, le=50, description="how often instructions may be split in a run"
-    )
-    requirements: bool = Field(
-        default=True, description="whether the result has to show the task's requirements"
-    )
-    requirement_rounds: int = Field(
-        default=1, ge=0, le=5, description="how often what is not shown is carried out"
-    )
-    summary: bool = Field(
-        default=True, description="whether a summary goes from instruction to instruction"
-    )
-    evaluator: bool = Field(
-        default=True, description="whether checks run on the way; at the end they always do"
-    )
-    task_in_context: bool = Field(
-        default=True, description="whether each instruction comes with the whole task"
-    )
-    max_turns: int = Field(default=40, gt=0, description="replies per instruction")
-    max_restarts: int = Field(
-        default=30, ge=0, description="how often one instruction may run out of context"
-    )
-    max_tokens: int | None = Field(
-        default=None, gt=0, description="tokens of the whole run, prompts and replies"
-    )
-    max_cost: float | None = Field(
-        default=None, gt=0, description="USD of the whole run, by the declared prices"
-    )
-    max_time: float | None = Field(
-        default=None, gt=0, description="seconds of work on the whole run"
-    )
+    preset: Annotated[str, BeforeValidator(_preset)] = setting(
+        "", "Known server, such as ollama. See `l2mac models --presets`.", section="Model",
+        unit="name", recorded="setup")
+    model: str = setting("", "Name of the model at its server, such as gpt-4.1.", section="Model",
+        unit="name", project="free", recorded="setup")
+    base_url: str = setting("", "OpenAI-compatible server.", section="Model", unit="url",
+        unset="OPENAI_BASE_URL or OpenAI", recorded="setup")
+    api_key: SecretStr = setting(
+        SecretStr(""), "API key. Prefer the variable OPENAI_API_KEY or api_key_file.")
+    api_key_file: Path | None = setting(None, "File with the API key.", section="Model",
+        unset="the variable OPENAI_API_KEY")
+    api_type: Literal["openai", "azure"] = setting(
+        "openai", "Kind of API: openai, or azure for Azure OpenAI.", recorded="setup")
+    api_version: str = setting("", "API version of Azure OpenAI.", recorded="setup")
+    context_tokens: int = setting(8192, "Context window of the model, in tokens.", ge=2048,
+        section="Model", unit="tokens", project="free", recorded="spec")
+    tool_protocol: Literal["auto", "native", "json"] = setting(
+        "auto", "Tool call format: native, json, or auto to detect it.", section="Model",
+        project="free", recorded="setup")
+    reply_tokens: int = setting(
+        0, "Maximum tokens of a reply. 0: a quarter of the window.", ge=0,
+        unit="tokens", project="free")
+    request_timeout: float = setting(600, "Maximum time for one reply, in seconds.", gt=0,
+        unit="seconds")
+    requests_per_minute: int | None = setting(None, "Request limit of the server.", gt=0,
+        project="lower", recorded="setup")
+    tokens_per_minute: int | None = setting(None, "Token limit of the server.", gt=0,
+        project="lower", recorded="setup")
+    prompt_price: float = setting(0, "Price of prompt tokens, in USD per million.", ge=0,
+        recorded="setup")
+    completion_price: float = setting(0, "Price of reply tokens, in USD per million.", ge=0,
+        recorded="setup")
+    response_cache: Path | None = setting(
+        None, "Cache folder. A repeated request gets the cached reply.", section="Roles and cache",
+        flag="cache", unset="none")
+    roles: Roles = setting(Roles(), "Models for planning and judging, if not the main model.",
+        recorded="setup")
 
-    image: str = Field(default="python:3.11", min_length=1, description="the base image of the box")
-    runtime: str = Field(
-        default="",
-        description="the engine's runtime, such as runsc; auto for the strongest that works; empty for its default",
-    )
-    memory: Size = Field(
-        default=SandboxPolicy().memory_bytes, description="memory of the box, tmpfs included"
-    )
-    cpus: float = Field(default=2.0, gt=0, description="processors of the box")
-    pids: int = Field(default=256, gt=0, description="processes and threads of the box")
-    disk: Size = Field(default=SandboxPolicy().disk_bytes, description="size of the file store")
-    volume: Literal["tmpfs", "disk"] = Field(
-        default="tmpfs", description="where the file store lies; disk has no cap"
-    )
-    timeout: float = Field(
-        default=60, gt=0, description="seconds that one check or command may take"
-    )
+    method: Literal["l2mac", "one-shot", "codet", "self-refine", "reflexion"] = setting(
+        "l2mac", "Algorithm: l2mac, or a comparison method of the paper.", section="Planning",
+        recorded="spec")
+    mode: Literal["auto", "guided", "agentic"] = setting(
+        "auto", "guided: one question at a time. agentic: free tool use.", section="Planning",
+        recorded="spec")
+    reflections: int = setting(0, "Number of times that the model revises its plan.", ge=0, le=5,
+        section="Planning", recorded="planning")
+    coverage: bool = setting(True, "Compare the plan with the requirements of the task.",
+        section="Planning", recorded="planning")
+    max_replans: int = setting(3, "Maximum number of replanned instructions per run.", ge=0, le=50,
+        section="Planning", project="lower", recorded="planning")
+    requirements: bool = setting(True, "Verify the requirements of the task at the end.",
+        section="Planning", recorded="planning")
+    requirement_rounds: int = setting(1, "Extra rounds to implement unverified requirements.", ge=0,
+        le=5, section="Planning", recorded="planning")
+    summary: bool = setting(True, "Pass a summary from each instruction to the next.",
+        section="Planning", recorded="planning")
+    evaluator: bool = setting(True, "Run checks after every write. Final checks always run.",
+        section="Planning", recorded="planning")
+    task_in_context: bool = setting(True, "Show the whole task with each instruction.",
+        section="Planning", recorded="planning")
 
-    deps: Literal["off", "locked", "resolve"] = Field(
-        default="off",
-        description="packages that the code may name: none, exact versions with hashes, or any wheels",
-    )
-    deps_index: str = Field(
-        default="", description="the package index, if neither pip's configuration nor the public"
-    )
-    deps_hosts: str = Field(default="", description="further hosts that the index sends pip to")
-    deps_private_hosts: str = Field(
-        default="", description="such hosts that have a private address"
-    )
-    deps_ca_file: Path | None = Field(
-        default=None, description="the index's certificate authorities, if not public"
-    )
+    max_turns: int = setting(40, "Maximum replies per instruction.", gt=0, section="Budget",
+        project="lower")
+    max_restarts: int = setting(30, "Maximum context restarts per instruction.", ge=0,
+        section="Budget", project="lower")
+    max_tokens: int | None = setting(None, "Maximum tokens of the run, prompts and replies.", gt=0,
+        section="Budget", unit="tokens", unset="unlimited", project="lower")
+    max_cost: float | None = setting(None, "Maximum cost of the run, in USD.", gt=0,
+        section="Budget", unit="usd", unset="unlimited", project="lower")
+    max_time: float | None = setting(None, "Maximum working time of the run, in seconds.", gt=0,
+        section="Budget", unit="seconds", unset="unlimited", project="lower")
 
-    runs_dir: Path = Field(
-        default=Path("~/.local/state/l2mac/runs"), description="where runs are recorded"
-    )
-    cache_dir: Path = Field(
-        default=Path("~/.cache/l2mac"), description="where the checkers' wheels are kept"
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="warning", description="what is logged"
-    )
+    image: str = setting("python:3.11", "Base image of the sandbox.", min_length=1,
+        section="Sandbox", unit="name", recorded="setup")
+    runtime: str = setting("", "Runtime, such as runsc. auto: the strongest.", section="Sandbox",
+        unit="name", unset="the engine's", recorded="setup")
+    memory: Size = setting(SandboxPolicy().memory_bytes, "Memory of the sandbox, tmpfs included.",
+        section="Sandbox", unit="size", project="lower", recorded="setup")
+    cpus: float = setting(2.0, "CPUs of the sandbox.", gt=0, section="Sandbox", project="lower",
+        recorded="setup")
+    pids: int = setting(256, "Maximum processes and threads of the sandbox.", gt=0,
+        section="Sandbox", project="lower", recorded="setup")
+    disk: Size = setting(SandboxPolicy().disk_bytes, "Size of the file store.", section="Sandbox",
+        unit="size", project="lower", recorded="setup")
+    volume: Literal["tmpfs", "disk"] = setting(
+        "tmpfs", "Medium of the file store. disk has no size limit.", recorded="setup")
+    timeout: float = setting(60, "Maximum time for one check or command, in seconds.", gt=0,
+        section="Sandbox", unit="seconds", project="lower", recorded="setup")
+    deps: Literal["off", "locked", "resolve"] = setting(
+        "off", "Packages: off, locked (versions with hashes), or resolve.", section="Sandbox",
+        project="stricter", recorded="setup")
+    deps_index: str = setting("", "URL of the package index.", unit="url", unset="the index of pip",
+        recorded="setup")
+    deps_hosts: str = setting("", "Further hosts of the package index, separated by commas.",
+        unit="hosts", recorded="setup")
+    deps_private_hosts: str = setting(
+        "", "Index hosts with private addresses, separated by commas.", unit="hosts",
+        recorded="setup")
+    deps_ca_file: Path | None = setting(
+        None, "CA certificates of the package index, if not public.", recorded="setup")
+
+    runs_dir: Path = setting(Path("~/.local/state/l2mac/runs"), "Folder of the recorded runs.",
+        section="Storage")
+    cache_dir: Path = setting(Path("~/.cache/l2mac"), "Folder of the checkers' wheels.")
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "warning", "Lowest level of log messages on standard error.")
+    # fmt: on
 
     @classmethod
     def settings_customise_sources(
@@ -206,7 +180,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the sources in order, strongest first."""
+        """Return the sources in order, strongest first."""
         project, user = cls.files
         lower = FileSource(settings_cls, user, {})
         middle = FileSource(settings_cls, project, lower(), trusted=False)
@@ -214,14 +188,14 @@ class Settings(BaseSettings):
 
     @property
     def reply_room(self) -> int:
-        """How many tokens one reply may have."""
+        """Number of tokens that one reply may have."""
         return self.reply_tokens or min(4096, self.context_tokens // 4)
 
     def policy(self) -> SandboxPolicy:
-        """Give the limits of the box.
+        """Return the limits of the sandbox.
 
         Raises:
-            SettingsError: They contradict each other.
+            SettingsError: The limits contradict each other.
         """
         try:
             return SandboxPolicy(
@@ -235,27 +209,26 @@ class Settings(BaseSettings):
                 volume=self.volume,
             )
         except PolicyError as error:
-            raise SettingsError("the box's limits", str(error)) from error
+            problem = f"The limits of the sandbox contradict each other: {error}."
+            raise SettingsError("sandbox limits", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Give the API key: from the settings, the key file, or the variable of the preset or `OPENAI_API_KEY`.
+        """Return the API key: of the key file, the settings, the preset's variable or `OPENAI_API_KEY`.
 
         Raises:
-            SettingsError: The key file cannot be read or is empty.
+            SettingsError: The key file is unreadable or empty.
         """
         if self.api_key_file is not None:
             return read_key(self.api_key_file, "--api-key-file")
         variable = self._known.key_variable if self._known else "OPENAI_API_KEY"
         if self._known and self._known.is_one_server and self.base_url != self._known.base_url:
             variable = ""  # the key of a service is for that service alone
-        return self.api_key.get_secret_value() or (
-            environment.get(variable, "") if variable else ""
-        )
+        return self.api_key.get_secret_value() or _variable(environment, variable)
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Give the server's base URL: as set, or from the variable of the preset or `OPENAI_BASE_URL`; or empty."""
+        """Return the base URL: as set, of the preset's variable or `OPENAI_BASE_URL`; or ''."""
         variable = self._known.url_variable if self._known else "OPENAI_BASE_URL"
-        return self.base_url or (environment.get(variable, "") if variable else "")
+        return self.base_url or _variable(environment, variable)
 
     @property
     def _known(self) -> Preset | None:
@@ -269,16 +242,16 @@ def load_settings(
     user: Path,
     recorded: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Give the settings from all sources.
+    """Return the settings from all sources.
 
     Args:
-        flags: What the command line says; None for what it does not.
+        flags: Values of the command line; None for options that were not given.
         project: The project's file, which need not exist.
         user: The user's file, which need not exist.
-        recorded: Settings of a run that is taken up; weaker than flags and variables, stronger than files.
+        recorded: Settings of a resumed run; weaker than flags and variables, stronger than files.
 
     Raises:
-        SettingsError: A source says something that cannot be; names the field.
+        SettingsError: A source has an invalid value; names the field.
     """
     kept = {
         name: value
@@ -286,7 +259,7 @@ def load_settings(
         if not os.environ.get(f"L2MAC_{name.upper()}")
     }
     if flags.get("base_url") or os.environ.get("L2MAC_BASE_URL"):
-        kept.pop("preset", None)  # what it fills in is not for another server
+        kept.pop("preset", None)  # its address and API type belong to another server
     given = kept | _with_roles({name: value for name, value in flags.items() if value is not None})
     bound = type(
         "BoundSettings", (Settings,), {"files": (project, user), "__doc__": Settings.__doc__}
@@ -294,47 +267,26 @@ def load_settings(
     try:
         settings: Settings = bound(**given)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        name, *inner = map(str, first["loc"])
-        field = ".".join([_origin(name, given, project, user), *inner])
-        unknown = first["type"] == "extra_forbidden"
-        problem = (
-            "there is no such setting" if unknown else first["msg"].removeprefix("Value error, ")
-        )
-        line = (
-            at_line(project if field.startswith(f"{project.name}: ") else user, name)
-            if ": " in field
-            else ""
-        )
-        raise SettingsError(field, problem + line) from None
+        raise _as_settings_error(error, given, project, user) from None
     return settings
 
 
-def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
-    """Put `--plan-model` and `--judge-model` where they belong: into the table of roles."""
-    named = {
-        role: flags.pop(f"{role}_model") for role in ("plan", "judge") if f"{role}_model" in flags
-    }
-    return (
-        {**flags, "roles": {role: {"model": name} for role, name in named.items()}}
-        if named
-        else flags
-    )
-
-
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Give the path of the user's settings file."""
+    """Return the path of the user's settings file."""
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "l2mac" / "config.toml"
 
 
 def variables() -> Mapping[str, str]:
-    """Give the process's variables, for what other programs' variables say, such as pip's."""
+    """Return the environment of the process, for the variables of other programs such as pip."""
     return os.environ
 
 
 def configured_log_level(*, project: Path, user: Path) -> str:
-    """Give what is to be logged; the default as long as the settings are not valid, which whoever needs them says."""
+    """Return the configured log level, or the default while the settings are invalid.
+
+    The command that needs the settings reports the error.
+    """
     try:
         return load_settings({}, project=project, user=user).log_level
     except SettingsError:
@@ -342,16 +294,45 @@ def configured_log_level(*, project: Path, user: Path) -> str:
 
 
 def template() -> str:
-    """Give a settings file with every setting commented out at its default."""
+    """Return a settings file with every setting commented out at its default."""
     return template_of(Settings)
+
+
+def _variable(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name, "") if name else ""
+
+
+def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
+    """Move `--plan-model` and `--judge-model` into the table of roles."""
+    roles = {
+        role: {"model": flags.pop(f"{role}_model")}
+        for role in Roles.model_fields
+        if f"{role}_model" in flags
+    }
+    return {**flags, "roles": roles} if roles else flags
+
+
+def _as_settings_error(
+    error: pydantic.ValidationError, given: Mapping[str, Any], project: Path, user: Path
+) -> SettingsError:
+    """Return the first problem as a sentence that names its source and never the value."""
+    first = error.errors()[0]
+    name, *inner = map(str, first["loc"])
+    field = ".".join([_origin(name, given, project, user), *inner])
+    line = ""
+    if ": " in field:
+        line = at_line(project if field.startswith(f"{project.name}: ") else user, name)
+    if first["type"] == "extra_forbidden":
+        problem = "is not a known setting. `l2mac init-config` writes a file with all settings"
+        return SettingsError(field, f"{field}{line} {problem}.")
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "The value must")
+    return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 
 def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> str:
     if name in given:
         return "--" + name.replace("_", "-")
-    if any(
-        variable.upper() == f"L2MAC_{name.upper()}" and value
-        for variable, value in os.environ.items()
-    ):
-        return f"L2MAC_{name.upper()}"
+    variable = f"L2MAC_{name.upper()}"
+    if any(one.upper() == variable and value for one, value in os.environ.items()):
+        return variable
     return f"{project.name}: {name}" if name in read_toml(project) else f"{user}: {name}"

@@ -1,4 +1,4 @@
-"""Where settings come from besides flags and variables: TOML files, and what a preset fills in."""
+"""Sources of settings besides flags and variables: TOML files, and the values of a preset."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +14,18 @@ from l2mac.settings.untrusted_file import check_untrusted
 
 
 class PresetSource(PydanticBaseSettingsSource):
-    """What the preset says that the stronger sources name; the weakest source of all."""
+    """Values of the preset that the stronger sources name; the weakest source of all."""
 
     def get_field_value(
         self,
         field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
         field_name: str,
     ) -> tuple[Any, str, bool]:
-        """See the base class."""
+        """Return nothing; the source yields all its values at once."""
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Give the values that the preset has."""
+        """Return the values of the preset."""
         preset = PRESETS.get(str(self.current_state.get("preset", "")))
         if preset is None:
             return {}
@@ -38,13 +38,16 @@ class PresetSource(PydanticBaseSettingsSource):
 
 
 class FileSource(PydanticBaseSettingsSource):
-    """Settings from one TOML file; nothing when it does not exist.
+    """Settings of one TOML file; none if it does not exist.
 
     Args:
         settings_cls: The settings' class.
         path: The file.
-        below: What the weaker sources say, which an untrusted file may only tighten.
-        trusted: Whether the file may say anything.
+        below: Values of the weaker sources, which bound an untrusted file.
+        trusted: Whether the file may set everything.
+
+    Raises:
+        SettingsError: The file is unreadable or sets something unknown or not allowed.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class FileSource(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         fields, values = settings_cls.model_fields, read_toml(path)
         for name in sorted(values.keys() - fields.keys()):
+            label = f"{path}: {name}"
             raise SettingsError(
-                f"{path}: {name}",
-                f"there is no such setting{at_line(path, name)}; `l2mac init-config` writes a file with all",
+                label,
+                f"{label}{at_line(path, name)} is not a known setting."
+                " `l2mac init-config` writes a file with all settings.",
             )
         # As in a variable, an empty text stands for no value; TOML has no other way to say so.
         self._values = {
@@ -70,8 +75,9 @@ class FileSource(PydanticBaseSettingsSource):
         }
         if not trusted:
             for name, value in self._values.items():
+                default = fields[name].default
                 check_untrusted(
-                    f"{path.name}: {name}", name, value, below.get(name, fields[name].default)
+                    f"{path.name}: {name}", fields[name], value, below.get(name, default)
                 )
 
     def get_field_value(
@@ -79,9 +85,9 @@ class FileSource(PydanticBaseSettingsSource):
         field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
         field_name: str,
     ) -> tuple[Any, str, bool]:
-        """See the base class."""
+        """Return one value."""
         return self._values.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Give all values."""
+        """Return all values."""
         return self._values

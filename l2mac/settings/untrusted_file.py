@@ -1,67 +1,67 @@
-"""What a settings file in a project may say.
+"""The rules for a settings file in a project.
 
-It can have been written by a model or come with a pull request. It may choose what has no bearing on security, may
-lower limits, and is refused when it says anything else.
+A model or a pull request may have written the file. It may choose settings without influence on
+security, may lower limits, and is refused if it sets anything else.
 """
 
-from typing import Any
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
 
 from l2mac.errors import SettingsError
+from l2mac.settings.metadata import info_of
 from sandbox import PolicyError, format_size, parse_size
 
-_FREE = frozenset(
-    {"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"}
-)
-_LOWER_ONLY = frozenset(
-    "memory cpus pids disk timeout max_turns max_restarts max_tokens max_cost max_time requests_per_minute"
-    " tokens_per_minute max_replans".split()
-)
-_SIZES = frozenset({"memory", "disk"})
-_STRICTEST_FIRST = ("off", "locked", "resolve")
 
-
-def check_untrusted(field: str, name: str, value: Any, below: Any) -> None:
-    """Check one value of a project file against what the weaker sources say.
+def check_untrusted(label: str, field: FieldInfo, value: Any, below: Any) -> None:
+    """Check one value of a project file against the weaker sources.
 
     Args:
-        field: What to call it in an error.
-        name: The setting.
-        value: What the file says.
-        below: What holds without it.
+        label: Name of the setting in an error.
+        field: The setting.
+        value: Value in the file.
+        below: Value that holds without the file.
 
     Raises:
-        SettingsError: A project file may not say that.
+        SettingsError: A project file may not set this value.
     """
-    if name in _FREE:
-        return
-    if name == "deps" and _no_looser(value, below):
-        return
-    if name not in _LOWER_ONLY:
+    rule = info_of(field).project
+    if rule == "lower":
+        _check_lower(label, field, value, below)
+    elif rule != "free" and not (rule == "stricter" and _is_no_looser(field, value, below)):
         raise SettingsError(
-            field, "a project file may not set this; use a flag, a variable or the user's file"
+            label,
+            f"A project file may not set this: {label}. Use a flag, a variable or the user's file.",
         )
-    wanted, allowed = _amount(name, value), _amount(name, below)
+
+
+def _check_lower(label: str, field: FieldInfo, value: Any, below: Any) -> None:
+    is_size = info_of(field).unit == "size"
+    wanted, allowed = _amount(value, is_size=is_size), _amount(below, is_size=is_size)
     if wanted is None or (allowed is None and below is not None):
         raise SettingsError(
-            field,
-            f"a project file may only lower this, and {value!r} cannot be compared with {below!r}",
+            label,
+            f"A project file may only lower {label}, and {value!r} cannot be compared with"
+            f" {below!r}. Write a number, or a size where the setting is a size.",
         )
     if allowed is not None and wanted > allowed:
-        most = format_size(int(allowed)) if name in _SIZES else below
+        most = format_size(int(allowed)) if is_size else below
         raise SettingsError(
-            field,
-            f"a project file may only lower this (to at most {most}), not set it to {value!r}",
+            label,
+            f"A project file may only lower {label}. Set it to {most} or less, not {value!r}.",
         )
 
 
-def _no_looser(value: Any, below: Any) -> bool:
-    known = value in _STRICTEST_FIRST and below in _STRICTEST_FIRST
-    return known and _STRICTEST_FIRST.index(value) <= _STRICTEST_FIRST.index(below)
+def _is_no_looser(field: FieldInfo, value: Any, below: Any) -> bool:
+    """Return whether a choice stands no later than another one; choices are sorted by strictness."""
+    choices = get_args(field.annotation)
+    known = value in choices and below in choices
+    return known and choices.index(value) <= choices.index(below)
 
 
-def _amount(name: str, value: Any) -> float | None:
-    """Give what a bound comes to; None when it is not a number, or a size where sizes may stand, as it is written."""
-    if name in _SIZES and isinstance(value, str):
+def _amount(value: Any, *, is_size: bool) -> float | None:
+    """Return the number that a value stands for; None if it is neither a number nor a size."""
+    if is_size and isinstance(value, str):
         try:
             return parse_size(value)
         except PolicyError:

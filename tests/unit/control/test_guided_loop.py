@@ -68,7 +68,7 @@ def room(tmp_path: Path) -> Room:
 
 
 def lead(room: Room, replies, runs=(), **more) -> SessionResult:
-    return room.work(replies, runs, **{"guidance": "close", "program": ("Do it.",), **more})
+    return room.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
 
 
 def asked(room: Room, number: int) -> str:
@@ -293,34 +293,34 @@ def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
         lead(room, replies, [NO_TESTS])
-    again = room.work([TEST, DONE], [PASSED, PASSED], guidance="close", program=("Do it.",))
+    again = room.work([TEST, DONE], [PASSED, PASSED], mode="guided", program=("Do it.",))
     assert again.outcome.status is Status.COMPLETED
     assert len(room.processor.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("guidance", "protocol", "closely"),
+    ("mode", "protocol", "closely"),
     [
         ("auto", "json", True),
         ("auto", "native", False),
         ("auto", "", False),
-        ("close", "native", True),
-        ("free", "json", False),
+        ("guided", "native", True),
+        ("agentic", "json", False),
     ],
 )
-def test_who_is_led_closely(guidance: str, protocol: str, closely: bool):
-    assert Plan(task="x", guidance=guidance).leads_closely(protocol) is closely
+def test_who_is_led_closely(mode: str, protocol: str, closely: bool):
+    assert Plan(task="x", mode=mode).leads_closely(protocol) is closely
 
 
-def test_a_record_from_before_there_was_guidance_is_free(room: Room):
+def test_a_record_from_before_there_was_a_mode_is_agentic(room: Room):
     room.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
-    assert '"guidance"' not in (room.folder / "trace.jsonl").read_text()
-    assert recorded_plan(room.folder).guidance == "free"
+    assert '"mode"' not in (room.folder / "trace.jsonl").read_text()
+    assert recorded_plan(room.folder).mode == "agentic"
 
 
-def test_guidance_is_recorded(room: Room):
+def test_mode_is_recorded(room: Room):
     lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert recorded_plan(room.folder).guidance == "close"
+    assert recorded_plan(room.folder).mode == "guided"
 
 
 def test_the_report_of_a_led_run_names_the_tests(room: Room):
@@ -517,9 +517,9 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     def settings(**flags: str) -> Settings:
         return load_settings(flags, project=tmp_path / "none.toml", user=tmp_path / "none.toml")
 
-    with pytest.raises(SettingsError, match="--guidance: close needs the tool write_files"):
-        choose_domain(settings(guidance="close", tools="edit_file"))
-    assert choose_domain(settings(guidance="auto", tools="edit_file")).name == "codebase"
+    with pytest.raises(SettingsError, match="--mode guided requires the tool write_files"):
+        choose_domain(settings(mode="guided", tools="edit_file"))
+    assert choose_domain(settings(mode="auto", tools="edit_file")).name == "codebase"
 
 
 def test_prose_is_asked_for_as_a_whole_and_warm(room: Room):

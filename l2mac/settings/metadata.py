@@ -1,0 +1,111 @@
+"""Metadata of settings: everything about a setting besides its type, stated once, at its field.
+
+The command line, the template of the settings file, the reference, the trace of a run and the rules
+for untrusted files are all generated from it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic.fields import FieldInfo
+
+from sandbox import format_size
+
+Section = Literal[
+    "", "Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox", "Storage"
+]
+ProjectRule = Literal["refused", "free", "lower", "stricter"]
+Place = Literal["", "spec", "planning", "setup"]
+
+_KEY = "l2mac"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingInfo:
+    """Metadata of one setting.
+
+    Attributes:
+        section: Heading of the option in `--help`; empty for a setting without an option.
+        flag: Name of the option, without dashes, if it is not the name of the setting.
+        unit: Unit or kind of the value. `size` stands for bytes, also written as `512m`.
+        unset: Meaning of an empty default.
+        project: Rights of the untrusted `l2mac.toml`: none, any value, only lower values, or only
+            values that stand no later in the list of choices than the value in force.
+        recorded: Place in the run specification that keeps the value; empty for a setting of one
+            session. A value in `setup` holds again when the run is resumed.
+    """
+
+    section: Section = ""
+    flag: str = ""
+    unit: str = ""
+    unset: str = ""
+    project: ProjectRule = "refused"
+    recorded: Place = ""
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    gt: float | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+    min_length: int | None = None,
+    **info: Any,
+) -> Any:
+    """Return a pydantic field with a default, a description, bounds and a `SettingInfo`."""
+    return Field(
+        default=default,
+        description=description,
+        gt=gt,
+        ge=ge,
+        le=le,
+        min_length=min_length,
+        json_schema_extra={_KEY: SettingInfo(**info)},  # type: ignore[dict-item]  # never exported
+    )
+
+
+def info_of(field: FieldInfo) -> SettingInfo:
+    """Return the metadata of a field made by `setting`."""
+    extra = field.json_schema_extra
+    info = extra.get(_KEY) if isinstance(extra, dict) else None
+    return info if isinstance(info, SettingInfo) else SettingInfo()
+
+
+def help_of(field: FieldInfo) -> str:
+    """Return the help text of a field: its description and its default, as one line."""
+    default = default_of(field)
+    return f"{field.description} Default: {default}." if default else str(field.description)
+
+
+def default_of(field: FieldInfo) -> str:
+    """Return the default as a person reads it, or '' if there is nothing to say."""
+    info, value = info_of(field), field.default
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == "" or isinstance(value, BaseModel | SecretStr):
+        return info.unset
+    if info.unit == "size":
+        return format_size(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def recorded_values(settings: BaseModel, place: Place) -> dict[str, Any]:
+    """Return the values that a run records in one place of its specification, as JSON has them."""
+    fields = type(settings).model_fields
+    names = {name for name, field in fields.items() if info_of(field).recorded == place}
+    return settings.model_dump(mode="json", include=names)
+
+
+def written_default(field: FieldInfo) -> object:
+    """Return the default as TOML writes it."""
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None:
+        return '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str | Path) else value
