@@ -47,7 +47,8 @@ def _with_lists(pattern: str) -> str:
 
 def _term_rules() -> Iterator[Rule]:
     """Yield two rules for each forbidden word: for sentences, and for names of tests."""
-    sentences = "module class property function command help message heading prose table"
+    sentences = "module class property function command comment literal help message"
+    sentences += " heading prose table"
     for word, term in DATA["terms"].items():
         name, part = f"term: {word} → {term}", word.replace(" ", "_")
         good = f"Store {term}."
@@ -135,9 +136,9 @@ def test_extraction_finds_every_kind_of_text(tmp_path: Path) -> None:
     code.write_text(
         '"""Module."""\nclass A:\n    """Class."""\n    @property\n    def b(self):\n'
         '        """Property."""\n    def c(self):\n        """Function."""\n'
-        '        raise E(f"{self} is bad")\n@click.command\n@option(help="Some help")\n'
+        '        raise E(f"{self} is bad")  # Comment\n@click.command\n@option(help="Some help")\n'
         'def d():\n    """Command."""\n    click.echo("printed" + f"{a} text")\n'
-        'x = Field(description="A setting")\n'
+        'x = Field(description="A setting")\ny = "another long text", "short"\n'
     )
     page = tmp_path / "page.md"
     page.write_text("# Heading\n\nProse.\n\n```sh\ncode\n```\n\n| table |\n")
@@ -150,11 +151,13 @@ def test_extraction_finds_every_kind_of_text(tmp_path: Path) -> None:
         ("class", "Class."),
         ("property", "Property."),
         ("function", "Function."),
+        ("comment", "Comment"),
         ("message", "… is bad"),
         ("help", "Some help"),
         ("command", "Command."),
         ("message", "… text"),
         ("help", "A setting"),
+        ("message", "another long text"),
         ("heading", "Heading"),
         ("prose", "Prose."),
         ("table", "table"),

@@ -2,7 +2,9 @@
 
 import ast
 import functools
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,12 +131,15 @@ class Passage:
         text = re.sub(r"```.*?```", "", self.text, flags=re.DOTALL)
         text = re.sub(r"`[^`]*`", "_", text)
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-        text = re.sub(r"(?<=[.!?])\s+|\n\s*\n|\n\s*(?:[-*>]|\d+\.|\w+:)(?=\s)", "\0", text)
+        text = re.sub(r"(?<=[.!?])\s+|\n\s*\n|\n\s*(?:[-*>]|\d+\.|[\w.]+:)(?=\s)", "\0", text)
         return "\n".join(" ".join(sentence.split()) for sentence in text.split("\0"))
 
 
+USER_FACING = {"cli", "runs", "settings", "workspace"}  # rooms with few texts for the model
+
+
 def passages(path: Path) -> list[Passage]:
-    """Return the English of a file: docstrings and texts for users, test names, or Markdown."""
+    """Return the English of a file: docstrings, texts and comments, test names, or Markdown."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         return list(_markdown(text))
@@ -142,7 +147,8 @@ def passages(path: Path) -> list[Passage]:
     if "tests" in path.parts:
         tests = (one for one in functions(tree) if one.name.startswith("test_"))
         return [Passage(one.lineno, "test", one.name) for one in tests]
-    return sorted({*_docstrings(tree), *_texts(tree, is_settings="settings" in path.parts)})
+    texts = _texts(tree, "message" if USER_FACING & set(path.parts) else "literal")
+    return sorted({*_docstrings(tree), *_comments(text), *texts})
 
 
 def _markdown(text: str) -> Iterator[Passage]:
@@ -172,26 +178,36 @@ def _kind(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionD
     return "command" if re.search(r"\b(?:command|group)\b", decorators) else "function"
 
 
-def _texts(tree: ast.AST, *, is_settings: bool) -> Iterator[Passage]:
-    """Yield texts for users: help, descriptions of settings, errors and printed lines."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword):
-            is_help = node.arg == "help" or (is_settings and node.arg == "description")
-            yield from _literals(node.value, "help") if is_help else ()
-        elif isinstance(node, ast.Raise):
-            yield from _literals(node.exc, "message")
-        elif isinstance(node, ast.Call) and _parts(node.func)[-1] in ("echo", "secho", "print"):
-            for argument in node.args:
-                yield from _literals(argument, "message")
+def _comments(text: str) -> Iterator[Passage]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield Passage(token.start[0], "comment", token.string.strip("# "))
 
 
-def _literals(node: ast.AST | None, kind: str) -> Iterator[Passage]:
-    """Yield the literal texts in an expression, with `…` for each inserted value."""
+def _texts(node: ast.AST, kind: str) -> Iterator[Passage]:
+    """Yield every literal text but docstrings, with `…` for inserted values."""
     if isinstance(node, ast.JoinedStr):
         parts = [one.value if isinstance(one, ast.Constant) else "…" for one in node.values]
-        yield Passage(node.lineno, kind, "".join(map(str, parts)))
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-        yield Passage(node.lineno, kind, node.value)
-    elif node is not None:
+        yield from _sentence(node.lineno, kind, "".join(map(str, parts)))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from _sentence(node.lineno, kind, node.value)
+    elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
         for child in ast.iter_child_nodes(node):
-            yield from _literals(child, kind)
+            yield from _texts(child, _use(node, kind))
+
+
+def _sentence(line: int, kind: str, text: str) -> Iterator[Passage]:
+    if kind in ("help", "message") or re.search(r"\w+ \w+ \w+", text):
+        is_markup = re.search("[{}<>]", text)
+        yield from () if is_markup or " " not in text else (Passage(line, kind, text),)
+
+
+def _use(node: ast.AST, kind: str) -> str:
+    """Return the kind of the texts inside a node."""
+    if isinstance(node, ast.Raise):
+        return "message"
+    if isinstance(node, ast.Call) and _parts(node.func)[-1] in ("echo", "secho", "print"):
+        return "message"
+    if isinstance(node, ast.keyword) and node.arg == "description":
+        return "help" if kind == "message" else "prompt"
+    return "help" if isinstance(node, ast.keyword) and node.arg == "help" else kind
