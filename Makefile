@@ -1,9 +1,9 @@
 # Everything a person or a build machine does here, one target each.
-# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test).
+# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), REV (for figures), PYTEST_ARGS (for check, test).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engine base run test check bench ablation audit lock image dist clean
+.PHONY: help setup engine base run test check bench ablation audit figures lock image dist clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -52,6 +52,9 @@ audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery
 
 reference: setup ## write docs/reference.md anew from the program's own help and settings
 	@$(PYTHON) .ci/reference
+
+figures: setup ## print the project's figures as Markdown; REV=... for an earlier revision
+	@$(PYTHON) .ci/figures $(if $(REV),--rev $(REV))
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock
