@@ -1,9 +1,10 @@
 # Everything a person or a build machine does here, one target each.
-# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test, soak).
+# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), REV (for figures),
+# PYTEST_ARGS (for check, test, soak).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engine base run lint check test soak bench ablation audit lock image dist clean
+.PHONY: help setup engine base run lint check test soak bench ablation audit figures lock reference image dist clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
@@ -58,6 +59,9 @@ audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery
 
 reference: setup ## write docs/reference.md anew from the program's own help and settings
 	@$(PYTHON) .ci/reference
+
+figures: setup ## print the project's figures as Markdown; REV=... for an earlier revision
+	@$(PYTHON) .ci/figures $(if $(REV),--rev $(REV))
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -1,4 +1,4 @@
-"""The tests themselves: each one asserts, none replaces our own code, and none shadows a package."""
+"""The tests themselves: each one asserts, none mocks our own code, and none shadows a package."""
 
 import ast
 
@@ -11,7 +11,7 @@ BATTERY = "sandbox.conformance."  # its checks assert, one by one
 
 
 def asserting_nothing(tree: ast.Module) -> list[str]:
-    """Name the test functions that cannot fail by what they say, themselves or through a function beside them."""
+    """Return the test functions without an assertion of their own or in a helper beside them."""
     helpers = {
         one.name for one in functions(tree) if not one.name.startswith("test_") and _asserts(one)
     }
