@@ -19,7 +19,7 @@ MATCH, MISMATCH, UNAVAILABLE = "match", "mismatch", "not available"
 
 _NO_CAPABILITIES = "0000000000000000"
 _DEVICES = frozenset(
-    "console core fd full fuse mqueue net null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
+    "console core fd full cancel_scope mqueue net null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
 )
 _MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}  # noqa: S108 - inside
 _ENGINES_OWN = ("/proc", "/sys", "/dev")
