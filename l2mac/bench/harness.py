@@ -30,7 +30,7 @@ _GO_ON = (
 class Worker(Protocol):
     """Whoever does what a cell needs; called from several threads."""
 
-    def run(self, cell: Cell, audience: SessionListener, fuse: CancelScope) -> None:
+    def run(self, cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         """Begin a cell's run, or take up the one that has begun, and bring it to its end.
 
         Raises:
@@ -86,7 +86,7 @@ class Harness:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._interrupted = threading.Event()
-        self._fuses: list[CancelScope] = []
+        self._cancel_scopes: list[CancelScope] = []
         self._faults = self._at_work = 0
         self._fatal: BaseException | None = None
 
@@ -183,16 +183,16 @@ class Harness:
         if state == "ended":
             return
         audience = _Audience(cell, self._listener, self._lock, self._interrupted)
-        fuse = CancelScope(audience.check)
+        cancel_scope = CancelScope(audience.check)
         with self._lock:
-            self._fuses.append(fuse)
+            self._cancel_scopes.append(cancel_scope)
         if self._interrupted.is_set():
-            fuse.cancel()
+            cancel_scope.cancel()
         if state == "new":
             cell.begin()
         for session in range(1, _SESSIONS + 1):
             try:
-                self._worker.run(cell, audience, fuse)
+                self._worker.run(cell, audience, cancel_scope)
                 break
             except SandboxLost as loss:
                 if cell.run is None:
@@ -203,9 +203,9 @@ class Harness:
         """End every session that is at work, also one whose model's server is silent."""
         self._interrupted.set()
         with self._lock:
-            fuses = tuple(self._fuses)
-        for fuse in fuses:
-            fuse.cancel()
+            cancel_scopes = tuple(self._cancel_scopes)
+        for cancel_scope in cancel_scopes:
+            cancel_scope.cancel()
 
     def _measure(self, cell: Cell) -> None:
         self._say(cell, "measuring")

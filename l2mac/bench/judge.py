@@ -239,7 +239,7 @@ class _Asking:
             )
         if reply.usage.prompt_tokens:
             self.estimator.learn(messages, (form.spec,), reply.usage.prompt_tokens)
-        if reply.cut_off:
+        if reply.truncated:
             raise ValueError("it was cut off; name one file and one test for each feature")
         calls = [call for call in reply.tool_calls if call.name == form.spec.name]
         if not calls:

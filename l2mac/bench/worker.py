@@ -24,13 +24,18 @@ class LiveWorker:
     def __init__(self, judge: Judge | None) -> None:
         self._judge = judge
 
-    def run(self, cell: Cell, audience: SessionListener, fuse: CancelScope) -> None:
+    def run(self, cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         """Begin a cell's run, or take up the one that has begun."""
         run = cell.run
         if run is None:
-            start(cell.settings, cell.plan, audience, given=cell.given, fuse=fuse)
+            start(cell.settings, cell.plan, audience, given=cell.given, cancel_scope=cancel_scope)
         else:
-            take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
+            take_up(
+                cell.settings,
+                Source(run, recorded_plan(run), {}),
+                audience,
+                cancel_scope=cancel_scope,
+            )
 
     def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""

@@ -15,9 +15,9 @@ from l2mac.cli.options import (
 )
 from l2mac.errors import ModelNotConfigured, ProcessorError
 from l2mac.processor.capability_probe import (
-    Ability,
-    WindowFinding,
-    probe,
+    Capability,
+    WindowProbe,
+    probe_capabilities,
     probe_window,
     window_cost_tokens,
 )
@@ -90,13 +90,13 @@ def models(
         return MODEL if problem else OK
     with _processor(settings, name) as processor:
         abilities = []
-        for ability in probe(processor):
+        for ability in probe_capabilities(processor):
             abilities.append(ability)
             if not as_json:
                 click.echo(f"{_MARKS[ability.works]} {ability.name:10} {clean(ability.text)}")
         window = _window(processor, probe_context, say)
     if window is not None and not as_json:
-        click.echo(f"{_MARKS[window.ended or None]} {'context':10} {window.text}")
+        click.echo(f"{_MARKS[window.limit_found or None]} {'context':10} {window.text}")
     declared = next((offer.context_tokens for offer in offers if offer.name == name), None)
     snippet = _snippet(settings, name, abilities, window, declared)
     if as_json:
@@ -143,7 +143,7 @@ def _offer_lines(offers: tuple[ModelInfo, ...], problem: str) -> list[str]:
     )
 
 
-def _window(processor: OpenAIProcessor, up_to: int | None, say: Any) -> WindowFinding | None:
+def _window(processor: OpenAIProcessor, up_to: int | None, say: Any) -> WindowProbe | None:
     if up_to is None:
         return None
     say(
@@ -152,7 +152,7 @@ def _window(processor: OpenAIProcessor, up_to: int | None, say: Any) -> WindowFi
     return probe_window(processor, up_to=up_to, progress=say)
 
 
-def _protocol(abilities: list[Ability]) -> str:
+def _protocol(abilities: list[Capability]) -> str:
     """Give the way to call tools that works, native before JSON; empty where neither does."""
     working = [one.name for one in abilities if one.works and one.name in ("native", "json")]
     return working[0] if working else ""
@@ -161,8 +161,8 @@ def _protocol(abilities: list[Ability]) -> str:
 def _snippet(
     settings: Settings,
     name: str,
-    abilities: list[Ability],
-    window: WindowFinding | None,
+    abilities: list[Capability],
+    window: WindowProbe | None,
     declared: int | None,
 ) -> str:
     """Write the settings that follow; no key is ever among them."""

@@ -18,8 +18,8 @@ from l2mac.errors import ContextOverflow, OutOfTime
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
-from l2mac.processor.model_roles import ModelRole, role_of
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.routing import ModelRole, role_of
 from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.tools.base import ToolContext, ToolOutcome
 from l2mac.trace.events import InstructionAborted, ModelCalled, StoreRestored, ToolRan

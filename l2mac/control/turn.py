@@ -72,7 +72,10 @@ class TurnRunner:
             self._calls += 1
             calls.append(ToolCall(f"call_{self._calls}", call.name, call.arguments))
         return Reply(
-            content=reply.content, tool_calls=tuple(calls), usage=reply.usage, cut_off=reply.cut_off
+            content=reply.content,
+            tool_calls=tuple(calls),
+            usage=reply.usage,
+            truncated=reply.truncated,
         )
 
 

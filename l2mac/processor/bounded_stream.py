@@ -1,4 +1,7 @@
-"""The body of an HTTP response that can neither go on for ever nor fill the memory."""
+"""The body of an HTTP response, bounded in time and in memory.
+
+A module of its own, because only few modules may import `httpx2`.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -8,12 +11,14 @@ _MOST_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
 class BoundedStream(httpx2.SyncByteStream):
-    """A body that ends at a deadline, even when it dribbles and nothing of it becomes an event.
+    """A response body that ends at a deadline.
+
+    The deadline holds even if the server keeps sending bytes that form no event.
 
     Args:
-        response: Whose body is bounded; the stream takes its place.
-        clock: Seconds that only grow.
-        deadline: When, by that clock, it must have ended.
+        response: The response whose body is bounded. The stream replaces the response's own.
+        clock: A monotonic clock in seconds.
+        deadline: The time of that clock at which the body must have ended.
     """
 
     def __init__(
@@ -22,19 +27,19 @@ class BoundedStream(httpx2.SyncByteStream):
         stream = response.stream
         if not isinstance(stream, httpx2.SyncByteStream):
             raise TypeError("only responses of a synchronous client can be bounded")
+        content_type = response.headers.get("content-type", "")
         self._stream = stream
         self._clock = clock
         self._deadline = deadline
-        self._is_event_stream = response.headers.get("content-type", "").startswith(
-            "text/event-stream"
-        )
+        self._is_event_stream = content_type.startswith("text/event-stream")
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the body in pieces.
+        """Yield the body in pieces.
 
         Raises:
             httpx2.ReadTimeout: The deadline has passed.
-            httpx2.RemoteProtocolError: One line of an event stream, or another body as a whole, is over 32 MiB.
+            httpx2.RemoteProtocolError: One line of an event stream, or the whole of another body,
+                is larger than 32 MiB.
         """
         held = 0
         for piece in self._stream:

@@ -1,4 +1,4 @@
-"""The HTTP client of a model's server: where it connects, how long it waits, what it sends of its own accord."""
+"""The HTTP client of a model's server, with its timeouts and headers."""
 
 import base64
 import ssl
@@ -18,19 +18,21 @@ def make_client(
     bound: Callable[[httpx2.Response], None],
     attach: Callable[[dict[str, Any]], None],
 ) -> openai.OpenAI:
-    """Make the client: without retries, redirects and variables of the environment, which are others' business.
+    """Build the client, without retries, redirects or settings from the environment.
 
-    A redirect would carry the messages and the extra headers to a server that nobody named.
+    Retries belong to `RetryPolicy`, the environment to `l2mac.settings`. A redirect would carry the
+    messages and the extra headers to a server that the user did not configure.
 
     Args:
-        settings: Where the model is and how it is called.
-        bound: Called with each response before its body is read.
-        attach: Called with each request's extensions before it is sent.
+        settings: The server and its settings.
+        bound: Receives each response before its body is read.
+        attach: Receives each request's extensions before the request is sent.
     """
-    # An http address needs no certificates, which take 30 ms to load; without them TLS would fail, not pass.
-    verify = (
-        True if settings.address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
+    # An http address needs no certificates, and loading them takes 30 ms. Without certificates TLS
+    # fails closed.
+    verify: bool | ssl.SSLContext = True
+    if not settings.address.startswith("https:"):
+        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     quiet_s = min(settings.stall_s, settings.timeout_s)
     http = openai.DefaultHttpx2Client(
         verify=verify,
@@ -41,9 +43,8 @@ def make_client(
     )
     headers = dict(settings.extra_headers)
     if settings.login is not None:
-        headers["Authorization"] = (
-            "Basic " + base64.b64encode(":".join(settings.login).encode()).decode()
-        )
+        login = base64.b64encode(":".join(settings.login).encode())
+        headers["Authorization"] = "Basic " + login.decode()
     common: dict[str, Any] = {
         "api_key": settings.api_key or "none",
         "admin_api_key": "",

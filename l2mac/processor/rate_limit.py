@@ -1,4 +1,4 @@
-"""Waiting so that declared requests and tokens per minute are kept."""
+"""The limit of requests and tokens per minute that an account declares."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ class RateLimit:
     """A token bucket that starts full and may go into debt.
 
     Args:
-        per_minute: How much may be taken per minute; None for no limit.
-        clock: Seconds that only grow.
+        per_minute: The amount per minute, None for no limit.
+        clock: A monotonic clock in seconds.
         sleep: Waits for seconds.
     """
 
@@ -26,7 +26,10 @@ class RateLimit:
         self._filled_at = clock()
 
     def take(self, amount: float) -> None:
-        """Take an amount, waiting until it is there; more than a minute's worth counts as a minute's worth."""
+        """Wait until an amount is available and take it.
+
+        An amount above the limit of one minute counts as one minute's, or the wait would never end.
+        """
         if self._per_minute is None:
             return
         self._fill(self._per_minute)
@@ -35,7 +38,7 @@ class RateLimit:
             self._sleep(-self._level * 60 / self._per_minute)
 
     def settle(self, *, taken: float, used: float) -> None:
-        """Correct what was taken on an estimate by what was really used."""
+        """Replace an estimated amount that was taken by the amount that was used."""
         if self._per_minute is not None:
             self._level = min(self._level + min(taken, self._per_minute) - used, self._per_minute)
 

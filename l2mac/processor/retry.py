@@ -1,4 +1,4 @@
-"""Trying again, with pauses that grow and are spread by chance."""
+"""Retries with pauses that grow and are spread at random."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,26 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """Exponential backoff with full jitter; what the server asks for comes first, up to a minute.
+class RetryPolicy:
+    """Exponential backoff with full jitter.
+
+    The server's own `retry-after` takes precedence, up to a minute.
 
     Attributes:
-        most: Tries after the first.
+        max_retries: The number of tries after the first.
         sleep: Waits for seconds.
-        chance: Gives a number from 0 to 1.
+        jitter: Returns a random number from 0 to 1.
     """
 
-    most: int
+    max_retries: int
     sleep: Callable[[float], None]
-    chance: Callable[[], float]
+    jitter: Callable[[], float]
 
-    def persist(self, once: Callable[[], T | Failure]) -> T | Failure:
-        """Call until something else than passing trouble comes back, and give the last outcome."""
+    def run(self, once: Callable[[], T | Failure]) -> T | Failure:
+        """Call `once` until its failure is not transient; return the last outcome."""
         outcome = once()
-        for tries in range(1, self.most + 1):
-            if not isinstance(outcome, Failure) or outcome.kind is not ErrorKind.PASSING:
+        for tries in range(1, self.max_retries + 1):
+            if not isinstance(outcome, Failure) or outcome.kind is not ErrorKind.TRANSIENT:
                 break
             pause_s = self._pause_s(outcome, tries)
             logger.info(
@@ -47,4 +49,4 @@ class Retries:
     def _pause_s(self, failure: Failure, tries: int) -> float:
         if failure.retry_after_s is not None:
             return min(failure.retry_after_s, _MOST_RETRY_AFTER_S)
-        return min(_FIRST_BACKOFF_S * 2.0 ** (tries - 1), _MOST_BACKOFF_S) * self.chance()
+        return min(_FIRST_BACKOFF_S * 2.0 ** (tries - 1), _MOST_BACKOFF_S) * self.jitter()

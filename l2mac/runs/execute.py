@@ -23,8 +23,8 @@ from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.file_store import FileStore, SandboxMaker
-from l2mac.processor.model_roles import ModelRole
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.routing import ModelRole
 from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.runs.recorded_input import adopt
 from l2mac.runs.recorded_spec import Plan, started

@@ -139,7 +139,7 @@ def start(
     audience: SessionListener,
     *,
     given: Input | None = None,
-    fuse: CancelScope | None = None,
+    cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Execute a new run.
 
@@ -147,7 +147,7 @@ def start(
         settings: What to work with.
         plan: What to do, as `prepare_plan` gives it.
         audience: Told about everything as it happens.
-        fuse: Ends the session from another thread, even while the model's server is silent.
+        cancel_scope: Ends the session from another thread, even while the model's server is silent.
         given: The files to begin with, as `prepare_input` gives them; those that the plan was made with.
 
     Raises:
@@ -161,7 +161,7 @@ def start(
             audience.say(f"input: {given}")
         return made
 
-    return _with_model(settings, plan, audience, "run", folder, fuse, given)
+    return _with_model(settings, plan, audience, "run", folder, cancel_scope, given)
 
 
 def take_up(
@@ -169,7 +169,7 @@ def take_up(
     source: Source,
     audience: SessionListener,
     *,
-    fuse: CancelScope | None = None,
+    cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Go on with a recorded run; see `start`."""
     check_packages(source.plan, settings)
@@ -178,7 +178,7 @@ def take_up(
         audience.say(f"resuming {source.folder.name}")
         return source.folder
 
-    return _with_model(settings, source.plan, audience, "resume", folder, fuse)
+    return _with_model(settings, source.plan, audience, "resume", folder, cancel_scope)
 
 
 def repeat(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
@@ -214,10 +214,13 @@ def _with_model(
     audience: SessionListener,
     reason: Reason,
     make_folder: Callable[[], Path],
-    fuse: CancelScope | None,
+    cancel_scope: CancelScope | None,
     given: Input | None = None,
 ) -> SessionResult:
-    with make_processors(settings, fuse=fuse) as processor, _boxes(settings, audience) as boxes:
+    with (
+        make_processors(settings, cancel_scope=cancel_scope) as processor,
+        _boxes(settings, audience) as boxes,
+    ):
         means = make_resources(
             settings,
             boxes,

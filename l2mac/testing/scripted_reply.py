@@ -15,7 +15,7 @@ class ScriptedReply:
         tool_calls: Pairs of a name and arguments, which may be text that is no JSON. In a request with
             `response_format` the first is written as the content, in the form that `JsonTools` asks for.
         usage: The `usage` object as it goes out; None for counts made up from lengths, empty for no such object.
-        cut_off: End with `finish_reason` `length`.
+        truncated: End with `finish_reason` `length`.
         model: The model's name in the answer.
         streamed: OutputStream where the client asks for it; otherwise answer whole, as some servers do.
     """
@@ -26,14 +26,14 @@ class ScriptedReply:
         *,
         tool_calls: Sequence[tuple[str, Mapping[str, Any] | str]] = (),
         usage: Mapping[str, Any] | None = None,
-        cut_off: bool = False,
+        truncated: bool = False,
         model: str = "scripted",
         streamed: bool = True,
     ) -> None:
         self.content = content
         self.tool_calls = tuple((name, _text(arguments)) for name, arguments in tool_calls)
         self.usage = usage
-        self.cut_off = cut_off
+        self.truncated = truncated
         self.model = model
         self.streamed = streamed
 
@@ -102,7 +102,7 @@ def _shaped(reply: ScriptedReply, body: dict[str, Any]) -> tuple[str, tuple[tupl
 
 
 def _finish_reason(reply: ScriptedReply, calls: Sequence[object]) -> str:
-    if reply.cut_off:
+    if reply.truncated:
         return "length"
     return "tool_calls" if calls else "stop"
 

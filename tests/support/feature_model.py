@@ -79,7 +79,10 @@ class FeatureModel:
         said = len(reply.content) + len(str(reply.tool_calls))
         usage = Usage(asked // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN)
         return Reply(
-            content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off
+            content=reply.content,
+            tool_calls=reply.tool_calls,
+            usage=usage,
+            truncated=reply.truncated,
         )
 
     def _text(self, request: Request) -> str:

@@ -122,7 +122,7 @@ class GuidedInstruction:
         if reply is None:
             return None
         try:
-            if reply.cut_off:
+            if reply.truncated:
                 raise ValueError(
                     self.effects.domain.prompts.render("cut_off", limit=self.effects.reply_tokens)
                 )

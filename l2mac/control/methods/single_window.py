@@ -140,7 +140,7 @@ class SingleWindowAgent:
                 return False
             before = self._effects.store.tree
             turn = self._turns.perform(reply, lambda: True)
-            was_silent, silent = silent, not reply.tool_calls and not reply.cut_off
+            was_silent, silent = silent, not reply.tool_calls and not reply.truncated
             if turn.completed or (silent and was_silent):
                 return True
             wrote = self._effects.store.tree != before
@@ -149,7 +149,7 @@ class SingleWindowAgent:
 
     def _reminder(self, instruction: str, reply: Reply, *, wrote: bool) -> Iterator[Message]:
         """Say why a reply did nothing: it was cut off, or calls no tool. How to act at all is no steering."""
-        if reply.cut_off and not wrote:
+        if reply.truncated and not wrote:
             yield Message(
                 Role.USER, self._prompts.render("cut_off", limit=self._effects.reply_tokens)
             )

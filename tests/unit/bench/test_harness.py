@@ -71,13 +71,13 @@ class Recorder:
         self.measured: list[int] = []
         self.at_once = 0
 
-    def run(self, cell: Cell, audience: Any, fuse: CancelScope) -> None:
+    def run(self, cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
         with self._lock:
             self.ran.append(cell.seed)
             self._at_work += 1
             self.at_once = max(self.at_once, self._at_work)
         try:
-            self._before(cell, audience, fuse)
+            self._before(cell, audience, cancel_scope)
             record(cell.run or cell.folder / "20260101-a-run")
         finally:
             with self._lock:
@@ -225,10 +225,10 @@ def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_be
     ended: list[int] = []
     at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 
-    def waits(cell: Cell, audience: Any, fuse: CancelScope) -> None:
+    def waits(cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
         try:
             at_work.wait(PATIENCE_S)
-            fuse.sleep(LONG_S)  # as behind a server that says nothing
+            cancel_scope.sleep(LONG_S)  # as behind a server that says nothing
         except KeyboardInterrupt:
             audience.say("said while it ends, which is let pass")
             ended.append(cell.seed)

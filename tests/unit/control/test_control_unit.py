@@ -85,7 +85,9 @@ def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(room: Room):
         call("submit_plan", steps=[" "]),
         call("submit_plan"),
         Reply(
-            content="", tool_calls=(ToolCall("x", "submit_plan", '{"steps": ["cut'),), cut_off=True
+            content="",
+            tool_calls=(ToolCall("x", "submit_plan", '{"steps": ["cut'),),
+            truncated=True,
         ),
     ],
 )

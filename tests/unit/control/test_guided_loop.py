@@ -201,7 +201,7 @@ def test_an_answer_that_says_neither_is_asked_again(room: Room):
 
 
 def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(room: Room):
-    cut = Reply(content="```python\nA = 1\n", cut_off=True)
+    cut = Reply(content="```python\nA = 1\n", truncated=True)
     lead(room, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
     assert "was cut off" in asked(room, 2)
     assert room.processor.requests[2].temperature > room.processor.requests[1].temperature

@@ -255,12 +255,12 @@ def test_a_reply_without_a_call_is_reminded_of_tools_once_and_ends_the_draft_the
 
 def test_a_reply_that_was_cut_off_is_no_end(room: ThinkingRoom):
     torn = Reply(
-        content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), cut_off=True
+        content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), truncated=True
     )
     replies = [
         torn,
-        Reply(content="It is", cut_off=True),
-        Reply(content="It is", cut_off=True),
+        Reply(content="It is", truncated=True),
+        Reply(content="It is", truncated=True),
         write(a="A = 1"),
         DONE,
     ]

@@ -85,7 +85,7 @@ def saying(tool: str, *replies: Reply | Callable[[str], Reply], **faults: object
 
 def broken(tool: str) -> list[Reply]:
     """Give replies that are no answer to any form."""
-    torn = Reply(content="", tool_calls=(ToolCall("x", tool, CUT_OFF),), cut_off=True)
+    torn = Reply(content="", tool_calls=(ToolCall("x", tool, CUT_OFF),), truncated=True)
     return [
         Reply(content="Let me think about it."),
         torn,

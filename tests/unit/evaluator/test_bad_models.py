@@ -50,7 +50,7 @@ def work(
     [
         ScriptedReply("我已经完成了所有的工作。すべて完了しました。"),
         ScriptedReply(
-            tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')], cut_off=True
+            tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')], truncated=True
         ),
         ScriptedReply(tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')]),
         ScriptedReply(

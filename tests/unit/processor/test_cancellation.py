@@ -70,12 +70,12 @@ def soon() -> Iterator[None]:
 
 
 def make(
-    server: ModelServer, fuse: CancelScope | None = None, *, protocol: str = "native"
+    server: ModelServer, cancel_scope: CancelScope | None = None, *, protocol: str = "native"
 ) -> OpenAIProcessor:
     settings = ModelSettings(
         model="m", base_url=server.base_url, api_key="key", protocol=protocol, max_retries=9
     )
-    return OpenAIProcessor(settings, fuse=fuse)
+    return OpenAIProcessor(settings, cancel_scope=cancel_scope)
 
 
 def test_a_server_that_says_nothing_is_left_when_the_time_is_over(silence: Silence):
@@ -130,9 +130,11 @@ def test_a_reply_in_time_is_a_reply_and_so_is_one_after_a_call_that_was_ended():
 
 
 def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
-    fuse = CancelScope(give_up)
-    with ModelServer(silence) as server, make(server, fuse) as processor, soon():
-        watcher = threading.Thread(target=lambda: (silence.reached.wait(LONG_S), fuse.cancel()))
+    cancel_scope = CancelScope(give_up)
+    with ModelServer(silence) as server, make(server, cancel_scope) as processor, soon():
+        watcher = threading.Thread(
+            target=lambda: (silence.reached.wait(LONG_S), cancel_scope.cancel())
+        )
         watcher.start()
         with pytest.raises(GivenUp):
             processor.complete(REQUEST, unwatched)
@@ -141,9 +143,9 @@ def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
 
 
 def test_nothing_is_asked_after_a_cancellation():
-    fuse = CancelScope(give_up)
-    with ModelServer(sequence([])) as server, make(server, fuse) as processor:
-        fuse.cancel()
+    cancel_scope = CancelScope(give_up)
+    with ModelServer(sequence([])) as server, make(server, cancel_scope) as processor:
+        cancel_scope.cancel()
         for within_s in (None, 1.0, None):
             with pytest.raises(GivenUp):
                 processor.complete(replace(REQUEST, within_s=within_s), unwatched)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from l2mac.processor.error_mapping import ErrorKind, Redactor, judge, refused, retry_after_s
+from l2mac.processor.error_mapping import (
+    ErrorKind,
+    Redactor,
+    classify,
+    failure_from_response,
+    retry_after_s,
+)
 
 OVERFLOWS = {
     "llama.cpp": "request (20030 tokens) exceeds the available context size (16384 tokens), try increasing it",
@@ -33,12 +39,12 @@ OVERFLOWS = {
 @pytest.mark.parametrize("words", OVERFLOWS.values(), ids=OVERFLOWS)
 @pytest.mark.parametrize("status", [400, 500, None])
 def test_an_overflow_is_known_by_its_words(words: str, status: int | None) -> None:
-    assert judge(status, "", words) is ErrorKind.OVERFLOW
+    assert classify(status, "", words) is ErrorKind.OVERFLOW
 
 
 @pytest.mark.parametrize("code", ["context_length_exceeded", "400 exceed_context_size_error"])
 def test_an_overflow_is_known_by_its_code(code: str) -> None:
-    assert judge(400, code, "no") is ErrorKind.OVERFLOW
+    assert classify(400, code, "no") is ErrorKind.OVERFLOW
 
 
 @pytest.mark.parametrize(
@@ -47,19 +53,19 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
         (
             429,
             "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000.",
-            ErrorKind.PASSING,
+            ErrorKind.TRANSIENT,
         ),
         (
             429,
             "You exceeded your current quota, please check your plan and billing details.",
-            ErrorKind.PASSING,
+            ErrorKind.TRANSIENT,
         ),
         (
             400,
             "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
             ErrorKind.REQUEST,
         ),
-        (503, "Loading model", ErrorKind.PASSING),
+        (503, "Loading model", ErrorKind.TRANSIENT),
         (404, "The model `x` does not exist.", ErrorKind.MODEL),
         (404, 'model "x" not found, try pulling it first', ErrorKind.MODEL),
         (400, "x is not a valid model ID", ErrorKind.REQUEST),
@@ -81,7 +87,7 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
 def test_other_words_are_taken_for_what_they_mean(
     status: int, words: str, trouble: ErrorKind
 ) -> None:
-    assert judge(status, "", words) is trouble
+    assert classify(status, "", words) is trouble
 
 
 @pytest.mark.parametrize(
@@ -98,12 +104,18 @@ def test_other_words_are_taken_for_what_they_mean(
     ],
 )
 def test_an_error_is_read_in_whatever_form_it_comes(body: object, text: str) -> None:
-    assert refused(400, body, Redactor(())).text == text
+    assert failure_from_response(400, body, Redactor(())).text == text
 
 
 def test_an_error_in_a_stream_may_state_its_status() -> None:
-    assert refused(None, {"message": "no", "code": 401}, Redactor(())).kind is ErrorKind.KEY
-    assert refused(None, {"message": "no", "code": "odd"}, Redactor(())).kind is ErrorKind.PASSING
+    assert (
+        failure_from_response(None, {"message": "no", "code": 401}, Redactor(())).kind
+        is ErrorKind.KEY
+    )
+    assert (
+        failure_from_response(None, {"message": "no", "code": "odd"}, Redactor(())).kind
+        is ErrorKind.TRANSIENT
+    )
 
 
 @pytest.mark.parametrize(

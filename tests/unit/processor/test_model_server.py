@@ -76,7 +76,7 @@ def test_a_whole_reply_has_content_and_usage() -> None:
 
 def test_a_streamed_reply_comes_in_pieces_with_usage_last() -> None:
     _, headers, text = ask(
-        [ScriptedReply("Hello, this is more than one piece.", cut_off=True)], STREAMED
+        [ScriptedReply("Hello, this is more than one piece.", truncated=True)], STREAMED
     )
     parts = events(text)
     assert headers["content-type"] == "text/event-stream"

@@ -85,7 +85,7 @@ def make(base_url: str, time: Time | None = None, **settings: Any) -> OpenAIProc
         **settings,
     }
     return OpenAIProcessor(
-        ModelSettings(**given), clock=time.clock, sleep=time.sleep, chance=lambda: 1.0
+        ModelSettings(**given), clock=time.clock, sleep=time.sleep, jitter=lambda: 1.0
     )
 
 
@@ -172,7 +172,7 @@ def test_a_streamed_reply_is_watched_piece_by_piece() -> None:
         reply = processor.complete(PLAIN, pieces.append)
     assert reply.content == HELLO.content == "".join(pieces)
     assert len(pieces) > 1
-    assert (reply.model, reply.cut_off) == ("scripted", False)
+    assert (reply.model, reply.truncated) == ("scripted", False)
 
 
 def test_tool_calls_come_in_order_and_their_arguments_are_watched() -> None:
@@ -192,7 +192,7 @@ def test_tool_calls_come_in_order_and_their_arguments_are_watched() -> None:
 
 def test_an_empty_reply_is_a_reply() -> None:
     reply = complete([ScriptedReply()])
-    assert (reply.content, reply.tool_calls, reply.cut_off) == ("", (), False)
+    assert (reply.content, reply.tool_calls, reply.truncated) == ("", (), False)
 
 
 def test_usage_is_what_the_server_counts() -> None:
@@ -208,12 +208,12 @@ def test_usage_that_cannot_be_is_unknown(lie: object) -> None:
 
 
 def test_a_reply_that_reached_its_limit_is_marked() -> None:
-    assert complete([ScriptedReply("half a", cut_off=True)]).cut_off
+    assert complete([ScriptedReply("half a", truncated=True)]).truncated
 
 
 def test_an_absurdly_long_reply_is_cut_and_marked() -> None:
     reply = complete([ScriptedReply("x" * 2000)], replace(PLAIN, max_reply_tokens=10))
-    assert reply.cut_off
+    assert reply.truncated
     assert reply.content == "x" * 320
 
 
@@ -261,7 +261,7 @@ def test_trouble_that_does_not_pass_ends_after_all_retries() -> None:
         processor,
         server,
     ):
-        with pytest.raises(ModelUnavailable, match=r"after 4 tries.*out of order"):
+        with pytest.raises(ModelUnavailable, match=r"no complete reply in 4 tries.*out of order"):
             processor.complete(PLAIN, unwatched)
     assert len(server.requests) == 4
     assert time.sleeps == [1, 2, 4]
@@ -327,7 +327,7 @@ def test_silence_ends_a_try() -> None:
 def test_a_stream_that_dribbles_for_ever_ends_with_its_time() -> None:
     error = failure([Dribbled(100_000)], time=Time(step=1), timeout_s=5, max_retries=0)
     assert isinstance(error, ModelUnavailable)
-    assert "5 s in all" in str(error)
+    assert "5 s in total" in str(error)
 
 
 def test_requests_per_minute_are_kept() -> None:
@@ -452,11 +452,11 @@ def test_messages_that_do_not_fit_are_an_overflow(fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Unauthorized(), "check OPENAI_API_KEY or --api-key-file"),
-        (UnknownModel(), "has no model m: .*; it offers a-model, b-model; set --model"),
-        (RefusedRequest("not here", 404), "check --base-url, which usually ends in /v1"),
-        (Redirected("http://127.0.0.1:1/v1"), "check --base-url"),
-        (RefusedRequest("pay", 402), "no credit left"),
+        (Unauthorized(), "Check OPENAI_API_KEY or --api-key-file"),
+        (UnknownModel(), "has no model m: .*. Set --model to one of: a-model, b-model"),
+        (RefusedRequest("not here", 404), "Check --base-url, which usually ends in /v1"),
+        (Redirected("http://127.0.0.1:1/v1"), "Check --base-url"),
+        (RefusedRequest("pay", 402), "Add credit to the account"),
         (RefusedRequest("odd request"), '(400) "odd request"'),
     ],
     ids=repr,
@@ -473,7 +473,7 @@ def test_a_server_that_is_not_there_is_named_without_credentials() -> None:
     with make(f"http://user:{KEY}@127.0.0.1:{port}/v1", time, max_retries=2) as processor:
         with pytest.raises(ModelUnavailable) as caught:
             processor.complete(PLAIN, unwatched)
-    assert f"from http://127.0.0.1:{port}/v1 after 3 tries" in str(caught.value)
+    assert f"http://127.0.0.1:{port}/v1 gave no complete reply in 3 tries" in str(caught.value)
     assert "refused" in str(caught.value)
     assert "user" not in str(caught.value)
     assert len(time.sleeps) == 2
@@ -585,7 +585,7 @@ def test_negotiation_finds_json_where_no_call_comes_back(refusal: ScriptedReply 
 )
 def test_negotiation_that_finds_nothing_says_what_to_do(second: ScriptedReply | Fault) -> None:
     with serving([ScriptedReply("text"), second], protocol="auto") as (processor, _):
-        with pytest.raises(ModelRejected, match=r"neither calls tools.*choose another model"):
+        with pytest.raises(ModelRejected, match=r"neither calls tools.*Choose another model"):
             processor.negotiate(unwatched)
         assert processor.protocol == ""
 

@@ -68,7 +68,8 @@ def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path):
 
 
 @pytest.mark.parametrize(
-    "reply", [replace(REPLY, cut_off=True), Reply(content=""), replace(REPLY, content="x" * 2**24)]
+    "reply",
+    [replace(REPLY, truncated=True), Reply(content=""), replace(REPLY, content="x" * 2**24)],
 )
 def test_what_is_cut_off_empty_or_huge_is_not_kept(tmp_path: Path, reply: Reply):
     cache(tmp_path / "cache").keep(REQUEST, reply)
@@ -89,7 +90,7 @@ def test_a_damaged_entry_is_passed_over_said_and_replaced(folder: Path, damage: 
     sink = logger.add(lambda message: said.append(str(message)), level="WARNING")
     assert cache(folder).find(REQUEST) is None
     logger.remove(sink)
-    assert "passed over" in said[0]
+    assert "Skipped a cached reply" in said[0]
     cache(folder).keep(REQUEST, REPLY)
     assert cache(folder).find(REQUEST) is not None
 

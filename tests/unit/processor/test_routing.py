@@ -12,8 +12,7 @@ from l2mac.control.effects import Prices
 from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.processor.messages import Message, Reply, Request, Role, ToolCall, Usage
-from l2mac.processor.model_roles import role_of
-from l2mac.processor.routing import RoleModel, RoleProcessor
+from l2mac.processor.routing import RoleModel, RoleProcessor, role_of
 from l2mac.runs.wiring import make_plan, make_processors, role_prices
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.testing.model_server import ModelServer, ScriptedReply

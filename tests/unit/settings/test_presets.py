@@ -80,7 +80,9 @@ def test_a_project_file_chooses_no_preset(tmp_path: Path):
 
 
 def test_an_unknown_preset_is_refused_with_the_names_of_those_there_are(tmp_path: Path):
-    with pytest.raises(SettingsError, match=r"^--preset is invalid\. .*ollama, llama.cpp") as caught:
+    with pytest.raises(
+        SettingsError, match=r"^--preset is invalid\. .*ollama, llama.cpp"
+    ) as caught:
         load(tmp_path, preset="olama")
     assert caught.value.field == "--preset"
 

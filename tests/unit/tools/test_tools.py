@@ -1,4 +1,7 @@
+import inspect
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ from pydantic import Field
 from l2mac.domains.loader import DOMAINS, load_domain
 from l2mac.errors import SettingsError
 from l2mac.file_store import FileStore
-from l2mac.processor.messages import ToolCall
+from l2mac.processor.messages import ToolCall, ToolSpec
+from l2mac.processor.tool_probe import PROBE
+from l2mac.tools import forms
 from l2mac.tools.base import (
     Arguments,
     Tool,
@@ -145,6 +150,35 @@ def test_schemas_are_plain():
     assert schema["properties"]["inner"]["items"]["properties"]["title"]["type"] == "string"
     assert schema["additionalProperties"] is False
     assert not {"$ref", "$defs"} & set(json.dumps(schema).split('"'))
+
+
+def every_spec() -> list[ToolSpec]:
+    """Return all tools that a model is ever offered: of the domains, the forms and the probe."""
+    found = [spec for domain in DOMAINS for spec in load_domain(domain).toolbelt.specs]
+    makers = [value for name, value in vars(forms).items() if re.fullmatch(r"[a-z]+_form", name)]
+    for make in makers:
+        bounds = [3] * len(inspect.signature(make).parameters)
+        found.append(make(*bounds).spec)
+    assert len(makers) == 9
+    return [*found, complete_spec(), complete_spec(checked=False), *PROBE.tools]
+
+
+def test_no_spec_has_a_reference_that_a_server_would_have_to_resolve():
+    """The processor sends schemas as they are and has no code for references or definitions."""
+    for spec in every_spec():
+        words = set(json.dumps(spec.parameters).split('"'))
+        assert not {"$ref", "$defs", "$schema"} & words, spec.name
+        assert not any("title" in part for part in schemas_in(spec.parameters)), spec.name
+
+
+def schemas_in(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and every schema within it; the names of properties are no part of one."""
+    yield schema
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    parts += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    for part in parts:
+        if isinstance(part, Mapping):
+            yield from schemas_in(part)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
