@@ -11,7 +11,7 @@ from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Sandbox, OutputStream
+from sandbox import Cause, JobResult, OutputStream, Sandbox
 
 
 def call(name: str, **arguments: object) -> Reply:

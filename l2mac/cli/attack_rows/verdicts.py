@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.verdict import Verdict
-from sandbox import Cause, Job, JobResult, RunResult, Sandbox, OutputStream
+from sandbox import Cause, Job, JobResult, OutputStream, RunResult, Sandbox
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import unconfined

@@ -130,7 +130,7 @@ def test_calls_say_what_was_sent_what_was_refused_and_what_was_taken_back(insigh
 
 
 def test_a_receipt_is_counted_by_its_verdicts(insight: Insight):
-    (box,) = insight.boxes
+    (box,) = insight.sandboxes
     assert dict(box.rows) == {"match": 2, "not available": 1}
     assert (box.runtime, box.own_kernel, box.digest) == ("runsc", True, "sha256:digest")
     assert box.unavailable == ("inside.2",)
