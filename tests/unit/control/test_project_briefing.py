@@ -43,7 +43,7 @@ END = b'{"e": "end", "code": 0}\n'
 def suite(**more: str) -> bytes:
     outcomes = {**OLD, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
     lines: list[dict[str, object]] = [
-        {"e": "declared", "ids": list(outcomes), "prints": list(outcomes)},
+        {"e": "declared", "ids": list(outcomes), "fingerprints": list(outcomes)},
         {"e": "collected", "ids": list(outcomes)},
     ]
     for test, outcome in outcomes.items():
