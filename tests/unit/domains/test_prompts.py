@@ -57,7 +57,7 @@ def test_an_unknown_prompt_is_refused():
 )
 def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str):
     with pytest.raises(SettingsError, match=problem):
-        prompts(truncated=text)
+        prompts(cut_off=text)
 
 
 def test_every_kind_says_what_it_is_for():
@@ -66,7 +66,7 @@ def test_every_kind_says_what_it_is_for():
 
 def test_two_dollar_signs_stand_for_one():
     assert (
-        prompts(truncated="$$5 of ${limit} $$ $${x}").render("cut_off", limit=7) == "$5 of 7 $ ${x}"
+        prompts(cut_off="$$5 of ${limit} $$ $${x}").render("cut_off", limit=7) == "$5 of 7 $ ${x}"
     )
 
 
