@@ -1,4 +1,4 @@
-"""Rows 64 to 66: what a sandbox leaves, and what becomes of it without its owner."""
+"""Rows 65 and 66: a sandbox whose owner dies, and an image whose tag is moved."""
 
 import socket
 import time
@@ -16,13 +16,13 @@ _PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Take the owner away from a sandbox, look for an earlier sandbox in a later one, and move a tag."""
+    """Cut a sandbox off from its owner, and move the tag of its image."""
     yield _orphan(site)
     yield _moved_tag(site)
 
 
 class _WireTap:
-    """The engine's API, which also keeps the sockets of the channels that it opens."""
+    """The engine's API, which also records the sockets of the channels that it opens."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -38,7 +38,7 @@ class _WireTap:
 
 
 def _orphan(site: Site) -> AttackFinding:
-    """Cut a sandbox's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
+    """Close a sandbox's channel as the kernel does for a killed process, and remove nothing."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
     with site.sandbox(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
@@ -55,19 +55,21 @@ def _orphan(site: Site) -> AttackFinding:
     alive = bool(_containers(site, idle))
     with engine_errors("removing a negative control"):
         remove_container(site.engine, idle)
+    if gone:
+        observed = f"sandbox and volume removed after {took_s:.1f} s"
+    else:
+        observed = f"sandbox or volume still exists after {_PATIENCE_S} s"
     return AttackFinding(
         number=65,
         held=gone,
-        observed=f"sandbox and volume gone after {took_s:.1f} s"
-        if gone
-        else f"still there after {_PATIENCE_S} s",
+        observed=observed,
         shown=alive,
-        control="a container without our guest stays" if alive else "the control has ended, too",
+        control="a container without our guest stays" if alive else "the control has ended as well",
     )
 
 
 def _moved_tag(site: Site) -> AttackFinding:
-    """Name the sandbox's image by a tag, move the tag to another image, and start a sandbox."""
+    """Name the sandbox's image by a tag, move the tag to another image and start a sandbox."""
     api, name = site.engine.api, f"l2mac-{site.run}"
     reference, other = f"{name}:moved", site.image.base.id
     with engine_errors("tagging an image"):
@@ -85,14 +87,13 @@ def _moved_tag(site: Site) -> AttackFinding:
     finally:
         with engine_errors("removing a tag"):
             api.remove_image(reference, noprune=True)
+    verified = started == site.image.id
     return AttackFinding(
         number=66,
-        held=started == site.image.id,
-        observed="the sandbox runs the verified image"
-        if started == site.image.id
-        else f"the sandbox runs {started[:19]}",
+        held=verified,
+        observed=f"the sandbox runs {'the verified image' if verified else started[:19]}",
         shown=control == other != site.image.id,
-        control="started by its tag a container runs the other image",
+        control="a container that is started by the tag runs the other image",
     )
 
 
@@ -103,8 +104,10 @@ def _containers(site: Site, container: str) -> list[Any]:
 
 
 def _volumes(site: Site, names: list[str]) -> list[str]:
+    if not names:
+        return []
     with engine_errors("listing volumes"):
-        there = site.engine.api.volumes(filters={"name": names})["Volumes"] or [] if names else []
+        there = site.engine.api.volumes(filters={"name": names})["Volumes"] or []
     return [volume["Name"] for volume in there if volume["Name"] in names]
 
 

@@ -1,12 +1,13 @@
-"""What every `Sandbox` must do: a battery of checks, each a function of a sandbox that raises where the sandbox falls short.
+"""Requirements on every `Sandbox`: a battery of checks that raise if a sandbox fails one.
 
 ```
 for check in BATTERY:
     perform(check, sandbox)
 ```
 
-The checks need an image with Python and the preloaded checkers, an empty store, and the default limits on files and
-output; each leaves the sandbox usable. What a runtime is known to do otherwise stands in `KNOWN_DIFFERENCES`.
+The checks need an image with Python and the preloaded checkers, an empty store, and the default
+limits on files and output. Each leaves the sandbox usable. `KNOWN_DIFFERENCES` lists accepted
+differences of runtimes.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,10 +33,10 @@ KNOWN_DIFFERENCES: Mapping[str, Mapping[str, str]] = {"runsc": {}}
 
 
 def perform(check: ConformanceCheck, sandbox: Sandbox) -> None:
-    """Perform a check and see that the sandbox still works afterwards.
+    """Run a check and verify that the sandbox still works afterwards.
 
     Raises:
-        Nonconforming: The sandbox does something else than it must.
+        Nonconforming: The sandbox does not behave as required.
     """
     check(sandbox)
     sandbox.write({"afterwards.txt": b"still here"})

@@ -1,4 +1,4 @@
-"""Checks of what is left after commands that do not behave: nothing."""
+"""Checks that badly behaved commands leave nothing behind."""
 
 import json
 import time
@@ -22,8 +22,8 @@ def daemon(name):
             with open(name, 'a') as file: file.write('x')
             time.sleep(0.01)
 daemon('double-fork.txt')
-subprocess.Popen(['sh', '-c', 'trap "" TERM INT HUP; while :; do date +%N > shell.txt; sleep 0.01; done'],
-                 start_new_session=True)
+loop = 'trap "" TERM INT HUP; while :; do date +%N > shell.txt; sleep 0.01; done'
+subprocess.Popen(['sh', '-c', loop], start_new_session=True)
 subprocess.Popen(['nohup', 'sleep', '1000'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 subprocess.Popen(['sleep', '1000'])
 os.kill(subprocess.Popen(['sleep', '1000']).pid, signal.SIGSTOP)
@@ -41,11 +41,11 @@ for name, depth in (('deep', 2000), ('ok', 40)):
 """
 _ENTRIES = r"""
 import os, socket
-os.symlink('/etc/passwd', 'link-to-file'); os.symlink('/', 'link-to-root'); os.symlink('nowhere', 'dangling')
-os.symlink('loop', 'loop'); os.symlink('.', 'link-to-self')
+os.symlink('/etc/passwd', 'link-to-file'); os.symlink('/', 'link-to-root')
+os.symlink('nowhere', 'dangling'); os.symlink('loop', 'loop'); os.symlink('.', 'link-to-self')
 socket.socket(socket.AF_UNIX).bind('socket')
-for name in (b'new\nline', b'esc\x1b[31m', b'\xff\xfe', b'-rf', b'end.', b' space', b'.l2mac-0.part', b'e\xcc\x81',
-             b'x' * 250):
+for name in (b'new\nline', b'esc\x1b[31m', b'\xff\xfe', b'-rf', b'end.', b' space',
+             b'.l2mac-0.part', b'e\xcc\x81', b'x' * 250):
     open(name, 'wb').close()
 for name in (b'bad:dir', b'.l2mac-trash-1', b'-d'):
     os.makedirs(name + b'/in/side'); open(name + b'/in/side/file', 'wb').close()
@@ -71,7 +71,7 @@ print(json.dumps(made))
 
 
 def ends_all_processes_at_the_time_limit(sandbox: Sandbox) -> None:
-    """End a command in time with everything it started, however that hid or resisted."""
+    """End a command at its timeout with all its processes, even hidden and resisting ones."""
     started_at = time.monotonic()
     result = sandbox.run(
         [Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5
@@ -83,16 +83,17 @@ def ends_all_processes_at_the_time_limit(sandbox: Sandbox) -> None:
 
 
 def ends_what_a_command_leaves_running(sandbox: Sandbox) -> None:
-    """End daemons of a command that itself ended well."""
+    """End the daemons of a command that exited normally."""
     result = sandbox.run([Job("daemons", ("python3", "-c", _DAEMONS))])
     same((result.jobs[0].succeeded, result.survivors), (True, 0), "the command's end")
-    # Not each is seen: a runtime may list a process late that was just started, and it is ended all the same.
+    # Not each is seen: a runtime may list a process late that was just started, and it is ended all
+    # the same.
     holds(result.leftovers >= 3, f"what it left is counted, not only {result.leftovers}")
     _nothing_moves(sandbox)
 
 
 def waits_for_nobody_who_holds_an_output(sandbox: Sandbox) -> None:
-    """Return the result when the command has ended, though a child of it still holds its output open."""
+    """Return when the command has ended, even if a child still holds its output open."""
     started_at = time.monotonic()
     result = shell(sandbox, "sleep 1000 & echo done")
     same((result.output.head, result.cause), (b"done\n", Cause.EXITED), "the command's end")
@@ -100,8 +101,11 @@ def waits_for_nobody_who_holds_an_output(sandbox: Sandbox) -> None:
 
 
 def keeps_both_ends_of_long_output(sandbox: Sandbox) -> None:
-    """Keep head and tail of an output and count what lies between."""
-    source = "import sys; sys.stdout.write(''.join(f'{n:07d}\\n' for n in range(600_000))); sys.stderr.write('e' * 3)"
+    """Keep head and tail of an output and count the bytes between them."""
+    source = """
+import sys
+for n in range(600_000): sys.stdout.write(f'{n:07d}\\n')
+sys.stderr.write('e' * 3)"""
     result = python(sandbox, source)
     output, whole = result.output, b"".join(b"%07d\n" % n for n in range(600_000))
     same((output.head, output.tail), (whole[:_KEPT_BYTES], whole[-_KEPT_BYTES:]), "what is kept")
@@ -112,7 +116,7 @@ def keeps_both_ends_of_long_output(sandbox: Sandbox) -> None:
 
 
 def survives_a_hundred_megabytes(sandbox: Sandbox) -> None:
-    """Take a hundred megabytes of output, one line of it, in stride."""
+    """Handle a hundred megabytes of output in one line."""
     result = python(sandbox, "import sys\nfor _ in range(100): sys.stdout.write('x' * (1 << 20))")
     same((result.cause, result.output.total), (Cause.EXITED, 100 * _MIB), "the account")
     same(
@@ -123,7 +127,7 @@ def survives_a_hundred_megabytes(sandbox: Sandbox) -> None:
 
 
 def removes_what_the_store_may_not_hold(sandbox: Sandbox) -> None:
-    """Remove links, pipes, sockets and bad names with all below them, count them, and keep the rest."""
+    """Remove and count links, pipes, sockets and bad names with their content; keep the rest."""
     result = sandbox.run([Job("entries", ("python3", "-c", _ENTRIES))])
     holds(result.jobs[0].succeeded, f"the program ends well: {result.jobs[0].errors.text(500)}")
     same(result.removed, int(result.jobs[0].output.head), "the number of removed entries")
@@ -142,7 +146,7 @@ def removes_what_the_store_may_not_hold(sandbox: Sandbox) -> None:
 
 
 def removes_bottomless_directories(sandbox: Sandbox) -> None:
-    """Remove directories that are too deep for any path, and keep what is above."""
+    """Remove directories that are too deep for any path, and keep their parents."""
     result = sandbox.run([Job("deep", ("python3", "-c", _DEEP))])
     same((result.jobs[0].code, result.removed), (0, 2), "the number of removed entries")
     same(result.changes, (), "the changes")
@@ -150,7 +154,7 @@ def removes_bottomless_directories(sandbox: Sandbox) -> None:
 
 
 def opens_closed_directories(sandbox: Sandbox) -> None:
-    """Work on after a command has taken all rights from directories, the store's own among them."""
+    """Work on after a command has removed all rights from directories, even the store's root."""
     sandbox.write({"a/b/file.txt": b"content"})
     shell(sandbox, "chmod 0 a/b/file.txt a/b a . /tmp /dev/shm; mkdir /tmp/x; true")
     same(sandbox.read("a/b/file.txt")[0], b"content", "a file below closed directories")
@@ -164,7 +168,7 @@ def opens_closed_directories(sandbox: Sandbox) -> None:
 
 
 def leaves_nothing_outside_the_store(sandbox: Sandbox) -> None:
-    """Empty everything that a command can write to beside the store, so that no command speaks to a later one."""
+    """Empty every other writable place, so that no command leaves data for a later one."""
     made = json.loads(python(sandbox, _WRITABLE).output.head or b"null")
     holds(
         {path.rpartition("/")[0] for path in made} >= {"/tmp", "/dev/shm"},  # noqa: S108 - inside
@@ -179,7 +183,7 @@ def leaves_nothing_outside_the_store(sandbox: Sandbox) -> None:
 
 
 def bounds_what_files_claim(sandbox: Sandbox) -> None:
-    """Remove files that are larger than the store, as files of holes are, rather than read them to their end."""
+    """Remove sparse files that are larger than the store instead of reading them."""
     source = """
 import os
 for n in range(200):
@@ -191,7 +195,7 @@ for n in range(200):
 
 
 def bounds_names(sandbox: Sandbox) -> None:
-    """Remove files whose names together are longer than a listing may be, and list the rest."""
+    """Remove files whose names together exceed a listing, and list the rest."""
     source = """
 import os
 folder = '/'.join(['é' * 99] * 4)

@@ -1,4 +1,4 @@
-"""Checks of what commands and preloaded checkers get and give."""
+"""Checks of commands and preloaded checkers: their surroundings and their results."""
 
 import json
 
@@ -7,11 +7,13 @@ from sandbox.interface import Sandbox
 from sandbox.results import Cause, Job, JobResult
 
 _ENVIRONMENT = {
-    "HOME", "LANG", "PATH", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
+    "HOME", "LANG", "PATH", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
     "PYTHONNOUSERSITE", "TMPDIR",
 }  # fmt: skip
 _ARGUMENTS = (
-    "", " ", "a b", "$HOME", "`id`", "$(id)", "; id", "| id", "&& id", "> out", "*", "?", "~", "'", '"', "\\", "\n",
+    "", " ", "a b", "$HOME", "`id`", "$(id)", "; id", "| id", "&& id", "> out", "*", "?", "~", "'",
+    '"', "\\", "\n",
     "\t", "--help", "-c", "%s", "{}", "ünïcödé", "\x1b[31m", "\udcff", "x" * 100_000,
 )  # fmt: skip
 _PRINT_ARGUMENTS = "import sys, json; print(json.dumps(sys.argv[1:]))"
@@ -33,13 +35,13 @@ _TESTS = Job("tests", checker="pytest")
 
 
 def passes_arguments_literally(sandbox: Sandbox) -> None:
-    """Pass every argument as it is: there is no shell between."""
+    """Pass every argument unchanged, without a shell."""
     result = python(sandbox, _PRINT_ARGUMENTS, *_ARGUMENTS)
     same(json.loads(result.output.head or b"null"), list(_ARGUMENTS), "the arguments")
 
 
 def starts_nothing_that_cannot_be_started(sandbox: Sandbox) -> None:
-    """End a command that cannot be started with 126 or 127, as a shell does, and the reason."""
+    """End a command that cannot be started with 126 or 127 and a reason, as a shell does."""
     sandbox.write({"not-executable.txt": b"x"})
     for argv, code in (
         (("no-such-program",), 127),
@@ -54,7 +56,7 @@ def starts_nothing_that_cannot_be_started(sandbox: Sandbox) -> None:
 
 
 def feeds_standard_input(sandbox: Sandbox) -> None:
-    """Feed all bytes to those who read them, and wait for nobody who does not."""
+    """Deliver all input to readers, and do not wait for programs that read none."""
     content = bytes(range(256)) * 4096
     echo = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[-1000:])"
     same(python(sandbox, echo, stdin=content).output.head, content[-1000:], "the standard input")
@@ -67,7 +69,7 @@ def feeds_standard_input(sandbox: Sandbox) -> None:
 
 
 def tells_how_a_process_ended(sandbox: Sandbox) -> None:
-    """Tell exit codes from signals."""
+    """Distinguish exit codes from signals."""
     for code in (0, 1, 42, 127, 255):
         result = shell(sandbox, f"exit {code}")
         same((result.cause, result.code), (Cause.EXITED, code), f"the end by exit {code}")
@@ -77,12 +79,14 @@ def tells_how_a_process_ended(sandbox: Sandbox) -> None:
 
 
 def gives_a_fixed_environment(sandbox: Sandbox) -> None:
-    """Return exactly the variables of the allow-list, the store as working directory, and no descriptor but 0, 1, 2."""
+    """Set the allowed variables, the store as working directory and descriptors 0, 1 and 2 only."""
     facts = """
 import json, os
-with open('/proc/self/environ') as file: names = [entry.split('=')[0] for entry in file.read().split('\\0') if entry]
-print(json.dumps([sorted(names), os.getcwd(), [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')],
-    os.getuid() >= 10000, os.umask(0), os.getsid(0) == os.getpid()]))"""
+with open('/proc/self/environ') as file: entries = file.read().split('\\0')
+names = [entry.split('=')[0] for entry in entries if entry]
+open_fds = [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')]
+print(json.dumps([sorted(names), os.getcwd(), open_fds, os.getuid() >= 10000, os.umask(0),
+    os.getsid(0) == os.getpid()]))"""
     wanted = [sorted(_ENVIRONMENT), "/workspace", [], True, 0o22, True]
     same(
         json.loads(python(sandbox, facts).output.head or b"null"),
@@ -92,7 +96,7 @@ print(json.dumps([sorted(names), os.getcwd(), [fd for fd in range(3, 1024) if os
 
 
 def gives_tests_the_same_surroundings(sandbox: Sandbox) -> None:
-    """Return a preloaded checker's job the same environment, and nothing of the preloaded process but its report."""
+    """Run a checker's job in the same environment, with nothing of the preloaded process."""
     names = sorted([*_ENVIRONMENT, "PYTEST_VERSION", "PYTEST_CURRENT_TEST"])
     test = f"""
 import os
@@ -100,8 +104,8 @@ import os
 def test_surroundings():
     assert sorted(os.environ) == {names!r}
     assert os.getcwd() == '/workspace' and os.getsid(0) == os.getpid()
-    kinds = {{os.readlink(f'/proc/self/fd/{{fd}}').split(':')[0] for fd in os.listdir('/proc/self/fd')
-              if os.path.exists(f'/proc/self/fd/{{fd}}')}}
+    kinds = {{os.readlink(f'/proc/self/fd/{{fd}}').split(':')[0]
+             for fd in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{{fd}}')}}
     assert 'socket' not in kinds, kinds
 """
     sandbox.write({"test_surroundings.py": test.encode()})
@@ -110,7 +114,7 @@ def test_surroundings():
 
 
 def runs_jobs_side_by_side(sandbox: Sandbox) -> None:
-    """Run several jobs at once and give each its own account, in the order asked for."""
+    """Run several jobs at once and return their results in the requested order."""
     jobs = [
         Job(f"job {n}", ("sh", "-c", f"sleep 0.3; echo {n}; echo {n} >&2; exit {n}"))
         for n in range(8)
@@ -126,7 +130,7 @@ def runs_jobs_side_by_side(sandbox: Sandbox) -> None:
 
 
 def runs_preloaded_checkers(sandbox: Sandbox) -> None:
-    """Run tests and lint, each with a report that says what they found."""
+    """Run tests and lint, each with a report of its findings."""
     sandbox.write(_SUITE)
     jobs = [_TESTS, Job("lint", checker="pylint", paths=tuple(_SUITE))]
     result = sandbox.run(jobs)
@@ -144,18 +148,18 @@ def runs_preloaded_checkers(sandbox: Sandbox) -> None:
 
 
 def forgets_between_checks(sandbox: Sandbox) -> None:
-    """Judge every time what the store holds now: nothing of an earlier check lives on."""
+    """Check the store's current files, unaffected by earlier checks."""
     poison = b"import calc, sys\ncalc.add = lambda a, b: 3\nsys.modules['calc'] = calc\n"
     sandbox.write({**_SUITE, "calc.py": b"def add(a, b):\n    return 0\n", "conftest.py": poison})
     holds(sandbox.run([_TESTS]).jobs[0].succeeded, "a conftest can bend its own run")
     sandbox.delete(["conftest.py"])
     same(sandbox.run([_TESTS]).jobs[0].code, 1, "the exit code once it is gone")
     sandbox.write(_SUITE)
-    holds(sandbox.run([_TESTS]).jobs[0].succeeded, "the tests pass with the code mended")
+    holds(sandbox.run([_TESTS]).jobs[0].succeeded, "the tests pass with the fixed code")
 
 
 def revives_a_killed_checker(sandbox: Sandbox) -> None:
-    """Run checks again after a command has killed or stopped the preloaded process, or left it with nothing to say."""
+    """Run checks again after a command has killed or stopped the preloaded process."""
     sandbox.write(_SUITE)
     sandbox.run([_TESTS])
     for number in (9, 19):
@@ -167,7 +171,7 @@ def revives_a_killed_checker(sandbox: Sandbox) -> None:
 
 
 def loses_jobs_with_their_checker(sandbox: Sandbox) -> None:
-    """Never take a check whose process was killed for a passed one."""
+    """Never report a check as passed if its process was killed."""
     kill = (
         _FIND_CHECKER
         + "\nimport time\n\ndef test_kill():\n    os.kill(checker(), 9)\n    time.sleep(20)\n"
@@ -185,7 +189,7 @@ def loses_jobs_with_their_checker(sandbox: Sandbox) -> None:
 
 
 def starts_no_check_that_nobody_waits_for(sandbox: Sandbox) -> None:
-    """Forget a check whose time ran out before it began, as when the checkers are still being loaded."""
+    """Drop a check whose timeout passed before it began, as while checkers are loaded."""
     sandbox.write({"test_late.py": b"def test_late():\n    open('late.txt', 'w').close()\n"})
     python(sandbox, _FIND_CHECKER + "os.kill(checker(), 9)")
     same(sandbox.run([_TESTS], timeout_s=0.02).jobs[0].cause, Cause.TIMEOUT, "the cause")
@@ -194,7 +198,7 @@ def starts_no_check_that_nobody_waits_for(sandbox: Sandbox) -> None:
 
 
 def takes_no_end_for_that_of_another(sandbox: Sandbox) -> None:
-    """Judge checks by their own ends after one that hung, of which the preloaded process tells late."""
+    """Report each check's own end, also after one that hung and is reported late."""
     sandbox.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
     for _ in range(2):
         same(

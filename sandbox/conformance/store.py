@@ -17,14 +17,20 @@ _CONTENTS = {
     "nested/deep/er.py": b"print('\\0')\n",
 }
 _ODD_NAMES = (
-    "a b.txt", "ünïcödé.txt", "日本語/ファイル.py", "🙂.txt", "'single'.txt", "$HOME.txt", "`id`.txt", "a;b&c.txt",
-    "(a)[b]{c}.txt", "%41%2e.txt", ".hidden", "..two-dots", "#!.txt", "a=b,c+d@e!.txt", "tilde~.txt", "a" * 200,
+    "a b.txt", "ünïcödé.txt", "日本語/ファイル.py", "🙂.txt", "'single'.txt", "$HOME.txt",
+    "`id`.txt",
+    "a;b&c.txt",
+    "(a)[b]{c}.txt", "%41%2e.txt", ".hidden", "..two-dots", "#!.txt", "a=b,c+d@e!.txt",
+    "tilde~.txt", "a" * 200,
     "/".join("d" * 32), "conf.py", "auxiliary.py",
 )  # fmt: skip
 _BAD_NAMES = (
-    "", ".", "..", "/etc/passwd", "../up", "a/../../b", "a/./b", "a//b", "a/", "~/x", "-rf", "a/-b", "nul\0.txt",
-    "new\nline", "esc\x1b[31m", "back\\slash", "c:colon", "star*", "what?", "pipe|", '"quoted"', "<in>", "end.", "end ",
-    " start", "con", "NUL.txt", "Com1.py", "e\u0301.txt", "\u202etxt.exe", "\ud800.txt", "zero\u200bwidth", "a" * 201,
+    "", ".", "..", "/etc/passwd", "../up", "a/../../b", "a/./b", "a//b", "a/", "~/x", "-rf", "a/-b",
+    "nul\0.txt",
+    "new\nline", "esc\x1b[31m", "back\\slash", "c:colon", "star*", "what?", "pipe|", '"quoted"',
+    "<in>", "end.", "end ",
+    " start", "con", "NUL.txt", "Com1.py", "e\u0301.txt", "\u202etxt.exe", "\ud800.txt",
+    "zero\u200bwidth", "a" * 201,
     "/".join("d" * 33), "/".join(["a" * 199] * 6), ".l2mac-0.part",
 )  # fmt: skip
 _MANY = 1500
@@ -33,7 +39,7 @@ _TOO_MANY = 10_001
 
 
 def keeps_bytes_exactly(sandbox: Sandbox) -> None:
-    """Return back what was written, byte for byte, with its hash."""
+    """Return the written content byte for byte, with its hash."""
     digests = sandbox.write(_CONTENTS)
     for path, content in _CONTENTS.items():
         same(sandbox.read(path, limit=1 << 22), (content, len(content)), f"the content of {path}")
@@ -41,7 +47,7 @@ def keeps_bytes_exactly(sandbox: Sandbox) -> None:
 
 
 def takes_odd_names(sandbox: Sandbox) -> None:
-    """Take every name that is acceptable, and refuse it to nobody."""
+    """Accept every valid name."""
     sandbox.write({name: name.encode() for name in _ODD_NAMES})
     same([entry.path for entry in sandbox.files()], sorted(_ODD_NAMES), "the names")
     for name in _ODD_NAMES:
@@ -49,7 +55,7 @@ def takes_odd_names(sandbox: Sandbox) -> None:
 
 
 def refuses_bad_names(sandbox: Sandbox) -> None:
-    """Refuse what leads elsewhere, hides something or means something else on another machine."""
+    """Refuse names that lead elsewhere, hide something or differ between machines."""
     for name in _BAD_NAMES:
         refused(lambda name=name: sandbox.write({"good.txt": b"", name: b""}), f"writing {name!r}")  # type: ignore[misc]
         refused(lambda name=name: sandbox.read(name), f"reading {name!r}")  # type: ignore[misc]
@@ -58,7 +64,7 @@ def refuses_bad_names(sandbox: Sandbox) -> None:
 
 
 def writes_all_or_none(sandbox: Sandbox) -> None:
-    """Change nothing when one file of a write is refused."""
+    """Change nothing if one file of a write is refused."""
     sandbox.write({"kept.txt": b"old", "folder/kept.txt": b"old"})
     before = sandbox.files()
     new = {"fresh/new.txt": b"new", "kept.txt": b"new"}
@@ -81,7 +87,7 @@ def writes_all_or_none(sandbox: Sandbox) -> None:
 
 
 def leaves_no_trace_of_refused_writes(sandbox: Sandbox) -> None:
-    """Leave neither new directories nor parts of files behind."""
+    """Leave neither new directories nor partial files behind."""
     sandbox.write({"folder/kept.txt": b"old"})
     refused(
         lambda: sandbox.write({"fresh/deep/new.txt": b"", "folder": b""}),
@@ -140,7 +146,7 @@ def lists_what_is_there(sandbox: Sandbox) -> None:
 
 
 def deletes_all_or_none(sandbox: Sandbox) -> None:
-    """Delete what is asked for, or nothing when one of the files is not there."""
+    """Delete the requested files, or none if one of them does not exist."""
     sandbox.write({"a/b/c.txt": b"", "d.txt": b""})
     refused(lambda: sandbox.delete(["d.txt", "missing.txt"]), "deleting a file that is not there")
     refused(lambda: sandbox.delete(["d.txt", "a/b"]), "deleting a directory")
@@ -151,7 +157,7 @@ def deletes_all_or_none(sandbox: Sandbox) -> None:
 
 
 def searches_literally(sandbox: Sandbox) -> None:
-    """Find lines by text, not by pattern; skip what is no text; say when there is more."""
+    """Find lines by literal text, skip binary files, and report further matches."""
     sandbox.write({"a.py": b"x = 1\ny = x.z(1)\n", "b/c.txt": b"X.Z\r\nxyz\n", "d.bin": b"\0x.z"})
     found, more = sandbox.search("x.z")
     same(
@@ -196,13 +202,14 @@ def bounds_what_a_search_finds(sandbox: Sandbox) -> None:
 
 
 def sees_every_change(sandbox: Sandbox) -> None:
-    """Report what a command created, changed or deleted, even where it hid it, and nothing else."""
+    """Report the files that a command created, changed or deleted, and no others."""
     sandbox.write(
         {"same.txt": b"same", "hidden.txt": b"1234", "gone.txt": b"", "untouched.txt": b"u"}
     )
     script = """
-touch -r hidden.txt stamp && printf 5678 > hidden.txt && touch -r stamp hidden.txt && rm stamp gone.txt
-printf same > same.txt; mkdir -p new/dir; printf made > new/dir/made.txt; touch -d '2001-01-01' untouched.txt"""
+touch -r hidden.txt stamp && printf 5678 > hidden.txt && touch -r stamp hidden.txt
+rm stamp gone.txt; printf same > same.txt; mkdir -p new/dir; printf made > new/dir/made.txt
+touch -d '2001-01-01' untouched.txt"""
     changes = sandbox.run([Job("script", ("sh", "-c", script))]).changes
     digest = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("5678", "made")}
     wanted = (
@@ -215,9 +222,12 @@ printf same > same.txt; mkdir -p new/dir; printf made > new/dir/made.txt; touch 
 
 
 def stays_whole_when_it_is_full(sandbox: Sandbox) -> None:
-    """Refuse a write for which there is no room, and leave the files as they are."""
+    """Refuse a write without free space, and leave the files unchanged."""
     sandbox.write({"kept.txt": b"old"})
-    fill = "import os\nfor n in range(100):\n    with open(f'fill{n}', 'wb') as f: f.write(os.urandom(1 << 20) * 16)\n"
+    fill = """
+import os
+for n in range(100):
+    with open(f'fill{n}', 'wb') as f: f.write(os.urandom(1 << 20) * 16)"""
     holds(not python(sandbox, fill).succeeded, "a command cannot write more than the store's size")
     refused(
         lambda: sandbox.write({"kept.txt": b"x" * 3_000_000, "new/more.txt": b"x" * 3_000_000}),

@@ -1,4 +1,4 @@
-"""Become somebody else in every way; print which worked, and the files that would lend their owner's identity."""
+"""Try every way to another identity; print those that work, and files that lend an identity."""
 
 import ctypes
 import json

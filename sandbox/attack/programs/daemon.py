@@ -1,4 +1,4 @@
-"""Leave a daemon that ignores signals and writes on and on, or, asked to look, print whether it still writes."""
+"""Leave a daemon that ignores signals and keeps writing, or print whether one still writes."""
 
 import json
 import os

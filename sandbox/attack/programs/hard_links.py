@@ -1,4 +1,4 @@
-"""Link files of the system into every folder that can be written; print what worked."""
+"""Link files of the system into every writable folder; print the links that were made."""
 
 import json
 import os

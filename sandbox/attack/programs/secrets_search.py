@@ -1,4 +1,4 @@
-"""Look for a text, given backwards, in every environment, command line and readable file; print where it is."""
+"""Search for a text, given backwards, in environments, command lines and files; print where."""
 
 import json
 import os
