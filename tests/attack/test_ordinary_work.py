@@ -3,7 +3,7 @@
 import json
 
 from battery_image import with_batteries
-from engine_room import RUN, cache_folder
+from engine import RUN, cache_folder
 
 from sandbox import Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from engine_room import RUN, leftovers
+from engine import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
 from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy

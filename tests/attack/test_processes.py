@@ -6,7 +6,7 @@ import struct
 import time
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import (
     Cause,

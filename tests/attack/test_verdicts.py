@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.checks import Checks, evaluate

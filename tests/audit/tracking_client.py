@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import wandb
-from drawn_run import known
+from traces import known
 
 from l2mac.insight.reading import report_reader
 from l2mac.insight.tracking import track

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import ImageUnavailable, Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox

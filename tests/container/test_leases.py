@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, leftovers, wait_until, wait_until_none
+from engine import RUN, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, box_labels, reap
 
-HOLDER = Path(__file__).parents[1] / "support" / "box_holder.py"
+HOLDER = Path(__file__).parents[1] / "support" / "sandbox_owner.py"
 LEASE_S = 3
 Holder = subprocess.Popen[str]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiers
-from engine_room import RUN, wait_until, wait_until_none
+from engine import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
 from sandbox import IsolationMismatch, SandboxPolicy
@@ -18,7 +18,7 @@ from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, reap
 from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
-HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
+HOLDER = Path(__file__).parents[1] / "support" / "busy_owner.py"
 KILLS = tiers.kills(soak=100)
 ALIVE = 8 if tiers.SOAK else 2
 LONGEST_WAIT_S = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import baseline_story
 import pytest
-from engine_room import wait_until
+from engine import wait_until
+from scripted_models import baselines
 
 import l2mac
 from l2mac.control.outcome import Status
@@ -70,7 +70,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with ModelServer(baseline_story.answer) as server:
+    with ModelServer(baselines.answer) as server:
         yield Desk(tmp_path_factory.mktemp("baselines"), server)
 
 
@@ -85,14 +85,14 @@ def finished(desk: Desk) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
 def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, desk: Desk, method: str):
-    assert (desk.folder / method / "todo.py").read_text() == baseline_story.FILES["todo.py"]
-    assert set(finished[method]["files"]) == set(baseline_story.FILES)
+    assert (desk.folder / method / "todo.py").read_text() == baselines.FILES["todo.py"]
+    assert set(finished[method]["files"]) == set(baselines.FILES)
     assert (finished[method]["status"], finished[method]["method"]) == ("completed", method)
     assert finished[method]["tests"]["passed"] == 1
 
 
 def test_one_shot_hands_out_what_it_wrote_with_its_failing_test(finished, desk: Desk):
-    assert (desk.folder / "one-shot" / "todo.py").read_text() == baseline_story.WRONG["todo.py"]
+    assert (desk.folder / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
     assert "in a fresh box" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False

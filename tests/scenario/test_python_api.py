@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
-from engine_room import PATIENCE_S
+from engine import PATIENCE_S
+from scripted_models import one_module
 
 import l2mac
 from l2mac.control.outcome import Status
@@ -25,7 +25,7 @@ from sandbox.engine.connection import Engine
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embedded_run.py"
-TEXTS = dict(short_story.FILES)
+TEXTS = dict(one_module.FILES)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def left(engine: Engine, run: str) -> int:
 
 
 def test_the_example_runs_as_it_stands(tmp_path: Path):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         values = {name: str(value) for name, value in given(server, tmp_path).items()}
         variables = {
             **os.environ,
@@ -71,7 +71,7 @@ def test_the_example_runs_as_it_stands(tmp_path: Path):
 
 def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
     with (
-        ModelServer(short_story.answer) as server,
+        ModelServer(one_module.answer) as server,
         l2mac.Run("a list", **given(server, tmp_path)) as run,
     ):
         events = list(run)
@@ -86,7 +86,7 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
 def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
     tmp_path: Path, engine: Engine
 ):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         with l2mac.Run("a list", **given(server, tmp_path)) as run:
             for event in run:
                 if isinstance(event, ToolRan):
@@ -110,7 +110,7 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
         if len(body["messages"]) > 2 and not over.is_set():
             silent.set()
             over.wait(2 * PATIENCE_S)
-        return short_story.answer(body, number)
+        return one_module.answer(body, number)
 
     with ModelServer(then_silent) as server:
         for max_time in (
@@ -149,7 +149,7 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
 
 
 def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         with pytest.warns(UserWarning, match="checks cannot be switched off"):
             files = l2mac.generate_codebase(
                 "a list",
@@ -164,7 +164,7 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
 
 def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path: Path):
     def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
-        reply = short_story.answer(body, index)
+        reply = one_module.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
             return ScriptedReply(
                 tool_calls=[("write_files", {"files": [{"path": "a.py", "content": "A = 1\n"}]})]
@@ -184,7 +184,7 @@ def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path
 def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(
     tmp_path: Path,
 ):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         options = {
             **given(server, tmp_path),
             "plan_model": "planner",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_story
+from scripted_models import guided
 
 from l2mac.runs.audit import audit_run
 from l2mac.testing.model_server import ModelServer
@@ -36,7 +36,7 @@ def l2mac(runs: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def led(tmp_path_factory: pytest.TempPathFactory):
     """One run of a small model that forgets an import."""
     runs = tmp_path_factory.mktemp("small") / "runs"
-    with ModelServer(small_story.answer) as server:
+    with ModelServer(guided.answer) as server:
         model = ("--base-url", server.base_url, "--model", "small", "--context-tokens", "8192")
         done = l2mac(runs, "run", *model, "--json", "--quiet", "a list of things to do")
     (folder,) = runs.iterdir()

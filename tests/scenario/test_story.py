@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-import story
 import tiers
-from engine_room import wait_until
+from engine import wait_until
+from scripted_models import forty_files
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
@@ -39,7 +39,7 @@ def command(server: ModelServer, runs: Path, *words: str) -> list[str]:
         "--model",
         "scripted",
         "--context-tokens",
-        str(story.CONTEXT_TOKENS),
+        str(forty_files.CONTEXT_TOKENS),
     ]
     return [
         sys.executable,
@@ -85,7 +85,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> dict[s
     """One uninterrupted run of the story, with what the engine saw meanwhile."""
     folder = tmp_path_factory.mktemp("story")
     since = int(time.time())
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         words = ("run", "--output", str(folder / "out"), "--json", "--quiet", "the story")
         done = subprocess.run(
             command(server, folder / "runs", *words), capture_output=True, text=True, check=False
@@ -108,8 +108,8 @@ def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the
     done, folder = finished["done"], finished["folder"]
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["status"], result["tests"]["passed"]) == ("completed", story.INSTRUCTIONS)
-    assert files_of(folder / "out") == story.expected_files()
+    assert (result["status"], result["tests"]["passed"]) == ("completed", forty_files.INSTRUCTIONS)
+    assert files_of(folder / "out") == forty_files.expected_files()
 
 
 def test_the_engine_saw_boxes_made_and_removed_and_no_other_door_into_them(finished):
@@ -152,7 +152,10 @@ def test_no_request_is_larger_than_the_declared_window(finished):
     calls = [
         event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)
     ]
-    assert max(call.prompt_tokens + call.max_reply_tokens for call in calls) <= story.CONTEXT_TOKENS
+    assert (
+        max(call.prompt_tokens + call.max_reply_tokens for call in calls)
+        <= forty_files.CONTEXT_TOKENS
+    )
 
 
 def test_an_exhausted_context_restarts_the_same_instruction(finished):
@@ -163,7 +166,7 @@ def test_an_exhausted_context_restarts_the_same_instruction(finished):
     ]
     assert {event.number for event in starts if event.restart} == {4}
     assert [event.number for event in starts if not event.restart] == list(
-        range(1, story.INSTRUCTIONS + 1)
+        range(1, forty_files.INSTRUCTIONS + 1)
     )
 
 
@@ -186,7 +189,7 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert files_of(tmp_path / "out") == story.expected_files()
+    assert files_of(tmp_path / "out") == forty_files.expected_files()
 
 
 def test_a_run_killed_many_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
@@ -197,7 +200,7 @@ def test_a_run_killed_many_times_and_resumed_ends_with_the_same_bytes_and_leaves
         tmp_path / "runs",
         ("run", "--quiet", "--output", str(tmp_path / "out"), "the story"),
     )
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         for _ in range(tiers.kills()):
             lines = lines_of(runs) + chance.randint(0, 6)
             process = subprocess.Popen(command(server, runs, *words), stderr=subprocess.DEVNULL)
@@ -212,5 +215,5 @@ def test_a_run_killed_many_times_and_resumed_ends_with_the_same_bytes_and_leaves
         )
     (run,) = runs.iterdir()
     assert done.returncode == 0, done.stderr
-    assert files_of(tmp_path / "out") == story.expected_files()
+    assert files_of(tmp_path / "out") == forty_files.expected_files()
     assert wait_until(lambda: what_is_left(engine, run.name) == 0)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from drawn_run import Record
+from traces import TraceBuilder
 
 from l2mac.trace.journal import Journal
 
@@ -36,7 +36,7 @@ def start(folder: Path, *words: str, by: str = ":", **variables: str) -> subproc
 def test_signal_ends_a_command_in_order_even_if_it_was_inherited_as_ignored(
     tmp_path: Path, number: signal.Signals
 ):
-    run = Record(tmp_path / "run").begin().folder
+    run = TraceBuilder(tmp_path / "run").begin().folder
     with Journal(run):  # a process works on it, so that `watch` waits for more
         process = start(tmp_path, "watch", str(run), by="trap '' HUP INT QUIT TERM")
         assert process.stdout is not None
@@ -61,7 +61,7 @@ def test_closed_standard_input_is_an_empty_task(tmp_path: Path):
 
 def test_no_file_takes_the_place_of_a_closed_standard_stream(tmp_path: Path):
     """A trace at descriptor 2 would be written over by the first warning of a library."""
-    run = Record(tmp_path / "run").begin().folder
+    run = TraceBuilder(tmp_path / "run").begin().folder
     with Journal(run):
         process = start(tmp_path, "watch", str(run), by="exec 0>&-")
         assert process.stdout is not None

@@ -238,10 +238,10 @@ def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Pat
 def test_a_suite_has_pass_at_k_over_its_problems_and_none_of_a_problem_with_samples_missing(
     tmp_path: Path,
 ):
-    import bench_room
+    from scripted_models import bench
 
     path = tmp_path / "ours.jsonl"
-    path.write_text(bench_room.problems())
+    path.write_text(bench.problems())
     some = cells(tmp_path, tasks=(), humaneval=path, seeds=2)
     solved = [100.0, 0.0, 100.0, 100.0, 0.0]  # the last sample of the third problem is missing
     found = [

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from drawn_run import HOSTILE, Record, hostile, known, report
 from recorded_run import STORY, record
 from source_tree import ROOT
+from traces import HOSTILE, TraceBuilder, hostile, known, report
 
 from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, UNSHOWN
 from l2mac.cli.progress import Progress
@@ -119,7 +119,7 @@ def test_half_a_line_waits_for_its_other_half(writer: Writer):
 
 
 def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     assert len(follower.look().entries) == 2
     with (made.folder / TRACE_FILE).open("ab") as file:
@@ -165,7 +165,7 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
 def test_a_line_that_is_altered_after_it_was_seen_is_noticed_when_the_next_one_comes(
     tmp_path: Path,
 ):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     follower.look()
     path = made.folder / TRACE_FILE
@@ -224,7 +224,7 @@ def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path):
 
 
 def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
-    run = Record(tmp_path / "run").begin().folder
+    run = TraceBuilder(tmp_path / "run").begin().folder
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -271,7 +271,7 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     ],
 )
 def test_the_exit_code_is_that_of_the_outcome(tmp_path: Path, status: str, code: int):
-    Record(tmp_path / "run").begin().end(status)
+    TraceBuilder(tmp_path / "run").begin().end(status)
     assert invoke(str(tmp_path / "run")).return_value == code
 
 
@@ -309,7 +309,7 @@ def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path):
 
 
 def test_a_check_is_told_with_its_verdict(tmp_path: Path):
-    Record(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
+    TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
         "budget spent"
     )
     assert (

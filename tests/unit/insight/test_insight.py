@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from drawn_run import Record, known, report
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_run import STORY, record
 from source_tree import ROOT
+from traces import TraceBuilder, known, report
 
 from l2mac.cli.insight import as_series
 from l2mac.errors import TraceError
@@ -63,7 +63,7 @@ def test_the_stages_together_are_the_whole_run(insight: Insight):
 
 
 def test_an_instruction_that_others_were_put_before_waits_behind_them(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("First.", "Second.").instruction(1)
+    made = TraceBuilder(tmp_path / "run").begin().plan("First.", "Second.").instruction(1)
     made.add(
         Replanned(number=1, action="insert", instruction_objects=(made.put("Before."),))
     ).instruction(1, total=3)
@@ -152,7 +152,7 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
 def test_a_check_is_judged_as_the_control_unit_did_with_tests_that_went_out_of_sight(
     tmp_path: Path,
 ):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
     made.check(report(passed=["t.py::test_a"], failed=["t.py::test_b"])).check(
         report(passed=["t.py::test_a"])
     )
@@ -163,7 +163,7 @@ def test_a_check_is_judged_as_the_control_unit_did_with_tests_that_went_out_of_s
 
 def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path):
     made = (
-        Record(tmp_path / "run")
+        TraceBuilder(tmp_path / "run")
         .begin()
         .plan("a")
         .instruction(1)
@@ -175,7 +175,7 @@ def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path)
 
 
 def test_an_attempt_that_was_undone_shows_as_such(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).write("a.py", "b.py")
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py", "b.py")
     made.add(StoreRestored(changes=(Change("b.py", -1, ""),))).write("a.py")
     assert {row.path: row.cells for row in read_insight(made.folder).heat_map.rows} == {
         "a.py": "wew",
@@ -249,7 +249,7 @@ def test_a_record_that_is_empty_altered_or_lacks_an_object_is_refused(tmp_path: 
     "receipt", ["", "null", "[]", '{"rows": 3}', '{"rows": [1]}', '{"image": [], "engine": 1}', "{"]
 )
 def test_a_receipt_that_is_none_shows_nothing(tmp_path: Path, receipt: str):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     made.add(SandboxOpened(receipt_object=made.put(receipt), purpose="work"))
     (box,) = read_insight(made.folder).boxes
     assert box.rows == box.unavailable == ()

@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
-from drawn_run import HALF, HOSTILE, HOSTILE_PATH, Record, hostile, known, large, report
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from source_tree import ROOT
+from traces import HALF, HOSTILE, HOSTILE_PATH, TraceBuilder, hostile, known, large, report
 
 from l2mac.cli.insight import report as report_command
 from l2mac.control.outcome import CLAIM
@@ -140,7 +140,7 @@ def test_the_page_says_what_the_record_says(tmp_path: Path):
 
 
 def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path):
-    insight = insight_of(lambda folder: Record(folder).begin(), tmp_path)
+    insight = insight_of(lambda folder: TraceBuilder(folder).begin(), tmp_path)
     reader = Reader(as_page(insight))
     assert reader.open == []
     assert "at work or killed" in reader.text
@@ -172,7 +172,7 @@ def test_a_large_run_is_a_page_of_bounded_size_that_says_what_it_leaves_out(tmp_
 def test_no_single_text_makes_a_page_large(tmp_path: Path):
     def endless(folder: Path) -> None:
         text = "x" * 300_000
-        made = Record(folder).begin(text).plan(text).instruction(1).call().write("p" * 4000)
+        made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write("p" * 4000)
         made.check(
             CheckReport(
                 (
@@ -201,7 +201,7 @@ def test_whatever_the_texts_are_the_documents_are_well_formed(
     tmp_path_factory, text: str, path: str, test: str
 ):
     def any_run(folder: Path) -> None:
-        made = Record(folder).begin(text).plan(text).instruction(1).call().write(path or "x")
+        made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write(path or "x")
         made.check(report(failed=[f"{path}::{test}"], lint=1, text=test), final=True).end(
             "completed", path
         )
@@ -233,7 +233,7 @@ def test_junit_has_a_case_for_the_verification_for_each_check_and_for_each_test(
 
 def test_junit_names_what_failed_and_why(tmp_path: Path):
     def failing(folder: Path) -> None:
-        made = Record(folder).begin().plan("a").instruction(1).write("a.py")
+        made = TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py")
         tests = report(
             passed=["t/test_a.py::A::test_a"], failed=["t/test_a.py::A::B::test_b[x::y]"], lint=2
         )
@@ -253,11 +253,11 @@ def test_junit_names_what_failed_and_why(tmp_path: Path):
 
 def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path):
     def unverified(folder: Path) -> None:
-        Record(folder).begin().plan("a").instruction(1).write("a.py").check(
+        TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py").check(
             report(passed=["t.py::test_a"])
         )
 
-    for number, lay_down in enumerate((unverified, lambda folder: Record(folder).begin())):
+    for number, lay_down in enumerate((unverified, lambda folder: TraceBuilder(folder).begin())):
         root = ET.fromstring(as_junit(insight_of(lay_down, tmp_path / str(number))))
         (case,) = (
             case for case in root.iter("testcase") if case.get("name") == "verified in a fresh box"
@@ -273,7 +273,7 @@ def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path
     )  # fmt: skip
 
     def hiding(folder: Path) -> None:
-        Record(folder).begin().plan("a").instruction(1).write("a.py").check(
+        TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py").check(
             CheckReport((hidden,)), final=True
         )
 
@@ -286,7 +286,7 @@ def test_junit_is_bounded_and_leaves_out_what_passed_first(tmp_path: Path):
     passed = [f"t.py::test_{number}" for number in range(MOST_TESTS + 50)]
 
     def many(folder: Path) -> None:
-        made = Record(folder).begin().plan("a").instruction(1).write("a.py")
+        made = TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py")
         made.check(report(passed=passed, failed=["z.py::test_z"]), final=True)
 
     text = as_junit(insight_of(many, tmp_path))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from drawn_run import Record, hostile, known, report
 from recorded_run import STORY, record
+from traces import TraceBuilder, hostile, known, report
 
 from l2mac.cli.insight import track as track_command
 from l2mac.errors import SettingsError, TraceError
@@ -108,7 +108,7 @@ def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
         "image": "private/image",
     }
     thinking = {"coverage": True, "new_switch": "secret"}
-    made = Record(tmp_path / "run").begin(
+    made = TraceBuilder(tmp_path / "run").begin(
         "secret", setup=setup, thinking=thinking, program=["secret"], definition="secret"
     )
     assert dict(tracked(made.folder).config) == {
@@ -120,7 +120,9 @@ def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
     own = CheckResult(
         name="secret", verdict=Verdict.FAILED, summary="s", findings=(Finding("", "x"),) * 3
     )
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).check(CheckReport((own,)))
+    made = (
+        TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(CheckReport((own,)))
+    )
     assert tracked(made.folder).lines[-1][1]["findings/other"] == 3.0
 
 
@@ -155,7 +157,7 @@ def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
 
 
 def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1)
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1)
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
     made.check(report(lint=1))

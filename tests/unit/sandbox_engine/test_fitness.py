@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_box import RECORDED, recorded_image, recorded_views
+from recorded_sandbox import RECORDED, recorded_image, recorded_views
 
 from l2mac.cli import exit_codes
 from sandbox import EngineUnfit, IsolationMismatch, SandboxPolicy

@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_box import scripted_box
+from recorded_sandbox import scripted_box
 
 from sandbox import (
     Cause,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from recorded_box import recorded_image, recorded_views
+from recorded_sandbox import recorded_image, recorded_views
 
 from sandbox import IsolationMismatch, SandboxPolicy
 from sandbox.engine.receipt import Views, make_receipt

@@ -40,7 +40,7 @@ PATCH = """diff --git a/app.py b/app.py
 """
 
 
-class Desk:
+class StoreTools:
     """The file tools on a store in memory."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,21 +59,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def tools(tmp_path: Path) -> StoreTools:
+    return StoreTools(tmp_path)
 
 
-def test_every_one_of_the_counted_places_is_replaced(desk: Desk):
-    outcome = desk.call("edit_file", path="app.py", old="return", new="yield", count=2)
+def test_every_one_of_the_counted_places_is_replaced(tools: StoreTools):
+    outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=2)
     assert outcome.text == "replaced the text 2 times, at the lines 5, 9 of app.py"
-    assert desk.contents["app.py"] == APP.replace("return", "yield").encode()
+    assert tools.contents["app.py"] == APP.replace("return", "yield").encode()
 
 
-def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(desk: Desk):
-    outcome = desk.call("edit_file", path="app.py", old="return", new="yield", count=3)
+def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreTools):
+    outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=3)
     assert "stands 2 times in 'app.py', not 3 times" in outcome.text
     assert "give count 2; it begins at the lines 5, 9" in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 @pytest.mark.parametrize(
@@ -88,30 +88,30 @@ def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(desk: Desk):
     ],
 )
 def test_text_that_stands_nowhere_is_refused_with_what_comes_closest(
-    desk: Desk, old: str, said: str
+    tools: StoreTools, old: str, said: str
 ):
-    outcome = desk.call("edit_file", path="app.py", old=old, new="x")
+    outcome = tools.call("edit_file", path="app.py", old=old, new="x")
     assert said in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
-def test_a_patch_of_several_files_is_applied_whole(desk: Desk):
-    outcome = desk.call("apply_patch", patch=PATCH)
+def test_a_patch_of_several_files_is_applied_whole(tools: StoreTools):
+    outcome = tools.call("apply_patch", patch=PATCH)
     assert outcome.text == "applied 3 hunks to app.py, new/c.py"
     after = APP.replace("return 1", "return 10").replace("return 2\n", "return 2\n    # the end\n")
-    assert desk.contents == {**FILES, "app.py": after.encode(), "new/c.py": b"C = 3\nD = 4\n"}
+    assert tools.contents == {**FILES, "app.py": after.encode(), "new/c.py": b"C = 3\nD = 4\n"}
     assert {change.path for change in outcome.changes} == {"app.py", "new/c.py"}
 
 
-def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(desk: Desk):
-    outcome = desk.call("apply_patch", patch=PATCH.replace(" def second():", " def secund():"))
+def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(tools: StoreTools):
+    outcome = tools.call("apply_patch", patch=PATCH.replace(" def second():", " def secund():"))
     assert (
         "hunk 2 of app.py (line 8 of the patch) does not fit: its line 'def secund():'"
         in outcome.text
     )
     assert "line 8 of the file is 'def second():'" in outcome.text
     assert "closest is lines 8 to 9" in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 def header(path: str, hunk: str) -> str:
@@ -152,12 +152,12 @@ def header(path: str, hunk: str) -> str:
     ],
 )
 def test_what_is_no_proper_patch_is_refused_by_line_and_changes_nothing(
-    desk: Desk, patch: str, said: str
+    tools: StoreTools, patch: str, said: str
 ):
-    outcome = desk.call("apply_patch", patch=patch)
+    outcome = tools.call("apply_patch", patch=patch)
     assert said in outcome.text
     assert not outcome.ok
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 @pytest.mark.parametrize(("off", "fits"), [(OFFSET, True), (OFFSET + 1, False)])
