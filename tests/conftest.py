@@ -8,10 +8,21 @@ machine and fails it where `CI` is `true`.
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import tiers
-from engine import RUN, SharedSandbox, cache_folder, known_runtime, leftovers, missing, wait_until
+from cli import Cli
+from engine import (
+    BASE_IMAGE,
+    RUN,
+    SharedSandbox,
+    cache_folder,
+    known_runtime,
+    leftovers,
+    missing,
+    wait_until,
+)
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -19,6 +30,13 @@ from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import SandboxImage, prepare_image
 
 pytest.register_assert_rewrite("sandbox.conformance")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Return the command line in an empty folder, without a model until it is served one."""
+    return Cli(tmp_path)
+
 
 SandboxMaker = Callable[..., DockerSandbox]
 
@@ -65,9 +83,8 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def box_image(engine: Engine) -> SandboxImage:
-    reference = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
     try:
-        return prepare_image(engine, reference, cache_folder(), lambda _: None)
+        return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
         raise

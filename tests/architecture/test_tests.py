@@ -81,3 +81,26 @@ def test_no_two_tests_of_a_file_have_one_name():
     for module in TESTS:
         names = [node.name for node in module.tree.body if isinstance(node, ast.FunctionDef)]
         assert len(names) == len(set(names)), module.path.name
+
+
+VARIABLES = {
+    "L2MAC_TEST_IMAGE": "tests/support/engine.py",
+    "L2MAC_TEST_TIER": "tests/support/tiers.py",
+}
+
+
+def test_each_variable_of_the_tests_is_read_in_one_place():
+    for name, place in VARIABLES.items():
+        readers = [
+            module.path
+            for module in modules("tests")
+            for node in ast.walk(module.tree)
+            if is_text(node, name)
+        ]
+        assert [
+            str(path.relative_to(ROOT)) for path in readers if path.name != "test_tests.py"
+        ] == [place]
+
+
+def is_text(node: ast.AST, text: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == text

@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from source_tree import PROGRAMS, ROOT, imported, modules
+from cli import Cli
+from source_tree import PROGRAMS, imported, modules
 
 from sandbox import SandboxPolicy
 from sandbox.attack import host, kernel, processes
@@ -22,30 +20,16 @@ NOT_CONTAINABLE = {54, 63}
 
 
 def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing(
-    box_image, tmp_path
+    box_image, cli: Cli
 ):
-    command = [
-        sys.executable,
-        "-m",
-        "l2mac",
-        "doctor",
-        "--attack",
-        "--json",
-        "--image",
-        box_image.base.reference,
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-
+    done = cli.run("doctor", "--attack", "--json", "--image", box_image.base.reference)
     report = json.loads(done.stdout)
     wrong = [
         row
         for row in report["rows"]
         if row["verdict"] not in ("contained", "not containable", "not applicable")
     ]
-    assert (wrong, report["host_differences"], done.returncode) == ([], [], 0)
+    assert (wrong, report["host_differences"]) == ([], [])
     assert [row["number"] for row in report["rows"]] == list(range(1, 67))
     assert {
         row["number"] for row in report["rows"] if row["verdict"] == "not containable"
@@ -55,7 +39,7 @@ def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protect
         for row in report["rows"]
         if row["verdict"] == "contained"
     )
-    assert list(tmp_path.iterdir()) == []
+    assert list(cli.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])

@@ -183,7 +183,7 @@ def _figures(
         str(len(sessions.notes(ModelCalled))),
         str(model.asked.count("turn")),
         str(result.spending.prompt_tokens + result.spending.completion_tokens),
-        f"{len(room.notes(InstructionCompleted))}/{len(room.program())}"
+        f"{len(sessions.notes(InstructionCompleted))}/{len(sessions.program())}"
         if sessions.program()
         else "-",
         str(len(sessions.notes(Checked))),

@@ -20,6 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from engine import BASE_IMAGE
+
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.evaluator import python_checks
@@ -32,7 +36,6 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 NAMES = ("store", "report", "parser", "rules", "app")
 MODULE = '''"""Module {name}."""
 
@@ -122,7 +125,7 @@ class Bench:
         self._engine = Engine.connect()
         cache = Path("~/.cache/l2mac").expanduser()
         self._image = prepare_image(
-            self._engine, IMAGE, cache, lambda line: print(line, file=sys.stderr)
+            self._engine, BASE_IMAGE, cache, lambda line: print(line, file=sys.stderr)
         )
         cpus = min(2.0, float(self._engine.info()["NCPU"]))
         self._policy = SandboxPolicy(runtime=runtime, cpus=cpus)

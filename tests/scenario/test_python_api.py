@@ -1,15 +1,14 @@
 """Runs from inside a Python program: real HTTP, a real engine, a real box."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import PATIENCE_S
+from cli import ROOT, Cli
+from engine import BASE_IMAGE, PATIENCE_S
 from scripted_models import one_module
 
 import l2mac
@@ -23,8 +22,7 @@ from l2mac.trace.chain import read_trace
 from l2mac.trace.events import ModelCalled, RunEnded, RunStarted, ToolRan
 from sandbox.engine.connection import Engine
 
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embedded_run.py"
+EXAMPLE = ROOT / "examples" / "embedded_run.py"
 TEXTS = dict(one_module.FILES)
 
 
@@ -43,28 +41,16 @@ def given(server: ModelServer, folder: Path) -> dict[str, Any]:
         "coverage": False,
         "requirements": False,
     }
-    return {**model, "image": IMAGE, "runs_dir": folder / "runs"}
+    return {**model, "image": BASE_IMAGE, "runs_dir": folder / "runs"}
 
 
 def left(engine: Engine, run: str) -> int:
     return len(engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"}))
 
 
-def test_the_example_runs_as_it_stands(tmp_path: Path):
-    with ModelServer(one_module.answer) as server:
-        values = {name: str(value) for name, value in given(server, tmp_path).items()}
-        variables = {
-            **os.environ,
-            **{f"L2MAC_{name.upper()}": value for name, value in values.items()},
-        }
-        done = subprocess.run(
-            [sys.executable, str(EXAMPLE), "a list"],
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
+def test_the_example_runs_as_it_stands(cli: Cli):
+    with cli.serving(one_module.answer):
+        done = cli.python(str(EXAMPLE), "a list", L2MAC_COVERAGE="off", L2MAC_REQUIREMENTS="off")
     assert "instruction 1 of 1" in done.stdout
     assert "completed: test_todo.py, todo.py" in done.stdout
 
@@ -139,13 +125,7 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
             == (Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED)
         )
         assert audit_run(folder).verdict == "intact"
-        variables = {"L2MAC_RUNS_DIR": str(tmp_path / "runs"), "L2MAC_BASE_URL": server.base_url}
-        resumed = subprocess.run(
-            [sys.executable, "-m", "l2mac", "resume", "last"],
-            env={**os.environ, **variables},
-            check=False,
-        )
-    assert resumed.returncode == 0
+        Cli(tmp_path, server).run("resume", "last")
 
 
 def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What tests with real boxes share: the run's name, one box for many tests, and what is left on the engine."""
+"""Real sandboxes for tests: the base image, one sandbox for many tests, waiting, and leftovers on the engine."""
 
 import os
 import secrets
@@ -18,6 +18,7 @@ from sandbox.engine.reaper import LABEL
 
 PATIENCE_S = 120
 """How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
+BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
 
 

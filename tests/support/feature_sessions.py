@@ -91,4 +91,4 @@ class FeatureSessions:
         return [asdict(event) for event in self.events()]
 
 
-__all__ = ["FeatureModel", "ThinkingRoom"]
+__all__ = ["FeatureModel", "FeatureSessions"]

@@ -57,7 +57,7 @@ class TraceBuilder:
         self._end: End = START
         self._reports: dict[int, tuple[CheckReport, str]] = {}
 
-    def add(self, *events: Event) -> "Record":
+    def add(self, *events: Event) -> "TraceBuilder":
         """Append lines."""
         with (self.folder / TRACE_FILE).open("ab") as file:
             for event in events:
@@ -79,7 +79,7 @@ class TraceBuilder:
 
     def begin(
         self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append the lines that a run begins with."""
         return self.add(
             RunStarted(
@@ -96,13 +96,13 @@ class TraceBuilder:
             SessionStarted(reason="run", version="0.1.0", model="scripted", image="none"),
         )
 
-    def plan(self, *texts: str) -> "Record":
+    def plan(self, *texts: str) -> "TraceBuilder":
         """Append the program."""
         return self.add(PlanMade(source="model", instruction_objects=tuple(map(self.put, texts))))
 
     def call(
         self, purpose: str = "turn", *, sent: int = 100, got: int = 10, usd: float = 0.5
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append a call of the model; one that got nothing was refused as too long."""
         reply = self.put("{}") if got else ""
         return self.add(
@@ -113,7 +113,7 @@ class TraceBuilder:
             )
         )  # fmt: skip
 
-    def write(self, *paths: str, size: int = 10, deleted: bool = False) -> "Record":
+    def write(self, *paths: str, size: int = 10, deleted: bool = False) -> "TraceBuilder":
         """Append a call that changed these files."""
         changes = tuple(
             Change(path, -1 if deleted else size, "" if deleted else "ab" * 32) for path in paths
@@ -127,7 +127,7 @@ class TraceBuilder:
         *,
         ok: bool = True,
         changes: Iterable[Change] = (),
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append a tool call."""
         outcome, given = self.put("done"), self.put(json.dumps(arguments))
         return self.add(
@@ -143,7 +143,7 @@ class TraceBuilder:
 
     def check(
         self, report: CheckReport, *, final: bool = False, baseline: bool = False
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append a check of the store as it is."""
         if id(report) not in self._reports:
             self._reports[id(report)] = (report, self.put(json.dumps(asdict(report))))
@@ -162,17 +162,17 @@ class TraceBuilder:
             )
         )
 
-    def instruction(self, number: int, *, total: int = 2, restart: int = 0) -> "Record":
+    def instruction(self, number: int, *, total: int = 2, restart: int = 0) -> "TraceBuilder":
         """Append the beginning of an instruction."""
         return self.add(InstructionStarted(number=number, total=total, restart=restart))
 
-    def done(self, number: int) -> "Record":
+    def done(self, number: int) -> "TraceBuilder":
         """Append that an instruction is done."""
         return self.add(
             InstructionCompleted(number=number, summary_object=self.put("done"), tree="t")
         )
 
-    def end(self, status: str = "completed", cause: str = "all is well") -> "Record":
+    def end(self, status: str = "completed", cause: str = "all is well") -> "TraceBuilder":
         """Append the session's end."""
         return self.add(RunEnded(status=status, cause=cause))
 

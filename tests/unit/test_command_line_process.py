@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli import environment
 from traces import TraceBuilder
 
 from l2mac.trace.journal import Journal
@@ -16,15 +17,10 @@ CLOSED = {0: "standard input", 1: "standard output", 2: "standard error"}
 
 def start(folder: Path, *words: str, by: str = ":", **variables: str) -> subprocess.Popen[str]:
     """Start the command line by a shell that does something first."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("L2MAC_", "OPENAI_", "XDG_"))
-    }
     return subprocess.Popen(
         ["sh", "-c", f'{by}; exec "$@"', "sh", sys.executable, "-m", "l2mac", *words],
         cwd=folder,
-        env={**kept, "HOME": str(folder), **variables},
+        env=environment(folder, XDG_CONFIG_HOME="", **{"HOME": str(folder), **variables}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

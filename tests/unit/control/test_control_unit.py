@@ -4,16 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted_room import (
-    FAILED,
-    HANGING,
-    NO_TESTS,
-    PASSED,
-    Room,
-    call,
-    job,
-    write,
-)
+from sandbox_scripts import FAILED, HANGING, NO_TESTS, PASSED, job
+from scripted_sessions import ScriptedSessions, call, write
 
 from l2mac.control.budget import Limits
 from l2mac.control.outcome import Opinion, Status
@@ -31,18 +23,18 @@ SUMMARY = Reply(content="It is done.")
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def sessions(tmp_path: Path) -> ScriptedSessions:
+    return ScriptedSessions(tmp_path)
 
 
-def test_a_plan_is_made_written_checked_completed_and_verified(sessions: Room):
+def test_a_plan_is_made_written_checked_completed_and_verified(sessions: ScriptedSessions):
     result = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py"}
-    assert len(sessions.boxes.sandboxes) == 2
+    assert len(sessions.script.sandboxes) == 2
 
 
-def test_a_claim_is_not_accepted_while_a_check_fails(sessions: Room):
+def test_a_claim_is_not_accepted_while_a_check_fails(sessions: ScriptedSessions):
     replies = [PLAN, write(), DONE, write("A = 2\n"), DONE, SUMMARY]
     assert sessions.work(replies, [FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
     refusal = sessions.processor.requests[3].messages[-2]
@@ -51,25 +43,27 @@ def test_a_claim_is_not_accepted_while_a_check_fails(sessions: Room):
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
-def test_no_verdict_but_a_pass_lets_an_instruction_be_done(sessions: Room, verdict: ScriptedRun):
+def test_no_verdict_but_a_pass_lets_an_instruction_be_done(
+    sessions: ScriptedSessions, verdict: ScriptedRun
+):
     result = sessions.work([PLAN, write(), DONE], [verdict], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
 
 
-def test_missing_tests_are_asked_for_by_name(sessions: Room):
+def test_missing_tests_are_asked_for_by_name(sessions: ScriptedSessions):
     sessions.work([PLAN, write(), DONE], [NO_TESTS], limits=Limits(turns=2))
     assert (
         "write a test file named test_*.py" in sessions.processor.requests[-1].messages[-1].content
     )
 
 
-def test_a_final_verification_that_fails_makes_the_run_fail(sessions: Room):
+def test_a_final_verification_that_fails_makes_the_run_fail(sessions: ScriptedSessions):
     result = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, FAILED])
     assert result.outcome.status is Status.FAILING
     assert "in a fresh box" in result.outcome.cause
 
 
-def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(sessions: Room):
+def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(sessions: ScriptedSessions):
     result = sessions.work(
         [write(), DONE, SUMMARY, DONE, SUMMARY], [PASSED, PASSED], program=("one", "two")
     )
@@ -93,12 +87,16 @@ def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(sessions: Room)
         ),
     ],
 )
-def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(sessions: Room, bad: Reply):
+def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(
+    sessions: ScriptedSessions, bad: Reply
+):
     assert sessions.work([bad] * 5, steps=2).outcome.status is Status.NO_PLAN
     assert "A first plan could not be used" in sessions.last_words()
 
 
-def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summary(sessions: Room):
+def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summary(
+    sessions: ScriptedSessions,
+):
     overflow = ContextOverflow("too long")
     replies = [PLAN, write(), overflow, Reply(content="Half of it."), DONE, SUMMARY]
     result = sessions.work(replies, [PASSED, PASSED])
@@ -108,13 +106,15 @@ def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summar
     assert "Half of it." in restarted[1].content
 
 
-def test_a_server_that_never_accepts_the_messages_ends_in_a_named_budget(sessions: Room):
+def test_a_server_that_never_accepts_the_messages_ends_in_a_named_budget(
+    sessions: ScriptedSessions,
+):
     result = sessions.work([PLAN, *[ContextOverflow("no")] * 40], limits=Limits(restarts=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-restarts" in result.outcome.cause
 
 
-def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(sessions: Room):
+def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(sessions: ScriptedSessions):
     result = sessions.work([PLAN], context_tokens=2100, reply_tokens=500, task="x" * 9000)
     assert "--context-tokens" in result.outcome.cause
 
@@ -129,7 +129,7 @@ def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(sessions: Ro
     ],
 )
 def test_each_budget_ends_the_run_with_its_own_cause_and_keeps_the_files(
-    sessions: Room, limits: Limits, flag: str
+    sessions: ScriptedSessions, limits: Limits, flag: str
 ):
     usage = Usage(300, 300)
     replies = [
@@ -144,7 +144,7 @@ def test_each_budget_ends_the_run_with_its_own_cause_and_keeps_the_files(
     assert flag in result.outcome.cause
 
 
-def test_a_larger_budget_goes_on_where_the_smaller_one_ended(sessions: Room):
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(sessions: ScriptedSessions):
     sessions.work([PLAN, write()], [FAILED], limits=Limits(turns=1))
     result = sessions.work(
         [write("A = 2\n"), DONE, SUMMARY], [PASSED, PASSED], limits=Limits(turns=9)
@@ -153,7 +153,7 @@ def test_a_larger_budget_goes_on_where_the_smaller_one_ended(sessions: Room):
     assert sessions.processor.left == 0
 
 
-def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(sessions: Room):
+def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(sessions: ScriptedSessions):
     sessions.work([PLAN, *[write()] * 4], [FAILED], limits=Limits(turns=4))
     temperatures = [request.temperature for request in sessions.processor.requests[1:]]
     assert temperatures == [0.01, 0.01, 0.11, 0.21]
@@ -162,19 +162,19 @@ def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(sessions
     assert "You have given this reply before" in last[-1].content
 
 
-def test_talk_without_a_tool_call_is_answered_with_a_request_to_act(sessions: Room):
+def test_talk_without_a_tool_call_is_answered_with_a_request_to_act(sessions: ScriptedSessions):
     sessions.work([PLAN, Reply(content="I think..."), DONE, SUMMARY])
     assert "You called no tool" in sessions.processor.requests[2].messages[-1].content
 
 
-def test_calls_after_an_accepted_claim_are_not_performed(sessions: Room):
+def test_calls_after_an_accepted_claim_are_not_performed(sessions: ScriptedSessions):
     both = Reply(content="", tool_calls=(*DONE.tool_calls, *write().tool_calls))
     result = sessions.work([PLAN, both, SUMMARY])
     assert result.files == {}
 
 
 def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the_next(
-    sessions: Room,
+    sessions: ScriptedSessions,
 ):
     run = call("run_python_file", path="a.py")
     result = sessions.work(
@@ -183,11 +183,11 @@ def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the
     assert result.outcome.status is Status.COMPLETED
     answer = sessions.processor.requests[3].messages[-2].content
     assert "this ended the sandbox (out of memory)" in answer
-    assert [set(box.contents) for box in sessions.boxes.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
+    assert [set(box.contents) for box in sessions.script.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
 def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_same_requests(
-    sessions: Room,
+    sessions: ScriptedSessions,
 ):
     with pytest.raises(ModelUnavailable):
         sessions.work([PLAN, write(), ModelUnavailable("down")], [PASSED])
@@ -197,13 +197,13 @@ def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_sam
     assert sessions.processor.requests[0] == lost
 
 
-def test_a_run_that_is_over_is_over_again_without_model_or_checks(sessions: Room):
+def test_a_run_that_is_over_is_over_again_without_model_or_checks(sessions: ScriptedSessions):
     first = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     again = sessions.work([])
     assert (again.outcome.status, again.files) == (first.outcome.status, first.files)
 
 
-def test_a_record_of_another_task_does_not_fit(sessions: Room):
+def test_a_record_of_another_task_does_not_fit(sessions: ScriptedSessions):
     sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     with pytest.raises(TraceError, match="does not fit"):
         sessions.work([], task="Make another.")
@@ -212,7 +212,7 @@ def test_a_record_of_another_task_does_not_fit(sessions: Room):
 def test_the_nth_call_of_the_model_may_fail_for_every_n(tmp_path: Path):
     replies = [PLAN, write(), DONE, SUMMARY]
     for n in range(len(replies)):
-        sessions = Room(tmp_path / str(n))
+        sessions = ScriptedSessions(tmp_path / str(n))
         sessions.folder.mkdir()
         with pytest.raises(ModelUnavailable):
             sessions.work([*replies[:n], ModelUnavailable("down")], [PASSED])
@@ -248,14 +248,14 @@ OUTLINE, CHAPTER = write("# T\n", "outline.md"), write("# One\n", "chapters/1.md
 MISSING, WHOLE = prose(missing=True), prose(missing=False)
 
 
-def test_what_is_missing_is_due_in_the_last_instruction_only(sessions: Room):
+def test_what_is_missing_is_due_in_the_last_instruction_only(sessions: ScriptedSessions):
     replies = [BOOK_PLAN, OUTLINE, DONE, SUMMARY, DONE, CHAPTER, DONE, SUMMARY]
     result = sessions.work(replies, [MISSING, MISSING, WHOLE, WHOLE], domain="book")
     assert result.outcome.status is Status.COMPLETED
     assert "chapter 1 is not written" in sessions.processor.requests[5].messages[-1].content
 
 
-def test_a_book_of_nothing_is_not_done(sessions: Room):
+def test_a_book_of_nothing_is_not_done(sessions: ScriptedSessions):
     result = sessions.work([PLAN, DONE], [MISSING], domain="book", limits=Limits(turns=1))
     assert (result.outcome.status, result.files) == (Status.BUDGET, {})
     assert result.outcome.report.verdict is Verdict.FAILED
@@ -263,7 +263,7 @@ def test_a_book_of_nothing_is_not_done(sessions: Room):
 
 @pytest.mark.parametrize(("last", "status"), [(WHOLE, Status.COMPLETED), (MISSING, Status.FAILING)])
 def test_an_opinion_is_kept_and_changes_no_verdict(
-    sessions: Room, last: ScriptedRun, status: Status
+    sessions: ScriptedSessions, last: ScriptedRun, status: Status
 ):
     replies = [PLAN, CHAPTER, DONE, SUMMARY, Reply(content="All of it is wrong.")]
     result = sessions.work(replies, [WHOLE, last], domain="book", judge=True)
@@ -272,7 +272,7 @@ def test_an_opinion_is_kept_and_changes_no_verdict(
     assert "# One" in sessions.last_words()
 
 
-def test_without_the_switch_no_opinion_is_asked_for(sessions: Room):
+def test_without_the_switch_no_opinion_is_asked_for(sessions: ScriptedSessions):
     assert (
         sessions.work(
             [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE], domain="book"
@@ -282,7 +282,7 @@ def test_without_the_switch_no_opinion_is_asked_for(sessions: Room):
 
 
 @pytest.mark.parametrize("trouble", [ModelUnavailable("gone"), ContextOverflow("too long")])
-def test_an_opinion_that_cannot_be_had_ends_nothing(sessions: Room, trouble: Exception):
+def test_an_opinion_that_cannot_be_had_ends_nothing(sessions: ScriptedSessions, trouble: Exception):
     result = sessions.work(
         [PLAN, CHAPTER, DONE, SUMMARY, trouble], [WHOLE, WHOLE], domain="book", judge=True
     )
@@ -290,17 +290,19 @@ def test_an_opinion_that_cannot_be_had_ends_nothing(sessions: Room, trouble: Exc
     assert [opinion.text.startswith("(none: ") for opinion in result.outcome.opinions] == [True]
 
 
-def test_a_spent_budget_ends_the_asking_for_opinions_and_not_the_run(sessions: Room):
+def test_a_spent_budget_ends_the_asking_for_opinions_and_not_the_run(sessions: ScriptedSessions):
     replies, runs = [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE]
     cost = sessions.work(replies, runs, domain="book").spending.cost_usd
     (sessions.folder / "other").mkdir()
-    other = Room(sessions.folder / "other")
+    other = ScriptedSessions(sessions.folder / "other")
     result = other.work(replies, runs, domain="book", judge=True, limits=Limits(cost_usd=cost))
     assert result.outcome.status is Status.COMPLETED
     assert "(none: " in result.outcome.opinions[0].text
 
 
-def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(sessions: Room, tmp_path: Path):
+def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(
+    sessions: ScriptedSessions, tmp_path: Path
+):
     file = tmp_path / "my.toml"
     text = 'name = "my"\nchecks = ["book"]\n[prompts]\nsystem = "The first text."\n'
     file.write_text(text)

@@ -4,18 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from scripted_room import (
-    FAILED,
-    HANGING,
-    LINT,
-    NO_TESTS,
-    PASSED,
-    Room,
-    call,
-    checked,
-    job,
-    report_of_tests,
-)
+from sandbox_scripts import FAILED, HANGING, LINT, NO_TESTS, PASSED, checked, job, report_of_tests
+from scripted_sessions import ScriptedSessions, call
 
 from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
@@ -63,19 +53,19 @@ NO_EDIT = (Reply(content="I do not know."),) * 2
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Room:
-    return Room(tmp_path)
+def sessions(tmp_path: Path) -> ScriptedSessions:
+    return ScriptedSessions(tmp_path)
 
 
-def lead(sessions: Room, replies, runs=(), **more) -> SessionResult:
+def lead(sessions: ScriptedSessions, replies, runs=(), **more) -> SessionResult:
     return sessions.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
 
 
-def asked(sessions: Room, number: int) -> str:
+def asked(sessions: ScriptedSessions, number: int) -> str:
     return sessions.processor.requests[number].messages[-1].content
 
 
-def test_files_are_named_written_one_by_one_checked_and_done(sessions: Room):
+def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedSessions):
     result = lead(
         sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED]
     )
@@ -90,19 +80,19 @@ def test_files_are_named_written_one_by_one_checked_and_done(sessions: Room):
     assert "all of test_a.py" in asked(sessions, 2)
 
 
-def test_every_question_stands_alone_and_shows_the_files_as_they_are(sessions: Room):
+def test_every_question_stands_alone_and_shows_the_files_as_they_are(sessions: ScriptedSessions):
     lead(sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
     assert all(len(request.messages) == 2 for request in sessions.processor.requests)
     assert "a.py:\n```\nA = 1\n```" in asked(sessions, 2)
     assert "Make it." in asked(sessions, 2)
 
 
-def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: Room):
+def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: ScriptedSessions):
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
     assert sessions.processor.requests[1].tools == ()
 
 
-def test_findings_lead_to_the_file_that_is_chosen(sessions: Room):
+def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
     replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(1, "A = 2"), DONE]
     result = lead(sessions, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
@@ -112,7 +102,7 @@ def test_findings_lead_to_the_file_that_is_chosen(sessions: Room):
     assert "assert 1 == 2" in asked(sessions, 3)
 
 
-def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(sessions: Room):
+def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(sessions: ScriptedSessions):
     whole = Reply(content="```\nA = 2\n```")
     replies = [
         files("a.py"),
@@ -129,7 +119,7 @@ def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(sessions: Room
     assert "Correct a.py: A must be 2" in asked(sessions, 5)
 
 
-def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: Room):
+def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: ScriptedSessions):
     whole = Reply(content="```\nA = 3\n```")
     replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
     assert (
@@ -137,7 +127,7 @@ def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: Roo
     )
 
 
-def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: Room):
+def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedSessions):
     replies = [
         files("a.py"),
         CODE,
@@ -180,7 +170,7 @@ def test_a_correction_that_shows_more_is_no_worse():
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
 def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(
-    sessions: Room, verdict: ScriptedRun
+    sessions: ScriptedSessions, verdict: ScriptedRun
 ):
     replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
     result = lead(sessions, replies, [verdict], limits=Limits(turns=3))
@@ -188,7 +178,7 @@ def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(
     assert not any("submit_done" in str(request.tools) for request in sessions.processor.requests)
 
 
-def test_what_is_missing_is_written_next(sessions: Room):
+def test_what_is_missing_is_written_next(sessions: ScriptedSessions):
     missing = call("submit_done", done=False, missing="it lacks B", path="b.py")
     replies = [files("a.py"), CODE, missing, Reply(content="```\nB = 1\n```"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -197,28 +187,30 @@ def test_what_is_missing_is_written_next(sessions: Room):
     assert "Write b.py now. It has to hold: it lacks B" in asked(sessions, 3)
 
 
-def test_an_answer_that_says_neither_is_asked_again(sessions: Room):
+def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions):
     neither = call("submit_done", done=False, missing="", path="")
     result = lead(sessions, [files("a.py"), CODE, neither, DONE], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert "name it and the path" in asked(sessions, 3)
 
 
-def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(sessions: Room):
+def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(sessions: ScriptedSessions):
     cut = Reply(content="```python\nA = 1\n", truncated=True)
     lead(sessions, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
     assert "was cut off" in asked(sessions, 2)
     assert sessions.processor.requests[2].temperature > sessions.processor.requests[1].temperature
 
 
-def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: Room):
+def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: ScriptedSessions):
     result = lead(sessions, [files("../a.py"), CODE, CODE], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
     assert "refused" in asked(sessions, 2)
     assert result.files == {}
 
 
-def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_warmer(sessions: Room):
+def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_warmer(
+    sessions: ScriptedSessions,
+):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
     result = lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
@@ -228,7 +220,7 @@ def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_war
 
 
 def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_old_one_in_sight(
-    sessions: Room,
+    sessions: ScriptedSessions,
 ):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
     lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=7))
@@ -241,7 +233,7 @@ def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_ol
     assert "A = 1" not in anew[0].messages[-1].content
 
 
-def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: Room):
+def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: ScriptedSessions):
     replies = [
         files("a.py", "b.py"),
         CODE,
@@ -256,7 +248,7 @@ def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: Room):
     assert "Write b.py now" in sessions.last_words()
 
 
-def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: Room):
+def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedSessions):
     result = lead(
         sessions, [files("a.py"), ContextOverflow("too long"), CODE, DONE], [PASSED, PASSED]
     )
@@ -264,21 +256,21 @@ def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: Room):
 
 
 def test_without_an_account_of_its_files_an_instruction_begins_with_what_the_checks_miss(
-    sessions: Room,
+    sessions: ScriptedSessions,
 ):
     nothing = Reply(content="I do not know.")
     replies = [nothing, nothing, choose("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
-def test_the_plan_of_a_closely_led_model_is_its_files(sessions: Room):
+def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions):
     plan = files("a.py", "test_a.py")
     result = lead(sessions, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
     assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(sessions, 1)
 
 
-def test_without_a_usable_plan_the_task_is_the_only_instruction(sessions: Room):
+def test_without_a_usable_plan_the_task_is_the_only_instruction(sessions: ScriptedSessions):
     twice = files("a.py", "a.py")
     replies = [twice, twice, files("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
@@ -294,7 +286,7 @@ def test_files_are_grouped_evenly(count: int, sizes: list[int]):
 
 
 def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
-    sessions: Room, tmp_path: Path
+    sessions: ScriptedSessions, tmp_path: Path
 ):
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
@@ -318,18 +310,18 @@ def test_who_is_led_closely(mode: str, protocol: str, closely: bool):
     assert Plan(task="x", mode=mode).leads_closely(protocol) is closely
 
 
-def test_a_record_from_before_there_was_a_mode_is_agentic(sessions: Room):
+def test_a_record_from_before_there_was_a_mode_is_agentic(sessions: ScriptedSessions):
     sessions.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
     assert '"mode"' not in (sessions.folder / "trace.jsonl").read_text()
     assert recorded_plan(sessions.folder).mode == "agentic"
 
 
-def test_mode_is_recorded(sessions: Room):
+def test_mode_is_recorded(sessions: ScriptedSessions):
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
     assert recorded_plan(sessions.folder).mode == "guided"
 
 
-def test_the_report_of_a_led_run_names_the_tests(sessions: Room):
+def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions):
     result = lead(sessions, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
     assert json.loads((sessions.folder / "report.json").read_text())
@@ -349,7 +341,7 @@ def linted(path: str, line: int, text: str) -> ScriptedRun:
     return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
 
 
-def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: Room):
+def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: ScriptedSessions):
     replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
     wrong = linted("a.py", 3, "insert before line 1: import math")
     result = lead(sessions, replies, [wrong, PASSED, PASSED])
@@ -365,7 +357,7 @@ def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: 
     assert len(tools) == 2
 
 
-def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: Room):
+def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: ScriptedSessions):
     replies = [
         files("a.py"),
         CODE,
@@ -399,7 +391,7 @@ def prose(*missing: str) -> ScriptedRun:
 
 
 def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_write(
-    sessions: Room,
+    sessions: ScriptedSessions,
 ):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
@@ -414,7 +406,7 @@ def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_
     assert "not written yet" not in asked(sessions, 2)
 
 
-def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: Room):
+def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSessions):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
@@ -491,7 +483,7 @@ def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
 
-def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(sessions: Room):
+def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(sessions: ScriptedSessions):
     missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
     replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -499,14 +491,14 @@ def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(sessions: Roo
     assert "by one change of its lines: it lacks B" in asked(sessions, 3)
 
 
-def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: Room):
+def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: ScriptedSessions):
     result = lead(sessions, [], task="word " * 5000, context_tokens=4096)
     assert result.outcome.status is Status.BUDGET
     assert "(--context-tokens)" in result.outcome.cause
     assert sessions.processor.requests == []
 
 
-def test_files_that_find_no_room_are_named(sessions: Room):
+def test_files_that_find_no_room_are_named(sessions: ScriptedSessions):
     large = Reply(content=f"```\n{'A = 1' * 3000}\n```")
     lead(
         sessions,
@@ -518,7 +510,7 @@ def test_files_that_find_no_room_are_named(sessions: Room):
     assert "(not shown, for want of room: a.py)" in asked(sessions, 2)
 
 
-def test_packages_that_may_be_named_are_spoken_of_in_every_question(sessions: Room):
+def test_packages_that_may_be_named_are_spoken_of_in_every_question(sessions: ScriptedSessions):
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
     assert all(
         "requirements.txt" in request.messages[0].content for request in sessions.processor.requests
@@ -534,7 +526,7 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     assert choose_domain(settings(mode="auto", tools="edit_file")).name == "codebase"
 
 
-def test_prose_is_asked_for_as_a_whole_and_warm(sessions: Room):
+def test_prose_is_asked_for_as_a_whole_and_warm(sessions: ScriptedSessions):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content=f"# Flour\n\n{'word ' * 60}"),

@@ -724,7 +724,7 @@ def test_what_is_printed_names_the_method_and_says_that_nothing_was_checked(
     result = sessions.work(faulty(method), task=TASK, method=method)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"method   {method}\n" in shown
-    assert f"  done  {parts(room)[-1]}\n" in shown
+    assert f"  done  {parts(sessions)[-1]}\n" in shown
     facts = json.loads(CliRunner().invoke(show, [str(sessions.folder), "--json"]).output)
     assert (facts["method"], facts["evaluator"], len(facts["parts"])) == (
         method,
@@ -736,7 +736,7 @@ def test_what_is_printed_names_the_method_and_says_that_nothing_was_checked(
     assert (finished_run(result).method, finished_run(result).evaluator) == (method, False)
     assert f"by {method}" in result.outcome.cause
     listed = CliRunner().invoke(runs, ["--runs-dir", str(sessions.folder.parent)]).output
-    assert f"{len(parts(room))}/{len(parts(room))} parts" in listed
+    assert f"{len(parts(sessions))}/{len(parts(sessions))} parts" in listed
 
 
 def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):

@@ -56,14 +56,14 @@ def suite(**more: str) -> bytes:
 SURVEY = b'{"e": "file", "path": "a.py", "names": [["class Thing", ["go"]]], "more": 0}\n' + END
 
 
-class Room:
+class InputSessions:
     """A run's folder, sessions on it, and boxes whose checks and surveys come out as said."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.processor = ScriptedProcessor([])
-        self.boxes = SandboxScript()
+        self.script = SandboxScript()
         self.tests = suite()
         self.cause = Cause.EXITED
         self.asked: list[Job] = []
@@ -89,10 +89,10 @@ class Room:
         **plan: object,
     ) -> SessionResult:
         self.processor = ScriptedProcessor(list(replies))
-        self.boxes = SandboxScript(runs=self.checks)
+        self.script = SandboxScript(runs=self.checks)
         means = Resources(
             processor=self.processor,
-            open_sandbox=lambda _: self.boxes.make_sandbox(),
+            open_sandbox=lambda _: self.script.make_sandbox(),
             limits=Limits(turns=turns),
             prices=Prices(),
             model="scripted",
@@ -112,11 +112,13 @@ class Room:
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Room:
-    return Room(tmp_path / "run")
+def sessions(tmp_path: Path) -> InputSessions:
+    return InputSessions(tmp_path / "run")
 
 
-def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(sessions: Room):
+def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(
+    sessions: InputSessions,
+):
     assert sessions.work().outcome.status is Status.COMPLETED
     kinds = [type(event) for event in sessions.events()]
     adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
@@ -125,7 +127,7 @@ def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(se
     assert next(event for event in sessions.events() if isinstance(event, Checked)).baseline
 
 
-def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions: Room):
+def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions: InputSessions):
     sessions.work((PLAN, DONE, SUMMARY))
     baseline, verdict, *_ = (event for event in sessions.events() if isinstance(event, Checked))
     assert (baseline.baseline, baseline.verdict) == (True, "failed")
@@ -133,20 +135,20 @@ def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions
     assert "1 test fails as it did before" in verdict.summary
 
 
-def test_the_box_is_filled_before_anything_is_asked(sessions: Room):
+def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions):
     result = sessions.work()
-    assert sessions.boxes.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
     assert result.origin == recorded_input(sessions.events())
 
 
-def test_the_end_says_what_fails_as_it_did_before(sessions: Room):
+def test_the_end_says_what_fails_as_it_did_before(sessions: InputSessions):
     outcome = sessions.work().outcome
     assert outcome.status is Status.COMPLETED
     assert "1 test fails as it did before" in outcome.cause
 
 
-def test_the_model_is_told_what_is_there_and_what_was_wrong(sessions: Room):
+def test_the_model_is_told_what_is_there_and_what_was_wrong(sessions: InputSessions):
     sessions.work()
     plan, turn, *_ = sessions.asked_of_the_model()
     for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
@@ -155,7 +157,7 @@ def test_the_model_is_told_what_is_there_and_what_was_wrong(sessions: Room):
     assert "change existing files in place" in turn
 
 
-def test_without_an_input_nothing_of_it_is_said(sessions: Room):
+def test_without_an_input_nothing_of_it_is_said(sessions: InputSessions):
     sessions.tests = suite(test_old="passed")
     sessions.tests = sessions.tests.replace(b'"failed"', b'"passed"').replace(
         b'"code": 1', b'"code": 0'
@@ -171,11 +173,11 @@ def test_without_an_input_nothing_of_it_is_said(sessions: Room):
     )
 
 
-def test_a_new_failing_test_is_due_beside_the_old_one(sessions: Room):
+def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.boxes.sandboxes)
+        new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.script.sandboxes)
         sessions.tests = suite(test_new="failed") if new else suite()
-        return Room.checks(sessions, jobs)
+        return InputSessions.checks(sessions, jobs)
 
     sessions.checks = checks  # type: ignore[method-assign]
     result = sessions.work((PLAN, EDIT, DONE), turns=2)
@@ -187,7 +189,7 @@ def test_a_new_failing_test_is_due_beside_the_old_one(sessions: Room):
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
 def test_an_input_whose_checks_come_to_no_end_is_refused_and_says_what_to_do(
-    sessions: Room, cause: Cause
+    sessions: InputSessions, cause: Cause
 ):
     sessions.cause = cause
     with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
@@ -197,14 +199,14 @@ def test_an_input_whose_checks_come_to_no_end_is_refused_and_says_what_to_do(
     assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: Room):
+def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: InputSessions):
     assert sessions.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
     result = sessions.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
-    assert sessions.boxes.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
 
 
-def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: Room):
+def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: InputSessions):
     sessions.work((PLAN, EDIT), turns=1)
     lines = (sessions.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
     adopted = next(
@@ -217,20 +219,20 @@ def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: R
         sessions.work((), given=None, reason="resume")
 
 
-def test_other_files_than_those_of_the_plan_are_refused(sessions: Room):
+def test_other_files_than_those_of_the_plan_are_refused(sessions: InputSessions):
     with pytest.raises(TraceError, match="not those that the run was to begin with"):
         sessions.work((), given=Input({"a.py": b"other"}))
 
 
-def test_a_replay_takes_the_input_from_the_record(sessions: Room, tmp_path: Path):
+def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_path: Path):
     done = sessions.work()
     given = recorded_origin(sessions.events(), ObjectStore(sessions.folder / OBJECTS_FILE))
     assert given == GIVEN
-    again = Room(tmp_path / "again")
+    again = InputSessions(tmp_path / "again")
     assert again.work(given=given, reason="replay").files == done.files
 
 
-def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: Room):
+def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSessions):
     sessions.work()
     first = steps(read_trace(sessions.folder / TRACE_FILE)[0])[0]
     assert (first.number, first.action, set(first.files)) == (0, "input", set(GIVEN.contents))
@@ -240,16 +242,16 @@ def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: Room):
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_a_fork_has_the_input_too(sessions: Room, tmp_path: Path, step: int):
+def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step: int):
     sessions.work()
-    other = Room(tmp_path / "fork")
+    other = InputSessions(tmp_path / "fork")
     fork(sessions.folder, step, other.folder)
     left = {0: REPLIES, 1: REPLIES[2:], 2: ()}[step]
     assert other.work(left, given=None, reason="resume").outcome.status is Status.COMPLETED
     assert audit_run(other.folder).verdict == INTACT
 
 
-def test_the_audit_knows_every_byte_of_the_input(sessions: Room):
+def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
     sessions.work()
     assert audit_run(sessions.folder).verdict == INTACT
     pack = sessions.folder / OBJECTS_FILE
@@ -257,7 +259,7 @@ def test_the_audit_knows_every_byte_of_the_input(sessions: Room):
     assert audit_run(sessions.folder).verdict == "altered"
 
 
-def test_the_plan_that_is_recorded_names_the_input(sessions: Room):
+def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions):
     sessions.work()
     assert recorded_plan(sessions.folder).input == tree_of(GIVEN)
 
@@ -273,7 +275,7 @@ def on_the_host(folder: Path, **contents: str) -> Path:
     return folder
 
 
-def test_only_what_the_run_changed_comes_back(sessions: Room, tmp_path: Path):
+def test_only_what_the_run_changed_comes_back(sessions: InputSessions, tmp_path: Path):
     result = sessions.work()
     host = on_the_host(tmp_path / "host", notes__md="mine\n")
     plan = plan_merge(result.files, host, result.origin)
@@ -287,7 +289,7 @@ def test_only_what_the_run_changed_comes_back(sessions: Room, tmp_path: Path):
 
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
 def test_what_the_user_changed_meanwhile_is_a_conflict(
-    sessions: Room, tmp_path: Path, meanwhile: str
+    sessions: InputSessions, tmp_path: Path, meanwhile: str
 ):
     result = sessions.work()
     host = on_the_host(tmp_path / "host", a__py="mine\n")
@@ -300,7 +302,7 @@ def test_what_the_user_changed_meanwhile_is_a_conflict(
 
 
 def test_what_the_user_deleted_and_the_run_left_alone_does_not_come_back(
-    sessions: Room, tmp_path: Path
+    sessions: InputSessions, tmp_path: Path
 ):
     result = sessions.work()
     host = on_the_host(tmp_path / "host")
@@ -319,7 +321,7 @@ def many() -> Input:
 
 
 def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_the_change(
-    sessions: Room,
+    sessions: InputSessions,
 ):
     sessions.work(given=many(), input=tree_of(many()))
     begun, before, after, final = (job for job in sessions.asked if job.name == "lint")
@@ -329,18 +331,18 @@ def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_t
 
 
 def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input_itself(
-    sessions: Room,
+    sessions: InputSessions,
 ):
     sessions.work(given=many(), input=tree_of(many()))
     before = next(
         box
-        for box in sessions.boxes.sandboxes
+        for box in sessions.script.sandboxes
         if [job.name for jobs in box.asked for job in jobs] == ["lint"]
     )
     assert before.contents["a.py"] == b"A = 1\n"
 
 
-def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: Room):
+def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessions):
     sessions.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
     asked = len(sessions.asked)
     result = sessions.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")

@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
-from scripted_room import LINT, Room, call, job, write
+from sandbox_scripts import LINT, job
+from scripted_sessions import ScriptedSessions, call, write
 
 from l2mac.cli.progress import Progress
 from l2mac.cli.records import show
@@ -48,22 +49,22 @@ IT_IS_DELETED = ends(test_b="passed")
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Room:
+def sessions(tmp_path: Path) -> ScriptedSessions:
     """A run in which the failing test is deleted, and the claim that the work is done is refused."""
-    sessions = Room(tmp_path)
+    sessions = ScriptedSessions(tmp_path)
     sessions.work([PLAN, write(), WEAKER, DONE], [ONE_FAILS, IT_IS_DELETED], limits=Limits(turns=3))
     return sessions
 
 
-def events(sessions: Room) -> list[Event]:
+def events(sessions: ScriptedSessions) -> list[Event]:
     return [entry.event for entry in read_trace(sessions.folder / TRACE_FILE)[0]]
 
 
-def checks(sessions: Room) -> list[Checked]:
+def checks(sessions: ScriptedSessions) -> list[Checked]:
     return [event for event in events(sessions) if isinstance(event, Checked)]
 
 
-def progress_lines(sessions: Room) -> str:
+def progress_lines(sessions: ScriptedSessions) -> str:
     stream = io.StringIO()
     with Progress(stream=stream) as progress:
         for entry in read_trace(sessions.folder / TRACE_FILE)[0]:
@@ -71,7 +72,7 @@ def progress_lines(sessions: Room) -> str:
     return stream.getvalue()
 
 
-def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: Room):
+def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: ScriptedSessions):
     answer = sessions.processor.requests[-1].messages
     assert sessions.work([DONE], limits=Limits(turns=4)).outcome.status is Status.BUDGET
     refused = sessions.processor.requests[-1].messages[-2].content
@@ -81,7 +82,7 @@ def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: Room):
     assert REFUSAL in checks(sessions)[-1].summary
 
 
-def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: Room):
+def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: ScriptedSessions):
     assert re.search(rf"checked: failed \(.*{REFUSAL}\)", progress_lines(sessions))
     watched = CliRunner().invoke(watch, [str(sessions.folder)]).output
     assert re.search(rf"checked: failed \(.*{REFUSAL}\)", watched)
@@ -89,7 +90,7 @@ def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: Room):
     assert re.search(rf"checks +failed \(.*{REFUSAL}\)", shown)
 
 
-def test_report_and_junit_say_the_verdict_acted_on(sessions: Room):
+def test_report_and_junit_say_the_verdict_acted_on(sessions: ScriptedSessions):
     insight = read_insight(sessions.folder)
     assert [point.verdict for point in insight.checks] == ["failed", "failed"]
     assert insight.last is not None
@@ -102,20 +103,20 @@ def test_report_and_junit_say_the_verdict_acted_on(sessions: Room):
     assert "inventory" in failed
 
 
-def test_every_verdict_is_that_of_its_recorded_report(sessions: Room):
+def test_every_verdict_is_that_of_its_recorded_report(sessions: ScriptedSessions):
     insight = read_insight(sessions.folder)
     recorded = [(event.verdict, event.summary) for event in checks(sessions)]
     assert [(point.verdict, point.summary) for point in insight.checks] == recorded
 
 
-def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(sessions: Room):
+def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(sessions: ScriptedSessions):
     result = sessions.work([DONE], limits=Limits(turns=4))
-    assert sessions.boxes.sandboxes[0].asked == []
+    assert sessions.script.sandboxes[0].asked == []
     assert REFUSAL in result.outcome.report.summary
 
 
 def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path):
-    sessions = Room(tmp_path)
+    sessions = ScriptedSessions(tmp_path)
     both = ends(test_a="passed", test_b="passed")
     replies = [PLAN, write(), DONE, call("complete_instruction")]
     result = sessions.work(replies, [both, IT_IS_DELETED])

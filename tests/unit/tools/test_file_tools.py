@@ -107,7 +107,7 @@ def test_bytes_that_are_no_text_are_shown_as_escapes(tools: StoreTools):
 def test_reading_on_where_it_says_shows_every_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], characters: int
 ):
-    tools = StoreTools(tmp_path_factory.mktemp("desk"), characters=characters)
+    tools = StoreTools(tmp_path_factory.mktemp("tools"), characters=characters)
     tools.store.write({"f": "\n".join(lines).encode()})
     seen: list[str] = []
     first = 1
