@@ -192,12 +192,12 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
     [
         (
             ("--domain", "custom"),
-            "--domain: custom is what a file says; give it with --domain-file",
+            "--domain: custom requires --domain-file",
         ),
-        (("--domain-file", "none.toml"), "none.toml: cannot be read"),
+        (("--domain-file", "none.toml"), "none.toml: is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.cut_off: line 1, column 9: a '$' is not followed",
+            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
@@ -210,7 +210,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
 def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
     tmp_path: Path, words: tuple[str, ...], said: str
 ):
-    (tmp_path / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")
+    (tmp_path / "bad.toml").write_text("name = 'bad'\n[prompts]\ntruncated = '$limit, $5'\n")
     done = l2mac(tmp_path, "run", *words, "x", **NOWHERE)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "runs").exists()
@@ -220,7 +220,7 @@ def test_prompts_are_listed_shown_exported_and_checked(tmp_path: Path):
     kinds = {
         row["kind"]: row for row in json.loads(l2mac(tmp_path, "prompts", "list", "--json").stdout)
     }
-    assert kinds["cut_off"]["placeholders"] == ["limit"]
+    assert kinds["truncated"]["placeholders"] == ["limit"]
     shown = json.loads(
         l2mac(tmp_path, "prompts", "show", "system", "--domain", "book", "--json").stdout
     )
@@ -232,4 +232,4 @@ def test_prompts_are_listed_shown_exported_and_checked(tmp_path: Path):
     changed = (tmp_path / "my.toml").read_text().replace("$limit", "$limits")
     (tmp_path / "my.toml").write_text(changed)
     refused = l2mac(tmp_path, "prompts", "check", "my.toml")
-    assert (refused.returncode, "$limits is not known there" in refused.stderr) == (2, True)
+    assert (refused.returncode, "$limits is unknown" in refused.stderr) == (2, True)
