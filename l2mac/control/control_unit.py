@@ -176,7 +176,7 @@ class ControlUnit:
         """Say what the checks say, or ask whether the instruction is done: M_fe or M_cc of the paper."""
         written = self._is_outdated()
         if reply.truncated and not written:
-            return self._prompts.render("cut_off", limit=self._effects.reply_tokens)
+            return self._prompts.render("truncated", limit=self._effects.reply_tokens)
         values = {"instruction": instruction.text, "files": self._effects.files()}
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)

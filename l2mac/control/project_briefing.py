@@ -5,7 +5,7 @@ from l2mac.evaluator.baseline import named
 from l2mac.evaluator.project_outline import ProjectOutliner
 
 _FINDINGS_CHARACTERS = 1000
-_IN_THEIR_PLACE = {"instruction": "change", "fix": "mend"}
+_IN_THEIR_PLACE = {"instruction": "change", "fix": "fix_existing"}
 
 
 class ProjectBriefing:

@@ -94,7 +94,7 @@ class Traceability:
             for start in range(0, len(missing), _PER_INSTRUCTION)
         )
         texts = tuple(
-            self._prompts.render("further", requirements="\n".join(f"- {text}" for text in group))
+            self._prompts.render("follow_up", requirements="\n".join(f"- {text}" for text in group))
             for group in groups
         )
         put = self._effects.journal.objects.put_text

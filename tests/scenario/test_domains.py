@@ -143,12 +143,12 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
     [
         (
             ("--domain", "custom"),
-            "--domain: custom is what a file says; give it with --domain-file",
+            "--domain: custom requires --domain-file",
         ),
-        (("--domain-file", "none.toml"), "none.toml: cannot be read"),
+        (("--domain-file", "none.toml"), "none.toml: is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.cut_off: line 1, column 9: a '$' is not followed",
+            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
@@ -161,18 +161,18 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
 def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
     cli: Cli, words: tuple[str, ...], said: str
 ):
-    (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")
+    (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ntruncated = '$limit, $5'\n")
     assert said in cli.run("run", *words, "x", code=2, **NOWHERE).stderr
     assert not cli.runs.exists()
 
 
 def test_prompts_are_listed_shown_exported_and_checked(cli: Cli):
     kinds = {row["kind"]: row for row in cli.json("prompts", "list")}
-    assert kinds["cut_off"]["placeholders"] == ["limit"]
+    assert kinds["truncated"]["placeholders"] == ["limit"]
     assert "writes books" in cli.json("prompts", "show", "system", "--domain", "book")["text"]
     for code in (0, 2):
         cli.run("prompts", "export", "--domain", "book", "--output", "my.toml", code=code)
     assert cli.json("prompts", "check", "my.toml")["checks"] == ["book"]
     changed = (cli.home / "my.toml").read_text().replace("$limit", "$limits")
     (cli.home / "my.toml").write_text(changed)
-    assert "$limits is not known there" in cli.run("prompts", "check", "my.toml", code=2).stderr
+    assert "$limits is unknown" in cli.run("prompts", "check", "my.toml", code=2).stderr

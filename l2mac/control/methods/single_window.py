@@ -151,7 +151,7 @@ class SingleWindowAgent:
         """Say why a reply did nothing: it was cut off, or calls no tool. How to act at all is no steering."""
         if reply.truncated and not wrote:
             yield Message(
-                Role.USER, self._prompts.render("cut_off", limit=self._effects.reply_tokens)
+                Role.USER, self._prompts.render("truncated", limit=self._effects.reply_tokens)
             )
         elif not reply.tool_calls:
             files = self._effects.files()
