@@ -121,7 +121,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
         assert not (cells / "seed-1" / "measurement.json").exists()
         (begun,) = (path.name for path in (cells / "seed-1").iterdir() if path.is_dir())
         out, err = finish(bench(tmp_path, server, *words, "--json"))
-    assert "0 new, 1 to be taken up, 0 to be measured, 1 done" in err
+    assert "0 new, 1 to be resumed, 0 to be measured, 1 done" in err
     assert {
         path: path.read_bytes() for path in (cells / "seed-0").rglob("*") if path.is_file()
     } == first
@@ -155,7 +155,7 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(tmp_path: Path, en
                 "2",
             )
         )
-    assert "1 new, 3 to be taken up" in err
+    assert "1 new, 3 to be resumed" in err
     assert re.search(r"l2mac +4 +4 ", out)
 
 

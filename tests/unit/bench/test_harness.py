@@ -226,7 +226,7 @@ def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_be
 
     harness = Harness(cells(tmp_path, 5), worker := Recorder(waits), Quiet(), jobs=2)
     threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt, match="give the same command again to go on"):
+    with pytest.raises(KeyboardInterrupt, match="Repeat the same command to resume"):
         harness.run()
     assert sorted(worker.ran) == sorted(ended) == [0, 1]
     assert worker.measured == []
