@@ -43,7 +43,7 @@ DOORS = {
     "http": ("l2mac.testing.model_server",),
     "importlib": (
         "l2mac.bench.task_file",
-        "l2mac.bench.wording",
+        "l2mac.bench.task",
         "l2mac.domains.prompt_set",
         "sandbox.attack.site",
         "sandbox.engine.docker_sandbox",

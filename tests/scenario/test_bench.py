@@ -75,7 +75,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
         assert not (cells / "seed-1" / "measurement.json").exists()
         (begun,) = (path.name for path in (cells / "seed-1").iterdir() if path.is_dir())
         done = cli.run(*SMOKE, "--seeds", "2", "--json")
-    assert "0 new, 1 to be taken up, 0 to be measured, 1 done" in done.stderr
+    assert "0 new, 1 to be resumed, 0 to be measured, 1 done" in done.stderr
     assert {
         path: path.read_bytes() for path in (cells / "seed-0").rglob("*") if path.is_file()
     } == first
@@ -92,7 +92,7 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(cli: Cli, engine: 
     assert "3 cells in a row could not be finished" in done.stderr
     with cli.serving(bench.answer):
         done = cli.run(*SMOKE, "--seeds", "4", "--no-features", "--jobs", "2")
-    assert "1 new, 3 to be taken up" in done.stderr
+    assert "1 new, 3 to be resumed" in done.stderr
     assert re.search(r"l2mac +4 +4 ", done.stdout)
 
 

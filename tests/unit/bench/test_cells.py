@@ -161,7 +161,7 @@ def test_another_server_for_the_same_model_goes_on_with_the_same_folder(tmp_path
 
 def test_two_benches_do_not_work_on_the_same_folder(tmp_path: Path):
     with prepare(choice(tmp_path), settings_for(tmp_path)):
-        with pytest.raises(RunLocked, match="another `l2mac bench` works in"):
+        with pytest.raises(RunLocked, match="Another `l2mac bench` works in"):
             cells(tmp_path)
     assert cells(tmp_path)
 
@@ -174,7 +174,7 @@ def test_the_number_of_runs_and_their_bounds_are_said_before_anything_starts(tmp
         first, second = prepared.plan_lines()
     assert first.startswith("4 runs: 1 task, 2 methods, 2 seeds")
     assert second.startswith(
-        "3 new, 0 to be taken up, 0 to be measured, 1 done; no run has a bound on tokens or cost"
+        "3 new, 0 to be resumed, 0 to be measured, 1 done; no run has a bound on tokens or cost"
     )
 
 

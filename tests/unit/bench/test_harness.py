@@ -235,7 +235,7 @@ def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_be
             raise
 
     harness = Harness(cells(tmp_path, 5), worker := Recorder(waits), Quiet(), jobs=2)
-    with pytest.raises(KeyboardInterrupt, match="give the same command again to go on"):
+    with pytest.raises(KeyboardInterrupt, match="Repeat the same command to resume"):
         harness.run()
     assert sorted(worker.ran) == sorted(ended) == [0, 1]
     assert worker.measured == []

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from l2mac.bench.judge import FeatureRow, Judge, JudgedProgram
+from l2mac.bench.judge import FeatureJudge, FeatureRow, JudgedProgram
 from l2mac.control.effects import Prices
 from l2mac.errors import ContextOverflow, ModelUnavailable
 from l2mac.processor.messages import Reply, ToolCall, Usage
@@ -32,10 +32,10 @@ def reply(*claims: tuple[int, list[str], list[str]], **more: object) -> Reply:
 
 def judge(
     *replies: Reply | Exception, context_tokens: int = 8192
-) -> tuple[Judge, ScriptedProcessor]:
+) -> tuple[FeatureJudge, ScriptedProcessor]:
     processor = ScriptedProcessor(replies)
     prices = Prices(prompt_usd=2.0, completion_usd=8.0)
-    return Judge(
+    return FeatureJudge(
         processor, context_tokens=context_tokens, prices=prices, prepare=lambda: None
     ), processor
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from recorded_run import PLAN, record, write
 
-from l2mac.bench.judge import Judge
+from l2mac.bench.judge import FeatureJudge
 from l2mac.bench.measurement import Measurement
 from l2mac.bench.measuring import measure
 from l2mac.bench.task import Group, HandWritten, Task
@@ -95,7 +95,7 @@ class SandboxFactory:
 
 
 def measured(
-    folder: Path, task: Task = TASK, judge: Judge | None = None, **reports: Any
+    folder: Path, task: Task = TASK, judge: FeatureJudge | None = None, **reports: Any
 ) -> Measurement:
     if not folder.exists():
         record(folder)
@@ -236,7 +236,9 @@ def test_more_hand_written_tests_than_the_task_says_are_the_tasks_fault(tmp_path
 def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path: Path):
     record(tmp_path / "run", (PLAN, *[Reply(content="I would rather talk.")] * 3), turns=2)
     boxes = SandboxFactory()
-    judge = Judge(ScriptedProcessor([]), context_tokens=8192, prices=Prices(), prepare=lambda: None)
+    judge = FeatureJudge(
+        ScriptedProcessor([]), context_tokens=8192, prices=Prices(), prepare=lambda: None
+    )
     found = measure(
         tmp_path / "run", Task(name="a", title="A", groups=TASK.groups), boxes.open, judge
     )
@@ -290,7 +292,7 @@ def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path)
 
 def test_an_unreadable_judgement_is_no_number(tmp_path: Path):
     processor = ScriptedProcessor([Reply(content="All of them."), Reply(content="All.")])
-    judge = Judge(processor, context_tokens=8192, prices=Prices(), prepare=lambda: None)
+    judge = FeatureJudge(processor, context_tokens=8192, prices=Prices(), prepare=lambda: None)
     found = measured(tmp_path / "run", judge=judge)
     assert found.metrics["features_percent"] is None
     assert "no usable answer" in found.problems["features_percent"]
@@ -304,7 +306,7 @@ def test_features_are_counted_with_and_without_a_test_that_passed(tmp_path: Path
     reply = Reply(
         content="", tool_calls=(ToolCall("1", "submit_evidence", json.dumps({"evidence": claims})),)
     )
-    judge = Judge(
+    judge = FeatureJudge(
         ScriptedProcessor([reply]), context_tokens=8192, prices=Prices(), prepare=lambda: None
     )
     found = measured(tmp_path / "run", judge=judge)

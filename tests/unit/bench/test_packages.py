@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from l2mac.bench.packages import recorded_wheels
+from l2mac.bench.recorded_store import recorded_wheels
 from l2mac.evaluator.packages import Mode
 from l2mac.runs.recorded_spec import Plan, started
 from l2mac.trace.events import PackagesFetched, ToolRan
