@@ -92,7 +92,9 @@ class LiveWorker:
         if run is None:
             start(cell.settings, cell.plan, listener, given=cell.given, cancel_scope=scope)
         else:
-            take_up(cell.settings, Source(run, recorded_plan(run), {}), listener, cancel_scope=scope)
+            take_up(
+                cell.settings, Source(run, recorded_plan(run), {}), listener, cancel_scope=scope
+            )
 
     def measure(self, cell: Cell, progress: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""

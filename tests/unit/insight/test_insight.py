@@ -49,7 +49,7 @@ def test_each_instruction_has_its_turns_restarts_tokens_cost_time_and_files(insi
         ("instruction", 2, "Write b."): ("done", 1, 0, 1, 100, 10, 0.5, 6.0, ("p/b.py",)),
         ("instruction", 3, "Write c."): ("done", 1, 0, 1, 100, 10, 0.5, 5.0, ("c.py",)),
         ("verification", 0, ""): ("", 0, 0, 1, 0, 0, 0.0, 4.0, ()),
-        ("taken back", 0, ""): ("", 1, 0, 0, 100, 10, 0.5, 3.0, ("wrong.py",)),
+        ("rewound", 0, ""): ("", 1, 0, 0, 100, 10, 0.5, 3.0, ("wrong.py",)),
     }
 
 

@@ -130,11 +130,11 @@ def test_the_page_says_what_the_record_says(tmp_path: Path):
     said = " ".join(Reader(as_page(insight)).text)
     for wanted in (
         "✗ finished, but not every requirement is shown", "1 of 3 requirements are not shown", insight.seal, "Write b.",
-        "taken back by a rewind", "3,200", CLAIM, "2 of 3 are shown",
-        "✗ not shown", "2 match, 1 not available", "runsc",
+        "rewound", "3,200", CLAIM, "2 of 3 requirements are verified",
+        "✗ unverified", "2 match, 1 not available", "runsc",
         "sha256:digest", "ab" * 32, "Errors found by each check", "Tests passed and failed at each check",
-        "Requirements kept in the plan and shown in the result", "Files over the steps of the run",
-        "window: 4k tokens", "Gaps: not judged", "refused by the server", "spent on what was taken back",
+        "Requirements included in the plan and verified in the result", "Files over the steps of the run",
+        "window: 4k tokens", "Gaps: not checked", "refused by the server", "tokens of rewound calls",
     ):  # fmt: skip
         assert wanted in said, wanted
 
@@ -150,7 +150,7 @@ def test_the_page_of_the_bundled_session_is_whole():
     reader = Reader(as_page(read_insight(BUNDLED)))
     assert reader.open == []
     assert (
-        "no session says how the run ended; its last check is that of a fresh sandbox"
+        "no session recorded how the run ended; its last check ran in a fresh sandbox"
         in reader.text
     )
     assert "shortener/store.py" in reader.text
@@ -164,7 +164,7 @@ def test_a_large_run_is_a_page_of_bounded_size_that_says_what_it_leaves_out(tmp_
     assert len(page.encode()) < MOST_PAGE_BYTES
     for wanted in (
         "2401 checks in 160 places", "2400 calls in 160 columns", "2400 turns in 160 places",
-        "The 60 files touched most; 1940 are left out", "1700 files are left out", "282 parts are left out",
+        "The 60 most accessed files; 1940 are left out", "1700 files are left out", "282 parts are left out",
         "2341 earlier checks are left out",
     ):  # fmt: skip
         assert wanted in page, wanted
@@ -300,9 +300,7 @@ def test_junit_is_bounded_and_leaves_out_what_passed_first(tmp_path: Path):
     assert [case.get("name") for case in root.iter("testcase") if case.get("classname") == "z"] == [
         "test_z"
     ]
-    assert [one.get("value") for one in root.iter("property")] == [
-        "51 more tests are left out here"
-    ]
+    assert [one.get("value") for one in root.iter("property")] == ["51 more tests are left out"]
 
 
 def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path):
@@ -335,7 +333,7 @@ def test_the_summary_is_read_at_a_glance(tmp_path: Path):
     for wanted in (
         "## l2mac: ✗ finished, but not every requirement is shown", "| instructions done | 3 of 3 |",
         "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh sandbox | yes |", "1. ✓ `Write a.`",
-        "2 of 3 are shown", "- not shown: `B.`",
+        "2 of 3 requirements are verified", "- unverified: `B.`",
     ):  # fmt: skip
         assert wanted in text, wanted
 
@@ -364,7 +362,7 @@ def test_a_file_that_is_no_report_is_written_over_with_force_alone(tmp_path: Pat
     mine.write_text("# My l2mac report")
     refused = invoke(str(tmp_path / "run"), "--output", str(mine))
     assert isinstance(refused.exception, SettingsError)
-    assert "is no report of l2mac" in str(refused.exception)
+    assert "is not a report of l2mac" in str(refused.exception)
     assert mine.read_text() == "# My l2mac report"
     assert invoke(str(tmp_path / "run"), "--output", str(mine), "--force").exception is None
     assert mine.read_text().startswith("<!DOCTYPE html>")
