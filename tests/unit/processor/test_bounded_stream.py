@@ -1,4 +1,4 @@
-"""The body of a response that neither goes on for ever nor fills the memory."""
+"""A response body is bounded in time and in memory."""
 
 from collections.abc import Iterator
 
