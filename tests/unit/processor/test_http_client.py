@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from l2mac.processor.bounded_stream import BoundedStream
+from l2mac.processor.http_client import BoundedStream
 
 MEBIBYTE = b"x" * (1 << 20)
 
