@@ -27,13 +27,13 @@ _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
-class _Part(pydantic.BaseModel):
+class _Table(pydantic.BaseModel):
     """The base of a file's tables: no unknown fields, no conversions."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Command(_Part):
+class Command(_Table):
     """A program that runs in the sandbox as a check.
 
     Attributes:
@@ -50,7 +50,7 @@ class Command(_Part):
     files: Annotated[list[_Text], Field(min_length=1)] = ["*"]
 
 
-class SecondOpinionSpec(_Part):
+class SecondOpinionSpec(_Table):
     """The files that a second opinion is about.
 
     Attributes:
@@ -62,7 +62,7 @@ class SecondOpinionSpec(_Part):
     context: str = ""
 
 
-class _File(_Part):
+class _DomainFile(_Table):
     """A domain's file as the user writes it."""
 
     name: _Name
@@ -254,7 +254,7 @@ def parse_definition(
     """
     source = DefinitionSource(name, text)
     try:
-        file = _File.model_validate(tomllib.loads(text))
+        file = _DomainFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(name, f"is not valid TOML: {error}") from None
     except pydantic.ValidationError as error:
@@ -271,7 +271,7 @@ def recorded_definition(text: str) -> Definition:
     Raises:
         ValueError: The text is not a definition.
     """
-    return _definition(_File.model_validate_json(text), {})
+    return _definition(_DomainFile.model_validate_json(text), {})
 
 
 def _quoted(text: str) -> str:
@@ -289,7 +289,7 @@ def _block(text: str) -> str:
     return f"'''\n{text.rstrip()}\n'''" if plain else _quoted(text)
 
 
-def _definition(file: _File, prompts: Mapping[str, str]) -> Definition:
+def _definition(file: _DomainFile, prompts: Mapping[str, str]) -> Definition:
     return Definition(
         name=file.name,
         extends=file.extends or "",
@@ -320,6 +320,6 @@ def _first_error(error: pydantic.ValidationError, source: DefinitionSource) -> S
 
 
 def _fields_at(field: tuple[str | int, ...]) -> list[str]:
-    tables: dict[str | int, type[_Part]] = {"commands": Command, "judge": SecondOpinionSpec}
-    table = tables.get(field[0], _File) if len(field) > 1 else _File
+    tables: dict[str | int, type[_Table]] = {"commands": Command, "judge": SecondOpinionSpec}
+    table = tables.get(field[0], _DomainFile) if len(field) > 1 else _DomainFile
     return list(table.model_fields)

@@ -24,12 +24,12 @@ class ModelInfo:
     context_tokens: int | None = None
 
 
-class _Entry(BaseModel, extra="allow"):
+class _ListedModel(BaseModel, extra="allow"):
     id: str
 
 
 class _ModelList(BaseModel):
-    data: list[_Entry]
+    data: list[_ListedModel]
 
 
 def parse_model_list(answer: object, *, at_most: int) -> tuple[ModelInfo, ...]:

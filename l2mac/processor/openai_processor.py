@@ -1,6 +1,6 @@
 """The processor for any server with OpenAI's chat completions API.
 
-This module and its two helpers are the only users of `openai`.
+This module and `http_client` are the only users of `openai`.
 """
 
 import json
@@ -16,7 +16,6 @@ import openai
 from pydantic import ValidationError
 
 from l2mac.errors import SettingsError
-from l2mac.processor.bounded_stream import BoundedStream
 from l2mac.processor.cancellation import CancelScope
 from l2mac.processor.error_mapping import (
     ErrorKind,
@@ -26,14 +25,13 @@ from l2mac.processor.error_mapping import (
     retry_after_s,
     to_exception,
 )
-from l2mac.processor.http_client import make_client
+from l2mac.processor.http_client import BoundedStream, make_client
 from l2mac.processor.messages import Reply, Request
 from l2mac.processor.model_list import ModelInfo, parse_model_list
 from l2mac.processor.model_settings import ModelSettings
+from l2mac.processor.pacing import RateLimit, RetryPolicy
 from l2mac.processor.protocol import Watcher
-from l2mac.processor.rate_limit import RateLimit
 from l2mac.processor.response_parser import MalformedAnswer, ResponseParser
-from l2mac.processor.retry import RetryPolicy
 from l2mac.processor.server_capabilities import ServerCapabilities
 from l2mac.processor.tool_probe import PROBE, has_called, is_about_tools
 from l2mac.processor.tool_protocol import JsonTools, NativeTools, ToolProtocol

@@ -58,7 +58,7 @@ class _Chunk(BaseModel):
     usage: Any = None
 
 
-class _Call:
+class _PartialCall:
     """A tool call that is still arriving."""
 
     def __init__(self, piece: _CallPiece) -> None:
@@ -116,7 +116,7 @@ class ResponseParser:
     def __init__(self, most_characters: int) -> None:
         self._room = most_characters
         self._content: list[str] = []
-        self._calls: list[_Call] = []
+        self._calls: list[_PartialCall] = []
         self._ended_by = ""
         self._tail = _Tail()
         self.usage = Usage()
@@ -188,7 +188,7 @@ class ResponseParser:
     def _add_call(self, piece: _CallPiece) -> str:
         call = next((one for one in reversed(self._calls) if one.continues(piece)), None)
         if call is None:
-            call = _Call(piece)
+            call = _PartialCall(piece)
             self._calls.append(call)
             self._room -= 1 + len(call.id)
         function = piece.function or _Function()
@@ -211,7 +211,7 @@ def _count(usage: dict[str, Any], name: str) -> int | None:
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-def _tool_call(call: _Call) -> ToolCall:
+def _tool_call(call: _PartialCall) -> ToolCall:
     # A server may split a surrogate pair over two pieces, so the whole text is joined first.
     texts = (call.id, call.name, "".join(call.arguments))
     return ToolCall(*map(replace_surrogates, texts))

@@ -1,8 +1,8 @@
-"""Shipped fakes of the model's side, for tests and demonstrations; each raises when its script runs out.
+"""Shipped fakes of a model and its server, for tests and demonstrations.
 
-- `l2mac.testing.model_server`: a model server over real HTTP on loopback, which answers by script and misbehaves on
-  request.
-- `l2mac.testing.processor`: a processor that gives scripted replies without any server.
+All fakes raise an error when their script runs out. `sandbox.testing` holds the fake sandbox.
 
-The fake of a sandbox is `sandbox.testing`.
+- `l2mac.testing.model_server`: a model server over real HTTP on loopback, which answers by a script
+  and misbehaves on request.
+- `l2mac.testing.processor`: a processor that returns scripted replies without a server.
 """

@@ -13,7 +13,6 @@ DOORS = {
     "openai": ("l2mac.processor.openai_processor", "l2mac.processor.http_client"),
     "httpx2": (
         "l2mac.processor.openai_processor",
-        "l2mac.processor.bounded_stream",
         "l2mac.processor.http_client",
     ),
     "click": ("l2mac.cli",),

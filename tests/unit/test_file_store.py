@@ -214,7 +214,7 @@ def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objec
 
 
 def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects: ObjectStore):
-    """A command that leaves an empty folder in the place of a file has not created anything that could be deleted."""
+    """An empty folder in the place of a file is not a change that can be undone."""
     script = SandboxScript(runs=[ScriptedRun(writes={"a": None})])
     store = store_with(script, objects)
     store.write({"a": b"x"})
@@ -302,7 +302,7 @@ def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
     store = store_with(script, objects)
     box = store.open()
     box.write = lambda files: dict.fromkeys(files, "0" * 64)  # type: ignore[method-assign]
-    with pytest.raises(SandboxDied, match="wrote something else"):
+    with pytest.raises(SandboxDied, match="wrote other content"):
         store.write(FILES)
     assert store.files == ()
 
@@ -352,7 +352,7 @@ def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: O
 
 
 def a_days_work(store: FileStore) -> None:
-    """Do a bit of everything, each step once more when it costs its box."""
+    """Use every method; retry each step once if the sandbox is lost."""
 
     def persist(step: Callable[[], object]) -> None:
         for _ in range(3):

@@ -20,7 +20,7 @@ from l2mac.control.budget import Limits
 from l2mac.control.methods.codet import best_agreement, is_test_file, with_tests
 from l2mac.control.outcome import Status
 from l2mac.control.run_spec import METHODS, Method, Thinking
-from l2mac.domains.loader import load_domain, load_domain_file, recorded_domain
+from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
@@ -53,10 +53,6 @@ from sandbox import FileEntry
 TASK = task_of("alpha", "beta")
 BASELINES = tuple(method for method in METHODS if method != "l2mac")
 SLOPPY = {"sloppy": frozenset({"beta"})}
-NEW_KINDS = (
-    "unchecked completed_unchecked task_not_shown whole_task interface candidate candidate_tests feedback revision"
-    " reflection trial"
-).split()
 DONE = call("complete_instruction")
 
 
@@ -700,18 +696,6 @@ def test_codet_is_refused_where_no_tests_are_run():
     assert choose_domain(
         settings(method="reflexion", domain="book", domain_file=None, judge=False, tools="")
     )
-
-
-def test_domains_from_before_there_were_methods_still_load(tmp_path: Path):
-    for domain in (
-        load_domain("codebase"),
-        load_domain("book"),
-        load_domain_file(ROOT / "examples/domains/recipe-cards.toml"),
-    ):
-        old = json.loads(domain.definition.as_text())
-        for kind in NEW_KINDS:
-            del old["prompts"][kind]
-        assert set(NEW_KINDS) <= recorded_domain(json.dumps(old)).definition.prompts.keys()
 
 
 # For the user

@@ -1,4 +1,4 @@
-"""Domains as data: what ships is in order, what a user writes is checked in full, and every mistake has its place."""
+"""Domains as data: shipped domains, users' files, and errors with their place."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,8 @@ def test_a_domain_survives_its_record_and_its_export(name: str, load):
 
 def test_a_small_file_takes_the_rest_over(load):
     domain = load(
-        'name = "poems"\nextends = "book"\n[prompts]\ntruncated = "At most $limit { } % tokens, for $$5."\n'
+        'name = "poems"\nextends = "book"\n[prompts]\ntruncated = "At most $limit { } % tokens, '
+        'for $$5."\n'
     )
     assert domain.prompts.render("truncated", limit=7) == "At most 7 { } % tokens, for $5."
     assert domain.prompts.render("system") == load_domain("book").prompts.render("system")
@@ -139,7 +140,10 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load):
         ),
         (
             "name = 'x'\n[prompts]\ntruncated = '''\nAt most\n  $limits of $limit\n'''",
-            r"line 5: prompts\.truncated: line 2, column 3: \$limits is unknown; known are: \$limit",
+            (
+                r"line 5: prompts\.truncated: line 2, column 3: \$limits is unknown; known are: "
+                r"\$limit"
+            ),
         ),
         (
             "name = 'x'\n[prompts]\nsystem = '''\n[judge]\nfiles = 1\n'''\n[judge]\nfiles = 1",

@@ -1,4 +1,4 @@
-"""A book as one document: well-formed, in order, and harmless whatever the model wrote."""
+"""A book as one document is well-formed, in order, and harmless."""
 
 import io
 import zipfile
@@ -15,7 +15,8 @@ from l2mac.errors import SettingsError
 FILES = {
     "outline.md": "# The *Title* & <b>\n\n## Chapter 1: A\n",
     "chapters/10-last.md": "# Chapter 10: Last\n\nEnd, see [two](./2.md#part--one).",
-    "chapters/2.md": "# Chapter 2: B\n\n## Part & One\n\nSee [last](10-last.md), [gone](9.md), [web](https://a.b/?c&d).\n",
+    "chapters/2.md": "# Chapter 2: B\n\n## Part & One\n\n"
+    "See [last](10-last.md), [gone](9.md), [web](https://a.b/?c&d).\n",
     "foreword.md": "# Foreword\n\nHello. See [B](chapters/2.md) and [nowhere](chapters/2.md#x).",
     "glossary.md": "# Glossary\n\n| a | b |\n|---|:-:|\n| 1 | 2 |\n",
     "README.md": "# Not in the book",
@@ -23,10 +24,12 @@ FILES = {
 }
 HOSTILE = """# <script>alert(1)</script>
 
-<script>alert(2)</script> <img src=x onerror=alert(3)> <iframe src="https://evil.example/"></iframe>
+<script>alert(2)</script> <img src=x onerror=alert(3)>
+<iframe src="https://evil.example/"></iframe>
 
-![a picture](https://evil.example/track.png) ![local](../../etc/passwd) [a](javascript:alert(4)) [b](data:text/html,x)
-[c](file:///etc/passwd) [d](JaVaScRiPt:x) [e](vbscript:x) <javascript:alert(5)> [f](//evil.example/x)
+![a picture](https://evil.example/track.png) ![local](../../etc/passwd)
+[a](javascript:alert(4)) [b](data:text/html,x) [c](file:///etc/passwd)
+[d](JaVaScRiPt:x) [e](vbscript:x) <javascript:alert(5)> [f](//evil.example/x)
 
 &lt;script&gt; &#7; &#x0; &#12; ]]> <!-- x --> <?php ?> <![CDATA[ x ]]>
 
@@ -92,7 +95,7 @@ def test_html_links_lead_to_what_is_there_and_nowhere_else():
 
 
 class Reader(HTMLParser):
-    """Collect what a browser would take for elements and attributes."""
+    """A parser that collects elements and attributes as a browser does."""
 
     def __init__(self) -> None:
         super().__init__()

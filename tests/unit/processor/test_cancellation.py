@@ -1,4 +1,4 @@
-"""A call of the model that is under way can be ended: by the run's time, and by whoever gives the run up."""
+"""Cancellation of a model call in progress, by a time limit or by the user."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ LONG_S, SOON_S = 60.0, 30.0
 
 
 class GivenUp(Exception):
-    """What a session raises when it has been cancelled."""
+    """The exception that ends a cancelled session."""
 
 
 def give_up() -> None:
@@ -39,11 +39,11 @@ def give_up() -> None:
 
 
 def unwatched(_: str) -> None:
-    """Watch nothing."""
+    """Ignore the text."""
 
 
 class Silence:
-    """A server's script that says nothing, not even headers, until the end of the test."""
+    """A script of a server that sends nothing until the end of the test."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()

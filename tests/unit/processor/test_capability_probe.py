@@ -1,4 +1,4 @@
-"""What `l2mac models` finds out, against servers that can and servers that cannot."""
+"""The probe finds the capabilities of servers, and their lack."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ from l2mac.testing.model_server import (
 
 
 class Model:
-    """A server's behaviour: each ability can be taken away."""
+    """The behaviour of a server, of which each capability can be switched off."""
 
     def __init__(self, **lacking: bool) -> None:
         self.lacks = lambda name: lacking.get(name, False)
@@ -96,7 +96,7 @@ def test_a_refused_key_ends_the_probe_at_once():
 
 
 def windowed(window: int, *, cuts: bool = False, counts: bool = True) -> Any:
-    """Make a server with a window, one word being 1.5 tokens."""
+    """Return the script of a server with a context window of 1.5 tokens a word."""
 
     def answer(body: dict[str, Any], _: int) -> Any:
         tokens = int(body["messages"][0]["content"].count("word") * 1.5)

@@ -1,4 +1,4 @@
-"""What servers say when they refuse, and what it is taken to mean."""
+"""Error responses of servers, and the kinds of failures that they mean."""
 
 import pytest
 
@@ -11,24 +11,33 @@ from l2mac.processor.error_mapping import (
 )
 
 OVERFLOWS = {
-    "llama.cpp": "request (20030 tokens) exceeds the available context size (16384 tokens), try increasing it",
-    "llama.cpp 2025": "the request exceeds the available context size. try increasing the context size",
+    "llama.cpp": "request (20030 tokens) exceeds the available context size (16384 tokens), try "
+    "increasing it",
+    "llama.cpp 2025": "the request exceeds the available context size. try increasing the "
+    "context size",
     "llama-cpp-python": "Requested tokens (757) exceed context window of 512",
-    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens.",
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages "
+    "resulted in 8545 tokens.",
     "OpenAI responses": "Your input exceeds the context window of this model.",
     "vLLM": "'max_tokens' is too large: 4096. This model's maximum context length is 4096 tokens",
-    "vLLM 2026": "this model's maximum context length is 4096 tokens, but the prompt contains 5000 input tokens",
-    "vLLM prompt": "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "vLLM 2026": "this model's maximum context length is 4096 tokens, but the prompt contains "
+    "5000 input tokens",
+    "vLLM prompt": "The decoder prompt (length 5000) is longer than the maximum model length of "
+    "4096.",
     "SGLang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
-    "LM Studio": "Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with "
+    "LM Studio": "Trying to keep the first 15857 tokens when context the overflows. However, the "
+    "model is loaded with "
     "context length of only 4096 tokens, which is not enough.",
-    "LM Studio keep": "The number of tokens to keep from the initial prompt is greater than the context length.",
+    "LM Studio keep": "The number of tokens to keep from the initial prompt is greater than the "
+    "context length.",
     "LM Studio MLX": "Context size has been exceeded.",
     "Ollama": "the input length exceeds the context length",
     "TGI": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000",
     "Groq": "Please reduce the length of the messages or completion.",
-    "Mistral": "Prompt contains 65673 tokens, too large for model with 32768 maximum context length",
-    "Gemini": "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+    "Mistral": "Prompt contains 65673 tokens, too large for model with 32768 maximum context "
+    "length",
+    "Gemini": "The input token count (1196265) exceeds the maximum number of tokens allowed "
+    "(1048575).",
     "xAI": "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
     "Anthropic": "prompt is too long: 213462 tokens > 200000 maximum",
     "Bedrock": "Input is too long for requested model.",
@@ -78,7 +87,10 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
         (500, "tools param requires --jinja flag", ErrorKind.REQUEST),
         (
             400,
-            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            (
+                '"auto" tool choice requires --enable-auto-tool-choice'
+                " and --tool-call-parser to be set"
+            ),
             ErrorKind.REQUEST,
         ),
         (422, "Field required", ErrorKind.REQUEST),

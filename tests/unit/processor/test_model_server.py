@@ -1,4 +1,4 @@
-"""The shipped stand-ins for a language model: they do what a script says, and nothing beyond it."""
+"""The shipped fakes of a language model follow their script exactly."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The model client against a real HTTP server that answers and misbehaves by script."""
+"""The processor against a real HTTP server that misbehaves by a script."""
 
 import contextlib
 import json
@@ -55,7 +55,7 @@ HELLO = ScriptedReply("Hello, this is more than one piece.")
 
 
 class Time:
-    """A clock that moves by `step` whenever it is read, and by every sleep."""
+    """A clock that moves by `step` at each reading, and by every sleep."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.now = 0.0
@@ -72,7 +72,7 @@ class Time:
 
 
 def unwatched(_: str) -> None:
-    """Watch nothing."""
+    """Ignore the text."""
 
 
 def make(base_url: str, time: Time | None = None, **settings: Any) -> OpenAIProcessor:
@@ -121,7 +121,7 @@ def closed_port() -> int:
     return port
 
 
-# What is sent
+# Requests
 
 
 def test_a_request_goes_out_streamed_with_its_limits() -> None:
@@ -163,7 +163,7 @@ def test_credentials_in_the_address_go_into_a_header() -> None:
     assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwQHNz"
 
 
-# What comes back
+# Replies
 
 
 def test_a_streamed_reply_is_watched_piece_by_piece() -> None:
@@ -224,7 +224,7 @@ def test_a_reply_that_the_content_filter_ended_is_refused() -> None:
     assert "content filter" in str(error)
 
 
-# What is tried again
+# Retries
 
 
 @pytest.mark.parametrize(
@@ -357,13 +357,16 @@ def test_a_whole_reply_may_come_after_a_long_silence() -> None:
     assert complete(script, stall_s=0.02, timeout_s=5, max_retries=0).content == HELLO.content
 
 
-# What a server does not take
+# Capabilities of servers
 
 
 def learns(
     refused: Callable[[dict[str, Any]], Fault | None], request: Request = PLAIN
 ) -> list[dict[str, Any]]:
-    """Complete twice with a server that refuses something; give the bodies of what it took and of what it refused."""
+    """Complete twice with a server that refuses requests.
+
+    Return the bodies of the accepted requests, then of the refused ones.
+    """
     with serving(lambda body, _: refused(body) or HELLO) as (processor, server):
         for _ in range(2):
             assert processor.complete(request, unwatched).content == HELLO.content
@@ -394,7 +397,10 @@ def test_a_server_that_answers_whole_is_read_whole() -> None:
 
 
 def test_a_server_that_wants_max_completion_tokens_gets_it() -> None:
-    words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    words = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+        "'max_completion_tokens' instead."
+    )
     bodies = learns(
         lambda body: RefusedRequest(words, parameter="max_tokens") if "max_tokens" in body else None
     )
@@ -439,7 +445,7 @@ def test_max_tokens_that_are_too_many_are_not_renamed() -> None:
     assert len(server.requests) == 1
 
 
-# What an error says
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -480,7 +486,7 @@ def test_a_server_that_is_not_there_is_named_without_credentials() -> None:
 
 
 def everything(error: BaseException) -> str:
-    """Give whatever an exception and those behind it could show."""
+    """Return all text in an exception and in its causes."""
     chain = [error]
     while (following := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(following)
@@ -514,7 +520,7 @@ def test_the_key_is_in_no_exception(fault: Fault, protocol: str) -> None:
 
 
 def test_the_key_would_be_found_if_it_were_not_taken_out() -> None:
-    # The control of the test above: what the server says does reach the exception.
+    # The control of the test above: the server's words do reach the exception.
     error = failure(lambda *_: RefusedRequest(f"what is {KEY} for?"), api_key="another-key")
     assert KEY in everything(error)
 

@@ -1,4 +1,4 @@
-"""The cache of replies: what is answered from it, and what must never be."""
+"""The response cache: the replies that it stores, and those that it must not."""
 
 import os
 import stat
@@ -20,13 +20,13 @@ TOOL = ToolSpec("write", "Write.", {"type": "object"})
 
 
 def cache(folder: Path, **more: object) -> ResponseCache:
-    """Give a cache as a new process would have it."""
+    """Return the cache of a new process."""
     return ResponseCache(folder, **{"identity": "server model", **more})  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give the folder of a cache that knows one reply."""
+    """Return the folder of a cache with one reply."""
     cache(tmp_path / "cache").keep(REQUEST, REPLY)
     return tmp_path / "cache"
 
@@ -61,7 +61,7 @@ def test_another_model_or_server_is_not_the_same(folder: Path):
 
 
 def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path):
-    """Otherwise a model that is in a loop would never get out of it."""
+    """Without this, a model that repeats itself would repeat itself for ever."""
     one = cache(folder)
     assert one.find(REQUEST) is not None
     assert one.find(REQUEST) is None

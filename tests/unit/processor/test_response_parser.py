@@ -1,4 +1,4 @@
-"""Replies put together from pieces as different servers send them."""
+"""Replies that are put together from the pieces of different servers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Several models in one run: who is asked what, with which key, in which window, and what it costs."""
+"""Several models in one run: routing, keys, context windows and costs."""
 
 import os
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Client(ScriptedProcessor):
         assert name
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Close nothing."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def asked(purpose: str, text: str = "x", most: int = 100) -> Request:
 
 
 def unwatched(_: str) -> None:
-    """Watch nothing."""
+    """Ignore the text."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Both ways to call tools, from request to wire and from wire to call."""
+"""Both tool protocols, from a request to its body and from text to calls."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Edits of part of a file: exact, all or nothing, and refused in words that a model can act on."""
+"""Edits of a part of a file are exact, or refused with advice for the model."""
 
 import contextlib
 import difflib
@@ -199,7 +199,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  x", "-y", "+z", "@q", "\\ w"]
 def test_what_difflib_writes_is_read_and_gives_what_it_was_made_from(
     before: list[str], after: list[str], context: int
 ):
-    """Without context a place can be ambiguous: then it is refused, never guessed."""
+    """Without context a place can be ambiguous: such a patch is refused."""
     old, new = ("".join(f"{line}\n" for line in lines) for lines in (before, after))
     diff = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), "a/f", "b/f", n=context

@@ -153,7 +153,7 @@ def test_schemas_are_plain():
 
 
 def every_spec() -> list[ToolSpec]:
-    """Return all tools that a model is ever offered: of the domains, the forms and the probe."""
+    """Return all tools that are ever on offer: domains, forms and the probe."""
     found = [spec for domain in DOMAINS for spec in load_domain(domain).toolbelt.specs]
     makers = [value for name, value in vars(forms).items() if re.fullmatch(r"[a-z]+_form", name)]
     for make in makers:
@@ -164,7 +164,7 @@ def every_spec() -> list[ToolSpec]:
 
 
 def test_no_spec_has_a_reference_that_a_server_would_have_to_resolve():
-    """The processor sends schemas as they are and has no code for references or definitions."""
+    """The processor sends schemas unchanged and has no code for references."""
     for spec in every_spec():
         words = set(json.dumps(spec.parameters).split('"'))
         assert not {"$ref", "$defs", "$schema"} & words, spec.name
@@ -172,7 +172,7 @@ def test_no_spec_has_a_reference_that_a_server_would_have_to_resolve():
 
 
 def schemas_in(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and every schema within it; the names of properties are no part of one."""
+    """Yield a schema and all schemas within it."""
     yield schema
     parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
     parts += [schema[key] for key in ("items", "additionalProperties") if key in schema]

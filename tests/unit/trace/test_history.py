@@ -1,4 +1,4 @@
-"""Steps, rewinding, forking, pinning, cleaning: the record only grows, and what counts in it is well defined."""
+"""Steps, rewinding, forking, pinning and cleaning of runs."""
 
 import os
 import shutil

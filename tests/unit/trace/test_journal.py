@@ -54,12 +54,12 @@ with Journal(Path(sys.argv[1])) as journal:
 
 
 def choice(key: str = "key") -> ProtocolChosen:
-    """Give an effect that names no objects."""
+    """Return an effect without objects."""
     return ProtocolChosen(key=key, protocol="native")
 
 
 def model(journal: Journal, key: str) -> ModelCalled:
-    """Give a call of the model with its objects."""
+    """Return a call of the model with its objects."""
     put = journal.objects.put
     return ModelCalled(
         key=key,
@@ -78,7 +78,7 @@ def model(journal: Journal, key: str) -> ModelCalled:
 
 
 def tool(journal: Journal, key: str) -> ToolRan:
-    """Give a tool call with its objects."""
+    """Return a tool call with its objects."""
     put = journal.objects.put
     file = b"file of " + key.encode()
     changes = (Change("a.py", len(file), put(file)), Change("b.py", -1, ""))
@@ -118,7 +118,10 @@ def test_a_last_line_cut_anywhere_is_dropped_and_the_run_goes_on(tmp_path: Path)
 
 @pytest.fixture
 def two_turns(tmp_path: Path) -> int:
-    """Record two turns; gives how many bytes of objects are durable, as the second call has waited for them."""
+    """Record two turns and return the size of the durable objects.
+
+    The objects before the second call are durable, because the call waits for them.
+    """
     with Journal(tmp_path) as journal:
         journal.bracket(SESSION)
         journal.effect(ModelCalled, "one", lambda: model(journal, "one"))
@@ -133,7 +136,10 @@ def two_turns(tmp_path: Path) -> int:
 def test_after_a_power_failure_the_run_goes_on_from_what_is_whole(
     tmp_path: Path, two_turns: int, damage: str
 ):
-    """The trace has survived as it was, of the objects only what was waited for; the rest is cut off or empty."""
+    """The whole trace survived, but only the durable objects did.
+
+    The rest of the objects is truncated or zero.
+    """
     objects, trace = (tmp_path / OBJECTS_FILE).read_bytes(), (tmp_path / TRACE_FILE).read_bytes()
     whole = [event for event in events_in(tmp_path) if event != SESSION]
     for size in range(two_turns, len(objects), 7):

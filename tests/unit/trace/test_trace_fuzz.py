@@ -1,4 +1,4 @@
-"""Whatever bytes lie in a run's folder: readers give a value or a typed error, and never anything else."""
+"""Readers of any bytes return a value or raise a typed error."""
 
 import contextlib
 

@@ -1,11 +1,11 @@
-"""The body of a response that neither goes on for ever nor fills the memory."""
+"""A response body is bounded in time and in memory."""
 
 from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from l2mac.processor.bounded_stream import BoundedStream
+from l2mac.processor.http_client import BoundedStream
 
 MEBIBYTE = b"x" * (1 << 20)
 
