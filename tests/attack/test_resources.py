@@ -178,7 +178,7 @@ def test_output_is_bounded_and_the_host_keeps_little_of_it(shared_sandbox, runti
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 32 * MIB
 
 
-def test_a_box_of_the_least_memory_takes_the_largest_request_when_it_is_full(open_sandbox, runtime):
+def test_full_sandbox_of_least_memory_handles_the_largest_request(open_sandbox, runtime):
     policy = SandboxPolicy(**LIMITS)
     box = open_sandbox(
         **{

@@ -7,7 +7,7 @@ from sandbox.conformance import BATTERY, KNOWN_DIFFERENCES, ConformanceCheck, pe
 
 
 @pytest.mark.parametrize("check", BATTERY, ids=lambda check: check.__name__)
-def test_the_box_conforms(
+def test_sandbox_passes_every_conformance_check(
     check: ConformanceCheck,
     shared_sandbox: SharedSandbox,
     runtime: str,

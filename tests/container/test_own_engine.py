@@ -46,7 +46,7 @@ def image(own, engine, box_image):
     return own.take_image(engine, box_image)
 
 
-def test_a_runtime_whose_limits_do_not_bind_is_found_out_and_the_next_one_taken(own, image, gvisor):
+def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
     with own.connect() as engine:
         choice = choose_runtime(engine, image, POLICY, RUN)
 
@@ -103,7 +103,7 @@ class Fire:
         self.opened += owner.communicate()[0].startswith("open")
 
 
-def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(own, image):
+def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image):
     fire, living = Fire(own, image.id), None
     with own.connect() as engine:
         neighbour = engine.api.create_container(

@@ -49,24 +49,20 @@ def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, cli: Cli
     assert finished[method]["tests"]["passed"] == 1
 
 
-def test_one_shot_hands_out_what_it_wrote_with_its_failing_test(finished, cli: Cli):
+def test_one_shot_returns_its_files_with_the_failing_test(finished, cli: Cli):
     assert (cli.home / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
     assert "in a fresh box" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 
-def test_codet_ran_each_candidate_against_the_tests_in_a_box_and_kept_the_first_that_agrees(
-    finished, cli: Cli
-):
+def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(finished, cli: Cli):
     (chosen,) = [event for event in events(finished["codet"]) if isinstance(event, CandidateChosen)]
     assert chosen == CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
 
 
 @pytest.mark.parametrize("method", BOXES)
-def test_every_box_of_each_method_is_in_its_record_with_a_receipt_and_the_record_is_intact(
-    finished, cli: Cli, method: str
-):
+def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(finished, cli: Cli, method: str):
     opened = [
         event.purpose for event in events(finished[method]) if isinstance(event, SandboxOpened)
     ]
@@ -100,7 +96,7 @@ def has_begun(folder: Path, part: str) -> bool:
     return any(isinstance(event, PartStarted) and event.name == part for event in events_of(folder))
 
 
-def test_without_its_evaluator_l2mac_hands_out_what_fails_and_says_how_it_came_about(cli: Cli):
+def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: Cli):
     program = '["Write todo.py and its test."]'
     words = ("--no-evaluator", "--program", program, "--no-requirements")
     unchecked = run(cli, "unchecked", *words, code=1)

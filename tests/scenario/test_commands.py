@@ -120,7 +120,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(cli: Cli, eng
     assert wait_until(lambda: not engine.api.containers(all=True, filters=labels))
 
 
-def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact(cli: Cli):
+def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli):
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))

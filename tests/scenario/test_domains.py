@@ -158,7 +158,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
         (("--judge",), "--judge: the domain codebase does not say what to judge"),
     ],
 )
-def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
+def test_domain_errors_are_reported_before_any_model_or_sandbox(
     cli: Cli, words: tuple[str, ...], said: str
 ):
     (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")

@@ -32,7 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedRun]:
         yield FinishedRun(cli)
 
 
-def test_a_finished_run_is_intact_with_its_seal_its_receipts_and_its_export(finished: FinishedRun):
+def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: FinishedRun):
     found = finished.verdict("last", "--seal", finished.result["seal"], "--export", "out")
     assert (found["verdict"], found["findings"], found["receipts"]) == ("intact", [], 2)
     receipt = json.loads((finished.folder / "receipts/001.json").read_text())
@@ -60,9 +60,7 @@ def test_a_run_that_is_killed_is_incomplete_and_not_altered(finished: FinishedRu
     assert (found["verdict"], found["state"]) == ("incomplete", "at work or killed")
 
 
-def test_a_fork_taken_back_and_resumed_has_the_same_bytes_and_is_repeated_to_the_same_hashes(
-    finished: FinishedRun, tmp_path: Path
-):
+def test_rewound_fork_resumes_and_replays_to_the_same_bytes(finished: FinishedRun, tmp_path: Path):
     before = {
         path.name: path.read_bytes()
         for path in finished.folder.iterdir()

@@ -53,7 +53,7 @@ def finished(
         yield project, json.loads(done.stdout), done.stderr
 
 
-def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(finished):
+def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
     _, result, progress = finished
     assert result["status"] == "completed"
     assert "lint: 1 error (as before the run)" in result["cause"]
@@ -69,7 +69,7 @@ def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(fi
     )
 
 
-def test_what_is_left_out_is_named_and_the_model_never_sees_it(finished):
+def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
     project, _, progress = finished
     assert "version control: .git/" in progress
     assert "names that usually hold secrets: .env" in progress
@@ -105,7 +105,7 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
     )
 
 
-def test_the_record_shows_what_changed_and_every_byte_of_it_is_accounted_for(finished):
+def test_diff_and_audit_account_for_every_changed_byte(finished):
     project, _, _ = finished
     diff = project.run("diff", "last", code=exit_codes.FAILING)
     assert [line for line in diff.stdout.splitlines() if line.startswith("+++ ")] == [
@@ -124,7 +124,7 @@ def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, cli: Cli
     assert (cli.home / "out/docs/notes.txt").read_text() == existing_project.FILES["docs/notes.txt"]
 
 
-def test_only_changes_come_back_and_what_was_changed_meanwhile_stays(finished, tmp_path: Path):
+def test_export_merges_only_changes_and_keeps_later_edits(finished, tmp_path: Path):
     project, _, _ = finished
     mine = tmp_path / "mine"
     shutil.copytree(project.package, mine)
@@ -156,7 +156,7 @@ def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project):
     assert "1 test fails as it did before" in result["cause"]
 
 
-def test_nothing_may_be_exported_or_recorded_into_the_folder(project: Project):
+def test_input_folder_accepts_neither_exports_nor_traces(project: Project):
     for words in (["--output", "shop/out"], ["--runs-dir", "shop/runs"]):
         done = project.run("run", "--input-dir", "shop", *words, TASK, code=exit_codes.USAGE)
         assert words[0] in done.stderr
@@ -164,7 +164,7 @@ def test_nothing_may_be_exported_or_recorded_into_the_folder(project: Project):
     assert project.server.requests == []
 
 
-def test_files_whose_tests_hang_are_refused_with_what_to_do(project: Project):
+def test_input_with_hanging_tests_is_refused_with_advice(project: Project):
     (project.package / "tests/test_hangs.py").write_text(
         "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
     )

@@ -87,7 +87,7 @@ def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
 
 
 @pytest.mark.parametrize("ended_by", ["leaving", "max_time"])
-def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
+def test_run_ends_at_once_even_if_the_server_is_silent(
     tmp_path: Path, engine: Engine, ended_by: str
 ):
     silent, over = threading.Event(), threading.Event()
@@ -142,7 +142,7 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
     assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
 
 
-def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path: Path):
+def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path):
     def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
         reply = one_module.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
@@ -161,7 +161,7 @@ def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(
+def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(
     tmp_path: Path,
 ):
     with ModelServer(one_module.answer) as server:
@@ -200,7 +200,7 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
         ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_before_anything_is_started(
+def test_invalid_parameters_are_refused_by_name_before_a_run_starts(
     parameters: dict[str, Any], field: str
 ):
     with pytest.raises(SettingsError) as caught:

@@ -17,7 +17,7 @@ def led(tmp_path_factory: pytest.TempPathFactory):
     return cli, result, cli.events()
 
 
-def test_a_model_without_tool_calls_of_its_own_is_led_to_the_end(led):
+def test_model_without_tool_calls_completes_in_guided_mode(led):
     _, result, _ = led
     assert result["status"] == "completed"
 
@@ -31,7 +31,7 @@ def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led):
     ) == 1
 
 
-def test_a_led_run_replays_without_a_model_and_its_record_holds(led):
+def test_guided_run_replays_without_a_model_and_verifies(led):
     cli, result, _ = led
     assert audit_run(cli.runs / result["run"]).verdict == "intact"
     cli.run("replay", result["run"])

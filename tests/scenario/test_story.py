@@ -72,7 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Story:
     return Story(cli, done, run, actions)
 
 
-def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the_right_bytes(
+def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(
     finished,
 ):
     result = json.loads(finished.done.stdout)
@@ -84,7 +84,7 @@ def test_the_engine_saw_boxes_made_and_removed_and_no_other_door_into_them(finis
     assert set(finished.actions) - {"kill"} == {"create", "attach", "start", "die", "destroy"}
 
 
-def test_nothing_is_left_in_the_engine_after_a_run(finished, engine: Engine):
+def test_run_leaves_nothing_in_the_engine(finished, engine: Engine):
     assert what_is_left(engine, finished.run.name) == 0
 
 
@@ -134,9 +134,7 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, cli: Cli):
     assert files_of(cli.home / "out") == forty_files.expected_files()
 
 
-def test_a_run_killed_many_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
-    cli: Cli, engine: Engine
-):
+def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(cli: Cli, engine: Engine):
     chance = random.Random(20231)
     words = ("run", "--quiet", "--output", "out", "the story")
     with cli.serving(forty_files.answer):

@@ -29,7 +29,7 @@ def start(folder: Path, *words: str, by: str = ":", **variables: str) -> subproc
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_a_command_in_order_even_if_it_was_inherited_as_ignored(
+def test_signals_inherited_as_ignored_end_a_command_in_order(
     tmp_path: Path, number: signal.Signals
 ):
     run = TraceBuilder(tmp_path / "run").begin().folder

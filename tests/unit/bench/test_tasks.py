@@ -70,7 +70,7 @@ def test_every_shipped_task_is_complete_and_numbers_each_feature_once():
         assert numbers == list(range(1, len(task.features) + 1))
 
 
-def test_the_url_shortener_brings_nine_tests_whose_names_its_prompt_says():
+def test_url_shortener_tests_use_only_names_from_its_prompt():
     task = shipped_task("url-shortener")
     assert task.handwritten is not None
     assert (
@@ -123,9 +123,7 @@ def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path):
         ('title = "Mine"', "title = Mine", r"is no valid TOML: .*line 2"),
     ],
 )
-def test_what_is_wrong_in_a_task_is_said_with_its_line(
-    folder: Path, before: str, after: str, problem: str
-):
+def test_task_file_errors_name_their_line(folder: Path, before: str, after: str, problem: str):
     assert before in TASK
     with pytest.raises(SettingsError, match=problem):
         read(folder, TASK.replace(before, after))

@@ -92,7 +92,7 @@ def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(
     assert "A first plan could not be used" in sessions.last_words()
 
 
-def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summary(
+def test_exhausted_context_restarts_its_instruction_with_a_summary(
     sessions: ScriptedSessions,
 ):
     overflow = ContextOverflow("too long")
@@ -171,7 +171,7 @@ def test_calls_after_an_accepted_claim_are_not_performed(sessions: ScriptedSessi
     assert result.files == {}
 
 
-def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the_next(
+def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(
     sessions: ScriptedSessions,
 ):
     run = call("run_python_file", path="a.py")
@@ -184,7 +184,7 @@ def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the
     assert [set(box.contents) for box in sessions.script.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
-def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_same_requests(
+def test_session_after_a_dead_model_repeats_the_lost_request(
     sessions: ScriptedSessions,
 ):
     with pytest.raises(ModelUnavailable):
@@ -246,7 +246,7 @@ OUTLINE, CHAPTER = write("# T\n", "outline.md"), write("# One\n", "chapters/1.md
 MISSING, WHOLE = prose(missing=True), prose(missing=False)
 
 
-def test_what_is_missing_is_due_in_the_last_instruction_only(sessions: ScriptedSessions):
+def test_missing_chapters_are_due_only_in_the_last_instruction(sessions: ScriptedSessions):
     replies = [BOOK_PLAN, OUTLINE, DONE, SUMMARY, DONE, CHAPTER, DONE, SUMMARY]
     result = sessions.work(replies, [MISSING, MISSING, WHOLE, WHOLE], domain="book")
     assert result.outcome.status is Status.COMPLETED
@@ -270,7 +270,7 @@ def test_an_opinion_is_kept_and_changes_no_verdict(
     assert "# One" in sessions.last_words()
 
 
-def test_without_the_switch_no_opinion_is_asked_for(sessions: ScriptedSessions):
+def test_second_opinion_is_requested_only_with_its_switch(sessions: ScriptedSessions):
     assert (
         sessions.work(
             [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE], domain="book"

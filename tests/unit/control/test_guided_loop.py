@@ -102,7 +102,7 @@ def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
     assert "assert 1 == 2" in asked(sessions, 3)
 
 
-def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(sessions: ScriptedSessions):
+def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessions):
     whole = Reply(content="```\nA = 2\n```")
     replies = [
         files("a.py"),
@@ -169,7 +169,7 @@ def test_a_correction_that_shows_more_is_no_worse():
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
-def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(
+def test_completion_is_not_asked_about_while_a_check_fails(
     sessions: ScriptedSessions, verdict: ScriptedRun
 ):
     replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
@@ -178,7 +178,7 @@ def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(
     assert not any("submit_done" in str(request.tools) for request in sessions.processor.requests)
 
 
-def test_what_is_missing_is_written_next(sessions: ScriptedSessions):
+def test_missing_file_is_written_next(sessions: ScriptedSessions):
     missing = call("submit_done", done=False, missing="it lacks B", path="b.py")
     replies = [files("a.py"), CODE, missing, Reply(content="```\nB = 1\n```"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -208,7 +208,7 @@ def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: Script
     assert result.files == {}
 
 
-def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_warmer(
+def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(
     sessions: ScriptedSessions,
 ):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
@@ -219,7 +219,7 @@ def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_war
     assert temperatures[-1] > temperatures[3]
 
 
-def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_old_one_in_sight(
+def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
     sessions: ScriptedSessions,
 ):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
@@ -255,7 +255,7 @@ def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedS
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_without_an_account_of_its_files_an_instruction_begins_with_what_the_checks_miss(
+def test_instruction_without_a_file_list_begins_with_the_check_findings(
     sessions: ScriptedSessions,
 ):
     nothing = Reply(content="I do not know.")
@@ -270,7 +270,7 @@ def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions
     assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(sessions, 1)
 
 
-def test_without_a_usable_plan_the_task_is_the_only_instruction(sessions: ScriptedSessions):
+def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSessions):
     twice = files("a.py", "a.py")
     replies = [twice, twice, files("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
@@ -285,7 +285,7 @@ def test_files_are_grouped_evenly(count: int, sizes: list[int]):
     assert sum(grouped, ()) == planned
 
 
-def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
+def test_aborted_instruction_resumes_without_repeating_questions(
     sessions: ScriptedSessions, tmp_path: Path
 ):
     replies = [files("a.py", "test_a.py"), CODE]
@@ -306,7 +306,9 @@ def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
         ("free", "json", False),
     ],
 )
-def test_who_is_led_closely(guidance: str, protocol: str, closely: bool):
+def test_guided_mode_follows_the_setting_and_the_tool_protocol(
+    guidance: str, protocol: str, closely: bool
+):
     assert Plan(task="x", guidance=guidance).leads_closely(protocol) is closely
 
 
@@ -390,7 +392,7 @@ def prose(*missing: str) -> ScriptedRun:
     )
 
 
-def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_write(
+def test_later_chapters_are_not_missing_while_files_remain_to_write(
     sessions: ScriptedSessions,
 ):
     outline, chapter = (
@@ -433,7 +435,7 @@ TEXT = "one\ntwo\nthree\n"
         ("delete", 1, 2, "", "three\n"),
     ],
 )
-def test_a_change_of_lines_does_what_it_says(
+def test_line_edits_insert_replace_and_delete(
     action: str, line: int, last: int, text: str, after: str
 ):
     assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
@@ -483,7 +485,7 @@ def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
 
-def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(sessions: ScriptedSessions):
+def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: ScriptedSessions):
     missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
     replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])

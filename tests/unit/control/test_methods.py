@@ -112,7 +112,7 @@ def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_final_verification_in_a_fresh_box_decides_for_every_method_alike(
+def test_final_verification_decides_the_outcome_of_every_method(
     sessions: FeatureSessions, method: Method
 ):
     def failing(jobs):
@@ -148,7 +148,7 @@ def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, m
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_no_method_is_told_what_is_wrong_while_it_writes(sessions: FeatureSessions, method: Method):
+def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions, method: Method):
     model = Listening(**SLOPPY)
     sessions.work(model, task=TASK, method=method)
     turns = [request for request in model.requests if request.purpose == "turn"]
@@ -203,7 +203,7 @@ def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: Fe
     assert outcome.cause.endswith("by one-shot, without checks on the way")
 
 
-def test_a_context_that_is_full_ends_the_draft_and_what_there_is_is_verified(
+def test_full_context_ends_the_draft_and_verifies_its_files(
     sessions: FeatureSessions,
 ):
     features = [f"f{number}" for number in range(20)]
@@ -238,7 +238,7 @@ def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions
     assert "--context-tokens" in outcome.cause
 
 
-def test_a_reply_without_a_call_is_reminded_of_tools_once_and_ends_the_draft_the_second_time(
+def test_second_reply_without_a_tool_call_ends_the_draft(
     sessions: FeatureSessions,
 ):
     talk = Reply(content="Here it is.")
@@ -307,7 +307,7 @@ def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool):
     assert is_test_file(path) is is_one
 
 
-def test_tests_take_the_place_of_what_stands_in_their_way():
+def test_generated_tests_replace_conflicting_files():
     files = [
         FileEntry(path, 1, "a")
         for path in ("a.py", "tests", "t/test_b.py", "t/test_c.py/data", "t/other")
@@ -342,7 +342,7 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSes
     assert set(result.files) == {"a.py", "tests/test_a.py"}
 
 
-def test_codet_keeps_a_candidate_that_agrees_with_another_on_the_most_tests(
+def test_codet_keeps_the_candidate_with_the_most_agreed_tests(
     sessions: FeatureSessions,
 ):
     model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
@@ -420,7 +420,7 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessi
     ]
 
 
-def test_without_any_test_the_first_candidate_is_kept_and_the_run_fails(sessions: FeatureSessions):
+def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions):
     replies = [Reply(content=""), *[write(a="A = 1"), DONE] * 3, DONE]
     outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks
@@ -450,7 +450,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions
 # Self-Refine
 
 
-def test_self_refine_asks_for_feedback_on_the_files_and_has_it_carried_out_three_times(
+def test_self_refine_applies_feedback_on_the_files_three_times(
     sessions: FeatureSessions,
 ):
     model = Listening(**SLOPPY)
@@ -494,7 +494,7 @@ def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions):
     assert parts(sessions) == ["the draft"]
 
 
-def test_reflexion_reflects_on_what_the_checks_found_and_tries_anew_with_the_memory_of_it(
+def test_reflexion_retries_with_a_reflection_on_the_check_findings(
     sessions: FeatureSessions,
 ):
     model = Listening(**SLOPPY)
@@ -514,7 +514,7 @@ def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions):
     assert parts(sessions)[-1] == "further trial 3 of 3"
 
 
-def test_reflexion_goes_on_when_the_context_was_full_before_a_trial_was_done(
+def test_reflexion_continues_after_a_trial_that_filled_the_context(
     sessions: FeatureSessions,
 ):
     model = Listening(filler=6000)
@@ -562,9 +562,7 @@ def faulty(method: Method) -> FeatureModel:
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
-    memory: Path, method: Method
-):
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path, method: Method):
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
@@ -590,9 +588,7 @@ def test_a_replay_performs_the_same_again(memory: Path, method: Method):
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_run_can_be_taken_back_to_each_of_its_steps_and_goes_on_to_the_same(
-    memory: Path, method: Method
-):
+def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method):
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     found = steps(read_trace(whole.folder / "trace.jsonl")[0])
@@ -627,9 +623,7 @@ def test_the_record_of_each_is_intact_and_comes_to_its_files(
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_box_that_is_lost_anywhere_is_replaced_and_the_run_comes_to_its_end(
-    memory: Path, method: Method
-):
+def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method):
     for lost in range(1, 30):
         sessions = FeatureSessions(memory / str(lost))
         result = sessions.work(faulty(method), task=TASK, method=method, lost_at=(lost,))
@@ -716,7 +710,7 @@ def test_domains_from_before_there_were_methods_still_load(tmp_path: Path):
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_what_is_printed_names_the_method_and_says_that_nothing_was_checked(
+def test_printed_results_name_the_method_and_the_missing_evaluator(
     sessions: FeatureSessions, method: Method
 ):
     result = sessions.work(faulty(method), task=TASK, method=method)
@@ -752,7 +746,7 @@ def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
 # Ablations of L2MAC
 
 
-def test_without_the_evaluator_claims_are_accepted_unchecked_and_the_fresh_box_still_decides(
+def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
     sessions: FeatureSessions,
 ):
     on = FeatureSessions(sessions.folder.parent / "on")
@@ -764,7 +758,7 @@ def test_without_the_evaluator_claims_are_accepted_unchecked_and_the_fresh_box_s
     assert {note.checked for note in on.notes(InstructionCompleted)} == {True}
 
 
-def test_without_the_evaluator_everything_says_so(sessions: FeatureSessions):
+def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
     model = Listening()
     result = sessions.work(model, task=TASK, evaluator=False)
     assert result.outcome.status is Status.COMPLETED
@@ -793,7 +787,7 @@ def test_without_the_evaluator_everything_says_so(sessions: FeatureSessions):
     assert "instruction 1 done, unchecked" in stream.getvalue()
 
 
-def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget(
+def test_idle_model_without_evaluator_ends_at_its_budget(
     sessions: FeatureSessions,
 ):
     class Idle(FeatureModel):
@@ -816,7 +810,7 @@ def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget
     )
 
 
-def test_without_the_task_in_context_an_instructions_window_holds_the_instruction_and_the_summary_alone(
+def test_window_without_the_task_holds_only_instruction_and_summary(
     sessions: FeatureSessions,
 ):
     model = Listening()

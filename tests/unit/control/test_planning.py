@@ -105,7 +105,7 @@ def sessions(memory: Path) -> FeatureSessions:
     return FeatureSessions(memory / "run")
 
 
-def test_without_any_of_it_a_run_asks_for_a_plan_turns_and_summaries_alone(
+def test_run_without_thinking_requests_only_plan_turns_and_summaries(
     sessions: FeatureSessions,
 ):
     model = FeatureModel()
@@ -113,14 +113,14 @@ def test_without_any_of_it_a_run_asks_for_a_plan_turns_and_summaries_alone(
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_a_run_without_any_of_it_is_recorded_as_before_there_was_any(sessions: FeatureSessions):
+def test_run_without_thinking_keeps_its_recorded_format(sessions: FeatureSessions):
     sessions.work(FeatureModel(), task=TASK)
     assert "thinking" not in sessions.notes(RunStarted)[0].settings
     assert recorded_plan(sessions.folder).thinking == Thinking()
     assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
 
 
-def test_what_a_run_was_told_about_thinking_is_what_a_later_session_reads(
+def test_thinking_settings_are_recorded_for_later_sessions(
     sessions: FeatureSessions,
 ):
     sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
@@ -174,7 +174,7 @@ def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
 # Coverage
 
 
-def test_a_requirement_that_no_instruction_covers_is_fed_back_until_one_does(
+def test_uncovered_requirements_are_fed_back_to_the_planner(
     sessions: FeatureSessions,
 ):
     model = FeatureModel(forgets=frozenset({"beta"}))
@@ -195,7 +195,7 @@ def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions
     assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
 
 
-def test_coverage_that_is_never_reached_ends_after_two_rounds_with_the_best_plan(
+def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(
     sessions: FeatureSessions,
 ):
     plans = [
@@ -274,7 +274,7 @@ def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: Fe
         [str(n) for n in range(10_000)],
     ],
 )
-def test_a_list_that_is_empty_or_huge_is_asked_for_again_and_three_times_at_most(
+def test_unusable_requirement_lists_are_requested_three_times_at_most(
     sessions: FeatureSessions, texts: list[str]
 ):
     model = saying("submit_requirements", call("submit_requirements", requirements=texts))
@@ -301,13 +301,13 @@ def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: Fe
     assert "An attempt at more than this was broken off" in after
 
 
-def test_without_a_replan_left_the_same_run_ends_in_its_budget(sessions: FeatureSessions):
+def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions):
     result = sessions.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-turns" in result.outcome.cause
 
 
-def test_a_replan_that_does_not_fit_into_the_window_is_not_asked_for_and_said_so(
+def test_replan_that_exceeds_the_window_is_skipped_and_noted(
     sessions: FeatureSessions,
 ):
     model = FeatureModel(most=1)
@@ -328,7 +328,7 @@ def test_a_replan_that_does_not_fit_into_the_window_is_not_asked_for_and_said_so
     assert "does not fit" in sessions.notes(Replanned)[0].problem
 
 
-def test_an_instruction_may_get_others_before_it_and_is_then_carried_out_itself(
+def test_replan_may_insert_instructions_before_the_failed_one(
     sessions: FeatureSessions,
 ):
     insert = call(
@@ -362,7 +362,7 @@ def test_an_instruction_may_get_others_before_it_and_is_then_carried_out_itself(
         ("wait", ["Write feature alpha."]),
     ],
 )
-def test_a_replan_that_repeats_the_plan_or_is_no_split_is_refused_three_times_at_most(
+def test_useless_replans_are_refused_three_times_at_most(
     sessions: FeatureSessions, action: str, steps: list[str]
 ):
     model = saying(
@@ -385,7 +385,7 @@ def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions
     assert model.asked.count("submit_replan") == 3
 
 
-def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_each_instruction(
+def test_endless_replanning_stops_at_the_limit_of_each_instruction(
     sessions: FeatureSessions,
 ):
     numbers = iter(range(1000))
@@ -405,9 +405,7 @@ def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_each_instructi
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_the_run(
-    sessions: FeatureSessions, most: int
-):
+def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessions, most: int):
     numbers = iter(range(1000))
 
     def hopeless(_: str) -> Reply:
@@ -426,7 +424,7 @@ def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions):
     assert "submit_replan" not in model.asked
 
 
-def test_after_a_replan_in_vain_a_larger_budget_goes_on_with_the_same_instruction(
+def test_larger_budget_continues_the_instruction_after_a_failed_replan(
     sessions: FeatureSessions,
 ):
     vain = saying("submit_replan", Reply(content="no"), together=4)
@@ -444,7 +442,7 @@ def test_after_a_replan_in_vain_a_larger_budget_goes_on_with_the_same_instructio
 # The final check against the requirements
 
 
-def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(sessions: FeatureSessions):
+def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions):
     model = FeatureModel(neglects=frozenset({"beta"}))
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=1)
     assert result.outcome.status is Status.COMPLETED
@@ -461,7 +459,7 @@ def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(sessions
     )
 
 
-def test_without_a_round_left_the_outcome_says_what_is_not_shown(sessions: FeatureSessions):
+def test_outcome_names_unverified_requirements_without_rounds_left(sessions: FeatureSessions):
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     assert result.outcome.status is Status.UNSHOWN
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
@@ -469,7 +467,7 @@ def test_without_a_round_left_the_outcome_says_what_is_not_shown(sessions: Featu
     assert "beta.py" not in result.files
 
 
-def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(memory: Path):
+def test_failed_follow_up_restores_the_verified_files(memory: Path):
     without, sessions = FeatureSessions(memory / "without"), FeatureSessions(memory / "with")
     faults = {"neglects": frozenset({"beta"}), "fails_later": True}
     verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
@@ -490,7 +488,7 @@ def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(mem
     assert len(sessions.notes(InstructionsAdded)) == 1
 
 
-def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(sessions: FeatureSessions):
+def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions):
     model = FeatureModel(neglects=frozenset({"beta"}))
     runs: list[tuple[Job, ...]] = []
 
@@ -537,7 +535,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSession
         (["../../etc/passwd"], ["test_alpha.py::test_it"], False),
     ],
 )
-def test_only_files_that_exist_and_tests_that_passed_show_anything(
+def test_evidence_counts_only_existing_files_and_passed_tests(
     sessions: FeatureSessions, files: list[str], tests: list[str], shown: bool
 ):
     claim = call("submit_evidence", evidence=[{"requirement": 1, "files": files, "tests": tests}])
@@ -606,7 +604,7 @@ def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
 
 
 @pytest.mark.parametrize(("features", "filler", "most"), [(4, 0, 1), (4, 6000, 2), (14, 12_000, 6)])
-def test_files_are_shown_page_by_page_as_the_window_permits_and_within_a_bound(
+def test_files_are_shown_in_pages_within_window_and_limit(
     sessions: FeatureSessions, features: int, filler: int, most: int
 ):
     model = FeatureModel(filler=filler)
@@ -638,7 +636,7 @@ def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
 # Ablation
 
 
-def test_without_summaries_none_is_asked_for_and_none_is_handed_on(sessions: FeatureSessions):
+def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions):
     model = FeatureModel()
     assert sessions.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
     assert "summary" not in model.asked
@@ -663,7 +661,7 @@ STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
         (STUCK, ("alpha",), {InstructionAborted, StoreRestored}),
     ],
 )
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
     memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
 ):
     task, limits = task_of(*features), Limits(turns=2)
@@ -684,7 +682,7 @@ def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
         assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
-def test_a_replan_stands_whatever_bounds_a_later_session_has(sessions: FeatureSessions):
+def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions):
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     before = sessions.told()
     sessions.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
@@ -724,7 +722,7 @@ def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
     )
 
 
-def test_what_is_not_shown_has_an_exit_code_of_its_own():
+def test_unverified_requirements_have_their_own_exit_code():
     assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
     assert list(BY_STATUS.values()).count(UNSHOWN) == 1
 
@@ -736,7 +734,7 @@ def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     )
 
 
-def test_a_programs_instructions_are_counted_as_they_are_after_every_change(
+def test_instruction_counts_follow_every_program_change(
     sessions: FeatureSessions,
 ):
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
@@ -744,7 +742,7 @@ def test_a_programs_instructions_are_counted_as_they_are_after_every_change(
     assert started[-1].number == started[-1].total == len(sessions.program())
 
 
-def test_side_by_side_each_switch_and_method_does_about_a_fault_what_it_is_for():
+def test_each_ablation_changes_exactly_its_own_fault():
     spec = importlib.util.spec_from_file_location(
         "ablation", ROOT / "tests" / "bench" / "ablation.py"
     )

@@ -117,7 +117,7 @@ def sessions(tmp_path: Path) -> InputSessions:
     return InputSessions(tmp_path / "run")
 
 
-def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(
+def test_input_is_recorded_checked_and_surveyed_before_the_first_request(
     sessions: InputSessions,
 ):
     assert sessions.work().outcome.status is Status.COMPLETED
@@ -135,13 +135,13 @@ def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions):
     assert result.origin == recorded_input(sessions.events())
 
 
-def test_the_end_says_what_fails_as_it_did_before(sessions: InputSessions):
+def test_outcome_names_tests_that_fail_as_before(sessions: InputSessions):
     outcome = sessions.work().outcome
     assert outcome.status is Status.COMPLETED
     assert "1 test fails as it did before" in outcome.cause
 
 
-def test_the_model_is_told_what_is_there_and_what_was_wrong(sessions: InputSessions):
+def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessions):
     sessions.work()
     plan, turn, *_ = sessions.asked_of_the_model()
     for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
@@ -150,7 +150,7 @@ def test_the_model_is_told_what_is_there_and_what_was_wrong(sessions: InputSessi
     assert "change existing files in place" in turn
 
 
-def test_without_an_input_nothing_of_it_is_said(sessions: InputSessions):
+def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions):
     sessions.tests = suite(test_old="passed")
     sessions.tests = sessions.tests.replace(b'"failed"', b'"passed"').replace(
         b'"code": 1', b'"code": 0'
@@ -181,7 +181,7 @@ def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
-def test_an_input_whose_checks_come_to_no_end_is_refused_and_says_what_to_do(
+def test_input_whose_checks_do_not_finish_is_refused_with_advice(
     sessions: InputSessions, cause: Cause
 ):
     sessions.cause = cause
@@ -212,7 +212,7 @@ def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: I
         sessions.work((), given=None, reason="resume")
 
 
-def test_other_files_than_those_of_the_plan_are_refused(sessions: InputSessions):
+def test_input_that_differs_from_its_specification_is_refused(sessions: InputSessions):
     with pytest.raises(TraceError, match="not those that the run was to begin with"):
         sessions.work((), given=Input({"a.py": b"other"}))
 
@@ -268,7 +268,7 @@ def on_the_host(folder: Path, **contents: str) -> Path:
     return folder
 
 
-def test_only_what_the_run_changed_comes_back(sessions: InputSessions, tmp_path: Path):
+def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_path: Path):
     result = sessions.work()
     host = on_the_host(tmp_path / "host", notes__md="mine\n")
     plan = plan_merge(result.files, host, result.origin)
@@ -281,7 +281,7 @@ def test_only_what_the_run_changed_comes_back(sessions: InputSessions, tmp_path:
 
 
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
-def test_what_the_user_changed_meanwhile_is_a_conflict(
+def test_files_changed_by_the_user_meanwhile_are_conflicts(
     sessions: InputSessions, tmp_path: Path, meanwhile: str
 ):
     result = sessions.work()
@@ -294,9 +294,7 @@ def test_what_the_user_changed_meanwhile_is_a_conflict(
         merge(plan, result.files, ObjectStore(sessions.folder / OBJECTS_FILE), overwrite=False)
 
 
-def test_what_the_user_deleted_and_the_run_left_alone_does_not_come_back(
-    sessions: InputSessions, tmp_path: Path
-):
+def test_files_deleted_by_the_user_stay_deleted(sessions: InputSessions, tmp_path: Path):
     result = sessions.work()
     host = on_the_host(tmp_path / "host")
     (host / "notes.md").unlink()
@@ -313,7 +311,7 @@ def many() -> Input:
     return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
 
 
-def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_the_change(
+def test_only_changed_files_are_linted_in_a_large_input(
     sessions: InputSessions,
 ):
     sessions.work(given=many(), input=tree_of(many()))
@@ -323,7 +321,7 @@ def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_t
     assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
 
 
-def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input_itself(
+def test_baseline_lint_of_a_changed_file_uses_the_original_input(
     sessions: InputSessions,
 ):
     sessions.work(given=many(), input=tree_of(many()))

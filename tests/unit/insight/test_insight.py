@@ -34,7 +34,7 @@ def insight(tmp_path_factory: pytest.TempPathFactory) -> Insight:
     return read_insight(folder)
 
 
-def test_each_instruction_has_its_turns_restarts_tokens_cost_time_and_files(insight: Insight):
+def test_stages_list_turns_restarts_tokens_cost_time_and_files(insight: Insight):
     rows = {
         (stage.phase, stage.number, stage.text): (
             stage.state, stage.turns, stage.restarts, stage.checks, stage.prompt_tokens, stage.completion_tokens,
@@ -113,7 +113,7 @@ def test_the_heat_map_has_a_letter_for_each_file_at_each_touch(insight: Insight)
     assert [column.instruction for column in insight.heat_map.columns] == [1, 1, 1, 2, 2, 2, 3]
 
 
-def test_calls_say_what_was_sent_what_was_refused_and_what_was_taken_back(insight: Insight):
+def test_calls_show_sent_refused_and_rewound_requests(insight: Insight):
     assert [one.prompt_tokens for one in insight.calls if one.purpose == "turn"] == [
         100,
         0,
@@ -149,7 +149,7 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
     ]
 
 
-def test_a_check_is_judged_as_the_control_unit_did_with_tests_that_went_out_of_sight(
+def test_insight_judges_hidden_failing_tests_like_the_control_unit(
     tmp_path: Path,
 ):
     made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
@@ -222,7 +222,7 @@ def test_the_bundled_session_is_read_although_no_session_of_it_is_recorded():
 
 
 @pytest.mark.parametrize("lines", range(1, 36, 5))
-def test_a_record_is_read_at_whatever_line_it_stops(tmp_path: Path, lines: int):
+def test_truncated_trace_is_read_up_to_its_last_whole_line(tmp_path: Path, lines: int):
     run = shutil.copytree(BUNDLED, tmp_path / "run")
     content = (run / TRACE_FILE).read_bytes().splitlines(keepends=True)
     (run / TRACE_FILE).write_bytes(b"".join(content[:lines]) + content[lines][:40])

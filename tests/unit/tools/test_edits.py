@@ -87,9 +87,7 @@ def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreT
         ("nothing at all like it", "copy the text exactly"),
     ],
 )
-def test_text_that_stands_nowhere_is_refused_with_what_comes_closest(
-    tools: StoreTools, old: str, said: str
-):
+def test_missing_text_is_refused_with_its_closest_lines(tools: StoreTools, old: str, said: str):
     outcome = tools.call("edit_file", path="app.py", old=old, new="x")
     assert said in outcome.text
     assert tools.contents == FILES
@@ -151,7 +149,7 @@ def header(path: str, hunk: str) -> str:
         ("--- /dev/null\n+++ b/../out.py\n@@ -0,0 +1 @@\n+A\n", "refused"),
     ],
 )
-def test_what_is_no_proper_patch_is_refused_by_line_and_changes_nothing(
+def test_malformed_patch_is_refused_by_line_and_changes_nothing(
     tools: StoreTools, patch: str, said: str
 ):
     outcome = tools.call("apply_patch", patch=patch)
@@ -196,7 +194,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  x", "-y", "+z", "@q", "\\ w"]
 
 
 @given(LINES, LINES, st.integers(0, 4))
-def test_what_difflib_writes_is_read_and_gives_what_it_was_made_from(
+def test_difflib_patches_apply_to_their_original_result(
     before: list[str], after: list[str], context: int
 ):
     """Without context a place can be ambiguous: then it is refused, never guessed."""

@@ -69,7 +69,7 @@ def test_a_file_is_shown_with_line_numbers(tools: StoreTools):
         ({"last_line": 1}, ["1\tone"]),
     ],
 )
-def test_some_lines_are_shown(tools: StoreTools, lines: dict[str, int], shown: list[str]):
+def test_view_shows_the_requested_lines(tools: StoreTools, lines: dict[str, int], shown: list[str]):
     outcome = tools.call("view_files", files=[{"path": "app.py", **lines}])
     assert outcome.text.splitlines()[1:] == shown
 
@@ -152,7 +152,7 @@ def test_written_files_are_in_the_store(tools: StoreTools):
     }
 
 
-def test_what_is_written_again_unchanged_is_said_to_be_so(tools: StoreTools):
+def test_unchanged_writes_are_reported_as_unchanged(tools: StoreTools):
     outcome = tools.call("write_files", files=[{"path": "app.py", "content": "one\ntwo\nthree\n"}])
     assert outcome == ToolOutcome("nothing has changed in app.py: this is what was there before")
 
