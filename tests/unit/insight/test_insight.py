@@ -149,9 +149,7 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
     ]
 
 
-def test_insight_judges_hidden_failing_tests_like_the_control_unit(
-    tmp_path: Path,
-):
+def test_insight_judges_hidden_failing_tests_like_the_control_unit(tmp_path: Path):
     made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
     made.check(report(passed=["t.py::test_a"], failed=["t.py::test_b"])).check(
         report(passed=["t.py::test_a"])
