@@ -52,7 +52,10 @@ class Progress:
     def __init__(
         self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0
     ) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        # Not what rich takes for a terminal: FORCE_COLOR, common on build machines, would put a live line into a file.
+        self._console = Console(
+            file=stream, force_terminal=stream.isatty(), highlight=False, soft_wrap=True
+        )
         self._quiet = quiet
         self._live: Live | None = None
         self._tokens = 0

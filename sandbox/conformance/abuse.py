@@ -9,6 +9,7 @@ from sandbox.results import Cause, Job
 
 _KEPT_BYTES = 512 * 1024
 _MIB = 1024 * 1024
+_SOON_S = 30  # far less than what would be waited for, far more than a busy machine needs
 _DAEMONS = """
 import os, signal, subprocess, time
 def daemon(name):
@@ -76,7 +77,7 @@ def ends_all_processes_at_the_time_limit(sandbox: Sandbox) -> None:
     result = sandbox.run(
         [Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5
     )
-    holds(time.monotonic() - started_at < 12, "the command ends soon after its time")
+    holds(time.monotonic() - started_at < _SOON_S, "the command ends soon after its time")
     same((result.jobs[0].cause, result.survivors), (Cause.TIMEOUT, 0), "the command's end")
     holds(result.leftovers >= 6, f"all its processes are counted, not only {result.leftovers}")
     _nothing_moves(sandbox)
@@ -97,7 +98,7 @@ def waits_for_nobody_who_holds_an_output(sandbox: Sandbox) -> None:
     started_at = time.monotonic()
     result = shell(sandbox, "sleep 1000 & echo done")
     same((result.output.head, result.cause), (b"done\n", Cause.EXITED), "the command's end")
-    holds(time.monotonic() - started_at < 5, "the child was not waited for")
+    holds(time.monotonic() - started_at < _SOON_S, "the child was not waited for")
 
 
 def keeps_both_ends_of_long_output(sandbox: Sandbox) -> None:
@@ -191,7 +192,7 @@ for n in range(200):
     started_at = time.monotonic()
     result = sandbox.run([Job("holes", ("python3", "-c", source))])
     same((len(result.changes), result.removed), (2, 198), "kept and removed files")
-    holds(time.monotonic() - started_at < 20, "they are not all read")
+    holds(time.monotonic() - started_at < _SOON_S, "they are not all read")
 
 
 def bounds_names(sandbox: Sandbox) -> None:

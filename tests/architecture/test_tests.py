@@ -104,3 +104,33 @@ def test_each_variable_of_the_tests_is_read_in_one_place():
 
 def is_text(node: ast.AST, text: str) -> bool:
     return isinstance(node, ast.Constant) and node.value == text
+
+
+FORBIDDEN_WORDS = set(
+    "what whatever whoever whichever who nobody somebody anybody ever some".split()
+)
+NAME_CHARACTERS = 70
+
+
+def badly_named(names: list[str]) -> list[str]:
+    """Return the names of tests that are too long or leave the subject to the reader."""
+    return [
+        name
+        for name in names
+        if len(name) > NAME_CHARACTERS or FORBIDDEN_WORDS & set(name.split("_"))
+    ]
+
+
+def test_test_names_are_short_and_name_their_subject():
+    names = [
+        one.name
+        for module in TESTS
+        for one in functions(module.tree)
+        if one.name.startswith("test_")
+    ]
+    assert badly_named(names) == []
+
+
+def test_badly_named_tests_are_found():
+    names = ["test_timeout_kills_the_group", "test_what_is_wrong_is_said", "test_" + "x" * 66]
+    assert badly_named(names) == names[1:]

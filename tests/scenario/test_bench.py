@@ -18,6 +18,7 @@ from sandbox.engine.connection import Engine
 SMOKE = ("bench", "--task", "smoke", "--dir", "results")
 
 
+@pytest.mark.soak
 def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(cli: Cli, engine: Engine):
     page = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
     commands = commands_of("docs/bench.md")

@@ -161,9 +161,7 @@ def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(
-    tmp_path: Path,
-):
+def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Path):
     with ModelServer(one_module.answer) as server:
         options = {
             **given(server, tmp_path),

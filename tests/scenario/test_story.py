@@ -72,9 +72,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Story:
     return Story(cli, done, run, actions)
 
 
-def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(
-    finished,
-):
+def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(finished):
     result = json.loads(finished.done.stdout)
     assert (result["status"], result["tests"]["passed"]) == ("completed", forty_files.INSTRUCTIONS)
     assert files_of(finished.cli.home / "out") == forty_files.expected_files()

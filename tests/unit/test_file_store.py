@@ -317,9 +317,7 @@ def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects:
     assert store.files == ()
 
 
-def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(
-    objects: ObjectStore,
-):
+def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore):
     first = store_with(SandboxScript(), objects)
     changes = first.write(FILES)
     script = SandboxScript()

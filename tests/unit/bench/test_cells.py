@@ -235,9 +235,7 @@ def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Pat
     )
 
 
-def test_pass_at_k_leaves_out_problems_with_missing_samples(
-    tmp_path: Path,
-):
+def test_pass_at_k_leaves_out_problems_with_missing_samples(tmp_path: Path):
     from scripted_models import bench
 
     path = tmp_path / "ours.jsonl"

@@ -198,9 +198,7 @@ def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
         work(cells(tmp_path, 2), Recorder(broken))
 
 
-def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(
-    tmp_path: Path,
-):
+def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
     def dies(cell: Cell, *_: Any) -> None:
         if cell.run is None:
             trace = record(cell.folder / "20260101-a-run").folder / "trace.jsonl"

@@ -64,9 +64,7 @@ def test_claim_counts_when_its_file_and_test_exist():
         (0, ["calc.py"], []),
     ],
 )
-def test_claims_without_existing_evidence_give_no_feature(
-    claim: tuple[int, list[str], list[str]],
-):
+def test_claims_without_existing_evidence_give_no_feature(claim: tuple[int, list[str], list[str]]):
     one, _ = judge(reply(claim))
     found = one.judge(FEATURES, PROGRAM)
     assert [row.claimed for row in found.rows] == [False, False]

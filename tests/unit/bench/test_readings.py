@@ -82,9 +82,7 @@ def test_coverage_of_tests_alone_is_zero():
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_malformed_or_missing_coverage_reports_give_no_number(
-    report: list[Any] | bytes,
-):
+def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] | bytes):
     with pytest.raises(NoReading):
         read_coverage(job(report), FILES)
 

@@ -160,9 +160,7 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
         Follower(path).poll()
 
 
-def test_line_altered_after_reading_is_noticed_with_the_next_one(
-    tmp_path: Path,
-):
+def test_line_altered_after_reading_is_noticed_with_the_next_one(tmp_path: Path):
     made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     follower.poll()
@@ -237,6 +235,16 @@ def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
         FAILING,
         "no process works on the run, and it has not ended; `l2mac resume` goes on with it",
     )
+
+
+def test_progress_has_no_live_line_in_a_file_under_force_color(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stream = io.StringIO()
+    with Progress(stream=stream) as progress:
+        progress.say("a line")
+    assert stream.getvalue() == "a line\n"
 
 
 def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):

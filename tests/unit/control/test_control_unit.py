@@ -94,9 +94,7 @@ def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(
     assert "A first plan could not be used" in sessions.last_words()
 
 
-def test_exhausted_context_restarts_its_instruction_with_a_summary(
-    sessions: ScriptedSessions,
-):
+def test_exhausted_context_restarts_its_instruction_with_a_summary(sessions: ScriptedSessions):
     overflow = ContextOverflow("too long")
     replies = [PLAN, write(), overflow, Reply(content="Half of it."), DONE, SUMMARY]
     result = sessions.work(replies, [PASSED, PASSED])
@@ -173,9 +171,7 @@ def test_calls_after_an_accepted_claim_are_not_performed(sessions: ScriptedSessi
     assert result.files == {}
 
 
-def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(
-    sessions: ScriptedSessions,
-):
+def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(sessions: ScriptedSessions):
     run = call("run_python_file", path="a.py")
     result = sessions.work(
         [PLAN, write(), run, DONE, SUMMARY], [PASSED, SandboxDied("out of memory"), PASSED]
@@ -186,9 +182,7 @@ def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(
     assert [set(box.contents) for box in sessions.script.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
-def test_session_after_a_dead_model_repeats_the_lost_request(
-    sessions: ScriptedSessions,
-):
+def test_session_after_a_dead_model_repeats_the_lost_request(sessions: ScriptedSessions):
     with pytest.raises(ModelUnavailable):
         sessions.work([PLAN, write(), ModelUnavailable("down")], [PASSED])
     lost = sessions.processor.requests[-1]

@@ -208,9 +208,7 @@ def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: Script
     assert result.files == {}
 
 
-def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(
-    sessions: ScriptedSessions,
-):
+def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: ScriptedSessions):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
     result = lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
@@ -255,9 +253,7 @@ def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedS
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_instruction_without_a_file_list_begins_with_the_check_findings(
-    sessions: ScriptedSessions,
-):
+def test_instruction_without_a_file_list_begins_with_the_check_findings(sessions: ScriptedSessions):
     nothing = Reply(content="I do not know.")
     replies = [nothing, nothing, choose("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
@@ -392,9 +388,7 @@ def prose(*missing: str) -> ScriptedRun:
     )
 
 
-def test_later_chapters_are_not_missing_while_files_remain_to_write(
-    sessions: ScriptedSessions,
-):
+def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: ScriptedSessions):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),

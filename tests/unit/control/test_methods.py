@@ -201,9 +201,7 @@ def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: Fe
     assert outcome.cause.endswith("by one-shot, without checks on the way")
 
 
-def test_full_context_ends_the_draft_and_verifies_its_files(
-    sessions: FeatureSessions,
-):
+def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions):
     features = [f"f{number}" for number in range(20)]
     model = FeatureModel(filler=2000)
     result = sessions.work(model, task=task_of(*features), method="one-shot", context_tokens=6000)
@@ -236,9 +234,7 @@ def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions
     assert "--context-tokens" in outcome.cause
 
 
-def test_second_reply_without_a_tool_call_ends_the_draft(
-    sessions: FeatureSessions,
-):
+def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessions):
     talk = Reply(content="Here it is.")
     replies = [
         talk,
@@ -340,9 +336,7 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSes
     assert set(result.files) == {"a.py", "tests/test_a.py"}
 
 
-def test_codet_keeps_the_candidate_with_the_most_agreed_tests(
-    sessions: FeatureSessions,
-):
+def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions):
     model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
     result = sessions.work(model, task=TASK, method="codet")
     assert result.outcome.status is Status.COMPLETED
@@ -448,9 +442,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions
 # Self-Refine
 
 
-def test_self_refine_applies_feedback_on_the_files_three_times(
-    sessions: FeatureSessions,
-):
+def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions):
     model = Listening(**SLOPPY)
     result = sessions.work(model, task=TASK, method="self-refine")
     assert result.outcome.status is Status.COMPLETED
@@ -492,9 +484,7 @@ def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions):
     assert parts(sessions) == ["the draft"]
 
 
-def test_reflexion_retries_with_a_reflection_on_the_check_findings(
-    sessions: FeatureSessions,
-):
+def test_reflexion_retries_with_a_reflection_on_the_check_findings(sessions: FeatureSessions):
     model = Listening(**SLOPPY)
     outcome = sessions.work(model, task=TASK, method="reflexion").outcome
     assert outcome.status is Status.COMPLETED
@@ -512,9 +502,7 @@ def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions):
     assert parts(sessions)[-1] == "further trial 3 of 3"
 
 
-def test_reflexion_continues_after_a_trial_that_filled_the_context(
-    sessions: FeatureSessions,
-):
+def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: FeatureSessions):
     model = Listening(filler=6000)
     outcome = sessions.work(
         model, task=task_of("a", "b", "c", "d"), method="reflexion", context_tokens=8000
@@ -732,9 +720,7 @@ def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
 # Ablations of L2MAC
 
 
-def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
-    sessions: FeatureSessions,
-):
+def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(sessions: FeatureSessions):
     on = FeatureSessions(sessions.folder.parent / "on")
     assert on.work(FeatureModel(**SLOPPY), task=TASK).outcome.status is Status.COMPLETED
     result = sessions.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
@@ -773,9 +759,7 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
     assert "instruction 1 done, unchecked" in stream.getvalue()
 
 
-def test_idle_model_without_evaluator_ends_at_its_budget(
-    sessions: FeatureSessions,
-):
+def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessions):
     class Idle(FeatureModel):
         def _turn(self, request: Request, question: str) -> Reply:
             return call("list_files")

@@ -105,9 +105,7 @@ def sessions(memory: Path) -> FeatureSessions:
     return FeatureSessions(memory / "run")
 
 
-def test_run_without_thinking_requests_only_plan_turns_and_summaries(
-    sessions: FeatureSessions,
-):
+def test_run_without_thinking_requests_only_plan_turns_and_summaries(sessions: FeatureSessions):
     model = FeatureModel()
     assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
@@ -120,9 +118,7 @@ def test_run_without_thinking_keeps_its_recorded_format(sessions: FeatureSession
     assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
 
 
-def test_thinking_settings_are_recorded_for_later_sessions(
-    sessions: FeatureSessions,
-):
+def test_thinking_settings_are_recorded_for_later_sessions(sessions: FeatureSessions):
     sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
     assert recorded_plan(sessions.folder).thinking == Thinking(**EVERYTHING)
 
@@ -174,9 +170,7 @@ def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
 # Coverage
 
 
-def test_uncovered_requirements_are_fed_back_to_the_planner(
-    sessions: FeatureSessions,
-):
+def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions):
     model = FeatureModel(forgets=frozenset({"beta"}))
     sessions.work(model, task=TASK, coverage=True)
     assert [note.steps for note in sessions.notes(CoverageClaimed)] == [
@@ -195,9 +189,7 @@ def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions
     assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
 
 
-def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(
-    sessions: FeatureSessions,
-):
+def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(sessions: FeatureSessions):
     plans = [
         call("submit_plan", steps=["Write feature alpha."]),
         call("submit_plan", steps=["Write feature alpha.", "Write feature beta."]),
@@ -307,9 +299,7 @@ def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions):
     assert "--max-turns" in result.outcome.cause
 
 
-def test_replan_that_exceeds_the_window_is_skipped_and_noted(
-    sessions: FeatureSessions,
-):
+def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSessions):
     model = FeatureModel(most=1)
     program = (
         "Write feature alpha and feature beta.",
@@ -328,9 +318,7 @@ def test_replan_that_exceeds_the_window_is_skipped_and_noted(
     assert "does not fit" in sessions.notes(Replanned)[0].problem
 
 
-def test_replan_may_insert_instructions_before_the_failed_one(
-    sessions: FeatureSessions,
-):
+def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions):
     insert = call(
         "submit_replan", action="insert", steps=["Write feature alpha.", "Write feature beta."]
     )
@@ -385,9 +373,7 @@ def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions
     assert model.asked.count("submit_replan") == 3
 
 
-def test_endless_replanning_stops_at_the_limit_of_each_instruction(
-    sessions: FeatureSessions,
-):
+def test_endless_replanning_stops_at_the_limit_of_each_instruction(sessions: FeatureSessions):
     numbers = iter(range(1000))
 
     def always_other(_: str) -> Reply:
@@ -424,9 +410,7 @@ def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions):
     assert "submit_replan" not in model.asked
 
 
-def test_larger_budget_continues_the_instruction_after_a_failed_replan(
-    sessions: FeatureSessions,
-):
+def test_larger_budget_continues_the_instruction_after_a_failed_replan(sessions: FeatureSessions):
     vain = saying("submit_replan", Reply(content="no"), together=4)
     assert (
         sessions.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
@@ -734,9 +718,7 @@ def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     )
 
 
-def test_instruction_counts_follow_every_program_change(
-    sessions: FeatureSessions,
-):
+def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions):
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     started = sessions.notes(InstructionStarted)
     assert started[-1].number == started[-1].total == len(sessions.program())

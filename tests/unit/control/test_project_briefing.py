@@ -116,9 +116,7 @@ def sessions(tmp_path: Path) -> InputSessions:
     return InputSessions(tmp_path / "run")
 
 
-def test_input_is_recorded_checked_and_surveyed_before_the_first_request(
-    sessions: InputSessions,
-):
+def test_input_is_recorded_checked_and_surveyed_before_the_first_request(sessions: InputSessions):
     assert sessions.work().outcome.status is Status.COMPLETED
     kinds = [type(event) for event in sessions.events()]
     adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
@@ -318,9 +316,7 @@ def many() -> Input:
     return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
 
 
-def test_only_changed_files_are_linted_in_a_large_input(
-    sessions: InputSessions,
-):
+def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions):
     sessions.work(given=many(), input=tree_of(many()))
     begun, before, after, final = (job for job in sessions.asked if job.name == "lint")
     assert (begun.paths, len(begun.others)) == ((), 252)
@@ -328,9 +324,7 @@ def test_only_changed_files_are_linted_in_a_large_input(
     assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
 
 
-def test_baseline_lint_of_a_changed_file_uses_the_original_input(
-    sessions: InputSessions,
-):
+def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions):
     sessions.work(given=many(), input=tree_of(many()))
     before = next(
         box

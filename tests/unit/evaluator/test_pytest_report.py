@@ -354,9 +354,7 @@ def test_a_report_that_lacks_lines_is_no_pass_unless_they_say_nothing(dropped: s
 
 
 @given(order=st.permutations(range(len(GOOD))))
-def test_reordered_report_without_its_end_is_broken(
-    order: list[int],
-):
+def test_reordered_report_without_its_end_is_broken(order: list[int]):
     result = judged([GOOD[number] for number in order])
     if order[-1] != len(GOOD) - 1:
         assert result.verdict is Verdict.BROKEN

@@ -130,9 +130,7 @@ OUTCOMES = st.dictionaries(
 
 
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
-def test_completion_is_refused_while_any_test_failed_last(
-    history: list[dict[str, str]],
-):
+def test_completion_is_refused_while_any_test_failed_last(history: list[dict[str, str]]):
     _, report = after(*(evaluation(**outcomes) for outcomes in history))
     failing: set[str] = set()
     for outcomes in history:

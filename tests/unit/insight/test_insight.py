@@ -149,7 +149,7 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
     ]
 
 
-def test_checks_have_the_recorded_verdicts_and_the_last_one_is_no_baseline(tmp_path: Path):
+def test_insight_shows_recorded_verdicts_and_skips_the_baseline(tmp_path: Path):
     made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
     first, second = report(passed=["t.py::test_a"], failed=["t.py::test_b"]), report(lint=1)
     made.check(first).check(second).check(first, baseline=True)

@@ -171,9 +171,7 @@ def run(tmp_path: Path) -> Callable[..., SessionResult]:
     return work
 
 
-def test_run_whose_time_ends_during_a_call_can_be_resumed(
-    run: Callable[..., SessionResult],
-):
+def test_run_whose_time_ends_during_a_call_can_be_resumed(run: Callable[..., SessionResult]):
     scripted = [
         ScriptedReply(
             one.content, tool_calls=[(c.name, json.loads(c.arguments)) for c in one.tool_calls]

@@ -55,9 +55,7 @@ def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path:
         "nonsense",
     ],
 )
-def test_unusable_index_url_is_refused_without_showing_its_secret(
-    url: str,
-):
+def test_unusable_index_url_is_refused_without_showing_its_secret(url: str):
     with pytest.raises(SettingsError) as caught:
         index_of({"PIP_INDEX_URL": url})
     assert "secret" not in str(caught.value)

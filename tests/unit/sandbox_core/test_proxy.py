@@ -176,9 +176,7 @@ def test_a_name_that_means_an_inner_address_is_refused(
     assert world.connected == []
 
 
-def test_only_declared_private_hosts_may_resolve_to_private_addresses(
-    upstream,
-):
+def test_only_declared_private_hosts_may_resolve_to_private_addresses(upstream):
     world = World(upstream[0], "10.0.0.1")
     proxy = world.proxy(hosts=frozenset({HOST, OTHER}), private_hosts=frozenset({HOST}))
     client = Client(request(), hello_for(HOST))

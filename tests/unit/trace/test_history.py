@@ -155,9 +155,7 @@ def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: i
 
 
 @given(backs=st.lists(st.integers(-5, 40), max_size=8))
-def test_effective_entries_are_ordered_and_exclude_rewound_ones(
-    backs: list[int],
-):
+def test_effective_entries_are_ordered_and_exclude_rewound_ones(backs: list[int]):
     entries: list[Entry] = []
     for to in backs:
         entries += [
