@@ -1,4 +1,6 @@
-"""Our seccomp profile as data; `python -m sandbox.seccomp` prints it as `sandbox/seccomp.json`.
+"""Our seccomp profile as data.
+
+`python -m sandbox.seccomp` prints it as `sandbox/seccomp.json`.
 
 The profile is an allow list: a system call that it does not name fails with EPERM. It starts from
 the calls that Docker's default profile allows to a container without capabilities and leaves out

@@ -1,4 +1,4 @@
-"""A task of the benchmark: its features, its prompt, and the tests that measure its result."""
+"""A task of the benchmark: features, prompt, and measuring tests."""
 
 import hashlib
 import json

@@ -246,7 +246,7 @@ def _over_checks(
 
 
 def _boundaries(instructions: Sequence[int]) -> list[tuple[float, str]]:
-    """Return the places where instructions begin; calls outside of them have no number."""
+    """Return the places where instructions begin, with their numbers."""
     found: list[tuple[float, str]] = []
     for place, number in enumerate(instructions):
         if place == 0 or number != instructions[place - 1]:

@@ -39,7 +39,10 @@ def heat_map_of(
 
 
 def _existed(row: HeatRow) -> bool:
-    """Return whether a path was ever a file: models also name folders and missing files."""
+    """Return whether a path was ever a file.
+
+    Models also name folders and missing files.
+    """
     return any(letter in (EXISTS, WRITTEN, DELETED) for letter in row.cells)
 
 

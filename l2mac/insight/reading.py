@@ -1,4 +1,4 @@
-"""Read all that reports show of a run from its trace; nothing is locked or written."""
+"""Read all that reports show of a run from its trace, without a lock."""
 
 import json
 from collections.abc import Callable, Sequence

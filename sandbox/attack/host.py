@@ -1,4 +1,4 @@
-"""Compare the host and the engine before and after: nothing that the suite made may be left.
+"""Compare host and engine before and after: the suite must leave nothing.
 
 Other programs use the machine and the engine at the same time, so only objects of the suite are
 looked
@@ -23,7 +23,7 @@ _PATIENCE_S = 10
 
 
 def differences(site: Site) -> tuple[str, ...]:
-    """Return descriptions of leftovers of the suite, after waiting for those that are going."""
+    """Return descriptions of the suite's leftovers, after a short wait."""
     deadline = time.monotonic() + _PATIENCE_S
     while (left := tuple(_left(site))) and time.monotonic() < deadline:
         time.sleep(0.2)

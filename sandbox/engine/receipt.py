@@ -1,4 +1,4 @@
-"""The receipt: compare a sandbox's confinement, seen from inside and outside, with the request.
+"""The receipt: a sandbox's confinement compared with the request.
 
 A row matches only if the observed value is the requested one. A value that a runtime or kernel
 cannot show is listed as not available, never as a match. The receipt fails closed: a mismatch
@@ -80,7 +80,7 @@ class Views:
 
 
 def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> dict[str, Any]:
-    """Compare both views with the request and return the receipt as plain JSON values.
+    """Compare both views with the request; return the receipt as JSON values.
 
     Raises:
         IsolationMismatch: A row does not match.
@@ -210,7 +210,7 @@ def _mount_rows(policy: SandboxPolicy, views: Views) -> list[ReceiptRow]:
 
 
 def _packages_rows(views: Views) -> list[ReceiptRow]:
-    """Return the rows of the packages' volume: its content, and that the sandbox cannot change it.
+    """Return the rows of the packages' volume: its content and protection.
 
     The sandbox that fills the volume may write to it.
     """
@@ -253,7 +253,7 @@ def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptR
 
 
 def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
-    """Return the row, as not available if a runtime's own kernel has no such property.
+    """Return the row, as not available if the runtime's kernel hides it.
 
     gVisor handles system calls itself, under a filter of its own around the whole sandbox. So it
     shows neither the seccomp mode nor the ambient capabilities, lists mounts without `nosuid` and
@@ -266,14 +266,14 @@ def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
 
 
 def _apparmor(views: Views) -> ReceiptRow:
-    """Return the row of AppArmor's profile, which exists only on a kernel with AppArmor."""
+    """Return the row of AppArmor's profile, if the kernel has AppArmor."""
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
     seen = views.outside.get("AppArmorProfile") if offered else None
     return _optional("outside.AppArmorProfile", "docker-default", seen)
 
 
 def _normalised(host_config: dict[str, Any]) -> dict[str, Any]:
-    """Return a host configuration with a hash of the seccomp profile and with sorted lists."""
+    """Return a host configuration with hashed profile and sorted lists."""
     options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
     ulimits = host_config.get("Ulimits") or ()
     limits = sorted([limit["Name"], limit["Soft"], limit["Hard"]] for limit in ulimits)
@@ -317,7 +317,7 @@ def _row(name: str, expected: object, seen: object) -> ReceiptRow:
 
 
 def _optional(name: str, wanted: str, seen: str | None) -> ReceiptRow:
-    """Return a row whose property some runtimes cannot show: not available if nothing is seen."""
+    """Return a row that is not available if the runtime cannot show it."""
     if seen is None:
         return ReceiptRow(name, wanted, seen, UNAVAILABLE)
     return _row(name, wanted, seen)

@@ -1,4 +1,4 @@
-"""Download the checkers' wheels to the host, by hash; none of their code runs here.
+"""Download the checkers' wheels to the host, by hash; nothing is run.
 
 This is the only module on the host that starts another program: pip, from the host's own
 environment, so that the user's index, proxy and certificates apply. pip only downloads; the host

@@ -1,4 +1,4 @@
-"""The sandbox's end of a tunnel: a loopback forwarder whose bytes go to the host as frames.
+"""The sandbox's end of a tunnel: a loopback forwarder over the channel.
 
 Only the sandbox that fetches packages has a tunnel. It still has no route, no resolver and no
 socket of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _TunnelStream:
-    """One connection: `waiting` for the host's acknowledgement, `pending` bytes for the program."""
+    """One connection: `waiting` for an acknowledgement, `pending` bytes."""
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number
