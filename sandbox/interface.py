@@ -1,4 +1,4 @@
-"""The sandbox as the host sees it, whatever confines it."""
+"""The sandbox as the host sees it, for any kind of confinement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol

@@ -41,7 +41,7 @@ class SandboxPolicy:
     The defaults are the strictest that a small project's tests run under.
 
     A privileged sandbox, added capabilities, a network, a host path or another seccomp profile
-    cannot be expressed here, so nobody can configure one by mistake.
+    cannot be expressed here, so none can be configured by mistake.
 
     Raises:
         PolicyError: A limit is not positive, or the limits contradict each other.

@@ -1,9 +1,9 @@
 """The fetching sandbox's proxy: TLS connections to a few named hosts only.
 
-The proxy runs in the host's process and speaks to the sandbox over the sandbox's channel. It serves
-only `CONNECT`, only port 443 and only an exact list of hosts. The host resolves the name, checks
-every resolved address and connects to one of those, so that a second resolution cannot return
-another address. The TLS hello must name the host of the `CONNECT`, so that an allowed host's
+The proxy runs in the host's process and speaks to the sandbox over the sandbox's channel. The proxy
+serves only `CONNECT`, only port 443 and only an exact list of hosts. The host resolves the name,
+checks every resolved address and connects to one of those, so that a second resolution cannot
+return another address. The TLS hello must name the host of the `CONNECT`, so that an allowed host's
 servers cannot be used to reach another host (domain fronting). Each decision is recorded.
 """
 

@@ -1,1 +1,1 @@
-"""The paper's evaluation: run and measure tasks × variants × seeds."""
+"""The paper's evaluation: run and measure tasks, variants and seeds."""

@@ -33,7 +33,7 @@ _FEATURES = ("features_percent", "features_tested_percent")
 def measure(
     folder: Path, task: Task, open_sandbox: SandboxMaker, judge: FeatureJudge | None
 ) -> Measurement:
-    """Return the measurement of a run, whatever its final status.
+    """Return the measurement of a run, for any final status.
 
     Args:
         folder: The run's folder.

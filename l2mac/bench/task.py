@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 HAND_WRITTEN_FILE = "test_by_hand.py"
-"""Name of the hand-written tests in the sandbox, whatever their name outside."""
+"""Name of the hand-written tests in the sandbox; their name outside may differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,5 +87,6 @@ def touches(row: HeatRow) -> int:
 def slices(count: int, most: int) -> tuple[tuple[int, int], ...]:
     """Return the bounds of at most `most` nearly equal pieces of a sequence."""
     pieces = min(count, most)
-    cuts = [count * piece // pieces for piece in range(pieces + 1)] if pieces else []
-    return tuple(pairwise(cuts))
+    if not pieces:
+        return ()
+    return tuple(pairwise(count * piece // pieces for piece in range(pieces + 1)))

@@ -35,7 +35,7 @@ _ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(
 
 
 def read_insight(folder: Path) -> Insight:
-    """Return the insight into a run, whatever its state.
+    """Return the insight into a run, in any state.
 
     Raises:
         TraceError: The trace is damaged, lacks an object, or is empty.

@@ -41,7 +41,8 @@ def _orphan(site: Site) -> AttackFinding:
     """Close a sandbox's channel like the kernel after a kill; remove nothing."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
-    with site.sandbox(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
+    tapped = Engine(tap, site.engine.version)  # type: ignore[arg-type]
+    with site.sandbox(engine=tapped, lease_s=4.0) as arena:
         sandbox = arena.sandbox
         sandbox.write({"left-behind": b"x"})
         seen = site.note(sandbox.container)

@@ -118,9 +118,11 @@ class Site:
         if self.cancelled.is_set():
             raise Cancelled(_ENDING)
         with _a_control(), engine_errors("starting a negative control"):
-            container = str(self.engine.api.create_container_from_config(request)["Id"])  # type: ignore[no-untyped-call]
+            api = self.engine.api
+            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+            container = str(created["Id"])
             self.made.containers.add(container)
-            self.engine.api.start(container)
+            api.start(container)
         self.note(container)
         return container
 

@@ -1,7 +1,7 @@
 """The preloaded jobs: pytest, pylint, prose, measuring; each in a child.
 
 Jobs report JSON lines. Every report ends with an `end` line; its reader treats a report without one
-as broken, whatever the exit code.
+as broken, with any exit code.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ def runs_jobs_side_by_side(sandbox: Sandbox) -> None:
         for n in range(8)
     ]
     result = sandbox.run(jobs)
-    same([job.name for job in result.jobs], [job.name for job in jobs], "the names")
+    names = [job.name for job in jobs]
+    same([job.name for job in result.jobs], names, "the names")
     same([job.code for job in result.jobs], list(range(8)), "the exit codes")
     same(
         [job.output.head + job.errors.head for job in result.jobs],

@@ -1,7 +1,7 @@
 """Check an engine's fitness to confine, by its own description.
 
 This check runs before anything is built or started, so that the cause is named early and in one
-sentence. It is not relied on: the receipt compares the confinement that each sandbox really got,
+sentence. Nothing relies on it: the receipt compares the confinement that each sandbox really got,
 and `sandbox.engine.trial` shows whether limits bind where a sandbox cannot read them.
 """
 

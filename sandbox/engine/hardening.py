@@ -170,9 +170,9 @@ def user_processes(policy: SandboxPolicy) -> int:
 def _host_threads(policy: SandboxPolicy) -> int:
     """Return the number of threads that the sandbox may have on the engine's machine.
 
-    gVisor's own threads count as well. It keeps about ten for every process that has ever run at
-    the same time, and it ends, with the sandbox, when it cannot start another. Processes inside are
-    then bounded by memory and by this number.
+    gVisor's own threads count as well. gVisor keeps about ten for every process that has ever run
+    at the same time, and it ends, with the sandbox, when it cannot start another. Processes inside
+    are then bounded by memory and by this number.
     """
     gvisor = policy.runtime.startswith(("runsc", "gvisor"))
     return policy.pids * (16 if gvisor else 1)

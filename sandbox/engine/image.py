@@ -184,8 +184,8 @@ def remove_sandbox_images(engine: Engine) -> int:
 def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts: dict[str, Any] = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
-            return facts
+            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            return dict(facts)
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):
             return None

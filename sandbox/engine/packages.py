@@ -2,9 +2,9 @@
 
 Three kinds of sandbox, each with one purpose:
 
-1. The fetching sandbox runs pip and no generated code. It has no network either: a forwarder on its
-   loopback interface carries connections over the channel to the host's proxy, which connects to a
-   few hosts (`sandbox.proxy`).
+1. The fetching sandbox runs pip and no generated code. This sandbox has no network either: a
+   forwarder on its loopback interface carries connections over the channel to the host's proxy,
+   which connects to a few hosts (`sandbox.proxy`).
 2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
    which
    it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.

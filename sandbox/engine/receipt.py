@@ -25,7 +25,8 @@ _DEVICES = frozenset(
         " urandom zero"
     ).split()
 )
-_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}  # noqa: S108 - inside
+_NAME_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, *_NAME_FILES}  # noqa: S108 - inside
 _ENGINES_OWN = ("/proc", "/sys", "/dev")
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the sandbox
 _HIDEABLE = (".nosuid", ".nodev", "_inodes")
@@ -227,13 +228,17 @@ def _packages_rows(views: Views) -> list[ReceiptRow]:
         return rows
     # runc before 1.2 drops a volume's own flags when it makes the mount read-only. The hash covers
     # types and modes, so no file with a set-id bit and no device can be there.
-    rows = [row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE) for row in rows]
+    rows = [_unless_dropped(row) for row in rows]
     read_only = _has_option(mounts, PACKAGES, "ro")
     return [
         *rows,
         _row(f"inside.{PACKAGES}.ro", expected=True, seen=read_only),
         _row("inside.packages", packages.digest, posture.get("packages")),
     ]
+
+
+def _unless_dropped(row: ReceiptRow) -> ReceiptRow:
+    return row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE)
 
 
 def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptRow]:
@@ -301,7 +306,8 @@ def _without_empty(value: Any) -> Any:
         inner = {name: _without_empty(one) for name, one in value.items() if one or one == {}}
         return inner or None
     if isinstance(value, list):
-        return [_without_empty(inner) for inner in value] if any(value) else None
+        kept = [_without_empty(inner) for inner in value]
+        return kept if any(value) else None
     return value or None
 
 
