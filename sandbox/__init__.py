@@ -1,4 +1,4 @@
-"""Keep files and run programs on them, confined: useful without any language model.
+"""Keep files and run programs on them in confinement; no language model needed.
 
 `sandbox.engine` is the Docker side and is imported by name only where sandboxes are made, so that
 importing this package loads no engine library.

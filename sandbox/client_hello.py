@@ -1,4 +1,4 @@
-"""Read the server name from a TLS client hello (RFC 8446, 4.1.2; RFC 6066, 3); pure."""
+"""Read the server name of a TLS hello (RFC 8446, 4.1.2; RFC 6066, 3)."""
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ENCRYPTED_HELLO = 0, 0xFE0D
@@ -62,7 +62,7 @@ def server_name(content: bytes) -> str | None:
 
 
 def _handshake(content: bytes) -> bytes | None:
-    """Return the first handshake message, joined from its records; None while it is incomplete."""
+    """Return the first handshake message, or None while incomplete."""
     if content[:1] not in (b"", bytes([_HANDSHAKE])) or content[1:2] not in (b"", b"\x03"):
         raise HelloError("the connection does not begin with TLS")
     message = b""

@@ -21,7 +21,7 @@ running out of memory is a result (`sandbox.results`), not an error.
 
 
 class SandboxError(Exception):
-    """Base of all failures of sandboxes; `str()` is a message that names the next step."""
+    """Base of all failures of sandboxes; the message names the next step."""
 
 
 class PolicyError(SandboxError):
@@ -33,14 +33,14 @@ class EngineUnavailable(SandboxError):
 
 
 class EngineUnfit(SandboxError):
-    """The engine or its runtime cannot confine a sandbox, for example without seccomp.
+    """The engine or its runtime cannot confine a sandbox.
 
     Nothing has run.
     """
 
 
 class ImageUnavailable(SandboxError):
-    """The base image is missing and cannot be pulled, or lacks a program that the recipe needs."""
+    """The base image is missing, or lacks a program that the recipe needs."""
 
 
 class ImageBuildFailed(SandboxError):
@@ -79,4 +79,4 @@ class SandboxCompromised(SandboxLost):
 
 
 class Refused(Exception):
-    """The file store refuses a request; the message is for the party that made the request."""
+    """The file store refuses a request; the message is for the requester."""

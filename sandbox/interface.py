@@ -1,4 +1,4 @@
-"""The sandbox as the host sees it: the interface between the control unit and the confinement."""
+"""The sandbox as the host sees it, for any kind of confinement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -64,7 +64,7 @@ class Sandbox(Protocol):
     def run(
         self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
     ) -> RunResult:
-        """Run jobs side by side, wait for all of them and end every process that they started.
+        """Run jobs side by side, wait for all, and end all their processes.
 
         Timeouts, crashes and running out of memory are results.
 

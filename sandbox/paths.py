@@ -1,4 +1,4 @@
-"""Check names in the file store: lexical rules alone, used on both sides of the wall.
+"""Check names in the file store, lexically, on both sides of the wall.
 
 This module runs inside the sandbox as well: standard library only, cheap to import.
 """
@@ -18,7 +18,7 @@ _DEVICES = frozenset(("aux", "con", "nul", "prn", *_PORTS))
 
 
 class PathError(ValueError):
-    """The file store refuses a name; the message is for the party that chose the name."""
+    """The file store refuses a name; the message is for its author."""
 
 
 def check_path(text: str) -> str:

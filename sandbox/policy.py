@@ -36,10 +36,12 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxPolicy:
-    """Limits of one sandbox; the defaults are the strictest that a small project's tests run under.
+    """Limits of one sandbox.
+
+    The defaults are the strictest that a small project's tests run under.
 
     A privileged sandbox, added capabilities, a network, a host path or another seccomp profile
-    cannot be expressed here, so nobody can configure one by mistake.
+    cannot be expressed here, so none can be configured by mistake.
 
     Raises:
         PolicyError: A limit is not positive, or the limits contradict each other.
@@ -103,7 +105,10 @@ class SandboxPolicy:
 
     @property
     def needed_memory_bytes(self) -> int:
-        """Bytes that full tmpfs mounts and the guest use: full mounts must not end the sandbox."""
+        """Bytes that full tmpfs mounts and the guest use together.
+
+        Full mounts must not end the sandbox.
+        """
         disk = self.disk_bytes if self.volume == "tmpfs" else 0
         return disk + self.tmp_bytes + self.shm_bytes + GUEST_RESERVE_BYTES
 
@@ -158,7 +163,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """Return a size in the largest binary unit of which there is at least 1, such as `256 MiB`."""
+    """Return a size in the largest binary unit that gives at least 1."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size_bytes >= unit:
             return f"{size_bytes / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"

@@ -1,9 +1,9 @@
-"""The proxy of the fetching sandbox: connections by TLS to a few named hosts, and to no others.
+"""The fetching sandbox's proxy: TLS connections to a few named hosts only.
 
-The proxy runs in the host's process and speaks to the sandbox over the sandbox's channel. It serves
-only `CONNECT`, only port 443 and only an exact list of hosts. The host resolves the name, checks
-every resolved address and connects to one of those, so that a second resolution cannot return
-another address. The TLS hello must name the host of the `CONNECT`, so that an allowed host's
+The proxy runs in the host's process and speaks to the sandbox over the sandbox's channel. The proxy
+serves only `CONNECT`, only port 443 and only an exact list of hosts. The host resolves the name,
+checks every resolved address and connects to one of those, so that a second resolution cannot
+return another address. The TLS hello must name the host of the `CONNECT`, so that an allowed host's
 servers cannot be used to reach another host (domain fronting). Each decision is recorded.
 """
 
@@ -33,7 +33,7 @@ class Bytes(Protocol):
     """One connection from the sandbox."""
 
     def receive(self, patience_s: float) -> bytes:
-        """Return the next bytes; empty at the end, or after `patience_s` seconds without any."""
+        """Return the next bytes; empty at the end or after `patience_s` seconds."""
         ...
 
     def send(self, content: bytes, patience_s: float) -> bool:
@@ -68,7 +68,7 @@ class _Refusal(Exception):
 
 @dataclass(slots=True)
 class _Traffic:
-    """The bytes that one connection carried; `cut` is the reason if the proxy ended it."""
+    """The bytes that a connection carried, and why the proxy cut it, if it did."""
 
     sent: int = 0
     received: int = 0
@@ -185,7 +185,7 @@ class Proxy:
         raise _Refusal(f"{host} does not answer", status=502)
 
     def _hello(self, client: Bytes, host: str) -> bytes:
-        """Return the connection's first bytes after checking that they are TLS for this host."""
+        """Return the first bytes, checked to be TLS for this host."""
         content = b""
         try:
             while (name := server_name(content)) is None:

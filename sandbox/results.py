@@ -1,4 +1,4 @@
-"""Results of a sandbox: frozen values, made from the guest's replies and from nothing else."""
+"""Results of a sandbox: frozen values, made only from the guest's replies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Cause(StrEnum):
-    """The reason why a process ended, from the kernel's counters and the guest's own limits."""
+    """The reason why a process ended, by counters and the guest's limits."""
 
     EXITED = "exited"
     SIGNALLED = "signalled"
@@ -35,7 +35,7 @@ class OutputStream:
         return self.total - len(self.head) - len(self.tail)
 
     def text(self, limit: int) -> str:
-        """Return the stream as text of about `limit` characters; a mark shows missing bytes."""
+        """Return the stream as about `limit` characters; a mark shows gaps."""
         whole = (self.head + self.tail).decode("utf-8", "backslashreplace")
         if not self.elided and len(whole) <= limit:
             return whole
@@ -84,7 +84,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a run: its processes, and the changes that they made to the sandbox.
+    """The result of a run: its processes, and their changes to the sandbox.
 
     Attributes:
         jobs: One result for each job, in the order of the request.

@@ -1,1 +1,1 @@
-"""The paper's evaluation: run and measure every combination of task, variant and seed."""
+"""The paper's evaluation: run and measure tasks, variants and seeds."""

@@ -1,4 +1,4 @@
-"""A whole benchmark: check the user's choice, make its cells, and run them on an engine."""
+"""A whole benchmark: check the user's choice, make cells and run them."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -77,7 +77,9 @@ class Prepared:
 
 
 class LiveWorker:
-    """Run cells on a real engine with a real model; implements `l2mac.bench.harness.Worker`.
+    """Run cells on a real engine with a real model.
+
+    Implements `l2mac.bench.harness.Worker`.
 
     Args:
         judge: Judges features; None if features are not judged.

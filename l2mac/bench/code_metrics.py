@@ -1,4 +1,4 @@
-"""Measure the code itself: lint, lines, its own tests, coverage, the task's hand-written tests."""
+"""Measure the code: lint, lines, tests, coverage, hand-written tests."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,7 @@ _COUNTED = ("passed", "failed", "errors", "skipped")
 
 @dataclass(slots=True)
 class CodeMetrics:
-    """The measurements so far: numbers, reasons for missing numbers, and the evidence."""
+    """The measurements so far: numbers, reasons for gaps, and evidence."""
 
     metrics: dict[str, float | None] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def measure_coverage(
 
 
 def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMetrics) -> None:
-    """Run the task's hand-written tests on the files, without the store's conftest.py.
+    """Run the task's hand-written tests, without the store's conftest.py.
 
     A test that cannot import what it needs has failed. If the tests are aborted, none has passed.
 

@@ -1,4 +1,4 @@
-"""Means and their confidence: Student's t over seeds, Wilson's score over problems, pass@k."""
+"""Means and their confidence: Student's t, Wilson's score, pass@k."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Proportion:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Return the mean of values and its confidence by Student's t; None without values."""
+    """Return the mean of values and its confidence by Student's t, if any."""
     n = len(values)
     if not n:
         return None
@@ -85,7 +85,7 @@ def pass_at(k: int, samples: int, passed: int) -> float:
 
 
 def proportion(values: Sequence[float]) -> Proportion | None:
-    """Return the mean of values between 0 and 1, one for each problem, with Wilson's interval.
+    """Return the mean of values between 0 and 1 with Wilson's interval.
 
     Wilson's interval stays within 0 and 1 and has a width even if all problems pass or fail. For
     values other than 0 and 1, whose variance is smaller, it is wider than necessary. None without

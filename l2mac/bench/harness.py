@@ -1,4 +1,4 @@
-"""Work through the cells of a benchmark, several at a time; finished cells are not repeated.
+"""Work through a benchmark's cells, several at a time, each only once.
 
 Each cell's run is one session like that of `l2mac run`, and its measurement follows at once. A
 fault of the environment, such as a server that is down, leaves its cell to the next `l2mac bench`
@@ -176,7 +176,7 @@ class Harness:
         return cell.measurement()
 
     def _run(self, cell: Cell, state: CellState) -> None:
-        """Run the cell to its end; a run whose code keeps ending sandboxes is measured as it is."""
+        """Run the cell to its end, or as far as its lost sandboxes allow."""
         if state == "ended":
             return
         listener = _CellListener(cell, self._listener, self._lock, self._interrupted)
@@ -248,7 +248,7 @@ class _CellListener:
             self._listener.on(self._cell, entry)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt once; later messages of the ending session are accepted."""
+        """Raise KeyboardInterrupt once; accept later messages of the session."""
         if self._interrupted.is_set() and not self._stopping:
             self._stopping = True
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""HumanEval's problems as tasks: each is a run of one instruction, checked by the problem's test.
+"""HumanEval's problems as tasks of one instruction each.
 
 The format is that of the public file: one JSON object a line with `task_id`, `prompt`,
 `entry_point`, `canonical_solution` and `test`, which defines `check(candidate)`. The problems are

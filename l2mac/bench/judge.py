@@ -1,4 +1,6 @@
-"""Ask a model which features a program has, and verify its claims: the metric `features %`.
+"""Ask a model which features a program has, and verify its claims.
+
+The result is the metric `features %`.
 
 The result is a model's claim and is labelled so. A named file must exist, must hold code, must not
 be a test and must have been shown on the page that the claim is about; a named test must have
@@ -87,7 +89,7 @@ class Judgement:
 
 
 class FeatureJudge:
-    """Judge programs one at a time, always with the same model, whatever method made them.
+    """Judge programs one at a time, always with the same model.
 
     Args:
         processor: Answers the questions; the purpose of each request is `judge`.

@@ -1,4 +1,4 @@
-"""The measurement of one run, stored beside the run: one JSON file, bound to the run's seal."""
+"""The measurement of one run: a JSON file, bound to the run's seal."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Measure a recorded run in fresh sandboxes, from its objects; nothing of it runs on the host.
+"""Measure a recorded run in fresh sandboxes; nothing runs on the host.
 
 Three sandboxes are used, so that no code of one measurement affects the next: for lint, counting
 and the store's own tests; for coverage; for the task's hand-written tests.
@@ -33,7 +33,7 @@ _FEATURES = ("features_percent", "features_tested_percent")
 def measure(
     folder: Path, task: Task, open_sandbox: SandboxMaker, judge: FeatureJudge | None
 ) -> Measurement:
-    """Return the measurement of a run, whatever its final status.
+    """Return the measurement of a run, for any final status.
 
     Args:
         folder: The run's folder.
@@ -114,7 +114,7 @@ def _measure_features(
 def _program(
     store: RecordedStore, files: Mapping[str, SourceFile], passed: frozenset[str]
 ) -> JudgedProgram:
-    """Return the files for the judge, code first; files that are not text are left out."""
+    """Return the text files for the judge, code first."""
     texts: dict[str, str] = {}
     evidence: set[str] = set()
     for entry in store.files:

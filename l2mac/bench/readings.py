@@ -1,4 +1,4 @@
-"""Read the reports of measuring jobs strictly: a missing or inconsistent report yields no number.
+"""Read the reports of measuring jobs; a doubtful report yields no number.
 
 Reports of `count` and `pylint` come from processes that ran no code of the store. The report of the
 lines that ran comes from the process that ran them, so only lines that fit the count are accepted.

@@ -1,4 +1,4 @@
-"""Fill fresh sandboxes with the files of a recorded run, and find the packages that they need."""
+"""Fill fresh sandboxes with a recorded run's files and packages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -93,7 +93,7 @@ class RecordedStore:
 
 
 def recorded_wheels(run: Path) -> Mapping[str, bytes]:
-    """Return the wheels that a run's final files require; empty if the run fetched none."""
+    """Return the wheels that a run's final files require, if it fetched any."""
     mode = recorded_plan(run).dependencies
     if mode == "off":
         return {}

@@ -1,4 +1,4 @@
-"""Summarise cells: a mean with its interval for each metric, over every measured run."""
+"""Summarise cells: a mean with its interval for each metric."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class SummaryRow:
 
 
 def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
-    """Return a row for each task or suite and each variant, in the order of the cells."""
+    """Return a row for each task or suite and variant, in the cells' order."""
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
         task = result.cell.task
@@ -58,7 +58,7 @@ def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
 
 
 def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
-    """Return rows and runs as plain JSON values, each run with its folder and numbers."""
+    """Return rows, and runs with folders and numbers, as JSON values."""
     return {
         "version": VERSION,
         "complete": all(result.measurement is not None for result in results),

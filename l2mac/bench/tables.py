@@ -8,7 +8,7 @@ from l2mac.bench.summary import SummaryRow
 
 _SPREAD = (
     "± is half of the 95 % confidence interval of the mean over a row's runs (Student's t). Every"
-    " measured run counts, whatever its status."
+    " measured run counts, with any status."
 )
 _CLAIM = (
     "features % and tested % are a model's claim: the judge named an existing file, and for tested"

@@ -1,4 +1,4 @@
-"""A task of the benchmark: its features, its prompt, and the tests that measure its result."""
+"""A task of the benchmark: features, prompt, and measuring tests."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 HAND_WRITTEN_FILE = "test_by_hand.py"
-"""Name of the hand-written tests in the sandbox, whatever their name outside."""
+"""Name of the hand-written tests in the sandbox; their name outside may differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Variants that are compared: a name and settings; a method is the setting `method`."""
+"""Variants that are compared: a name and settings, such as `method`."""
 
 import re
 import tomllib
@@ -30,12 +30,14 @@ class Variant:
 
 
 def method_variant(name: str) -> Variant:
-    """Return the variant that is a method without further settings; its name is not checked."""
+    """Return the variant that is a plain method; its name is not checked."""
     return Variant(name, {"method": name})
 
 
 def parse_variant(text: str) -> Variant:
-    """Return the variant in a text such as `no-summary = {summary = false, steps = 20}`, in TOML.
+    """Return the variant in a TOML text.
+
+    An example is `no-summary = {summary = false, steps = 20}`.
 
     Raises:
         SettingsError: The text is not a variant, or sets a setting that a variant may not set.

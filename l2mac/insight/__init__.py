@@ -1,1 +1,1 @@
-"""Reports about runs, made from the trace alone: series, figures, texts, tracking."""
+"""Reports about runs, from the trace alone: figures, texts, tracking."""

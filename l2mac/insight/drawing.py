@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Places of an axis's values; an axis without extent puts every value at its start."""
+    """Places of an axis's values; without extent all are at its start."""
 
     low: float
     high: float
@@ -115,7 +115,7 @@ class Frame:
 
 
 def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
-    """Yield the places with a text that does not overlap the text of an earlier place."""
+    """Yield the places whose text does not overlap an earlier text."""
     free = -math.inf
     for place, text in places:
         if place >= free:
@@ -139,7 +139,7 @@ def polyline(points: Iterable[Point]) -> str:
 
 
 def rectangle_path(x: float, y: float, width: float, height: float) -> str:
-    """Return a rectangle as part of a path; one path with many is shorter than elements."""
+    """Return a rectangle as part of a path, shorter than an element."""
     return f"M{_rounded(x)} {_rounded(y)}h{_rounded(width)}v{_rounded(height)}h{_rounded(-width)}Z"
 
 

@@ -84,7 +84,8 @@ def errors(checks: Sequence[CheckPoint]) -> ET.Element:
     names = list(dict.fromkeys(name for check in checks for name, _ in check.findings))
     named, others = names[:MOST_NAMES], names[MOST_NAMES:]
     bounds = slices(len(checks), MOST_POINTS)
-    lines = {name: [_worst(checks[start:stop], name) for start, stop in bounds] for name in named}
+    groups = [checks[start:stop] for start, stop in bounds]
+    lines = {name: _worst_of_each(groups, name) for name in named}
     high = max((value for values in lines.values() for value in values if value), default=0)
     title = "Errors found by each check"
     frame = _over_checks(title, checks, bounds, low=0, high=high)
@@ -92,7 +93,8 @@ def errors(checks: Sequence[CheckPoint]) -> ET.Element:
         for run in _without_gaps(values):
             frame.line(run, kind, dots=len(values) <= 60)
     notes = [_taken_together(len(checks), bounds, "the worst of them is drawn")]
-    notes += [f"Not drawn: {', '.join(short(name, 40) for name in others[:8])}."] if others else []
+    if others:
+        notes.append(f"Not drawn: {', '.join(short(name, 40) for name in others[:8])}.")
     if any(value is None for values in lines.values() for value in values):
         notes.append("Gaps: not checked, because another check failed first.")
     keys = [(kind, short(name, 30)) for kind, name in zip(KINDS, named, strict=False)]
@@ -246,7 +248,7 @@ def _over_checks(
 
 
 def _boundaries(instructions: Sequence[int]) -> list[tuple[float, str]]:
-    """Return the places where instructions begin; calls outside of them have no number."""
+    """Return the places where instructions begin, with their numbers."""
     found: list[tuple[float, str]] = []
     for place, number in enumerate(instructions):
         if place == 0 or number != instructions[place - 1]:
@@ -270,6 +272,10 @@ def _numbers(bounds: Sequence[tuple[int, int]]) -> list[tuple[float, str]]:
     step = max(-(-len(bounds) // most), 1)
     starts = [start for start, _ in bounds]
     return [(float(place), str(starts[place] + 1)) for place in range(0, len(starts), step)]
+
+
+def _worst_of_each(groups: Sequence[Sequence[CheckPoint]], name: str) -> list[int | None]:
+    return [_worst(checks, name) for checks in groups]
 
 
 def _worst(checks: Sequence[CheckPoint], name: str) -> int | None:

@@ -39,7 +39,10 @@ def heat_map_of(
 
 
 def _existed(row: HeatRow) -> bool:
-    """Return whether a path was ever a file: models also name folders and missing files."""
+    """Return whether a path was ever a file.
+
+    Models also name folders and missing files.
+    """
     return any(letter in (EXISTS, WRITTEN, DELETED) for letter in row.cells)
 
 
@@ -84,5 +87,6 @@ def touches(row: HeatRow) -> int:
 def slices(count: int, most: int) -> tuple[tuple[int, int], ...]:
     """Return the bounds of at most `most` nearly equal pieces of a sequence."""
     pieces = min(count, most)
-    cuts = [count * piece // pieces for piece in range(pieces + 1)] if pieces else []
-    return tuple(pairwise(cuts))
+    if not pieces:
+        return ()
+    return tuple(pairwise(count * piece // pieces for piece in range(pieces + 1)))

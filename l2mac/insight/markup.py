@@ -1,4 +1,4 @@
-"""Build HTML and SVG as a tree, so that no text of a model or a sandbox becomes markup.
+"""Build HTML and SVG as a tree, so that no foreign text becomes markup.
 
 Every text and attribute passes through `element`, which replaces control, format and direction
 characters by their escapes and drops characters that no document may hold. The serializer escapes
@@ -47,7 +47,7 @@ def append(parent: ET.Element, child: Child) -> None:
 
 
 def harmless(text: str) -> str:
-    """Return the text without characters that steer a terminal or that XML cannot hold."""
+    """Return the text without characters that steer terminals or break XML."""
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("", clean(text))
 
 

@@ -1,4 +1,4 @@
-"""Read all that reports show of a run from its trace; nothing is locked or written."""
+"""Read all that reports show of a run from its trace, without a lock."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _ROWS: pydantic.TypeAdapter[tuple[RequirementRow, ...]] = pydantic.TypeAdapter(
 
 
 def read_insight(folder: Path) -> Insight:
-    """Return the insight into a run, whatever its state.
+    """Return the insight into a run, in any state.
 
     Raises:
         TraceError: The trace is damaged, lacks an object, or is empty.

@@ -1,4 +1,4 @@
-"""A run as frozen values for reports: numbers and names, neither truncated nor escaped.
+"""A run as frozen values for reports, neither truncated nor escaped.
 
 Texts and names come from a model or a sandbox. Reports make them harmless first
 (`l2mac.insight.markup`).
@@ -44,7 +44,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class RequirementCount:
-    """The number of requirements that are `listed`, in the `plan`, or met in the `result`.
+    """The number of requirements `listed`, in the `plan` or in the `result`.
 
     All numbers but the listed one are claims of the model. `problem` is the reason for a missing
     number.
@@ -106,7 +106,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One tool call that accessed files, or the restoring of files after a failed attempt."""
+    """One tool call that accessed files, or a restoring of files."""
 
     line: int
     instruction: int
@@ -153,7 +153,7 @@ class SandboxSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One process's work on the run; without `status` it is in progress or was killed."""
+    """One process's work on the run; no `status` while it is in progress."""
 
     reason: str
     version: str

@@ -114,7 +114,7 @@ class _StageList:
         self._put(event.instruction_objects, place)
 
     def _put(self, objects: Iterable[str], place: int) -> None:
-        """Add instructions to the program; a replaced one stays in front of its successors."""
+        """Add instructions to the program, behind one that they replace."""
         added = [_StageCount("instruction", name, "to come") for name in objects]
         behind = self.program[place] if place < len(self.program) else None
         shown = self.shown.index(behind) if behind is not None else len(self.shown)

@@ -1,4 +1,4 @@
-"""Send a run's numbers to Weights & Biases; its client is imported only here, on use.
+"""Send a run's numbers to Weights & Biases; import its client on use.
 
 The client inspects its surroundings: the command line (which names the run), the repository, the
 host, installed packages, the terminal's output. All of that is switched off here, and a version

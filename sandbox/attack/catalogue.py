@@ -1,4 +1,4 @@
-"""The catalogue: every attack with its number, section and expected result; data, no code."""
+"""The catalogue: every attack with its number, section and expected result."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The findings of the attacks, and their verdicts: a row counts only if its control succeeded."""
+"""Findings and verdicts of the attacks; a row counts only with its control."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -51,7 +51,7 @@ _GVISOR_HAS = frozenset(
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the kernel from a sandbox; controls: a container with root, one without profile."""
+    """Attack the kernel; controls are root, and a container without profile."""
     controls = site.control(
         almighty,
         {

@@ -38,10 +38,11 @@ class _WireTap:
 
 
 def _orphan(site: Site) -> AttackFinding:
-    """Close a sandbox's channel as the kernel does for a killed process, and remove nothing."""
+    """Close a sandbox's channel like the kernel after a kill; remove nothing."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
-    with site.sandbox(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
+    tapped = Engine(tap, site.engine.version)  # type: ignore[arg-type]
+    with site.sandbox(engine=tapped, lease_s=4.0) as arena:
         sandbox = arena.sandbox
         sandbox.write({"left-behind": b"x"})
         seen = site.note(sandbox.container)
@@ -69,7 +70,7 @@ def _orphan(site: Site) -> AttackFinding:
 
 
 def _moved_tag(site: Site) -> AttackFinding:
-    """Name the sandbox's image by a tag, move the tag to another image and start a sandbox."""
+    """Tag the sandbox's image, move the tag to another one, start a sandbox."""
     api, name = site.engine.api, f"l2mac-{site.run}"
     reference, other = f"{name}:moved", site.image.base.id
     with engine_errors("tagging an image"):

@@ -1,4 +1,6 @@
-"""Rows 57 to 64: network and secrets. All packets go to the suite's listener, on its own network.
+"""Rows 57 to 64: network and secrets.
+
+All packets go to the suite's listener, on its own network.
 
 Other addresses are not tried: without an interface and a route they cannot be reached.
 """
@@ -16,7 +18,7 @@ from sandbox.engine.reaper import remove_container, sandbox_labels
 
 
 def attack(site: Site, secret: str) -> Iterator[AttackFinding]:
-    """Attack the network, and look for `secret`, which is in this process's environment."""
+    """Attack the network, and look for `secret` of this process's environment."""
     with _listener(site) as (network, listener, address):
         arguments = (address, listener[:12], site.run)
         probe = {"probe": (program("network"), *arguments, "wait")}
@@ -36,7 +38,10 @@ def attack(site: Site, secret: str) -> Iterator[AttackFinding]:
 
 @contextlib.contextmanager
 def _listener(site: Site) -> Iterator[tuple[str, str, str]]:
-    """Start a listener in an internal network; yield the network, the container, its address."""
+    """Start a listener in an internal network.
+
+    Yields the network, the container and its address.
+    """
     api, name = site.engine.api, f"l2mac-{site.run}"
     with engine_errors("making the network of the attack suite"):
         network = api.create_network(
@@ -109,7 +114,7 @@ def _answer(*, came: bool) -> str:
 
 
 def _hidden(secret: str) -> str:
-    """Return the secret in a form that the search for it does not find in its own command."""
+    """Return the secret in a form that a search in command lines does not find."""
     return secret.encode()[::-1].hex()
 
 

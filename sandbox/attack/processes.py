@@ -1,4 +1,4 @@
-"""Rows 19 to 23 and 56: processes that outlive a command, and attacks on the guest."""
+"""Rows 19 to 23 and 56: processes that outlive a command, and the guest."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _GVISOR_LETS_THROUGH = {
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the guest; the controls have the same processes without a guest, or unwatched."""
+    """Attack the guest; the controls have the same processes without one."""
     controls = site.control(
         unconfined,
         {
@@ -147,6 +147,6 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
 
 
 def _last_line(job: JobResult) -> list[str]:
-    """Return the forger's own report, which follows the frames that it wrote to its output."""
+    """Return the forger's own report, which follows its frames in the output."""
     written: list[str] = json.loads((job.output.head.splitlines() or [b"[]"])[-1])
     return written

@@ -1,4 +1,7 @@
-"""Rows 1 to 18: bombs of every kind. The sandbox has small limits, the control has large ones."""
+"""Rows 1 to 18: bombs of every kind.
+
+The sandbox has small limits, the control has large ones.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +19,10 @@ _LOST = "the sandbox was lost with a typed error, which this runtime may cause"
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack one small sandbox with every bomb in turn, so that leftovers of one would show."""
+    """Attack one small sandbox with every bomb in turn.
+
+    Leftovers of one attack would show in the next.
+    """
     controls = site.control(unlimited, _controls())
     with site.sandbox() as arena:
         yield from _amounts(arena, controls)
@@ -32,7 +38,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 
 
 def processor(site: Site) -> Iterator[AttackFinding]:
-    """Compute without end in a sandbox with a tenth of a processor, and measure its progress."""
+    """Compute without end on a tenth of a processor; measure the progress."""
     control = site.control(unlimited, {"spin": (program("spin"), "3")})["spin"].value or {}
     with site.sandbox(cpus=0.1) as arena:
         bounded = arena.value(program("spin"), "3") or {}
@@ -78,7 +84,10 @@ def _controls() -> dict[str, tuple[str, ...]]:
 
 
 def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
-    """Take as much as possible of each resource: a bounded amount here, more in the control."""
+    """Take as much as possible of each resource.
+
+    The sandbox bounds the amount; the control yields more.
+    """
 
     def taken(
         number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str
@@ -258,7 +267,10 @@ def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFind
 
 
 def _bomb(site: Site, arena: Arena, name: str, argument: str, timeout_s: float) -> RunResult | None:
-    """Run a bomb; return None if the sandbox was lost, as under a kernel of its own it may be."""
+    """Run a bomb; return None if the sandbox was lost.
+
+    Under a kernel of its own a sandbox may be lost.
+    """
     arena.fresh()
     try:
         return arena.run(program(name), argument, timeout_s=timeout_s)

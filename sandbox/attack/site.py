@@ -1,4 +1,4 @@
-"""Sandboxes as the product makes them, weak containers, and a list of all that was made."""
+"""Sandboxes like the product's, weak containers, and a list of both."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ class Cancelled(SandboxError):
 
 
 class NothingShown(SandboxError):
-    """A control failed to run, or an attack timed out: this proves nothing about the sandbox."""
+    """A control failed to run or an attack timed out, which proves nothing."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The user's engine, image and runtime, and the label of all that the suite makes there."""
+    """The user's engine, image and runtime, and the label of the suite."""
 
     engine: Engine
     image: SandboxImage
@@ -84,7 +84,7 @@ class Site:
     def sandbox(
         self, *, engine: Engine | None = None, image: SandboxImage | None = None, **limits: Any
     ) -> Iterator["Arena"]:
-        """Yield a sandbox as the product makes it, reopened after an attack that ended it."""
+        """Yield a sandbox like the product's, reopened if an attack ended it."""
         arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
         try:
             yield arena
@@ -118,9 +118,11 @@ class Site:
         if self.cancelled.is_set():
             raise Cancelled(_ENDING)
         with _a_control(), engine_errors("starting a negative control"):
-            container = str(self.engine.api.create_container_from_config(request)["Id"])  # type: ignore[no-untyped-call]
+            api = self.engine.api
+            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+            container = str(created["Id"])
             self.made.containers.add(container)
-            self.engine.api.start(container)
+            api.start(container)
         self.note(container)
         return container
 
@@ -161,7 +163,7 @@ def _a_control() -> Iterator[None]:
 
 
 class Arena:
-    """One sandbox for several attacks in turn; opened again after an attack that ended it."""
+    """One sandbox for several attacks in turn, reopened if one ended it."""
 
     def __init__(
         self, site: Site, engine: Engine, image: SandboxImage, policy: SandboxPolicy

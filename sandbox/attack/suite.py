@@ -1,4 +1,4 @@
-"""Run the catalogue against the user's engine, image and runtime, in several sandboxes at once."""
+"""Run the catalogue on the user's own engine, in several sandboxes at once."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ _ABORTS = (SandboxError, Refused, OSError, ValueError, KeyError, TypeError, Attr
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A part of the suite: the numbers of its rows, and the attack that yields their findings."""
+    """A part of the suite: the numbers of its rows, and their attack."""
 
     name: str
     numbers: tuple[int, ...]
@@ -95,7 +95,7 @@ def _scenes(secret: str, more: tuple[Scene, ...]) -> tuple[Scene, ...]:
 def play(
     site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
 ) -> list[AttackFinding]:
-    """Run the parts side by side, then retry each part with an unproven row on its own.
+    """Run the parts side by side, then retry each part with an unproven row.
 
     On a busy machine a control can end before it has shown anything. The row is then neither failed
     nor proven, so it may be retried. An attack that succeeds once has failed the row, whatever the
@@ -115,7 +115,7 @@ def play(
 def _side_by_side(
     site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
 ) -> list[tuple[Scene, list[AttackFinding]]]:
-    """Run parts at the same time; an interrupt ends them all and removes their objects."""
+    """Run parts at once; an interrupt ends them and removes their objects."""
     played: list[tuple[Scene, list[AttackFinding]]] = []
     with ThreadPoolExecutor(3, "attack") as pool:
         parts = {pool.submit(_played, site, scene): scene for scene in scenes}

@@ -1,4 +1,4 @@
-"""Negative controls: the sandbox's container without one protection, where an attack can succeed.
+"""Negative controls: the container without a protection.
 
 Only this package can express such a container: there is no policy field, setting or option for it.
 Each container runs only programs of this package, is bounded by the needs of these programs, and is
@@ -23,7 +23,10 @@ BOUND_PIDS, BOUND_MEMORY_BYTES = 2000, 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class WeakenedOutcome:
-    """A program's output without a protection: a JSON value, or None; `code` None if it hung."""
+    """A program's output without a protection.
+
+    `value` is its JSON value or None. `code` is None if the program hung.
+    """
 
     value: Any
     code: int | None
@@ -42,7 +45,7 @@ def engines_profile(request: dict[str, Any]) -> None:
 
 
 def almighty(request: dict[str, Any]) -> None:
-    """Run as root with capabilities, a writable root, unmasked paths and no seccomp profile."""
+    """Run as root with capabilities, writable root, no masks, no profile."""
     request["User"] = "0:0"
     request["HostConfig"] |= {
         "SecurityOpt": ["seccomp=unconfined"],
@@ -100,7 +103,7 @@ def beside(container: str) -> Weakening:
 def driven(
     request: dict[str, Any], driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = ""
 ) -> None:
-    """Make the container run the driver with these programs; the engine keeps its output."""
+    """Make the container run the driver; the engine keeps its output."""
     request["Entrypoint"] = ["python3", "-I", "-c", driver]
     for name, (source, *arguments) in tasks.items():
         request["Entrypoint"] += [name, source, json.dumps(arguments)]

@@ -1,4 +1,4 @@
-"""Find the tests that a file declares, and hooks that could change a verdict, without running code.
+"""Find declared tests and verdict-changing hooks without running code.
 
 pytest's own list of tests comes from a process that has already run the store's code, where a
 `conftest.py` can empty the list silently. This list comes from syntax trees and is reported before
@@ -57,7 +57,10 @@ def is_test_file(path: str) -> bool:
 
 
 def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield id, without parameters, and text of each test that pytest finds by name in a file."""
+    """Yield id and text of each test that pytest finds by name in a file.
+
+    The id has no parameters.
+    """
     for node in tree.body:
         if _is_test(node):
             yield f"{path}::{_name(node)}", _text(node)
@@ -70,7 +73,7 @@ def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def verdict_hooks(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield line and name of every function named like a hook that decides a test's outcome."""
+    """Yield line and name of functions named like a verdict-deciding hook."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in VERDICT_HOOKS:
             yield node.lineno, node.name
@@ -95,7 +98,7 @@ def _name(node: ast.stmt) -> str:
 
 
 def _text(node: ast.AST) -> str:
-    """Return a source's syntax tree as text, without layout and comments; empty if too deep."""
+    """Return a syntax tree as text, without layout; empty if too deep."""
     try:
         return ast.dump(node)
     except RecursionError:
@@ -103,7 +106,10 @@ def _text(node: ast.AST) -> str:
 
 
 def _fingerprint(texts: list[str]) -> str:
-    """Return the fingerprint of every definition with one id; empty if it cannot be computed."""
+    """Return the fingerprint of all definitions with one id.
+
+    The result is empty if it cannot be computed.
+    """
     if not all(texts):
         return ""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace"))

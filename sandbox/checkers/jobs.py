@@ -1,7 +1,7 @@
-"""The preloaded jobs: pytest, pylint, prose checks and measuring, each in a forked child.
+"""The preloaded jobs: pytest, pylint, prose, measuring; each in a child.
 
 Jobs report JSON lines. Every report ends with an `end` line; its reader treats a report without one
-as broken, whatever the exit code.
+as broken, with any exit code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NEVER_FORGOTTEN = frozenset({"pytest", "_pytest", "pluggy", "sandbox", "builtin
 
 
 def preload() -> Iterator[None]:
-    """Import the checkers and warm them, in steps between which a waiting job can be served.
+    """Import and warm the checkers, in steps that let a waiting job run.
 
     pytest comes first, because every check needs it, then pylint, then the modules that generated
     code commonly imports, so that pylint's inference finds them parsed.
@@ -108,14 +108,14 @@ def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> 
 
 
 def _import_from(root: str) -> None:
-    """Import the store's modules from its root, and from `src` in a project with that layout."""
+    """Import the store's modules from its root, and from a `src` layout."""
     source = os.path.join(root, "src")
     laid_out = os.path.isdir(source) and not os.path.lexists(os.path.join(source, "__init__.py"))
     sys.path[:0] = [root, source] if laid_out else [root]
 
 
 def _forget_shadowed(root: str) -> None:
-    """Drop preloaded modules that a file of the store shadows, as in a fresh interpreter."""
+    """Drop preloaded modules that files of the store shadow."""
     names = {entry.split(".")[0] for entry in os.listdir(root)} - _NEVER_FORGOTTEN
     for name in list(sys.modules):
         if name.split(".")[0] not in names:
@@ -125,7 +125,7 @@ def _forget_shadowed(root: str) -> None:
 
 
 class _Recorder:
-    """A pytest plugin that writes every collected test and every phase's outcome to the report.
+    """A pytest plugin that reports collected tests and phases' outcomes.
 
     Any other hook that decides about outcomes is reported, however it was made: even a hook whose
     name is in no file of the store has to be registered with pytest.
@@ -214,7 +214,7 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
-    """Compile every file, and run pylint on those that are valid and not among the `others`."""
+    """Compile every file; run pylint on valid ones that are not `others`."""
     others = request.get("others", [])
     sources = Sources(request["paths"], others)
     valid = [path for path in request["paths"] if path not in sources.invalid]

@@ -1,4 +1,4 @@
-"""Read Markdown line by line for the prose checks: headings, fences, links, paragraphs, words.
+"""Read Markdown line by line, for the prose checks.
 
 This is not a full parser: every pattern looks at one line at a time.
 """
@@ -75,7 +75,7 @@ class Document:
         return found
 
     def links(self) -> Iterator[tuple[int, bool, str, str | None]]:
-        """Yield every link: line, whether it is a picture, target, and label if it has one."""
+        """Yield links: line, whether a picture, target, and label if any."""
         for number, line in self.lines:
             for match in _LINK.finditer(line):
                 label = match[4]
@@ -85,7 +85,7 @@ class Document:
                     yield number, bool(match[1]), match[3], None
 
     def paragraphs(self) -> Iterator[tuple[int, str]]:
-        """Yield the first line and the text of every run of lines without an empty line between."""
+        """Yield first line and text of every run of lines without a gap."""
         start, parts, expected = 0, list[str](), 0
         for number, line in [*self.lines, (0, "")]:
             if parts and (not line.strip() or number != expected):

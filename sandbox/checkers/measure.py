@@ -1,4 +1,4 @@
-"""Measure a store: lines of code and statements by reading alone, and the lines that its tests run.
+"""Measure a store: lines of code, statements, and lines that tests run.
 
 A job that runs no code of the store lists the statements. The process that ran the tests reports
 the lines that ran, and only lines that fit the list are accepted. Coverage is imported only here,
@@ -113,7 +113,7 @@ def _parser() -> _Parser:
 
 
 def _statements(parser_of: _Parser, source: bytes) -> list[list[int]]:
-    """Return the statements that can run; comments that exclude lines from coverage are ignored."""
+    """Return the statements that can run, ignoring exclusion comments."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
     text = source.decode(encoding).removeprefix("\ufeff")
     parser = parser_of.make(text=text, filename="<store>", exclude=None)
@@ -154,6 +154,6 @@ def _loaded() -> list[str]:
 
 
 def _hide_coverage() -> dict[str, Any]:
-    """Remove coverage from the reach of later imports; return its modules for restoring them."""
+    """Hide coverage from later imports; return its modules for restoring."""
     sys.path.remove(_FOLDER)
     return {name: sys.modules.pop(name) for name in _loaded()}

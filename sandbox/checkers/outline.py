@@ -1,4 +1,4 @@
-"""Read a book's outline: title, names, terms, and chapters with numbers, titles and lengths."""
+"""Read a book's outline: title, names, terms, chapters and their lengths."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 Requests arrive on the socket at descriptor 0: one byte with three descriptors (for output, for the
 report, and a file with JSON). The process answers with `job status` lines, status -1 for a start,
-and with `ready` before all of them. It is then non-dumpable, so that code of the same uid can
-neither trace it nor open its memory or descriptors. Such code can kill it, after which the guest
-starts another.
+and with `ready` before all of them. The process is then non-dumpable, so that code of the same uid
+can neither trace it nor open its memory or descriptors. Such code can kill it, after which the
+guest starts another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def serve() -> None:
     poller.register(wake_r, select.POLLIN)
     warming = True
     while True:
-        ready = {fd for fd, _ in poller.poll(0 if warming else None)}
+        patience_ms = 0 if warming else None
+        ready = {fd for fd, _ in poller.poll(patience_ms)}
         if wake_r in ready:
             os.read(wake_r, 512)
         for pid, status in reap().items():

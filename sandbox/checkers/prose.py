@@ -1,4 +1,4 @@
-"""Check a book: each Markdown file alone, chapters against the outline, the whole for repetition.
+"""Check a book: each file, chapters against the outline, and repetition.
 
 Nothing of the book is executed. The severity of a finding is decided elsewhere, in
 `l2mac.evaluator.book_checks`. Every finding names a fault and its correction. The report ends with

@@ -1,4 +1,4 @@
-"""Check the files of a book together: outline, chapters, lengths, passages, references, names."""
+"""Check a book as a whole: chapters, lengths, passages, references, names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Book:
         return {match[0] for match in map(_SECTION.match, texts) if match}
 
     def numbers(self) -> set[int]:
-        """Return the chapters' numbers, from the outline if there is one, else from the files."""
+        """Return the chapters' numbers, from the outline or else the files."""
         if self.outline is None:
             return set(self.written)
         return {chapter.number for chapter in self.outline.chapters}
@@ -137,7 +137,7 @@ def _has_text_before(document: Document, line: int) -> bool:
 
 
 def _own_title(document: Document) -> str:
-    """Return the title in a chapter's own heading, without its number; `TITLE` if it has none."""
+    """Return the title in a chapter's heading, or `TITLE`, without number."""
     if not document.headings:
         return "TITLE"
     match = _TITLE.fullmatch(document.headings[0].text)
@@ -213,7 +213,7 @@ def _footnotes(document: Document) -> Iterator[ProseFinding]:
 
 
 def _broken(book: Book, document: Document, target: str, *, picture: bool) -> str:
-    """Return the fault of a link's target; empty if the target exists. Nothing is ever fetched."""
+    """Return the fault of a link's target, or ''; nothing is ever fetched."""
     scheme = _SCHEME.match(target)
     if picture and (scheme or target.startswith("//")):
         return (

@@ -1,4 +1,4 @@
-"""Names and terms of a book: find near misses of declared names, and unused names."""
+"""Names and terms of a book: find near misses and unused ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SENTENCE_END = re.compile(r"[.!?:;\"\u201c\u201d\u2018(\[]\s*$")
 def name_findings(
     declared: dict[str, int], documents: list[Document]
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Yield near misses of declared names, and names that are declared and never used.
+    """Yield near misses of declared names, and names never used.
 
     A near miss is a capitalised word inside a sentence, which the book never writes in lower case,
     and which differs from a declared name by one letter, in long names by two. A declared word is
@@ -52,7 +52,7 @@ def name_findings(
 
 
 def _near_misses(counts: Counter[str], names: set[str]) -> dict[str, str]:
-    """Return the words of a text that are near misses, each with the name that it is near to."""
+    """Return near misses, each with the name that it is near to."""
     found = {}
     for word in counts:
         name_like = word[:1].isupper() and not word.isupper() and word.casefold() not in counts
@@ -85,7 +85,7 @@ def _near(word: str, names: set[str]) -> str:
 
 
 def _distance(one: str, other: str) -> int:
-    """Return how many letters must be changed, added, removed or swapped with a neighbour."""
+    """Return the number of letter edits and swaps between two words."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

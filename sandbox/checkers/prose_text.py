@@ -1,4 +1,4 @@
-"""Check one Markdown file of a book alone: leftovers, headings, markup, empty sections, echoes."""
+"""Check one Markdown file alone: leftovers, headings, markup, echoes."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _headings(document: Document) -> Iterator[TextFinding]:
 
 
 def _section_numbers(document: Document) -> Iterator[TextFinding]:
-    """Yield numbers like 2.3 that do not follow the ones before: 2.1, 2.2, 2.2.1, 2.3."""
+    """Yield numbers that break a sequence like 2.1, 2.2, 2.2.1, 2.3."""
     last: tuple[int, ...] = ()
     for heading in document.headings:
         match = _SECTION.match(heading.text)

@@ -1,4 +1,4 @@
-"""A file to warm the preloaded checkers with, so that later jobs start fast; a test of nothing."""
+"""A file to warm the checkers with, so that later jobs start fast."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Import from the store by source alone: bytecode there may differ from the source beside it."""
+"""Import from the store by source alone, as its bytecode may differ."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _SourceLoader(SourceFileLoader):
 
 
 def believe_sources_only(root: str) -> None:
-    """Make this process import modules below `root` from source, test modules included."""
+    """Make this process import modules below `root` from source."""
     find = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
     )

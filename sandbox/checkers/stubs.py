@@ -1,4 +1,4 @@
-"""Find functions that were never written: a body of `pass`, `...` or NotImplementedError alone.
+"""Find unwritten functions: only `pass`, `...` or NotImplementedError.
 
 Language models leave such stubs and then claim that the work is done, some with a check of the
 arguments before the `pass`. A function that is meant to be empty has a docstring, is abstract, an
@@ -18,7 +18,7 @@ _DECLARATIVE_BASES = frozenset({"Protocol", "ABC", "TypedDict"})
 
 
 def unwritten(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield line and name of every stub, in no particular order; deep trees need no recursion."""
+    """Yield line and name of every stub, unordered, without recursion."""
     for node in ast.walk(tree):
         if _is_declarative(node):
             continue

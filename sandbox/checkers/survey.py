@@ -1,4 +1,4 @@
-"""Survey files: top-level names of Python modules, headings of Markdown files, the README.
+"""Survey files: names of modules, headings of Markdown, the README.
 
 Everything is read from syntax trees and lines; nothing of the files is executed. The report is one
 JSON line for each file, and an `end` line after them.
@@ -69,7 +69,7 @@ def _headings(path: str, content: bytes) -> list[tuple[str, list[str]]]:
 
 
 def _definitions(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
-    """Yield classes with their public methods and functions with their arguments, in order."""
+    """Yield classes with public methods, and functions with arguments."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             bases = ", ".join(ast.unparse(base) for base in node.bases)

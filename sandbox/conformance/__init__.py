@@ -1,4 +1,4 @@
-"""Requirements on every `Sandbox`: a battery of checks that raise if a sandbox fails one.
+"""Requirements on every `Sandbox`, as a battery of checks.
 
 ```
 for check in BATTERY:

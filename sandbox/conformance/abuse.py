@@ -72,7 +72,7 @@ print(json.dumps(made))
 
 
 def ends_all_processes_at_the_time_limit(sandbox: Sandbox) -> None:
-    """End a command at its timeout with all its processes, even hidden and resisting ones."""
+    """End a command at its timeout with all its processes, hidden ones too."""
     started_at = time.monotonic()
     result = sandbox.run(
         [Job("daemons", ("python3", "-c", _DAEMONS + "time.sleep(1000)"))], timeout_s=5
@@ -128,7 +128,7 @@ def survives_a_hundred_megabytes(sandbox: Sandbox) -> None:
 
 
 def removes_what_the_store_may_not_hold(sandbox: Sandbox) -> None:
-    """Remove and count links, pipes, sockets and bad names with their content; keep the rest."""
+    """Remove and count links, pipes, sockets and bad names; keep the rest."""
     result = sandbox.run([Job("entries", ("python3", "-c", _ENTRIES))])
     holds(result.jobs[0].succeeded, f"the program ends well: {result.jobs[0].errors.text(500)}")
     same(result.removed, int(result.jobs[0].output.head), "the number of removed entries")
@@ -155,7 +155,7 @@ def removes_bottomless_directories(sandbox: Sandbox) -> None:
 
 
 def opens_closed_directories(sandbox: Sandbox) -> None:
-    """Work on after a command has removed all rights from directories, even the store's root."""
+    """Work on after a command has closed directories, even the root."""
     sandbox.write({"a/b/file.txt": b"content"})
     shell(sandbox, "chmod 0 a/b/file.txt a/b a . /tmp /dev/shm; mkdir /tmp/x; true")
     same(sandbox.read("a/b/file.txt")[0], b"content", "a file below closed directories")
@@ -169,7 +169,7 @@ def opens_closed_directories(sandbox: Sandbox) -> None:
 
 
 def leaves_nothing_outside_the_store(sandbox: Sandbox) -> None:
-    """Empty every other writable place, so that no command leaves data for a later one."""
+    """Empty every other writable place between commands."""
     made = json.loads(python(sandbox, _WRITABLE).output.head or b"null")
     holds(
         {path.rpartition("/")[0] for path in made} >= {"/tmp", "/dev/shm"},  # noqa: S108 - inside

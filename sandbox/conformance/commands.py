@@ -1,4 +1,4 @@
-"""Checks of commands and preloaded checkers: their surroundings and their results."""
+"""Checks of commands and preloaded checkers: surroundings and results."""
 
 import json
 
@@ -41,7 +41,7 @@ def passes_arguments_literally(sandbox: Sandbox) -> None:
 
 
 def starts_nothing_that_cannot_be_started(sandbox: Sandbox) -> None:
-    """End a command that cannot be started with 126 or 127 and a reason, as a shell does."""
+    """End an unstartable command with 126 or 127 and a reason, like a shell."""
     sandbox.write({"not-executable.txt": b"x"})
     for argv, code in (
         (("no-such-program",), 127),
@@ -79,7 +79,7 @@ def tells_how_a_process_ended(sandbox: Sandbox) -> None:
 
 
 def gives_a_fixed_environment(sandbox: Sandbox) -> None:
-    """Set the allowed variables, the store as working directory and descriptors 0, 1 and 2 only."""
+    """Set allowed variables, working directory, descriptors 0, 1, 2 only."""
     facts = """
 import json, os
 with open('/proc/self/environ') as file: entries = file.read().split('\\0')
@@ -96,7 +96,7 @@ print(json.dumps([sorted(names), os.getcwd(), open_fds, os.getuid() >= 10000, os
 
 
 def gives_tests_the_same_surroundings(sandbox: Sandbox) -> None:
-    """Run a checker's job in the same environment, with nothing of the preloaded process."""
+    """Run checkers in the same environment, without the parent's state."""
     names = sorted([*_ENVIRONMENT, "PYTEST_VERSION", "PYTEST_CURRENT_TEST"])
     test = f"""
 import os
@@ -120,7 +120,8 @@ def runs_jobs_side_by_side(sandbox: Sandbox) -> None:
         for n in range(8)
     ]
     result = sandbox.run(jobs)
-    same([job.name for job in result.jobs], [job.name for job in jobs], "the names")
+    names = [job.name for job in jobs]
+    same([job.name for job in result.jobs], names, "the names")
     same([job.code for job in result.jobs], list(range(8)), "the exit codes")
     same(
         [job.output.head + job.errors.head for job in result.jobs],
@@ -189,7 +190,7 @@ def loses_jobs_with_their_checker(sandbox: Sandbox) -> None:
 
 
 def starts_no_check_that_nobody_waits_for(sandbox: Sandbox) -> None:
-    """Drop a check whose timeout passed before it began, as while checkers are loaded."""
+    """Drop a check whose timeout passed before it began."""
     sandbox.write({"test_late.py": b"def test_late():\n    open('late.txt', 'w').close()\n"})
     python(sandbox, _FIND_CHECKER + "os.kill(checker(), 9)")
     same(sandbox.run([_TESTS], timeout_s=0.02).jobs[0].cause, Cause.TIMEOUT, "the cause")

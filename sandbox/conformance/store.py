@@ -1,6 +1,7 @@
 """Checks of the file store."""
 
 import hashlib
+from functools import partial
 
 from sandbox.conformance.expect import holds, python, refused, same, shell
 from sandbox.interface import Sandbox
@@ -57,9 +58,10 @@ def takes_odd_names(sandbox: Sandbox) -> None:
 def refuses_bad_names(sandbox: Sandbox) -> None:
     """Refuse names that lead elsewhere, hide something or differ between machines."""
     for name in _BAD_NAMES:
-        refused(lambda name=name: sandbox.write({"good.txt": b"", name: b""}), f"writing {name!r}")  # type: ignore[misc]
-        refused(lambda name=name: sandbox.read(name), f"reading {name!r}")  # type: ignore[misc]
-        refused(lambda name=name: sandbox.delete([name]), f"deleting {name!r}")  # type: ignore[misc]
+        files = {"good.txt": b"", name: b""}
+        refused(partial(sandbox.write, files), f"writing {name!r}")
+        refused(partial(sandbox.read, name), f"reading {name!r}")
+        refused(partial(sandbox.delete, [name]), f"deleting {name!r}")
     same(sandbox.files(), (), "the store after nothing but refusals")
 
 

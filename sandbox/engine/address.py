@@ -4,7 +4,7 @@ The order is: `DOCKER_HOST` with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, the
 `DOCKER_CONTEXT` or of `docker context use`, then the socket of this machine. docker-py's own
 reading of
 contexts is not used: it ignores `DOCKER_CONTEXT`, and without a configuration file it looks for
-contexts in the current folder, which may belong to anybody.
+contexts in the current folder, which may belong to another user.
 """
 
 import hashlib
@@ -80,8 +80,9 @@ def _certificates(folder: Path, *, verify: bool) -> dict[str, Any]:
         return {}
     pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
     authorities = folder / "ca.pem"
+    has_pair = all(os.path.exists(path) for path in pair)
     tls = TLSConfig(
-        client_cert=pair if all(os.path.exists(path) for path in pair) else None,
+        client_cert=pair if has_pair else None,
         ca_cert=str(authorities) if authorities.exists() else None,
         verify=verify,
     )

@@ -1,4 +1,4 @@
-"""The host's end of the channel: frames over a container's attached stdin and stdout.
+"""The host's end of the channel: frames over the container's stdin and stdout.
 
 Every byte from the sandbox is hostile until its frame is authenticated; a bad frame ends the
 sandbox.
@@ -33,7 +33,7 @@ class Closable(Protocol):
 
 
 class GuestChannel:
-    """Send requests to a guest and receive its replies; one request in flight at a time.
+    """Send requests to a guest and receive replies, one request at a time.
 
     Args:
         connection: The hijacked socket of the engine's attach call, made before the container
@@ -62,7 +62,7 @@ class GuestChannel:
         return "".join(map(_printable, text))
 
     def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
-        """Send the key in the first frame and return the guest's reply, sealed with that key."""
+        """Send the key in the first frame and return the reply, sealed with it."""
         with self._sending:
             self._send(self._outgoing.seal(header, key))
             self._outgoing.rekey(key)
@@ -153,7 +153,7 @@ class GuestChannel:
         return reply
 
     def _fill(self, wanted: int, deadline: float) -> None:
-        """Read until `wanted` bytes of frames are there, without the engine's stream headers."""
+        """Read until `wanted` bytes of frames are there, without stream headers."""
         while len(self._frames) < wanted:
             self._raw += self._read(deadline)
             while self._take_piece():

@@ -1,4 +1,4 @@
-"""The one module that opens the engine's API, and that turns its errors into ours."""
+"""Open the engine's API and turn its errors into ours."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A sandbox on a Docker Engine: create, verify, drive over its channel and remove a container."""
+"""A sandbox on a Docker Engine: create, verify, use and remove a container."""
 
 import contextlib
 import json
@@ -200,7 +200,8 @@ class DockerSandbox:
     def _start(self) -> None:
         api = self._engine.api
         with engine_errors("creating the sandbox"):
-            self._container = api.create_container_from_config(self._request)["Id"]  # type: ignore[no-untyped-call]
+            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call]
+            self._container = created["Id"]
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
@@ -267,7 +268,7 @@ class DockerSandbox:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        """Kill the sandbox on any failure but a refusal; add the cause of death to the error."""
+        """Kill the sandbox on any failure but a refusal; report why it died."""
         try:
             yield
         except Refused:
@@ -301,7 +302,7 @@ class DockerSandbox:
             self._channel.close()
 
     def _death(self) -> str:
-        """Return the engine's and the guest's last words as a sentence; empty if there are none.
+        """Return the last words of engine and guest as a sentence, or ''.
 
         The container itself is gone by then.
         """

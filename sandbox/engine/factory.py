@@ -1,4 +1,4 @@
-"""Make sandboxes for runs on a Docker Engine; the package's entry point for other packages."""
+"""Make sandboxes on a Docker Engine; the entry point for other packages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 
 class SandboxFactory:
-    """An engine, an image and a policy, from which sandboxes are made; use as a context manager.
+    """An engine, an image and a policy that make sandboxes.
+
+    Use the factory as a context manager.
 
     Args:
         engine: The engine; closed at the end.
@@ -148,7 +150,7 @@ class SandboxFactory:
             layer.close()
 
     def lend(self, use: Callable[[Engine, SandboxImage, SandboxPolicy], T]) -> T:
-        """Call `use` with engine, image and policy, for the attacks of `l2mac doctor --attack`."""
+        """Call `use` with engine, image and policy, for `doctor --attack`."""
         return use(self._engine, self.image, self._policy)
 
     def close(self) -> None:
@@ -196,7 +198,7 @@ def _as_known(choice: RuntimeChoice) -> dict[str, Any]:
 
 
 def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
-    """Return the policy with no more processors than the machine has; check its runtime."""
+    """Return the policy bounded to the machine's processors; check its runtime."""
     info = engine.info()
     runtimes = sorted(info.get("Runtimes") or {})
     require_fit(info, engine.version, None if policy.runtime == AUTO else policy.runtime)

@@ -1,7 +1,7 @@
-"""Check whether an engine can confine a sandbox, by its own description of itself.
+"""Check an engine's fitness to confine, by its own description.
 
 This check runs before anything is built or started, so that the cause is named early and in one
-sentence. It is not relied on: the receipt compares the confinement that each sandbox really got,
+sentence. Nothing relies on it: the receipt compares the confinement that each sandbox really got,
 and `sandbox.engine.trial` shows whether limits bind where a sandbox cannot read them.
 """
 
@@ -28,7 +28,7 @@ _HARMLESS = frozenset(
 
 
 def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | None) -> None:
-    """Check that the engine, and the runtime if one is given, offer all that a sandbox needs.
+    """Check that the engine and its runtime offer all that a sandbox needs.
 
     Args:
         info: The engine's description of itself.
@@ -46,12 +46,12 @@ def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | No
 
 
 def shortcomings(info: dict[str, Any], version: dict[str, Any]) -> list[str]:
-    """Return why the engine cannot confine a sandbox under any runtime, each with the next step."""
+    """Return why the engine cannot confine, each reason with the next step."""
     return [*_of_kind(info, version), *_of_limits(info), *_of_seccomp(info)]
 
 
 def loosening(info: dict[str, Any], runtime: str) -> list[str]:
-    """Return the arguments that the engine passes to a runtime and that may weaken it.
+    """Return the arguments of a runtime that may weaken confinement.
 
     The worst is `--ignore-cgroups`: with it no limit binds, although inspect shows all of them.
     """
@@ -112,7 +112,7 @@ def _of_runtime(info: dict[str, Any], runtime: str) -> Iterator[str]:
 
 
 def _is_harmless(argument: str) -> bool:
-    """Return whether an argument, with or without its value, is on the list of harmless ones."""
+    """Return whether an argument is on the list of harmless ones."""
     if not argument.startswith("-"):
         return False
     name, separator, value = argument.lstrip("-").partition("=")

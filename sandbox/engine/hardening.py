@@ -1,4 +1,4 @@
-"""The whole confinement of a sandbox: a function from a policy to the engine's create request.
+"""The whole confinement of a sandbox, from a policy to a create request.
 
 Review starts here. Nothing else in this project decides what a container may do, and a golden test
 shows every change of this function's result. Names are those of the Engine API's `POST
@@ -50,7 +50,7 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """A volume of packages: one that a sandbox creates and fills, or one to mount read-only.
+    """A volume of packages, either to create and fill or to mount read-only.
 
     Attributes:
         size_bytes: Maximum size of a volume that is to be created.
@@ -170,16 +170,16 @@ def user_processes(policy: SandboxPolicy) -> int:
 def _host_threads(policy: SandboxPolicy) -> int:
     """Return the number of threads that the sandbox may have on the engine's machine.
 
-    gVisor's own threads count as well. It keeps about ten for every process that has ever run at
-    the same time, and it ends, with the sandbox, when it cannot start another. Processes inside are
-    then bounded by memory and by this number.
+    gVisor's own threads count as well. gVisor keeps about ten for every process that has ever run
+    at the same time, and it ends, with the sandbox, when it cannot start another. Processes inside
+    are then bounded by memory and by this number.
     """
     gvisor = policy.runtime.startswith(("runsc", "gvisor"))
     return policy.pids * (16 if gvisor else 1)
 
 
 def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str, Any]:
-    """Return the file store's volume; an anonymous one is removed together with the container."""
+    """Return the file store's volume, which goes with the container."""
     options: dict[str, Any] = {"NoCopy": policy.volume == "tmpfs", "Labels": labels}
     if policy.volume == "tmpfs":
         caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"

@@ -1,4 +1,4 @@
-"""Build the sandbox's image on the user's base image; its tag is a hash of all its content."""
+"""Build the sandbox's image on a base image; its tag hashes the content."""
 
 import contextlib
 import hashlib
@@ -148,14 +148,14 @@ def _require_plain(reference: str, facts: dict[str, Any]) -> None:
 
 
 def recipe_folder(name: str) -> Path:
-    """Return a recipe's folder: package data of an installed wheel, or `images/` of a checkout."""
+    """Return a recipe's folder, from an installed wheel or a checkout."""
     package = Path(str(resources.files("sandbox")))
     packaged = package / "images" / name
     return packaged if packaged.is_dir() else package.parent / "images" / name
 
 
 def guest_files() -> dict[str, bytes]:
-    """Return the code that runs inside the sandbox: path below /opt/l2mac/lib → content."""
+    """Return the container's code: path below /opt/l2mac/lib → content."""
     package = Path(str(resources.files("sandbox")))
     files = {
         "__main__.py": (package / "container_main.py").read_bytes(),
@@ -184,8 +184,8 @@ def remove_sandbox_images(engine: Engine) -> int:
 def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts: dict[str, Any] = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
-            return facts
+            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            return dict(facts)
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):
             return None

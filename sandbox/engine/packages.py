@@ -1,10 +1,10 @@
-"""Packages for sandboxes: pip fetches wheels in one sandbox, a second unpacks them into a volume.
+"""Packages for sandboxes, fetched by pip in one and unpacked in another.
 
 Three kinds of sandbox, each with one purpose:
 
-1. The fetching sandbox runs pip and no generated code. It has no network either: a forwarder on its
-   loopback interface carries connections over the channel to the host's proxy, which connects to a
-   few hosts (`sandbox.proxy`).
+1. The fetching sandbox runs pip and no generated code. This sandbox has no network either: a
+   forwarder on its loopback interface carries connections over the channel to the host's proxy,
+   which connects to a few hosts (`sandbox.proxy`).
 2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
    which
    it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
@@ -49,7 +49,7 @@ def fetch(
     index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
-    """Have pip choose and download the wheels for some requirements, in a separate sandbox.
+    """Have pip choose and download wheels, in a separate sandbox.
 
     Args:
         engine: The engine that runs the sandbox.
@@ -97,7 +97,9 @@ def fetch(
 
 
 class PackageLayer:
-    """A volume of unpacked wheels, and the idle sandbox that holds it; use as a context manager.
+    """A volume of unpacked wheels, and the idle sandbox that holds it.
+
+    Use the layer as a context manager.
 
     Raises:
         Refused: From `open`; a wheel cannot be unpacked; the message names it and the reason.
@@ -190,7 +192,7 @@ def _pip(index: PackageIndex, *, hashed: bool) -> tuple[str, ...]:
 
 
 def _problem(found: list[FileEntry]) -> str:
-    """Return why the files that pip downloaded are refused; empty if they are accepted."""
+    """Return why the downloaded files are refused, or '' if accepted."""
     if not found:
         return "pip downloaded nothing"
     total_bytes = sum(entry.size for entry in found)

@@ -1,4 +1,4 @@
-"""Label sandboxes with their owner, and remove those whose owner is provably dead.
+"""Label sandboxes with their owner, and remove those of dead owners.
 
 A sandbox normally leaves nothing behind: its guest ends when the channel closes, and the engine
 then removes container and volume. Only a crash of the engine or the machine leaves something, which
@@ -25,7 +25,7 @@ _END_S = 3
 
 
 def sandbox_labels(run: str) -> dict[str, str]:
-    """Return the labels of a sandbox that this process owns, for the run of that name."""
+    """Return the labels of this process's sandbox for the named run."""
     return {
         LABEL: "1",
         RUN_LABEL: run,
@@ -36,7 +36,7 @@ def sandbox_labels(run: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Return an id of this machine's boot and this process's pid namespace; empty if unknown.
+    """Return an id of this machine's boot and pid namespace, or ''.
 
     Processes with different ids cannot see each other.
     """
@@ -48,7 +48,7 @@ def machine() -> str:
 
 
 def owner_is_dead(labels: dict[str, str]) -> bool:
-    """Return whether the labels' owner was a process of this machine and has provably ended."""
+    """Return whether the labels' owner has provably ended on this machine."""
     here = machine()
     if not here or labels.get(_MACHINE) != here:
         return False
@@ -77,7 +77,7 @@ def reap(engine: Engine) -> int:
 
 
 def end_container(engine: Engine, container_id: str) -> None:
-    """Wait until the engine has removed a container whose guest is ending; kill it otherwise."""
+    """Wait until a container with an ending guest is removed, or kill it."""
     try:
         with engine_errors("waiting for the end of a sandbox"):
             engine.api.wait(container_id, timeout=_END_S, condition="removed")
@@ -86,7 +86,7 @@ def end_container(engine: Engine, container_id: str) -> None:
 
 
 def remove_container(engine: Engine, container_id: str) -> None:
-    """Kill and remove a container and its anonymous volumes; one that is going is no error."""
+    """Kill and remove a container with its volumes, unless it is going."""
     try:
         engine.api.remove_container(container_id, v=True, force=True)
     except docker.errors.NotFound:
@@ -120,7 +120,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _start_of(pid: int) -> str:
-    """Return a process's start time in clock ticks since boot; empty if it cannot be read.
+    """Return a process's start time in ticks since boot; '' if unknown.
 
     A /proc that hides the processes of other users does not show whether they live.
     """

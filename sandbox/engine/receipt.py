@@ -1,4 +1,4 @@
-"""The receipt: compare a sandbox's confinement, seen from inside and outside, with the request.
+"""The receipt: a sandbox's confinement compared with the request.
 
 A row matches only if the observed value is the requested one. A value that a runtime or kernel
 cannot show is listed as not available, never as a match. The receipt fails closed: a mismatch
@@ -25,7 +25,8 @@ _DEVICES = frozenset(
         " urandom zero"
     ).split()
 )
-_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}  # noqa: S108 - inside
+_NAME_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, *_NAME_FILES}  # noqa: S108 - inside
 _ENGINES_OWN = ("/proc", "/sys", "/dev")
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the sandbox
 _HIDEABLE = (".nosuid", ".nodev", "_inodes")
@@ -80,7 +81,7 @@ class Views:
 
 
 def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> dict[str, Any]:
-    """Compare both views with the request and return the receipt as plain JSON values.
+    """Compare both views with the request; return the receipt as JSON values.
 
     Raises:
         IsolationMismatch: A row does not match.
@@ -210,7 +211,7 @@ def _mount_rows(policy: SandboxPolicy, views: Views) -> list[ReceiptRow]:
 
 
 def _packages_rows(views: Views) -> list[ReceiptRow]:
-    """Return the rows of the packages' volume: its content, and that the sandbox cannot change it.
+    """Return the rows of the packages' volume: its content and protection.
 
     The sandbox that fills the volume may write to it.
     """
@@ -227,13 +228,17 @@ def _packages_rows(views: Views) -> list[ReceiptRow]:
         return rows
     # runc before 1.2 drops a volume's own flags when it makes the mount read-only. The hash covers
     # types and modes, so no file with a set-id bit and no device can be there.
-    rows = [row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE) for row in rows]
+    rows = [_unless_dropped(row) for row in rows]
     read_only = _has_option(mounts, PACKAGES, "ro")
     return [
         *rows,
         _row(f"inside.{PACKAGES}.ro", expected=True, seen=read_only),
         _row("inside.packages", packages.digest, posture.get("packages")),
     ]
+
+
+def _unless_dropped(row: ReceiptRow) -> ReceiptRow:
+    return row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE)
 
 
 def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptRow]:
@@ -253,7 +258,7 @@ def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptR
 
 
 def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
-    """Return the row, as not available if a runtime's own kernel has no such property.
+    """Return the row, as not available if the runtime's kernel hides it.
 
     gVisor handles system calls itself, under a filter of its own around the whole sandbox. So it
     shows neither the seccomp mode nor the ambient capabilities, lists mounts without `nosuid` and
@@ -266,14 +271,14 @@ def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
 
 
 def _apparmor(views: Views) -> ReceiptRow:
-    """Return the row of AppArmor's profile, which exists only on a kernel with AppArmor."""
+    """Return the row of AppArmor's profile, if the kernel has AppArmor."""
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
     seen = views.outside.get("AppArmorProfile") if offered else None
     return _optional("outside.AppArmorProfile", "docker-default", seen)
 
 
 def _normalised(host_config: dict[str, Any]) -> dict[str, Any]:
-    """Return a host configuration with a hash of the seccomp profile and with sorted lists."""
+    """Return a host configuration with hashed profile and sorted lists."""
     options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
     ulimits = host_config.get("Ulimits") or ()
     limits = sorted([limit["Name"], limit["Soft"], limit["Hard"]] for limit in ulimits)
@@ -301,7 +306,8 @@ def _without_empty(value: Any) -> Any:
         inner = {name: _without_empty(one) for name, one in value.items() if one or one == {}}
         return inner or None
     if isinstance(value, list):
-        return [_without_empty(inner) for inner in value] if any(value) else None
+        kept = [_without_empty(inner) for inner in value]
+        return kept if any(value) else None
     return value or None
 
 
@@ -317,7 +323,7 @@ def _row(name: str, expected: object, seen: object) -> ReceiptRow:
 
 
 def _optional(name: str, wanted: str, seen: str | None) -> ReceiptRow:
-    """Return a row whose property some runtimes cannot show: not available if nothing is seen."""
+    """Return a row that is not available if the runtime cannot show it."""
     if seen is None:
         return ReceiptRow(name, wanted, seen, UNAVAILABLE)
     return _row(name, wanted, seen)

@@ -40,7 +40,7 @@ def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def written(reply: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the digests that the guest computed; they must be those of the sent content."""
+    """Return the guest's digests after comparing them with the content."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     if reply["digests"] != list(digests.values()):
         raise ValueError("the guest wrote other bytes than were sent")
@@ -74,7 +74,7 @@ def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
 
 
 def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> RunResult:
-    """Return the result of a run of `jobs`; `body` holds their streams one after another."""
+    """Return the result of a run; `body` holds all streams in turn."""
     results = []
     left = memoryview(body)
     for job, facts in zip(jobs, reply["jobs"], strict=True):
@@ -123,7 +123,7 @@ def _split_stream(facts: Any, body: memoryview) -> tuple[OutputStream, memoryvie
 
 
 def _cause(kind: str, code: int, reply: Mapping[str, Any]) -> Cause:
-    """Return the cause; the kernel's counters decide between a crash and a limit of the sandbox."""
+    """Return the cause, by the kernel's counters where limits were hit."""
     cause = _ENDS[kind]
     if cause in (Cause.TIMEOUT, Cause.OUTPUT) or (cause is Cause.EXITED and code == 0):
         return cause

@@ -1,4 +1,4 @@
-"""The host's end of a tunnel: numbered streams on a sandbox's channel, each served by a thread.
+"""The host's end of a tunnel: numbered streams, one thread for each.
 
 The sandbox is hostile: a frame that no intact guest sends is a `ValueError`, which ends the
 sandbox. Each stream has at most one unacknowledged piece in each direction.
@@ -33,7 +33,7 @@ class AttachedStream:
         self.ended = threading.Event()
 
     def receive(self, patience_s: float) -> bytes:
-        """Return the next bytes; empty at the end, or after `patience_s` seconds without any."""
+        """Return the next bytes; empty at the end or after `patience_s` seconds."""
         if self.ended.is_set() and self._pieces.empty():
             return b""
         try:
@@ -45,7 +45,7 @@ class AttachedStream:
         return piece
 
     def send(self, content: bytes, patience_s: float) -> bool:
-        """Send bytes, each piece after the last was acknowledged; return whether all were taken."""
+        """Send bytes by acknowledged pieces; return whether all were taken."""
         with self._sending:
             for start in range(0, len(content), MAX_PIECE_BYTES):
                 if self.ended.is_set():

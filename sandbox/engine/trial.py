@@ -1,4 +1,4 @@
-"""Try runtimes: does one start a sandbox, and do its limits on memory and processes bind?
+"""Try runtimes: does a sandbox start, and do its limits bind?
 
 A runtime can look right in every answer of the engine and enforce nothing (gVisor with
 `--ignore-cgroups`), and a sandbox under a kernel of its own cannot read the limits that its engine
@@ -54,7 +54,7 @@ print(count)
 
 @dataclass(frozen=True, slots=True)
 class RuntimeChoice:
-    """The chosen runtime, and a (name, reason) for each stronger runtime that was rejected."""
+    """The chosen runtime, and (name, reason) of each rejected stronger one."""
 
     runtime: str
     passed_over: tuple[tuple[str, str], ...]
@@ -69,7 +69,7 @@ class RuntimeChoice:
 def choose_runtime(
     engine: Engine, image: SandboxImage, policy: SandboxPolicy, run: str
 ) -> RuntimeChoice:
-    """Return the engine's strongest runtime under which a sandbox starts and its limits bind.
+    """Return the strongest runtime that starts sandboxes and binds limits.
 
     Raises:
         EngineUnfit: There is none; the message has the reason for each runtime.
@@ -148,7 +148,7 @@ def _exceeds(sandbox: DockerSandbox, program: str, amount: int) -> bool:
 
 
 def _rank(name: str, facts: dict[str, Any]) -> int:
-    """Return the place of a runtime in `_STRENGTH`, by its name, program or containerd type."""
+    """Return a runtime's place in `_STRENGTH`, by name, program or type."""
     if name.startswith("io.containerd.run"):
         return len(_STRENGTH)
     program = PurePosixPath(str(facts.get("path") or facts.get("runtimeType") or "")).name

@@ -1,4 +1,4 @@
-"""Download the checkers' wheels to the host, by hash; none of their code runs here.
+"""Download the checkers' wheels to the host, by hash; nothing is run.
 
 This is the only module on the host that starts another program: pip, from the host's own
 environment, so that the user's index, proxy and certificates apply. pip only downloads; the host
@@ -55,7 +55,9 @@ def _download(lock: Path, folder: Path) -> None:
     command += ["--require-hashes", "--python-version", "3.11", "--platform", "any"]
     command += ["--dest", str(folder), "--requirement", str(lock)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
+        subprocess.run(  # noqa: S603
+            command, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S
+        )
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise ImageBuildFailed(_DOWNLOAD_FAILED.format(reason=reason)) from error

@@ -1,4 +1,4 @@
-"""The guest's end of the channel: frames on descriptors 0 and 1, and the sandbox's lease."""
+"""The guest's end of the channel: frames on descriptors 0 and 1; the lease."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Channel:
         self.on_stream: Callable[[dict[str, object], bytes], None] | None = None
 
     def secure(self, key: bytes, lease_s: float) -> None:
-        """Authenticate later frames with `key`; end if the host is silent for `lease_s` seconds."""
+        """Authenticate later frames with `key`, and set the lease."""
         self._incoming.rekey(key)
         self._outgoing.rekey(key)
         self._lease_s = lease_s
 
     def receive(self, patience_s: float | None = None) -> tuple[dict[str, object], bytes] | None:
-        """Wait for the next request; return None if none arrives within `patience_s` seconds.
+        """Wait for a request; return None after `patience_s` seconds.
 
         Raises:
             HostGone: The channel closed or the lease ran out.

@@ -1,4 +1,4 @@
-"""Open directories of any mode and remove entries of any kind that a command left."""
+"""Open directories of any mode and remove entries of any kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PASSES = 3
 
 
 def clear_folder(path: str) -> None:
-    """Remove everything in `path`, a directory outside the store such as `/tmp`, however deep.
+    """Remove everything in `path`, a directory outside the store, at any depth.
 
     The preloaded checkers may be warming up at the same time, and may create and remove entries of
     their own.

@@ -1,4 +1,4 @@
-"""The packages of a sandbox: the hash of their folder, and the program that fills it from wheels.
+"""The packages of a sandbox: their hash, and the program that unpacks them.
 
 A wheel is a zip file (PEP 427). Only its regular files are unpacked, each with its content and
 nothing
@@ -28,7 +28,7 @@ class WheelRefused(Exception):
 
 
 def digest_of(folder: str) -> str:
-    """Return the hash of every path, mode and content below a folder, also of an empty folder."""
+    """Return the hash of every path, mode and content below a folder."""
     digest = hashlib.sha256()
     paths = []
     for parent, _, names in os.walk(folder):
@@ -43,7 +43,7 @@ def digest_of(folder: str) -> str:
 
 
 def main(source: str, target: str, max_bytes: int, max_files: int) -> int:
-    """Unpack the wheels below `source`, each a folder of parts, and print the hash of `target`."""
+    """Unpack the wheels below `source`, folders of parts; print the hash."""
     os.umask(0o022)
     unpacker = Unpacker(target, max_bytes, max_files)
     for name in sorted(os.listdir(source)):
@@ -108,7 +108,7 @@ class Unpacker:
 
 
 def _place(entry: ZipInfo) -> str:
-    """Return a file's relative target; empty for skipped entries: folders, scripts, headers, data.
+    """Return a file's relative target; empty for scripts, headers and data.
 
     Raises:
         WheelRefused: The target is outside the folder, or the entry is not a regular file.

@@ -1,4 +1,4 @@
-"""Run the guest: answer the host's first frame, then serve until the channel or lease ends."""
+"""Run the guest: answer the first frame, then serve until channel or lease end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the sandbox's confinement from inside; the host compares the result with the policy."""
+"""Read the sandbox's confinement from inside, for the host to compare."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def posture() -> dict[str, object]:
 
 
 def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
-    """Return the masked paths that can be read and the protected paths that can be written to."""
+    """Return readable masked paths and writable protected paths."""
     present = [path for path in protected if os.path.exists(path)]
     return {
         "unmasked": [path for path in masked if not _is_masked(path)],
@@ -57,7 +57,7 @@ def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
 
 
 def _privileged_files() -> list[str] | None:
-    """Return files that kept set-id bits or capabilities in the image; null if that is unknown."""
+    """Return the image's files with set-id bits or capabilities, if known."""
     try:
         return list(json.loads(_read("/opt/l2mac/stripped.json"))["left"])
     except (ValueError, KeyError, TypeError):
@@ -65,7 +65,7 @@ def _privileged_files() -> list[str] | None:
 
 
 def _is_masked(path: str) -> bool:
-    """Return whether a path is unreadable or missing, an empty directory or an empty file."""
+    """Return whether a path is unreadable, missing or empty."""
     try:
         if os.path.isdir(path):
             return not os.listdir(path)

@@ -23,7 +23,7 @@ _DEFAULT_SIGNALS = (
 
 
 class Counters:
-    """The kernel's counts of out-of-memory kills and refused forks, if the runtime has them."""
+    """The kernel's counts of out-of-memory kills and refused forks, if any."""
 
     _MEMORY = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
     _PIDS = ("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events")
@@ -45,7 +45,7 @@ class Counters:
 
 
 class Spawner:
-    """Start processes as children of the guest, with limits and their own out-of-memory score.
+    """Start processes with limits and their own out-of-memory score.
 
     The guest writes the score to its own entry for the moment of the fork, by a descriptor that it
     opened before it became non-dumpable: the kernel would refuse to open it later.
@@ -120,7 +120,7 @@ def restore_signals() -> None:
 
 
 def set_dumpable(*, value: bool) -> None:
-    """Set whether code of the same uid may trace this process or open its /proc entries.
+    """Set whether code of the same uid may trace or inspect this process.
 
     See prctl(2), PR_SET_DUMPABLE.
 

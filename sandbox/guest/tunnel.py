@@ -1,7 +1,7 @@
-"""The sandbox's end of a tunnel: a loopback forwarder whose bytes go to the host as frames.
+"""The sandbox's end of a tunnel: a loopback forwarder over the channel.
 
-Only the sandbox that fetches packages has a tunnel. It still has no route, no resolver and no
-socket of
+Only the sandbox that fetches packages has a tunnel. This sandbox still has no route, no resolver
+and no socket of
 the host: a connection to the forwarder is a numbered stream on the existing channel, and the host's
 proxy decides about it. In each direction a stream has at most one unacknowledged piece, so that
 neither side ever buffers more.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _TunnelStream:
-    """One connection: `waiting` for the host's acknowledgement, `pending` bytes for the program."""
+    """One connection: `waiting` for an acknowledgement, `pending` bytes."""
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number

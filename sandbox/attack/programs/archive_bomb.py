@@ -1,4 +1,4 @@
-"""Unpack nested archives, 48 MiB of zeros from a few kilobytes; print the megabytes unpacked."""
+"""Unpack nested archives, 48 MiB of zeros; print the megabytes unpacked."""
 
 import io
 import json

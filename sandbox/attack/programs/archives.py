@@ -1,4 +1,4 @@
-"""Make a hostile archive, or unpack it carelessly; print the files that land outside."""
+"""Make a hostile archive, or unpack it carelessly; print files outside."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Try every way to another identity; print those that work, and files that lend an identity."""
+"""Try every way to another identity; print successes and identity files."""
 
 import ctypes
 import json

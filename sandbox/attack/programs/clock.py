@@ -1,4 +1,4 @@
-"""Stop every clock that this process sees, then wait; as a control, trust such a clock."""
+"""Stop every visible clock, then wait; as a control, trust such a clock."""
 
 import json
 import sys

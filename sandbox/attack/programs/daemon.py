@@ -1,4 +1,4 @@
-"""Leave a daemon that ignores signals and keeps writing, or print whether one still writes."""
+"""Leave a daemon that ignores signals and writes, or print whether it does."""
 
 import json
 import os

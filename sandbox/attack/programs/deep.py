@@ -1,4 +1,4 @@
-"""Make folders deeper than any path may be, and many files; print whether paths still work."""
+"""Make folders deeper than any path, and files; print whether paths work."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Run programs in turn in a container without a guest; print their results as one JSON object."""
+"""Run programs in turn without a guest; print their results as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Fork without end, each child in its own session; with a limit, stop there and print the count."""
+"""Fork without end into new sessions, or up to a limit; print the count."""
 
 import json
 import os

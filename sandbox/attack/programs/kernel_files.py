@@ -1,4 +1,4 @@
-"""Print kernel and control group files that can be opened for writing; nothing is written."""
+"""Print kernel and control group files that open for writing; write nothing."""
 
 import json
 import os

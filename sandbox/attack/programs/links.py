@@ -1,4 +1,4 @@
-"""Plant links out of the store, one of them swapped repeatedly, or follow them carelessly."""
+"""Plant links out of the store, one of them swapped, or follow them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Listen on TCP, UDP and a named abstract socket; put a socket and a file into the store."""
+"""Listen on TCP, UDP and an abstract socket; leave a socket and a file."""
 
 import json
 import os

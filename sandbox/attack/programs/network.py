@@ -1,4 +1,4 @@
-"""Try every way to the suite's listener, and to nothing else; print the ways that work."""
+"""Try every way to the suite's listener alone; print the ways that work."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Make a pipe, a socket and a device named like sources; print those that were made."""
+"""Make a pipe, a socket and a device named like sources; print successes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Make files with names that harm terminals, shells, prompts and file systems; print the count."""
+"""Make files with names that harm terminals and shells; print the count."""
 
 import json
 import os

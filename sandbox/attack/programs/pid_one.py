@@ -1,4 +1,4 @@
-"""Attack the guest (PID 1) and the preloaded checker from the same uid; print what succeeds."""
+"""Attack the guest (PID 1) and the checker from their uid; print successes."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""Run sets of files by plain pytest; print those that its exit code alone calls passed."""
+"""Run sets of files by plain pytest; print those with exit code 0."""
 
 import json
 import os

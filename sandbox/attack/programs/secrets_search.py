@@ -1,4 +1,4 @@
-"""Search for a text, given backwards, in environments, command lines and files; print where."""
+"""Search environments, command lines and files for a text, given backwards."""
 
 import json
 import os

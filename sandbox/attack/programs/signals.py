@@ -1,4 +1,4 @@
-"""Send every signal to process 1 and the checkers, or, as a control, to an ordinary process.
+"""Send every signal to process 1 and the checkers, or to a control process.
 
 Prints whether the ordinary process is gone, or else that all signals were sent.
 """

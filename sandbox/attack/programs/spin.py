@@ -1,4 +1,4 @@
-"""Compute in four processes for a while; print the progress and how often they were throttled.
+"""Compute in four processes for a while; print progress and throttling.
 
 The progress counts, not a runtime's report of processor time. Without a number of seconds, compute
 without end.

@@ -1,4 +1,4 @@
-"""Make system calls that a sandbox must not make, harmlessly; print their error numbers."""
+"""Make system calls that a sandbox must not make; print error numbers."""
 
 import ctypes
 import json
@@ -130,7 +130,7 @@ CALLS = {
 
 
 def in_child(call):
-    """Make a call in a child and return its error number, 0 for success, -1 for death."""
+    """Make a call in a child; return its error number, 0 or -1 for death."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -173,7 +173,7 @@ def answers():
 
 
 def family_errno(family):
-    """Try every kind of socket of a family; return 0 for success, else the last error."""
+    """Try every socket of a family; return 0 for success or the last error."""
     for kind in (1, 2, 5, 3):
         if LIBC.socket(family, kind, 0) >= 0:
             return 0

@@ -1,4 +1,4 @@
-"""Join names to the root like a careless store, and write; print those that landed outside."""
+"""Join names to the root like a careless store; print those outside."""
 
 import json
 import os
