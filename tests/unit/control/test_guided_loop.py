@@ -1,9 +1,10 @@
-"""A model that is led closely: what it is asked, what comes of its answers, and that nothing unchecked is accepted."""
+"""Guided mode: its questions, the effects of answers, and no acceptance without checks."""
 
 import json
 from pathlib import Path
 
 import pytest
+from run_specs import run_spec
 from scripted_room import (
     FAILED,
     HANGING,
@@ -19,13 +20,13 @@ from scripted_room import (
 
 from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
+from l2mac.control.guided.guided_planner import groups
 from l2mac.control.outcome import Status
-from l2mac.control.planner import groups
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
 from l2mac.runs.execute import SessionResult
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.wiring import choose_domain
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.testing.memory_sandbox import ScriptedRun
@@ -68,7 +69,7 @@ def sessions(tmp_path: Path) -> Room:
 
 
 def lead(sessions: Room, replies, runs=(), **more) -> SessionResult:
-    return sessions.work(replies, runs, **{"guidance": "close", "program": ("Do it.",), **more})
+    return sessions.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
 
 
 def asked(sessions: Room, number: int) -> str:
@@ -295,36 +296,28 @@ def test_aborted_instruction_resumes_without_repeating_questions(sessions: Room,
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
         lead(sessions, replies, [NO_TESTS])
-    again = sessions.work([TEST, DONE], [PASSED, PASSED], guidance="close", program=("Do it.",))
+    again = sessions.work([TEST, DONE], [PASSED, PASSED], mode="guided", program=("Do it.",))
     assert again.outcome.status is Status.COMPLETED
     assert len(sessions.processor.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("guidance", "protocol", "closely"),
+    ("mode", "protocol", "guided"),
     [
         ("auto", "json", True),
         ("auto", "native", False),
         ("auto", "", False),
-        ("close", "native", True),
-        ("free", "json", False),
+        ("guided", "native", True),
+        ("agentic", "json", False),
     ],
 )
-def test_guided_mode_follows_the_setting_and_the_tool_protocol(
-    guidance: str, protocol: str, closely: bool
-):
-    assert Plan(task="x", guidance=guidance).leads_closely(protocol) is closely
+def test_auto_mode_guides_models_that_call_tools_by_json(mode: str, protocol: str, guided: bool):
+    assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_a_record_from_before_there_was_guidance_is_free(sessions: Room):
-    sessions.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
-    assert '"guidance"' not in (sessions.folder / "trace.jsonl").read_text()
-    assert recorded_plan(sessions.folder).guidance == "free"
-
-
-def test_guidance_is_recorded(sessions: Room):
+def test_guided_mode_is_recorded(sessions: Room):
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert recorded_plan(sessions.folder).guidance == "close"
+    assert read_spec(sessions.folder).mode == "guided"
 
 
 def test_the_report_of_a_led_run_names_the_tests(sessions: Room):
