@@ -179,7 +179,8 @@ def _input(choice: TaskChoice, task: Task, settings_for: SettingsFor) -> Input |
     try:
         return prepare_input(settings_for({"runs_dir": choice.folder}), task.input_dir, ())
     except SettingsError as error:
-        raise SettingsError(f"{task.name}: input_dir", error.problem) from error
+        field = f"{task.name}: input_dir"
+        raise SettingsError(field, f"{field} is invalid. {error}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from l2mac.bench.packages import recorded_wheels
 from l2mac.errors import TraceError
 from l2mac.processor.cancellation import CancelScope
 from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.runs.session import SessionListener, Source, start, take_up
+from l2mac.runs.session import SessionListener, Source, resume_run, start
 from sandbox.engine.factory import SandboxFactory
 
 
@@ -30,7 +30,7 @@ class LiveWorker:
         if run is None:
             start(cell.settings, cell.plan, audience, given=cell.given, fuse=fuse)
         else:
-            take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
+            resume_run(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
 
     def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""

@@ -5,20 +5,20 @@ from enum import StrEnum
 
 from l2mac.evaluator.verdict import CheckReport
 
-CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
-"""What a table of requirements is labelled as, wherever it appears."""
+CLAIM = "claimed by the model, with existing files and passed tests; their relevance is unchecked"
+"""Label of every table of requirements."""
 
 
 class Status(StrEnum):
-    """In what state a run is; everything but `COMPLETED`, `FAILING` and `UNSHOWN` can be resumed."""
+    """State of a run; all but `COMPLETED`, `FAILING` and `REQUIREMENTS_UNVERIFIED` can be resumed."""
 
     COMPLETED = "completed"
-    FAILING = "finished with failing checks"
-    UNSHOWN = "finished, but not every requirement is shown"
-    BUDGET = "budget spent"
+    FAILING = "checks failed"
+    REQUIREMENTS_UNVERIFIED = "requirements unverified"
+    BUDGET = "budget exhausted"
     NO_PLAN = "no plan"
     INTERRUPTED = "interrupted"
-    BROKEN_OFF = "broken off"
+    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
         remark: What is to be known about how the result came about.
     """
     done = report.accepts_completion
-    said = report.summary if done else f"in a fresh box: {report.summary}"
+    said = report.summary if done else f"in a fresh sandbox: {report.summary}"
     cause = f"{said}; {remark}" if remark else said
     return Outcome(Status.COMPLETED if done else Status.FAILING, cause, report)
 
@@ -82,4 +82,4 @@ def with_files(outcome: Outcome, *, written: bool) -> Outcome:
     """Give the outcome unless it is of a store without any file: there nothing is due, and nothing is done either."""
     if written or outcome.status is not Status.COMPLETED:
         return outcome
-    return replace(outcome, status=Status.FAILING, cause=f"nothing was written; {outcome.cause}")
+    return replace(outcome, status=Status.FAILING, cause=f"no files were written; {outcome.cause}")

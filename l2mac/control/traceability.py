@@ -82,7 +82,7 @@ class Traceability:
         """Give the instructions for what is not shown; none when nothing is missing or no round is left."""
         missing = [row.requirement for row in outcome.requirements if not row.shown]
         if (
-            outcome.status is not Status.UNSHOWN
+            outcome.status is not Status.REQUIREMENTS_UNVERIFIED
             or not missing
             or not self._rounds_left
             or outcome.unexamined
@@ -115,7 +115,7 @@ class Traceability:
         reason = f" (the model gave no usable account: {problem})" if problem else ""
         return replace(
             outcome,
-            status=Status.UNSHOWN,
+            status=Status.REQUIREMENTS_UNVERIFIED,
             cause=f"{outcome.cause}; {said}{reason}",
             requirements=self.rows,
             unexamined=problem,

@@ -17,7 +17,7 @@ from l2mac.version import VERSION
 _TASK_CHARACTERS = 1500
 _GOOD, _BAD = (
     (Status.COMPLETED,),
-    (Status.FAILING, Status.UNSHOWN, Status.BROKEN_OFF, Status.NO_PLAN, Status.BUDGET),
+    (Status.FAILING, Status.REQUIREMENTS_UNVERIFIED, Status.ABORTED, Status.NO_PLAN, Status.BUDGET),
 )
 
 

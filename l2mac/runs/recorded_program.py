@@ -1,4 +1,4 @@
-"""What the record of a run says about its program and its bounds."""
+"""The prompt program and the limits of a run, from its trace."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from l2mac.trace.events import (
 
 
 def recorded_program(events: Iterable[Event]) -> tuple[str, ...]:
-    """Give the objects of the program's instructions, as it is after the recorded changes."""
+    """Return the objects of the program's instructions, after all recorded changes."""
     program: list[str] = []
     for event in events:
         if isinstance(event, PlanMade | InstructionsAdded):
@@ -26,7 +26,7 @@ def recorded_program(events: Iterable[Event]) -> tuple[str, ...]:
 
 
 def recorded_limits(events: Iterable[Event]) -> Limits:
-    """Give the bounds that end each instruction where a recorded run ended it, for a replay."""
+    """Return limits that end each instruction where a recorded run ended it, for a replay."""
     ends: dict[int, str] = {}
     calls = 0
     for event in events:

@@ -1,4 +1,4 @@
-"""A language model made of a record: it gives the recorded replies again, in their order."""
+"""A processor that returns the replies of a recorded run, in their order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ReplayProcessor:
     """Implements `l2mac.processor.protocol.Processor` from a recorded run.
 
     Attributes:
-        given: How many replies have been given.
+        given: Number of replies returned so far.
     """
 
     _replies: Sequence[str]
@@ -28,26 +28,28 @@ class ReplayProcessor:
 
     @classmethod
     def of(cls, events: Sequence[Event], objects: ObjectStore) -> "ReplayProcessor":
-        """Take the replies of a run's events."""
+        """Return a processor with the replies of a run's events."""
         return cls(
             [event.reply_object for event in events if isinstance(event, ModelCalled)], objects
         )
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
-        """Give the next recorded reply.
+        """Return the next recorded reply.
 
         Raises:
-            ContextOverflow: The recorded server said so at this point.
-            ModelUnavailable: The record has no more replies.
+            ContextOverflow: The recorded call overflowed the context window.
+            ModelUnavailable: The trace has no more replies.
         """
         if self.given == len(self._replies):
             raise ModelUnavailable(
-                f"the record has no more than {self.given} replies; it is of a run that did not end"
+                f"The trace has only {self.given} replies, because the recorded run did not end."
             )
         name = self._replies[self.given]
         self.given += 1
         if not name:
-            raise ContextOverflow(f"as recorded, for {len(request.messages)} messages")
+            raise ContextOverflow(
+                f"The recorded server refused {len(request.messages)} messages as too long."
+            )
         reply = _REPLY.validate_json(self._objects.get(name))
         watch(reply.content)
         return reply

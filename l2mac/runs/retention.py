@@ -1,6 +1,6 @@
-"""Recorded runs as folders: their size, which are pinned, and the removal of old ones.
+"""Retention of recorded runs: sizes, pins, and the removal of old folders.
 
-Only a folder that holds what a run writes, and nothing else, is ever removed, and only while its lock is free.
+A folder is removed only if it has the files of a run and nothing else, and if its lock is free.
 """
 
 import contextlib
@@ -17,12 +17,13 @@ from l2mac.workspace.host_folder import HostFolder, UnsafePath
 
 _FIRST_LINE_BYTES = 64 * 1024 * 1024
 _OWN = frozenset({TRACE_FILE, OBJECTS_FILE, LOCK_FILE, REPORT_FILE, REPORT_FILE + PART_ENDING})
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """What becomes of a folder: `removed`, or why it is kept."""
+    """The decision about a folder: `removed`, or the reason to keep it."""
 
     folder: Path
     size_bytes: int
@@ -31,33 +32,28 @@ class RetentionDecision:
 
 
 def is_pinned(folder: Path) -> bool:
-    """Whether `l2mac clean` leaves the run alone."""
+    """Return whether `l2mac runs prune` keeps the run."""
     return (folder / PIN_FILE).exists()
 
 
 def pin(folder: Path, *, pinned: bool) -> None:
-    """Pin a run, or take the pin away; either twice is harmless.
+    """Pin or unpin a run; repeating is harmless.
 
     Raises:
-        TraceError: The folder cannot be written.
+        TraceError: The folder is not writable.
     """
     try:
         if pinned:
-            os.close(
-                os.open(
-                    folder / PIN_FILE,
-                    os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
-                    0o600,
-                )
-            )
+            os.close(os.open(folder / PIN_FILE, _CREATE, 0o600))
         else:
             (folder / PIN_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise TraceError(f"{folder / PIN_FILE} cannot be changed: {error.strerror}") from error
+        problem = f"{folder / PIN_FILE} cannot be changed: {error.strerror}."
+        raise TraceError(problem) from error
 
 
 def size_of(folder: Path) -> int:
-    """Give how many bytes the files of a run's folder take."""
+    """Return the size of all files in a run's folder, in bytes."""
     total = 0
     for path in [*folder.glob("*"), *folder.glob(f"{RECEIPTS_FOLDER}/*")]:
         with contextlib.suppress(OSError):
@@ -65,32 +61,34 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def clean_runs(
+def prune_runs(
     runs_dir: Path, *, older_than_s: float, dry_run: bool, now: float | None = None
 ) -> list[RetentionDecision]:
-    """Remove the folders of runs that nothing was written to for that long.
+    """Remove the folders of runs whose traces have not grown for a time.
 
     Args:
-        runs_dir: The folder of the runs; whatever else lies in it is left alone.
+        runs_dir: Folder of the runs; other entries in it are left alone.
         older_than_s: Seconds since the last line of the trace.
-        dry_run: Only say what would be removed.
-        now: The time to count from, in seconds since the epoch.
+        dry_run: Decide, and remove nothing.
+        now: Reference time, in seconds since the epoch.
 
     Returns:
-        One verdict for each folder that looks like a run.
+        One decision for each folder with a trace.
     """
     moment = time.time() if now is None else now
     return [
-        _judge(trace.parent, moment - older_than_s, dry_run)
+        _decide(trace.parent, moment - older_than_s, dry_run)
         for trace in sorted(runs_dir.glob(f"*/{TRACE_FILE}"))
     ]
 
 
-def _judge(folder: Path, before: float, dry_run: bool) -> RetentionDecision:  # noqa: FBT001 - the caller's own flag
+def _decide(folder: Path, before: float, dry_run: bool) -> RetentionDecision:  # noqa: FBT001 - the caller's own flag
     size = size_of(folder)
     try:
         if (folder / TRACE_FILE).lstat().st_mtime > before:
-            return RetentionDecision(folder, size, removed=False, reason="younger than that")
+            return RetentionDecision(
+                folder, size, removed=False, reason="younger than the given age"
+            )
         lock = lock_run(folder)
         try:
             reason = _reason_to_keep(folder)
@@ -99,7 +97,7 @@ def _judge(folder: Path, before: float, dry_run: bool) -> RetentionDecision:  # 
         finally:
             os.close(lock)
     except RunLocked:
-        reason = "a process works on it"
+        reason = "active"
     except TraceError as error:
         reason = str(error)
     except OSError as error:
@@ -108,7 +106,7 @@ def _judge(folder: Path, before: float, dry_run: bool) -> RetentionDecision:  # 
 
 
 def _reason_to_keep(folder: Path) -> str:
-    """Say why the folder must stay; empty when it is a run's, whole, and nobody's in particular."""
+    """Return the reason to keep a folder, or '' for a complete run without foreign files."""
     if is_pinned(folder):
         return "pinned"
     try:
@@ -118,16 +116,16 @@ def _reason_to_keep(folder: Path) -> str:
                     continue
                 receipt = path.startswith(RECEIPTS_FOLDER + "/") and path.count("/") == 1
                 if kind != "file" or not (receipt or path in _OWN):
-                    return f"holds {path!r}, which no run writes"
+                    return f"has a foreign file: {path!r}"
             first = (host.read(TRACE_FILE, _FIRST_LINE_BYTES) or b"").partition(b"\n")[0] + b"\n"
     except UnsafePath as error:
         return str(error)
     lines, _ = scan_lines(first)
-    return "" if lines else "its trace is none of l2mac"
+    return "" if lines else "has a trace that l2mac did not write"
 
 
 def _remove(folder: Path) -> None:
-    """Remove what was looked at, by name and below one descriptor; the trace goes last, so that a rest is found."""
+    """Remove the known files below one descriptor; the trace last, so that a remainder is found."""
     root = os.open(folder, _DIRECTORY)
     try:
         with contextlib.suppress(FileNotFoundError):

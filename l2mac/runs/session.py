@@ -1,4 +1,4 @@
-"""One session of a run, from settings to result: the one composition that command line and Python API share."""
+"""One session of a run, from settings to result, shared by command line and Python API."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from l2mac.settings.settings import Settings
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
 from l2mac.trace.history import effective
-from l2mac.trace.journal import OBJECTS_FILE
+from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.method_events import PartEnded
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input, check_outside, read_input
@@ -38,24 +38,24 @@ MOST_TASK_BYTES = 1024 * 1024
 
 
 class SessionListener(Protocol):
-    """Whoever follows a session; what it raises ends the session in order."""
+    """Listener of a session; an exception that it raises ends the session in order."""
 
     def say(self, line: str) -> None:
-        """Take in a sentence about what is being done."""
+        """Take a sentence about the progress."""
         ...
 
     def heard(self, piece: str) -> None:
-        """Take in a piece of the model's text as it arrives."""
+        """Take a piece of the model's text as it arrives."""
         ...
 
     def on(self, entry: Entry) -> None:
-        """Take in an entry of the run's trace as it is written."""
+        """Take an entry of the run's trace as it is written."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recorded run to take up or repeat: its folder, what it was to do, and the settings that it stays with."""
+    """A recorded run to resume or replay: folder, specification, and settings to keep."""
 
     folder: Path
     plan: Plan
@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """A repeated run: its result, how many replies the record gave, and where it parts from the record, if it does."""
+    """A replayed run: result, number of recorded replies, and difference from the trace, or ''."""
 
     result: SessionResult
     replies: int
@@ -72,16 +72,14 @@ class ReplayResult:
 
 
 def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str]) -> Input | None:
-    """Give the files of the folder that a run is to begin with; None without a folder.
+    """Return the input of a run from a folder; None without a folder.
 
     Raises:
-        SettingsError: They cannot be taken, or the record would be written among them.
+        SettingsError: The folder is unusable, or contains the folder of the runs.
     """
     if folder is None:
         if exclude:
-            raise SettingsError(
-                "--exclude", "says what of --input-dir to leave out; name the folder, too"
-            )
+            raise SettingsError("--exclude", "--exclude requires --input-dir.")
         return None
     check_outside(folder, settings.runs_dir.expanduser(), "--runs-dir")
     return read_input(folder, exclude, settings.policy())
@@ -90,38 +88,37 @@ def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str
 def prepare_plan(
     settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None
 ) -> Plan:
-    """Give what is to be done, with everything refused that can be before anything is started.
+    """Return the specification of a run, checked before anything is started.
 
     Raises:
-        SettingsError: The task is empty, too long or no text, or the settings cannot be.
+        SettingsError: The task is empty, too long or not text, or a setting is invalid.
     """
     if not task.strip():
-        raise SettingsError("TASK", "is empty; say what to make")
+        raise SettingsError("TASK", "TASK must not be empty. Describe what to make.")
     if len(task.encode("utf-8", "replace")) > MOST_TASK_BYTES:
-        raise SettingsError("TASK", f"is longer than {MOST_TASK_BYTES} bytes")
+        raise SettingsError("TASK", f"TASK is longer than {MOST_TASK_BYTES} bytes. Shorten it.")
     try:
         task.encode("utf-8")
     except UnicodeEncodeError:
-        raise SettingsError("TASK", "is not valid UTF-8") from None
+        raise SettingsError("TASK", "TASK is not valid UTF-8. Convert it to UTF-8.") from None
     settings.policy()
     plan = make_plan(settings, task.strip(), program, choose_domain(settings))
     if given is None:
         return plan
     if plan.method != "l2mac":
-        raise SettingsError(
-            "--input-dir", f"the method {plan.method} begins with nothing; leave out --method"
-        )
+        problem = f"--input-dir requires --method l2mac, not {plan.method}. Omit --method."
+        raise SettingsError("--input-dir", problem)
     return replace(plan, input=tree_of(given))
 
 
 def find_source(runs_dir: Path, name: str) -> Source:
-    """Give a recorded run by name, beginning, path or `last`.
+    """Return a recorded run by name, beginning of a name, path or `last`.
 
-    A record that does not lie among the user's own runs can have been made by anybody: it names no server that the key
-    would be sent to, no image and no runtime.
+    A trace outside the user's own runs is untrusted. It chooses no server, which would receive the
+    key, no image and no runtime.
 
     Raises:
-        RunNotFound, TraceError: There is none, or its record cannot be read.
+        RunNotFound, TraceError: The run does not exist, or its trace is unreadable.
     """
     folder = find_run(runs_dir, name)
     plan = recorded_plan(folder)
@@ -145,14 +142,15 @@ def start(
     """Execute a new run.
 
     Args:
-        settings: What to work with.
-        plan: What to do, as `prepare_plan` gives it.
-        audience: Told about everything as it happens.
+        settings: Settings of this session.
+        plan: Specification made by `prepare_plan`.
+        audience: Receives everything as it happens.
         fuse: Ends the session from another thread, even while the model's server is silent.
-        given: The files to begin with, as `prepare_input` gives them; those that the plan was made with.
+        given: Input made by `prepare_input`, the same as for the plan.
 
     Raises:
-        SandboxError, L2macError: The world's fault; once a run has begun, the message names it for a resume.
+        SandboxError, L2macError: Engine, model or trace failed. The message of a started run names
+            the command to resume it.
     """
 
     def folder() -> Path:
@@ -165,14 +163,14 @@ def start(
     return _with_model(settings, plan, audience, "run", folder, fuse, given)
 
 
-def take_up(
+def resume_run(
     settings: Settings,
     source: Source,
     audience: SessionListener,
     *,
     fuse: CancelScope | None = None,
 ) -> SessionResult:
-    """Go on with a recorded run; see `start`."""
+    """Continue a recorded run; see `start`."""
     check_packages(source.plan, settings)
 
     def folder() -> Path:
@@ -182,27 +180,27 @@ def take_up(
     return _with_model(settings, source.plan, audience, "resume", folder, fuse)
 
 
-def repeat(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
-    """Perform a recorded run's replies again, in a new run and without a model; see `start`."""
-    events = [entry.event for entry in effective(read_trace(source.folder / "trace.jsonl")[0])]
+def replay_run(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
+    """Execute the recorded replies of a run again, as a new run without a model; see `start`."""
+    events = [entry.event for entry in effective(read_trace(source.folder / TRACE_FILE)[0])]
     recorded = ObjectStore(source.folder / OBJECTS_FILE)
     processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
-    with _boxes(settings, audience) as boxes:
+    with _factory(settings, audience) as factory:
         means = make_resources(
             settings,
-            boxes,
+            factory,
             processor,
             watch=audience.heard,
             listener=audience.on,
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
-            packages=PackageSource(recorded_fetch(events, recorded), boxes.install_packages),
+            packages=PackageSource(recorded_fetch(events, recorded), factory.install_packages),
         )
         means = replace(means, limits=recorded_limits(events))
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
         audience.say(f"replaying {source.folder.name} as {folder.name}")
-        with _naming(folder):
+        with _resumable(folder):
             result = execute(
                 folder, source.plan, means, "replay", given=recorded_origin(events, recorded)
             )
@@ -218,26 +216,26 @@ def _with_model(
     fuse: CancelScope | None,
     given: Input | None = None,
 ) -> SessionResult:
-    with make_processors(settings, fuse=fuse) as processor, _boxes(settings, audience) as boxes:
+    with make_processors(settings, fuse=fuse) as processor, _factory(settings, audience) as factory:
         means = make_resources(
             settings,
-            boxes,
+            factory,
             processor,
             watch=audience.heard,
             listener=audience.on,
             negotiate=lambda: processor.negotiate(audience.heard, within_s=settings.max_time),
             use_protocol=processor.use_protocol,
-            packages=live_packages(settings, boxes),
+            packages=live_packages(settings, factory),
         )
         folder = make_folder()
-        with _naming(folder):
+        with _resumable(folder):
             return execute(folder, plan, means, reason, given=given)
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Let whatever ends the session say how to go on."""
-    advice = f"The run is kept; go on with: l2mac resume {folder.name}"
+def _resumable(folder: Path) -> Iterator[None]:
+    """Add the command that resumes the run to every error and interrupt."""
+    advice = f"The run is kept. Continue it with: l2mac resume {folder.name}"
     try:
         yield
     except (L2macError, SandboxError) as error:
@@ -248,17 +246,17 @@ def _naming(folder: Path) -> Iterator[None]:
         raise
 
 
-def _boxes(settings: Settings, audience: SessionListener) -> SandboxFactory:
+def _factory(settings: Settings, audience: SessionListener) -> SandboxFactory:
     return SandboxFactory.prepare(
         settings.image, settings.policy(), settings.cache_dir.expanduser(), audience.say
     )
 
 
 def _difference(source: Path, repeated: Path) -> str:
-    """Say where two records' stores part, by their hashes after each instruction and at the end."""
+    """Return the first difference of two runs' files, after each instruction and at the end."""
 
     def trees(folder: Path) -> list[str]:
-        events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
+        events = [entry.event for entry in effective(read_trace(folder / TRACE_FILE)[0])]
         return [
             event.key if isinstance(event, Checked) else event.tree
             for event in events
@@ -269,9 +267,7 @@ def _difference(source: Path, repeated: Path) -> str:
     recorded, now = trees(source), trees(repeated)
     for number, (before, after) in enumerate(zip(recorded, now, strict=False), 1):
         if before != after:
-            return f"the files after instruction {number} are not those of the record"
-    return (
-        ""
-        if len(recorded) == len(now)
-        else f"{len(now)} of {len(recorded)} recorded states were reached"
-    )
+            return f"the files after instruction {number} differ from the trace"
+    if len(recorded) == len(now):
+        return ""
+    return f"{len(now)} of {len(recorded)} recorded states were reached"

@@ -1,6 +1,6 @@
 """Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
 
-The only reader of the environment. `l2mac.settings.untrusted_file` holds the rules for project files.
+The only reader of the environment. `l2mac.settings.untrusted_file` has the rules for project files.
 """
 
 import os
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
             raise SettingsError("sandbox limits", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the API key: of the key file, the settings, the preset's variable or `OPENAI_API_KEY`.
+        """Return the API key: of key file, settings, preset's variable or `OPENAI_API_KEY`.
 
         Raises:
             SettingsError: The key file is unreadable or empty.

@@ -53,7 +53,7 @@ def _check_lower(label: str, field: FieldInfo, value: Any, below: Any) -> None:
 
 
 def _is_no_looser(field: FieldInfo, value: Any, below: Any) -> bool:
-    """Return whether a choice stands no later than another one; choices are sorted by strictness."""
+    """Return whether a choice is as strict as another one; the strictest choice comes first."""
     choices = get_args(field.annotation)
     known = value in choices and below in choices
     return known and choices.index(value) <= choices.index(below)

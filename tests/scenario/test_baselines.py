@@ -94,7 +94,7 @@ def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, desk: De
 def test_one_shot_hands_out_what_it_wrote_with_its_failing_test(finished, desk: Desk):
     assert (desk.folder / "one-shot" / "todo.py").read_text() == baseline_story.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
-    assert "in a fresh box" in finished["one-shot"]["cause"]
+    assert "in a fresh sandbox" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 

@@ -169,4 +169,4 @@ def test_a_run_out_of_budget_is_measured_and_stands_in_the_table(
         words = ("--task", "smoke", "--seeds", "1", "--dir", "results", "--no-features")
         out, _ = finish(bench(tmp_path, server, *words, *budget))
     assert re.search(r"l2mac +1 +0 ", out)
-    assert "l2mac: 1 budget spent" in out
+    assert "l2mac: 1 budget exhausted" in out

@@ -1,4 +1,4 @@
-"""The whole catalogue: the attacks on a box, and those on what l2mac makes of what comes out of one."""
+"""The whole catalogue: attacks on a sandbox, and attacks on l2mac by its results."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,10 @@ from sandbox.engine.factory import SandboxFactory
 
 
 def attack_everything(settings: Settings, progress: Callable[[str], None]) -> AttackReport:
-    """Run every row against the engine, image and runtime of these settings; nothing is left behind.
+    """Run every row with the engine, image and runtime of the settings; leave nothing behind.
 
     Raises:
-        SandboxError: There is no engine or no image.
+        SandboxError: Engine or image is missing.
     """
     cache = Path(settings.cache_dir).expanduser()
     scenes = (
@@ -22,8 +22,8 @@ def attack_everything(settings: Settings, progress: Callable[[str], None]) -> At
         Scene("reports", (15,), verdicts.bombs),
         Scene("outputs", (49, 50, 51, 52), lambda site: outputs.attack(site, cache / site.run)),
     )
-    with SandboxFactory.prepare(settings.image, settings.policy(), cache, progress) as boxes:
-        return boxes.lend(
+    with SandboxFactory.prepare(settings.image, settings.policy(), cache, progress) as factory:
+        return factory.lend(
             lambda engine, image, policy: run_suite(
                 engine, image, policy.runtime, more=scenes, progress=progress
             )

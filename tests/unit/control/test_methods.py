@@ -136,7 +136,7 @@ def test_the_final_verification_in_a_fresh_box_decides_for_every_method_alike(
     other = ThinkingRoom(room.folder.parent / "other")
     outcome = other.work(FeatureModel(), task=TASK, method=method, checks=failing_last).outcome
     assert outcome.status is Status.FAILING
-    assert "in a fresh box" in outcome.cause
+    assert "in a fresh sandbox" in outcome.cause
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -144,7 +144,7 @@ def test_a_run_that_wrote_nothing_has_not_completed(room: ThinkingRoom, method: 
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     outcome = room.work(model, task=TASK, method=method).outcome
     assert outcome.status is Status.FAILING
-    assert "nothing was written" in outcome.cause
+    assert "no files were written" in outcome.cause
 
 
 @pytest.mark.parametrize("method", BASELINES)
@@ -175,7 +175,7 @@ def test_turns_are_counted_for_each_part_of_the_work(room: ThinkingRoom):
         room.work(
             FeatureModel(), task=TASK, method="one-shot", limits=Limits(turns=2)
         ).outcome.status
-        == "budget spent"
+        == "budget exhausted"
     )
     other = ThinkingRoom(room.folder.parent / "other")
     assert (
@@ -717,7 +717,7 @@ def test_progress_names_the_parts_and_the_choice(room: ThinkingRoom):
     said = stream.getvalue()
     assert "candidate 2 of 3: done, unchecked" in said
     assert "candidate 3 with the tests" in said
-    assert "the candidates passed 2, 1, 2 of 2 tests; number 1 is kept" in said
+    assert "candidates passed 2, 1, 2 of 2 tests: candidate 1 selected" in said
 
 
 # Ablations of L2MAC
@@ -752,7 +752,7 @@ def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(room.folder)]).output
-    assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
+    assert "method   l2mac without its evaluator: no checks before the final verification\n" in shown
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False

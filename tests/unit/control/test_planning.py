@@ -13,7 +13,7 @@ from feature_model import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
 from thinking_room import ThinkingRoom
 
-from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.exit_codes import BY_STATUS, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.records import show
 from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.control.budget import Limits
@@ -276,7 +276,7 @@ def test_a_list_that_is_empty_or_huge_is_asked_for_again_and_three_times_at_most
     assert model.asked.count("submit_requirements") == 3
     assert "submit_coverage" not in model.asked
     assert "submit_evidence" not in model.asked
-    assert outcome.status is Status.UNSHOWN
+    assert outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "no requirement is shown (the model gave no usable account" in outcome.cause
 
 
@@ -449,7 +449,7 @@ def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(room: Th
 
 def test_without_a_round_left_the_outcome_says_what_is_not_shown(room: ThinkingRoom):
     result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
     assert [row.shown for row in result.outcome.requirements] == [True, False, True, True]
     assert "beta.py" not in result.files
@@ -470,7 +470,7 @@ def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(mem
     assert {
         entry.path: entry.digest for entry in recorded_files(tuple(room.events()))
     } == verified.files
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.requirements == verified.outcome.requirements
     assert "an attempt at them failed and was undone" in result.outcome.cause
     assert len(room.notes(InstructionsAdded)) == 1
@@ -492,7 +492,7 @@ def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: Thin
     result = room.work(
         model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last
     )
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "beta.py" not in result.files
     assert len(result.files) == 6
 
@@ -504,7 +504,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
     )
     model = saying("submit_evidence", nothing)
     result = room.work(model, task=TASK, requirements=True, requirement_rounds=2)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert len(room.notes(RequirementsExamined)) == 3
     assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
 
@@ -555,7 +555,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingR
     )
     assert "1 skipped" in result.outcome.cause
     assert result.outcome.requirements[0].refused == ("test_x.py::skip",)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
 
 
 def test_a_document_is_shown_by_itself_as_no_test_can(room: ThinkingRoom):
@@ -586,7 +586,7 @@ def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
 ):
     model = saying("submit_evidence", broken("submit_evidence")[kind])
     result = room.work(model, task=TASK, requirements=True, requirement_rounds=5)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert model.asked.count("submit_evidence") == 2
     assert room.notes(InstructionsAdded) == []
 
@@ -695,8 +695,8 @@ def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
     result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     shown = CliRunner().invoke(show, [str(room.folder)]).output
     assert f"required {CLAIM}\n" in shown
-    assert "NOT SHOWN It has feature beta.\n" in shown
-    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    assert "UNVERIFIED It has feature beta.\n" in shown
+    assert "verified   It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
     table = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)[
         "requirements"
     ]
@@ -711,8 +711,8 @@ def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
 
 
 def test_what_is_not_shown_has_an_exit_code_of_its_own():
-    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
-    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+    assert BY_STATUS[Status.REQUIREMENTS_UNVERIFIED] == REQUIREMENTS_UNVERIFIED
+    assert list(BY_STATUS.values()).count(REQUIREMENTS_UNVERIFIED) == 1
 
 
 def test_a_run_from_the_command_line_thinks_unless_told_otherwise():

@@ -186,7 +186,7 @@ def test_a_run_whose_time_ends_during_a_call_is_recorded_as_that_and_goes_on_fro
     with ModelServer(then_silent) as server, soon():
         ended = run(server, Limits(time_s=3.0))
         silence.over.set()
-    assert ended.outcome.status == "budget spent"
+    assert ended.outcome.status == "budget exhausted"
     assert (
         "3 seconds of work are over (--max-time), which ended a call of the model"
         in ended.outcome.cause
@@ -194,7 +194,7 @@ def test_a_run_whose_time_ends_during_a_call_is_recorded_as_that_and_goes_on_fro
     assert audit_run(ended.folder).verdict == "intact"
     events = [entry.event for entry in read_trace(ended.folder / "trace.jsonl")[0]]
     assert sum(isinstance(event, ModelCalled) for event in events) == 2
-    assert events[-1] == RunEnded(status="budget spent", cause=ended.outcome.cause)
+    assert events[-1] == RunEnded(status="budget exhausted", cause=ended.outcome.cause)
     with ModelServer(sequence(scripted[2:])) as server:
         done = run(server, Limits(time_s=600.0))
     assert done.outcome.status == "completed"

@@ -135,7 +135,7 @@ def test_wherever_a_first_session_is_killed_the_record_is_incomplete_and_not_alt
 
 def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Path):
     folder = tmp_path / "run"
-    assert record(folder, turns=2).outcome.status == "budget spent"
+    assert record(folder, turns=2).outcome.status == "budget exhausted"
     first_report, first_size = (
         (folder / REPORT_FILE).read_bytes(),
         (folder / TRACE_FILE).stat().st_size,

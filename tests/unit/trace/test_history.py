@@ -11,7 +11,7 @@ from recorded_run import DONE, STORY, SUMMARY, record, write
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.runs.audit import audit_run
-from l2mac.runs.retention import clean_runs, pin
+from l2mac.runs.retention import prune_runs, pin
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import InstructionStarted, Rewound
@@ -144,8 +144,8 @@ def test_a_run_that_somebody_works_on_is_neither_rewound_nor_forked_nor_cleaned(
             rewind(run, 0)
         with pytest.raises(RunLocked, match="another process works on the run"):
             fork(run, 0, tmp_path / "fork")
-        (verdict,) = clean_runs(run.parent, older_than_s=-60, dry_run=False)
-    assert (verdict.removed, verdict.reason) == (False, "a process works on it")
+        (verdict,) = prune_runs(run.parent, older_than_s=-60, dry_run=False)
+    assert (verdict.removed, verdict.reason) == (False, "active")
 
 
 @pytest.mark.parametrize("number", [6, -7, 10**30])
@@ -191,9 +191,9 @@ def test_only_old_unpinned_folders_that_hold_a_run_and_nothing_else_are_removed(
         if folder.name != "young" and (folder / TRACE_FILE).exists():
             os.utime(folder / TRACE_FILE, (1000, 1000))
     before = sorted(path.name for path in runs.iterdir())
-    planned = clean_runs(runs, older_than_s=3600, dry_run=True)
+    planned = prune_runs(runs, older_than_s=3600, dry_run=True)
     assert sorted(path.name for path in runs.iterdir()) == before
-    done = clean_runs(runs, older_than_s=3600, dry_run=False)
+    done = prune_runs(runs, older_than_s=3600, dry_run=False)
     assert (
         [one.folder.name for one in done if one.removed]
         == ["run"]
@@ -203,5 +203,5 @@ def test_only_old_unpinned_folders_that_hold_a_run_and_nothing_else_are_removed(
     assert (runs / "foreign" / "thesis.txt").read_text() == "mine"
     pin(runs / "pinned", pinned=False)
     assert [
-        one.folder.name for one in clean_runs(runs, older_than_s=3600, dry_run=False) if one.removed
+        one.folder.name for one in prune_runs(runs, older_than_s=3600, dry_run=False) if one.removed
     ] == ["pinned"]
