@@ -1,4 +1,4 @@
-"""Runs for other Python programs: the events one by one as they happen, then the result.
+"""Runs for other Python programs: events as they happen, then the result.
 
     with l2mac.Run("a URL shortener", model="gpt-4.1") as run:
         for event in run:
@@ -35,7 +35,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class TextArrived:
-    """A piece of the model's text; not safe for a terminal before `l2mac.safe_text.clean`."""
+    """A piece of the model's text, not yet safe for a terminal."""
 
     text: str
 
@@ -90,7 +90,9 @@ class FinishedRun:
 
 
 class Run:
-    """A run to follow; use it once, in a `with`. Iteration yields each event to one iterator only.
+    """A run to follow; use it once, in a `with`.
+
+    Iteration yields each event to one iterator only.
 
     Leaving the `with` before the end cancels the run. A model call ends at once, even if the server
     is silent. Other work ends at its next event, and opening a connection within half a minute. The
@@ -200,16 +202,16 @@ class Run:
         return self._result
 
     def say(self, line: str) -> None:
-        """Take a sentence; the session calls this."""
+        """Queue a sentence; the session calls this."""
         self._put(Said(line))
 
     def heard(self, piece: str) -> None:
-        """Take a piece of the model's text; the session calls this."""
+        """Queue a piece of the model's text; the session calls this."""
         if piece:
             self._put(TextArrived(piece))
 
     def on(self, entry: Entry) -> None:
-        """Take an entry of the trace; the session calls this."""
+        """Queue an entry of the trace; the session calls this."""
         self._put(entry.event)
 
     def _started(self) -> threading.Thread:
@@ -236,7 +238,7 @@ class Run:
         return self._stop()
 
     def _stop(self) -> None:
-        """End the session like an interrupt from the keyboard, once; later events are dropped."""
+        """End the session once, like an interrupt; later events are dropped."""
         if not self._stopping:
             self._stopping = True
             raise KeyboardInterrupt

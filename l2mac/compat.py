@@ -43,7 +43,7 @@ class Domain(StrEnum):
 
 
 class DebuggingLevel(StrEnum):
-    """Output on standard error: progress with `DEBUG` and `INFO`, only errors with the others."""
+    """Output on standard error: progress with `DEBUG` and `INFO`, or errors."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -150,7 +150,7 @@ def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
 
 
 def _workspace(name: str | None, input_dir: Path | str | None) -> Path | None:
-    """Return the folder for the result of a project, checked before anything is spent."""
+    """Return the new folder for the result of a project, or None."""
     if name is None:
         return None
     if not name or name in (".", "..") or Path(name).name != name or "\0" in name:

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 
 
 class L2macError(Exception):
-    """Base of all failures outside of the sandbox; `str()` is a whole sentence and a next step."""
+    """Base of all failures outside of the sandbox; `str()` is a whole sentence."""
 
 
 class SettingsError(L2macError):
@@ -42,6 +42,11 @@ class SettingsError(L2macError):
         self.problem = problem
 
 
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error for a sentence, without an error number."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 class ProcessorError(L2macError):
     """The language model returned no reply."""
 
@@ -51,7 +56,7 @@ class ModelNotConfigured(ProcessorError):
 
 
 class ModelUnavailable(ProcessorError):
-    """The model does not answer, or stops in the middle of an answer, after all retries."""
+    """The model does not answer completely, after all retries."""
 
 
 class ModelRejected(ProcessorError):

@@ -11,15 +11,15 @@ _BIDIRECTIONAL = frozenset(
 
 
 def clean(text: str) -> str:
-    """Return the text with every control, format and direction character replaced by its escape.
+    """Return the text with escapes for control, format and direction characters.
 
     Such characters could move the cursor, recolour or retitle the terminal, or reverse file names.
     """
-    return "\n".join(line if line.isprintable() else _clean_line(line) for line in text.split("\n"))
+    return "\n".join(map(_clean_line, text.split("\n")))
 
 
 def log_line(time: str, level: str, message: str) -> str:
-    """Return a log record as one clean line, whatever the message contains."""
+    """Return a log record as one clean line."""
     text = clean(message.replace("\t", " ")).replace("\n", "\\n")
     return f"{time} {level}: {text}"
 
@@ -30,15 +30,17 @@ def one_line(text: str, limit: int) -> str:
     return flat if len(flat) <= limit else flat[: max(limit - 1, 0)] + "…"
 
 
-def _clean_line(text: str) -> str:
-    return "".join(character if _harmless(character) else _escape(character) for character in text)
+def _clean_line(line: str) -> str:
+    return line if line.isprintable() else "".join(map(_clean_character, line))
+
+
+def _clean_character(character: str) -> str:
+    if _harmless(character):
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _harmless(character: str) -> bool:
     if character in _KEPT:
         return True
     return character not in _BIDIRECTIONAL and unicodedata.category(character) not in _ACTING
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -103,9 +103,9 @@ def clean(*, with_images: bool, yes: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"sandboxes": sandboxes, "images": built}))
         return
-    click.echo(f"removed {sandboxes} sandboxes and volumes")
+    click.echo(f"{sandboxes} sandboxes and volumes removed")
     if with_images:
-        click.echo(f"removed {built} images")
+        click.echo(f"{built} images removed")
 
 
 @click.command("init-config")

@@ -1,17 +1,21 @@
-"""`doctor --attack`: print the report of the attack suite, for a person or as JSON."""
+"""`doctor --attack`: print the report of the attack suite, as text or JSON."""
 
 import json
 import textwrap
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from l2mac.cli.attack_rows.suite import attack_everything
+from l2mac.cli.attack_rows import outputs, verdicts
 from l2mac.cli.exit_codes import ISOLATION, OK
 from l2mac.safe_text import clean
 from l2mac.settings.settings import Settings
 from sandbox.attack.findings import AttackReport, Judged
+from sandbox.attack.suite import Scene, run_suite
+from sandbox.engine.factory import SandboxFactory
 
 _STYLES: dict[str, dict[str, Any]] = {
     "contained": {"fg": "green"},
@@ -23,7 +27,7 @@ _LEAST_COLUMNS = 60
 
 def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
     """Run the suite, print its report, and return the exit code."""
-    report = attack_everything(
+    report = _attack_everything(
         settings, lambda line: None if quiet else click.echo(clean(line), err=True)
     )
     if as_json:
@@ -31,6 +35,26 @@ def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
     else:
         _print_for_a_person(report)
     return OK if report.holds else ISOLATION
+
+
+def _attack_everything(settings: Settings, progress: Callable[[str], None]) -> AttackReport:
+    """Run every row with engine, image and runtime of the settings.
+
+    Raises:
+        SandboxError: Engine or image is missing.
+    """
+    cache = Path(settings.cache_dir).expanduser()
+    scenes = (
+        Scene("verdicts", (53, 54, 55), verdicts.attack),
+        Scene("reports", (15,), verdicts.bombs),
+        Scene("outputs", (49, 50, 51, 52), lambda site: outputs.attack(site, cache / site.run)),
+    )
+    with SandboxFactory.prepare(settings.image, settings.policy(), cache, progress) as factory:
+        return factory.lend(
+            lambda engine, image, policy: run_suite(
+                engine, image, policy.runtime, more=scenes, progress=progress
+            )
+        )
 
 
 def _as_object(report: AttackReport) -> dict[str, Any]:
@@ -68,12 +92,12 @@ def _print_for_a_person(report: AttackReport) -> None:
         _print_row(one)
     click.echo()
     for difference in report.host_differences:
-        click.echo(f"left on the host: {clean(difference)}")
+        click.echo(f"difference on the host: {clean(difference)}")
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
     facts = {name: clean(text) for name, text in report.environment.items()}
     click.echo(f"engine {facts['engine']}, runtime {facts['runtime']}, image {facts['image']}")
     state = "changed" if report.host_differences else "unchanged"
-    click.echo(f"{len(report.judged)} rows: {counts}; host {state}; {report.elapsed_s:.0f} s")
+    click.echo(f"{len(report.judged)} rows: {counts}. Host {state}. {report.elapsed_s:.0f} s")
 
 
 def _print_row(judged: Judged) -> None:

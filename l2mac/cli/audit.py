@@ -45,13 +45,15 @@ def verify(
 ) -> int:
     """Verify that the trace of RUN is complete and unaltered.
 
-    The command needs no engine, model or network. It detects every changed, removed, added or
-    reordered byte, line, object, receipt or file. An attacker who recomputes the whole chain is
+    The command needs no engine, model or network. Every changed, removed, added or reordered byte,
+    line, object, receipt or file is detected. An attacker who recomputes the whole chain is
     detected only with --seal: store the seal that `l2mac run` prints outside of the run's folder.
 
     \b
     Exit codes:
-      0 intact; 1 consistent but incomplete, as after a kill; 7 altered
+      0  intact
+      1  consistent but incomplete, as after a kill
+      7  altered
     \b
     Examples:
       l2mac audit verify last

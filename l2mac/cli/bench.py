@@ -35,7 +35,8 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
     "--task",
     "tasks",
     multiple=True,
-    help=f"Shipped task (repeatable): {', '.join(shipped_names())}.",
+    type=click.Choice(shipped_names()),
+    help="Shipped task (repeatable).",
 )
 @click.option(
     "--task-file",
@@ -146,7 +147,7 @@ def _finish(results: Sequence[CellResult], markdown_file: Path | None, *, as_jso
 
 
 class _Lines:
-    """Prints the progress of each cell: see `l2mac.bench.harness.Listener`."""
+    """Listener of `l2mac.bench.harness` that prints the progress of each cell."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet

@@ -63,5 +63,5 @@ _BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
 
 
 def code_for(error: L2macError | SandboxError) -> int:
-    """Return the exit code for an error: that of the first class in the table that fits."""
+    """Return the exit code for an error, by the first class that fits."""
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), INTERNAL)

@@ -1,4 +1,4 @@
-"""`export`: write a run's files into a new folder, one document, or an existing folder."""
+"""`export`: write a run's files to a new folder, a document or a project."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from l2mac.workspace.export import check_new_folder, export, quarantine
 from l2mac.workspace.merge import MergePlan, merge, plan_merge
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
-_LEGEND = "+ new, ~ updated, ! changed on the host, x blocked, - no longer in the run (stays)"
+_LEGEND = "+ new, ~ updated, ! conflict with the host, x blocked, - stays, not in the run"
 Print = Callable[[str], None]
 
 

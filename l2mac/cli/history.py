@@ -16,8 +16,8 @@ from l2mac.cli.options import (
 )
 from l2mac.errors import SettingsError
 from l2mac.runs.folders import new_run
+from l2mac.runs.folders import pin as set_pin
 from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.runs.retention import pin as set_pin
 from l2mac.safe_text import clean
 from l2mac.trace.branching import fork as fork_run
 from l2mac.trace.branching import rewind as rewind_run
@@ -50,7 +50,8 @@ def diff(
 
     \b
     Exit codes:
-      0 no differences; 1 differences
+      0  no differences
+      1  differences
     \b
     Examples:
       l2mac diff last --steps 2..5

@@ -133,7 +133,7 @@ def track(
     finally:
         objects.close()
     facts = {"run": folder.name, "lines": sent, "place": sink.place}
-    sentence = f"sent {sent} lines of numbers to {clean(sink.place)}"
+    sentence = f"{sent} lines of numbers sent to {clean(sink.place)}"
     click.echo(json.dumps(facts) if as_json else sentence)
 
 
@@ -141,7 +141,7 @@ def _growing(folder: Path) -> Iterator[Sequence[Entry]]:
     for news in follow(folder):
         if news.withdrawn:
             raise TraceError(
-                "Lines that were already sent are no longer in the trace."
+                "The trace was rewound behind lines that were already sent."
                 " Send the run again under another --name."
             )
         yield news.entries

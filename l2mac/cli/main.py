@@ -1,4 +1,4 @@
-"""The `l2mac` command: its subcommands, and one place where errors become a message and a code."""
+"""The `l2mac` command: subcommands, and exit codes and messages for errors."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from l2mac.version import VERSION
 from sandbox import SandboxError
 
 _COMMANDS = {
-    "run": ("run", "Turn a task into a tested codebase."),
+    "run": ("run", "Generate a tested codebase from a task."),
     "resume": ("run", "Continue a run that was interrupted or exhausted its budget."),
     "replay": ("run", "Repeat a run from its recorded replies, without a model."),
     "runs": ("records", "List recorded runs, or remove old ones."),
@@ -134,7 +134,7 @@ def _load_for_runs(module: str) -> ModuleType:
     help="Lowest level of log messages on standard error. Default: warning.",
 )
 def l2mac(log_level: str | None) -> None:
-    """Turn one task into a tested codebase, written and executed only in a hardened container.
+    """Generate a tested codebase from one task, inside a hardened container.
 
     \b
     First steps:
@@ -179,7 +179,7 @@ def _run() -> int:
 
 
 def _exit_at_second_interrupt() -> None:
-    """Let the first interrupt end the command in order, and the second one end it at once.
+    """End the command in order at the first interrupt, and at once at the second.
 
     The lease of a sandbox removes it after an exit at once.
     """
@@ -193,7 +193,7 @@ def _exit_at_second_interrupt() -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    """Send logs to standard error as clean lines: no text of a model can forge or colour a line."""
+    """Send logs to standard error as clean lines, which no text can forge."""
     logger.remove()
 
     def write(message: object) -> None:

@@ -1,4 +1,4 @@
-"""`models`: the models of a server, the abilities of one model, and the resulting settings."""
+"""`models`: models of a server, abilities of one model, resulting settings."""
 
 import json
 from collections.abc import Callable

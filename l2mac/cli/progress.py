@@ -1,4 +1,4 @@
-"""Progress of a run from its events: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -36,7 +36,7 @@ _MOST_PATHS = 6
 
 
 class Progress:
-    """Shows the entries of a run and the text of its model; use as a context manager around it.
+    """Listener that prints the entries of a run; use it as a context manager.
 
     Args:
         stream: Where to write; standard error, so that standard output stays for results.
@@ -83,7 +83,7 @@ class Progress:
             self._console.print(Text(clean(line)))
 
     def heard(self, piece: str) -> None:
-        """Take a piece of the model's text as it arrives."""
+        """Keep a piece of the model's text for the live line."""
         self._text = (self._text + piece)[-_TAIL_CHARACTERS:]
 
     def on(self, entry: Entry) -> None:
@@ -108,7 +108,7 @@ class Progress:
                 self._instruction = event.name
                 return event.name
             case PartEnded():
-                end = "done, unchecked" if event.claimed_done else "context window full"
+                end = "finished, unchecked" if event.claimed_done else "context window full"
                 return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
         return _sentence(event) or _planning_sentence(event)
 
@@ -143,7 +143,7 @@ class Progress:
 
 
 def _sentence(event: Event) -> str:
-    """Return the line of an event about plan, files, checks or sandbox, or '' if it has none."""
+    """Return the line of an event about plan, files, checks or sandbox, or ''."""
     match event:
         case Checked():
             return f"{_check_name(event)}: {event.verdict} ({event.summary})"

@@ -19,9 +19,9 @@ from l2mac.cli.options import (
 from l2mac.cli.report import requirement_line, requirements_as_json
 from l2mac.control.outcome import CLAIM
 from l2mac.errors import SettingsError, TraceError
+from l2mac.runs.folders import RetentionDecision, is_pinned, prune_runs, size_of
 from l2mac.runs.recorded_input import left_out_of
-from l2mac.runs.recorded_program import recorded_program
-from l2mac.runs.retention import RetentionDecision, is_pinned, prune_runs, size_of
+from l2mac.runs.replay import recorded_program
 from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
@@ -121,7 +121,7 @@ def prune(
     if old and not (dry_run or yes):
         click.confirm(f"Remove {len(old)} recorded runs?", abort=True, err=True)
     decisions = prune_runs(folder, older_than_s=seconds, dry_run=dry_run)
-    if as_json:
+    if as_json or parent.get("as_json"):
         rows = [
             {"run": one.folder.name, "bytes": one.size_bytes, "kept": one.reason}
             for one in decisions
@@ -135,7 +135,7 @@ def prune(
 
 def _decision_text(decision: RetentionDecision, *, dry_run: bool) -> str:
     if decision.reason:
-        return f"kept: {decision.reason}"
+        return f"stays: {decision.reason}"
     return "would be removed" if dry_run else "removed"
 
 
@@ -251,7 +251,7 @@ def _step_line(step: Step) -> str:
 
 
 def _print_accesses(touched: Sequence[Access]) -> None:
-    """Print a row per file and a column per instruction, as Figure 4 of the paper does."""
+    """Print a row per file and a column per instruction, as in the paper."""
     touches: dict[tuple[str, int], list[str]] = {}
     for access in touched:
         touches.setdefault((access.path, access.instruction), []).append(access.how)
@@ -334,7 +334,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
 
 
 def _usage(everything: list[Event], events: list[Event]) -> dict[str, Any]:
-    """Return the usage: what a rewind took back was still paid for, and its tools count no more."""
+    """Return the usage; calls before a rewind count, tool calls do not."""
     calls = [event for event in everything if isinstance(event, ModelCalled)]
     tools = [event for event in events if isinstance(event, ToolRan)]
     sessions = [event for event in everything if isinstance(event, SessionStarted)]
@@ -350,7 +350,7 @@ def _usage(everything: list[Event], events: list[Event]) -> dict[str, Any]:
 
 
 def _input(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
-    """Return the input of the run, its excluded paths and its baseline; None without an input."""
+    """Return input, excluded paths and baseline; None without an input."""
     files = recorded_input(events)
     if not files:
         return None

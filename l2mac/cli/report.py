@@ -48,7 +48,7 @@ def print_result(
 
 
 def print_quarantined(paths: Mapping[str, str]) -> None:
-    """Print the names that an export left out, path → reason."""
+    """Print the quarantined paths of an export, path → reason."""
     for path, reason in paths.items():
         click.echo(f"not exported: {clean(path)} ({clean(reason)})")
 
@@ -86,7 +86,7 @@ def _print_changes(result: "SessionResult") -> None:
 
 
 def requirements_as_json(rows: list[dict[str, Any]], problem: str) -> dict[str, Any] | None:
-    """Return the table of requirements with its source, or None if they were not examined."""
+    """Return the table of requirements with its source, or None without one."""
     return {"by": CLAIM, "problem": problem, "rows": rows} if rows or problem else None
 
 

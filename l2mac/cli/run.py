@@ -19,7 +19,7 @@ from l2mac.cli.options import (
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.runs.execute import SessionResult
 from l2mac.runs.folders import slug
 from l2mac.runs.program_file import given_program
@@ -50,7 +50,7 @@ from l2mac.workspace.input_folder import check_outside
 @click.option(
     "--input-dir",
     type=click.Path(path_type=Path),
-    help="Folder with existing files to start from. It is only read.",
+    help="Folder with existing files to start from (read only).",
 )
 @click.option(
     "--exclude",
@@ -74,7 +74,7 @@ def run(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Turn a task into a tested codebase.
+    """Generate a tested codebase from a task.
 
     The model plans TASK as a list of instructions and carries them out one by one. Checks run
     after every write. The result is verified in a fresh sandbox and exported. All files of the
@@ -151,7 +151,7 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
 
 
 def _recorded(name: str, flags: dict[str, Any]) -> tuple[Source, Settings]:
-    """Return a recorded run and its settings: flags first, then the trace's, then the files'."""
+    """Return a recorded run and its settings; flags first, then the trace."""
     source = find_source(runs_folder(flags["runs_dir"]), name)
     return source, settings_from(flags, source.settings)
 
@@ -191,7 +191,7 @@ def _read_task(task: str | None, task_file: Path | None) -> str:
             raw = task_file.read_bytes()
         return raw[: MOST_TASK_BYTES + 1].decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"--task-file cannot be read as UTF-8 text: {task_file} ({error})."
+        problem = f"--task-file cannot be read as UTF-8 text: {task_file} ({reason_of(error)})."
         raise SettingsError("--task-file", problem) from None
 
 

@@ -29,12 +29,15 @@ def watch(name: str, runs_dir: Path | None, *, as_json: bool) -> int:
     """Follow a running run from another terminal.
 
     Prints the lines that `l2mac run` prints, also for a run that has ended. The command takes no
-    lock and does not disturb the run. It ends with the session, or when no process works on RUN.
+    lock and does not disturb the run. The command ends with the session, or when no process works
+    on RUN.
     --json prints one event of the trace per line.
 
     \b
     Exit codes:
-      that of the outcome; 1 without an outcome (killed, aborted, rewound); 7 the run is gone
+      the code of the outcome
+      1  no outcome: killed, aborted or rewound
+      7  the run is gone
     \b
     Examples:
       l2mac watch
@@ -80,7 +83,7 @@ def _print_json(entries: Sequence[Entry]) -> None:
 
 
 def _session_line(event: Event) -> str:
-    """Return the line of an event between sessions, which `l2mac run` prints otherwise or not."""
+    """Return the line of an event between sessions, or ''."""
     match event:
         case SessionStarted():
             model, version = one_line(event.model, 80), one_line(event.version, 20)

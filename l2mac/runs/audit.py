@@ -1,4 +1,4 @@
-"""Offline audit of a run's trace: it needs the files alone, without engine, model or key.
+"""Offline audit of a run's trace, by its files alone.
 
 Every byte of the folder is accounted for: lines by the chain, objects by their hashes, receipts by
 their objects, and all of it by the report, which is computed again and compared byte by byte.
@@ -118,7 +118,7 @@ def audit_run(folder: Path, *, seal: str = "", exported: Path | None = None) -> 
         audit.add(
             TRACE_FILE,
             f"line {audit.events}",
-            f"the chain ends with {audit.seal}; the noted seal is {seal}",
+            f"the chain ends with {audit.seal}, but the noted seal is {seal}",
         )
     if exported is not None:
         _check_export(contents, exported, audit)
@@ -149,7 +149,7 @@ def _read(host: HostFolder, kinds: Mapping[str, str], audit: Audit) -> dict[str,
             contents[path] = host.read(path, _MOST_BYTES) or b""
     for path in (LOCK_FILE, PIN_FILE):
         if contents.get(path):
-            audit.add(path, "byte 1", f"has {len(contents[path])} bytes; the file must be empty")
+            audit.add(path, "byte 1", f"has {len(contents[path])} bytes, but must be empty")
     return contents
 
 
@@ -164,7 +164,7 @@ def _check(contents: Mapping[str, bytes], audit: Audit) -> None:
         audit.add(
             TRACE_FILE,
             f"line {end.number + 1}, byte {end.size + 1}",
-            f"{damage}; expected link {end.link}",
+            f"{damage}, expected link {end.link}",
         )
     elif end.size < len(trace):
         audit.add(TRACE_FILE, f"byte {end.size + 1}", "the last line is truncated", "incomplete")
@@ -178,10 +178,10 @@ def _check(contents: Mapping[str, bytes], audit: Audit) -> None:
 def _check_report(
     contents: Mapping[str, bytes], lines: Sequence[tuple[Entry, End]], pack: bytes, audit: Audit
 ) -> tuple[int, int]:
-    """Compute the report again; return the events and bytes of objects that it covers."""
+    """Check the report; return the number of events and object bytes it covers."""
     found = contents.get(REPORT_FILE)
     if found is None:
-        problem = "missing: the session was killed or the report removed; lines may be missing"
+        problem = "missing. The session was killed or the report removed. Lines may be missing"
         audit.add(REPORT_FILE, "", problem, "incomplete")
         return 0, 0
     try:
@@ -192,14 +192,14 @@ def _check_report(
         return 0, 0
     if events > len(lines):
         lost = events - len(lines)
-        problem = f"{len(lines)} of {events} lines are intact; {lost} are missing or damaged"
+        problem = f"{len(lines)} of {events} lines are intact, {lost} are missing or damaged"
         audit.add(TRACE_FILE, f"line {len(lines) + 1}", problem)
         return 0, 0
     if size > len(pack):
         audit.add(
             OBJECTS_FILE,
             f"byte {len(pack) + 1}",
-            f"the file ends here; the report names {size} bytes",
+            f"the file ends here, but the report names {size} bytes",
         )
     digest = hashlib.sha256(memoryview(pack)[: max(size, 0)]).hexdigest()
     report = make_report(lines[: max(events, 0)], size, digest)
@@ -211,7 +211,9 @@ def _check_report(
         )
         return 0, 0
     if events < len(lines):
-        problem = f"{len(lines) - events} lines after the last report; their session was killed"
+        problem = (
+            f"{len(lines) - events} lines after the last report, because their session was killed"
+        )
         audit.add(TRACE_FILE, f"line {events + 1}", problem, "incomplete")
     elif size < len(pack):
         audit.add(
@@ -237,7 +239,7 @@ def _check_objects(
             audit.add(
                 OBJECTS_FILE,
                 f"byte {record.start + 1}",
-                f"altered object; expected {wanted}",
+                f"altered object, expected {wanted}",
             )
     if rest < len(pack) and covered[1] < len(pack):
         audit.add(OBJECTS_FILE, f"byte {rest + 1}", "the last object is truncated", "incomplete")
@@ -273,7 +275,7 @@ def _check_receipts(
         content = contents.get(path)
         if content is None:
             weight: Weight = "altered" if path in vouched else "incomplete"
-            audit.add(path, "", f"missing; expected the object {digest}", weight)
+            audit.add(path, "", f"missing, expected the object {digest}", weight)
         elif hashlib.sha256(content).hexdigest() != digest:
             audit.add(path, "", f"not the receipt of the chain, which is the object {digest}")
         else:
@@ -292,7 +294,7 @@ def _check_rows(path: str, content: bytes, audit: Audit) -> None:
         audit.add(path, "", "no rows, so the receipt proves nothing about its sandbox")
     for name, verdict in rows:
         if verdict not in _GOOD_ROWS:
-            audit.add(path, f"row {name}", f"verdict {verdict!r}; such a sandbox must not be used")
+            audit.add(path, f"row {name}", f"verdict {verdict!r}: such a sandbox must not be used")
 
 
 def _check_export(contents: Mapping[str, bytes], folder: Path, audit: Audit) -> None:
@@ -321,7 +323,7 @@ def _check_export(contents: Mapping[str, bytes], folder: Path, audit: Audit) -> 
                     audit.add(
                         str(folder / path),
                         "",
-                        f"{problem}; expected {writable.get(path, 'the manifest')}",
+                        f"{problem}, expected {writable.get(path, 'the manifest')}",
                     )
     except UnsafePath as error:
         audit.add(str(folder), "", str(error))

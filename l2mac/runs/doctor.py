@@ -1,4 +1,4 @@
-"""Diagnosis of this machine: engine, image, sandbox, checks and models, each tested for real."""
+"""Diagnosis of this machine: engine, image, sandbox, checks and models."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def _isolation(sandbox: Sandbox) -> Diagnosis:
     missing = [row["name"] for row in rows if row["verdict"] == "not available"]
     text = f"{matching} of {len(rows)} properties verified from inside and outside"
     if missing:
-        text = f"{text}; not available here: {', '.join(missing)}"
+        text = f"{text}, not available here: {', '.join(missing)}"
     return Diagnosis("isolation", works=True, text=text)
 
 

@@ -1,4 +1,4 @@
-"""The package index of a run and its hosts, from the settings and the configuration of pip."""
+"""The package index of a run and its hosts, from settings and pip."""
 
 import configparser
 import re
@@ -19,7 +19,7 @@ _SYSTEM_FILE = Path("/etc/pip.conf")
 
 
 def find_index(settings: Settings, environment: Mapping[str, str]) -> PackageIndex:
-    """Return the index, the hosts that a sandbox may connect to, and the authorities to trust.
+    """Return the index, its reachable hosts, and the authorities to trust.
 
     Args:
         settings: Stronger than pip's own configuration.
@@ -48,7 +48,7 @@ def find_index(settings: Settings, environment: Mapping[str, str]) -> PackageInd
 
 
 def _checked(url: str) -> str:
-    """Return the host of an index, after checking that a sandbox may know its address."""
+    """Return the host of an index, if a sandbox may know its address."""
     try:
         parts = urlsplit(url)
         port = parts.port

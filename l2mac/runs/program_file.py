@@ -1,4 +1,4 @@
-"""Prompt programs of the user: a YAML or JSON list, or text with blank lines in between."""
+"""Prompt programs of the user: a YAML or JSON list, or text with blank lines."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from l2mac.control.registry import MAX_INSTRUCTIONS, check_program
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 
 _MOST_BYTES = 4 * 1024 * 1024
 _LITERAL = "--program"
@@ -54,7 +54,7 @@ def load_program(path: Path) -> tuple[str, ...]:
             raise SettingsError(field, f"{field} is larger than {_MOST_BYTES} bytes.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(field, f"{field} cannot be read: {error}.") from None
+        raise SettingsError(field, f"{field} cannot be read: {reason_of(error)}.") from None
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         steps = _listed(field, text)
     else:

@@ -1,4 +1,4 @@
-"""The input of a run in its trace: recorded before the first instruction, and read back."""
+"""The input of a run in its trace, recorded before the first instruction."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from sandbox import Change, FileEntry
 
 
 def tree_of(given: Input) -> str:
-    """Return the hash of the input's tree, by which a run specification names its input."""
+    """Return the hash of the input's tree, its name in the run specification."""
     return tree_hash(
         FileEntry(path, len(content), hashlib.sha256(content).hexdigest())
         for path, content in given.contents.items()
@@ -24,7 +24,7 @@ def tree_of(given: Input) -> str:
 
 
 def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
-    """Return the event that records the input, written now or before; none without an input.
+    """Return the event that records the input, if the run has an input.
 
     Raises:
         TraceError: The input was never recorded, or its files are other ones than prepared.
@@ -55,7 +55,7 @@ def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecor
 
 
 def recorded_origin(events: Iterable[Event], objects: ObjectStore) -> Input | None:
-    """Return the input of a recorded run, to start another run with; None if it had none.
+    """Return the input of a recorded run, or None if it has none.
 
     Raises:
         TraceError: An object is missing or altered.

@@ -1,14 +1,22 @@
-"""A processor that returns the replies of a recorded run, in their order."""
+"""Replay of a recorded run: its replies, its prompt program and its limits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pydantic
 
+from l2mac.control.budget import Limits
 from l2mac.errors import ContextOverflow, ModelUnavailable
 from l2mac.processor.messages import Reply, Request
 from l2mac.processor.protocol import Watcher
-from l2mac.trace.events import Event, ModelCalled
+from l2mac.trace.events import (
+    Event,
+    InstructionAborted,
+    InstructionsAdded,
+    ModelCalled,
+    PlanMade,
+    Replanned,
+)
 from l2mac.trace.objects import ObjectStore
 
 _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
@@ -16,7 +24,7 @@ _REPLY: pydantic.TypeAdapter[Reply] = pydantic.TypeAdapter(Reply)
 
 @dataclass(slots=True)
 class ReplayProcessor:
-    """Implements `l2mac.processor.protocol.Processor` from a recorded run.
+    """`l2mac.processor.protocol.Processor` made of a recorded run.
 
     Attributes:
         given: Number of replies returned so far.
@@ -53,3 +61,26 @@ class ReplayProcessor:
         reply = _REPLY.validate_json(self._objects.get(name))
         watch(reply.content)
         return reply
+
+
+def recorded_program(events: Iterable[Event]) -> tuple[str, ...]:
+    """Return the objects of the program's instructions, after all recorded changes."""
+    program: list[str] = []
+    for event in events:
+        if isinstance(event, PlanMade | InstructionsAdded):
+            program += event.instruction_objects
+        elif isinstance(event, Replanned) and event.instruction_objects:
+            place = event.number - 1
+            program[place : place + (event.action == "split")] = event.instruction_objects
+    return tuple(program)
+
+
+def recorded_limits(events: Iterable[Event]) -> Limits:
+    """Return limits that end each instruction where a recorded run ended it."""
+    ends: dict[int, str] = {}
+    calls = 0
+    for event in events:
+        calls += isinstance(event, ModelCalled)
+        if isinstance(event, InstructionAborted):
+            ends[calls] = event.cause
+    return Limits(ends=ends)

@@ -1,4 +1,4 @@
-"""One session of a run, from settings to result, shared by command line and Python API."""
+"""One session of a run, shared by command line and Python API."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +12,8 @@ from l2mac.processor.cancellation import CancelScope
 from l2mac.runs.execute import Reason, SessionResult, execute
 from l2mac.runs.folders import find_run, new_run
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_program import recorded_limits
 from l2mac.runs.recorded_spec import Plan, recorded_plan
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import (
     check_packages,
     choose_domain,
@@ -41,21 +40,21 @@ class SessionListener(Protocol):
     """Listener of a session; an exception that it raises ends the session in order."""
 
     def say(self, line: str) -> None:
-        """Take a sentence about the progress."""
+        """Handle a sentence about the progress."""
         ...
 
     def heard(self, piece: str) -> None:
-        """Take a piece of the model's text as it arrives."""
+        """Handle a piece of the model's text as it arrives."""
         ...
 
     def on(self, entry: Entry) -> None:
-        """Take an entry of the run's trace as it is written."""
+        """Handle an entry of the run's trace as it is written."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recorded run to resume or replay: folder, specification, and settings to keep."""
+    """A recorded run to resume or replay, with the settings to keep."""
 
     folder: Path
     plan: Plan
@@ -64,7 +63,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """A replayed run: result, number of recorded replies, and difference from the trace, or ''."""
+    """A replayed run: result, number of replies, and difference, or ''."""
 
     result: SessionResult
     replies: int
@@ -114,8 +113,8 @@ def prepare_plan(
 def find_source(runs_dir: Path, name: str) -> Source:
     """Return a recorded run by name, beginning of a name, path or `last`.
 
-    A trace outside the user's own runs is untrusted. It chooses no server, which would receive the
-    key, no image and no runtime.
+    A trace outside the user's own runs is untrusted. Such a trace chooses no server, which would
+    receive the key, no image and no runtime.
 
     Raises:
         RunNotFound, TraceError: The run does not exist, or its trace is unreadable.
@@ -146,7 +145,7 @@ def start(
         plan: Specification made by `prepare_plan`.
         audience: Receives everything as it happens.
         fuse: Ends the session from another thread, even while the model's server is silent.
-        given: Input made by `prepare_input`, the same as for the plan.
+        given: The input of `prepare_input`, the same as for the plan.
 
     Raises:
         SandboxError, L2macError: Engine, model or trace failed. The message of a started run names
@@ -181,7 +180,7 @@ def resume_run(
 
 
 def replay_run(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
-    """Execute the recorded replies of a run again, as a new run without a model; see `start`."""
+    """Execute the recorded replies of a run again, as a new run; see `start`."""
     events = [entry.event for entry in effective(read_trace(source.folder / TRACE_FILE)[0])]
     recorded = ObjectStore(source.folder / OBJECTS_FILE)
     processor = ReplayProcessor.of(events, recorded)
@@ -253,7 +252,7 @@ def _factory(settings: Settings, audience: SessionListener) -> SandboxFactory:
 
 
 def _difference(source: Path, repeated: Path) -> str:
-    """Return the first difference of two runs' files, after each instruction and at the end."""
+    """Return the first difference between the files of two runs, or ''."""
 
     def trees(folder: Path) -> list[str]:
         events = [entry.event for entry in effective(read_trace(folder / TRACE_FILE)[0])]

@@ -1,1 +1,1 @@
-"""Settings: flag > variable > file > preset > default; the only reader of the environment."""
+"""Settings: flag > variable > file > preset > default."""

@@ -1,4 +1,4 @@
-"""Known model servers and gateways, for `--preset NAME`.
+"""Model servers and gateways that `--preset NAME` knows.
 
 A preset fills only values that are not set otherwise. With a preset, `OPENAI_API_KEY` and
 `OPENAI_BASE_URL` are ignored: a key for OpenAI never goes to another server because of a name. The
@@ -32,7 +32,7 @@ class Preset:
 
     @property
     def is_one_server(self) -> bool:
-        """Whether it is one service on the Internet, not a program that users run themselves."""
+        """Whether it is one service on the Internet, not a program of the user."""
         return self.base_url.startswith("https:")
 
 

@@ -83,7 +83,7 @@ def _how(before: bytes | None, after: bytes | None) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return lines that all end, as the lines of a diff must; only a newline ends a line."""
+    """Return lines that all end, as a diff needs; only a newline ends a line."""
     lines = [line + "\n" for line in text.split("\n")]
     if text.endswith("\n") or not text:
         return lines[:-1]

@@ -1,4 +1,4 @@
-"""Export of a run's files: regular files only, from the recorded objects, into a new folder.
+"""Export of a run's files: regular files only, from the trace, to a new folder.
 
 No sandbox is read for an export. Names that act on a host by themselves, as soon as a folder is
 opened, entered or checked out, are quarantined and reported. The user decides about these files.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.host_folder import HostFolder, UnsafePath
 from sandbox import PathError, check_path, format_size
@@ -48,7 +48,7 @@ _RESERVED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """The result of an export: the folder, its files, and the quarantined paths with reasons."""
+    """The result of an export: folder, files, and quarantined paths (→ reason)."""
 
     folder: Path
     written: tuple[str, ...]
@@ -56,7 +56,7 @@ class Export:
 
 
 def sort_out(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Split files (path → object) into those to write and the quarantined ones (path → reason).
+    """Split files (path → object) into written and quarantined ones (→ reason).
 
     No two written paths are the same on a file system that ignores upper and lower case.
     """
@@ -126,7 +126,7 @@ def read_whole(files: Mapping[str, str], objects: ObjectStore) -> dict[str, byte
 def quarantine(
     files: Mapping[str, str], quarantined: Mapping[str, str], objects: ObjectStore, folder: Path
 ) -> Path:
-    """Write the quarantined files of an export into a new folder, under harmless numbers.
+    """Write quarantined files into a new folder, under harmless numbers.
 
     Args:
         files: Path → object, of all files of the run.
@@ -161,7 +161,7 @@ def check_new_folder(folder: Path, flag: str) -> None:
 
 
 def manifest_of(writable: Mapping[str, str], quarantined: Mapping[str, str]) -> bytes:
-    """Return the manifest of written paths (→ SHA-256) and quarantined paths (→ reason)."""
+    """Return the manifest of written (→ SHA-256) and quarantined (→ reason) paths."""
     content = {"sha256": dict(writable), "quarantined": dict(quarantined)}
     return json.dumps(content, indent=1).encode() + b"\n"
 
@@ -179,8 +179,7 @@ def _write_folder(folder: Path, contents: Mapping[str, bytes], flag: str) -> Non
         part.rename(folder)
     except (OSError, UnsafePath) as error:
         _discard(part)
-        reason = error.strerror if isinstance(error, OSError) else error
-        problem = f"{flag} {folder} cannot be written: {reason}. Name another folder."
+        problem = f"{flag} {folder} cannot be written: {reason_of(error)}. Name another folder."
         raise SettingsError(flag, problem) from error
     except BaseException:
         _discard(part)
@@ -195,14 +194,14 @@ def _discard(part: Path) -> None:
 
 
 def _bare_repositories(files: Mapping[str, str]) -> set[str]:
-    """Return the folders that Git takes for a repository without a work tree, by their names."""
+    """Return the folders that Git takes for a repository without a work tree."""
     folded = {_folded(path) for path in files}
     heads = {
         path.removesuffix("head").removesuffix("/")
         for path in folded
         if path.rpartition("/")[2] == "head"
     }
-    return {folder for folder in heads if (f"{folder}/config" if folder else "config") in folded}
+    return {folder for folder in heads if f"{folder}/config".removeprefix("/") in folded}
 
 
 def _reason_against(path: str, folded: str, repositories: set[str]) -> str:

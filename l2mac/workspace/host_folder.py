@@ -1,4 +1,6 @@
-"""A folder of the host, opened through directory descriptors: no link in it is ever followed.
+"""A folder of the host, accessed without ever following a link.
+
+Every step uses a directory descriptor.
 
 The one reader and writer of folders that others may have prepared. Regular files are read and
 written; everything else is named and left alone.
@@ -69,10 +71,10 @@ class HostFolder:
         self._root = -1
 
     def entries(self, skip: Callable[[str, str], bool] = lambda *_: False) -> dict[str, str]:
-        """Return all entries: path → `file`, `folder`, `link` or `special`, sorted by path.
+        """Return all entries, sorted: path → `file`, `folder`, `link` or `special`.
 
         Args:
-            skip: Returns whether to leave out a path of a kind; a folder with its whole content.
+            skip: Decides whether to exclude a path of a kind; a folder with its whole content.
 
         Raises:
             UnsafePath: The folder has too many entries, is too deep or cannot be read.
@@ -114,7 +116,7 @@ class HostFolder:
             raise UnsafePath(path, _reason(error)) from error
 
     def create(self, path: str, content: bytes) -> None:
-        """Write a new file, mode 0644; for a new folder, which appears completely or not at all.
+        """Write a new file, mode 0644, in a folder that is not visible yet.
 
         Raises:
             UnsafePath: The file exists, or the path leads through a link or a file.
@@ -221,5 +223,5 @@ def _read_all(fd: int, most_bytes: int) -> bytes:
 
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be used ({error.strerror}; links are never followed)"
+        return f"cannot be used ({error.strerror}, links are never followed)"
     return f"cannot be used ({error})"

@@ -1,4 +1,4 @@
-"""The input of a run: the regular files of a folder of the host, and the excluded paths by kind.
+"""The input of a run: the regular files of a folder, and the excluded paths.
 
 The file store is shown to a language model. Names that usually hold secrets are therefore excluded,
 and so are files that no run would change: version control, caches, environments. No content is
@@ -62,8 +62,8 @@ class Input:
     def __str__(self) -> str:
         """Return number and size of the files, and a few excluded names of each kind."""
         size = format_size(sum(map(len, self.contents.values())))
-        out = "; ".join(f"{kind}: {_some(paths)}" for kind, paths in self.left_out.items())
-        excluded = f"; excluded: {out}" if out else ""
+        out = ", ".join(f"{kind} ({_some(paths)})" for kind, paths in self.left_out.items())
+        excluded = f", excluded: {out}" if out else ""
         return f"{len(self.contents)} files, {size}{excluded}"
 
 

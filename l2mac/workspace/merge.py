@@ -1,9 +1,9 @@
-"""Merge of a run's files into an existing folder: planned, checked as a whole, then written.
+"""Merge of a run's files into an existing folder: planned, checked, written.
 
 A file of the host that differs from the run's is *updated* if it is still as an earlier export
 wrote it, by the manifest there, or as the run's input had it. Otherwise it is a *conflict*: it was
 changed on the host, or its origin is unknown. Files of the input that the run did not change are
-left alone, whatever the host has. Nothing is ever deleted.
+left alone in any case. Nothing is ever deleted.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class MergePlan:
         blocked: Impossible to write: path → reason.
         gone: Part of an earlier export or the input, and no longer in the run; they stay.
         quarantined: Not exported: path → reason.
-        seen: State of the host, path → SHA-256; it must be the same at the moment of writing.
+        seen: The state of the host, path → SHA-256, checked again at the moment of writing.
     """
 
     folder: Path
@@ -94,7 +94,9 @@ def plan_merge(
 def merge(
     plan: MergePlan, files: Mapping[str, str], objects: ObjectStore, *, overwrite: bool
 ) -> tuple[str, ...]:
-    """Carry out a plan and return the written paths; files changed meanwhile are left alone.
+    """Write the files of a plan and return their paths.
+
+    Files that changed meanwhile are left alone.
 
     Raises:
         SettingsError: A file is blocked, in conflict or changed meanwhile. Nothing is written
@@ -151,7 +153,7 @@ def _kind(
 
 
 def _check_no_twin(host: HostFolder, path: str) -> None:
-    """Check that no part of the path exists in other letter case, which some systems ignore."""
+    """Check that no part of the path exists in other letter case."""
     parts = path.split("/")
     for depth, part in enumerate(parts, 1):
         for name in host.siblings("/".join(parts[:depth])):
@@ -165,11 +167,11 @@ def _check_unchanged(host: HostFolder, path: str, digest: str | None) -> None:
     content = host.read(path, _MOST_BYTES)
     found = None if content is None else hashlib.sha256(content).hexdigest()
     if found != digest:
-        raise UnsafePath(path, "changed while the merge was planned")
+        raise UnsafePath(path, "has changed since the merge was planned")
 
 
 def _manifest(host: HostFolder) -> dict[str, str]:
-    """Return the files of an earlier export by its manifest; none without a readable manifest."""
+    """Return the files of an earlier export, by a readable manifest."""
     try:
         written = json.loads(host.read(MANIFEST, _MOST_BYTES) or b"{}").get("sha256", {})
         return {path: digest for path, digest in written.items() if isinstance(digest, str)}

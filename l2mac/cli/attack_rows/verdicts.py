@@ -1,4 +1,4 @@
-"""Rows 15 and 53 to 55: a file store that tries to pass the checks without passing tests.
+"""Rows 15 and 53 to 55: a file store that tries to pass without passing tests.
 
 The control is a plain pytest on the same files, judged by its exit code.
 """
@@ -62,7 +62,7 @@ _POISON = {
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Yield the findings of every trick, all in one sandbox, each on an otherwise failing store."""
+    """Yield the findings of every trick, each on an otherwise failing store."""
     with site.box(memory_bytes=1 << 30) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
@@ -83,7 +83,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
                 number=number,
                 held=not fooled and honest is Verdict.FAILED,
                 observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks did not pass"
-                + (f"; passed: {', '.join(fooled)}" if fooled else ""),
+                + (f", passed: {', '.join(fooled)}" if fooled else ""),
                 shown=bool(green),
                 control=f"a plain pytest passes: {', '.join(green) or 'none'}",
                 limit=limit,

@@ -25,9 +25,8 @@ from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.audit import audit_run
-from l2mac.runs.recorded_program import recorded_limits
 from l2mac.runs.recorded_spec import Plan, recorded_plan, started
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import choose_domain, make_plan
 from l2mac.settings.settings import Settings
 from l2mac.testing.processor import ScriptedProcessor
@@ -715,7 +714,7 @@ def test_progress_names_the_parts_and_the_choice(room: ThinkingRoom):
         for entry in read_trace(room.folder / "trace.jsonl")[0]:
             progress.on(entry)
     said = stream.getvalue()
-    assert "candidate 2 of 3: done, unchecked" in said
+    assert "candidate 2 of 3: finished, unchecked" in said
     assert "candidate 3 with the tests" in said
     assert "candidates passed 2, 1, 2 of 2 tests: candidate 1 selected" in said
 
@@ -752,7 +751,9 @@ def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(room.folder)]).output
-    assert "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    assert (
+        "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    )
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False

@@ -21,9 +21,8 @@ from l2mac.control.outcome import RequirementRow, Status
 from l2mac.control.run_spec import Thinking
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
-from l2mac.runs.recorded_program import recorded_limits
 from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
 from l2mac.testing.memory_sandbox import ScriptedRun, job_result

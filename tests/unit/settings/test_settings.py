@@ -133,7 +133,7 @@ def test_a_project_file_may_choose_freely_only_what_is_listed(load: Load, name: 
         load(in_project=f"{name} = {'1' if name == 'steps' else value}")
         accepted = True
     except SettingsError as error:
-        accepted = "may not set this" not in str(error)
+        accepted = "is not allowed in a project file" not in str(error)
     assert accepted == (name in free | lowerable)
 
 

@@ -11,7 +11,7 @@ from recorded_run import DONE, STORY, SUMMARY, record, write
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.runs.audit import audit_run
-from l2mac.runs.retention import prune_runs, pin
+from l2mac.runs.folders import pin, prune_runs
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import InstructionStarted, Rewound

@@ -171,7 +171,7 @@ def test_folders_that_are_too_deep_are_refused(tmp_path: Path):
 
 
 def test_an_empty_folder_is_refused_and_says_what_was_left_out(tmp_path: Path):
-    with pytest.raises(SettingsError, match=r"no usable files.*version control: \.git/"):
+    with pytest.raises(SettingsError, match=r"no usable files.*version control .\.git/"):
         read(make(tmp_path, ".git/config"))
 
 

@@ -85,7 +85,7 @@ def test_a_file_that_changes_after_it_was_shown_is_not_written_over(
     files = kept(objects, a="1", b="1")
     plan = plan_merge(files, project)
     (project / "b").write_text("mine")
-    with pytest.raises(SettingsError, match="changed while the merge was planned"):
+    with pytest.raises(SettingsError, match="has changed since the merge was planned"):
         merge(plan, files, objects, overwrite=True)
     assert state(project) == {"b": "mine"}
 
