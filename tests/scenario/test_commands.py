@@ -54,9 +54,9 @@ def with_model(server: ModelServer, **variables: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("words", "variables", "code", "said"),
     [
-        (("run", "x"), {}, 6, "no model is configured"),
+        (("run", "x"), {}, 6, "No model is configured"),
         (("run", "--model", "m", "--base-url", NOWHERE), {}, 2, "TASK"),
-        (("run", "  "), {}, 2, "TASK: is empty"),
+        (("run", "  "), {}, 2, "TASK must not be empty"),
         (("run", "x", "--steps", "0"), {}, 2, "--steps"),
         (("run", "x", "--memory", "lots"), {}, 2, "--memory"),
         (("run", "x", "--memory", "100m"), {}, 2, "raise --memory or lower --disk"),
@@ -124,7 +124,7 @@ def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(
         done = l2mac(tmp_path, "run", "x", **with_model(server))
     assert done.returncode == 6
     assert said in done.stderr
-    assert "go on with: l2mac resume" in done.stderr
+    assert "Continue it with: l2mac resume" in done.stderr
     with ModelServer(short_story.answer) as server:
         resumed = l2mac(tmp_path, "resume", "--output", "out", **with_model(server))
     assert resumed.returncode == 0, resumed.stderr
@@ -227,7 +227,7 @@ def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(tmp_path
         done = l2mac(tmp_path, "resume", str(elsewhere), OPENAI_API_KEY="secret")
         assert len(foreign.requests) == asked
     assert done.returncode == 6
-    assert "no model is configured" in done.stderr
+    assert "No model is configured" in done.stderr
 
 
 def test_the_key_is_nowhere_in_record_output_logs_or_box(tmp_path: Path):

@@ -171,7 +171,7 @@ def test_pinned_runs_are_listed_and_not_cleaned(desk: Desk):
     rows = {row["run"]: row for row in json.loads(desk.l2mac("runs", "--json"))}
     assert rows[run]["pinned"]
     assert rows[run]["bytes"] > 1000
-    kept = json.loads(desk.l2mac("clean", "--older-than", "0s", "--dry-run", "--json"))["runs"]
+    kept = json.loads(desk.l2mac("runs", "prune", "--older-than", "0s", "--dry-run", "--json"))["runs"]
     assert {row["run"]: row["kept"] for row in kept}[run] == "pinned"
     desk.l2mac("unpin", run)
     assert desk.verdict(run)["verdict"] == "intact"

@@ -106,7 +106,7 @@ def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(fi
     }
     assert result["output"] is None
     assert (
-        "as it came: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
+        "baseline: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
     )
 
 
