@@ -1,15 +1,17 @@
 # Everything a person or a build machine does here, one target each.
-# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), PYTEST_ARGS (for check, test).
+# Variables: TASK, IMAGE, OUTPUT and SESSION (for run), BASE (for image), REV (for figures),
+# PYTEST_ARGS (for check, test, soak).
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup engine base run test check bench ablation audit lock image dist clean
+.PHONY: help setup engine base run lint check test soak bench ablation audit figures lock reference image dist clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 SET_UP := .venv/.set-up
 # In the order in which they stand: the files with real boxes, few and long, come before the many quick ones.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Four on two cores, too: half of a test with a real box is waiting.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,15 +32,20 @@ base: engine ## build the offline base image from distribution packages, if it i
 run: setup engine ## a first run: TASK="..." with a model, or else a recorded session
 	@.ci/first-run
 
-test: setup engine base ## run all tests, those with real containers too
-	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
-
-check: setup ## format, lint, types, import rules and unit tests; no engine, under a minute
+lint: setup ## format, lint, types and import rules
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy l2mac sandbox
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/architecture $(PYTEST_ARGS)
+
+check: lint ## lint, then unit and architecture tests; no engine, under a minute
+	@L2MAC_TEST_TIER=check $(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/architecture $(PYTEST_ARGS)
+
+test: setup engine base ## run every test once, those with real containers under runc; about 5 minutes
+	@L2MAC_TEST_TIER=test $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+soak: setup engine base ## run every test at length: all runtimes, many kills and examples; about 25 minutes
+	@L2MAC_TEST_TIER=soak $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 bench: setup engine base ## measure a box against plain processes on this machine
 	@$(PYTHON) tests/bench/bench.py
@@ -52,6 +59,9 @@ audit: setup engine base ## have others judge it: hadolint, inspect-ai's battery
 
 reference: setup ## write docs/reference.md anew from the program's own help and settings
 	@$(PYTHON) .ci/reference
+
+figures: setup ## print the project's figures as Markdown; REV=... for an earlier revision
+	@$(PYTHON) .ci/figures $(if $(REV),--rev $(REV))
 
 lock: ## write the lock files anew from pyproject.toml
 	@.ci/lock

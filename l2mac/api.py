@@ -126,7 +126,7 @@ class Run:
         self._settings = settings
         self._more = more
         self._events: queue.Queue[RunEvent] = queue.Queue(_MOST_WAITING)
-        self._fuse = CancelScope(self._stop)
+        self._cancel_scope = CancelScope(self._stop)
         self._stopping = False
         self._result: FinishedRun | None = None
         self._error: BaseException | None = None
@@ -150,7 +150,7 @@ class Run:
         plan = prepare_plan(settings, self._task, program, given)
 
         def session() -> SessionResult:
-            return start(settings, plan, self, given=given, fuse=self._fuse)
+            return start(settings, plan, self, given=given, cancel_scope=self._cancel_scope)
 
         self._thread = threading.Thread(target=self._work, args=(session,), daemon=True)
         self._thread.start()
@@ -185,7 +185,7 @@ class Run:
 
     def cancel(self) -> None:
         """Cancel the run; harmless after its end."""
-        self._fuse.cancel()
+        self._cancel_scope.cancel()
 
     @property
     def result(self) -> FinishedRun:
@@ -230,7 +230,7 @@ class Run:
             self._error = error
 
     def _put(self, event: RunEvent) -> None:
-        while not self._fuse.is_cancelled:
+        while not self._cancel_scope.is_cancelled:
             try:
                 return self._events.put(event, timeout=_POLL_S)
             except queue.Full:

@@ -1,4 +1,8 @@
-"""The file store D: files in a box, mirrored as objects of the run's record, so that no box is irreplaceable."""
+"""The file store D: files in a sandbox, mirrored as objects of the trace.
+
+The mirror makes every sandbox replaceable. If one is lost, the file store opens a new one and fills
+it from the objects.
+"""
 
 import contextlib
 import hashlib
@@ -27,15 +31,19 @@ _LOSSES_IN_A_ROW = 3
 T = TypeVar("T")
 
 SandboxMaker = Callable[[str], Sandbox]
+"""A function that returns a new, verified, empty sandbox for a stated purpose."""
 
 
 class SandboxReplaced(Exception):
-    """A request ended its box; the store has been rebuilt in a new one as it was before the request."""
+    """A request ended its sandbox.
+
+    The file store has been restored in a new sandbox to its state before the request.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class KeepCaps:
-    """How much of what an execution wrote is kept; what is over is undone."""
+    """The bounds of an execution's changes. Changes above them are undone."""
 
     files: int = 200
     file_bytes: int = 1024 * 1024
@@ -44,12 +52,12 @@ class KeepCaps:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of running something on the store.
+    """The outcome of running jobs on the file store.
 
     Attributes:
-        result: The box's account of it.
-        kept: Changes that are now part of the store.
-        undone: Paths that it changed and that were put back.
+        result: The sandbox's report.
+        kept: The changes that are now part of the file store.
+        undone: The changed paths that were restored.
     """
 
     result: RunResult
@@ -58,20 +66,21 @@ class Execution:
 
 
 class FileStore:
-    """Files by path, in a box that can be lost and made again.
+    """Files by path, in a replaceable sandbox.
 
     Args:
-        make_box: Gives a new, verified, empty box for a stated purpose.
-        objects: Where every content is kept on the host, as inert bytes.
+        make_sandbox: Opens the sandboxes.
+        objects: Keeps every content on the host, as inert bytes.
+        caps: The bounds of the files that an execution may add.
     """
 
     def __init__(
         self, make_sandbox: SandboxMaker, objects: ObjectStore, *, caps: KeepCaps | None = None
     ) -> None:
-        self._make_box = make_sandbox
+        self._make_sandbox = make_sandbox
         self._objects = objects
         self._caps = caps or KeepCaps()
-        self._box: Sandbox | None = None
+        self._sandbox: Sandbox | None = None
         self._files: dict[str, FileEntry] = {}
         self._losses = 0
         self._paths: tuple[str, ...] | None = None
@@ -95,24 +104,24 @@ class FileStore:
 
     @property
     def tree(self) -> str:
-        """A hash of all paths and contents."""
+        """A hash of all paths and contents; equals `l2mac.trace.history.tree_hash`."""
         if not self._tree:
             lines = "".join(map(self._lines.__getitem__, self.paths))
             self._tree = hashlib.sha256(lines.encode()).hexdigest()
         return self._tree
 
     def open(self) -> Sandbox:
-        """Give the box; if there is none, make one and bring every file into it."""
-        return self._opened(self.files) if self._box is None else self._box
+        """Return the sandbox. If there is none, open one and write every file into it."""
+        return self._opened(self.files) if self._sandbox is None else self._sandbox
 
     def close(self) -> None:
-        """Remove the box; the objects stay."""
-        box, self._box = self._box, None
-        if box is not None:
-            box.close()
+        """Remove the sandbox. The objects stay."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Take recorded changes over without touching a box."""
+        """Apply recorded changes to the listing of files, without touching a sandbox."""
         for change in changes:
             if change.deleted:
                 self._forget(change.path)
@@ -120,58 +129,58 @@ class FileStore:
                 self._remember(FileEntry(change.path, change.size, change.digest))
 
     def open_with(self, files: Iterable[FileEntry]) -> None:
-        """Make the box with recorded files in it, while the store itself counts as empty.
+        """Open a sandbox with recorded files while the listing of files stays empty.
 
-        For a run that is taken up: the control unit walks through its record, which brings the store to what the
-        box holds already.
+        For a resumed run: the control unit repeats its recorded effects, whose changes bring the
+        listing to the state that the sandbox already has.
         """
         self._opened(files)
 
     def adopt(self, files: Iterable[FileEntry]) -> None:
-        """Take over recorded files as the store's content; for a store that has no box yet."""
+        """Replace the listing by recorded files, in a file store without a sandbox."""
         for path in tuple(self._files):
             self._forget(path)
         for entry in files:
             self._remember(entry)
 
     def write(self, contents: Mapping[str, bytes]) -> tuple[Change, ...]:
-        """Write all files or none; gives what changed.
+        """Write all files or none and return the changes.
 
         Raises:
-            Refused: The box refuses them; nothing changed.
-            BoxReplaced: The box was lost meanwhile.
+            Refused: The sandbox refuses a file. No file changed.
+            SandboxReplaced: The sandbox was lost during the request.
         """
-        digests = self._on_box(lambda box: box.write(contents))
+        digests = self._request(lambda sandbox: sandbox.write(contents))
         changes = []
         for path, content in contents.items():
             digest = self._objects.put(content)
             if digests[path] != digest:
-                raise SandboxDied(f"the box wrote something else than it was given to {path!r}")
+                raise SandboxDied(f"the sandbox wrote other content than requested to {path!r}")
             if path not in self._files or self._files[path].digest != digest:
                 changes.append(Change(path, len(content), digest))
         self.apply(changes)
         return tuple(changes)
 
     def read(self, path: str) -> bytes:
-        """Give a file's content.
+        """Return a file's content.
 
         Raises:
-            Refused: There is no such file, or it is larger than 16 MiB.
-            BoxReplaced: The box was lost meanwhile.
+            Refused: The file does not exist, or is larger than 16 MiB.
+            SandboxReplaced: The sandbox was lost during the request.
         """
-        content, size = self._on_box(lambda box: box.read(path, limit=_READ_BYTES))
+        content, size = self._request(lambda sandbox: sandbox.read(path, limit=_READ_BYTES))
         if size > _READ_BYTES:
             raise Refused(f"{path!r} has {size} bytes and cannot be read whole")
         return content
 
     def delete(self, paths: Sequence[str]) -> tuple[Change, ...]:
-        """Delete files; gives what changed.
+        """Delete files and return the changes.
 
         Raises:
-            Refused: One of them does not exist; nothing changed.
-            BoxReplaced: The box was lost meanwhile.
+            Refused: A file does not exist. No file changed.
+            SandboxReplaced: The sandbox was lost during the request.
         """
-        self._on_box(lambda box: box.delete(paths))
+        self._request(lambda sandbox: sandbox.delete(paths))
         changes = tuple(Change(path, -1, "") for path in paths)
         self.apply(changes)
         return changes
@@ -179,33 +188,38 @@ class FileStore:
     def search(
         self, text: str, *, ignore_case: bool, max_matches: int
     ) -> tuple[tuple[Match, ...], bool]:
-        """Give the lines that contain `text`, and whether there are more."""
-        return self._on_box(
-            lambda box: box.search(text, ignore_case=ignore_case, max_matches=max_matches)
+        """Return the lines that contain `text`, and whether there are more.
+
+        Raises:
+            SandboxReplaced: The sandbox was lost during the request.
+        """
+        return self._request(
+            lambda sandbox: sandbox.search(text, ignore_case=ignore_case, max_matches=max_matches)
         )
 
     def execute(
         self, jobs: Sequence[Job], *, keep_changes: bool, timeout_s: float | None = None
     ) -> Execution:
-        """Run jobs on the store.
+        """Run jobs on the file store.
 
         Args:
-            jobs: What to run.
-            keep_changes: Whether files that they write become part of the store, within the caps; otherwise, and
-                beyond the caps, the store is put back as it was.
-            timeout_s: Wall time; the box's own limit when None.
+            jobs: The jobs, which run at the same time.
+            keep_changes: Whether the changes within the caps become part of the file store. All
+                other changes are undone.
+            timeout_s: The wall time, or the sandbox's own limit when None.
 
         Raises:
-            BoxReplaced: The jobs ended the box, or left it in a state that cannot be taken over or put back.
+            SandboxReplaced: The jobs ended the sandbox, or their changes are neither readable nor
+                undoable.
         """
-        result = self._on_box(lambda box: box.run(jobs, timeout_s=timeout_s))
+        result = self._request(lambda sandbox: sandbox.run(jobs, timeout_s=timeout_s))
         kept = self._within_caps(result.changes) if keep_changes else ()
         undone = tuple(change for change in result.changes if change not in kept)
         try:
             for change in kept:
                 if not change.deleted:
-                    self._adopt(change)
-            self._put_back(undone)
+                    self._store_object(change)
+            self._undo(undone)
         except Refused as refusal:
             self.close()
             self.open()
@@ -224,14 +238,18 @@ class FileStore:
         if self._files.pop(path, None) is not None:
             self._paths, self._listing, self._tree = None, None, ""
 
-    def _adopt(self, change: Change) -> None:
+    def _store_object(self, change: Change) -> None:
         content = self.read(change.path)
         if self._objects.put(content) != change.digest:
             raise SandboxDied(f"{change.path!r} changed while it was read")
 
     def _within_caps(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """Give the changes to keep: every deletion, so that no kept file stands where a folder is put back."""
-        caps, kept = self._caps, [change for change in changes if change.deleted]
+        """Return the changes to keep, which include every deletion.
+
+        An undone deletion could need a folder in the place of a kept file.
+        """
+        caps = self._caps
+        kept = [change for change in changes if change.deleted]
         count = total = 0
         for change in changes:
             fits = (
@@ -244,31 +262,36 @@ class FileStore:
                 count, total = count + 1, total + change.size
         return tuple(sorted(kept, key=lambda change: change.path))
 
-    def _put_back(self, changes: Sequence[Change]) -> None:
+    def _undo(self, changes: Sequence[Change]) -> None:
         created = [change.path for change in changes if change.path not in self._files]
         lost = [self._files[change.path] for change in changes if change.path in self._files]
         if created:
-            self._on_box(lambda box: box.delete(created))
+            self._request(lambda sandbox: sandbox.delete(created))
         if lost:
-            self._on_box(lambda box: fill(box, lost, self._objects))
+            self._request(lambda sandbox: fill(sandbox, lost, self._objects))
 
     def _opened(self, files: Iterable[FileEntry]) -> Sandbox:
-        """Make the box and bring files into it; one that cannot take them is removed."""
-        self._box = self._make_box("work")
+        """Open a sandbox and write files into it. A sandbox that refuses them is removed."""
+        self._sandbox = self._make_sandbox("work")
         try:
-            fill(self._box, files, self._objects)
+            fill(self._sandbox, files, self._objects)
         except BaseException as error:
             with contextlib.suppress(SandboxError):
                 self.close()
             if isinstance(error, Refused):
                 raise PolicyError(
-                    f"the recorded files do not fit into the box: {error}; raise --disk"
+                    f"The recorded files do not fit into the sandbox: {error}. Raise --disk."
                 ) from error
             raise
-        return self._box
+        return self._sandbox
 
-    def _on_box(self, request: Callable[[Sandbox], T]) -> T:
-        """Make a request of the box; when it loses the box, make another and say so."""
+    def _request(self, request: Callable[[Sandbox], T]) -> T:
+        """Send a request to the sandbox. If the sandbox is lost, open another one.
+
+        Raises:
+            SandboxReplaced: The sandbox was lost, and another one is open.
+            SandboxLost: The sandbox was lost for the third time in a row.
+        """
         try:
             answer = request(self.open())
         except SandboxLost as loss:
@@ -282,22 +305,22 @@ class FileStore:
         return answer
 
 
-def fill(box: Sandbox, files: Iterable[FileEntry], objects: ObjectStore) -> None:
-    """Bring recorded files into a box, in batches that one request can carry.
+def fill(sandbox: Sandbox, files: Iterable[FileEntry], objects: ObjectStore) -> None:
+    """Write recorded files into a sandbox, in batches that fit into one request.
 
     Raises:
-        Refused: The box does not take them.
-        SandboxLost: It is lost meanwhile.
-        TraceError: A content is missing from the record or altered.
+        Refused: The sandbox refuses the files.
+        SandboxLost: The sandbox is lost during the request.
+        TraceError: A content is missing from the objects or altered.
     """
     batch: dict[str, bytes] = {}
     size = 0
     for entry in files:
         content = objects.get(entry.digest)
         if batch and size + len(content) > _BATCH_BYTES:
-            box.write(batch)
+            sandbox.write(batch)
             batch, size = {}, 0
         batch[entry.path] = content
         size += len(content)
     if batch:
-        box.write(batch)
+        sandbox.write(batch)

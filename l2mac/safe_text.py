@@ -1,37 +1,61 @@
-"""Text from models and sandboxes, made safe for terminals and logs."""
+"""Text from models and sandboxes made safe for terminals, logs and encodings.
 
+A *lone surrogate* is half of a UTF-16 pair without its other half (U+D800 to U+DFFF). JSON can
+carry lone surrogates, but no text encoding can, so they are replaced or refused.
+"""
+
+import re
 import unicodedata
 
 _KEPT = "\n\t"
-_ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories: controls, formats, surrogates, line and paragraph separators."""
+_UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _BIDIRECTIONAL = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
-    """Return the text with escapes for control, format and direction characters.
+    """Return the text with control, format and direction characters escaped.
 
-    Such characters could move the cursor, recolour or retitle the terminal, or reverse file names.
+    Without this, text could move the cursor, recolour or retitle the terminal, or show file names
+    backwards.
     """
-    return "\n".join(map(_clean_line, text.split("\n")))
+    lines = text.split("\n")
+    return "\n".join(map(_clean_line, lines))
 
 
 def log_line(time: str, level: str, message: str) -> str:
-    """Return a log record as one clean line."""
+    """Return a log entry as exactly one clean line."""
     text = clean(message.replace("\t", " ")).replace("\n", "\\n")
     return f"{time} {level}: {text}"
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return the beginning of a text on one clean line."""
+    """Return a text on one clean line, truncated to `limit` characters."""
     flat = " ".join(clean(text).split())
     return flat if len(flat) <= limit else flat[: max(limit - 1, 0)] + "…"
 
 
-def _clean_line(line: str) -> str:
-    return line if line.isprintable() else "".join(map(_clean_character, line))
+def has_surrogates(text: str) -> bool:
+    """Return whether the text holds a surrogate, so that no encoding can carry it."""
+    return _SURROGATE.search(text) is not None
+
+
+def replace_surrogates(text: str) -> str:
+    """Return the text with pairs joined and lone surrogates replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Return the text with surrogates written as escapes such as `\ud800`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _clean_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(map(_clean_character, text))
 
 
 def _clean_character(character: str) -> str:
@@ -43,4 +67,6 @@ def _clean_character(character: str) -> str:
 def _harmless(character: str) -> bool:
     if character in _KEPT:
         return True
-    return character not in _BIDIRECTIONAL and unicodedata.category(character) not in _ACTING
+    if character in _BIDIRECTIONAL:
+        return False
+    return unicodedata.category(character) not in _UNSAFE_CATEGORIES

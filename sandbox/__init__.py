@@ -1,7 +1,7 @@
-"""Keep files and run programs on them, confined: useful without any language model.
+"""Keep files and run programs on them in confinement; no language model needed.
 
-`sandbox.engine` is the Docker side and is imported by name only where boxes are made, so that importing this package
-loads no engine library.
+`sandbox.engine` is the Docker side and is imported by name only where sandboxes are made, so that
+importing this package loads no engine library.
 """
 
 from sandbox.errors import (
@@ -30,8 +30,8 @@ from sandbox.results import (
     Job,
     JobResult,
     Match,
+    OutputStream,
     RunResult,
-    Stream,
 )
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Job",
     "JobResult",
     "Match",
+    "OutputStream",
     "PackageIndex",
     "PathError",
     "PolicyError",
@@ -61,7 +62,6 @@ __all__ = [
     "SandboxLost",
     "SandboxPolicy",
     "SandboxTimeout",
-    "Stream",
     "check_path",
     "format_size",
     "parse_size",

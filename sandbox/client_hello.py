@@ -1,4 +1,4 @@
-"""Read the server name out of the first bytes of a TLS connection (RFC 8446, 4.1.2; RFC 6066, 3); pure."""
+"""Read the server name of a TLS hello (RFC 8446, 4.1.2; RFC 6066, 3)."""
 
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _ENCRYPTED_HELLO = 0, 0xFE0D
@@ -6,7 +6,7 @@ MAX_HELLO_BYTES = 16 * 1024
 
 
 class HelloError(ValueError):
-    """The bytes are no client hello, or one that does not say plainly whom it is for."""
+    """The bytes are not a client hello that names exactly one host in clear text."""
 
 
 class _Reader:
@@ -25,15 +25,19 @@ class _Reader:
         return int.from_bytes(self.take(width))
 
     def field(self, width: int) -> "_Reader":
-        """Give what stands behind a length of `width` bytes."""
+        """Return the field that follows a length of `width` bytes."""
         return _Reader(self.take(self.number(width)))
 
 
 def server_name(content: bytes) -> str | None:
-    """Give the name that the client says it connects to, in lower case; None while the hello is not whole.
+    """Return the host that the client wants to reach, in lower case.
+
+    Returns:
+        The name, or None while the hello is incomplete.
 
     Raises:
-        HelloError: It is not TLS, names nobody or several, or hides whom it names.
+        HelloError: The bytes are not TLS, or the hello hides its server name or has not exactly
+            one.
     """
     hello = _handshake(content)
     if hello is None:
@@ -44,7 +48,8 @@ def server_name(content: bytes) -> str | None:
     reader.take(2 + 32)
     for width in (1, 2, 1):  # session id, cipher suites, compression methods
         reader.field(width)
-    extensions, names = reader.field(2) if reader.left else _Reader(b""), []
+    extensions = reader.field(2) if reader.left else _Reader(b"")
+    names: list[str] = []
     while extensions.left:
         kind, body = extensions.number(2), extensions.field(2)
         if kind == _ENCRYPTED_HELLO:
@@ -52,19 +57,19 @@ def server_name(content: bytes) -> str | None:
         if kind == _SERVER_NAME:
             names.append(_only_name(body))
     if len(names) != 1 or reader.left:
-        raise HelloError(f"the TLS hello has {len(names)} server names, not one")
+        raise HelloError(f"the TLS hello has {len(names)} server names instead of one")
     return names[0]
 
 
 def _handshake(content: bytes) -> bytes | None:
-    """Give the first handshake message, put together from records; None while it is not whole."""
+    """Return the first handshake message, or None while incomplete."""
     if content[:1] not in (b"", bytes([_HANDSHAKE])) or content[1:2] not in (b"", b"\x03"):
         raise HelloError("the connection does not begin with TLS")
     message = b""
     while len(content) >= 5:
         length = int.from_bytes(content[3:5])
         if content[0] != _HANDSHAKE or not length:
-            raise HelloError("the TLS hello is broken off by something else")
+            raise HelloError("another record interrupts the TLS hello")
         message += content[5 : 5 + length]
         content = content[5 + length :]
         wanted = 4 + int.from_bytes(message[1:4]) if len(message) >= 4 else MAX_HELLO_BYTES
@@ -78,7 +83,7 @@ def _handshake(content: bytes) -> bytes | None:
 def _only_name(body: _Reader) -> str:
     names = body.field(2)
     if names.number(1) != 0:
-        raise HelloError("the TLS hello's server name is no host name")
+        raise HelloError("the TLS hello's server name is not a host name")
     name = names.field(2).left
     if names.left or body.left or not name.isascii():
         raise HelloError("the TLS hello's server name is not a single host name")

@@ -1,4 +1,7 @@
-"""Start the guest, with `zygote` the preloaded checkers, or with `unpack` the program that unpacks wheels."""
+"""Start the program that the first argument selects.
+
+Without an argument: the guest. `zygote`: the preloaded checkers. `unpack`: the unpacking of wheels.
+"""
 
 import sys
 

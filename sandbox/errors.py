@@ -1,31 +1,31 @@
-"""What can go wrong between the host and a box.
+"""Failures between the host and a sandbox.
 
 ```
 SandboxError
-├── PolicyError            limits that contradict each other or that the engine cannot hold
-├── EngineUnavailable      no engine answers, no permission, or it is too old
-├── EngineUnfit            the engine or its runtime cannot confine a box
-├── ImageUnavailable       the base image is not here and cannot be pulled, or lacks what the recipe needs
-├── ImageBuildFailed       the box's image could not be built
-├── IsolationMismatch      the box is not confined as the policy says; nothing ran in it
-└── SandboxLost            the box is gone; its store can be rebuilt elsewhere
-    ├── SandboxDied        it ended by itself, or the engine ended it
-    ├── SandboxTimeout     it did not answer in time and was killed
-    └── SandboxCompromised it sent what a well-behaved guest cannot send and was killed
-Refused                    the store refuses a request; the message is for the one who made it
+├── PolicyError            the limits contradict each other, or the engine cannot hold them
+├── EngineUnavailable      no engine answers, access is denied, or the engine is too old
+├── EngineUnfit            the engine or its runtime cannot confine a sandbox
+├── ImageUnavailable       the base image is missing or lacks a required program
+├── ImageBuildFailed       the sandbox's image could not be built
+├── IsolationMismatch      the confinement does not match the policy; nothing has run in the sandbox
+└── SandboxLost            the sandbox is gone; its store can be rebuilt elsewhere
+    ├── SandboxDied        the sandbox ended by itself, or the engine ended it
+    ├── SandboxTimeout     the sandbox did not answer in time and was killed
+    └── SandboxCompromised the sandbox sent data that no intact guest sends, and was killed
+Refused                    the store refuses a request; the message is for the party that made it
 ```
 
-`Refused` is no SandboxError: nothing is wrong with the box. A command's failure, timeout or running out of memory
-is a result (`sandbox.results`), not an error.
+`Refused` is not a SandboxError, because the sandbox is in order. A command's failure, timeout or
+running out of memory is a result (`sandbox.results`), not an error.
 """
 
 
 class SandboxError(Exception):
-    """Base of all failures of boxes; `str()` is one sentence that says what to do next."""
+    """Base of all failures of sandboxes; the message names the next step."""
 
 
 class PolicyError(SandboxError):
-    """Limits that contradict each other or that the engine cannot hold."""
+    """The limits contradict each other, or the engine cannot hold them."""
 
 
 class EngineUnavailable(SandboxError):
@@ -33,46 +33,50 @@ class EngineUnavailable(SandboxError):
 
 
 class EngineUnfit(SandboxError):
-    """The engine or its runtime cannot confine a box: limits, seccomp or more are missing; nothing has run."""
+    """The engine or its runtime cannot confine a sandbox.
+
+    Nothing has run.
+    """
 
 
 class ImageUnavailable(SandboxError):
-    """The base image is not here and cannot be pulled, or lacks what the recipe needs."""
+    """The base image is missing, or lacks a program that the recipe needs."""
 
 
 class ImageBuildFailed(SandboxError):
-    """The box's image could not be built."""
+    """The sandbox's image could not be built."""
 
 
 class IsolationMismatch(SandboxError):
-    """The box is not confined as the policy says; nothing has run in it.
+    """The sandbox's confinement does not match its policy; nothing has run in it.
 
     Attributes:
-        rows: Names of the rows of the receipt that do not match.
+        rows: Names of the receipt's rows that do not match.
     """
 
     def __init__(self, rows: tuple[str, ...], details: str) -> None:
         super().__init__(
-            f"the box is not confined as its policy says ({', '.join(rows)}): {details}"
+            "The sandbox's confinement does not match its policy"
+            f" (receipt rows {', '.join(rows)}): {details}"
         )
         self.rows = rows
 
 
 class SandboxLost(SandboxError):
-    """The box is gone; its store can be rebuilt in another."""
+    """The sandbox is gone; its store can be rebuilt in another sandbox."""
 
 
 class SandboxDied(SandboxLost):
-    """The box ended by itself, or the engine ended it."""
+    """The sandbox ended by itself, or the engine ended it."""
 
 
 class SandboxTimeout(SandboxLost):
-    """The box did not answer in time and was killed."""
+    """The sandbox did not answer in time and was killed."""
 
 
 class SandboxCompromised(SandboxLost):
-    """The box sent what a well-behaved guest cannot send and was killed."""
+    """The sandbox sent data that no intact guest sends, and was killed."""
 
 
 class Refused(Exception):
-    """The file store refuses a request; the message is for the one who made it."""
+    """The file store refuses a request; the message is for the requester."""

@@ -1,6 +1,6 @@
-"""The one rule for names in the file store; lexical only, used on both sides of the wall.
+"""Check names in the file store, lexically, on both sides of the wall.
 
-This module runs inside the box as well: standard library only, cheap to import.
+This module runs inside the sandbox as well: standard library only, cheap to import.
 """
 
 from __future__ import annotations
@@ -13,30 +13,24 @@ MAX_DEPTH = 32
 
 _FORBIDDEN = frozenset('\\:*?"<>|')
 _RESERVED_PREFIX = ".l2mac-"
-_DEVICES = frozenset(
-    [
-        "aux",
-        "con",
-        "nul",
-        "prn",
-        *(f"{port}{number}" for port in ("com", "lpt") for number in range(10)),
-    ]
-)
+_PORTS = tuple(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
+_DEVICES = frozenset(("aux", "con", "nul", "prn", *_PORTS))
 
 
 class PathError(ValueError):
-    """A name that the file store refuses; the message says why, for the one who chose the name."""
+    """The file store refuses a name; the message is for its author."""
 
 
 def check_path(text: str) -> str:
-    """Give `text` back when it is a name that the file store accepts.
+    """Return `text` unchanged if the file store accepts it as a name.
 
-    Accepted: relative, `/`-separated, in Unicode form NFC, components that are neither empty nor `.` nor `..`,
-    without control, format or surrogate characters, and acceptable to every common file system. Names that start
-    with `.l2mac-` are the store's own, for files that are not complete yet.
+    An accepted name is relative, `/`-separated and in Unicode form NFC. Its components are neither
+    empty nor `.` nor `..`, hold no control, format or surrogate characters, and are acceptable to
+    every common file system. Names that start with `.l2mac-` are reserved for files that the store
+    is still writing.
 
     Raises:
-        PathError: It is not.
+        PathError: The file store does not accept the name.
     """
     if not isinstance(text, str) or not text:
         raise PathError("a path must be a non-empty string")
@@ -48,7 +42,8 @@ def check_path(text: str) -> str:
         raise PathError(f"the path is {len(encoded)} bytes long; the limit is {MAX_PATH_BYTES}")
     if text.startswith(("/", "~")):
         raise PathError(
-            f"{text!r} is not relative to the project's root; write it without the leading {text[0]!r}"
+            f"{text!r} is not relative to the project's root;"
+            f" write it without the leading {text[0]!r}"
         )
     if unicodedata.normalize("NFC", text) != text:
         raise PathError(f"{text!r} is not in Unicode normal form NFC")
@@ -71,7 +66,8 @@ def _check_component(component: str, text: str) -> None:
         )
     if component.startswith(_RESERVED_PREFIX):
         raise PathError(
-            f"a part of {text!r} starts with {_RESERVED_PREFIX!r}, which the file store keeps for itself"
+            f"a part of {text!r} starts with {_RESERVED_PREFIX!r},"
+            " which the file store keeps for itself"
         )
     if component.partition(".")[0].rstrip(" ").lower() in _DEVICES:
         raise PathError(

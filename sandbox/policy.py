@@ -1,4 +1,4 @@
-"""What a box may use: one frozen value, checked when it is made."""
+"""Limits of a sandbox: one frozen value, validated when it is made."""
 
 import math
 import re
@@ -12,16 +12,16 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 WORKSPACE = "/workspace"
 PACKAGES = "/packages"
 GUEST_RESERVE_BYTES = 128 * MIB
-MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (
-    8 * MAX_JOBS
-)  # head and tail of two streams fill half of a reply
+# Head and tail of two streams, of every job, fill half of a reply.
+MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1024 * GIB}
 
 _DAY_S = 24 * 3600.0
-# The guest and the preloaded checkers count as processes; a frame has to carry a listing, a file, a run's outputs;
-# beats have to come in time on a busy machine.
+# Lower bounds: the guest and the preloaded checkers count as processes, and heartbeats have to
+# arrive in time on a busy machine. Upper bounds: a frame has to carry a listing, a file or a run's
+# outputs.
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("cpus", 0.01, 4096),
     ("pids", 16, 65_536),
@@ -36,10 +36,12 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxPolicy:
-    """Limits of one box. The defaults are the strictest that a small project's tests run well under.
+    """Limits of one sandbox.
 
-    There is no way to express a privileged box, added capabilities, a network, a host path or another seccomp
-    profile: what cannot be said cannot be configured by mistake.
+    The defaults are the strictest that a small project's tests run under.
+
+    A privileged sandbox, added capabilities, a network, a host path or another seccomp profile
+    cannot be expressed here, so none can be configured by mistake.
 
     Raises:
         PolicyError: A limit is not positive, or the limits contradict each other.
@@ -62,59 +64,65 @@ class SandboxPolicy:
     open_files: int = 1024
     """Descriptors per process."""
     file_bytes: int = 128 * MIB
-    """The largest file that a command may write."""
+    """Size of the largest file that a command may write."""
     max_files: int = 10_000
     """Files in the store."""
     max_write_bytes: int = 4 * MIB
-    """The largest file that one write operation may carry."""
+    """Size of the largest file that one write operation may carry."""
     timeout_s: float = 60.0
     """Wall time of one command, checks included."""
     max_output_bytes: int = 256 * MIB
-    """What one command may put out before it is ended; far less is kept."""
+    """Output after which a command is ended; far less of it is kept."""
     kept_output_bytes: int = 512 * KIB
-    """How much of each stream's head, and again of its tail, is kept; at most 512 KiB."""
+    """Bytes kept of each stream's head, and again of its tail; at most 512 KiB."""
     lease_s: float = 45.0
-    """After how long without a sign of life from the host the box ends itself."""
+    """Silence of the host after which the sandbox ends itself."""
     runtime: str = ""
-    """The engine's runtime, such as `runsc`; empty for the engine's default (`auto`: see `sandbox.engine.trial`)."""
+    """The engine's runtime, such as `runsc`.
+
+    Empty for the engine's default; for `auto` see `sandbox.engine.trial`.
+    """
     volume: str = "tmpfs"
-    """`tmpfs`: hard caps on bytes and inodes, in memory. `disk`: on the engine's disk, without caps."""
+    """`tmpfs`: in memory, hard caps on bytes and inodes. `disk`: on the engine's disk, no caps."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
             if isinstance(value, int | float) and not (math.isfinite(value) and value > 0):
-                raise PolicyError(f"{name} must be greater than 0 and finite, not {value}")
+                raise PolicyError(f"{name} must be finite and greater than 0, not {value}.")
         if self.volume not in ("tmpfs", "disk"):
-            raise PolicyError(f"volume must be 'tmpfs' or 'disk', not {self.volume!r}")
+            raise PolicyError(f"volume must be 'tmpfs' or 'disk', not {self.volume!r}.")
         for name, least, most in _BOUNDS:
-            if not least <= getattr(self, name) <= most:
-                raise PolicyError(
-                    f"{name} must be between {least} and {most}, not {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise PolicyError(f"{name} must be between {least} and {most}, not {value}.")
         if self.needed_memory_bytes > self.memory_bytes:
             raise PolicyError(
-                f"memory of {format_size(self.memory_bytes)} is too small: the file store, /tmp, /dev/shm and the"
-                f" guest need {format_size(self.needed_memory_bytes)}; raise --memory or lower --disk"
+                f"memory of {format_size(self.memory_bytes)} is too small: the file store, /tmp,"
+                f" /dev/shm and the guest need {format_size(self.needed_memory_bytes)}."
+                " Raise --memory or lower --disk."
             )
 
     @property
     def needed_memory_bytes(self) -> int:
-        """What the tmpfs mounts can fill, with room for the guest: filled mounts must not end the box."""
+        """Bytes that full tmpfs mounts and the guest use together.
+
+        Full mounts must not end the sandbox.
+        """
         disk = self.disk_bytes if self.volume == "tmpfs" else 0
         return disk + self.tmp_bytes + self.shm_bytes + GUEST_RESERVE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Whom the proxy connects to, and how much it carries.
+    """Hosts that the proxy connects to, and how much the connections may carry.
 
     Attributes:
         hosts: Exact names in lower case.
-        private_hosts: Those of them that may have a private address.
-        max_bytes: What all connections together may bring in.
-        max_connections: How many connections there may be in all.
-        idle_s: After how long without a byte a connection is ended.
+        private_hosts: Those hosts that may have a private address.
+        max_bytes: Bytes that all connections together may receive.
+        max_connections: Number of connections in all.
+        idle_s: Seconds without a byte after which a connection is ended.
     """
 
     hosts: frozenset[str]
@@ -126,12 +134,12 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageIndex:
-    """Where packages come from.
+    """The index that packages come from.
 
     Attributes:
-        url: The index, PEP 503 or 691; without a user or a password, as it is known in the box.
-        reach: Whom the box may be connected to.
-        certificates: The authorities to trust, PEM; empty for those that come with pip.
+        url: The index, PEP 503 or 691, as the sandbox knows it: without a user or a password.
+        reach: Hosts that the sandbox may be connected to.
+        certificates: Certificate authorities to trust, PEM; empty for those that come with pip.
     """
 
     url: str
@@ -140,20 +148,22 @@ class PackageIndex:
 
 
 def parse_size(text: str) -> int:
-    """Give the bytes of a size such as `512m`, `1g`, `256MiB` or `1048576`; units are powers of 1024.
+    """Return the bytes of a size such as `512m`, `1g`, `256MiB` or `1048576`.
+
+    Units are powers of 1024.
 
     Raises:
-        PolicyError: It is not a size.
+        PolicyError: The text is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
     size_bytes = float(match[1]) * _UNITS[match[2].lower()] if match else 0
     if not 1 <= size_bytes < _UNITS["t"] * 1024:
-        raise PolicyError(f"{text!r} is not a size; write for example 512m or 1g")
+        raise PolicyError(f"{text!r} is not a size. Write for example 512m or 1g.")
     return int(size_bytes)
 
 
 def format_size(size_bytes: int) -> str:
-    """Give a size in the largest binary unit that leaves at least 1, such as `256 MiB`."""
+    """Return a size in the largest binary unit that gives at least 1."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size_bytes >= unit:
             return f"{size_bytes / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"

@@ -1,12 +1,13 @@
 """Frames between the host and the guest; one definition, used on both sides.
 
-A frame is `header length (u32) | body length (u32) | MAC (32 bytes) | header (JSON) | body (raw bytes)`,
-all big-endian. The MAC is HMAC-SHA256 over direction, sequence number, both lengths, header and body, under a
-key that the host hands over in its first frame. It is needed because not every runtime keeps code of the
-guest's own uid away from the guest's descriptors (gVisor lets it open them), so a private pipe is no proof of
-who wrote into it. Sequence numbers make a dropped, repeated or reordered frame a bad frame.
+A frame is `header length (u32) | body length (u32) | MAC (32 bytes) | header (JSON) | body (raw
+bytes)`, all big-endian. The MAC is HMAC-SHA256 over direction, sequence number, both lengths,
+header and body, under a key that the host sends in its first frame. The MAC is needed because some
+runtimes (gVisor) let any code of the guest's uid open the guest's descriptors, so a private pipe
+does not prove who wrote into it. Sequence numbers make a dropped, repeated or reordered frame a bad
+frame.
 
-This module runs inside the box as well: standard library only, cheap to import.
+This module runs inside the sandbox as well: standard library only, cheap to import.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 KEY_BYTES = 32
 PREFIX_BYTES = 40
 
-# What one frame has to be able to carry: a listing of the whole store in a header, all outputs of a run in a body.
+# One frame has to carry a listing of the whole store in its header, and all outputs of a run in its
+# body.
 MAX_STORED_FILES = 25_000
 MAX_NAME_BYTES = 1024 * 1024
 MAX_JOBS = 8
 MAX_REPORT_BYTES = 8 * 1024 * 1024
 MAX_MATCHES = 1000
 
-# A tunnel: streams beside the one request in flight, for the box that fetches packages.
+# A tunnel: streams beside the one request in flight, for the sandbox that fetches packages.
 MAX_STREAMS = 8
 MAX_PIECE_BYTES = 64 * 1024
 TUNNEL_PORT = 3128
@@ -46,8 +48,8 @@ class Sealer:
     """Turn messages of one direction into frames, and frames back into messages.
 
     Args:
-        direction: `b"H"` for what the host sends, `b"G"` for what the guest sends.
-        key: The MAC key; until the peer knows it, leave the default, which protects nothing.
+        direction: `b"H"` for frames of the host, `b"G"` for frames of the guest.
+        key: The MAC key; the default protects nothing and serves until the peer knows the real key.
     """
 
     def __init__(self, direction: bytes, key: bytes = _FIRST_KEY) -> None:
@@ -60,25 +62,24 @@ class Sealer:
         self._key = key
 
     def seal(self, header: dict[str, object], body: bytes = b"") -> bytes:
-        """Give the bytes of the next frame.
+        """Return the bytes of the next frame.
 
         Raises:
             ProtocolError: Header or body is larger than a frame may carry.
         """
-        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode(
-            "utf-8", "surrogatepass"
-        )
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False)
+        encoded = text.encode("utf-8", "surrogatepass")
         _check_lengths(len(encoded), len(body))
         mac = self._mac(encoded, body)
         self._sequence += 1
         return b"".join((_LENGTHS.pack(len(encoded), len(body)), mac, encoded, body))
 
     def open(self, prefix: bytes, payload: bytes | memoryview) -> tuple[dict[str, object], bytes]:
-        """Check the next frame and give its (header, body).
+        """Check the next frame and return its (header, body).
 
         Args:
             prefix: The frame's first `PREFIX_BYTES` bytes.
-            payload: Header and body, exactly as long as `frame_length(prefix)` says; only the body is copied.
+            payload: Header and body, of `frame_length(prefix)` bytes; only the body is copied.
 
         Raises:
             ProtocolError: The MAC is wrong or the header is not a JSON object.
@@ -98,18 +99,15 @@ class Sealer:
         return header, body
 
     def _mac(self, encoded: bytes, body: bytes) -> bytes:
-        mac = hmac.new(
-            self._key,
-            _SEALED.pack(self._direction, self._sequence, len(encoded), len(body)),
-            "sha256",
-        )
+        lengths = _SEALED.pack(self._direction, self._sequence, len(encoded), len(body))
+        mac = hmac.new(self._key, lengths, "sha256")
         mac.update(encoded)
         mac.update(body)
         return mac.digest()
 
 
 def frame_length(prefix: bytes) -> int:
-    """Give the number of bytes that follow a frame's prefix.
+    """Return the number of bytes that follow a frame's prefix.
 
     Raises:
         ProtocolError: The announced lengths are over the limits.

@@ -1,9 +1,10 @@
-"""The one way out of the box that fetches packages: a proxy that connects to a few named hosts, by TLS, and no other.
+"""The fetching sandbox's proxy: TLS connections to a few named hosts only.
 
-It runs in the host's process and speaks to the box over the box's channel. `CONNECT` alone, port 443 alone, an exact
-list of hosts. The host resolves the name, checks every address that comes of it and connects to one of those, so
-that a name cannot mean something else a moment later. The TLS hello has to name the host of the `CONNECT`, so that
-an allowed host's servers are not used for another (domain fronting). Each decision is noted.
+The proxy runs in the host's process and speaks to the sandbox over the sandbox's channel. The proxy
+serves only `CONNECT`, only port 443 and only an exact list of hosts. The host resolves the name,
+checks every resolved address and connects to one of those, so that a second resolution cannot
+return another address. The TLS hello must name the host of the `CONNECT`, so that an allowed host's
+servers cannot be used to reach another host (domain fronting). Each decision is recorded.
 """
 
 import ipaddress
@@ -29,14 +30,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Bytes(Protocol):
-    """One connection from the box."""
+    """One connection from the sandbox."""
 
     def receive(self, patience_s: float) -> bytes:
-        """Give the next bytes; nothing at the end, or when none have come for `patience_s` seconds."""
+        """Return the next bytes; empty at the end or after `patience_s` seconds."""
         ...
 
     def send(self, content: bytes, patience_s: float) -> bool:
-        """Send bytes; False when nobody takes them."""
+        """Send bytes and return whether the peer took them."""
         ...
 
     def close(self) -> None:
@@ -46,7 +47,7 @@ class Bytes(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one connection; `reason` is empty for one that was allowed."""
+    """The proxy's decision about one connection; `reason` is empty if it was allowed."""
 
     host: str
     port: int
@@ -58,7 +59,7 @@ class Decision:
 
 
 class _Refusal(Exception):
-    """A connection is not made."""
+    """The proxy does not make a connection."""
 
     def __init__(self, reason: str, *, status: int = 403) -> None:
         super().__init__(reason)
@@ -67,7 +68,7 @@ class _Refusal(Exception):
 
 @dataclass(slots=True)
 class _Traffic:
-    """What one connection carried; `cut` says why it was ended, if the proxy ended it."""
+    """The bytes that a connection carried, and why the proxy cut it, if it did."""
 
     sent: int = 0
     received: int = 0
@@ -75,33 +76,33 @@ class _Traffic:
 
 
 def resolve(host: str) -> list[str]:
-    """Give a host's addresses as this machine resolves them.
+    """Return a host's addresses as this machine resolves them.
 
     Raises:
-        OSError: There are none.
+        OSError: The host has no address.
     """
     found = socket.getaddrinfo(host, _PORT, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def connect(address: str, patience_s: float) -> socket.socket:
-    """Connect to an address on the one port.
+    """Connect to an address on port 443.
 
     Raises:
-        OSError: Nobody answers there.
+        OSError: The address does not answer.
     """
     return socket.create_connection((address, _PORT), timeout=patience_s)
 
 
 @dataclass(slots=True)
 class Proxy:
-    """Serve connections and note what became of each.
+    """Serve connections and record a decision for each.
 
     Attributes:
-        reach: Whom to connect to.
-        resolver: Gives a host's addresses.
+        reach: Hosts that may be connected to.
+        resolver: Returns a host's addresses.
         connector: Connects to an address that was checked.
-        decisions: One for each connection that has ended or been refused.
+        decisions: One for each connection that has ended or was refused.
     """
 
     reach: Reach
@@ -113,7 +114,7 @@ class Proxy:
     _received: int = 0
 
     def serve(self, client: Bytes) -> None:
-        """Serve one connection to its end, and close it."""
+        """Serve one connection to its end, then close it."""
         decision = Decision(host="", port=0)
         try:
             host, port = self._request(client)
@@ -132,7 +133,8 @@ class Proxy:
                 )
         except _Refusal as refusal:
             decision = replace(decision, reason=str(refusal), unreachable=refusal.status == 502)
-            head = f"HTTP/1.1 {refusal.status} {refusal}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            status = f"HTTP/1.1 {refusal.status} {refusal}\r\n"
+            head = f"{status}Content-Length: 0\r\nConnection: close\r\n\r\n"
             client.send(head.encode("ascii", "replace"), self.reach.idle_s)
         except OSError as error:
             decision = replace(decision, reason=f"the connection broke: {error}", unreachable=True)
@@ -142,7 +144,7 @@ class Proxy:
                 self.decisions.append(decision)
 
     def report(self) -> list[dict[str, Any]]:
-        """Give the decisions so far as plain JSON values."""
+        """Return the decisions so far as plain JSON values."""
         with self._lock:
             return [asdict(decision) for decision in self.decisions]
 
@@ -156,7 +158,7 @@ class Proxy:
             piece = client.receive(self.reach.idle_s)
             head += piece
             if not piece or len(head) > _HEAD_BYTES:
-                raise _Refusal("not a whole request", status=400)
+                raise _Refusal("the request is incomplete or too long", status=400)
         match = _REQUEST.match(head)
         if match is None or not head.endswith(b"\r\n\r\n"):
             raise _Refusal("only CONNECT to a host and port is served", status=405)
@@ -183,23 +185,23 @@ class Proxy:
         raise _Refusal(f"{host} does not answer", status=502)
 
     def _hello(self, client: Bytes, host: str) -> bytes:
-        """Give the connection's first bytes once they are known to be TLS for this host."""
+        """Return the first bytes, checked to be TLS for this host."""
         content = b""
         try:
             while (name := server_name(content)) is None:
                 piece = client.receive(self.reach.idle_s)
                 content += piece
                 if not piece or len(content) > 2 * MAX_HELLO_BYTES + _PIECE_BYTES:
-                    raise HelloError("the connection has no whole TLS hello")
+                    raise HelloError("the connection has no complete TLS hello")
         except HelloError as error:
             raise _Refusal(str(error)) from error
         if name != host:
-            raise _Refusal("the TLS hello names another host than the CONNECT")
+            raise _Refusal("the TLS hello and the CONNECT name different hosts")
         return content
 
     def _relay(self, client: Bytes, upstream: socket.socket, first: bytes) -> _Traffic:
         traffic = _Traffic()
-        back = threading.Thread(target=self._bring, args=(client, upstream, traffic), daemon=True)
+        back = threading.Thread(target=self._return, args=(client, upstream, traffic), daemon=True)
         back.start()
         piece = first
         try:
@@ -214,18 +216,18 @@ class Proxy:
             back.join()
         return traffic
 
-    def _bring(self, client: Bytes, upstream: socket.socket, traffic: _Traffic) -> None:
+    def _return(self, client: Bytes, upstream: socket.socket, traffic: _Traffic) -> None:
         try:
             while piece := upstream.recv(_PIECE_BYTES):
                 with self._lock:
                     self._received += len(piece)
                     if self._received > self.reach.max_bytes:
-                        traffic.cut = f"more than {self.reach.max_bytes} bytes came in"
+                        traffic.cut = f"more than {self.reach.max_bytes} bytes were received"
                         return
                 traffic.received += len(piece)
                 if not client.send(piece, self.reach.idle_s):
                     return
-        except OSError:  # silence, or the end that the other direction has made
+        except OSError:  # a timeout, or the shutdown of the other direction
             return
         finally:
             _shut(upstream)
@@ -240,21 +242,26 @@ def _shut(connection: socket.socket) -> None:
 
 
 def _check_address(host: str, text: str, *, private: bool) -> None:
-    """Refuse an address that is not a public one, or for a host that may be private, one that no server has."""
+    """Raise `_Refusal` unless the host may have this address.
+
+    A public host needs a global address. A private host may have any address that a server can
+    have.
+    """
     address = _unwrapped(ipaddress.ip_address(text.partition("%")[0]))
-    if (
+    never_a_server = (
         address.is_multicast
         or address.is_unspecified
         or address.is_link_local
         or address.is_reserved
-    ):
+    )
+    if never_a_server:
         raise _Refusal(f"{host} resolves to {address}, which no server has")
     if not (private or address.is_global):
         raise _Refusal(f"{host} resolves to {address}, which is not a public address")
 
 
 def _unwrapped(address: Address) -> Address:
-    """Give the IPv4 address that an IPv6 address carries, if it carries one."""
+    """Return the IPv4 address that an IPv6 address carries, or the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     carried = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]

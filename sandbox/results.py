@@ -1,4 +1,4 @@
-"""What a box gives back: frozen values, made from the guest's replies and from nothing else."""
+"""Results of a sandbox: frozen values, made only from the guest's replies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Cause(StrEnum):
-    """Why a process ended, from the kernel's counters and the guest's own bounds."""
+    """The reason why a process ended, by counters and the guest's limits."""
 
     EXITED = "exited"
     SIGNALLED = "signalled"
@@ -19,8 +19,11 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """The kept parts of an output stream of `total` bytes; between head and tail bytes may be missing."""
+class OutputStream:
+    """The kept parts of an output stream of `total` bytes.
+
+    Bytes may be missing between `head` and `tail`.
+    """
 
     head: bytes
     tail: bytes
@@ -28,11 +31,11 @@ class Stream:
 
     @property
     def elided(self) -> int:
-        """How many bytes are missing between head and tail."""
+        """Number of bytes that are missing between head and tail."""
         return self.total - len(self.head) - len(self.tail)
 
     def text(self, limit: int) -> str:
-        """Give the stream as text of about `limit` characters, with a mark where bytes are missing."""
+        """Return the stream as about `limit` characters; a mark shows gaps."""
         whole = (self.head + self.tail).decode("utf-8", "backslashreplace")
         if not self.elided and len(whole) <= limit:
             return whole
@@ -45,23 +48,23 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How one process of a run ended, and what it put out.
+    """The end of one process of a run, and its output.
 
-    `report` is what a preloaded job wrote beside its output; it comes from a process that also ran generated
-    code, so it is evidence and no proof.
+    `report` holds the bytes that a preloaded checker wrote beside its output. The checker also ran
+    generated code, so the report is evidence, not proof.
     """
 
     name: str
     cause: Cause
     code: int
     duration_ms: int
-    output: Stream
-    errors: Stream
-    report: Stream
+    output: OutputStream
+    errors: OutputStream
+    report: OutputStream
 
     @property
     def succeeded(self) -> bool:
-        """Whether it exited by itself with code 0."""
+        """Whether the process exited by itself with code 0."""
         return self.cause is Cause.EXITED and self.code == 0
 
 
@@ -81,18 +84,21 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What came of a run: its jobs, and what it did to the box.
+    """The result of a run: its processes, and their changes to the sandbox.
 
     Attributes:
-        jobs: In the order in which they were asked for.
+        jobs: One result for each job, in the order of the request.
         changes: Files of the store that differ from before, sorted by path.
-        removed: Entries that the store may not hold (links, pipes, bad names), removed by the guest.
-        leftovers: Processes that were still there when the last job had ended, all killed.
-        survivors: How many of them could not be killed; anything but 0 makes the box unusable.
-        oom_kills: Out-of-memory kills by the kernel meanwhile; None where the runtime does not count.
-        pids_denied: Forks that the process limit refused meanwhile; None where the runtime does not count.
-        rewritten: Files that a job was asked to read and that were written to meanwhile, sorted by path, also those
-            that have their old content again: what the job read of them is anybody's guess.
+        removed: Number of entries that the store may not hold (links, pipes, bad names) and that
+            the guest removed.
+        leftovers: Number of processes that were alive after the last job had ended; all were
+            killed.
+        survivors: Number of processes that could not be killed; above 0 the sandbox is unusable.
+        oom_kills: Out-of-memory kills during the run; None if the runtime does not count them.
+        pids_denied: Forks that the process limit refused; None if the runtime does not count them.
+        rewritten: Files that a job was asked to read and that were written to during the run,
+            sorted by
+            path, even if their old content was restored: the job may have read other content.
     """
 
     jobs: tuple[JobResult, ...]
@@ -105,10 +111,10 @@ class RunResult:
     rewritten: tuple[str, ...] = ()
 
     def job(self, name: str) -> JobResult:
-        """Give the job of that name.
+        """Return the result of the job with this name.
 
         Raises:
-            KeyError: There is none.
+            KeyError: No job has this name.
         """
         for job in self.jobs:
             if job.name == name:
@@ -121,7 +127,8 @@ class Job:
     """A process to run: `argv`, or a preloaded `checker` and its `paths`.
 
     Checkers are `pytest`, `pylint`, `prose`, `survey`, and for measuring `count` and `coverage`.
-    `others` are paths that are looked at less closely: pylint's job compiles them and leaves them unlinted.
+    `others` are paths that get fewer checks: the pylint checker compiles them and does not lint
+    them.
     """
 
     name: str
@@ -151,13 +158,13 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What came of fetching packages.
+    """The result of fetching packages.
 
     Attributes:
-        wheels: By file name; none when it failed.
-        output: What pip said, or why what it left was not taken.
+        output: Output of pip, or the reason why its files were refused.
+        wheels: Content by file name; empty if fetching failed.
         connections: The proxy's decisions, one for each connection, as plain JSON values.
-        receipt: What was verified about the box that pip ran in.
+        receipt: The verified confinement of the sandbox that pip ran in.
     """
 
     output: str
@@ -168,7 +175,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """Packages that boxes now get: the hash of what they unpacked to, and the receipt of the box that holds them."""
+    """Packages that new sandboxes get.
+
+    Attributes:
+        digest: Hash of the unpacked files.
+        receipt: The verified confinement of the sandbox that unpacked them.
+    """
 
     digest: str
     receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -1,264 +1,278 @@
-"""Stand-ins for tests; they execute nothing and raise when their script runs out.
+"""The fake sandbox that tests use in place of a container: it keeps files in memory and executes nothing.
 
-`ScriptedGuest` plays the far end of a channel, well-behaved or hostile. `MemorySandbox` is a `Sandbox` whose files
-are a dictionary and whose runs are given beforehand.
+A `SandboxScript` says beforehand what each `run` results in and which call loses the sandbox; a `MemorySandbox`
+follows it. A call of `run` that the script does not provide for raises `AssertionError`.
+
+```
+script = SandboxScript(runs=[ScriptedRun(jobs=(job_result("tests", code=1),), writes={"made.txt": b"1"})], lost_at={4})
+store = FileStore(script.make_sandbox, objects)
+```
+
+The file operations are certified: `tests/unit/test_sandbox_fakes.py` holds them to `sandbox.conformance.STORE`, the
+checks that every real sandbox passes, too. Runs are not, as nothing runs, and nothing is confined: the receipt says
+so.
 """
 
 import hashlib
-import json
-import socket
-import struct
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sandbox.errors import Refused, SandboxDied, SandboxLost
 from sandbox.paths import PathError, check_path
-from sandbox.protocol import PREFIX_BYTES, Sealer, frame_length
-from sandbox.results import FileEntry, Job, Match, RunResult
+from sandbox.policy import SandboxPolicy
+from sandbox.protocol import MAX_BODY_BYTES, MAX_MATCHES
+from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, OutputStream, RunResult
 
-STDOUT, STDERR = 1, 2
-_PATIENCE_S = 20
-
-
-class Conversation:
-    """What a step of a `ScriptedGuest` can do: see the request, seal replies, send bytes."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._incoming, self._outgoing = Sealer(b"H"), Sealer(b"G")
-        self.header: dict[str, Any] = {}
-        self.body = b""
-        self.key = b""
-
-    def take(self) -> bool:
-        """Take the next request that is no heartbeat; False when the host has hung up."""
-        while (prefix := self._exactly(PREFIX_BYTES)) is not None:
-            payload = self._exactly(frame_length(prefix))
-            if payload is None:
-                return False
-            self.header, self.body = self._incoming.open(prefix, payload)
-            if self.header["op"] == "hello":
-                self.key = self.body
-                self._incoming.rekey(self.key)
-                self._outgoing.rekey(self.key)
-            if self.header["op"] != "beat":
-                return True
-        return False
-
-    def seal(self, header: dict[str, Any], body: bytes = b"") -> bytes:
-        """Give the next frame as the guest would send it."""
-        return self._outgoing.seal(header, body)
-
-    def send(self, content: bytes, stream: int = STDOUT) -> None:
-        """Send bytes as the engine passes on what a container writes."""
-        try:
-            self._connection.sendall(struct.pack(">BxxxL", stream, len(content)) + content)
-        except OSError:  # the host has had enough
-            self.hang_up()
-
-    def send_raw(self, content: bytes) -> None:
-        """Send bytes without the engine's stream header."""
-        try:
-            self._connection.sendall(content)
-        except OSError:
-            self.hang_up()
-
-    def hang_up(self) -> None:
-        """End the connection, as a box that dies does."""
-        self._connection.close()
-
-    def _exactly(self, count: int) -> bytes | None:
-        content = b""
-        while len(content) < count:
-            try:
-                chunk = self._connection.recv(count - len(content))
-            except OSError:
-                chunk = b""
-            if not chunk:
-                return None
-            content += chunk
-        return content
+_NOTHING = OutputStream(b"", b"", 0)
+_LINE_BYTES = 400
+_BINARY_BYTES = 4096
 
 
-ScriptedStep = Callable[[Conversation], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptedRun:
+    """The outcome of one `run`.
 
-
-class ScriptedGuest:
-    """A guest that does one step of its script per request; use as a context manager.
-
-    Args:
-        steps: What it does upon each request, the first of which is the host's greeting.
-
-    Raises:
-        AssertionError: At the end of the context, when a request came after the last step.
+    Attributes:
+        jobs: The results of its jobs.
+        writes: The files that it leaves in the store: path → content, None for a deleted file.
     """
 
-    def __init__(self, *steps: ScriptedStep) -> None:
-        self._steps = steps
-        self.host_end, self._guest_end = socket.socketpair()
-        self._thread = threading.Thread(target=self._play, daemon=True)
-        self._unscripted = ""
-        self.requests: list[dict[str, Any]] = []
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.host_end.close()
-        self._thread.join(_PATIENCE_S)
-        self._guest_end.close()
-        if self._unscripted:
-            raise AssertionError(f"the guest has no step for {self._unscripted}")
-
-    def _play(self) -> None:
-        conversation = Conversation(self._guest_end)
-        for step in self._steps:
-            if not conversation.take():
-                return
-            self.requests.append(conversation.header)
-            step(conversation)
-        if self._guest_end.fileno() >= 0 and conversation.take():
-            self._unscripted = json.dumps(conversation.header)[:200]
-            conversation.hang_up()
+    jobs: tuple[JobResult, ...] = ()
+    writes: Mapping[str, bytes | None] = field(default_factory=dict)
+    removed: int = 0
+    leftovers: int = 0
+    oom_kills: int | None = 0
+    pids_denied: int | None = 0
 
 
-def replies(header: dict[str, Any], body: bytes = b"") -> ScriptedStep:
-    """Give the step of a guest that sends an authentic reply."""
-    return lambda conversation: conversation.send(conversation.seal({"ok": True, **header}, body))
+@dataclass(slots=True, kw_only=True)
+class SandboxScript:
+    """The fate of a series of sandboxes; calls and runs are counted over all of them.
 
+    Attributes:
+        runs: The outcome of each `run`, in order, or a function that gives it for a run's jobs. An exception is
+            raised; a `SandboxLost` among them loses the sandbox.
+        lost_at: The calls that lose the sandbox, counted from 1 over all methods but `close`.
+        policy: The limits on files; the others bind nothing, as nothing runs.
+        calls: How many calls there were.
+        sandboxes: The sandboxes that were made, oldest first.
+    """
 
-def refuses(reason: str) -> ScriptedStep:
-    """Give the step of a guest that refuses a request."""
-    return lambda conversation: conversation.send(
-        conversation.seal({"ok": False, "refused": reason})
-    )
+    runs: Sequence[ScriptedRun | Exception] | Callable[[tuple[Job, ...]], ScriptedRun] = ()
+    lost_at: Collection[int] = ()
+    policy: SandboxPolicy = field(default_factory=SandboxPolicy)
+    calls: int = 0
+    sandboxes: list["MemorySandbox"] = field(default_factory=list)
+    _runs_given: int = 0
 
+    def make_sandbox(self, purpose: str = "work") -> "MemorySandbox":
+        """Make the next sandbox, empty."""
+        sandbox = MemorySandbox(self, purpose)
+        self.sandboxes.append(sandbox)
+        return sandbox
 
-def sends(content: bytes) -> ScriptedStep:
-    """Give the step of a guest that sends these bytes in place of a reply."""
-    return lambda conversation: conversation.send(content)
+    def next_run(self, jobs: tuple[Job, ...]) -> ScriptedRun:
+        """Return the outcome of a `run` of these jobs.
 
-
-def stays_silent(_: Conversation) -> None:
-    """Let the host wait."""
-
-
-def hangs_up(conversation: Conversation) -> None:
-    """End in place of a reply."""
-    conversation.hang_up()
+        Raises:
+            AssertionError: The script has run out.
+            Exception: The script has an exception in this place.
+        """
+        if callable(self.runs):
+            return self.runs(jobs)
+        if self._runs_given == len(self.runs):
+            names = [job.name for job in jobs]
+            raise AssertionError(f"the script has {self._runs_given} runs and no one for {names}")
+        self._runs_given += 1
+        scripted = self.runs[self._runs_given - 1]
+        if isinstance(scripted, Exception):
+            raise scripted
+        return scripted
 
 
 class MemorySandbox:
-    """A `Sandbox` in memory: files are kept, nothing runs; runs give what is scripted.
+    """Implements `sandbox.Sandbox` without confining or running anything.
 
     Args:
-        runs: What each `run` gives, in order; a `SandboxLost` is raised and loses the box.
-        max_files: How many files it holds.
-        max_file_bytes: How large one of them may be.
+        script: Its fate; without one it keeps files and runs nothing.
+        purpose: The use that it was made for.
+
+    Attributes:
+        contents: The store, path → content.
+        folders: Empty folders, in whose place no file can be written.
+        asked: The jobs of every `run`, in order.
+        closed: Whether it is closed or lost.
     """
 
-    def __init__(
-        self,
-        runs: Sequence[RunResult | SandboxLost] = (),
-        *,
-        max_files: int = 10_000,
-        max_file_bytes: int = 4 * 1024 * 1024,
-    ) -> None:
-        self._runs = list(runs)
-        self._max_files, self._max_file_bytes = max_files, max_file_bytes
-        self._files: dict[str, bytes] = {}
-        self._lost = False
-        self.asked: list[tuple[tuple[Job, ...], bytes, float | None]] = []
+    def __init__(self, script: SandboxScript | None = None, purpose: str = "work") -> None:
+        self._script = script or SandboxScript()
+        self.purpose = purpose
+        self.contents: dict[str, bytes] = {}
+        self.folders: set[str] = set()
+        self.asked: list[tuple[Job, ...]] = []
+        self.closed = False
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """Nothing is verified, as there is nothing to confine."""
-        return {"rows": [], "runtime": "none"}
+        """A receipt that claims nothing: its one row could not be seen."""
+        return {
+            "rows": [
+                {"name": "confinement", "wanted": None, "seen": None, "verdict": "not available"}
+            ]
+        }
 
     def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """See `Sandbox.write`."""
-        self._check()
-        together = {*self._files, *files}
-        folders = {
-            path[:at] for path in together for at, character in enumerate(path) if character == "/"
-        }
-        for path in sorted(together & folders):
-            raise Refused(f"{path!r} would be a file and a directory at once")
-        for path, content in files.items():
-            _check_name(path)
-            if len(content) > self._max_file_bytes:
-                raise Refused(f"{path!r} is too large")
-        if len({**self._files, **files}) > self._max_files:
-            raise Refused("too many files")
-        self._files |= files
-        return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+        self._count()
+        after = self.contents | dict(files)
+        self._check_paths(files, after)
+        self._check_sizes(files, after)
+        self.contents = after
+        return {path: _digest(content) for path, content in files.items()}
 
     def read(self, path: str, *, offset: int = 0, limit: int = 1 << 20) -> tuple[bytes, int]:
         """See `Sandbox.read`."""
-        self._check()
-        if path not in self._files:
-            raise Refused(f"there is no file {path!r}")
-        return self._files[path][offset : offset + limit], len(self._files[path])
+        self._count()
+        content = self._existing(path)
+        return content[offset : offset + min(limit, MAX_BODY_BYTES)], len(content)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Sandbox.delete`."""
-        self._check()
+        self._count()
         for path in paths:
-            if path not in self._files:
-                raise Refused(f"there is no file {path!r}")
+            self._existing(path)
         for path in dict.fromkeys(paths):
-            del self._files[path]
+            del self.contents[path]
 
     def files(self) -> tuple[FileEntry, ...]:
         """See `Sandbox.files`."""
-        self._check()
+        self._count()
         return tuple(
-            FileEntry(path, len(content), hashlib.sha256(content).hexdigest())
-            for path, content in sorted(self._files.items())
+            FileEntry(path, len(content), _digest(content))
+            for path, content in sorted(self.contents.items())
         )
 
     def search(
         self, text: str, *, ignore_case: bool = False, max_matches: int = 200
     ) -> tuple[tuple[Match, ...], bool]:
         """See `Sandbox.search`."""
-        self._check()
-        wanted = text.encode().lower() if ignore_case else text.encode()
-        found = [
-            Match(path, number, line.decode(errors="replace"))
-            for path, content in sorted(self._files.items())
-            if b"\0" not in content[:4096]
-            for number, line in enumerate(content.split(b"\n"), 1)
-            if wanted in (line.lower() if ignore_case else line)
-        ]
-        return tuple(found[:max_matches]), len(found) > max_matches
+        self._count()
+        fold = bytes.lower if ignore_case else bytes
+        wanted, most = fold(text.encode()), min(max_matches, MAX_MATCHES)
+        found: list[Match] = []
+        for path, content in sorted(self.contents.items()):
+            if b"\0" in content[:_BINARY_BYTES]:
+                continue
+            lines = enumerate(content[: self._script.policy.max_write_bytes].split(b"\n"), 1)
+            found += [
+                Match(path, number, _shown(line)) for number, line in lines if wanted in fold(line)
+            ]
+        return tuple(found[:most]), len(found) > most
 
     def run(
-        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        stdin: bytes = b"",  # noqa: ARG002 - part of the signature
+        timeout_s: float | None = None,  # noqa: ARG002 - part of the signature
     ) -> RunResult:
-        """Give the next scripted result."""
-        self._check()
-        self.asked.append((tuple(jobs), stdin, timeout_s))
-        if not self._runs:
-            raise AssertionError(f"no run is scripted for {[job.name for job in jobs]}")
-        result = self._runs.pop(0)
-        if isinstance(result, SandboxLost):
-            self._lost = True
-            raise result
-        return result
+        """Return the next scripted outcome; see `Sandbox.run`.
+
+        Raises:
+            AssertionError: The script has run out.
+        """
+        self._count()
+        self.asked.append(tuple(jobs))
+        try:
+            scripted = self._script.next_run(tuple(jobs))
+        except SandboxLost:
+            self.close()
+            raise
+        changes = tuple(
+            self._change(path, content) for path, content in sorted(scripted.writes.items())
+        )
+        return RunResult(
+            jobs=scripted.jobs,
+            changes=changes,
+            removed=scripted.removed,
+            leftovers=scripted.leftovers,
+            survivors=0,
+            oom_kills=scripted.oom_kills,
+            pids_denied=scripted.pids_denied,
+        )
 
     def close(self) -> None:
         """See `Sandbox.close`."""
-        self._lost = True
+        self.closed = True
 
-    def _check(self) -> None:
-        if self._lost:
-            raise SandboxDied("the box is closed")
+    def _count(self) -> None:
+        if self.closed:
+            raise SandboxDied("the sandbox is closed")
+        self._script.calls += 1
+        if self._script.calls in self._script.lost_at:
+            self.close()
+            raise SandboxDied(f"the sandbox was lost at call {self._script.calls}, as scripted")
+
+    def _check_paths(self, files: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+        for path in files:
+            try:
+                check_path(path)
+            except PathError as error:
+                raise Refused(str(error)) from error
+            if path in self.folders:
+                raise Refused(f"{path!r} is a directory")
+        for path in after:
+            if any(folder in after for folder in _folders(path)):
+                raise Refused(f"{path!r}: a file stands where a directory is needed")
+
+    def _check_sizes(self, files: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+        policy = self._script.policy
+        for path, content in files.items():
+            if len(content) > policy.max_write_bytes:
+                raise Refused(f"{path!r} is too large")
+        if len(after) > policy.max_files:
+            raise Refused("there are too many files")
+        if sum(map(len, after.values())) > policy.disk_bytes:
+            raise Refused("the file store is full")
+
+    def _existing(self, path: str) -> bytes:
+        if path not in self.contents:
+            raise Refused(f"there is no file {path!r}")
+        return self.contents[path]
+
+    def _change(self, path: str, content: bytes | None) -> Change:
+        if content is None:
+            self.contents.pop(path)
+            return Change(path, -1, "")
+        self.contents[path] = content
+        return Change(path, len(content), _digest(content))
 
 
-def _check_name(path: str) -> None:
-    try:
-        check_path(path)
-    except PathError as error:
-        raise Refused(str(error)) from error
+def job_result(
+    name: str,
+    *,
+    cause: Cause = Cause.EXITED,
+    code: int = 0,
+    output: bytes = b"",
+    errors: bytes = b"",
+    report: bytes = b"",
+) -> JobResult:
+    """Return a job's result whose streams are complete."""
+    streams = (
+        OutputStream(content, b"", len(content)) if content else _NOTHING
+        for content in (output, errors, report)
+    )
+    return JobResult(name, cause, code, 1, *streams)
+
+
+def _folders(path: str) -> list[str]:
+    return [path[:index] for index, character in enumerate(path) if character == "/"]
+
+
+def _shown(line: bytes) -> str:
+    return line[:_LINE_BYTES].decode(errors="replace")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

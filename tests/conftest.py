@@ -1,15 +1,28 @@
 """Boxes for tests: real ones, on the engine that the `docker` command would use.
 
-Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`). What is missing skips a test on a developer's
+Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`), `L2MAC_TEST_TIER` how much is done
+(`tests/support/tiers.py`). What is missing skips a test on a developer's
 machine and fails it where `CI` is `true`.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, RUNTIMES, BoxKeeper, known_runtime, leftovers, missing, wait_until
+import tiers
+from cli import Cli
+from engine import (
+    BASE_IMAGE,
+    RUN,
+    SharedSandbox,
+    cache_folder,
+    known_runtime,
+    leftovers,
+    missing,
+    wait_until,
+)
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -18,7 +31,42 @@ from sandbox.engine.image import SandboxImage, prepare_image
 
 pytest.register_assert_rewrite("sandbox.conformance")
 
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Return the command line in an empty folder, without a model until it is served one."""
+    return Cli(tmp_path)
+
+
 SandboxMaker = Callable[..., DockerSandbox]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the tier `soak` runs; gVisor is one of its runtimes."""
+    long = [
+        one
+        for one in items
+        if one.get_closest_marker("soak") or "gvisor" in getattr(one, "fixturenames", ())
+    ]
+    if long and not tiers.SOAK:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [one for one in items if one not in long]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise `KeyboardInterrupt`, also where a script's background job inherited it as ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """Set the umask that most systems have, for tests of files' modes; the caller's may be any."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")
@@ -30,22 +78,19 @@ def engine() -> Iterator[Engine]:
         missing(str(error))
     with engine:
         yield engine
-        assert wait_until(lambda: not leftovers(engine), 15), (
-            f"left on the engine: {leftovers(engine)}"
-        )
+        assert wait_until(lambda: not leftovers(engine)), f"left on the engine: {leftovers(engine)}"
 
 
 @pytest.fixture(scope="session")
 def box_image(engine: Engine) -> SandboxImage:
-    reference = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
     try:
-        return prepare_image(engine, reference, Path("~/.cache/l2mac").expanduser(), lambda _: None)
+        return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
         raise
 
 
-@pytest.fixture(params=RUNTIMES, scope="session")
+@pytest.fixture(params=tiers.runtimes(), scope="session")
 def runtime(request: pytest.FixtureRequest, engine: Engine) -> str:
     return known_runtime(engine, request.param)
 
@@ -71,13 +116,15 @@ def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMak
 
 
 @pytest.fixture(scope="module")
-def keeper(engine: Engine, box_image: SandboxImage, runtime: str) -> Iterator[BoxKeeper]:
-    keeper = BoxKeeper(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
-    yield keeper
-    keeper.close()
+def shared_sandbox(
+    engine: Engine, box_image: SandboxImage, runtime: str
+) -> Iterator[SharedSandbox]:
+    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
+    yield shared_sandbox
+    shared_sandbox.close()
 
 
 @pytest.fixture
-def box(keeper: BoxKeeper) -> DockerSandbox:
+def box(shared_sandbox: SharedSandbox) -> DockerSandbox:
     """Give the module's box of this runtime, its store empty."""
-    return keeper.fresh()
+    return shared_sandbox.fresh()

@@ -1,1 +1,1 @@
-"""The paper's evaluation as a program: tasks, methods and seeds make cells; each is run, measured and summed up."""
+"""The paper's evaluation: run and measure tasks, variants and seeds."""

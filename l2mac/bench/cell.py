@@ -1,10 +1,10 @@
-"""One cell of a benchmark: a task done in one way with one seed; its folder says how far it has come.
+"""One (task, variant, seed) combination; its folder holds its state.
 
 ```
 DIR/TASK/VARIANT/seed-N/
-  cell.json            what is done here; another bench with other settings is refused
-  RUN/                 the run, as every run is recorded
-  measurement.json     what came of it; with it the cell is finished
+  cell.json            the settings; another bench with other settings is refused
+  RUN/                 the run, recorded like every run
+  measurement.json     its measurement; with it the cell is finished
 ```
 """
 
@@ -50,7 +50,7 @@ _MODEL = (
     "disk",
     "timeout",
 )
-
+_NOT_FACTS = ("task", "definition", "setup")
 _ROLE_SECRETS = {role: {"api_key_file", "base_url"} for role in ("plan", "judge")}
 
 CellState = Literal["new", "begun", "ended", "measured"]
@@ -58,10 +58,10 @@ CellState = Literal["new", "begun", "ended", "measured"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A cell and where it lies.
+    """A cell and its folder.
 
     Attributes:
-        facts: All that decides what comes of it, for comparing with what was done there before.
+        facts: All that decides its result, for comparing with an earlier bench in the folder.
         given: The existing files that its run begins with.
     """
 
@@ -76,38 +76,34 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Task, variant and seed, for a person."""
+        """Task, variant and seed, for people."""
         return f"{self.task.name} {self.variant.name} seed {self.seed}"
 
     @property
     def run(self) -> Path | None:
-        """The folder of its run, if it has begun."""
-        begun = [
-            path.parent for path in sorted(self.folder.glob(f"*/{TRACE_FILE}")) if _has_begun(path)
-        ]
+        """The folder of the cell's run, if it has begun."""
+        traces = sorted(self.folder.glob(f"*/{TRACE_FILE}"))
+        begun = [path.parent for path in traces if _has_begun(path)]
         if len(begun) > 1:
             raise TraceError(
-                f"{self.folder} has {len(begun)} runs, which cannot be; remove all but one"
+                f"{self.folder} has {len(begun)} runs instead of one. Remove all but one."
             )
         return begun[0] if begun else None
 
     def state(self) -> CellState:
-        """Say how far it has come.
+        """Return how far the cell's run has come.
 
         Raises:
-            TraceError: What lies there cannot be read or does not belong together.
-            SettingsError: Something else was done there.
+            TraceError: The folder's files cannot be read or do not belong together.
+            SettingsError: The folder was begun with other settings.
         """
         self._check_facts()
-        run = self.run
-        if (measured := self.measurement()) is not None:
-            if (
-                run is None
-                or measured.run != run.name
-                or measured.seal != read_trace(run / TRACE_FILE)[2]
-            ):
+        run, measured = self.run, self.measurement()
+        if measured is not None:
+            if run is None or not _belongs_to(measured, run):
                 raise TraceError(
-                    f"the measurement in {self.folder} is not that of the run beside it; remove it to measure the run"
+                    f"The measurement in {self.folder} is not that of the run beside it."
+                    " Remove it to measure the run."
                 )
             return "measured"
         if run is None:
@@ -116,19 +112,17 @@ class Cell:
         return "ended" if state_of(events) in _ENDED else "begun"
 
     def measurement(self) -> Measurement | None:
-        """Give what was measured, if it was."""
+        """Return the cell's measurement, if there is one."""
         return read_measurement(self.folder)
 
     def begin(self) -> None:
-        """Make the folder and say in it what will be done there."""
+        """Create the folder and write its settings there."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TraceError(f"{self.folder} cannot be made: {error.strerror}") from error
-        write_whole(
-            self.folder / CELL_FILE,
-            json.dumps(self.facts, indent=1, sort_keys=True).encode() + b"\n",
-        )
+            raise TraceError(f"{self.folder} cannot be created: {error.strerror}") from error
+        text = json.dumps(self.facts, indent=1, sort_keys=True)
+        write_whole(self.folder / CELL_FILE, text.encode() + b"\n")
 
     def _check_facts(self) -> None:
         path = self.folder / CELL_FILE
@@ -140,34 +134,34 @@ class Cell:
             raise TraceError(f"{path} cannot be read: {error}") from error
         now = json.loads(json.dumps(self.facts))
         if not isinstance(before, dict):
-            raise TraceError(f"{path} is not what was written")
+            raise TraceError(f"{path} is not what was written. Choose another folder.")
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
-                was, is_now = _short(before.get(key)), _short(now.get(key))
-                problem = f"{self.folder} was begun with other settings ({key}: {was}, now {is_now}); choose another folder"
-                raise SettingsError("--dir", problem)
+                change = f"{key}: {_short(before.get(key))}, now {_short(now.get(key))}"
+                raise SettingsError(
+                    "--dir",
+                    f"{self.folder} was begun with other settings ({change})."
+                    " Choose another folder.",
+                )
 
 
 def facts_of(
     task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan
 ) -> dict[str, Any]:
-    """Give all that decides what comes of a cell, by name."""
-    recorded = {
-        name: value
-        for name, value in asdict(plan).items()
-        if name not in ("task", "definition", "setup")
-    }
+    """Return all that decides a cell's result, by name."""
+    recorded = asdict(plan)
     thinking = recorded.pop("thinking")
+    for name in _NOT_FACTS:
+        recorded.pop(name, None)
+    named = settings.model_dump(mode="json")
+    roles = settings.roles.model_dump(mode="json", exclude_defaults=True, exclude=_ROLE_SECRETS)
+    definition = plan.definition.encode("utf-8", "surrogatepass")
     return {
         **recorded,
         **{f"thinking.{name}": value for name, value in thinking.items()},
-        **{name: settings.model_dump(mode="json")[name] for name in (*_LIMITS, *_MODEL)},
-        "roles": settings.roles.model_dump(
-            mode="json", exclude_defaults=True, exclude=_ROLE_SECRETS
-        ),
-        "domain_definition": hashlib.sha256(
-            plan.definition.encode("utf-8", "surrogatepass")
-        ).hexdigest(),
+        **{name: named[name] for name in (*_LIMITS, *_MODEL)},
+        "roles": roles,
+        "domain_definition": hashlib.sha256(definition).hexdigest(),
         "task": task.name,
         "task_digest": task.digest,
         "variant": variant.name,
@@ -175,8 +169,12 @@ def facts_of(
     }
 
 
+def _belongs_to(measured: Measurement, run: Path) -> bool:
+    return measured.run == run.name and measured.seal == read_trace(run / TRACE_FILE)[2]
+
+
 def _has_begun(trace: Path) -> bool:
-    """Whether a run's record has its first line; without it there is nothing to take up."""
+    """Return whether a trace has its first event; without it nothing can be resumed."""
     return any(isinstance(entry.event, RunStarted) for entry in read_trace(trace)[0])
 
 

@@ -1,4 +1,4 @@
-"""Means with what is known about them: Student's t over seeds, Wilson's score over problems, pass@k."""
+"""Means and their confidence: Student's t, Wilson's score, pass@k."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ _STEPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean of `n` values, and the half width of its 95 % confidence interval; None for fewer than two values."""
+    """A mean of `n` values and the half width of its 95 % confidence interval.
+
+    The half width is None for fewer than two values.
+    """
 
     mean: float
     half_width: float | None
@@ -29,7 +32,7 @@ class Proportion:
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
-    """Give the mean of values and how sure it is, by Student's t; None when there are none."""
+    """Return the mean of values and its confidence by Student's t, if any."""
     n = len(values)
     if not n:
         return None
@@ -41,7 +44,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def t_quantile(freedom: int, level: float = _LEVEL) -> float:
-    """Give the bound within which Student's t lies with a probability of `level`, for so many degrees of freedom."""
+    """Return the bound within which Student's t lies with a probability of `level`."""
     low, high = 0.0, 1.0
     while t_within(high, freedom) < level:
         high *= 2
@@ -55,9 +58,10 @@ def t_quantile(freedom: int, level: float = _LEVEL) -> float:
 
 
 def t_within(bound: float, freedom: int) -> float:
-    """Give the probability that Student's t lies between -bound and bound.
+    """Return the probability that Student's t lies between -bound and bound.
 
-    The finite sums for whole degrees of freedom: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3-4.
+    Uses the finite sums for whole degrees of freedom: Abramowitz and Stegun, Handbook of
+    Mathematical Functions, 26.7.3-4.
     """
     angle = math.atan(bound / math.sqrt(freedom))
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -71,7 +75,7 @@ def t_within(bound: float, freedom: int) -> float:
 
 
 def pass_at(k: int, samples: int, passed: int) -> float:
-    """Give the probability that at least one of k samples passes, unbiased, from `passed` of `samples` that did.
+    """Return the unbiased probability that at least one of k samples passes.
 
     Chen et al., Evaluating Large Language Models Trained on Code, 2021: 1 - C(n - c, k) / C(n, k).
     """
@@ -81,10 +85,11 @@ def pass_at(k: int, samples: int, passed: int) -> float:
 
 
 def proportion(values: Sequence[float]) -> Proportion | None:
-    """Give the mean of values between 0 and 1, one for each problem, with Wilson's interval; None when there are none.
+    """Return the mean of values between 0 and 1 with Wilson's interval.
 
-    Wilson's interval stays within 0 and 1 and has a width even when all problems pass or fail. For values other than
-    0 and 1, of which the variance is smaller, it is wider than it need be.
+    Wilson's interval stays within 0 and 1 and has a width even if all problems pass or fail. For
+    values other than 0 and 1, whose variance is smaller, it is wider than necessary. None without
+    values.
     """
     n = len(values)
     if not n:

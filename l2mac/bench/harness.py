@@ -1,8 +1,8 @@
-"""Work through the cells of a benchmark, several at a time; what is finished is not repeated.
+"""Work through a benchmark's cells, several at a time, each only once.
 
-Each cell's run is one session like that of `l2mac run`, and its measuring follows at once. A fault of the world, such
-as a server that is down, leaves its cell as it is, to be taken up by the next `l2mac bench` on the same folder; three
-in a row end the work.
+Each cell's run is one session like that of `l2mac run`, and its measurement follows at once. A
+fault of the environment, such as a server that is down, leaves its cell to the next `l2mac bench`
+in the same folder; three such faults in a row end the work.
 """
 
 import threading
@@ -22,42 +22,40 @@ from sandbox import SandboxError, SandboxLost
 _FAULTS_IN_A_ROW = 3
 _SESSIONS = 3
 _POLL_S = 0.1
-_GO_ON = (
-    "What is finished is kept, and so are the runs at work; give the same command again to go on."
-)
+_RESUME = "Finished cells and begun runs are kept. Repeat the same command to resume."
 
 
 class Worker(Protocol):
-    """Whoever does what a cell needs; called from several threads."""
+    """Run and measure cells; called from several threads."""
 
-    def run(self, cell: Cell, audience: SessionListener, fuse: CancelScope) -> None:
-        """Begin a cell's run, or take up the one that has begun, and bring it to its end.
+    def run(self, cell: Cell, listener: SessionListener, scope: CancelScope) -> None:
+        """Run a cell to its end, resuming a run that has begun.
 
         Raises:
-            SandboxError, L2macError: The world's fault; the run is kept.
+            SandboxError, L2macError: A fault of the environment; the run is kept.
         """
         ...
 
-    def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
+    def measure(self, cell: Cell, progress: Callable[[str], None]) -> Measurement:
         """Measure a cell's run."""
         ...
 
 
 class BenchListener(Protocol):
-    """Whoever follows a benchmark; called from several threads, one at a time."""
+    """Follow a benchmark; called from several threads, one at a time."""
 
     def say(self, cell: Cell | None, line: str) -> None:
-        """Take in a sentence about a cell, or about all."""
+        """Take a message about a cell, or about all."""
         ...
 
     def on(self, cell: Cell, entry: Entry) -> None:
-        """Take in an entry of a cell's trace."""
+        """Take an entry of a cell's trace."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """What came of a cell: a measurement, or why there is none yet."""
+    """The result of a cell: a measurement, or the fault that prevented one."""
 
     cell: Cell
     measurement: Measurement | None
@@ -65,13 +63,13 @@ class CellResult:
 
 
 class Harness:
-    """Works through cells; use once.
+    """Work through cells; use once.
 
     Args:
-        cells: What is to be done.
-        worker: Does what a cell needs.
-        listener: Told about everything as it happens.
-        jobs: How many cells are worked on at a time.
+        cells: The cells.
+        worker: Runs and measures them.
+        listener: Informed about every event.
+        jobs: Number of cells that are worked on at a time.
     """
 
     def __init__(
@@ -86,16 +84,17 @@ class Harness:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._interrupted = threading.Event()
-        self._fuses: list[CancelScope] = []
+        self._scopes: list[CancelScope] = []
         self._faults = self._at_work = 0
         self._fatal: BaseException | None = None
 
     def run(self) -> tuple[CellResult, ...]:
-        """Work until nothing is left that can be done; gives one result for each cell, in their order.
+        """Work on every cell and return one result for each, in their order.
 
         Raises:
-            KeyboardInterrupt: Interrupted; every run that was at work is kept and will be taken up.
-            SettingsError: Something cannot be, which all cells share.
+            KeyboardInterrupt: The work was interrupted; runs in progress are kept and can be
+                resumed.
+            SettingsError: A setting that all cells share is invalid.
         """
         cells = tuple(self._waiting)
         try:
@@ -105,19 +104,19 @@ class Harness:
         except KeyboardInterrupt:
             self._stopped.set()
             self._interrupt()
-            self._say(None, "stopping: what is at work is brought to an end and kept")
+            self._say(None, "stopping: runs in progress are ended and kept")
             self._wait()
-            raise KeyboardInterrupt(_GO_ON) from None
+            raise KeyboardInterrupt(_RESUME) from None
         if self._fatal is not None:
             raise self._fatal
-        return tuple(
-            self._results.get(number, CellResult(cell, None)) for number, cell in enumerate(cells)
-        )
+        nothing = [CellResult(cell, None) for cell in cells]
+        return tuple(self._results.get(number, none) for number, none in enumerate(nothing))
 
     def _wait(self) -> None:
-        """Wait until nothing is at work and nothing more will be.
+        """Wait until no cell is in progress and no further cell will be started.
 
-        The threads are not joined: a join that Ctrl-C interrupts takes one that still works for ended (bpo-45274).
+        The threads are not joined: after a Ctrl-C, join reports running threads as ended
+        (bpo-45274).
         """
         while True:
             with self._lock:
@@ -147,7 +146,7 @@ class Harness:
             self._end(error)
         except (L2macError, SandboxError) as error:
             self._note(CellResult(cell, None, error))
-        except BaseException as error:  # noqa: BLE001 - a defect belongs to whoever called, not to this thread
+        except BaseException as error:  # noqa: BLE001 - a defect is raised in the caller's thread
             self._end(error)
         else:
             self._note(result)
@@ -164,14 +163,12 @@ class Harness:
         if result.fault is not None:
             self._say(result.cell, f"not finished: {result.fault}")
         if too_many:
-            self._say(
-                None,
-                f"{_FAULTS_IN_A_ROW} cells in a row could not be finished; no further one is begun",
-            )
+            failed = f"{_FAULTS_IN_A_ROW} cells in a row could not be finished"
+            self._say(None, f"{failed}; no further one is started")
             self._stopped.set()
 
     def _finished(self, cell: Cell) -> Measurement | None:
-        """Bring a cell to its end from wherever it is."""
+        """Finish a cell from its present state and return its measurement."""
         state = cell.state()
         if state != "measured":
             self._run(cell, state)
@@ -179,33 +176,33 @@ class Harness:
         return cell.measurement()
 
     def _run(self, cell: Cell, state: CellState) -> None:
-        """Bring the run to its end; one whose code keeps ending its boxes is measured as it is, not left out."""
+        """Run the cell to its end, or as far as its lost sandboxes allow."""
         if state == "ended":
             return
-        audience = _Audience(cell, self._listener, self._lock, self._interrupted)
-        fuse = CancelScope(audience.check)
+        listener = _CellListener(cell, self._listener, self._lock, self._interrupted)
+        scope = CancelScope(listener.check)
         with self._lock:
-            self._fuses.append(fuse)
+            self._scopes.append(scope)
         if self._interrupted.is_set():
-            fuse.cancel()
+            scope.cancel()
         if state == "new":
             cell.begin()
         for session in range(1, _SESSIONS + 1):
             try:
-                self._worker.run(cell, audience, fuse)
+                self._worker.run(cell, listener, scope)
                 break
             except SandboxLost as loss:
                 if cell.run is None:
                     raise
-                self._say(cell, f"its box was lost in session {session} of {_SESSIONS}: {loss}")
+                self._say(cell, f"its sandbox was lost in session {session} of {_SESSIONS}: {loss}")
 
     def _interrupt(self) -> None:
-        """End every session that is at work, also one whose model's server is silent."""
+        """Cancel every session in progress, even if its model's server is silent."""
         self._interrupted.set()
         with self._lock:
-            fuses = tuple(self._fuses)
-        for fuse in fuses:
-            fuse.cancel()
+            scopes = tuple(self._scopes)
+        for scope in scopes:
+            scope.cancel()
 
     def _measure(self, cell: Cell) -> None:
         self._say(cell, "measuring")
@@ -218,8 +215,11 @@ class Harness:
             self._listener.say(cell, line)
 
 
-class _Audience:
-    """Follows one cell's session, and ends it when the benchmark is interrupted: see `l2mac.runs.session.SessionListener`."""
+class _CellListener:
+    """Follow one cell's session, and end it when the benchmark is interrupted.
+
+    Implements `l2mac.runs.session.SessionListener`.
+    """
 
     def __init__(
         self,
@@ -248,7 +248,7 @@ class _Audience:
             self._listener.on(self._cell, entry)
 
     def check(self) -> None:
-        """Raise what a keyboard would, once; what is said while the session ends is let pass."""
+        """Raise KeyboardInterrupt once; accept later messages of the session."""
         if self._interrupted.is_set() and not self._stopping:
             self._stopping = True
             raise KeyboardInterrupt

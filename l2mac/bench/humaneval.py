@@ -1,7 +1,8 @@
-"""HumanEval's problems as tasks: each is a run of one instruction, checked in the box by the problem's own test.
+"""HumanEval's problems as tasks of one instruction each.
 
-The format is that of the public file: one JSON object a line with `task_id`, `prompt`, `entry_point`,
-`canonical_solution` and `test`, which defines `check(candidate)`. The problems are not shipped.
+The format is that of the public file: one JSON object a line with `task_id`, `prompt`,
+`entry_point`, `canonical_solution` and `test`, which defines `check(candidate)`. The problems are
+not shipped.
 """
 
 import gzip
@@ -13,8 +14,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from l2mac.bench.task import HandWritten, Task
-from l2mac.bench.wording import render
+from l2mac.bench.task import HandWritten, Task, render
 from l2mac.errors import SettingsError
 
 SUITE = "humaneval"
@@ -24,7 +24,7 @@ _SETTINGS = {"coverage": False, "requirements": False, "max_replans": 0}
 
 
 class Problem(pydantic.BaseModel):
-    """One line of the file; fields beyond these, which some editions have, are not looked at."""
+    """One line of the file; further fields, which some editions have, are ignored."""
 
     model_config = pydantic.ConfigDict(strict=True, frozen=True)
 
@@ -36,10 +36,10 @@ class Problem(pydantic.BaseModel):
 
 
 def read_problems(path: Path) -> tuple[Task, ...]:
-    """Give the problems of a file, which may be gzipped, as tasks.
+    """Return the problems of a file, which may be gzipped, as tasks.
 
     Raises:
-        SettingsError: It cannot be read, or a line is no problem; names the line.
+        SettingsError: The file cannot be read, or the named line is not a problem.
     """
     tasks: dict[str, Task] = {}
     for number, line in enumerate(_read(path).split("\n"), 1):
@@ -51,28 +51,28 @@ def read_problems(path: Path) -> tuple[Task, ...]:
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            raise SettingsError(
-                where, f"{field}: {first['msg']}" if field else first["msg"]
-            ) from None
+            problem_text = f"{field}: {first['msg']}" if field else first["msg"]
+            raise SettingsError(where, problem_text) from None
         if "def check(" not in problem.test:
-            raise SettingsError(where, "test: it does not define check(candidate)")
+            raise SettingsError(where, "test: the test does not define check(candidate).")
         task = as_task(problem)
         if task.name in tasks:
             raise SettingsError(
                 where,
-                f"task_id: {problem.task_id!r} stands twice, or is like another but for its signs",
+                f"task_id: {problem.task_id!r} occurs twice, or differs from another id only in its"
+                " punctuation.",
             )
         tasks[task.name] = task
     if not tasks:
-        raise SettingsError(str(path), "holds no problem")
+        raise SettingsError(str(path), "the file has no problems.")
     return tuple(tasks.values())
 
 
 def as_task(problem: Problem) -> Task:
-    """Give a problem as a task whose only hand-written test is the problem's own."""
+    """Return a problem as a task whose only hand-written test is the problem's own."""
     name = re.sub(r"[^a-z0-9]+", "-", problem.task_id.lower()).strip("-")
     if not name:
-        raise SettingsError("task_id", f"{problem.task_id!r} has neither letter nor digit")
+        raise SettingsError("task_id", f"{problem.task_id!r} has neither letters nor digits.")
     return Task(
         name=name,
         title=problem.task_id,
@@ -87,9 +87,9 @@ def as_task(problem: Problem) -> Task:
 
 
 def _test_file(problem: Problem) -> str:
-    """Give the problem's test as a file for pytest.
+    """Return the problem's test as a file for pytest.
 
-    The prompt comes first, as some tests use what it defines beside the function itself.
+    The prompt comes first, because some tests use definitions of it beside the function itself.
     """
     parts = (
         problem.prompt.rstrip(),
@@ -106,13 +106,10 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
             file.seek(0)
-            content = (
-                gzip.GzipFile(fileobj=file).read(_MOST_BYTES + 1)
-                if packed
-                else file.read(_MOST_BYTES + 1)
-            )
+            source = gzip.GzipFile(fileobj=file) if packed else file
+            content = source.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"is larger than {_MOST_BYTES} bytes")
+            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
         return content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None

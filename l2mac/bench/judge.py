@@ -1,9 +1,11 @@
-"""Ask a model which features a program has, and hold what it says against the program: the metric `features %`.
+"""Ask a model which features a program has, and verify its claims.
 
-It is a claim of a model, and labelled so. Checked is that a file which it names exists, is no test, holds code and was
-shown to it on the page that it speaks of, and that the tests it names have passed. So a judge that names things which
-are not there, or that is told by a file to call everything done and points at nothing, gives no feature. A judge that
-lies about a file that is there is not found out.
+The result is the metric `features %`.
+
+The result is a model's claim and is labelled so. A named file must exist, must hold code, must not
+be a test and must have been shown on the page that the claim is about; a named test must have
+passed. So a judge that names missing files, or that a file persuades to call everything done
+without evidence, gives no feature. A judge that lies about an existing file is not detected.
 """
 
 import itertools
@@ -11,12 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from l2mac.bench.wording import render
+from l2mac.bench.task import render
 from l2mac.control.effects import Prices
 from l2mac.control.registry import numbered_list
 from l2mac.control.traceability import pages
 from l2mac.errors import ContextOverflow
-from l2mac.processor.messages import Message, Request, Role
+from l2mac.processor.messages import Message, Reply, Request, Role
 from l2mac.processor.protocol import Processor
 from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.tools.base import parse_arguments
@@ -35,11 +37,12 @@ _PROBLEM_CHARACTERS = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedProgram:
-    """What is judged.
+    """The program that is judged.
 
     Attributes:
-        texts: Path → contents, in the order in which they are shown.
-        evidence: The paths that can carry a feature: code that is no test, and files that are no Python.
+        texts: Contents by path, in the order in which they are shown.
+        evidence: Paths that can show a feature: code that is not a test, and files that are not
+            Python.
         passed: Ids of the tests that passed.
     """
 
@@ -50,13 +53,13 @@ class JudgedProgram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureRow:
-    """One feature and what of the judge's claim about it holds.
+    """One feature, and the verified part of the judge's claim about it.
 
     Attributes:
-        claimed: Whether a file that holds was named.
-        files: The named files that hold.
-        tests: The named tests that have passed.
-        refused: What was named beyond that and does not hold.
+        claimed: Whether a valid file was named.
+        files: Named files that are valid.
+        tests: Named tests that have passed.
+        refused: Other names in the claim.
     """
 
     feature: str
@@ -68,13 +71,13 @@ class FeatureRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the judge said.
+    """The judge's answer.
 
     Attributes:
-        rows: One for each feature; none when there is no usable answer.
-        problem: Why there is none, or what the judge has not seen.
-        model: The judge's name, as its server gives it.
-        cost_usd: Of judging; no part of the run's own cost.
+        rows: One for each feature; empty without a usable answer.
+        problem: The reason for a missing answer, or the part that the judge has not seen.
+        model: The judge's name, as its server reports it.
+        cost_usd: Cost of judging, which is no part of the run's cost.
     """
 
     rows: tuple[FeatureRow, ...] = ()
@@ -85,13 +88,13 @@ class Judgement:
     cost_usd: float = 0.0
 
 
-class Judge:
-    """Judges programs one at a time, always with the same model, whatever made them.
+class FeatureJudge:
+    """Judge programs one at a time, always with the same model.
 
     Args:
-        processor: Answers; a request's purpose is `judge`.
-        context_tokens: The declared window of the model that does.
-        prices: What it costs.
+        processor: Answers the questions; the purpose of each request is `judge`.
+        context_tokens: Declared context window of the judging model.
+        prices: Prices of that model.
         prepare: Called once before the first question.
     """
 
@@ -112,15 +115,14 @@ class Judge:
         self._estimator = TokenEstimator()
 
     def judge(self, features: Sequence[str], program: JudgedProgram) -> Judgement:
-        """Give what the judge says of a program.
+        """Return the judgement on a program.
 
         Raises:
             ProcessorError: The model does not answer.
         """
-        if not program.evidence:  # nothing that could carry a feature, so nothing to ask
-            return Judgement(
-                rows=tuple(FeatureRow(feature=feature, claimed=False) for feature in features)
-            )
+        if not program.evidence:  # no file can show a feature, so there is nothing to ask
+            rows = tuple(FeatureRow(feature=feature, claimed=False) for feature in features)
+            return Judgement(rows=rows)
         with self._lock:
             if not self._prepared:
                 self._prepare()
@@ -131,35 +133,26 @@ class Judge:
         asking = _Asking(features, program, self._processor, self._estimator, self._context_tokens)
         total = sum(map(len, program.texts.values()))
         claims: dict[int, list[tuple[Evidence, frozenset[str]]]] = {}
-        seen, problem = (
-            0,
-            "features, tests and files leave no room for contents in the judge's window",
-        )
-        for number, (page, taken) in enumerate(
-            itertools.islice(pages(tuple(program.texts.items()), asking.room), _MOST_PAGES), 1
-        ):
-            shown = frozenset(
-                path for path in program.texts if f"--- {path[:_NAME_CHARACTERS]}\n" in page
-            )
+        seen = 0
+        problem = "features, tests and files leave no room for contents in the judge's window"
+        everything = pages(tuple(program.texts.items()), asking.room)
+        for number, (page, taken) in enumerate(itertools.islice(everything, _MOST_PAGES), 1):
             try:
                 answer = asking.ask(number, page)
             except ValueError as error:
                 problem = str(error)
                 continue
             seen += taken
+            shown = _shown_on(page, program)
             for entry in answer.evidence:
                 claims.setdefault(entry.requirement, []).append((entry, shown))
         rows: tuple[FeatureRow, ...] = ()
         if seen:
-            rows = tuple(
-                _row(text, claims.get(number, []), program)
-                for number, text in enumerate(features, 1)
-            )
-            problem = (
-                f"the judge has not seen {total - seen} of {total} characters"
-                if seen < total
-                else ""
-            )
+            numbered = enumerate(features, 1)
+            rows = tuple(_row(text, claims.get(number, []), program) for number, text in numbered)
+            problem = ""
+        if 0 < seen < total:
+            problem = f"the judge has not seen {total - seen} of {total} characters"
         return Judgement(
             rows=rows,
             problem=problem,
@@ -188,17 +181,16 @@ class _Asking:
         return evidence_form(len(self.features))
 
     def room(self) -> int:
-        """Give how many characters of contents a question has room for."""
+        """Return the number of characters of contents for which a question has room."""
         used = self.estimator.estimate((self._question(0, ""),), (self.form.spec,))
-        return int(
-            self.estimator.characters(self.context_tokens - used - self._reply_tokens) * _PAGE_FILL
-        )
+        left = self.context_tokens - used - self._reply_tokens
+        return int(self.estimator.characters(left) * _PAGE_FILL)
 
     def ask(self, part: int, contents: str) -> SubmitEvidence:
-        """Give the answer about one page.
+        """Return the answer about one page.
 
         Raises:
-            ValueError: There is no usable one; the text says why.
+            ValueError: No usable answer came; the text is the reason.
             ProcessorError: The model does not answer.
         """
         question = self._question(part, contents)
@@ -231,40 +223,47 @@ class _Asking:
         reply = self.processor.complete(request, lambda _: None)
         self.model = reply.model or self.model
         if not reply.cached:
-            self.prompt_tokens += reply.usage.prompt_tokens or self.estimator.estimate(
-                messages, (form.spec,)
-            )
-            self.completion_tokens += reply.usage.completion_tokens or self.estimator.estimate(
-                (reply.as_message(),)
-            )
+            self._add_usage(messages, reply)
         if reply.usage.prompt_tokens:
             self.estimator.learn(messages, (form.spec,), reply.usage.prompt_tokens)
-        if reply.cut_off:
+        if reply.truncated:
             raise ValueError("it was cut off; name one file and one test for each feature")
         calls = [call for call in reply.tool_calls if call.name == form.spec.name]
         if not calls:
             raise ValueError(f"{form.spec.name} was not called")
         return parse_arguments(form.arguments, calls[0].arguments)
 
+    def _add_usage(self, messages: tuple[Message, ...], reply: Reply) -> None:
+        """Add a reply's tokens, estimated if the server did not report them."""
+        asked = self.estimator.estimate(messages, (self.form.spec,))
+        answered = self.estimator.estimate((reply.as_message(),))
+        self.prompt_tokens += reply.usage.prompt_tokens or asked
+        self.completion_tokens += reply.usage.completion_tokens or answered
+
     @property
     def _reply_tokens(self) -> int:
-        return min(
-            _REPLY_TOKENS + _REPLY_TOKENS_PER_FEATURE * len(self.features), self.context_tokens // 3
-        )
+        wanted = _REPLY_TOKENS + _REPLY_TOKENS_PER_FEATURE * len(self.features)
+        return min(wanted, self.context_tokens // 3)
 
     def _question(self, part: int, contents: str) -> Message:
         tests = "\n".join(sorted(self.program.passed)) or "(none)"
+        if len(tests) > _MOST_TEST_CHARACTERS:
+            tests = f"{tests[:_MOST_TEST_CHARACTERS]}\n(more)"
         text = render(
             "judge",
             features=numbered_list(self.features),
             part=part,
             contents=contents,
-            tests=tests
-            if len(tests) <= _MOST_TEST_CHARACTERS
-            else f"{tests[:_MOST_TEST_CHARACTERS]}\n(more)",
+            tests=tests,
             tool=self.form.spec.name,
         )
         return Message(Role.USER, text)
+
+
+def _shown_on(page: str, program: JudgedProgram) -> frozenset[str]:
+    """Return the files of which a page shows contents."""
+    shown = (path for path in program.texts if f"--- {path[:_NAME_CHARACTERS]}\n" in page)
+    return frozenset(shown)
 
 
 def _row(
@@ -275,7 +274,7 @@ def _row(
     named: set[str] = set()
     for claim, shown in claims:
         holding = set(claim.files) & program.evidence & shown
-        if holding:  # a test alone carries nothing out
+        if holding:  # a test alone implements nothing
             files |= holding
             tests |= set(_meant(claim.tests, program.passed))
         named |= set(claim.files) | set(claim.tests)
@@ -290,5 +289,6 @@ def _row(
 
 
 def _meant(names: Sequence[str], passed: frozenset[str]) -> Iterator[str]:
-    """Give the passed tests that are named, without their parameters."""
-    return (name.partition("[")[0] for name in names if name.partition("[")[0] in passed)
+    """Return the passed tests that are named, without their parameters."""
+    bare = (name.partition("[")[0] for name in names)
+    return (name for name in bare if name in passed)

@@ -1,4 +1,4 @@
-"""What was measured of one run, as it is kept beside the run: one JSON file, bound to the run's seal."""
+"""The measurement of one run: a JSON file, bound to the run's seal."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ class Metric:
     """One number of a run.
 
     Attributes:
-        key: Its name in JSON.
-        title: The head of its column.
-        digits: How many digits stand behind the point.
-        rare: Whether a terminal goes without its column as long as all of it is 0.
+        key: Name in JSON.
+        title: Heading of its column.
+        digits: Number of digits after the decimal point.
+        rare: Whether the terminal omits its column as long as all values are 0.
     """
 
     key: str
@@ -55,15 +55,16 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one run came to.
+    """The measurement of one run.
 
     Attributes:
         run: The run's name.
-        seal: The last link of the run's record when it was measured.
-        status: How the run ended.
-        metrics: By key; None where something could not be measured, missing where it does not apply.
-        problems: Why not, by key.
-        details: The evidence behind the numbers, as plain JSON values.
+        seal: The seal of the run's trace when it was measured.
+        status: Final status of the run.
+        metrics: Values by key; None if a metric could not be measured, missing if it does not
+            apply.
+        problems: Reasons for missing values, by key.
+        details: The evidence for the values, as plain JSON values.
     """
 
     run: str
@@ -80,40 +81,39 @@ _MEASUREMENT: pydantic.TypeAdapter[Measurement] = pydantic.TypeAdapter(Measureme
 
 
 def write_measurement(folder: Path, measurement: Measurement) -> None:
-    """Keep a measurement in a cell's folder, whole or not at all."""
+    """Store a measurement in a cell's folder, whole or not at all."""
     content = asdict(measurement)
     content["sha256"] = _digest(content)
-    write_whole(
-        folder / MEASUREMENT_FILE, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
-    )
+    text = json.dumps(content, indent=1, sort_keys=True)
+    write_whole(folder / MEASUREMENT_FILE, text.encode() + b"\n")
 
 
 def read_measurement(folder: Path) -> Measurement | None:
-    """Give the measurement that a cell's folder holds, if it holds one.
+    """Return the measurement in a cell's folder, if there is one.
 
     Raises:
-        TraceError: It has been altered or cannot be read.
+        TraceError: The measurement has been altered or cannot be read.
     """
     path = folder / MEASUREMENT_FILE
     try:
         content = json.loads(path.read_bytes())
         if content.pop("sha256") != _digest(content):
-            raise ValueError("its digest does not fit")
+            raise ValueError("its digest differs")
         return _MEASUREMENT.validate_python(content)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         problem = str(error).partition("\n")[0]
         raise TraceError(
-            f"{path} is not what was written ({problem}); remove it to have the run measured anew"
+            f"{path} is not what was written ({problem}). Remove it to measure the run again."
         ) from None
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that others see whole or not at all.
+    """Write a file that other processes see whole or not at all.
 
     Raises:
-        TraceError: It cannot be written.
+        TraceError: The file cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     try:

@@ -1,7 +1,7 @@
-"""Measure a recorded run: in fresh boxes, from the objects of its record, never by running anything on the host.
+"""Measure a recorded run in fresh sandboxes; nothing runs on the host.
 
-Each measuring has a box of its own, so that nothing which one of them ran is there in the next: lint, counting and the
-store's own tests; coverage; the task's hand-written tests.
+Three sandboxes are used, so that no code of one measurement affects the next: for lint, counting
+and the store's own tests; for coverage; for the task's hand-written tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from l2mac.bench.code_metrics import CodeMetrics, measure_by_hand, measure_code, measure_coverage
-from l2mac.bench.judge import Judge, JudgedProgram
+from l2mac.bench.judge import FeatureJudge, JudgedProgram
 from l2mac.bench.measurement import Measurement
 from l2mac.bench.readings import SourceFile
 from l2mac.bench.recorded_store import RecordedStore, SandboxMaker
@@ -22,27 +22,31 @@ from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 from l2mac.version import VERSION
 
-CLAIM = "a model's claim; the files were checked to exist and the tests to have passed, not that they show it"
+CLAIM = (
+    "a model's claim; the files were checked to exist and the tests to have passed, not that they"
+    " show it"
+)
 _PROSE = frozenset((".md", ".rst", ".txt"))
 _FEATURES = ("features_percent", "features_tested_percent")
 
 
 def measure(
-    folder: Path, task: Task, open_sandbox: SandboxMaker, judge: Judge | None
+    folder: Path, task: Task, open_sandbox: SandboxMaker, judge: FeatureJudge | None
 ) -> Measurement:
-    """Give what a run came to, whatever way it ended.
+    """Return the measurement of a run, for any final status.
 
     Args:
         folder: The run's folder.
-        task: What was asked for.
-        open_sandbox: Makes a box for the run of that name, with the packages that its files need.
-        judge: None where features are not judged.
+        task: The task of the run.
+        open_sandbox: Makes a sandbox for the run of that name, with the packages that its files
+            need.
+        judge: Judges the features; None if they are not judged.
 
     Raises:
-        SandboxError: No box can be made; one that is lost while it measures is a result.
+        SandboxError: No sandbox can be made; one that is lost while it measures is a result.
         ProcessorError: The judge does not answer.
-        TraceError: The record cannot be read.
-        SettingsError: The task's hand-written tests are not as many as it says.
+        TraceError: The trace cannot be read.
+        SettingsError: The number of hand-written tests is not the one that the task states.
     """
     entries, _, seal = read_trace(folder / TRACE_FILE)
     events = [entry.event for entry in effective(entries)]
@@ -59,11 +63,12 @@ def measure(
     finally:
         objects.close()
     digests = {entry.path: entry.digest for entry in store.files}
+    causes = [event.cause for event in events if isinstance(event, RunEnded)]
     return Measurement(
         run=folder.name,
         seal=seal,
         status=state_of(events),
-        cause=next((event.cause for event in reversed(events) if isinstance(event, RunEnded)), ""),
+        cause=causes[-1] if causes else "",
         metrics={**numbers.metrics, **spent(entries)},
         problems=numbers.problems,
         details={
@@ -76,7 +81,7 @@ def measure(
 
 
 def spent(entries: Sequence[Entry]) -> dict[str, float | None]:
-    """Give what a run cost, all that was taken back included; the judge's share stands elsewhere."""
+    """Return the cost of a run, rewound turns included, without the judge's cost."""
     spending = Spending(Limits())
     calls = [entry.event for entry in entries if isinstance(entry.event, ModelCalled)]
     for call in calls:
@@ -90,7 +95,7 @@ def spent(entries: Sequence[Entry]) -> dict[str, float | None]:
 
 
 def _measure_features(
-    judge: Judge, task: Task, program: JudgedProgram, numbers: CodeMetrics
+    judge: FeatureJudge, task: Task, program: JudgedProgram, numbers: CodeMetrics
 ) -> None:
     judgement = judge.judge(task.features, program)
     numbers.details["judge"] = {**asdict(judgement), "by": CLAIM}
@@ -109,7 +114,7 @@ def _measure_features(
 def _program(
     store: RecordedStore, files: Mapping[str, SourceFile], passed: frozenset[str]
 ) -> JudgedProgram:
-    """Give what the judge is shown, code before everything else; what is no text is not shown."""
+    """Return the text files for the judge, code first."""
     texts: dict[str, str] = {}
     evidence: set[str] = set()
     for entry in store.files:

@@ -1,7 +1,7 @@
-"""Read what measuring jobs left in the box: strictly, so that what is missing or does not fit is no number.
+"""Read the reports of measuring jobs; a doubtful report yields no number.
 
-What `count` and `pylint` say comes from processes that ran nothing of the store. What ran is said by the process that
-ran it; it is taken only as far as it fits what `count` says of the same files.
+Reports of `count` and `pylint` come from processes that ran no code of the store. The report of the
+lines that ran comes from the process that ran them, so only lines that fit the count are accepted.
 """
 
 import json
@@ -20,20 +20,20 @@ _LINE = Annotated[int, Field(ge=1)]
 _TEXT_CHARACTERS = 500
 _TESTS_RAN = range(3)
 _NO_TESTS = 5
-T = TypeVar("T", bound="_Event")
+T = TypeVar("T", bound="_ReportLine")
 
 
 class NoReading(Exception):
-    """A report gives no number; says why."""
+    """A report gives no number; the message is the reason."""
 
 
-class _Event(pydantic.BaseModel):
-    """A line of a report: nothing else, nothing converted."""
+class _ReportLine(pydantic.BaseModel):
+    """A line of a report: no unknown fields, no conversion."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _Counted(_Event):
+class _CountLine(_ReportLine):
     e: Literal["file"]
     path: str
     test: bool
@@ -43,13 +43,13 @@ class _Counted(_Event):
     statements: list[Annotated[list[_LINE], Field(min_length=2, max_length=2)]]
 
 
-class _Ran(_Event):
+class _CoverageLine(_ReportLine):
     e: Literal["ran"]
     path: str
     lines: list[_LINE]
 
 
-class _Found(_Event):
+class _LintLine(_ReportLine):
     e: Literal["syntax", "stub", "hook", "message"]
     path: str
     line: _NATURAL
@@ -61,14 +61,14 @@ class _Found(_Event):
     hint: str = ""
 
 
-class _End(_Event):
+class _EndLine(_ReportLine):
     e: Literal["end"]
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One Python file as `count` sees it; a statement is (first line, last line)."""
+    """One Python file as `count` reports it; a statement is (first line, last line)."""
 
     path: str
     test: bool
@@ -79,33 +79,34 @@ class SourceFile:
 
     @property
     def to_cover(self) -> int:
-        """How many lines there are to be run: statements, or all code where it cannot even be parsed."""
+        """Number of statements to run; of an unparsable file, all lines of code."""
         return len(self.statements) if self.valid else self.code
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many statements of the code that is no test were run by tests: path → (run, all)."""
+    """Statements of code other than tests that tests have run: path → (run, all)."""
 
     files: Mapping[str, tuple[int, int]]
 
     @property
     def percent(self) -> float:
-        """The share of all files together; 0 where there is nothing to run."""
+        """The share of all files together; 0 without any statement."""
         total = sum(there for _, there in self.files.values())
-        return 100 * sum(ran for ran, _ in self.files.values()) / total if total else 0.0
+        covered = sum(ran for ran, _ in self.files.values())
+        return 100 * covered / total if total else 0.0
 
 
 def read_count(job: JobResult) -> dict[str, SourceFile]:
-    """Give the files that `count` saw, by path.
+    """Return the counted files, by path.
 
     Raises:
-        NoReading: The report is missing or is not what the job writes.
+        NoReading: The report is missing or malformed.
     """
     lines, _ = _lines(job)
     files: dict[str, SourceFile] = {}
     for line in lines:
-        one = _parsed(_Counted, line)
+        one = _parsed(_CountLine, line)
         pairs = tuple((first, last) for first, last in one.statements)
         if one.path in files or any(not first <= last <= one.lines for first, last in pairs):
             raise NoReading("the count of lines contradicts itself")
@@ -114,67 +115,64 @@ def read_count(job: JobResult) -> dict[str, SourceFile]:
 
 
 def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the errors that pylint reported, one line each, and the files that are no valid Python.
+    """Return pylint's errors, one line each, and the files that are not valid Python.
 
     Raises:
-        NoReading: The report is missing or is not what the job writes.
+        NoReading: The report is missing or malformed.
     """
     lines, _ = _lines(job)
-    found = [_parsed(_Found, line) for line in lines]
+    found = [_parsed(_LintLine, line) for line in lines]
     invalid = {one.path for one in found if one.e == "syntax"}
-    errors = [one for one in found if one.e in ("syntax", "message")]
-    texts = (
-        valid_text(f"{one.path}:{one.line}: {one.code or 'syntax'} {one.text}") for one in errors
-    )
-    return tuple(text[:_TEXT_CHARACTERS] for text in texts), tuple(sorted(invalid))
+    errors = []
+    for one in found:
+        if one.e in ("syntax", "message"):
+            text = valid_text(f"{one.path}:{one.line}: {one.code or 'syntax'} {one.text}")
+            errors.append(text[:_TEXT_CHARACTERS])
+    return tuple(errors), tuple(sorted(invalid))
 
 
 def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
-    """Give how much of the code that is no test was run by tests.
+    """Return how much of the code other than tests was run by tests.
 
     A file that no test imports counts with all of its statements.
 
     Raises:
-        NoReading: The tests did not come to their end, or the report is missing or does not fit the files.
+        NoReading: The tests were aborted, or the report is missing or does not fit the files.
     """
     lines, code = _lines(job)
     if code not in _TESTS_RAN and code != _NO_TESTS:
         raise NoReading(f"the tests ended with code {code}")
     ran: dict[str, set[int]] = {}
     for line in lines:
-        one = _parsed(_Ran, line)
+        one = _parsed(_CoverageLine, line)
         if one.path in ran:
-            raise NoReading("the report of coverage names a file twice")
+            raise NoReading("the coverage report names a file twice")
         ran[one.path] = set(one.lines)
     covered: dict[str, tuple[int, int]] = {}
     for path, file in files.items():
         seen = ran.get(path, set())
         if seen and (not file.valid or max(seen) > file.lines):
-            raise NoReading(f"the report of coverage does not fit the file {valid_text(path)!r}")
+            raise NoReading(f"the coverage report does not fit the file {valid_text(path)!r}")
         if not file.test:
-            hit = sum(
-                not seen.isdisjoint(range(first, last + 1)) for first, last in file.statements
-            )
+            spans = [range(first, last + 1) for first, last in file.statements]
+            hit = sum(not seen.isdisjoint(span) for span in spans)
             covered[path] = (hit, file.to_cover)
     return Coverage(covered)
 
 
 def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
-    """Give a report's lines but the last, and the code that the last one states."""
+    """Return a report's lines but the last, and the exit code in the last one."""
     if not job.succeeded:
-        raise NoReading(
-            cause_sentence(job)
-            if job.cause is not Cause.EXITED
-            else f"it ended with exit code {job.code}"
-        )
+        ended = f"it ended with exit code {job.code}"
+        raise NoReading(ended if job.cause is Cause.EXITED else cause_sentence(job))
     if job.report.elided:
-        raise NoReading("its report is too long to be read whole")
+        raise NoReading("the report is too long to be read whole")
     *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
-    return lines, _parsed(_End, last).code
+    return lines, _parsed(_EndLine, last).code
 
 
 def _parsed(kind: type[T], line: bytes) -> T:
     try:
         return kind.model_validate(json.loads(line))
     except (ValueError, RecursionError):
-        raise NoReading("its report is not complete, or not what the job writes") from None
+        raise NoReading("the report is incomplete or malformed") from None

@@ -1,4 +1,4 @@
-"""Sum up cells: a mean with its interval for each metric, of every run that was measured, however it ended."""
+"""Summarise cells: a mean with its interval for each metric."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,11 @@ class SummaryRow:
     """One variant on one task, or on one suite of tasks.
 
     Attributes:
-        planned: How many runs there were to be.
-        statuses: How those that were measured ended; their numbers add up to how many there are.
-        estimates: By metric; missing where no run has it.
-        unmeasured: By metric: in how many measured runs it could not be measured. They are no part of the estimate.
+        planned: Number of planned runs.
+        statuses: Number of measured runs by their status.
+        estimates: Estimate by metric; missing if no run has the metric.
+        unmeasured: Number of measured runs without a value, by metric; the estimate leaves them
+            out.
         pass_at: For a suite: k → share of problems solved by at least one of k samples.
     """
 
@@ -38,17 +39,17 @@ class SummaryRow:
 
     @property
     def measured(self) -> int:
-        """How many runs were measured."""
+        """Number of measured runs."""
         return sum(self.statuses.values())
 
     @property
     def completed(self) -> int:
-        """How many of them ended with all checks passing."""
+        """Number of runs that completed with all checks passed."""
         return self.statuses.get(Status.COMPLETED, 0)
 
 
 def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
-    """Give a row for each task or suite and each variant, in the order of the cells."""
+    """Return a row for each task or suite and variant, in the cells' order."""
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
         task = result.cell.task
@@ -57,7 +58,7 @@ def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
 
 
 def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
-    """Give everything as plain JSON values: the rows, and each run with its folder and its own numbers."""
+    """Return rows, and runs with folders and numbers, as JSON values."""
     return {
         "version": VERSION,
         "complete": all(result.measurement is not None for result in results),
@@ -91,7 +92,7 @@ def _row(name: str, variant: str, results: Sequence[CellResult]) -> SummaryRow:
 
 
 def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
-    """Give pass@k over the problems of which every sample was measured; k goes up to how many samples there are."""
+    """Return pass@k over fully measured problems, for k up to the number of samples."""
     samples: dict[str, list[bool]] = {}
     unfinished = {result.cell.task.name for result in results if result.measurement is None}
     for result in results:
@@ -102,7 +103,8 @@ def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
         return {}
     most = min(map(len, samples.values()))
     found: dict[int, Proportion] = {}
-    for k in sorted({k for k in _PASS_AT if k <= most} | {most}):
+    levels = {k for k in _PASS_AT if k <= most} | {most}
+    for k in sorted(levels):
         share = proportion([pass_at(k, len(some), sum(some)) for some in samples.values()])
         if share is not None:
             found[k] = share

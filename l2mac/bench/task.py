@@ -1,16 +1,16 @@
-"""A task of the benchmark: what is asked for, feature by feature, and what it is measured with."""
+"""A task of the benchmark: features, prompt, and measuring tests."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from l2mac.bench.wording import render
-
 HAND_WRITTEN_FILE = "test_by_hand.py"
-"""What hand-written tests are called in the box, whatever they are called outside."""
+"""Name of the hand-written tests in the sandbox; their name outside may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandWritten:
-    """Tests that the task brings along and no method ever sees: the text of a file for pytest, and how many it has.
+    """Tests that belong to the task and that no method ever sees.
 
-    Parameters of a test are no further tests.
+    Attributes:
+        text: Content of a test file for pytest.
+        tests: Number of its tests; parameters of a test are not counted.
     """
 
     text: str
@@ -37,17 +39,17 @@ class Task:
     """One task.
 
     Attributes:
-        name: Short, fit for a folder's name.
-        title: For a person.
-        description: What is to be made, in a few sentences.
+        name: Short name, valid as a folder's name.
+        title: Title for people.
+        description: The program to write, in a few sentences.
         groups: The features, in groups.
-        interface: The names that hand-written tests import; part of the prompt.
-        handwritten: None where the task brings no tests.
-        input_dir: Existing code to work on; None where the task starts from nothing.
-        prompt: The whole prompt, where it is not made of the above.
-        program: Instructions; empty where the method plans.
-        settings: What the task needs set.
-        suite: The set of tasks that are counted together; empty for a task that stands for itself.
+        interface: Names that hand-written tests import; part of the prompt.
+        handwritten: Hand-written tests; None if the task has none.
+        input_dir: Existing code to work on; None for a task that starts from nothing.
+        prompt: The whole prompt, if it is not made of the above.
+        program: Instructions; empty if the method plans.
+        settings: Settings that the task needs.
+        suite: The set of tasks that are counted together; empty for a separate task.
     """
 
     name: str
@@ -69,12 +71,12 @@ class Task:
 
     @property
     def text(self) -> str:
-        """The prompt: every feature has a number of its own."""
+        """The prompt, in which every feature has a number."""
         if self.prompt:
             return self.prompt
-        interface = (
-            render("interface", interface=self.interface.strip()) if self.interface.strip() else ""
-        )
+        interface = self.interface.strip()
+        if interface:
+            interface = render("interface", interface=interface)
         features = self._numbered()
         return render(
             "task", description=self.description.strip(), features=features, interface=interface
@@ -82,16 +84,14 @@ class Task:
 
     @property
     def digest(self) -> str:
-        """A hash of all that decides what is asked for and how it is measured."""
-        content = {
-            **asdict(self),
+        """A hash of all that decides the prompt and the measurement."""
+        content = asdict(self) | {
             "text": self.text,
             "input_dir": str(self.input_dir or ""),
             "title": "",
         }
-        return hashlib.sha256(
-            json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")
-        ).hexdigest()
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _numbered(self) -> str:
         lines: list[str] = []
@@ -103,3 +103,16 @@ class Task:
                 lines.append(f"{number}. {feature}")
             lines.append("")
         return "\n".join(lines).rstrip()
+
+
+def render(kind: str, **values: object) -> str:
+    """Return a text from `prompts/` with its placeholders filled in.
+
+    Values are not searched for placeholders.
+
+    Raises:
+        KeyError: A value is missing.
+    """
+    file = resources.files("l2mac.bench") / "prompts" / f"{kind}.md"
+    template = Template(file.read_text(encoding="utf-8").rstrip("\n"))
+    return template.substitute({name: str(value) for name, value in values.items()})

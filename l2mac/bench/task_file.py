@@ -1,4 +1,4 @@
-"""Tasks as files: those that are shipped, and a user's own; whatever is wrong in one is said with its line."""
+"""Read tasks from files, shipped ones and the user's own; errors name the line."""
 
 import tomllib
 from collections.abc import Callable
@@ -19,23 +19,23 @@ Read = Callable[[str], str]
 _Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
-class _Part(pydantic.BaseModel):
-    """Base of what a file holds: nothing unknown, nothing converted."""
+class _TaskPart(pydantic.BaseModel):
+    """Base of a file's parts: no unknown keys, no conversion."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _Group(_Part):
+class _Group(_TaskPart):
     name: _Text
     features: Annotated[list[_Text], Field(min_length=1)]
 
 
-class _HandWritten(_Part):
+class _HandWritten(_TaskPart):
     file: _Text
     tests: Annotated[int, Field(gt=0, le=1000)]
 
 
-class _File(_Part):
+class _TaskFile(_TaskPart):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
     title: _Text
     prompt: _Text
@@ -46,21 +46,20 @@ class _File(_Part):
 
 
 def shipped_names() -> tuple[str, ...]:
-    """Give the names of the tasks that are shipped."""
-    entries = (entry.name for entry in (resources.files("l2mac.bench") / "tasks").iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml")))
+    """Return the names of the shipped tasks."""
+    names = [entry.name for entry in (resources.files("l2mac.bench") / "tasks").iterdir()]
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
 def shipped_task(name: str) -> Task:
-    """Give a shipped task.
+    """Return a shipped task.
 
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: No shipped task has this name.
     """
     if name not in shipped_names():
-        raise SettingsError(
-            "--task", f"there is no task {name!r}; there are {', '.join(shipped_names())}"
-        )
+        problem = f"there is no task {name!r}. Choose one of {', '.join(shipped_names())}."
+        raise SettingsError("--task", problem)
     folder = resources.files("l2mac.bench") / "tasks"
     text = (folder / f"{name}.toml").read_text(encoding="utf-8")
     return _parse(
@@ -69,10 +68,10 @@ def shipped_task(name: str) -> Task:
 
 
 def read_task(path: Path) -> Task:
-    """Give a user's task; the files that it names stand beside it.
+    """Return a user's task; the files that it names are beside it.
 
     Raises:
-        SettingsError: It cannot be read, or says something that cannot be; names the line.
+        SettingsError: The task cannot be read or is invalid; the message names the line.
     """
     return _parse(str(path), _read(path), lambda file: _read(path.parent / file), path.parent)
 
@@ -82,24 +81,23 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"is larger than {_MOST_BYTES} bytes")
+            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None
 
 
 def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
     source = DefinitionSource(name, text)
     try:
-        file = _File.model_validate(tomllib.loads(text))
+        file = _TaskFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(name, f"is no valid TOML: {error}") from None
+        raise SettingsError(name, f"the file is not valid TOML: {error}") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         unknown = first["type"] == "extra_forbidden"
-        raise source.error(
-            first["loc"], "there is no such key" if unknown else first["msg"]
-        ) from None
+        problem = "there is no such key" if unknown else first["msg"]
+        raise source.error(first["loc"], problem) from None
     _check(file, source)
     handwritten = None
     if file.handwritten is not None:
@@ -109,48 +107,50 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
             )
         except SettingsError as error:
             raise source.error(("handwritten", "file"), str(error)) from None
+    groups = []
+    for group in file.groups:
+        features = tuple(" ".join(feature.split()) for feature in group.features)
+        groups.append(Group(group.name, features))
+    input_dir = None
+    if file.input_dir is not None:
+        input_dir = (folder / Path(file.input_dir).expanduser()).resolve()
     return Task(
         name=file.name,
         title=file.title.strip(),
         description=file.prompt,
-        groups=tuple(
-            Group(group.name, tuple(" ".join(one.split()) for one in group.features))
-            for group in file.groups
-        ),
+        groups=tuple(groups),
         interface=file.interface,
         handwritten=handwritten,
-        input_dir=None
-        if file.input_dir is None
-        else (folder / Path(file.input_dir).expanduser()).resolve(),
+        input_dir=input_dir,
     )
 
 
-def _check(file: _File, source: DefinitionSource) -> None:
-    """Refuse what each key allows for itself and all together do not."""
-    features = [" ".join(feature.split()) for group in file.groups for feature in group.features]
-    if not features and file.handwritten is None:
-        raise source.error(
-            ("groups",),
-            "a task needs features, hand-written tests, or both: there is nothing to measure",
-        )
-    if len(features) > _MOST_FEATURES:
-        raise source.error(
-            ("groups",),
-            f"there are {len(features)} features; at most {_MOST_FEATURES} can be judged",
-        )
+def _check(file: _TaskFile, source: DefinitionSource) -> None:
+    """Refuse combinations of values that are valid on their own."""
+    _check_features(file, source)
+    if file.handwritten is None:
+        return
+    if not file.interface.strip():
+        problem = "the prompt must name what the tests import. Add it to `interface`."
+        raise source.error(("handwritten",), problem)
+    if Path(file.handwritten.file).name != file.handwritten.file:
+        problem = "the tests must be beside the task. Give a file name without a folder."
+        raise source.error(("handwritten", "file"), problem)
+
+
+def _check_features(file: _TaskFile, source: DefinitionSource) -> None:
+    total = sum(len(group.features) for group in file.groups)
+    if not total and file.handwritten is None:
+        problem = "there is nothing to measure. Add features, hand-written tests, or both."
+        raise source.error(("groups",), problem)
+    if total > _MOST_FEATURES:
+        problem = f"there are {total} features; at most {_MOST_FEATURES} can be judged."
+        raise source.error(("groups",), problem)
     seen: set[str] = set()
     for number, group in enumerate(file.groups):
         for feature in group.features:
             normal = " ".join(feature.lower().split())
             if normal in seen:
-                raise source.error(
-                    ("groups", number, "features"), f"this feature stands twice: {feature!r}"
-                )
+                problem = f"the feature {feature!r} occurs twice. Remove one of them."
+                raise source.error(("groups", number, "features"), problem)
             seen.add(normal)
-    if file.handwritten is not None and not file.interface.strip():
-        problem = "the prompt has to name what the tests import; say it in `interface`"
-        raise source.error(("handwritten",), problem)
-    if file.handwritten is not None and Path(file.handwritten.file).name != file.handwritten.file:
-        raise source.error(
-            ("handwritten", "file"), "the tests stand beside the task: give a name without a folder"
-        )

@@ -1,4 +1,4 @@
-"""What is compared: a variant is a name and the settings that make it; a method is the setting `method`."""
+"""Variants that are compared: a name and settings, such as `method`."""
 
 import re
 import tomllib
@@ -12,69 +12,78 @@ from l2mac.settings.settings import Settings
 L2MAC = "l2mac"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _OURS = {
-    "seed": "--seeds says which seeds there are",
-    "runs_dir": "--dir says where runs are kept",
-    "cache_dir": "it is the same for all",
-    "log_level": "it changes nothing that is measured",
-    "api_key": "a key does not belong into what is recorded; give it in a variable or a file",
-    "api_key_file": "it is the same for all; what a role needs stands in [roles]",
+    "seed": "--seeds sets the number of seeds",
+    "runs_dir": "--dir sets the folder of the runs",
+    "cache_dir": "all variants share one cache",
+    "log_level": "it affects no measurement",
+    "api_key": "a key must not be recorded; use a variable or a file",
+    "api_key_file": "all variants share one key; set the keys of roles in [roles]",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to do a task, as settings that take the place of the common ones."""
+    """A way to do a task, as settings that replace the common ones."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def method_variant(name: str) -> Variant:
-    """Give the variant that is a method as it is; whether there is one of that name the settings say."""
+    """Return the variant that is a plain method; its name is not checked."""
     return Variant(name, {"method": name})
 
 
 def parse_variant(text: str) -> Variant:
-    """Give the variant in a text such as `no-summary = {summary = false, steps = 20}`, in TOML.
+    """Return the variant in a TOML text.
+
+    An example is `no-summary = {summary = false, steps = 20}`.
 
     Raises:
-        SettingsError: It is none, or sets what a variant may not.
+        SettingsError: The text is not a variant, or sets a setting that a variant may not set.
     """
     try:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(
-            "--variant", f"write NAME = {{setting = value}} as in TOML, not {text!r} ({error})"
+            "--variant", f"{text!r} is not TOML ({error}). Write NAME = {{setting = value}}."
         ) from None
     if len(content) != 1 or not isinstance(next(iter(content.values())), dict):
-        raise SettingsError("--variant", f"write one NAME = {{setting = value}}, not {text!r}")
+        raise SettingsError(
+            "--variant", f"{text!r} is not one variant. Write one NAME = {{setting = value}}."
+        )
     ((name, settings),) = content.items()
     for key in settings:
         if key in _OURS:
-            raise SettingsError("--variant", f"{name}.{key} cannot be set here: {_OURS[key]}")
+            raise SettingsError("--variant", f"{name}.{key} cannot be set here: {_OURS[key]}.")
         if key not in Settings.model_fields:
-            raise SettingsError("--variant", f"{name}.{key}: there is no such setting")
+            raise SettingsError("--variant", f"{name}.{key}: there is no such setting.")
     return Variant(name, settings)
 
 
 def method_of(settings: Settings) -> str:
-    """Give the method that settings name, in a version that has no other than l2mac, too."""
+    """Return the method that the settings name, `l2mac` by default."""
     return str(getattr(settings, "method", L2MAC))
 
 
 def check_variants(variants: Sequence[Variant], default: str = L2MAC) -> tuple[Variant, ...]:
-    """Give the variants, or the one method that is the default where there are none.
+    """Return the variants, or the default method if there are none.
 
     Raises:
-        SettingsError: A name is no folder's name, or stands twice.
+        SettingsError: A name is not valid as a folder's name, or occurs twice.
     """
     chosen = tuple(variants) or (method_variant(default),)
     for variant in chosen:
         if not _NAME.fullmatch(variant.name):
-            problem = "is no name: small letters, digits, - and _, at most 40, beginning with a letter or digit"
-            raise SettingsError("--variant", f"{variant.name!r} {problem}")
+            raise SettingsError(
+                "--variant",
+                f"{variant.name!r} is not a valid name. Use at most 40 small letters, digits, - and"
+                " _, and begin with a letter or digit.",
+            )
     names = [variant.name for variant in chosen]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError("--variant", f"two variants are called {name!r}")
+            raise SettingsError(
+                "--variant", f"two variants are called {name!r}. Rename one of them."
+            )
     return chosen

@@ -100,7 +100,7 @@ def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> Non
     done = rewind_run(folder, step)
     _print(
         {"run": folder.name, **_facts(done)},
-        f"{folder.name} is at step {done.number} ({done.what})",
+        f"{folder.name} is at step {done.number} ({done.action})",
         as_json=as_json,
     )
 
@@ -194,7 +194,7 @@ def _two_steps(text: str) -> tuple[int, int]:
 
 
 def _facts(step: Step) -> dict[str, object]:
-    return {"step": step.number, "line": step.line, "what": step.what, "tree": step.tree}
+    return {"step": step.number, "line": step.line, "what": step.action, "tree": step.tree}
 
 
 def _print(facts: dict[str, object], sentence: str, *, as_json: bool) -> None:

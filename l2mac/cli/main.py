@@ -150,6 +150,7 @@ def l2mac(log_level: str | None) -> None:
 
 def main() -> None:
     """Run the command line and exit; the entry point of the console script."""
+    _open_standard_streams()
     _exit_at_second_interrupt()
     sys.exit(_run())
 
@@ -178,10 +179,24 @@ def _run() -> int:
         return exit_codes.INTERNAL
 
 
+def _open_standard_streams() -> None:
+    """Open the null device for standard streams that the caller closed.
+
+    Otherwise the next opened file, such as a trace, would get the number of a standard stream, and
+    every child process would inherit it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - open until the exit
+            setattr(sys, name, null)
+
+
 def _exit_at_second_interrupt() -> None:
     """End the command in order at the first interrupt, and at once at the second.
 
-    The lease of a sandbox removes it after an exit at once.
+    The lease of a sandbox removes it after an exit at once. SIGINT counts even if a script's
+    background job inherited it as ignored, because a supervisor that sends it expects the run to
+    end in order. SIGHUP stays as inherited, so that `nohup` works.
     """
 
     def stop(number: int, _: FrameType | None) -> None:

@@ -16,9 +16,9 @@ from l2mac.cli.options import (
 )
 from l2mac.errors import ModelNotConfigured, ProcessorError
 from l2mac.processor.capability_probe import (
-    Ability,
-    WindowFinding,
-    probe,
+    Capability,
+    WindowProbe,
+    probe_capabilities,
     probe_window,
     window_cost_tokens,
 )
@@ -94,17 +94,17 @@ def models(
 
 def _probed(
     settings: Settings, name: str, up_to: int | None, say: Say, *, as_json: bool
-) -> tuple[list[Ability], WindowFinding | None]:
+) -> tuple[list[Capability], WindowProbe | None]:
     """Test the model, and print each finding when it is there."""
     abilities = []
     with _processor(settings, name) as processor:
-        for ability in probe(processor):
+        for ability in probe_capabilities(processor):
             abilities.append(ability)
             if not as_json:
                 click.echo(f"{_MARKS[ability.works]} {ability.name:10} {clean(ability.text)}")
         window = _window(processor, up_to, say)
     if window is not None and not as_json:
-        click.echo(f"{_MARKS[window.ended or None]} {'context':10} {window.text}")
+        click.echo(f"{_MARKS[window.limit_found or None]} {'context':10} {window.text}")
     return abilities, window
 
 
@@ -138,7 +138,7 @@ def _offer_lines(offers: tuple[ModelInfo, ...], problem: str) -> list[str]:
     return lines
 
 
-def _window(processor: OpenAIProcessor, up_to: int | None, say: Say) -> WindowFinding | None:
+def _window(processor: OpenAIProcessor, up_to: int | None, say: Say) -> WindowProbe | None:
     if up_to is None:
         return None
     cost = window_cost_tokens(up_to)
@@ -146,7 +146,7 @@ def _window(processor: OpenAIProcessor, up_to: int | None, say: Say) -> WindowFi
     return probe_window(processor, up_to=up_to, progress=say)
 
 
-def _protocol(abilities: list[Ability]) -> str:
+def _protocol(abilities: list[Capability]) -> str:
     """Return the tool call format that works, native before JSON, or ''."""
     working = [one.name for one in abilities if one.works and one.name in ("native", "json")]
     return working[0] if working else ""
@@ -155,8 +155,8 @@ def _protocol(abilities: list[Ability]) -> str:
 def _snippet(
     settings: Settings,
     name: str,
-    abilities: list[Ability],
-    window: WindowFinding | None,
+    abilities: list[Capability],
+    window: WindowProbe | None,
     declared: int | None,
 ) -> str:
     """Return the resulting settings as TOML; no key is ever among them."""

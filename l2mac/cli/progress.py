@@ -12,6 +12,7 @@ from rich.text import Text
 from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
+    CandidateChosen,
     Checked,
     CoverageClaimed,
     Event,
@@ -19,17 +20,18 @@ from l2mac.trace.events import (
     InstructionsAdded,
     InstructionStarted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     PlanMade,
     PlanRevised,
     ProtocolChosen,
     Replanned,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     SandboxOpened,
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 
 _TAIL_CHARACTERS = 400
 _MOST_PATHS = 6
@@ -47,7 +49,11 @@ class Progress:
     def __init__(
         self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0
     ) -> None:
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        # Rich takes FORCE_COLOR, common on build machines, for a terminal, and would write a live
+        # line into a file.
+        self._console = Console(
+            file=stream, force_terminal=stream.isatty(), highlight=False, soft_wrap=True
+        )
         self._quiet = quiet
         self._live: Live | None = None
         self._tokens = 0
@@ -182,7 +188,7 @@ def _planning_sentence(event: Event) -> str:
             | CoverageClaimed()
             | PlanRevised()
             | Replanned()
-            | RequirementsExamined()
+            | RequirementsVerified()
         ) if event.problem:
             return f"{event.kind}: {one_line(event.problem, 160)}"
         case RequirementsListed():
@@ -196,8 +202,10 @@ def _planning_sentence(event: Event) -> str:
         case Replanned():
             done = "split into" if event.action == "split" else "postponed after"
             return f"instruction {event.number} {done} {len(event.instruction_objects)} others"
-        case RequirementsExamined():
-            return f"{event.shown} of {event.total} requirements verified, as claimed by the model"
+        case RequirementsVerified():
+            return (
+                f"{event.verified} of {event.total} requirements verified, as claimed by the model"
+            )
     return ""
 
 

@@ -29,8 +29,10 @@ from l2mac.trace.events import (
     Event,
     InstructionCompleted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     Replanned,
-    RequirementsExamined,
+    RequirementsVerified,
     RunStarted,
     SessionStarted,
     ToolRan,
@@ -46,7 +48,6 @@ from l2mac.trace.history import (
     steps,
 )
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
-from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
 
@@ -238,7 +239,7 @@ def _step_as_json(step: Step) -> dict[str, Any]:
         "number": step.number,
         "line": step.line,
         "instruction": step.instruction,
-        "what": step.what,
+        "what": step.action,
         "tree": step.tree,
         "files": {path: one.digest for path, one in step.files.items()},
     }
@@ -247,7 +248,7 @@ def _step_as_json(step: Step) -> dict[str, Any]:
 def _step_line(step: Step) -> str:
     place = f"instruction {step.instruction}" if step.instruction else "start"
     files = f"{len(step.files):4} files"
-    return f"{step.number:4}  {place:15} {clean(step.what):22} {files}  {step.tree[:12]}"
+    return f"{step.number:4}  {place:15} {clean(step.action):22} {files}  {step.tree[:12]}"
 
 
 def _print_accesses(touched: Sequence[Access]) -> None:
@@ -313,7 +314,7 @@ def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
     everything = [entry.event for entry in entries]
     events = [entry.event for entry in effective(entries)]
     tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
-    checks = [event for event in events if isinstance(event, Checked)]
+    checks = [event for event in events if isinstance(event, Checked) and not event.baseline]
     return {
         "run": folder.name,
         "folder": str(folder),
@@ -360,7 +361,7 @@ def _input(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
 
 
 def _requirements(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
-    examined = [event for event in events if isinstance(event, RequirementsExamined)]
+    examined = [event for event in events if isinstance(event, RequirementsVerified)]
     if not examined:
         return None
     rows = json.loads(objects.get_text(examined[-1].table_object))

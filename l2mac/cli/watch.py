@@ -16,7 +16,7 @@ from l2mac.control.outcome import Status
 from l2mac.safe_text import one_line
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import Event, Forked, Rewound, RunEnded, SessionStarted
-from l2mac.trace.follow import News, follow
+from l2mac.trace.follow import TraceUpdate, follow
 
 _ABANDONED = "The run has not ended, and no process works on it. Continue it with `l2mac resume`."
 
@@ -62,7 +62,7 @@ def _code(last: Event | None) -> int:
     return FAILING
 
 
-def _show(news: News, progress: Progress, *, as_json: bool) -> None:
+def _show(news: TraceUpdate, progress: Progress, *, as_json: bool) -> None:
     if as_json:
         _print_json(news.entries)
         return

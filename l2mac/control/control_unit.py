@@ -23,8 +23,6 @@ from l2mac.control.second_opinion import with_opinions
 from l2mac.control.structured_output import StructuredOutput
 from l2mac.control.traceability import Traceability
 from l2mac.control.turn import TurnRunner, open_window, system_message
-from l2mac.evaluator.checks import describe
-from l2mac.evaluator.test_ledger import TestLedger
 from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.processor.messages import Message, Reply, Role
 from l2mac.tools.forms import complete_spec
@@ -67,37 +65,25 @@ class ControlUnit:
         self._guide = GuidedLoop(job, effects, inquirer, self._check)
         self._registry = InstructionRegistry(())
         self._loops = RepetitionDetector()
-        self._inventory = TestLedger()
-        self._report = CheckReport()
-        self._checked_state = self._checked_tree = ""
+        self._unchecked_tree = ""
         self._idle_turns = 0
 
     def run(self) -> Outcome:
         """Execute the whole program, verify the result in a fresh box, then hold it against the requirements."""
         try:
-            self._begin()
+            self._effects.evaluator.start()
+            self._existing.prepare()
             self._registry = InstructionRegistry(self._planner.program())
             if not self._registry.total:
                 cause = f"the model gave no usable plan in {PLAN_ATTEMPTS} attempts"
-                return Outcome(Status.NO_PLAN, cause, self._report)
+                return Outcome(Status.NO_PLAN, cause, self._effects.evaluator.report)
             outcome = self._with_what_is_missing(self._finish_program())
             outcome = with_files(outcome, written=bool(self._effects.store.files))
             return with_opinions(outcome, self._job, self._effects)
         except BudgetExhausted as spent:
             cause = spent.cause if self._evaluates else f"{spent.cause}; {_WITHOUT_CHECKS}"
-            return Outcome(Status.BUDGET, cause, self._report, self._traceability.rows)
-
-    def _begin(self) -> None:
-        """Look at what is there already; until something is written, that is the answer of the checks, too."""
-        begun = self._existing.look()
-        if begun is not None:
-            examination = self._effects.examination
-            self._inventory.start_from(begun)
-            self._report = self._inventory.judge(examination.excused(begun))
-            self._checked_state, self._checked_tree = (
-                examination.state(at_the_end=False),
-                self._effects.store.tree,
-            )
+            report = self._effects.evaluator.report
+            return Outcome(Status.BUDGET, cause, report, self._traceability.rows)
 
     def _finish_program(self) -> Outcome:
         """Carry out what is left of the program, verify the result, examine what it shows."""
@@ -114,7 +100,7 @@ class ControlUnit:
                 better = self._finish_program()
             except InstructionExhausted as spent:
                 self._effects.give_up(self._registry.done + 1, spent.cause)
-                better = Outcome(Status.BUDGET, spent.cause, self._report)
+                better = Outcome(Status.BUDGET, spent.cause, self._effects.evaluator.report)
             if better.status in (Status.BUDGET, Status.FAILING):
                 self._effects.restore(verified)
                 cause = f"{outcome.cause}; an attempt at them failed and was undone: {better.cause}"
@@ -188,9 +174,9 @@ class ControlUnit:
 
     def _guidance(self, instruction: Instruction, reply: Reply, *, claimed: bool) -> str:
         """Say what the checks say, or ask whether the instruction is done: M_fe or M_cc of the paper."""
-        written = self._effects.store.tree != self._checked_tree
-        if reply.cut_off and not written:
-            return self._prompts.render("cut_off", limit=self._effects.reply_tokens)
+        written = self._is_outdated()
+        if reply.truncated and not written:
+            return self._prompts.render("truncated", limit=self._effects.reply_tokens)
         values = {"instruction": instruction.text, "files": self._effects.files()}
         if not reply.tool_calls:
             return self._prompts.render("no_call", **values)
@@ -269,23 +255,24 @@ class ControlUnit:
         Without an evaluator nothing is due.
         """
         if not self._evaluates:
-            self._checked_tree = self._effects.store.tree
+            self._unchecked_tree = self._effects.store.tree
             return CheckReport()
-        examination = self._effects.examination
-        state = examination.state(at_the_end=self._registry.on_the_last and not more_to_come)
-        if state != self._checked_state:
-            self._report = self._inventory.judge(examination.check(state))
-            self._checked_state, self._checked_tree = state, self._effects.store.tree
-        return self._report
+        whole = self._registry.on_the_last and not more_to_come
+        return self._effects.evaluator.check(whole=whole)
+
+    def _is_outdated(self) -> bool:
+        if not self._evaluates:
+            return self._effects.store.tree != self._unchecked_tree
+        return self._effects.evaluator.is_outdated
 
     def _findings(self) -> str:
         """Give what the newest evaluation found, as text for the model."""
         return (
-            describe(self._report, self._effects.outcome_characters)
+            self._effects.evaluator.findings(self._effects.outcome_characters)
             if self._evaluates
             else _NOT_CHECKED
         )
 
     def _verify(self) -> Outcome:
-        self._report = self._inventory.judge_fresh(self._effects.examination.verify())
-        return verified_outcome(self._report, "" if self._evaluates else _WITHOUT_CHECKS)
+        report = self._effects.evaluator.verify()
+        return verified_outcome(report, "" if self._evaluates else _WITHOUT_CHECKS)

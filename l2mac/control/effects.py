@@ -1,6 +1,6 @@
 """Everything that reaches outside the control unit, performed once and recorded: the model and its tools.
 
-The checks are in `examination`.
+The checks are in `evaluator`.
 
 On a resumed run each method gives what the record says and touches neither model nor box.
 """
@@ -18,8 +18,8 @@ from l2mac.errors import ContextOverflow, OutOfTime
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import Message, Reply, Request, ToolCall, ToolSpec, Usage
-from l2mac.processor.model_roles import ModelRole, role_of
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.routing import ModelRole, role_of
 from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.tools.base import ToolContext, ToolOutcome
 from l2mac.trace.events import InstructionAborted, ModelCalled, StoreRestored, ToolRan
@@ -50,7 +50,7 @@ class Effects:
 
     Attributes:
         watch: Called with each piece of the model's text as it arrives.
-        examination: The checks.
+        evaluator: The checks.
         reply_tokens: Where every reply is cut off.
         execution_timeout_s: Wall time of a program that the model runs.
         outcome_characters: How long a tool's outcome may be.
@@ -69,7 +69,7 @@ class Effects:
     prices: Prices
     watch: Watcher
     namer: RequestKeys
-    examination: Evaluator
+    evaluator: Evaluator
     reply_tokens: int
     execution_timeout_s: float
     outcome_characters: int
@@ -103,7 +103,7 @@ class Effects:
             BudgetSpent: Nothing more may be spent.
             ModelUnavailable, ModelRejected: No reply.
         """
-        if not self.journal.repeating:
+        if not self.journal.replaying:
             self.spending.check(self.journal.elapsed_s)
         request = Request(
             messages=tuple(messages),
@@ -153,9 +153,9 @@ class Effects:
             InstructionSpent: It is one too many, by this session's bounds or, before the record's end, by the record.
         """
         self.spending.count_turn()
-        if not self.journal.repeating:
+        if not self.journal.replaying:
             self.spending.check_instruction()
-        elif (overspent := self.journal.coming(InstructionAborted)) is not None:
+        elif (overspent := self.journal.peek(InstructionAborted)) is not None:
             raise InstructionExhausted(overspent.cause)
 
     def give_up(self, number: int, cause: str) -> None:
@@ -177,7 +177,7 @@ class Effects:
         changes = (*gone, *(Change(entry.path, entry.size, entry.digest) for entry in other))
         self.journal.note(StoreRestored(changes=changes, reason=reason))
         self.store.apply(changes)
-        if not self.journal.repeating:  # until then the box holds what the record comes to
+        if not self.journal.replaying:  # until then the box holds what the record comes to
             self.store.close()
 
     def use_tool(self, call: ToolCall) -> ToolOutcome:

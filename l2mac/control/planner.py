@@ -114,7 +114,7 @@ class Planner:
         most = self._job.steps
         question = Question(
             purpose="plan",
-            text=self._prompts.render("close_plan", task=self._job.task, most=most),
+            text=self._prompts.render("guided_plan", task=self._job.task, most=most),
             again=lambda problem: self._prompts.render(
                 "answer_again", problem=problem, tool=files_form(most).spec.name
             ),
@@ -130,7 +130,7 @@ class Planner:
                 raise BudgetExhausted(_TASK_TOO_LONG) from error
             return (self._job.task,)
         self.files = {
-            self._prompts.render("close_parts", files=_listed(group)): group
+            self._prompts.render("guided_parts", files=_listed(group)): group
             for group in groups(files)
         }
         return tuple(self.files)

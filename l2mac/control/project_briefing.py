@@ -2,10 +2,10 @@
 
 from l2mac.control.effects import Effects
 from l2mac.evaluator.baseline import named
-from l2mac.evaluator.verdict import CheckReport
+from l2mac.evaluator.project_outline import ProjectOutliner
 
 _FINDINGS_CHARACTERS = 1000
-_IN_THEIR_PLACE = {"instruction": "change", "fix": "mend"}
+_IN_THEIR_PLACE = {"instruction": "change", "fix": "fix_existing"}
 
 
 class ProjectBriefing:
@@ -30,20 +30,16 @@ class ProjectBriefing:
         """Give the kind of prompt that takes another's place where there are files already."""
         return _IN_THEIR_PLACE.get(kind, kind) if self.rules else kind
 
-    def look(self) -> CheckReport | None:
-        """Have the files checked as they came, and an outline made; gives the report, None without files.
-
-        Raises:
-            SettingsError: They cannot be checked.
-        """
+    def prepare(self) -> None:
+        """Have an outline made of files whose checks have been recorded by the evaluator's `start`."""
         if not self._effects.origin:
-            return None
-        examination, prompts = self._effects.examination, self._effects.domain.prompts
-        report = examination.begin()
-        findings = named(report)[:_FINDINGS_CHARACTERS] or "Nothing was found."
-        outline = examination.survey(self._effects.outcome_characters, self._task) or "(none)"
+            return
+        prompts = self._effects.domain.prompts
+        input_report = self._effects.evaluator.input_report
+        findings = named(input_report)[:_FINDINGS_CHARACTERS] or "Nothing was found."
+        outliner = ProjectOutliner(self._effects.journal, self._effects.store)
+        outline = outliner.outline(self._effects.outcome_characters, self._task) or "(none)"
         self.rules = prompts.render("existing", findings=findings)
         self.outline = prompts.render(
             "outline", files=self._effects.files(), outline=outline, findings=findings
         )
-        return report

@@ -112,7 +112,7 @@ class StructuredOutput:
             except (ValueError, SettingsError) as error:
                 problem = (
                     f"it was cut off; {question.shorter}"
-                    if reply.cut_off
+                    if reply.truncated
                     else str(error)[:_PROBLEM_CHARACTERS]
                 )
             messages = [*asked, Message(Role.USER, question.again(problem))]

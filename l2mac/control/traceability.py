@@ -21,7 +21,7 @@ from l2mac.evaluator.pytest_report import base_id
 from l2mac.evaluator.test_ledger import passed_tests
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.tools.forms import Evidence, evidence_form
-from l2mac.trace.events import InstructionsAdded, RequirementsExamined
+from l2mac.trace.events import InstructionsAdded, RequirementsVerified
 
 _ATTEMPTS = 2
 _MOST_PAGES = 6
@@ -94,7 +94,7 @@ class Traceability:
             for start in range(0, len(missing), _PER_INSTRUCTION)
         )
         texts = tuple(
-            self._prompts.render("further", requirements="\n".join(f"- {text}" for text in group))
+            self._prompts.render("follow_up", requirements="\n".join(f"- {text}" for text in group))
             for group in groups
         )
         put = self._effects.journal.objects.put_text
@@ -191,9 +191,9 @@ class Traceability:
     def _note(self, problem: str) -> None:
         self._rounds += 1
         table = json.dumps([asdict(row) for row in self.rows], sort_keys=True, ensure_ascii=True)
-        note = RequirementsExamined(
+        note = RequirementsVerified(
             round=self._rounds,
-            shown=sum(row.shown for row in self.rows),
+            verified=sum(row.shown for row in self.rows),
             total=len(self.rows),
             table_object=self._effects.journal.objects.put_text(table),
             unseen_characters=self._unseen,

@@ -72,7 +72,10 @@ class TurnRunner:
             self._calls += 1
             calls.append(ToolCall(f"call_{self._calls}", call.name, call.arguments))
         return Reply(
-            content=reply.content, tool_calls=tuple(calls), usage=reply.usage, cut_off=reply.cut_off
+            content=reply.content,
+            tool_calls=tuple(calls),
+            usage=reply.usage,
+            truncated=reply.truncated,
         )
 
 
@@ -83,7 +86,7 @@ def system_message(job: Job, effects: Effects, *, checked: bool) -> Message:
         () if job.dependencies == "off" else (prompts.render(f"packages_{job.dependencies}"),)
     )
     unchecked = () if checked else (prompts.render("unchecked"),)
-    head = prompts.render("close_system" if job.closely else "system")
+    head = prompts.render("guided_system" if job.closely else "system")
     return Message(Role.SYSTEM, "\n\n".join((head, *packages, *unchecked)))
 
 

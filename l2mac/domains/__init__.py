@@ -1,1 +1,1 @@
-"""Domains: the prompts, tools and checks of a kind of work, as data."""
+"""Domains: the prompts, tools and checks for one kind of work, as data."""

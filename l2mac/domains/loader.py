@@ -1,10 +1,14 @@
-"""A domain: prompts, tools and checks. Data, so that the control unit knows none by name."""
+"""Build a domain from its definition: prompts, tools and checks.
+
+The control unit works with any domain and knows none of them by name.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from l2mac.domains.definition import (
+    Command,
     Definition,
     DefinitionSource,
     parse_definition,
@@ -25,15 +29,24 @@ from sandbox.protocol import MAX_JOBS
 DOMAINS = ("codebase", "book")
 CUSTOM = "custom"
 _ROOT = "codebase"
+_ALWAYS = (SUBMIT_PLAN, COMPLETE_INSTRUCTION)
+_NO_WRITER = "must include a tool that writes files; add write_files"
 _RESULTS = frozenset(
     {"syntax", "lint", "tests", "inventory", *book_checks.JOBS, *book_checks.RESULTS, "judge"}
 )
-"""Names of jobs and results that a command may not take."""
+"""The names of jobs and results that a command may not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a kind of work needs; `definition` is the same as data, for the record."""
+    """The prompts, tools and checks for one kind of work.
+
+    Attributes:
+        definition: The same as data, for the trace.
+        prompts: The prompts.
+        toolbelt: The tools.
+        checks: The checks.
+    """
 
     definition: Definition
     prompts: PromptSet
@@ -42,32 +55,30 @@ class Domain:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The domain's name."""
         return self.definition.name
 
 
 def load_domain(name: str) -> Domain:
-    """Give a shipped domain by name.
+    """Return a shipped domain by name.
 
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: No shipped domain has that name.
     """
     if name == CUSTOM:
-        raise SettingsError("--domain", "custom is what a file says; give it with --domain-file")
+        raise SettingsError("--domain", "custom requires --domain-file")
     if name not in DOMAINS:
-        raise SettingsError(
-            "--domain",
-            f"{name!r} is not a domain; the domains are: {', '.join((*DOMAINS, CUSTOM))}",
-        )
+        known = ", ".join((*DOMAINS, CUSTOM))
+        raise SettingsError("--domain", f"{name!r} is not a domain; the domains are: {known}")
     definition, source = _shipped(name)
     return _build(definition, source)
 
 
 def load_domain_file(path: Path) -> Domain:
-    """Give the domain that a user's file defines, checked in full.
+    """Return the domain that a user's file defines.
 
     Raises:
-        SettingsError: The file cannot be read, or says something that cannot be; names the line.
+        SettingsError: The file is not readable or not valid. Names the line.
     """
     own, source = read_definition(path)
     base = own.extends or _ROOT
@@ -79,49 +90,52 @@ def load_domain_file(path: Path) -> Domain:
 
 
 def recorded_domain(text: str) -> Domain:
-    """Give the domain that a run was recorded with; kinds of prompts that are newer come from the shipped ones.
+    """Return the domain that a run was recorded with.
 
     Raises:
-        SettingsError: The record names what this version does not know.
+        SettingsError: The definition does not fit this version of l2mac.
     """
     source = DefinitionSource("the recorded domain", "")
     try:
         own = recorded_definition(text)
     except ValueError as error:
-        raise source.error(
-            (), f"is none ({error}); use the version of l2mac that recorded it"
-        ) from None
-    newer = _shipped(own.name if own.name in DOMAINS else _ROOT)[0].prompts
-    return _build(replace(own, prompts={**newer, **own.prompts}), source)
+        problem = f"is invalid ({error}); use the version of l2mac that recorded it"
+        raise source.error((), problem) from None
+    return _build(own, source)
 
 
 def with_tools(domain: Domain, names: str) -> Domain:
-    """Give a domain with only some of its tools, named in a list with commas; control tools always stay.
+    """Return a domain with only some of its tools.
+
+    The tools that the control unit performs itself always stay.
+
+    Args:
+        domain: The domain.
+        names: Names of tools or aliases, separated by commas.
 
     Raises:
-        SettingsError: One is not a tool of this domain, or none is left that writes.
+        SettingsError: A name is not a tool of this domain, or no remaining tool writes files.
     """
-    wanted = tuple(name.strip() for name in names.split(",") if name.strip())
+    wanted = [name.strip() for name in names.split(",")]
+    proper = [ALIASES.get(name, name) for name in wanted if name]
+    kept = tuple(name for name in proper if name not in _ALWAYS)
     offered = [spec.name for spec in domain.toolbelt.specs]
-    proper = tuple(ALIASES.get(name, name) for name in wanted)
-    kept = tuple(name for name in proper if name not in (SUBMIT_PLAN, COMPLETE_INSTRUCTION))
     for name in kept:
         if name not in offered:
-            raise SettingsError(
-                "--tools",
-                f"{name!r} is not a tool of this domain; its tools are: {', '.join(offered)}",
-            )
+            known = ", ".join(offered)
+            problem = f"{name!r} is not a tool of this domain; its tools are: {known}"
+            raise SettingsError("--tools", problem)
     if not any(spec.name in kept for spec in domain.toolbelt.writing_specs):
-        raise SettingsError(
-            "--tools", "none of them writes files, so nothing could come about; add write_files"
-        )
+        raise SettingsError("--tools", _NO_WRITER)
     return _build(replace(domain.definition, tools=kept), DefinitionSource("--tools", ""))
 
 
 def _shipped(name: str) -> tuple[Definition, DefinitionSource]:
     text, prompts = shipped(name)
     own, source = parse_definition(f"the domain {name}", text, prompts)
-    return (own.over(_shipped(own.extends)[0]) if own.extends else own), source
+    if own.extends:
+        own = own.over(_shipped(own.extends)[0])
+    return own, source
 
 
 def _build(definition: Definition, source: DefinitionSource) -> Domain:
@@ -134,31 +148,42 @@ def _build(definition: Definition, source: DefinitionSource) -> Domain:
 
 
 def _tools(names: tuple[str, ...], source: DefinitionSource) -> tuple[Tool[Any], ...]:
-    groups = {"files": file_tools(), "execution": execution_tools()}
     known: dict[str, tuple[Tool[Any], ...]] = {
-        **groups,
-        **{tool.name: (tool,) for group in groups.values() for tool in group},
+        "files": file_tools(),
+        "execution": execution_tools(),
     }
+    for tool in (*known["files"], *known["execution"]):
+        known[tool.name] = (tool,)
     chosen: dict[str, Tool[Any]] = {}
     for number, name in enumerate(names):
-        if name in (SUBMIT_PLAN, COMPLETE_INSTRUCTION):
-            raise source.error(("tools", number), f"{name} is always there; leave it out")
+        if name in _ALWAYS:
+            raise source.error(("tools", number), f"{name} is always present; leave it out")
         if name not in known:
-            raise source.error(
-                ("tools", number), f"{name!r} is not a tool; the tools are: {', '.join(known)}"
-            )
+            problem = f"{name!r} is not a tool; the tools are: {', '.join(known)}"
+            raise source.error(("tools", number), problem)
         for tool in known[name]:
             if tool.name in chosen:
-                raise source.error(("tools", number), f"{tool.name} is there already; name it once")
+                raise source.error(("tools", number), f"{tool.name} is duplicated; name it once")
             chosen[tool.name] = tool
     if not any(tool.writes for tool in chosen.values()):
-        raise source.error(
-            ("tools",), "none of them writes files, so nothing could come about; add write_files"
-        )
+        raise source.error(("tools",), _NO_WRITER)
     return tuple(chosen.values())
 
 
 def _checks(definition: Definition, source: DefinitionSource) -> Checks:
+    parts = _built_in_checks(definition, source)
+    parts += [_command_checks(command) for command in _commands(definition, source)]
+    if not parts:
+        problem = "must not be empty, or every result would pass; name a check or a command"
+        raise source.error(("checks",), problem)
+    count = sum(len(part.jobs) for part in parts)
+    if count > MAX_JOBS:
+        problem = f"checks and commands need {count} jobs; at most {MAX_JOBS} run at once"
+        raise source.error(("commands",), problem)
+    return together(tuple(parts))
+
+
+def _built_in_checks(definition: Definition, source: DefinitionSource) -> list[Checks]:
     built_in = {
         "python": Checks(
             python_checks.jobs_for,
@@ -174,41 +199,33 @@ def _checks(definition: Definition, source: DefinitionSource) -> Checks:
             Checks(book_checks.jobs_at_the_end, book_checks.judge_whole, book_checks.JOBS),
         ),
     }
-    parts: dict[str, Checks] = {}
-    for number, name in enumerate(definition.checks or ()):
+    names = definition.checks or ()
+    for number, name in enumerate(names):
         if name not in built_in:
-            raise source.error(
-                ("checks", number),
-                f"{name!r} is not a check; the checks are: {', '.join(built_in)}",
-            )
-        if name in parts:
-            raise source.error(("checks", number), f"{name} is there already; name it once")
-        parts[name] = built_in[name]
+            problem = f"{name!r} is not a check; the checks are: {', '.join(built_in)}"
+            raise source.error(("checks", number), problem)
+        if name in names[:number]:
+            raise source.error(("checks", number), f"{name} is duplicated; name it once")
+    return [built_in[name] for name in names]
+
+
+def _commands(definition: Definition, source: DefinitionSource) -> tuple[Command, ...]:
+    """Return the domain's commands after a check of their names and arguments."""
+    commands = definition.commands or ()
     taken = set(_RESULTS)
-    for number, command in enumerate(definition.commands or ()):
+    for number, command in enumerate(commands):
         if command.name in taken:
-            raise source.error(
-                ("commands", number, "name"), f"{command.name!r} is the name of another check"
-            )
+            problem = f"{command.name!r} is the name of another check; choose another name"
+            raise source.error(("commands", number, "name"), problem)
         taken.add(command.name)
         if any("\0" in word for word in command.argv):
-            raise source.error(
-                ("commands", number, "argv"), "holds a NUL character, which no program can be given"
-            )
-        check = CommandCheck(
-            command.name, tuple(command.argv), tuple(command.exit_codes), tuple(command.files)
-        )
-        parts[f"command {command.name}"] = Checks(
-            command_jobs(check), command_judge(check), frozenset({command.name})
-        )
-    if not parts:
-        raise source.error(
-            ("checks",), "there is no check, so anything would pass; name one, or give a command"
-        )
-    count = sum(len(part.jobs) for part in parts.values())
-    if count > MAX_JOBS:
-        raise source.error(
-            ("commands",),
-            f"checks and commands come to {count} jobs; at most {MAX_JOBS} run at once",
-        )
-    return together(tuple(parts.values()))
+            problem = "holds a NUL character, which no program can receive; remove it"
+            raise source.error(("commands", number, "argv"), problem)
+    return commands
+
+
+def _command_checks(command: Command) -> Checks:
+    check = CommandCheck(
+        command.name, tuple(command.argv), tuple(command.exit_codes), tuple(command.files)
+    )
+    return Checks(command_jobs(check), command_judge(check), frozenset({command.name}))

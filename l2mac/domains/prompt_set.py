@@ -1,4 +1,4 @@
-"""The prompts: one Markdown file per kind of message and domain, checked in full when they are loaded."""
+"""The prompts: one Markdown file per kind of message and domain."""
 
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -24,11 +24,11 @@ KINDS: Mapping[str, frozenset[str]] = {
     "cycle": frozenset({"instruction", "files", "checks"}),
     "idle": frozenset({"instruction", "files", "checks"}),
     "fix": frozenset({"instruction", "files", "findings"}),
-    "mend": frozenset({"instruction", "files", "findings"}),
+    "fix_existing": frozenset({"instruction", "files", "findings"}),
     "no_call": frozenset({"instruction", "files"}),
     "no_tests": frozenset({"instruction", "files"}),
     "repeated": frozenset({"instruction", "files", "findings"}),
-    "cut_off": frozenset({"limit"}),
+    "truncated": frozenset({"limit"}),
     "exhausted": frozenset(),
     "completed": frozenset(),
     "replan": frozenset(
@@ -36,7 +36,7 @@ KINDS: Mapping[str, frozenset[str]] = {
     ),
     "unfinished": frozenset({"instruction", "findings"}),
     "evidence": frozenset({"requirements", "files", "tests", "page", "contents"}),
-    "further": frozenset({"requirements"}),
+    "follow_up": frozenset({"requirements"}),
     "judge": frozenset({"task", "context", "path", "text"}),
     "unchecked": frozenset(),
     "completed_unchecked": frozenset(),
@@ -49,86 +49,86 @@ KINDS: Mapping[str, frozenset[str]] = {
     "revision": frozenset({"feedback"}),
     "reflection": frozenset({"task", "findings", "contents"}),
     "trial": frozenset({"memory"}),
-    "close_system": frozenset(),
-    "close_plan": frozenset({"task", "most"}),
-    "close_parts": frozenset({"files"}),
-    "close_state": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
-    "close_files": frozenset({"instruction", "most"}),
-    "close_write": frozenset({"path", "holds"}),
-    "close_choose": frozenset({"findings"}),
-    "close_edit": frozenset({"findings", "path", "wrong", "numbered"}),
-    "close_correct": frozenset({"findings", "path", "wrong"}),
-    "close_anew": frozenset({"path", "wrong"}),
-    "close_undone": frozenset({"path", "findings"}),
-    "close_done": frozenset({"instruction", "checks"}),
+    "guided_system": frozenset(),
+    "guided_plan": frozenset({"task", "most"}),
+    "guided_parts": frozenset({"files"}),
+    "guided_state": frozenset({"task", "number", "total", "instruction", "files", "summary"}),
+    "guided_files": frozenset({"instruction", "most"}),
+    "guided_write": frozenset({"path", "holds"}),
+    "guided_choose": frozenset({"findings"}),
+    "guided_edit": frozenset({"findings", "path", "wrong", "numbered"}),
+    "guided_correct": frozenset({"findings", "path", "wrong"}),
+    "guided_rewrite": frozenset({"path", "wrong"}),
+    "guided_undone": frozenset({"path", "findings"}),
+    "guided_done": frozenset({"instruction", "checks"}),
 }
-"""Every kind of message with the placeholders that its prompt must use, no more and no fewer."""
+"""Every kind of prompt with exactly the placeholders that its text must use."""
 
 PURPOSES: Mapping[str, str] = {
-    "system": "heads every context window: what the model is and what rules hold",
-    "packages_locked": "follows it where packages may be named with exact versions and hashes",
-    "packages_resolve": "follows it where packages may be named",
-    "existing": "follows it where the work begins with existing files",
-    "bootstrap": "asks for the plan",
-    "outline": "follows it where the work begins with existing files: what they are",
-    "plan_again": "asks again after a plan that could not be used",
-    "reflect": "shows the plan and asks for a better one",
-    "requirements": "asks for the task's requirements",
-    "coverage": "asks which instruction covers which requirement",
-    "gaps": "asks for a plan that covers what is not covered",
-    "answer_again": "asks again after an answer that could not be used",
-    "instruction": "opens the context window of an instruction",
-    "change": "does so where the work begins with existing files",
-    "cycle": "asks whether the instruction is done, while nothing is found wrong",
-    "idle": "asks the same of a model that has only looked around",
-    "fix": "says what the checks found",
-    "mend": "says so where the work begins with existing files",
-    "no_call": "answers a reply that calls no tool",
-    "no_tests": "asks for what would show that the work is right, when the checks found nothing to check",
-    "repeated": "answers a reply that has been given before",
-    "cut_off": "answers a reply that was too long",
-    "exhausted": "asks for a summary when the context is full and the instruction starts anew",
-    "completed": "asks for a summary when the instruction is done",
-    "replan": "asks for smaller instructions in the place of one that used up its budget",
-    "unfinished": "opens what is left of such an instruction",
-    "evidence": "asks which files and tests show which requirement",
-    "further": "asks for what is not shown, as an instruction",
-    "judge": "asks for a second opinion on one file of the result",
-    "unchecked": "follows the system message where nothing is checked on the way (--no-evaluator, other methods)",
-    "completed_unchecked": "asks for a summary there, in the place of `completed`",
-    "task_not_shown": "stands for the task in an instruction's window (--no-task-in-context)",
-    "whole_task": "is the one instruction of a method without a plan",
-    "interface": "asks what candidates and tests have to agree on (codet)",
-    "candidate": "is the instruction to write a candidate (codet)",
-    "candidate_tests": "is the instruction to write the tests for all candidates (codet)",
-    "feedback": "asks for feedback on the files (self-refine)",
-    "revision": "is the instruction to revise the files by it (self-refine)",
-    "reflection": "asks what is to be learned from a trial that failed (reflexion)",
-    "trial": "is the instruction for a new trial (reflexion)",
-    "close_system": "takes the place of the first where a model is led closely",
-    "close_plan": "asks such a model for the files that the task needs",
-    "close_parts": "is an instruction made of such files",
-    "close_state": "opens every question of an instruction: the task, the instruction, the files with their contents",
-    "close_files": "asks which files an instruction writes",
-    "close_write": "asks for the content of one file",
-    "close_choose": "says what the checks found and asks which file has to be changed",
-    "close_edit": "asks for a change of a few lines of that file",
-    "close_correct": "asks for the corrected content of that file, when no such change helped",
-    "close_anew": "asks for its content from scratch, after several corrections in vain",
-    "close_undone": "says that a correction made it worse and was undone",
-    "close_done": "asks whether the instruction is done",
+    "system": "system message of every context window: the model's role and rules",
+    "packages_locked": "addition to `system` where packages need exact versions and hashes",
+    "packages_resolve": "addition to `system` where packages may be named",
+    "existing": "addition to `system` where the run begins with existing files",
+    "bootstrap": "question for the plan",
+    "outline": "addition to `bootstrap` where the run begins with existing files: their outline",
+    "plan_again": "repeated question after an unusable plan",
+    "reflect": "question for a better plan, with the plan",
+    "requirements": "question for the task's requirements",
+    "coverage": "question for the instructions that cover each requirement",
+    "gaps": "question for a plan that covers the uncovered requirements",
+    "answer_again": "repeated question after an unusable answer",
+    "instruction": "first message of an instruction",
+    "change": "the same where the run begins with existing files",
+    "cycle": "question whether the instruction is done, after checks without findings",
+    "idle": "the same for a model that has changed no file",
+    "fix": "findings of the checks",
+    "fix_existing": "the same where the run begins with existing files",
+    "no_call": "answer to a reply without a tool call",
+    "no_tests": "request for tests, after checks that found nothing to check",
+    "repeated": "answer to a reply that repeats an earlier one",
+    "truncated": "answer to a reply that was truncated",
+    "exhausted": "question for a summary before an instruction is restarted",
+    "completed": "question for a summary of a completed instruction",
+    "replan": "question for smaller instructions in place of an exhausted one",
+    "unfinished": "first message of the rest of an exhausted instruction",
+    "evidence": "question for the files and tests that show each requirement",
+    "follow_up": "instruction for requirements that could not be verified",
+    "judge": "question for a second opinion on one file of the result",
+    "unchecked": "addition to `system` without checks (--no-evaluator, comparison methods)",
+    "completed_unchecked": "`completed` without checks",
+    "task_not_shown": "substitute for the task in an instruction (--no-task-in-context)",
+    "whole_task": "the one instruction of a method without a plan",
+    "interface": "question for an interface of candidates and tests (codet)",
+    "candidate": "instruction to write a candidate (codet)",
+    "candidate_tests": "instruction to write the tests for all candidates (codet)",
+    "feedback": "question for feedback on the files (self-refine)",
+    "revision": "instruction to revise the files by the feedback (self-refine)",
+    "reflection": "question for the lessons of a failed trial (reflexion)",
+    "trial": "instruction for a new trial (reflexion)",
+    "guided_system": "`system` in guided mode",
+    "guided_plan": "question for the files that the task needs",
+    "guided_parts": "instruction made of these files",
+    "guided_state": "first message of every question: task, instruction and files",
+    "guided_files": "question for the files that an instruction writes",
+    "guided_write": "question for the content of one file",
+    "guided_choose": "findings of the checks and question for the file to change",
+    "guided_edit": "question for a change of a few lines of that file",
+    "guided_correct": "question for the corrected content, after edits without effect",
+    "guided_rewrite": "question for the content from scratch, after failed corrections",
+    "guided_undone": "notice that a correction made it worse and was undone",
+    "guided_done": "question whether the instruction is done",
 }
-"""What each kind is for, one phrase each."""
+"""Every kind with its purpose, as a noun phrase for people."""
 
 
 class PromptSet:
     """The prompts of one domain.
 
     Args:
-        texts: Kind → text with `$placeholders`; `$$` stands for a dollar sign.
+        texts: Kind → text with `$placeholders`. `$$` is a literal dollar sign.
 
     Raises:
-        SettingsError: A kind is missing or unknown, or a prompt's placeholders are not those of its kind.
+        SettingsError: A kind is missing or unknown, or a text has other placeholders than its kind.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
@@ -140,20 +140,24 @@ class PromptSet:
         self._templates = {kind: Template(text.strip()) for kind, text in texts.items()}
 
     def render(self, kind: str, **values: object) -> str:
-        """Give a prompt with its placeholders filled in; values are not searched for placeholders themselves.
+        """Return a prompt with its placeholders replaced.
+
+        Placeholders inside the values are left as they are.
 
         Raises:
-            KeyError: A value is missing, or one has no place in this prompt.
+            KeyError: The values are not exactly those of the kind's placeholders.
         """
         if values.keys() != KINDS[kind]:
             raise KeyError(f"the prompt {kind!r} takes {sorted(KINDS[kind])}, not {sorted(values)}")
-        return self._templates[kind].substitute(
-            {name: str(value) for name, value in values.items()}
-        )
+        texts = {name: str(value) for name, value in values.items()}
+        return self._templates[kind].substitute(texts)
 
 
 def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
-    """Give what is wrong with a prompt: the line in it, from 1, and a sentence; line 0 stands for all of it."""
+    """Yield the problems of a prompt: the line of its text, from 1, and a phrase.
+
+    Line 0 means the whole text.
+    """
     if kind not in KINDS:
         yield 0, f"is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
         return
@@ -168,21 +172,23 @@ def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
         if match["invalid"] is not None:
             yield line, f"{where}: a '$' is not followed by a name; write $$ for a dollar sign"
         elif name and name not in KINDS[kind]:
-            known = ", ".join(f"${one}" for one in sorted(KINDS[kind])) or "none"
-            yield line, f"{where}: ${name} is not known there; known are: {known}"
+            yield line, f"{where}: ${name} is unknown; known are: {placeholders(kind)}"
         elif name:
             used.add(name)
     for name in sorted(KINDS[kind] - used):
-        yield 0, f"${name} is not used; the model would never see it"
+        yield 0, f"${name} is not used; the model would never see its value"
+
+
+def placeholders(kind: str) -> str:
+    """Return the placeholders of a kind as a list for people, or `none`."""
+    return ", ".join(f"${name}" for name in sorted(KINDS[kind])) or "none"
 
 
 def shipped(domain: str) -> tuple[str, dict[str, str]]:
-    """Give a shipped domain's `domain.toml`, and the prompts that it does not take over from another."""
+    """Return a shipped domain's `domain.toml` and its own prompts, kind → text."""
     folder = resources.files("l2mac.domains") / domain
-    files = {
-        entry.name.removesuffix(".md"): entry
-        for entry in folder.iterdir()
-        if entry.name.endswith(".md")
-    }
-    texts = {kind: files[kind].read_text(encoding="utf-8") for kind in sorted(files)}
+    prompts = [entry for entry in folder.iterdir() if entry.name.endswith(".md")]
+    texts: dict[str, str] = {}
+    for entry in sorted(prompts, key=lambda entry: entry.name):
+        texts[entry.name.removesuffix(".md")] = entry.read_text(encoding="utf-8")
     return (folder / "domain.toml").read_text(encoding="utf-8"), texts

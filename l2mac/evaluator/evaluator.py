@@ -1,199 +1,270 @@
-"""The checks as effects: the input as it came, the store after every change, the result in a fresh box.
+"""The evaluator E(D) of the paper: it checks the file store and reaches the one verdict that counts.
 
-On a resumed run each method gives what the record says and touches no box.
+The verdict that is recorded is the one that the control unit acts on: findings of the run's input are
+excused by then (`baseline`), and tests that have gone out of sight are held against it (`test_ledger`).
+On a resumed or replayed run each method returns what the trace holds and touches no sandbox.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import pydantic
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, TraceError
 from l2mac.evaluator.baseline import Baseline
-from l2mac.evaluator.checks import Checks, evaluate, evaluate_input, evaluate_originals
+from l2mac.evaluator.checks import (
+    Checks,
+    describe,
+    evaluate,
+    evaluate_input,
+    evaluate_originals,
+)
 from l2mac.evaluator.packages import Dependencies
-from l2mac.evaluator.project_outline import read_survey
+from l2mac.evaluator.test_ledger import TestLedger
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
-from l2mac.file_store import FileStore, SandboxMaker, SandboxReplaced
+from l2mac.file_store import FileStore, SandboxMaker
 from l2mac.trace.events import Checked
 from l2mac.trace.history import tree_hash
-from l2mac.trace.input_events import ProjectOutlined
 from l2mac.trace.journal import Journal
-from sandbox import FileEntry, Job
+from l2mac.trace.objects import ObjectStore
+from sandbox import FileEntry
 
 _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
-_AT_THE_END = "end "
-_SURVEYED = (".py", ".md")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """Looks at the store in a box and records what it sees.
+    """Checks a run's file store, records each verdict and remembers the newest one.
 
-    Attributes:
-        make_box: Makes the fresh box of the final verification.
+    Args:
+        journal: Records every evaluation.
+        store: The file store.
+        checks: The checks of the run's domain.
+        make_sandbox: Makes the fresh sandboxes of the final verification and of the input.
         dependencies: The packages that the store's files name.
         origin: The files that the run began with, path → object; empty where it began with none.
-        baseline: What was wrong with them.
-        learned: The files of which it has been found out what lint said of them before they were changed.
+
+    Attributes:
+        report: The newest verdict; empty before the first one.
+        input_report: The checks' result on the input as it came, before any finding is excused.
+        remark: What a reader of the outcome has to know about how the work was checked.
+        checks_work: Whether the work is checked on the way.
     """
 
-    journal: Journal
-    store: FileStore
-    checks: Checks
-    make_sandbox: SandboxMaker
-    dependencies: Dependencies
-    origin: Mapping[str, str] = field(default_factory=dict)
-    baseline: Baseline = field(default_factory=lambda: Baseline({}))
-    learned: set[str] = field(default_factory=set)
+    remark = ""
+    checks_work = True
 
-    def begin(self) -> CheckReport:
-        """Evaluate the input as it came; what is wrong with it is excused from then on.
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        store: FileStore,
+        checks: Checks,
+        make_sandbox: SandboxMaker,
+        dependencies: Dependencies,
+        origin: Mapping[str, str],
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._checks = checks
+        self._make_sandbox = make_sandbox
+        self._dependencies = dependencies
+        self._origin = origin
+        self._baseline = Baseline(origin)
+        self._ledger = TestLedger()
+        self._learned: set[str] = set()
+        self._state = self._tree = ""
+        self.report = CheckReport()
+        self.input_report = CheckReport()
+
+    @property
+    def summary(self) -> str:
+        """The newest verdict in one line."""
+        return self.report.summary
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the store has changed since the newest verdict."""
+        return self._store.tree != self._tree
+
+    def findings(self, limit: int) -> str:
+        """Return what the newest evaluation found, as text for the model of about `limit` characters."""
+        return describe(self.report, limit)
+
+    def start(self) -> CheckReport:
+        """Evaluate the input as it came, and return the verdict on it with its own findings excused.
+
+        Both are recorded: the baseline, and the verdict that stands until something is written. A run
+        without input records nothing.
 
         Raises:
-            SettingsError: That does not come to an end.
+            SettingsError: The checks of the input do not come to an end.
         """
-        key = f"input {self.store.tree}"
-        unmet = self.dependencies.settle(self.store)
-        report = self._read(self.journal.effect(Checked, key, lambda: self._begun(key, unmet)))
-        self.baseline.start_from(report)
-        return report
+        if not self._origin:
+            return self.report
+        key = f"input {self._store.tree}"
+        unmet = self._dependencies.settle(self._store)
+        self.input_report = self._recorded(key, lambda: self._begun(unmet), baseline=True)
+        self._baseline.start_from(self.input_report)
+        self._ledger = TestLedger.of_input(self.input_report)
+        state = self._state_of(whole=False)
+        return self._enter(state, self._recorded(state, lambda: self._judged(self.input_report)))
 
-    def excused(self, report: CheckReport) -> CheckReport:
-        """Give a report on the store with what was wrong with the input excused."""
-        return self.baseline.judge(report, self._contents())
+    def check(self, *, whole: bool) -> CheckReport:
+        """Return the verdict on the store, which is evaluated unless that was done for this state.
 
-    def survey(self, limit: int, task: str) -> str:
-        """Give an outline of the input in about `limit` characters, made in the box and without running any of it."""
-        key = f"survey {self.store.tree}"
-        event = self.journal.effect(ProjectOutlined, key, lambda: self._surveyed(key, limit, task))
-        return self.journal.objects.get_text(event.text_object)
-
-    def state(self, *, at_the_end: bool) -> str:
-        """Give what the next check depends on: the store, and whether all has to be there by now."""
-        more_is_due = at_the_end and self.checks.at_the_end is not None
-        return f"{_AT_THE_END}{self.store.tree}" if more_is_due else self.store.tree
-
-    def check(self, state: str) -> CheckReport:
-        """Evaluate the store, which is in that state; without the packages that it names there is no more to say."""
-        unmet = self.dependencies.settle(self.store)
-        at_the_end = state.startswith(_AT_THE_END)
+        Args:
+            whole: Whether everything has to be there by now, because nothing is to come.
+        """
+        state = self._state_of(whole=whole)
+        if state == self._state:
+            return self.report
+        unmet = self._dependencies.settle(self._store)
         self._learn()
-        event = self.journal.effect(
-            Checked,
-            state,
-            lambda: self._checked(state, self.store, unmet, at_the_end=at_the_end, final=False),
+        found = self._recorded(
+            state, lambda: self._judged(self._evaluated(self._store, unmet, whole=whole))
         )
-        report = self._read(event)
-        whole = at_the_end or self.checks.at_the_end is None
-        self.baseline.observe(report, self._contents(), whole=whole)
-        return report
+        all_checked = whole or self._checks.at_the_end is None
+        self._baseline.observe(found, self._contents(), whole=all_checked)
+        return self._enter(state, found)
+
+    def check_candidate(self) -> CheckReport:
+        """Evaluate one of several candidates; the ledger does not count it.
+
+        A test that fails with one candidate is no debt of another candidate.
+        """
+        unmet = self._dependencies.settle(self._store)
+        return self._recorded(
+            self._state_of(whole=True),
+            lambda: self._excused(self._evaluated(self._store, unmet, whole=True)),
+        )
 
     def verify(self) -> CheckReport:
-        """Evaluate the recorded files in a fresh box, which nothing of the working box can have reached."""
-        key = f"final {self.store.tree}"
-        unmet = self.dependencies.settle(self.store)
-        return self._read(self.journal.effect(Checked, key, lambda: self._verified(key, unmet)))
+        """Return the verdict on the recorded files in a fresh sandbox, out of reach of earlier work."""
+        key = f"final {self._store.tree}"
+        unmet = self._dependencies.settle(self._store)
+        self.report = self._recorded(key, lambda: self._verified(unmet), final=True)
+        return self.report
 
-    def _begun(self, key: str, unmet: CheckResult | None) -> Checked:
-        report = (
-            CheckReport((unmet,)) if unmet is not None else evaluate_input(self.store, self.checks)
-        )
+    def _enter(self, state: str, report: CheckReport) -> CheckReport:
+        """Take in a recorded verdict on the store as it is now."""
+        self._ledger = self._ledger.after(report)
+        self._state, self._tree = state, self._store.tree
+        self.report = report
+        return report
+
+    def _state_of(self, *, whole: bool) -> str:
+        """Return what an evaluation depends on: the store, and whether all has to be there by now."""
+        more_is_due = whole and self._checks.at_the_end is not None
+        return f"end {self._store.tree}" if more_is_due else self._store.tree
+
+    def _judged(self, report: CheckReport) -> CheckReport:
+        """Return the verdict that an evaluation comes to, after everything that went before it."""
+        excused = self._excused(report)
+        return self._ledger.after(excused).judge(excused)
+
+    def _excused(self, report: CheckReport) -> CheckReport:
+        return self._baseline.judge(report, self._contents())
+
+    def _begun(self, unmet: CheckResult | None) -> CheckReport:
+        report = evaluate_input(self._store, self._checks) if unmet is None else _only(unmet)
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
                 "--input-dir",
-                f"what was wrong with the files before cannot be told, as their checks came to no end"
-                f" ({report.summary}); raise --timeout or --memory, or leave out with --exclude what cannot be checked",
+                "what was wrong with the files before cannot be told, as their checks came to no end"
+                f" ({report.summary}); raise --timeout or --memory, or leave out with --exclude what"
+                " cannot be checked",
             )
-        return self._as_checked(key, report, baseline=True)
+        return report
+
+    def _evaluated(
+        self, store: FileStore, unmet: CheckResult | None, *, whole: bool
+    ) -> CheckReport:
+        """Run the checks; without the packages that the files name there is no more to say."""
+        if unmet is not None:
+            return _only(unmet)
+        origin = self._origin
+        known = {path for path, name in self._contents().items() if origin.get(path) == name}
+        return evaluate(store, self._checks, at_the_end=whole, known=known)
 
     def _learn(self) -> None:
-        """Find out what was wrong with files before they were changed, where that has not been said of all at first."""
-        before = {path: FileEntry(path, 0, name) for path, name in self.origin.items()}
+        """Find out what was wrong with files before they were changed, as far as `start` left it out."""
+        before = {path: FileEntry(path, 0, name) for path, name in self._origin.items()}
         now = self._contents()
         changed = [
             before[path] for path in now if path in before and before[path].digest != now[path]
         ]
-        new = [entry for entry in changed if entry.path not in self.learned]
-        if not new or not self.checks.originals(new, tuple(before.values())):
+        new = [entry for entry in changed if entry.path not in self._learned]
+        if not new or not self._checks.originals(new, tuple(before.values())):
             return
         key = f"before {tree_hash(new)}"
-        self.baseline.learn(
-            self._read(self.journal.effect(Checked, key, lambda: self._originals(key, new)))
-        )
-        self.learned.update(entry.path for entry in new)
+        self._baseline.learn(self._recorded(key, lambda: self._originals(new), baseline=True))
+        self._learned.update(entry.path for entry in new)
 
-    def _originals(self, key: str, changed: list[FileEntry]) -> Checked:
-        input_again = FileStore(lambda _: self.make_sandbox("input"), self.journal.objects)
+    def _originals(self, changed: list[FileEntry]) -> CheckReport:
+        input_again = FileStore(lambda _: self._make_sandbox("input"), self._journal.objects)
         try:
-            input_again.adopt(FileEntry(path, 0, name) for path, name in self.origin.items())
-            report = evaluate_originals(input_again, self.checks, changed)
+            input_again.adopt(FileEntry(path, 0, name) for path, name in self._origin.items())
+            return evaluate_originals(input_again, self._checks, changed)
         finally:
             input_again.close()
-        return self._as_checked(key, report, baseline=True)
 
-    def _surveyed(self, key: str, limit: int, task: str) -> ProjectOutlined:
-        paths = tuple(
-            entry.path
-            for entry in self.store.files
-            if entry.path.endswith(_SURVEYED) or _is_readme(entry.path)
-        )
-        text = ""
-        if paths:
-            try:
-                execution = self.store.execute(
-                    (Job("survey", checker="survey", paths=paths),), keep_changes=False
-                )
-                text = read_survey(execution.result.job("survey"), limit, task)
-            except SandboxReplaced as loss:
-                text = f"(there is no outline: {loss})"
-        return ProjectOutlined(key=key, text_object=self.journal.objects.put_text(text))
-
-    def _verified(self, key: str, unmet: CheckResult | None) -> Checked:
-        fresh = FileStore(lambda _: self.make_sandbox("verify"), self.journal.objects)
+    def _verified(self, unmet: CheckResult | None) -> CheckReport:
+        fresh = FileStore(lambda _: self._make_sandbox("verify"), self._journal.objects)
         try:
-            fresh.adopt(self.store.files)
-            return self._checked(key, fresh, unmet, at_the_end=True, final=True)
+            fresh.adopt(self._store.files)
+            found = self._excused(self._evaluated(fresh, unmet, whole=True))
+            return self._ledger.judge_fresh(found)
         finally:
             fresh.close()
 
-    def _checked(
+    def _recorded(
         self,
         key: str,
-        store: FileStore,
-        unmet: CheckResult | None,
+        evaluate_now: Callable[[], CheckReport],
         *,
-        at_the_end: bool,
-        final: bool,
-    ) -> Checked:
-        known = {path for path, name in self._contents().items() if self.origin.get(path) == name}
-        if unmet is None:
-            found = evaluate(store, self.checks, at_the_end=at_the_end, known=known)
-        else:
-            found = CheckReport((unmet,))
-        return self._as_checked(key, self.excused(found), final=final)
+        final: bool = False,
+        baseline: bool = False,
+    ) -> CheckReport:
+        """Return the recorded report of an evaluation, which takes place only if there is none yet."""
+        objects = self._journal.objects
 
-    def _as_checked(
-        self, key: str, report: CheckReport, *, final: bool = False, baseline: bool = False
-    ) -> Checked:
-        text = json.dumps(asdict(report), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return Checked(
-            key=key,
-            verdict=report.verdict,
-            summary=report.summary,
-            report_object=self.journal.objects.put(text.encode("ascii")),
-            final=final,
-            baseline=baseline,
-        )
+        def perform() -> Checked:
+            report = evaluate_now()
+            return Checked(
+                key=key,
+                verdict=report.verdict,
+                summary=report.summary,
+                report_object=objects.put(_as_json(report)),
+                final=final,
+                baseline=baseline,
+            )
 
-    def _read(self, event: Checked) -> CheckReport:
-        return _REPORT.validate_json(self.journal.objects.get(event.report_object))
+        return recorded_report(self._journal.effect(Checked, key, perform), objects)
 
     def _contents(self) -> Mapping[str, str]:
-        """Give the store, path → object; nothing for a run without an input, which nobody compares it with."""
-        return {entry.path: entry.digest for entry in self.store.files} if self.origin else {}
+        """Return the store, path → object; empty for a run without input, which compares nothing."""
+        return {entry.path: entry.digest for entry in self._store.files} if self._origin else {}
 
 
-def _is_readme(path: str) -> bool:
-    return "/" not in path and path.casefold().startswith("readme")
+def recorded_report(event: Checked, objects: ObjectStore) -> CheckReport:
+    """Return the report of a recorded evaluation: the verdict that the control unit acted on.
+
+    Raises:
+        TraceError: The object is missing, altered, or not a report of checks.
+    """
+    try:
+        return _REPORT.validate_json(objects.get(event.report_object))
+    except pydantic.ValidationError as error:
+        raise TraceError(
+            f"the object {event.report_object[:12]} is no report of checks as this version knows them"
+        ) from error
+
+
+def _only(result: CheckResult) -> CheckReport:
+    return CheckReport((result,))
+
+
+def _as_json(report: CheckReport) -> bytes:
+    text = json.dumps(asdict(report), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return text.encode("ascii")

@@ -108,7 +108,7 @@ class Dependencies:
             reason = objects.get_text(event.output_object)
             return _failed((Finding(wanted.place_of(reason), reason),))
         self._wanted = event
-        if not self._journal.repeating and self._digest != self._installed:
+        if not self._journal.replaying and self._digest != self._installed:
             store.close()
         return None
 

@@ -1,4 +1,4 @@
-"""The outline of an input as the model sees it: what the box found, with less detail the more there is of it."""
+"""The outline of a run's input as the model sees it, with less detail the more files there are."""
 
 import json
 import re
@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from l2mac.evaluator.wording import cause_sentence, valid_text
-from sandbox import JobResult
+from l2mac.file_store import FileStore, SandboxReplaced
+from l2mac.trace.events import ProjectOutlined
+from l2mac.trace.journal import Journal
+from sandbox import Job, JobResult
 
 _README_SHARE = 4
 _END = {"e": "end", "code": 0}
+_OUTLINED = (".py", ".md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,46 @@ class _Module:
     def is_test(self) -> bool:
         name = self.path.rpartition("/")[2]
         return name.startswith(("test_", "conftest.")) or name.endswith("_test.py")
+
+
+class ProjectOutliner:
+    """Outlines the files that a run begins with, in the sandbox and without running any of them.
+
+    Args:
+        journal: Records the outline.
+        store: The file store, which holds the input as it came.
+    """
+
+    def __init__(self, journal: Journal, store: FileStore) -> None:
+        self._journal = journal
+        self._store = store
+
+    def outline(self, limit: int, task: str) -> str:
+        """Return the outline in about `limit` characters; see `read_survey`."""
+        key = f"survey {self._store.tree}"
+
+        def perform() -> ProjectOutlined:
+            text = self._outlined(limit, task)
+            return ProjectOutlined(key=key, text_object=self._journal.objects.put_text(text))
+
+        event = self._journal.effect(ProjectOutlined, key, perform)
+        return self._journal.objects.get_text(event.text_object)
+
+    def _outlined(self, limit: int, task: str) -> str:
+        paths = tuple(path for path in self._store.paths if _is_outlined(path))
+        if not paths:
+            return ""
+        job = Job("survey", checker="survey", paths=paths)
+        try:
+            execution = self._store.execute((job,), keep_changes=False)
+        except SandboxReplaced as loss:
+            return f"(there is no outline: {loss})"
+        return read_survey(execution.result.job("survey"), limit, task)
+
+
+def _is_outlined(path: str) -> bool:
+    is_readme = "/" not in path and path.casefold().startswith("readme")
+    return is_readme or path.endswith(_OUTLINED)
 
 
 def read_survey(job: JobResult, limit: int, task: str) -> str:

@@ -40,7 +40,7 @@ class _Deselected(_Event):
 class _Declared(_Event):
     e: Literal["declared"]
     ids: list[str]
-    prints: list[str] = []
+    fingerprints: list[str] = []
 
 
 class _Collected(_Event):
@@ -191,7 +191,7 @@ class _Tally:
     def _take_declared(self, event: _Declared) -> None:
         if self.declared is not None or self.collected is not None:
             raise ValueError("the tests were declared twice, or too late")
-        prints = event.prints or [""] * len(event.ids)
+        prints = event.fingerprints or [""] * len(event.ids)
         self.declared = dict(zip(event.ids, prints, strict=True))
 
     def _take_phase(self, phase: _Phase) -> None:

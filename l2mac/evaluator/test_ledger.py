@@ -1,10 +1,12 @@
-"""Keep account of the tests over a run: one that was seen failing has to pass before work may be called done.
+"""Keep account of the tests over a run: a test that was seen failing has to pass before work is done.
 
-Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test may move to
-another file or class: one of the same name that was not there when it failed takes its place.
+Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test
+may move to another file or class: a test of the same name that was not there when it failed takes its
+place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from l2mac.evaluator.pytest_report import base_id
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
@@ -16,80 +18,114 @@ _OUT_OF_SIGHT = frozenset({_GONE, "skipped", "xfailed"})
 _FAILING = frozenset({"failed", "error"})
 _WORST_FIRST = ("failed", "error", "xfailed", "skipped", "not run", "passed")
 _MOST_NAMES = 5
-_LOST = "was seen failing and is {state} now; bring it back under this name and make it pass, corrected if it was wrong"
-_KEPT = "passed in the files as they came and is {state} now; bring it back under this name and keep it passing"
+_LOST = (
+    "was seen failing and is {state} now; bring it back under this name and make it pass, corrected if"
+    " it was wrong"
+)
+_KEPT = (
+    "passed in the files as they came and is {state} now; bring it back under this name and keep it"
+    " passing"
+)
 _NOT_AGAIN = "passed, and is {state} in a fresh box"
 States = dict[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestLedger:
-    """The tests of one run, from evaluation to evaluation."""
+    """The tests of one run, after some evaluation of it.
+
+    A value: what an evaluation adds is in the ledger that `after` returns. So the verdict on an
+    evaluation can be computed before the evaluation is recorded, and the ledger is the same when a
+    resumed run reads the recorded evaluations.
+
+    Attributes:
+        owed: Tests that failed and have not passed since, each with the tests known when it failed.
+        kept: Tests that passed in the run's input.
+        first: All tests of the run's input.
+        ever_passed: Tests that passed at some time.
+        last_passed: Tests that passed in the newest evaluation.
+    """
 
     __test__ = False
 
-    def __init__(self) -> None:
-        self._owed: dict[str, frozenset[str]] = {}
-        self._kept: frozenset[str] = frozenset()
-        self._first: frozenset[str] = frozenset()
-        self._ever_passed: frozenset[str] = frozenset()
-        self._last_passed: frozenset[str] = frozenset()
+    owed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+    first: frozenset[str] = frozenset()
+    ever_passed: frozenset[str] = frozenset()
+    last_passed: frozenset[str] = frozenset()
 
-    def start_from(self, report: CheckReport) -> None:
-        """Take in the evaluation of the input: its tests may be moved and changed, but may not go out of sight."""
+    @classmethod
+    def of_input(cls, report: CheckReport) -> "TestLedger":
+        """Return the ledger that begins with an input's tests, which may move but not disappear."""
         states = _states(report)
-        self._first = frozenset(states)
-        self._kept = self._ever_passed = self._last_passed = passed_tests(report)
-        self._owed = {test: self._first for test, state in states.items() if state in _FAILING}
+        first = frozenset(states)
+        passed = passed_tests(report)
+        owed = {test: first for test, state in states.items() if state in _FAILING}
+        return cls(owed=owed, kept=passed, first=first, ever_passed=passed, last_passed=passed)
 
-    def judge(self, report: CheckReport) -> CheckReport:
-        """Take in an evaluation; gives it with a finding for every failing test that has gone out of sight."""
+    def after(self, report: CheckReport) -> "TestLedger":
+        """Return the ledger after one more evaluation, as it came or as `judge` returned it."""
         states = _states(report)
         passed = passed_tests(report)
+        owed = dict(self.owed)
         for test, state in states.items():
             if state in _FAILING:
-                self._owed.setdefault(test, frozenset(states))
-        self._owed = {
-            test: known
-            for test, known in self._owed.items()
-            if not _takes_its_place(test, passed, known)
+                owed.setdefault(test, frozenset(states))
+        still_owed = {
+            test: known for test, known in owed.items() if not _takes_its_place(test, passed, known)
         }
-        self._ever_passed |= passed
-        self._last_passed = passed
+        return replace(
+            self, owed=still_owed, ever_passed=self.ever_passed | passed, last_passed=passed
+        )
+
+    def judge(self, report: CheckReport) -> CheckReport:
+        """Return the report with a finding for every owed or kept test that is out of sight.
+
+        Args:
+            report: The newest evaluation, which this ledger has taken in.
+        """
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report
-        kept = {test for test in self._kept if not _takes_its_place(test, passed, self._first)}
-        judged = _with_findings(report, self._owed, states, "that failed cannot be seen", _LOST)
+        states = _states(report)
+        passed = passed_tests(report)
+        kept = {test for test in self.kept if not _takes_its_place(test, passed, self.first)}
+        judged = _with_findings(report, self.owed, states, "that failed cannot be seen", _LOST)
         return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 
     def judge_fresh(self, report: CheckReport) -> CheckReport:
-        """Compare with the fresh box's evaluation: what passed at last has to pass there, too.
+        """Return the final evaluation, made in a fresh sandbox, with what the ledger holds against it.
 
-        Tests that passed at some time of the run and are gone at its end are named.
+        The tests that passed last have to pass there, too. Tests that passed at some time of the run
+        and are gone at its end are named in a result that passes.
         """
-        states = _states(report)
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report
+        states = _states(report)
         judged = _with_findings(
-            report, self._last_passed, states, "did not come up again in a fresh box", _NOT_AGAIN
+            report, self.last_passed, states, "did not come up again in a fresh box", _NOT_AGAIN
         )
-        missed = sorted(
-            test for test in self._ever_passed if states.get(test, _GONE) in _OUT_OF_SIGHT
-        )
-        if not missed or judged is not report:
+        if judged is not report:
             return judged
-        summary = (
-            f"{how_many(missed, 'test')} of the run gone or skipped at its end: {_some(missed)}"
-        )
+        return self.after(report).judge(self._with_missed(report, states))
+
+    def _with_missed(self, report: CheckReport, states: States) -> CheckReport:
+        missed = [
+            test for test in sorted(self.ever_passed) if states.get(test, _GONE) in _OUT_OF_SIGHT
+        ]
+        if not missed:
+            return report
+        gone = how_many(missed, "test")
+        summary = f"{gone} of the run gone or skipped at its end: {_some(missed)}"
         return _joined(report, CheckResult(name=_NAME, verdict=Verdict.PASSED, summary=summary))
 
 
 def passed_tests(report: CheckReport) -> frozenset[str]:
-    """Give the ids, without parameters, of the tests that were collected and passed with all their parameters."""
+    """Return the ids, without parameters, of the tests that passed with all their parameters."""
     return frozenset(test for test, state in _states(report).items() if state == "passed")
 
 
 def _takes_its_place(test: str, passed: frozenset[str], known: frozenset[str]) -> bool:
-    """Whether a failing test has passed itself, or one of its name that was not `known` when it failed."""
+    """Whether a failing test has passed itself, or one of its name that was not `known` then."""
     name = test.rpartition("::")[2]
     return test in passed or any(other.rpartition("::")[2] == name for other in passed - known)
 
@@ -115,7 +151,7 @@ def _joined(report: CheckReport, result: CheckResult) -> CheckReport:
 
 
 def _states(report: CheckReport) -> States:
-    """Give the worst state of every known test, all its parameters taken together."""
+    """Return the worst state of every known test, all its parameters taken together."""
     states: States = {}
     for result in report.results:
         run = {base_id(test) for test, _ in result.outcomes}
@@ -128,4 +164,5 @@ def _states(report: CheckReport) -> States:
 
 def _some(names: list[str]) -> str:
     left = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
+    more = f" and {left} more" if left > 0 else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

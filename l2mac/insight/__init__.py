@@ -1,1 +1,1 @@
-"""See into runs, from the record alone: series of numbers, and what is drawn, written and sent of them."""
+"""Reports about runs, from the trace alone: figures, texts, tracking."""

@@ -1,7 +1,7 @@
-"""The few shapes that the figures are made of: a frame with axes, and what lies in it, as SVG.
+"""Draw the shapes of the figures as SVG: a frame with axes, and marks in it.
 
-Colours are classes, which the page's style fills for light and dark. Wherever colours tell things apart, place or
-shape does, too.
+Colours are classes, which the page's style fills for light and dark. Wherever colours distinguish
+things, place or shape does as well.
 """
 
 import math
@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where values of an axis lie; an axis without extent puts everything at its start."""
+    """Places of an axis's values; without extent all are at its start."""
 
     low: float
     high: float
@@ -31,46 +31,41 @@ class Scale:
     stop: float
 
     def at(self, value: float) -> float:
-        """Give the place of a value."""
+        """Return the place of a value."""
         extent = self.high - self.low
-        return self.start + (self.stop - self.start) * (
-            (value - self.low) / extent if extent else 0.0
-        )
+        share = (value - self.low) / extent if extent else 0.0
+        return self.start + (self.stop - self.start) * share
 
 
 class Frame:
     """A chart with a horizontal and a vertical axis.
 
     Args:
-        title: What it shows, for those who cannot see it.
-        x: The lowest and highest value of the horizontal axis.
-        y: Those of the vertical one.
+        title: Description for readers who cannot see the chart.
+        x: Lowest and highest value of the horizontal axis.
+        y: Lowest and highest value of the vertical axis.
+        x_name: Name of the horizontal axis.
     """
 
     def __init__(self, title: str, *, x: Point, y: Point, x_name: str) -> None:
         self.x = Scale(*x, _LEFT, WIDTH - _RIGHT)
         self.y = Scale(*y, HEIGHT - _BOTTOM, _TOP)
         self.svg = picture(title, WIDTH, HEIGHT)
+        right = WIDTH - _RIGHT
         for tick in (*ticks(y[1]), *(-tick for tick in ticks(-y[0]) if tick)):
             place = self.y.at(tick)
-            self._add(
-                "line",
-                class_="grid" if tick else "axis",
-                x1=_LEFT,
-                x2=WIDTH - _RIGHT,
-                y1=place,
-                y2=place,
-            )
+            kind = "grid" if tick else "axis"
+            self._add("line", class_=kind, x1=_LEFT, x2=right, y1=place, y2=place)
             append(self.svg, label(f"{compact(abs(tick))}", _LEFT - 6, place + 4, "end"))
         append(self.svg, label(x_name, WIDTH - _RIGHT, HEIGHT - 4, "end"))
 
     def x_ticks(self, values: Iterable[tuple[float, str]]) -> None:
-        """Write these under the horizontal axis."""
+        """Write values under the horizontal axis."""
         for value, text in values:
             append(self.svg, label(text, self.x.at(value), HEIGHT - _BOTTOM + 15, "middle"))
 
     def boundaries(self, marks: Iterable[tuple[float, str]]) -> None:
-        """Draw where instructions begin, with their numbers, as far as there is room for them."""
+        """Draw the beginnings of instructions, with as many numbers as fit."""
         places = ((self.x.at(value), text) for value, text in marks)
         for place, text in apart(places):
             self._add(
@@ -79,7 +74,7 @@ class Frame:
             append(self.svg, label(text, place + 3, _TOP - 7, "start"))
 
     def line(self, points: Sequence[Point], kind: str, *, dots: bool = False) -> None:
-        """Draw a line through points, and the points themselves if wanted."""
+        """Draw a line through points, and on request the points themselves."""
         places = [(self.x.at(x), self.y.at(y)) for x, y in points]
         self._add("path", class_=f"line {kind}", d=polyline(places))
         if dots:
@@ -87,24 +82,24 @@ class Frame:
                 self._add("circle", class_=f"dot {kind}", cx=x, cy=y, r=2.6)
 
     def area(self, points: Sequence[Point], floor: Sequence[Point], kind: str) -> None:
-        """Fill what lies between two lines of equal length."""
+        """Fill the area between two lines of equal length."""
         there = [(self.x.at(x), self.y.at(y)) for x, y in points]
         back = [(self.x.at(x), self.y.at(y)) for x, y in reversed(floor)]
         self._add("path", class_=f"fill {kind}", d=f"{polyline([*there, *back])}Z")
 
     def bars(self, bars: Iterable[tuple[float, float, float]], kind: str, *, width: float) -> None:
-        """Draw bars: place, from, to; `width` is in the units of the axis."""
+        """Draw bars (place, from, to); `width` is in the units of the axis."""
         wide = max(abs(self.x.at(width) - self.x.at(0)), 0.6)
         parts = []
         for x, low, high in bars:
             top, bottom = sorted((self.y.at(low), self.y.at(high)))
             if bottom - top > 0:
-                parts.append(box_path(self.x.at(x) - wide / 2, top, wide, bottom - top))
+                parts.append(rectangle_path(self.x.at(x) - wide / 2, top, wide, bottom - top))
         if parts:
             self._add("path", class_=f"fill {kind}", d="".join(parts))
 
     def limit(self, value: float, text: str) -> None:
-        """Draw a bound across the chart."""
+        """Draw a limit across the chart."""
         place = self.y.at(value)
         self._add("line", class_="limit", x1=_LEFT, x2=WIDTH - _RIGHT, y1=place, y2=place)
         append(self.svg, label(text, WIDTH - _RIGHT - 2, place - 4, "end"))
@@ -120,7 +115,7 @@ class Frame:
 
 
 def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
-    """Give those of the places, each with a text behind it, that do not lie in the text of one before."""
+    """Yield the places whose text does not overlap an earlier text."""
     free = -math.inf
     for place, text in places:
         if place >= free:
@@ -129,27 +124,27 @@ def apart(places: Iterable[tuple[float, str]]) -> Iterator[tuple[float, str]]:
 
 
 def picture(title: str, width: float, height: float) -> ET.Element:
-    """Give an empty picture."""
+    """Return an empty picture."""
     return element("svg", element("title", title), viewBox=f"0 0 {width:g} {height:g}", role="img")
 
 
 def label(text: str, x: float, y: float, anchor: str) -> ET.Element:
-    """Give a piece of text in a picture."""
+    """Return a piece of text in a picture."""
     return element("text", text, x=_rounded(x), y=_rounded(y), text_anchor=anchor)
 
 
 def polyline(points: Iterable[Point]) -> str:
-    """Give a path through points."""
+    """Return a path through points."""
     return "M" + "L".join(f"{_rounded(x)} {_rounded(y)}" for x, y in points)
 
 
-def box_path(x: float, y: float, width: float, height: float) -> str:
-    """Give a rectangle as a part of a path: many in one path are much shorter than an element each."""
+def rectangle_path(x: float, y: float, width: float, height: float) -> str:
+    """Return a rectangle as part of a path, shorter than an element."""
     return f"M{_rounded(x)} {_rounded(y)}h{_rounded(width)}v{_rounded(height)}h{_rounded(-width)}Z"
 
 
 def ticks(high: float) -> list[float]:
-    """Give round values from 0 to about `high`; whole ones as long as it is above one."""
+    """Return round values from 0 to about `high`, whole ones if it is 1 or more."""
     if high <= 0 or not math.isfinite(high):
         return [0.0]
     rough = high / _MOST_TICKS
@@ -160,7 +155,7 @@ def ticks(high: float) -> list[float]:
 
 
 def time_ticks(end_s: float) -> list[float]:
-    """Give round times up to the end, in whole minutes and hours where there are some."""
+    """Return round times up to the end, in whole minutes and hours if possible."""
     if end_s < _LEAST_ROUND_S:
         return ticks(end_s)
     days = -(-end_s // (_MOST_TICKS * _DAY_S))
@@ -169,7 +164,7 @@ def time_ticks(end_s: float) -> list[float]:
 
 
 def compact(value: float) -> str:
-    """Give a number in few characters: 1.2k, 3M."""
+    """Return a number in few characters: 1.2k, 3M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{unit}"
@@ -177,7 +172,7 @@ def compact(value: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Give a time in few characters."""
+    """Return a time in few characters."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:

@@ -1,7 +1,7 @@
-"""Which call touched which file: the data of Figure 4 of the paper, and a smaller map of the same."""
+"""The file accesses of a run as a map: the data of Figure 4 of the paper."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from l2mac.insight.lines import places
 from l2mac.insight.series import Column, HeatMap, HeatRow
@@ -11,18 +11,16 @@ from l2mac.trace.history import Access, RecordedStoreState, accesses, apply_even
 from l2mac.trace.objects import ObjectStore
 
 ABSENT, EXISTS, READ, RAN, WRITTEN, DELETED = LETTERS = ".erxwd"
-"""By weight: where several happened at once, the last one shows."""
+"""In rising order of weight: of several accesses in one cell, the heaviest is shown."""
 _LETTER_OF = {"read": READ, "ran": RAN, "created": WRITTEN, "wrote": WRITTEN, "deleted": DELETED}
 
 
 def heat_map_of(
     entries: Sequence[Entry], counting: Sequence[Entry], objects: ObjectStore
 ) -> HeatMap:
-    """Give the map of a run's effective history."""
-    touches = {
-        line: list(group)
-        for line, group in groupby(accesses(entries, objects), key=lambda one: one.line)
-    }
+    """Return the map of a run's effective history."""
+    grouped = groupby(accesses(entries, objects), key=lambda one: one.line)
+    touches = {line: list(group) for line, group in grouped}
     columns: list[Column] = []
     cells: dict[str, list[str]] = {}
     files: RecordedStoreState = {}
@@ -36,12 +34,15 @@ def heat_map_of(
         columns.append(Column(entry.number, instruction))
         for path, row in cells.items():
             row.append(marks.get(path) or (EXISTS if path in files else ABSENT))
-    rows = (HeatRow(path, "".join(row)) for path, row in cells.items())
-    return HeatMap(tuple(columns), tuple(row for row in rows if _was_there(row)))
+    rows = [HeatRow(path, "".join(row)) for path, row in cells.items()]
+    return HeatMap(tuple(columns), tuple(row for row in rows if _existed(row)))
 
 
-def _was_there(row: HeatRow) -> bool:
-    """Whether the name is a file's: models also name folders, and what does not exist."""
+def _existed(row: HeatRow) -> bool:
+    """Return whether a path was ever a file.
+
+    Models also name folders and missing files.
+    """
     return any(letter in (EXISTS, WRITTEN, DELETED) for letter in row.cells)
 
 
@@ -50,47 +51,42 @@ def _marks(touches: Sequence[Access], entry: Entry) -> dict[str, str]:
     for touch in touches:
         marks[touch.path] = heaviest(marks.get(touch.path, ABSENT) + _LETTER_OF[touch.how])
     if isinstance(entry.event, StoreRestored):
-        marks |= {
-            change.path: DELETED if change.deleted else WRITTEN for change in entry.event.changes
-        }
+        for change in entry.event.changes:
+            marks[change.path] = DELETED if change.deleted else WRITTEN
     return marks
 
 
 def heaviest(letters: str) -> str:
-    """Give the letter of most weight."""
+    """Return the heaviest of some letters."""
     return next(letter for letter in reversed(LETTERS) if letter in letters)
 
 
 def condensed(heat_map: HeatMap, *, most_columns: int, most_rows: int) -> HeatMap:
-    """Give a map of bounded size: neighbouring columns taken together, the files that were touched most.
+    """Return a map of bounded size: merged columns, and the most accessed files.
 
-    A column of several keeps the heaviest letter of each row; the rows keep their order.
+    A merged column keeps the heaviest letter of each row. The rows keep their order.
     """
     rows = heat_map.rows
     if len(rows) > most_rows:
-        busiest = sorted(range(len(rows)), key=lambda place: (-touches(rows[place]), place))[
-            :most_rows
-        ]
-        rows = tuple(rows[place] for place in sorted(busiest))
+        by_touches = sorted(range(len(rows)), key=lambda place: (-touches(rows[place]), place))
+        rows = tuple(rows[place] for place in sorted(by_touches[:most_rows]))
     bounds = slices(len(heat_map.columns), most_columns)
     columns = tuple(heat_map.columns[start] for start, _ in bounds)
-    return HeatMap(
-        columns,
-        tuple(
-            HeatRow(row.path, "".join(heaviest(row.cells[start:stop]) for start, stop in bounds))
-            for row in rows
-        ),
-    )
+    merged = []
+    for row in rows:
+        letters = [heaviest(row.cells[start:stop]) for start, stop in bounds]
+        merged.append(HeatRow(row.path, "".join(letters)))
+    return HeatMap(columns, tuple(merged))
 
 
 def touches(row: HeatRow) -> int:
-    """Count how often a file was touched."""
+    """Return how often a file was accessed."""
     return len(row.cells) - row.cells.count(ABSENT) - row.cells.count(EXISTS)
 
 
 def slices(count: int, most: int) -> tuple[tuple[int, int], ...]:
-    """Cut a sequence of that length into at most so many pieces of nearly the same length: their bounds."""
+    """Return the bounds of at most `most` nearly equal pieces of a sequence."""
     pieces = min(count, most)
-    return tuple(
-        (count * piece // pieces, count * (piece + 1) // pieces) for piece in range(pieces)
-    )
+    if not pieces:
+        return ()
+    return tuple(pairwise(count * piece // pieces for piece in range(pieces + 1)))

@@ -1,9 +1,9 @@
-"""The file-access heat map as a picture: Figure 4 of the paper, readable without its colours."""
+"""Draw the file-access heat map: Figure 4 of the paper, readable without colours."""
 
 from itertools import groupby, pairwise
 from xml.etree import ElementTree as ET
 
-from l2mac.insight.drawing import WIDTH, apart, box_path, label, picture
+from l2mac.insight.drawing import WIDTH, apart, label, picture, rectangle_path
 from l2mac.insight.figures import figure
 from l2mac.insight.heat import ABSENT, DELETED, EXISTS, RAN, READ, WRITTEN, condensed, touches
 from l2mac.insight.markup import append, element, short_path
@@ -24,13 +24,13 @@ _KEYS = (
     ("ran", "run"),
     ("deleted", "deleted"),
     ("exists", "exists"),
-    ("absent", "blank: not there"),
+    ("absent", "blank: no such file"),
 )
 _NAME_CHARACTERS = 37
 
 
 def heat_map(whole: HeatMap) -> ET.Element:
-    """Draw files down, steps across; the taller a mark, the more happened."""
+    """Draw files down and tool calls across; a taller mark is a heavier access."""
     shown = condensed(whole, most_columns=MOST_COLUMNS, most_rows=MOST_ROWS)
     title = "Files over the steps of the run"
     columns = max(len(shown.columns), 1)
@@ -59,48 +59,46 @@ def heat_map(whole: HeatMap) -> ET.Element:
 def _draw_instructions(
     svg: ET.Element, shown: HeatMap, left: float, cell: float, height: float
 ) -> None:
-    """Draw where instructions begin, with their numbers, as far as there is room for them."""
+    """Draw the beginnings of instructions, with as many numbers as fit."""
     numbers = [0, *(column.instruction for column in shown.columns)]
-    begun = (
-        (left + place * cell, new)
-        for place, (old, new) in enumerate(pairwise(numbers))
-        if new != old
-    )
-    for x, number in apart((x, str(number or "")) for x, number in begun):
+    begun = []
+    for place, (old, new) in enumerate(pairwise(numbers)):
+        if new != old:
+            begun.append((left + place * cell, str(new or "")))
+    for x, number in apart(begun):
         append(svg, element("line", class_="boundary", x1=x, x2=x, y1=6, y2=height - 4))
         append(svg, label(number, x + 3, 14, "start"))
 
 
 def _spans(cells: str, left: float, middle: float, cell: float) -> list[tuple[str, str]]:
-    """Give a row's marks as parts of paths; equal neighbours of the quiet kind are one."""
+    """Return a row's marks as parts of paths; adjacent marks of `exists` are joined."""
     found: list[tuple[str, str]] = []
     place = 0
     for letter, group in groupby(cells):
         count = len(list(group))
         if letter == EXISTS:
-            found.append((letter, box_path(left + place * cell, middle - 1, count * cell, 2)))
+            found.append((letter, rectangle_path(left + place * cell, middle - 1, count * cell, 2)))
         elif letter != ABSENT:
             tall, gap = _HEIGHTS[letter], min(1.5, cell / 5)
-            found += [
-                (letter, box_path(left + (place + n) * cell, middle - tall / 2, cell - gap, tall))
-                for n in range(count)
-            ]
+            top = middle - tall / 2
+            for n in range(place, place + count):
+                mark = rectangle_path(left + n * cell, top, cell - gap, tall)
+                found.append((letter, mark))
         place += count
     return found
 
 
 def _notes(whole: HeatMap, shown: HeatMap) -> list[str]:
     notes = [
-        "Across: tool calls that touched files, by instruction; at the right how often each file was touched."
+        "Across: tool calls that accessed files, by instruction. Right: accesses of each file."
     ]
     if len(whole.rows) > len(shown.rows):
-        notes.append(
-            f"The {len(shown.rows)} files touched most; {len(whole.rows) - len(shown.rows)} are left out."
-        )
+        hidden = len(whole.rows) - len(shown.rows)
+        notes.append(f"The {len(shown.rows)} most accessed files; {hidden} are left out.")
     if len(whole.columns) > len(shown.columns):
         most = -(-len(whole.columns) // len(shown.columns))
         notes.append(
-            f"{len(whole.columns)} calls in {len(shown.columns)} columns: up to {most} are taken together, and the"
-            " weightiest touch of each file is drawn."
+            f"{len(whole.columns)} calls in {len(shown.columns)} columns: up to {most} share a"
+            " column, and the heaviest access of each file is drawn."
         )
     return notes

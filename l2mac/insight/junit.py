@@ -1,7 +1,7 @@
-"""The last checks of a run as JUnit XML, which machines that build software read.
+"""The last checks of a run as JUnit XML, for build servers.
 
-Three suites: whether the run is verified at all, each check, and each test. So a run whose tests never ran, or never in
-a fresh box, cannot look green.
+Three suites: the verification of the run, each check, and each test. So a run whose tests never
+ran, or never in a fresh sandbox, cannot look green.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ MOST_TESTS = 5000
 _TEXT = 3000
 _MESSAGE, _NAME = 300, 300
 _MOST_FINDINGS = 50
-_NOT_RUN = "declared by its file, and did not run"
+_NOT_RUN = "declared by its file, but did not run"
 _KINDS = {
     "failed": "failure",
     "error": "error",
@@ -25,10 +25,11 @@ _KINDS = {
     "xfailed": "skipped",
     _NOT_RUN: "error",
 }
+_COUNTS = ("tests", "failures", "errors", "skipped")
 
 
 def as_junit(insight: Insight) -> str:
-    """Give the document."""
+    """Return the run's last checks as a JUnit document."""
     results = insight.last.results if insight.last else ()
     suites = [
         _suite("l2mac.run", [_verification(insight)]),
@@ -37,66 +38,54 @@ def as_junit(insight: Insight) -> str:
     ]
     totals: Counter[str] = Counter()
     for suite in suites:
-        totals += Counter(
-            {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
-        )
-    counts = {name: str(totals[name]) for name in ("tests", "failures", "errors", "skipped")}
+        totals += Counter({name: int(suite.get(name, "0")) for name in _COUNTS})
+    counts = {name: str(totals[name]) for name in _COUNTS}
     return as_xml(element("testsuites", *suites, name=short(insight.run, _NAME), **counts))
 
 
 def _suite(name: str, cases: list[ET.Element]) -> ET.Element:
     kinds = Counter(child.tag for case in cases for child in case)
     counts = {"failures": kinds["failure"], "errors": kinds["error"], "skipped": kinds["skipped"]}
-    return element(
-        "testsuite",
-        *cases,
-        name=name,
-        tests=str(len(cases)),
-        **{kind: str(n) for kind, n in counts.items()},
-    )
+    numbers = {kind: str(n) for kind, n in counts.items()}
+    return element("testsuite", *cases, name=name, tests=str(len(cases)), **numbers)
 
 
 def _case(suite: str, name: str, kind: str = "", message: str = "", text: str = "") -> ET.Element:
     problem = element(kind, text[:_TEXT], message=short(message, _MESSAGE)) if kind else None
-    return element(
-        "testcase", problem, classname=short(suite, _NAME), name=short(name, _NAME) or "(no name)"
-    )
+    classname, shown = short(suite, _NAME), short(name, _NAME) or "(no name)"
+    return element("testcase", problem, classname=classname, name=shown)
 
 
 def _verification(insight: Insight) -> ET.Element:
-    name = "verified in a fresh box"
+    name = "verified in a fresh sandbox"
     if not insight.verified:
-        said = "the files as they are were not verified in a fresh box"
-        return _case("l2mac.run", name, "error", f"{said}; the run stands as: {insight.status}")
-    if insight.last is None or not insight.last.accepts_completion:
-        return _case(
-            "l2mac.run",
-            name,
-            "failure",
-            insight.last.summary if insight.last else "nothing was checked",
-        )
+        problem = "the present files were not verified in a fresh sandbox"
+        status = f"{problem}; status of the run: {insight.status}"
+        return _case("l2mac.run", name, "error", status)
+    if insight.last is None:
+        return _case("l2mac.run", name, "failure", "nothing was checked")
+    if not insight.last.accepts_completion:
+        return _case("l2mac.run", name, "failure", insight.last.summary)
     return _case("l2mac.run", name)
 
 
 def _check(result: CheckResult) -> ET.Element:
-    text = "\n".join(
-        f"{finding.where}: {finding.text}" for finding in result.findings[:_MOST_FINDINGS]
-    )
-    kind = {Verdict.PASSED: "", Verdict.FAILED: "failure", Verdict.BROKEN: "error"}.get(
-        result.verdict, "skipped"
-    )
+    findings = result.findings[:_MOST_FINDINGS]
+    text = "\n".join(f"{finding.where}: {finding.text}" for finding in findings)
+    kinds = {Verdict.PASSED: "", Verdict.FAILED: "failure", Verdict.BROKEN: "error"}
+    kind = kinds.get(result.verdict, "skipped")
     return _case("l2mac.checks", result.name, kind, result.summary, text)
 
 
 def _tests(result: CheckResult) -> ET.Element:
-    """Give a case for each test, those that did not pass first, so that no bound can hide one behind others."""
+    """Return a case for each test, failures first, so that no bound can hide them."""
     texts = {finding.where: finding.text for finding in reversed(result.findings)}
     outcomes = {**dict.fromkeys(_not_run(result), _NOT_RUN), **dict(result.outcomes)}
     order = sorted(outcomes, key=lambda test: (outcomes[test] == "passed", test))
     cases = [_test(test, outcomes[test], texts.get(test, "")) for test in order[:MOST_TESTS]]
     suite = _suite(f"l2mac.{result.name}", cases)
     if len(order) > MOST_TESTS:
-        said = f"{len(order) - MOST_TESTS} more tests are left out here"
+        said = f"{len(order) - MOST_TESTS} more tests are left out"
         suite.insert(0, element("properties", element("property", name="left out", value=said)))
     return suite
 
@@ -107,13 +96,9 @@ def _test(test: str, outcome: str, text: str) -> ET.Element:
     inside, _, function = name.rpartition("::")
     module = path.removesuffix(".py").replace("/", ".")
     suite = ".".join(part for part in (module, *inside.split("::")) if part)
-    return _case(
-        suite,
-        function + test[len(base_id(test)) :] if name else path,
-        kind,
-        outcome if kind else "",
-        text,
-    )
+    parameters = test[len(base_id(test)) :]
+    shown = function + parameters if name else path
+    return _case(suite, shown, kind, outcome if kind else "", text)
 
 
 def _not_run(result: CheckResult) -> Iterable[str]:

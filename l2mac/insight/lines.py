@@ -1,8 +1,7 @@
-"""What single lines of the record add to the figures: checks, calls of the model, requirements kept, sessions."""
+"""The figures that single lines of a trace add: checks, model calls, requirements kept, sessions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from l2mac.evaluator.test_ledger import TestLedger
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from l2mac.insight.series import Call, CheckPoint, RequirementCount, Session
 from l2mac.trace.chain import Entry
@@ -12,8 +11,8 @@ from l2mac.trace.events import (
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     Rewound,
     RunEnded,
     SessionStarted,
@@ -23,7 +22,7 @@ _TESTS = "tests"
 
 
 def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
-    """Give every line with the instruction that it belongs to, from 1; 0 outside of them."""
+    """Yield every line with the instruction that it belongs to, from 1; 0 outside of them."""
     instruction = 0
     for entry in counting:
         if isinstance(entry.event, InstructionStarted):
@@ -33,45 +32,32 @@ def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
             instruction = 0
 
 
-class RecordedJudge:
-    """Judges recorded reports in their order, as the control unit did: with account of tests that went out of sight.
+def checks_of(
+    counting: Sequence[Entry], report_of: Callable[[Checked], CheckReport]
+) -> tuple[tuple[CheckPoint, ...], CheckReport | None]:
+    """Return every check, and the newest verdict on the run's files; the baseline is not one.
 
     Args:
-        report_of: Gives a recorded report by its object's name.
+        counting: The lines that count.
+        report_of: Returns the recorded report of a check.
     """
-
-    def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
-        self._report_of = report_of
-        self._inventory = TestLedger()
-
-    def judged(self, event: Checked) -> CheckReport:
-        """Give the report of the next check."""
-        report = self._report_of(event.report_object)
-        return self._inventory.judge_fresh(report) if event.final else self._inventory.judge(report)
-
-
-def checks_of(
-    counting: Sequence[Entry], report_of: Callable[[str], CheckReport]
-) -> tuple[tuple[CheckPoint, ...], CheckReport | None]:
-    """Give every check, and the last one's report."""
-    judge = RecordedJudge(report_of)
     found: list[CheckPoint] = []
     last: CheckReport | None = None
     for entry, instruction in places(counting):
-        if isinstance(entry.event, Checked):
-            last = judge.judged(entry.event)
-            found.append(
-                check_point(
-                    entry, entry.event, last, number=len(found) + 1, instruction=instruction
-                )
-            )
+        event = entry.event
+        if not isinstance(event, Checked):
+            continue
+        report = report_of(event)
+        number = len(found) + 1
+        found.append(check_point(entry, event, report, number=number, instruction=instruction))
+        last = last if event.baseline else report
     return tuple(found), last
 
 
 def check_point(
     entry: Entry, event: Checked, report: CheckReport, *, number: int, instruction: int
 ) -> CheckPoint:
-    """Give a check's numbers."""
+    """Return a check's numbers."""
     counts = report.counts
     return CheckPoint(
         number=number,
@@ -79,8 +65,8 @@ def check_point(
         elapsed_s=entry.elapsed_s,
         instruction=instruction,
         final=event.final,
-        verdict=report.verdict,
-        summary=report.summary,
+        verdict=event.verdict,
+        summary=event.summary,
         findings=tuple((one.name, _findings(one)) for one in report.results if one.name != _TESTS),
         passed=counts.passed,
         failed=counts.failed + counts.errors,
@@ -89,13 +75,13 @@ def check_point(
 
 
 def _findings(result: CheckResult) -> int | None:
-    """Count findings; a failed check without any was not judged, because another one failed first."""
+    """Return the number of findings; None for a check that was not judged, as another failed first."""
     unjudged = result.verdict is Verdict.FAILED and not result.findings
     return None if unjudged else len(result.findings)
 
 
 def calls_of(entries: Sequence[Entry], counting: Sequence[Entry]) -> tuple[Call, ...]:
-    """Give every call of the model, those that were taken back, too, as they were paid for."""
+    """Return every call of the model, and those that a rewind took back, as they were paid for."""
     instructions = {entry.number: instruction for entry, instruction in places(counting)}
     return tuple(
         Call(
@@ -116,7 +102,7 @@ def calls_of(entries: Sequence[Entry], counting: Sequence[Entry]) -> tuple[Call,
 
 
 def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
-    """Give how many requirements are left at each look at them."""
+    """Return how many requirements are kept at each look at them."""
     found: list[RequirementCount] = []
     total = 0
     for entry in counting:
@@ -131,17 +117,17 @@ def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
                         "plan", event.round, covered, len(event.steps) or total, event.problem
                     )
                 )
-            case RequirementsExamined() as event:
+            case RequirementsVerified() as event:
                 found.append(
                     RequirementCount(
-                        "result", event.round, event.shown, event.total or total, event.problem
+                        "result", event.round, event.verified, event.total or total, event.problem
                     )
                 )
     return tuple(found)
 
 
 def sessions_of(entries: Sequence[Entry]) -> tuple[Session, ...]:
-    """Give each process's work on the run."""
+    """Return each process's work on the run."""
     found: list[Session] = []
     begun: tuple[SessionStarted, float] | None = None
     ended_s = 0.0

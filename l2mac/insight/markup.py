@@ -1,7 +1,8 @@
-"""Build HTML and SVG as a tree, so that no text can become markup, whatever a model or a box put into it.
+"""Build HTML and SVG as a tree, so that no foreign text becomes markup.
 
-Every text and attribute passes through `element`, which replaces control, format and direction characters by their
-escapes and drops what no document may hold; the serializer escapes the rest. Lengths are bounded by whoever calls.
+Every text and attribute passes through `element`, which replaces control, format and direction
+characters by their escapes and drops characters that no document may hold. The serializer escapes
+the rest. Callers bound the lengths.
 """
 
 import re
@@ -10,7 +11,7 @@ from xml.etree import ElementTree as ET
 from l2mac.safe_text import clean, one_line
 
 MARK = "<!-- l2mac report -->"
-"""Stands on the first lines of every file of ours, which may therefore be replaced."""
+"""Marks every file of ours on its first lines; such a file may be replaced."""
 _LOOKED_AT = 8
 _LONGEST_ESCAPE = 12
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -18,9 +19,9 @@ Child = ET.Element | str | None
 
 
 def element(tag: str, *children: Child, **attributes: str | float) -> ET.Element:
-    """Give an element; a trailing `_` of an attribute's name falls away, other ones become dashes.
+    """Return an element; None among the children and empty attributes are left out.
 
-    Empty attributes are left out, as is None among the children.
+    In an attribute's name a trailing `_` is dropped, and other ones become dashes.
     """
     named = {
         name.rstrip("_").replace("_", "-"): _value(value)
@@ -34,7 +35,7 @@ def element(tag: str, *children: Child, **attributes: str | float) -> ET.Element
 
 
 def append(parent: ET.Element, child: Child) -> None:
-    """Put something at the end of an element; None is nothing."""
+    """Append a child to an element; None appends nothing."""
     if isinstance(child, str):
         text = harmless(child)
         if len(parent):
@@ -46,37 +47,35 @@ def append(parent: ET.Element, child: Child) -> None:
 
 
 def harmless(text: str) -> str:
-    """Give the text without what could steer a terminal or a reader, and without what XML cannot hold."""
+    """Return the text without characters that steer terminals or break XML."""
     return text if text.isascii() and text.isprintable() else _NOT_XML.sub("", clean(text))
 
 
 def short(text: str, limit: int) -> str:
-    """Give the beginning of a text, on one line; of a very long one no more than needed is looked at."""
+    """Return the beginning of a text on one line, without reading all of a long text."""
     looked_at = text[: limit * _LOOKED_AT]
     flat = one_line(looked_at, limit)
     return flat if len(looked_at) == len(text) or flat.endswith("…") else f"{flat[: limit - 1]}…"
 
 
 def short_path(path: str, limit: int) -> str:
-    """Give the end of a path, which tells files apart, on one line."""
+    """Return the end of a path, which distinguishes files, on one line."""
     looked_at = path[-limit * _LOOKED_AT :]
     flat = one_line(looked_at, len(looked_at) * _LONGEST_ESCAPE)
-    return (
-        flat if len(flat) <= limit and len(looked_at) == len(path) else "…" + flat[-(limit - 1) :]
-    )
+    whole = len(flat) <= limit and len(looked_at) == len(path)
+    return flat if whole else "…" + flat[-(limit - 1) :]
 
 
 def as_html(root: ET.Element) -> str:
-    """Give the tree as a page."""
+    """Return the tree as an HTML page."""
     return f"<!DOCTYPE html>\n{MARK}\n{ET.tostring(root, encoding='unicode', method='html')}\n"
 
 
 def as_xml(root: ET.Element) -> str:
-    """Give the tree as an XML document."""
+    """Return the tree as an XML document."""
     ET.indent(root)
-    return (
-        f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{ET.tostring(root, encoding="unicode")}\n'
-    )
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{MARK}\n{text}\n'
 
 
 def _value(value: str | float) -> str:

@@ -1,4 +1,4 @@
-"""Write reports to the host: whole or not at all, over nothing that is somebody else's."""
+"""Write reports to the host, whole or not at all, and never over other files."""
 
 from pathlib import Path
 
@@ -11,13 +11,19 @@ _HEAD_BYTES = 200
 
 
 def write_report(target: Path, text: str, *, option: str, force: bool) -> None:
-    """Write a report; what is there already has to be one, or `force` has to be given. Links are never followed.
+    """Write a report over nothing or an earlier report; never follow a link.
+
+    Args:
+        target: The file.
+        text: Its content.
+        option: The user's option that names the file, for messages.
+        force: Whether to replace a file that is not a report.
 
     Raises:
-        SettingsError: Something else is there, or the file cannot be written; names the option.
+        SettingsError: Another file exists there, or the file cannot be written.
     """
     if target.name in ("", ".", ".."):
-        raise SettingsError(option, f"{target} is no name of a file")
+        raise SettingsError(option, f"{target} is not a file name. Choose another one.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with HostFolder(target.parent.resolve()) as folder:
@@ -25,11 +31,11 @@ def write_report(target: Path, text: str, *, option: str, force: bool) -> None:
             if found is not None and not force and MARK.encode() not in found[:_HEAD_BYTES]:
                 raise SettingsError(
                     option,
-                    f"{target} is there and is no report of l2mac; name another file, or give --force",
+                    f"{target} exists and is not a report of l2mac. Choose another file or use"
+                    " --force.",
                 )
-            folder.write(
-                target.name, text.encode("utf-8", "backslashreplace"), replace=found is not None
-            )
+            content = text.encode("utf-8", "backslashreplace")
+            folder.write(target.name, content, replace=found is not None)
     except UnsafePath as error:
         raise SettingsError(option, f"{target} {error.reason}") from error
     except OSError as error:

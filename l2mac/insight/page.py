@@ -1,4 +1,4 @@
-"""One HTML page of a run: self-contained, without scripts, of bounded size."""
+"""One HTML page about a run: self-contained, without scripts, of bounded size."""
 
 import base64
 import hashlib
@@ -15,14 +15,18 @@ from l2mac.insight.style import STYLE
 from l2mac.version import VERSION
 
 _TASK_CHARACTERS = 1500
-_GOOD, _BAD = (
-    (Status.COMPLETED,),
-    (Status.FAILING, Status.REQUIREMENTS_UNVERIFIED, Status.ABORTED, Status.NO_PLAN, Status.BUDGET),
+_GOOD = (Status.COMPLETED,)
+_BAD = (
+    Status.FAILING,
+    Status.REQUIREMENTS_UNVERIFIED,
+    Status.ABORTED,
+    Status.NO_PLAN,
+    Status.BUDGET,
 )
 
 
 def as_page(insight: Insight) -> str:
-    """Give the page; nothing in it is loaded from anywhere, and its policy forbids all but its own style."""
+    """Return the page; it loads nothing, and its policy allows only its own style."""
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     head = element(
@@ -38,7 +42,7 @@ def as_page(insight: Insight) -> str:
     for section in (
         sections.checks,
         sections.requirements,
-        sections.boxes,
+        sections.sandboxes,
         sections.files,
         sections.sessions,
     ):
@@ -50,62 +54,51 @@ def as_page(insight: Insight) -> str:
 
 def _style() -> ET.Element:
     style = ET.Element("style")
-    style.text = STYLE  # as it stands: the policy names its hash
+    style.text = STYLE  # not through `element`: the policy contains the hash of this text
     return style
 
 
 def outcome_of(insight: Insight) -> tuple[str, str, str]:
-    """Give the outcome as a sign of good, bad or neither, in words, and its cause."""
+    """Return the outcome: sign (good, bad or empty), words, and cause."""
     if insight.status in _GOOD:
         return "good", f"✓ {insight.status}", insight.cause
     if insight.status in _BAD:
         return "bad", f"✗ {insight.status}", insight.cause
     if insight.status == RECORDED:
-        verified = "; its last check is that of a fresh box" if insight.verified else ""
-        return "", "recorded", f"no session says how the run ended{verified}"
+        verified = "; its last check ran in a fresh sandbox" if insight.verified else ""
+        return "", "recorded", f"no session recorded how the run ended{verified}"
     return "", insight.status, insight.cause
 
 
 def _top(insight: Insight) -> list[ET.Element]:
-    kind, said, cause = outcome_of(insight)
+    kind, outcome, cause = outcome_of(insight)
     last = insight.checks[-1] if insight.checks else None
+    passed = "none"
+    if last is not None:
+        passed = f"{last.passed} of {last.passed + last.failed + last.skipped}"
     tiles = {
         "instructions": f"{insight.done} of {len(insight.instructions)}",
-        "tests passed": f"{last.passed} of {last.passed + last.failed + last.skipped}"
-        if last
-        else "none",
+        "tests passed": passed,
         "checks": compact(len(insight.checks)),
         "model calls": compact(len(insight.calls)),
         "tokens": compact(insight.tokens),
         "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price",
-        "time of work": clock(insight.elapsed_s),
+        "working time": clock(insight.elapsed_s),
         "files": str(len(insight.files)),
     }
-    names = ", ".join(short(name, 60) for name in insight.models[:4]) or ", ".join(
-        short(name, 60) for name in dict.fromkeys(one.model for one in insight.sessions[-4:])
-    )
+    cards = [element("div", element("dt", name), element("dd", tiles[name])) for name in tiles]
+    models = insight.models or dict.fromkeys(one.model for one in insight.sessions[-4:])
+    names = ", ".join(short(name, 60) for name in list(models)[:4])
     about = [f"domain {short(insight.domain, 40)}", f"model {names}" if names else ""]
+    described = [element("strong", outcome), element("span", short(cause, 500))]
+    lines = f" · {insight.events} lines"
     return [
         element("h1", short(insight.run, 120)),
         element("p", " · ".join(part for part in about if part), class_="run"),
         element("p", short(insight.task, _TASK_CHARACTERS), class_="task"),
-        element(
-            "div",
-            element("strong", said),
-            element("span", short(cause, 500)),
-            class_=f"outcome {kind}",
-        ),
-        element(
-            "dl",
-            *(
-                element("div", element("dt", name), element("dd", value))
-                for name, value in tiles.items()
-            ),
-            class_="tiles",
-        ),
-        element(
-            "p", "seal ", element("code", insight.seal), f" · {insight.events} lines", class_="seal"
-        ),
+        element("div", *described, class_=f"outcome {kind}"),
+        element("dl", *cards, class_="tiles"),
+        element("p", "seal ", element("code", insight.seal), lines, class_="seal"),
     ]
 
 
@@ -135,10 +128,9 @@ def _figures(insight: Insight) -> list[ET.Element]:
 
 
 def _foot(insight: Insight) -> ET.Element:
-    said = (
-        f"Drawn by l2mac {VERSION} from the record alone. Names and texts in it are a model's or a box's. Whether the"
-        " record is whole and unaltered says "
+    note = (
+        f"Drawn by l2mac {VERSION} from the trace alone. Names and texts are a model's or a"
+        " sandbox's. To verify that the trace is complete and unaltered, run "
     )
-    return element(
-        "footer", said, element("code", f"l2mac audit verify {short(insight.run, 120)}"), "."
-    )
+    command = element("code", f"l2mac audit verify {short(insight.run, 120)}")
+    return element("footer", note, command, ".")

@@ -1,6 +1,7 @@
-"""What a run's record shows, as frozen values: numbers and names, nothing cut, escaped or drawn yet.
+"""A run as frozen values for reports, neither truncated nor escaped.
 
-Texts and names in here are a model's or a box's. Whoever shows them makes them harmless first (`l2mac.insight.markup`).
+Texts and names come from a model or a sandbox. Reports make them harmless first
+(`l2mac.insight.markup`).
 """
 
 from dataclasses import dataclass
@@ -10,25 +11,26 @@ from l2mac.control.outcome import RequirementRow
 from l2mac.evaluator.verdict import CheckReport
 from sandbox import FileEntry
 
-Phase = Literal["planning", "instruction", "verification", "taken back"]
-RunState = Literal["done", "at work", "to come", "replaced", ""]
+Phase = Literal["planning", "instruction", "verification", "rewound"]
+InstructionState = Literal["done", "at work", "to come", "replaced", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What was spent on a part of the run; all stages together are the whole of it.
+    """The cost of a part of the run; all stages together are the whole run.
 
     Attributes:
-        phase: `instruction`, what came before or after all of them, or what a rewind took back.
-        number: The instruction's place in the program as it is now; 0 for all else, and for what was replaced.
+        phase: `instruction`, the work before or after all instructions, or rewound work.
+        number: The instruction's place in the present program; 0 for other stages and for replaced
+            instructions.
         text: The instruction.
-        files: The paths that it changed, in the order of their first change.
+        files: Paths that it changed, in the order of their first change.
     """
 
     phase: Phase
     number: int = 0
     text: str = ""
-    state: RunState = ""
+    state: InstructionState = ""
     turns: int = 0
     restarts: int = 0
     calls: int = 0
@@ -42,9 +44,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class RequirementCount:
-    """How many of the task's requirements are still there: `listed`, in the `plan`, or shown in the `result`.
+    """The number of requirements `listed`, in the `plan` or in the `result`.
 
-    All but the list are claims of the model. `problem` says why there is no number.
+    All numbers but the listed one are claims of the model. `problem` is the reason for a missing
+    number.
     """
 
     where: Literal["listed", "plan", "result"]
@@ -56,14 +59,14 @@ class RequirementCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPoint:
-    """One evaluation of the store, judged as the control unit judged it.
+    """One evaluation of the store, with the recorded verdict that the control unit acted on.
 
     Attributes:
-        number: From 1.
-        instruction: At which instruction, from 1; 0 outside of them.
-        final: Whether it is the verification in a fresh box.
-        findings: For each check but the tests, how many; None where it could not be judged.
-        skipped: Skipped or expected to fail.
+        number: Number of the check, from 1.
+        instruction: Number of the instruction, from 1; 0 outside of instructions.
+        final: Whether it is the verification in a fresh sandbox.
+        findings: Number of findings of each check but the tests; None if it could not be run.
+        skipped: Number of tests that were skipped or expected to fail.
     """
 
     number: int
@@ -81,9 +84,12 @@ class CheckPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the model; `overflow` says that the server refused it as too long, `counts` that it stands.
+    """One call of the model.
 
-    A call that does not stand was taken back by a rewind; its tokens are spent nevertheless.
+    Attributes:
+        overflow: Whether the server refused the call as too long.
+        counts: Whether the call is part of the effective history; the tokens of a rewound call are
+            spent nevertheless.
     """
 
     line: int
@@ -100,7 +106,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One tool call that touched files, or the undoing of an attempt."""
+    """One tool call that accessed files, or a restoring of files."""
 
     line: int
     instruction: int
@@ -108,10 +114,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """A file's life: one letter for each column.
+    """The history of a file: one letter for each column.
 
-    `.` it is not there, `e` it exists, `r` it was read, `x` run, `w` written, `d` deleted. A call that did several of
-    these has the last one in that order.
+    `.` the file does not exist, `e` it exists, `r` it was read, `x` run, `w` written, `d` deleted.
+    Of several accesses in one call, the last one in this order is shown.
     """
 
     path: str
@@ -120,19 +126,19 @@ class HeatRow:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Which call touched which file; rows stand in the order in which the files were first touched."""
+    """The accesses of each call to each file; rows are in the order of first access."""
 
     columns: tuple[Column, ...]
     rows: tuple[HeatRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """A box as its receipt shows it.
+class SandboxSummary:
+    """A sandbox as its receipt describes it.
 
     Attributes:
-        rows: How many properties have each verdict, such as `match`.
-        unavailable: The properties that this runtime or kernel cannot show.
+        rows: Number of properties with each verdict, such as `match`.
+        unavailable: Properties that this runtime or kernel cannot show.
     """
 
     purpose: str
@@ -147,7 +153,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A process's work on the run; without `status` it is at work or was killed."""
+    """One process's work on the run; no `status` while it is in progress."""
 
     reason: str
     version: str
@@ -160,15 +166,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Insight:
-    """Everything that is shown of a run.
+    """All that reports show of a run.
 
     Attributes:
-        status: How the run stands, as `l2mac runs` says it; `recorded` where no session says how it ended.
-        seal: The record's last link.
-        taken_back: How many lines count no more.
-        last: The newest report of the checks, judged; None when nothing was checked.
-        verified: Whether that report is the one of the fresh box, of the files as they are now.
-        unexamined: Why there is no table of requirements although one was asked for.
+        status: Status of the run as in `l2mac runs`; `recorded` if no session recorded its end.
+        seal: The last link of the trace.
+        rewound: Number of trace entries that were rewound.
+        last: The newest report of the checks, with its verdicts; None if nothing was checked.
+        verified: Whether that report is from a fresh sandbox and about the present files.
+        unexamined: Reason for a missing table of requirements.
     """
 
     run: str
@@ -178,7 +184,7 @@ class Insight:
     cause: str
     seal: str
     events: int
-    taken_back: int
+    rewound: int
     elapsed_s: float
     context_tokens: int
     models: tuple[str, ...]
@@ -188,7 +194,7 @@ class Insight:
     checks: tuple[CheckPoint, ...]
     calls: tuple[Call, ...]
     heat_map: HeatMap
-    boxes: tuple[Box, ...]
+    sandboxes: tuple[SandboxSummary, ...]
     files: tuple[FileEntry, ...]
     last: CheckReport | None
     verified: bool
@@ -197,22 +203,21 @@ class Insight:
 
     @property
     def tokens(self) -> int:
-        """All that were spent, on what was taken back, too."""
+        """All tokens, those of rewound calls included."""
         return sum(stage.prompt_tokens + stage.completion_tokens for stage in self.stages)
 
     @property
     def cost_usd(self) -> float:
-        """By the prices that were declared."""
+        """Cost by the declared prices."""
         return sum(stage.cost_usd for stage in self.stages)
 
     @property
     def instructions(self) -> tuple[Stage, ...]:
-        """The program as it is now."""
-        return tuple(
-            stage for stage in self.stages if stage.phase == "instruction" and stage.number
-        )
+        """The present program."""
+        numbered = [stage for stage in self.stages if stage.number]
+        return tuple(stage for stage in numbered if stage.phase == "instruction")
 
     @property
     def done(self) -> int:
-        """How many instructions are done."""
+        """Number of instructions that are done."""
         return sum(stage.state == "done" for stage in self.instructions)

@@ -1,9 +1,9 @@
-"""What each instruction took: turns, restarts, tokens, time, files."""
+"""The cost of each instruction: turns, restarts, tokens, time, files."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from l2mac.insight.series import Phase, RunState, Stage
+from l2mac.insight.series import InstructionState, Phase, Stage
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Checked,
@@ -20,12 +20,12 @@ from l2mac.trace.events import (
 
 
 @dataclass(slots=True, eq=False)
-class _Tally:
-    """A stage while it is counted."""
+class _StageCount:
+    """A stage during counting."""
 
     phase: Phase
     text_object: str = ""
-    state: RunState = ""
+    state: InstructionState = ""
     turns: int = 0
     restarts: int = 0
     calls: int = 0
@@ -35,6 +35,12 @@ class _Tally:
     cost_usd: float = 0.0
     elapsed_s: float = 0.0
     files: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def is_shown(self) -> bool:
+        if self.phase == "instruction":
+            return True
+        return bool(self.calls or self.checks or self.elapsed_s)
 
     def take(self, event: Event, took_s: float) -> None:
         self.elapsed_s += took_s
@@ -69,19 +75,19 @@ class _Tally:
         )
 
 
-class _Ledger:
-    """The stages in the order in which they are shown, and the program among them."""
+class _StageList:
+    """The stages in their displayed order, and the program among them."""
 
     def __init__(self) -> None:
-        self.planning = _Tally("planning")
-        self.verification = _Tally("verification")
-        self.taken_back = _Tally("taken back")
-        self.shown: list[_Tally] = []
-        self.program: list[_Tally] = []
+        self.planning = _StageCount("planning")
+        self.verification = _StageCount("verification")
+        self.rewound = _StageCount("rewound")
+        self.shown: list[_StageCount] = []
+        self.program: list[_StageCount] = []
         self._current = self.planning
 
     def take(self, event: Event, took_s: float) -> None:
-        """Count an event where it belongs; what follows the last instruction is verification."""
+        """Add an event to its stage; events after the last instruction are verification."""
         if isinstance(event, InstructionStarted):
             self._begin(event)
         self._current.take(event, took_s)
@@ -108,8 +114,8 @@ class _Ledger:
         self._put(event.instruction_objects, place)
 
     def _put(self, objects: Iterable[str], place: int) -> None:
-        """Add instructions to the program; what was replaced stays in sight before what took its place."""
-        added = [_Tally("instruction", name, "to come") for name in objects]
+        """Add instructions to the program, behind one that they replace."""
+        added = [_StageCount("instruction", name, "to come") for name in objects]
         behind = self.program[place] if place < len(self.program) else None
         shown = self.shown.index(behind) if behind is not None else len(self.shown)
         self.shown[shown:shown] = added
@@ -119,26 +125,23 @@ class _Ledger:
 def stages_of(
     entries: Sequence[Entry], counting: Sequence[Entry], text_of: Callable[[str], str]
 ) -> tuple[Stage, ...]:
-    """Give what every part of the run took.
+    """Return the cost of every part of the run.
 
     Args:
-        entries: All lines.
-        counting: Those of them that count.
-        text_of: Gives an object's text.
+        entries: All trace entries.
+        counting: The entries of the effective history.
+        text_of: Returns an object's text.
     """
-    ledger = _Ledger()
+    stages = _StageList()
     standing = {entry.number for entry in counting}
     before_s = 0.0
     for entry in entries:
         took_s, before_s = max(entry.elapsed_s - before_s, 0.0), max(entry.elapsed_s, before_s)
         if entry.number in standing:
-            ledger.take(entry.event, took_s)
+            stages.take(entry.event, took_s)
         else:
-            ledger.taken_back.take(entry.event, took_s)
-    numbers = {id(tally): number for number, tally in enumerate(ledger.program, 1)}
-    shown = [ledger.planning, *ledger.shown, ledger.verification, ledger.taken_back]
-    return tuple(
-        tally.as_stage(numbers.get(id(tally), 0), text_of)
-        for tally in shown
-        if tally.phase == "instruction" or tally.calls or tally.checks or tally.elapsed_s
-    )
+            stages.rewound.take(entry.event, took_s)
+    numbers = {id(stage): number for number, stage in enumerate(stages.program, 1)}
+    every = (stages.planning, *stages.shown, stages.verification, stages.rewound)
+    shown = [stage for stage in every if stage.is_shown]
+    return tuple(stage.as_stage(numbers.get(id(stage), 0), text_of) for stage in shown)

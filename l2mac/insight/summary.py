@@ -1,6 +1,6 @@
-"""A run in a screen of Markdown, for the summary of a build's step.
+"""A run as one screen of Markdown, for the summary of a build step.
 
-Whatever is not ours stands in code spans, in which Markdown, HTML, links and names of people mean nothing.
+Foreign text is in code spans, where Markdown, HTML, links and user names have no effect.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ _TEXT = 160
 
 
 def as_markdown(insight: Insight) -> str:
-    """Give the summary."""
-    _, said, cause = outcome_of(insight)
-    parts = [MARK, f"## l2mac: {said}"]
+    """Return the summary of a run."""
+    _, outcome, cause = outcome_of(insight)
+    parts = [MARK, f"## l2mac: {outcome}"]
     parts += [quoted(cause)] if cause else []
     parts += [_numbers(insight), _plan(insight), _checks(insight), _requirements(insight)]
     parts.append(f"Run {quoted(insight.run)}, seal `{insight.seal}`")
@@ -28,48 +28,48 @@ def as_markdown(insight: Insight) -> str:
 
 
 def quoted(text: str, limit: int = _TEXT) -> str:
-    """Give a text as a code span."""
-    return f"`{harmless(short(text, limit)).replace('`', chr(0x2019)).strip() or '-'}`"
+    """Return a text as a code span."""
+    shown = harmless(short(text, limit)).replace("`", chr(0x2019)).strip()
+    return f"`{shown or '-'}`"
 
 
 def _numbers(insight: Insight) -> str:
     last = insight.checks[-1] if insight.checks else None
+    tests = "none ran"
+    if last is not None:
+        tests = f"{last.passed} passed, {last.failed} failed, {last.skipped} skipped"
     rows = {
         "instructions done": f"{insight.done} of {len(insight.instructions)}",
-        "tests": f"{last.passed} passed, {last.failed} failed, {last.skipped} skipped"
-        if last
-        else "none ran",
-        "verified in a fresh box": "yes" if insight.verified else "no",
+        "tests": tests,
+        "verified in a fresh sandbox": "yes" if insight.verified else "no",
         "tokens": f"{insight.tokens:,}",
         "cost": f"{insight.cost_usd:.2f} USD" if insight.cost_usd else "no price set",
-        "time of work": clock(insight.elapsed_s),
+        "working time": clock(insight.elapsed_s),
         "files": str(len(insight.files)),
     }
-    return "\n".join(
-        ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    )
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
 
 
 def _plan(insight: Insight) -> str:
-    lines = [
-        f"{stage.number}. {'✓ ' if stage.state == 'done' else ''}{quoted(stage.text)}"
-        for stage in insight.instructions[:_MOST_LISTED]
-    ]
+    lines = []
+    for stage in insight.instructions[:_MOST_LISTED]:
+        sign = "✓ " if stage.state == "done" else ""
+        lines.append(f"{stage.number}. {sign}{quoted(stage.text)}")
     return _listed("### Plan", lines, len(insight.instructions))
 
 
 def _checks(insight: Insight) -> str:
     if insight.last is None:
         return ""
-    lines = [
-        f"- {'✓' if one.verdict is Verdict.PASSED else '✗'} {quoted(one.name, 40)}: {quoted(one.summary)}"
-        for one in insight.last.results[:_MOST_LISTED]
-    ]
+    lines = []
+    for one in insight.last.results[:_MOST_LISTED]:
+        sign = "✓" if one.verdict is Verdict.PASSED else "✗"
+        lines.append(f"- {sign} {quoted(one.name, 40)}: {quoted(one.summary)}")
     findings = [finding for one in insight.last.results for finding in one.findings]
-    lines += [
-        f"  - {quoted(short_path(finding.where, 120))}: {quoted(finding.text)}"
-        for finding in findings[:_MOST_FINDINGS]
-    ]
+    for finding in findings[:_MOST_FINDINGS]:
+        where = quoted(short_path(finding.where, 120))
+        lines.append(f"  - {where}: {quoted(finding.text)}")
     if len(findings) > _MOST_FINDINGS:
         lines.append(f"  - {len(findings) - _MOST_FINDINGS} more findings")
     return "\n".join(["### Last check", "", *lines])
@@ -78,11 +78,15 @@ def _checks(insight: Insight) -> str:
 def _requirements(insight: Insight) -> str:
     if not insight.requirements and not insight.unexamined:
         return ""
+    total = len(insight.requirements)
     missing = [row.requirement for row in insight.requirements if not row.shown]
-    said = f"{len(insight.requirements) - len(missing)} of {len(insight.requirements)} are shown ({CLAIM})."
-    lines = [f"- not shown: {quoted(text)}" for text in missing[:_MOST_LISTED]]
-    problem = [f"No usable account: {quoted(insight.unexamined)}", ""] if insight.unexamined else []
-    return _listed(f"### Requirements\n\n{said}", [*problem, *lines], len(missing) + len(problem))
+    head = f"{total - len(missing)} of {total} requirements are verified ({CLAIM})."
+    lines = [f"- unverified: {quoted(text)}" for text in missing[:_MOST_LISTED]]
+    problem = []
+    if insight.unexamined:
+        problem = [f"No usable evidence: {quoted(insight.unexamined)}", ""]
+    count = len(missing) + len(problem)
+    return _listed(f"### Requirements\n\n{head}", [*problem, *lines], count)
 
 
 def _listed(head: str, lines: Sequence[str], count: int) -> str:

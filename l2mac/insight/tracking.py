@@ -1,7 +1,8 @@
-"""A run as numbers over its lines, for whatever keeps track of experiments.
+"""A run as numbers along its trace, for experiment trackers.
 
-Numbers, truth values and the names of models, domains and modes leave the record through here, nothing else: no task,
-no prompt, no code, no path, no key, and not the run's own name, which begins the task.
+Only numbers, truth values and the names of models, domains and modes leave the trace here: no task,
+no prompt, no code, no path, no key. The run's own name, which begins with the task, does not leave
+it either.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 from l2mac.control.outcome import Status
 from l2mac.errors import TraceError
 from l2mac.evaluator.verdict import CheckReport
-from l2mac.insight.lines import RecordedJudge, check_point
+from l2mac.insight.lines import check_point
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Checked,
@@ -62,31 +63,33 @@ _MOST_CHARACTERS = 100
 
 
 class Sink(Protocol):
-    """Where numbers go."""
+    """The receiver of a run's numbers."""
 
     def open(self, run_id: str, config: Mapping[str, float | str | bool]) -> None:
-        """Begin with a run, or go on with it.
+        """Open a run, new or known.
 
         Args:
-            run_id: The same for the same run, however often and from wherever it is sent.
-            config: The settings that are no secret.
+            run_id: Id of the run, the same for every sending from any machine.
+            config: The settings that are not secret.
         """
 
     def log(self, line: int, numbers: MetricValues) -> None:
-        """Take the numbers as they are at a line of the record; lines come in their order."""
+        """Take the numbers at a line of the trace; lines come in order."""
 
     def close(self, numbers: MetricValues, *, completed: bool) -> None:
-        """Take the final numbers, and whether the run ended with everything passing."""
+        """Take the final numbers, and whether the run completed."""
 
 
 class Meter:
-    """Counts along a record, line by line; what a rewind takes back stays spent, and its files are undone.
+    """Count along a trace, line by line.
+
+    Rewound calls stay spent; rewound changes of files are undone.
 
     Args:
-        report_of: Gives a recorded report of the checks by its object's name.
+        report_of: Returns the recorded report of a check.
     """
 
-    def __init__(self, report_of: Callable[[str], CheckReport]) -> None:
+    def __init__(self, report_of: Callable[[Checked], CheckReport]) -> None:
         self._report_of = report_of
         self._lines: list[Entry] = []
         self._spent = {
@@ -98,15 +101,14 @@ class Meter:
         self._restart()
 
     def _restart(self) -> None:
-        self._judge = RecordedJudge(self._report_of)
         self._files: RecordedStoreState = {}
         self._state = dict.fromkeys(
             ("instruction", "instructions_done", "turns", "restarts", "replans", "checks"), 0.0
         )
-        self._state |= dict.fromkeys(("tool_calls", "tool_failures", "boxes"), 0.0)
+        self._state |= dict.fromkeys(("tool_calls", "tool_failures", "sandboxes"), 0.0)
 
     def take(self, entry: Entry) -> MetricValues:
-        """Give the numbers as they are after this line; none where nothing has changed that is counted."""
+        """Return the numbers after this line; empty if no counted number has changed."""
         if isinstance(entry.event, Rewound):
             to = entry.event.to
             self._lines = [line for line in self._lines if line.number <= to]
@@ -125,7 +127,7 @@ class Meter:
         return self.numbers(entry) | extra
 
     def numbers(self, entry: Entry) -> dict[str, float]:
-        """Give everything that has a value at any time."""
+        """Return the numbers that have a value at any time."""
         total = self._spent["tokens/sent"] + self._spent["tokens/replies"]
         sizes = sum(file.size for file in self._files.values())
         now = {
@@ -143,7 +145,7 @@ class Meter:
         self._spent["model_calls"] += 1
 
     def _count(self, entry: Entry) -> dict[str, float]:
-        """Count a line that counts; gives what has a value at this line only."""
+        """Count an effective line and return the numbers of this line only."""
         state = self._state
         match entry.event:
             case ModelCalled() as event if event.purpose == "turn":
@@ -163,10 +165,10 @@ class Meter:
             case Replanned() as event:
                 state["replans"] += bool(event.action)
             case SandboxOpened():
-                state["boxes"] += 1
+                state["sandboxes"] += 1
             case Checked() as event:
                 state["checks"] += 1
-                return _check(entry, event, self._judge.judged(event))
+                return _check(entry, event, self._report_of(event))
         apply_event(entry.event, self._files)
         return {}
 
@@ -180,56 +182,55 @@ def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float
     }
     for name, count in point.findings:
         if count is not None:
-            kind = f"findings/{name if name in _CHECKS else 'other'}"  # a domain's own names are its author's words
+            # Names of a domain's own checks are its author's words, which must not be sent.
+            kind = f"findings/{name if name in _CHECKS else 'other'}"
             numbers[kind] = numbers.get(kind, 0) + count
-    kind = "verified" if event.final else "passed"
-    return {name: float(value) for name, value in numbers.items()} | {
-        f"check/{kind}": float(report.accepts_completion)
-    }
+    verdict = "check/verified" if event.final else "check/passed"
+    values = {name: float(value) for name, value in numbers.items()}
+    return values | {verdict: float(report.accepts_completion)}
 
 
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
-    """Give the settings of a run that say nothing about its task, its server or its keys."""
+    """Return the settings of a run that reveal nothing of its task, server or keys."""
     settings = begun.settings
     setup, thinking = settings.get("setup"), settings.get("thinking")
     found = {name: settings.get(name) for name in _SETTINGS}
-    found |= {name: setup.get(name) for name in _SETUP} if isinstance(setup, dict) else {}
-    found |= (
-        {f"thinking/{name}": thinking.get(name) for name in _THINKING}
-        if isinstance(thinking, dict)
-        else {}
-    )
-    return {
-        name: _plain(value)
-        for name, value in found.items()
-        if isinstance(value, str | float | int) and value != ""
-    }
+    if isinstance(setup, dict):
+        found |= {name: setup.get(name) for name in _SETUP}
+    if isinstance(thinking, dict):
+        found |= {f"thinking/{name}": thinking.get(name) for name in _THINKING}
+    config = {}
+    for name, value in found.items():
+        if isinstance(value, str | float | int) and value != "":
+            config[name] = _plain(value)
+    return config
 
 
 def run_id(name: str) -> str:
-    """Give a name for the run that says nothing, and is the same whenever it is sent."""
+    """Return an id that reveals nothing of the run's name and is always the same."""
     return f"l2mac-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def track(
     name: str,
     batches: Iterable[Iterable[Entry]],
-    report_of: Callable[[str], CheckReport],
+    report_of: Callable[[Checked], CheckReport],
     sink: Sink,
 ) -> int:
-    """Send a record's numbers, batch by batch as it grows; gives how many lines had any.
+    """Send a trace's numbers, batch by batch as it grows.
+
+    Returns:
+        The number of lines with numbers.
 
     Raises:
-        TraceError: The record is damaged or does not begin with a run.
+        TraceError: The trace is damaged or does not begin with a run.
     """
     meter = Meter(report_of)
     sent, last = 0, None
     for entry in (entry for batch in batches for entry in batch):
         if last is None:
             if not isinstance(entry.event, RunStarted):
-                raise TraceError(
-                    "the record does not begin with a run, so there is nothing to send"
-                )
+                raise TraceError("The trace does not begin with a run. There is nothing to send.")
             sink.open(run_id(name), config_of(entry.event))
         last = entry
         numbers = meter.take(entry)
@@ -237,7 +238,7 @@ def track(
             sink.log(entry.number, numbers)
             sent += 1
     if last is None:
-        raise TraceError("the record is empty, so there is nothing to send")
+        raise TraceError("The trace is empty. There is nothing to send.")
     done = isinstance(last.event, RunEnded) and last.event.status == Status.COMPLETED
     sink.close(meter.numbers(last), completed=done)
     return sent

@@ -1,7 +1,8 @@
-"""Weights & Biases as a place for a run's numbers: the one door to their client, which is loaded when it is needed.
+"""Send a run's numbers to Weights & Biases; import its client on use.
 
-The client looks around by itself: at the command line (which names the run), the repository, the host, installed
-packages, the terminal's output. All of that is switched off here; a version that has no such switch is refused.
+The client inspects its surroundings: the command line (which names the run), the repository, the
+host, installed packages, the terminal's output. All of that is switched off here, and a version
+without such a switch is refused.
 """
 
 import contextlib
@@ -28,23 +29,25 @@ _NOTHING_OF_ITS_OWN: Mapping[str, Any] = {
     "x_save_requirements": False,
 }
 _INSTALL = (
-    "the client of Weights & Biases is not installed; install it with: pip install 'l2mac[wandb]'"
+    "The client of Weights & Biases is not installed. Install it with: pip install 'l2mac[wandb]'"
 )
 
 
 class WandbSink:
-    """Sends numbers to a project of Weights & Biases, or into a folder with `WANDB_MODE=offline`.
+    """Send numbers to a project of Weights & Biases.
+
+    With `WANDB_MODE=offline` the numbers go into a folder.
 
     Args:
-        project: The project's name there.
-        entity: Whose project, when it is not the user's own.
-        run_name: What the run is called there; its id when empty.
+        project: Name of the project.
+        entity: Owner of the project; the user if empty.
+        run_name: Name of the run there; its id if empty.
 
     Raises:
-        SettingsError: The client is not installed, too old, not logged in, or its server refuses.
+        SettingsError: The client is missing, too old or not logged in, or its server refuses.
 
     Attributes:
-        place: Where the numbers are, once it is open.
+        place: URL or folder of the numbers, after `open`.
     """
 
     def __init__(self, project: str, *, entity: str = "", run_name: str = "") -> None:
@@ -56,7 +59,7 @@ class WandbSink:
         self.place = ""
 
     def open(self, run_id: str, config: Mapping[str, float | str | bool]) -> None:
-        """Begin with the run, or go on with it: lines that are there already are not sent again."""
+        """Open the run, new or known; lines that are already there are not sent again."""
         with self._refusals():
             self._run = self._wandb.init(
                 project=self._project,
@@ -75,21 +78,19 @@ class WandbSink:
             self._run.log(dict(numbers), step=line)
 
     def close(self, numbers: MetricValues, *, completed: bool) -> None:
-        """Send the final numbers and wait until all is sent."""
+        """Send the final numbers and wait until everything is sent."""
         with self._refusals():
             self._run.summary.update({**numbers, "completed": float(completed)})
             self._run.finish(exit_code=0 if completed else 1)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Turn what their client or server refuses into a sentence."""
+        """Turn refusals of the client or its server into a SettingsError."""
         try:
             yield
-        except (
-            self._wandb.errors.Error,
-            ValueError,
-        ) as error:  # what its settings refuse is a ValueError
-            raise SettingsError("wandb", f"Weights & Biases did not take it: {error}") from error
+        except (self._wandb.errors.Error, ValueError) as error:  # invalid settings: ValueError
+            problem = f"Weights & Biases did not accept the numbers: {error}"
+            raise SettingsError("wandb", problem) from error
 
 
 def _client() -> ModuleType:

@@ -1,1 +1,1 @@
-"""The processor P_LLM: any OpenAI-compatible server. Knows no run and no trace."""
+"""The language model P_LLM behind any OpenAI-compatible server."""

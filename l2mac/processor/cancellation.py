@@ -1,4 +1,4 @@
-"""Ending a call of the model that is under way, whatever it waits for: its time is up, or nobody wants it any more."""
+"""Cancel a model call in progress, at its deadline or by the user's request."""
 
 import contextlib
 import math
@@ -14,55 +14,59 @@ _CONNECTED = ("connect_tcp.complete", "start_tls.complete")
 
 
 class CancelScope:
-    """What cuts the connections of a session's calls, from whatever thread.
+    """The connections of a session's calls, which any thread can shut down.
 
-    A thread that reads from a silent server comes back when its connection is shut down, and no sooner by itself than
-    at its time-out. While a connection is being made, there is nothing yet to shut down: that takes no longer than the
-    time that is left, and goes on for as long after `cancel`.
+    *Interrupted* means that the current call must end, because its time limit has passed or because
+    the session was cancelled. *Cancelled* means that no further call may begin either.
+
+    A thread that reads from a silent server returns when its connection is shut down. Otherwise it
+    would wait for the timeout of the read. Shutting down a connection that is still being opened is
+    not possible: `cancel` then takes effect when it is open, at most after the time that is left.
 
     Args:
-        stop: Called in a call's own thread after `cancel`, to raise whatever ends the session.
+        stop: Raises the exception that ends the session. `CancelScope` calls it after `cancel`, in
+            the thread of the call.
     """
 
     def __init__(self, stop: Callable[[], None] = lambda: None) -> None:
         self._stop = stop
         self._lock = threading.Lock()
-        self._cut = threading.Event()
+        self._interrupted = threading.Event()
         self._cancelled = False
         self._deadline = math.inf
         self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
-    def is_cut(self) -> bool:
-        """Whether the call that is under way is to end."""
-        return self._cut.is_set()
+    def is_interrupted(self) -> bool:
+        """Whether the current call must end."""
+        return self._interrupted.is_set()
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether no call is wanted any more."""
+        """Whether no further call may begin."""
         return self._cancelled
 
     def cancel(self) -> None:
-        """End the call that is under way, and each one after it; harmless when there is none."""
-        self._blow(for_good=True)
+        """End the current call, if any, and prevent all later ones."""
+        self._interrupt(for_good=True)
 
-    def check(self) -> None:
-        """Call `stop` if no call is wanted any more."""
+    def raise_if_cancelled(self) -> None:
+        """Call `stop`, which raises, if the scope is cancelled."""
         if self._cancelled:
             self._stop()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, no longer than there is a point in it."""
-        self._cut.wait(seconds)
-        self.check()
+        """Wait for `seconds`, or until the current call is interrupted."""
+        self._interrupted.wait(seconds)
+        self.raise_if_cancelled()
 
     @contextlib.contextmanager
-    def within(self, seconds: float | None) -> Iterator[None]:
-        """End what is done meanwhile after that time; None for no end."""
+    def time_limit(self, seconds: float | None) -> Iterator[None]:
+        """Interrupt the calls of the `with` block after `seconds`. None sets no limit."""
         if seconds is None:
             yield
             return
-        timer = threading.Timer(seconds, self._blow)
+        timer = threading.Timer(seconds, self._interrupt)
         timer.daemon = True
         self._deadline = time.monotonic() + seconds
         timer.start()
@@ -74,30 +78,34 @@ class CancelScope:
             self._deadline = math.inf
             with self._lock:
                 if not self._cancelled:
-                    self._cut.clear()
+                    self._interrupted.clear()
 
     def attach(self, extensions: MutableMapping[str, Any]) -> None:
-        """Get hold of a request, by the extensions that httpcore knows: `trace` and `timeout`."""
-        extensions["trace"] = self._follow
-        timeout, left_s = extensions["timeout"], max(self._deadline - time.monotonic(), _LEAST_S)
+        """Track a request's connection, by httpcore's extensions `trace` and `timeout`."""
+        left_s = max(self._deadline - time.monotonic(), _LEAST_S)
+        timeout = extensions["timeout"]
+        extensions["trace"] = self._track_connection
         extensions["timeout"] = {**timeout, "connect": min(timeout["connect"], left_s)}
 
-    def _follow(self, event: str, info: Mapping[str, Any]) -> None:
+    def _track_connection(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith(_CONNECTED):
             with self._lock:
                 self._streams.add(info["return_value"])
-                if self.is_cut:
+                if self.is_interrupted:
                     _shut_down(info["return_value"])
 
-    def _blow(self, *, for_good: bool = False) -> None:
+    def _interrupt(self, *, for_good: bool = False) -> None:
         with self._lock:
             self._cancelled = self._cancelled or for_good
-            self._cut.set()
+            self._interrupted.set()
             for stream in self._streams:
                 _shut_down(stream)
 
 
 def _shut_down(stream: Any) -> None:
-    """Shut a connection down below TLS: an SSLSocket's own `shutdown` would let what is sent after it pass in clear."""
+    """Shut down a connection below TLS.
+
+    An SSLSocket's own `shutdown` would send later data unencrypted.
+    """
     with contextlib.suppress(OSError):
         socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)

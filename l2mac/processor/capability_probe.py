@@ -1,4 +1,4 @@
-"""Find out by asking what a model's server can do, each thing with the smallest request that tells."""
+"""Find a server's capabilities with the smallest requests that show them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,12 +20,18 @@ _RANDOM = replace(
 _SEED, _OTHER_SEED = 20240501, 7
 _FIRST_WORDS = 512
 _HALVINGS = 3
-_CUT_BELOW = 0.7
+_TRUNCATED_BELOW = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Ability:
-    """One thing that was tried; `works` is None where it cannot be told."""
+class Capability:
+    """One capability that was probed.
+
+    Attributes:
+        name: The capability.
+        works: Whether the server has it, None where the probe is inconclusive.
+        text: The finding as a phrase.
+    """
 
     name: str
     works: bool | None
@@ -33,65 +39,61 @@ class Ability:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowFinding:
-    """What was learned about the context window.
+class WindowProbe:
+    """The result of probing the context window.
 
     Attributes:
-        accepted_tokens: The longest prompt that was taken whole, by the server's own count where it gives one.
-        ended: Whether a longer one was refused or cut; otherwise the window may be larger.
-        text: The same as a sentence.
+        accepted_tokens: The longest prompt that was accepted whole, by the server's own count where
+            the server counts.
+        limit_found: Whether a longer prompt was refused or truncated. Otherwise the window may be
+            larger.
+        text: The result as a phrase.
     """
 
     accepted_tokens: int
-    ended: bool
+    limit_found: bool
     text: str
 
 
-def probe(processor: OpenAIProcessor) -> Iterator[Ability]:
-    """Try everything that is cheap: about a thousand tokens in six requests.
+def probe_capabilities(processor: OpenAIProcessor) -> Iterator[Capability]:
+    """Yield the cheap capabilities: about a thousand tokens in six requests.
 
     Raises:
-        ModelRejected, ModelUnavailable: The model does not even answer a plain question.
+        ModelRejected, ModelUnavailable: The model does not answer a plain question.
     """
     processor.use_protocol("native")
     reply = processor.complete(_PLAIN, _unwatched)
-    yield Ability(
-        "answers",
-        works=True,
-        text=f"the server calls the model {reply.model or 'nothing in particular'}",
-    )
+    model = reply.model or "nothing in particular"
+    yield Capability("answers", works=True, text=f"the server calls the model {model}")
     yield _usage(reply)
-    streams = processor.dialect.streams
-    yield Ability(
-        "streaming", works=streams, text="it streams" if streams else "whole replies only"
-    )
-    yield _calls(
-        processor,
-        "native",
-        "native tool calls",
-        "start the server with support for tools, or use json",
-    )
-    yield _calls(processor, "json", "JSON by schema", "response_format is not taken or not kept to")
+    streams = processor.capabilities.streams
+    text = "replies are streamed" if streams else "complete replies only"
+    yield Capability("streaming", works=streams, text=text)
+    advice = "start the server with support for tools, or use json"
+    yield _tool_calls(processor, "native", "native tool calls", advice)
+    advice = "response_format is rejected or ignored"
+    yield _tool_calls(processor, "json", "JSON by schema", advice)
     yield _seed(processor)
 
 
 def probe_window(
     processor: OpenAIProcessor, *, up_to: int, progress: Callable[[str], None]
-) -> WindowFinding:
-    """Send ever longer prompts, each twice the last, until one is refused or cut, then halve the gap three times.
+) -> WindowProbe:
+    """Find the largest prompt that the server accepts whole.
 
-    A server that cuts prompts without saying so gives itself away by counting fewer tokens than the last step had
-    promised.
+    Each prompt is twice as long as the last, until one is refused or truncated. Then the gap is
+    halved three times. A server that truncates prompts silently is detected by its token count,
+    which is lower than the last prompt's predicts.
 
     Args:
         processor: The model.
         up_to: The longest prompt to try, in tokens.
-        progress: Told about every step.
+        progress: Receives a line about every step.
 
     Raises:
-        ModelRejected, ModelUnavailable: It fails for another reason.
+        ModelRejected, ModelUnavailable: The model fails for another reason.
     """
-    processor.use_protocol("native")  # nothing is called, so that there is nothing to find out
+    processor.use_protocol("native")  # The prompts use no tools, so any protocol will do.
     steps = _Steps(processor, progress)
     words, refused = min(_FIRST_WORDS, up_to), 0
     accepted = 0
@@ -100,111 +102,103 @@ def probe_window(
             accepted, words = words, words * 2
         else:
             refused = words
-    for _ in range(_HALVINGS if refused and accepted else 0):
+    halvings = _HALVINGS if refused and accepted else 0
+    for _ in range(halvings):
         middle = (accepted + refused) // 2
-        accepted, refused = (middle, refused) if steps.fits(middle) else (accepted, middle)
-    return steps.finding(accepted, refused)
+        if steps.fits(middle):
+            accepted = middle
+        else:
+            refused = middle
+    return steps.result(accepted, refused)
 
 
 def window_cost_tokens(up_to: int) -> int:
-    """Give about how many prompt tokens `probe_window` sends at most."""
+    """Return about how many prompt tokens `probe_window` sends at most."""
     return up_to * 2 + up_to * _HALVINGS
 
 
 class _Steps:
-    """The requests of `probe_window`, and what their counts say."""
+    """The requests of `probe_window` and their token counts."""
 
     def __init__(self, processor: OpenAIProcessor, progress: Callable[[str], None]) -> None:
         self._processor = processor
         self._progress = progress
         self._per_word = 0.0
-        self._cut_at = 0
+        self._truncated_to = 0
         self._uncounted = False
 
     def tokens(self, words: int) -> int:
-        """Give what a prompt of so many words should come to."""
+        """Return the expected tokens of a prompt of so many words."""
         return int(words * (self._per_word or 1.0))
 
     def fits(self, words: int) -> bool:
-        """Whether a prompt of so many words is taken whole."""
+        """Return whether the server accepts a prompt of so many words whole."""
         request = replace(
             _PLAIN,
             messages=(Message(Role.USER, "word " * words + "Say yes."),),
             max_reply_tokens=16,
         )
+        size = f"about {self.tokens(words)} tokens"
         try:
             counted = self._processor.complete(request, _unwatched).usage.prompt_tokens
         except ContextOverflow:
-            self._progress(f"about {self.tokens(words)} tokens: refused")
+            self._progress(f"{size}: refused")
             return False
         self._uncounted |= counted is None
-        if counted and self._per_word and counted < words * self._per_word * _CUT_BELOW:
-            self._cut_at = counted
-            self._progress(
-                f"about {self.tokens(words)} tokens: taken, but only {counted} counted: cut"
-            )
+        if counted and self._per_word and counted < words * self._per_word * _TRUNCATED_BELOW:
+            self._truncated_to = counted
+            self._progress(f"{size}: accepted, but only {counted} counted: truncated")
             return False
         if counted:
             self._per_word = counted / words
-        self._progress(f"about {self.tokens(words)} tokens: taken")
+        self._progress(f"about {self.tokens(words)} tokens: accepted")
         return True
 
-    def finding(self, accepted: int, refused: int) -> WindowFinding:
-        """Give what all steps together say."""
+    def result(self, accepted: int, refused: int) -> WindowProbe:
+        """Return the result of all steps together."""
         taken = self.tokens(accepted)
-        if self._cut_at:
-            return WindowFinding(
-                self._cut_at,
-                True,
-                f"it cuts prompts to about {self._cut_at} tokens without an error",
-            )
+        if self._truncated_to:
+            text = f"prompts are truncated to about {self._truncated_to} tokens without an error"
+            return WindowProbe(self._truncated_to, True, text)
         if refused:
-            text = f"prompts of {taken} tokens are taken, of {self.tokens(refused)} refused"
-            return WindowFinding(taken, True, text)
-        doubt = (
-            "; it counts no tokens, so that silent cutting would not show"
-            if self._uncounted
-            else ""
-        )
-        return WindowFinding(
-            taken, False, f"prompts of {taken} tokens are taken; longer ones were not tried{doubt}"
-        )
+            text = f"prompts of {taken} tokens are accepted, of {self.tokens(refused)} refused"
+            return WindowProbe(taken, True, text)
+        text = f"prompts of {taken} tokens are accepted; longer ones were not tried"
+        if self._uncounted:
+            text += "; the server counts no tokens, so truncation is not detectable"
+        return WindowProbe(taken, False, text)
 
 
-def _usage(reply: Reply) -> Ability:
+def _usage(reply: Reply) -> Capability:
     usage = reply.usage
     if usage.prompt_tokens is None or usage.completion_tokens is None:
-        return Ability(
-            "usage", works=False, text="it counts no tokens; they are estimated from characters"
-        )
-    text = f"it counts tokens: {usage.prompt_tokens} and {usage.completion_tokens} for the plain question"
-    return Ability("usage", works=True, text=text)
+        text = "the server counts no tokens; they are estimated from characters"
+        return Capability("usage", works=False, text=text)
+    counts = f"{usage.prompt_tokens} and {usage.completion_tokens} for the plain question"
+    return Capability("usage", works=True, text=f"the server counts tokens: {counts}")
 
 
-def _calls(processor: OpenAIProcessor, protocol: str, name: str, otherwise: str) -> Ability:
+def _tool_calls(processor: OpenAIProcessor, protocol: str, name: str, otherwise: str) -> Capability:
     processor.use_protocol(protocol)
     try:
         works = has_called(processor.complete(PROBE, _unwatched))
     except (ModelRejected, ModelUnavailable) as error:
-        return Ability(protocol, works=False, text=f"{name} refused: {error}")
-    return Ability(protocol, works=works, text=name if works else f"no {name}: {otherwise}")
+        return Capability(protocol, works=False, text=f"{name} refused: {error}")
+    return Capability(protocol, works=works, text=name if works else f"no {name}: {otherwise}")
 
 
-def _seed(processor: OpenAIProcessor) -> Ability:
-    first, again, other = (
-        processor.complete(replace(_RANDOM, seed=seed), _unwatched).content
-        for seed in (_SEED, _SEED, _OTHER_SEED)
-    )
-    if not processor.dialect.seed:
-        return Ability("seed", works=False, text="the server refuses a seed")
+def _seed(processor: OpenAIProcessor) -> Capability:
+    requests = [replace(_RANDOM, seed=seed) for seed in (_SEED, _SEED, _OTHER_SEED)]
+    first, again, other = (processor.complete(one, _unwatched).content for one in requests)
+    if not processor.capabilities.seed:
+        return Capability("seed", works=False, text="the server refuses a seed")
     if first != again:
-        return Ability("seed", works=False, text="the same seed gave two different replies")
+        return Capability("seed", works=False, text="the same seed gave two different replies")
     if first == other:
-        return Ability(
-            "seed", works=None, text="cannot be told: another seed gave the same reply, too"
-        )
-    return Ability("seed", works=True, text="the same seed gives the same reply")
+        text = "inconclusive: another seed gave the same reply, too"
+        return Capability("seed", works=None, text=text)
+    return Capability("seed", works=True, text="the same seed gives the same reply")
 
 
 def _unwatched(_: str) -> None:
-    """Show nobody the replies of a probe."""
+    """Ignore the text of a probe's reply."""

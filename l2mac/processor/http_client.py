@@ -1,8 +1,8 @@
-"""The HTTP client of a model's server: where it connects, how long it waits, what it sends of its own accord."""
+"""The HTTP client of a model's server, whose responses are bounded."""
 
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -11,6 +11,7 @@ import openai
 from l2mac.processor.model_settings import ModelSettings
 
 _CONNECT_S = 30
+_MOST_BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
 def make_client(
@@ -18,19 +19,21 @@ def make_client(
     bound: Callable[[httpx2.Response], None],
     attach: Callable[[dict[str, Any]], None],
 ) -> openai.OpenAI:
-    """Make the client: without retries, redirects and variables of the environment, which are others' business.
+    """Build the client, without retries, redirects or settings from the environment.
 
-    A redirect would carry the messages and the extra headers to a server that nobody named.
+    Retries belong to `RetryPolicy`, the environment to `l2mac.settings`. A redirect would carry the
+    messages and the extra headers to a server that the user did not configure.
 
     Args:
-        settings: Where the model is and how it is called.
-        bound: Called with each response before its body is read.
-        attach: Called with each request's extensions before it is sent.
+        settings: The server and its settings.
+        bound: Receives each response before its body is read.
+        attach: Receives each request's extensions before the request is sent.
     """
-    # An http address needs no certificates, which take 30 ms to load; without them TLS would fail, not pass.
-    verify = (
-        True if settings.address.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    )
+    # An http address needs no certificates, and loading them takes 30 ms. Without certificates TLS
+    # fails closed.
+    verify: bool | ssl.SSLContext = True
+    if not settings.address.startswith("https:"):
+        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     quiet_s = min(settings.stall_s, settings.timeout_s)
     http = openai.DefaultHttpx2Client(
         verify=verify,
@@ -41,9 +44,8 @@ def make_client(
     )
     headers = dict(settings.extra_headers)
     if settings.login is not None:
-        headers["Authorization"] = (
-            "Basic " + base64.b64encode(":".join(settings.login).encode()).decode()
-        )
+        login = base64.b64encode(":".join(settings.login).encode())
+        headers["Authorization"] = "Basic " + login.decode()
     common: dict[str, Any] = {
         "api_key": settings.api_key or "none",
         "admin_api_key": "",
@@ -60,3 +62,49 @@ def make_client(
         client = openai.OpenAI(base_url=settings.address, **common)
     client.organization = client.project = None
     return client
+
+
+class BoundedStream(httpx2.SyncByteStream):
+    """A response body that ends at a deadline.
+
+    The deadline holds even if the server keeps sending bytes that form no event.
+
+    Args:
+        response: The response whose body is bounded. The stream replaces the response's own.
+        clock: A monotonic clock in seconds.
+        deadline: The time of that clock at which the body must have ended.
+    """
+
+    def __init__(
+        self, response: httpx2.Response, *, clock: Callable[[], float], deadline: float
+    ) -> None:
+        stream = response.stream
+        if not isinstance(stream, httpx2.SyncByteStream):
+            raise TypeError("only responses of a synchronous client can be bounded")
+        content_type = response.headers.get("content-type", "")
+        self._stream = stream
+        self._clock = clock
+        self._deadline = deadline
+        self._is_event_stream = content_type.startswith("text/event-stream")
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body in pieces.
+
+        Raises:
+            httpx2.ReadTimeout: The deadline has passed.
+            httpx2.RemoteProtocolError: One line of an event stream, or the whole of another body,
+                is larger than 32 MiB.
+        """
+        held = 0
+        for piece in self._stream:
+            if self._clock() > self._deadline:
+                raise httpx2.ReadTimeout("the answer took too long")
+            line_end = piece.rfind(b"\n") if self._is_event_stream else -1
+            held = held + len(piece) if line_end < 0 else len(piece) - line_end - 1
+            if held > _MOST_BYTES_AT_ONCE:
+                raise httpx2.RemoteProtocolError("the answer is too large")
+            yield piece
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()

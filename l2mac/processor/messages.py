@@ -1,4 +1,4 @@
-"""What goes to the language model and what comes back, independent of any provider."""
+"""The requests to a language model and its replies, independent of any provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Role(StrEnum):
-    """Who speaks."""
+    """The author of a message in the context window."""
 
     SYSTEM = "system"
     USER = "user"
@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call as the model wrote it; `arguments` is its text, which need not be valid JSON."""
+    """A tool call as the model wrote it; `arguments` need not be valid JSON."""
 
     id: str
     name: str
@@ -26,9 +26,13 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a dialogue.
+    """One message of a context window.
 
-    `tool_calls` only for the assistant; `tool_call_id` only for a tool, naming the call that it answers.
+    Attributes:
+        role: The author.
+        content: The text.
+        tool_calls: The calls of an assistant's message, in order.
+        tool_call_id: For a tool's message, the id of the call that it answers.
     """
 
     role: Role
@@ -39,7 +43,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool that the model may call; `parameters` is the JSON schema of its arguments."""
+    """A tool on offer; `parameters` is the JSON schema of its arguments."""
 
     name: str
     description: str
@@ -48,7 +52,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call as the server counts them; None where it does not say."""
+    """The tokens of one call by the server's count, None where it is unknown."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -60,13 +64,14 @@ class Request:
 
     Attributes:
         messages: The whole context window, system message first.
-        tools: What may be called; empty for plain text.
-        tool: Name of the one tool that must be called, or empty for any or none.
-        temperature: 0 to 2.
-        max_reply_tokens: Where the reply is cut off.
-        seed: For servers that honour it.
-        purpose: What for, such as `plan` or `turn`; never sent, it only chooses among models.
-        within_s: How long the reply may take with all its tries and pauses, None for no bound of the run's; never sent.
+        tools: The tools on offer, empty for a reply in plain text.
+        tool: The name of the one tool that must be called, or empty for a free choice.
+        temperature: The sampling temperature, 0 to 2.
+        max_reply_tokens: The number of tokens after which the reply is truncated.
+        seed: The sampling seed, for servers that honour it.
+        purpose: The reason for the call, such as `plan` or `turn`. Never sent, but chooses among
+            models.
+        within_s: The time for the reply with all retries and pauses, None for no bound. Never sent.
     """
 
     messages: tuple[Message, ...]
@@ -81,24 +86,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the model answered.
+    """The model's answer to a request.
 
     Attributes:
-        content: Its text, possibly empty.
-        tool_calls: What it wants to call, in order.
-        usage: Tokens as the server counts them.
-        cut_off: Whether the reply ended because it reached `max_reply_tokens`.
-        model: The model's name as the server gives it.
-        cached: Whether it comes from the cache of replies, so that it cost nothing.
+        content: The text, possibly empty.
+        tool_calls: The calls, in order.
+        usage: The tokens as the server counts them.
+        truncated: Whether the reply ended because it reached `max_reply_tokens`.
+        model: The model's name as the server states it.
+        cached: Whether the response cache answered, so that nothing was spent.
     """
 
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
-    cut_off: bool = False
+    truncated: bool = False
     model: str = ""
     cached: bool = False
 
     def as_message(self) -> Message:
-        """Give the reply as the message that the next request repeats."""
+        """Return the reply as the message that the next request repeats."""
         return Message(Role.ASSISTANT, self.content, self.tool_calls)

@@ -1,37 +1,42 @@
-"""What a server says about the models that it offers: `GET /models`."""
+"""The models that a server offers: the answer of `GET /models`."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-# vLLM and SGLang, OpenRouter, Groq, LM Studio, llama.cpp (in `meta`, beside what the model was trained with, which the
-# server may not give): the same fact under five names.
+# The same fact has five names: vLLM and SGLang, OpenRouter, Groq, LM Studio, llama.cpp. llama.cpp
+# states it in `meta`, beside the window that the model was trained with and may not have here.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 _MOST_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model: its name, and its context window where the server declares one."""
+    """One model of a server.
+
+    Attributes:
+        name: The model's name at the server.
+        context_tokens: The size of its context window, None where the server does not declare it.
+    """
 
     name: str
     context_tokens: int | None = None
 
 
-class _Entry(BaseModel, extra="allow"):
+class _ListedModel(BaseModel, extra="allow"):
     id: str
 
 
 class _ModelList(BaseModel):
-    data: list[_Entry]
+    data: list[_ListedModel]
 
 
-def read_offers(answer: object, *, at_most: int) -> tuple[ModelInfo, ...]:
-    """Read the list of models.
+def parse_model_list(answer: object, *, at_most: int) -> tuple[ModelInfo, ...]:
+    """Return the first `at_most` models of a server's answer.
 
     Raises:
-        pydantic.ValidationError: It is none.
+        pydantic.ValidationError: The answer is not a list of models.
     """
     entries = _ModelList.model_validate(answer).data[:at_most]
     return tuple(ModelInfo(entry.id, _window(entry.model_extra or {})) for entry in entries)
@@ -39,7 +44,8 @@ def read_offers(answer: object, *, at_most: int) -> tuple[ModelInfo, ...]:
 
 def _window(fields: dict[str, Any]) -> int | None:
     meta = fields.get("meta")
-    fields = {**(meta if isinstance(meta, dict) else {}), **fields}
+    if isinstance(meta, dict):
+        fields = {**meta, **fields}
     for name in _WINDOWS:
         value = fields.get(name)
         if type(value) is int and 0 < value <= _MOST_TOKENS:

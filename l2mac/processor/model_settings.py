@@ -1,4 +1,4 @@
-"""Where the language model is and how it is called."""
+"""The settings of one model: the server, the key, and the way to call it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """Where the language model is and how it is called; `repr` shows nothing secret.
+    """The settings of one model. The `repr` shows no secrets.
 
     Attributes:
-        model: Its name at the server; with Azure the name of the deployment.
-        base_url: Usually ends in `/v1`; may hold `user:password@`. None for OpenAI itself. With Azure the resource's
-            endpoint, without `/openai`.
-        api_key: Empty where the server wants none.
-        api_version: Makes it an Azure endpoint, such as `2024-10-21`.
-        timeout_s: Longest time of one try, from sending the request to the last byte of the reply.
-        stall_s: Longest silence within a try; a slow server is silent while it reads a long prompt.
-        max_retries: Tries after the first.
-        extra_headers: Sent with every request; their values count as secrets.
-        protocol: How tools are called; `auto` asks the server once.
+        model: The model's name at the server. With Azure the name of the deployment.
+        base_url: The server's address, which usually ends in `/v1` and may hold `user:password@`.
+            None for OpenAI itself. With Azure the resource's endpoint, without `/openai`.
+        api_key: The key, empty where the server needs none.
+        api_version: The version of Azure's API, such as `2024-10-21`. Empty for all other servers.
+        timeout_s: The longest time of one try, from sending the request to the reply's last byte.
+        stall_s: The longest silence within a try. A slow server is silent while it reads a prompt.
+        max_retries: The number of tries after the first.
+        extra_headers: Headers for every request. Their values count as secrets.
+        protocol: The tool protocol. `auto` asks the server once.
         requests_per_minute: The account's limit, or None.
         tokens_per_minute: The account's limit, prompt and reply together, or None.
 
     Raises:
-        SettingsError: A value cannot be.
+        SettingsError: A value is invalid.
     """
 
     model: str
@@ -46,7 +46,7 @@ class ModelSettings:
     tokens_per_minute: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, without repeating what may be secret."""
+        """Check the values. Error messages never repeat a value that may be secret."""
         checks = {
             "model": bool(self.model),
             "base_url": self.base_url is None or _is_http(self.base_url),
@@ -55,9 +55,7 @@ class ModelSettings:
             "timeout_s": self.timeout_s > 0,
             "stall_s": self.stall_s > 0,
             "max_retries": self.max_retries >= 0,
-            "extra_headers": all(
-                _is_token(name) and _is_line(value) for name, value in self.extra_headers.items()
-            ),
+            "extra_headers": all(map(_is_header, self.extra_headers.items())),
             "protocol": self.protocol in {"auto", "native", "json"},
             "requests_per_minute": self.requests_per_minute is None or self.requests_per_minute > 0,
             "tokens_per_minute": self.tokens_per_minute is None or self.tokens_per_minute > 0,
@@ -74,7 +72,7 @@ class ModelSettings:
 
     @property
     def login(self) -> tuple[str, str] | None:
-        """User name and password in the base URL."""
+        """The user name and password in the base URL."""
         parts = urlsplit(self.base_url or _OPENAI)
         if parts.username is None and parts.password is None:
             return None
@@ -82,26 +80,26 @@ class ModelSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the server is on this machine, so that no proxy stands between."""
+        """Whether the server is on this machine, so that no proxy is needed."""
         return urlsplit(self.address).hostname in _LOOPBACK
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Whatever must not appear in a message."""
+        """The texts that must not appear in a message or a file."""
         parts = urlsplit(self.base_url or "")
         written = (parts.username or "", parts.password or "")
         return (self.api_key, *written, *(self.login or ()), *self.extra_headers.values())
 
 
 _PROBLEMS = {
-    "model": "name a model",
-    "base_url": "give an http or https address, such as http://127.0.0.1:8080/v1",
-    "api_key": "it holds a space, a line break or another character that no key has; is it the right file?",
-    "api_version": "Azure needs base_url, too: the endpoint of the resource",
+    "model": "must not be empty; name a model",
+    "base_url": "must be an http or https address, such as http://127.0.0.1:8080/v1",
+    "api_key": "holds a space, a line break or another invalid character; check the key's file",
+    "api_version": "requires base_url, the endpoint of the resource",
     "timeout_s": "must be more than 0",
     "stall_s": "must be more than 0",
     "max_retries": "must be 0 or more",
-    "extra_headers": "a name or a value holds a character that no HTTP header has",
+    "extra_headers": "must not hold characters that are invalid in an HTTP header",
     "protocol": "must be auto, native or json",
     "requests_per_minute": "must be more than 0",
     "tokens_per_minute": "must be more than 0",
@@ -111,19 +109,17 @@ _PROBLEMS = {
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and _is_token(url)
-            and parts.port != 0
-        )
+        port = parts.port
     except ValueError:
         return False
+    is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return is_address and _is_token(url) and port != 0
+
+
+def _is_header(header: tuple[str, str]) -> bool:
+    name, value = header
+    return _is_token(name) and all(" " <= character <= "~" for character in value)
 
 
 def _is_token(text: str) -> bool:
-    return all("!" <= one <= "~" for one in text)
-
-
-def _is_line(text: str) -> bool:
-    return all(" " <= one <= "~" for one in text)
+    return all("!" <= character <= "~" for character in text)

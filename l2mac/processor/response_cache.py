@@ -1,4 +1,7 @@
-"""Replies of language models, kept by the content of their requests, for whoever repeats a run on purpose."""
+"""The response cache: a model's replies by the content of the requests.
+
+The cache saves the price of calls when a user repeats a run on purpose.
+"""
 
 import contextlib
 import hashlib
@@ -21,17 +24,17 @@ _ENDING = ".reply"
 
 
 class ResponseCache:
-    """A folder with one file per reply, named by the hash of what it depends on.
+    """A folder with one file per reply, named by the hash of the request.
 
-    A request that one process repeats is asked anew: it repeats it because the first reply led nowhere. Cut-off and
-    empty replies are not kept, failures never get here. An entry that cannot be read or is not what was written is
-    said and passed over; a folder that cannot be written costs the entry, not the reply.
+    A request that the same process repeats is sent to the model again, because the first reply was
+    of no use. Empty and truncated replies are not stored. Unreadable or altered entries are logged
+    and skipped. If the folder is not writable, the reply is returned without being stored.
 
     Args:
-        folder: Made when first needed, for its owner only.
-        identity: What replies depend on beside the request, such as server and model; without secrets.
-        secrets: A reply that repeats one of these is not kept.
-        most_bytes: How large the folder may become; the oldest entries go first.
+        folder: The folder, created on first use and accessible to its owner only.
+        identity: The other facts that replies depend on, such as server and model, without secrets.
+        secrets: Texts that no stored reply may contain.
+        most_bytes: The bound of the folder's size. The oldest entries are removed first.
     """
 
     def __init__(
@@ -49,7 +52,10 @@ class ResponseCache:
         self._asked: set[str] = set()
 
     def find(self, request: Request) -> Reply | None:
-        """Give the kept reply, marked as such; None where there is none or this process has asked before."""
+        """Return the stored reply with `cached` set, or None.
+
+        None also if this process has asked for the same request before.
+        """
         key = self._key(request)
         if key in self._asked:
             return None
@@ -59,43 +65,40 @@ class ResponseCache:
                 content = file.read(_MOST_ENTRY_BYTES + 1)
             digest, _, body = content.partition(b"\n")
             if hashlib.sha256(body).hexdigest().encode() != digest:
-                raise ValueError("its content is not what was written")
+                raise ValueError("the entry's content does not match its hash")
             return replace(_REPLY.validate_json(body), cached=True)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             logger.warning(
-                "A cached reply is passed over: {}{} ({})", key[:12], _ENDING, type(error).__name__
+                "Skipped a cached reply: {}{} ({})", key[:12], _ENDING, type(error).__name__
             )
             return None
 
     def keep(self, request: Request, reply: Reply) -> None:
-        """Keep a reply in one step, so that no reader ever sees half of it."""
+        """Store a reply atomically, so that no reader sees an incomplete file."""
+        is_empty = not (reply.content or reply.tool_calls)
         body = json.dumps(asdict(reply), sort_keys=True).encode("ascii")
-        if (
-            reply.cut_off
-            or not (reply.content or reply.tool_calls)
-            or len(body) > _MOST_ENTRY_BYTES // 2
-        ):
+        if reply.truncated or is_empty or len(body) > _MOST_ENTRY_BYTES // 2:
             return
-        if any(json.dumps(secret)[1:-1].encode("ascii") in body for secret in self._secrets):
+        if self._has_secret(body):
             return
+        digest = hashlib.sha256(body).hexdigest().encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(len(body))
-            self._write(
-                self._key(request) + _ENDING,
-                hashlib.sha256(body).hexdigest().encode() + b"\n" + body,
-            )
+            self._write(self._key(request) + _ENDING, digest + b"\n" + body)
         except OSError as error:
             logger.warning("A reply was not cached in {}: {}", self._folder, error.strerror)
 
+    def _has_secret(self, body: bytes) -> bool:
+        return any(json.dumps(secret)[1:-1].encode("ascii") in body for secret in self._secrets)
+
     def _write(self, name: str, content: bytes) -> None:
         temporary = self._folder / f"{randomness.token_hex(8)}.part{_ENDING}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         try:
-            with os.fdopen(
-                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-            ) as file:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
                 file.write(content)
             temporary.replace(self._folder / name)
         except BaseException:
@@ -104,7 +107,10 @@ class ResponseCache:
             raise
 
     def _make_room(self, needed: int) -> None:
-        """Remove the oldest entries until there is room; others may do the same at the same time."""
+        """Remove the oldest entries until `needed` bytes fit.
+
+        Other processes may do the same at the same time.
+        """
         entries = []
         for path in self._folder.glob(f"*{_ENDING}"):
             with contextlib.suppress(FileNotFoundError):
@@ -120,6 +126,5 @@ class ResponseCache:
     def _key(self, request: Request) -> str:
         content = asdict(replace(request, purpose=""))
         del content["within_s"]
-        return hashlib.sha256(
-            json.dumps([self._identity, content], sort_keys=True).encode("ascii")
-        ).hexdigest()
+        text = json.dumps([self._identity, content], sort_keys=True)
+        return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""A reply put together from what a server sends: pieces of a stream, or one whole completion."""
+"""Parse the pieces of a stream, or one whole completion, into a reply."""
 
 from typing import Any
 
@@ -6,26 +6,27 @@ from pydantic import BaseModel, ValidationError
 
 from l2mac.processor.error_mapping import ErrorKind, Failure
 from l2mac.processor.messages import ToolCall, Usage
+from l2mac.safe_text import replace_surrogates
 
-_CUT_OFF = frozenset({"length", "max_tokens"})
-_BROKEN_OFF = Failure(kind=ErrorKind.PASSING, text="the reply broke off")
+_TRUNCATED = frozenset({"length", "max_tokens"})
+_ABORTED = Failure(kind=ErrorKind.TRANSIENT, text="the reply ended before it was complete")
 _FAILED = {
     "content_filter": Failure(
         kind=ErrorKind.REQUEST, text="the provider's content filter ended the reply"
     ),
-    "error": Failure(kind=ErrorKind.PASSING, text="the server ended the reply with an error"),
-    "abort": Failure(kind=ErrorKind.PASSING, text="the server gave the reply up"),
+    "error": Failure(kind=ErrorKind.TRANSIENT, text="the server ended the reply with an error"),
+    "abort": Failure(kind=ErrorKind.TRANSIENT, text="the server gave the reply up"),
 }
-_CIRCLE_CHARACTERS = 2400
-_LONGEST_CIRCLE = 300
-_LOOK_EVERY = 200
-_SEEN_AGAIN = 32
+_REPETITION_CHARACTERS = 2400
+_LONGEST_PERIOD = 300
+_CHECK_EVERY = 200
+_SAMPLE_CHARACTERS = 32
 _MODEL_CHARACTERS = 200
 _MOST_TOKENS = 10_000_000
 
 
 class MalformedAnswer(Exception):
-    """A server sent something else than a chat completion."""
+    """The server's answer is not a chat completion."""
 
 
 class _Function(BaseModel):
@@ -57,8 +58,8 @@ class _Chunk(BaseModel):
     usage: Any = None
 
 
-class _Call:
-    """A tool call while it arrives."""
+class _PartialCall:
+    """A tool call that is still arriving."""
 
     def __init__(self, piece: _CallPiece) -> None:
         self.index = piece.index
@@ -67,87 +68,92 @@ class _Call:
         self.arguments: list[str] = []
 
     def continues(self, piece: _CallPiece) -> bool:
-        """Whether a piece belongs to this call.
+        """Return whether a piece belongs to this call.
 
-        Some servers give every call index 0 or none; some give every piece a new id. Only a name begins a call.
+        Some servers send index 0 or no index with every call, and some send a new id with every
+        piece. Therefore only a name begins a new call.
         """
         if piece.index != self.index:
             return False
-        begins = bool(self.name and piece.function and piece.function.name)
-        return not begins or (piece.id == self.id if piece.id else piece.index is not None)
+        if not (self.name and piece.function and piece.function.name):
+            return True
+        if piece.id:
+            return piece.id == self.id
+        return piece.index is not None
 
 
 class _Tail:
-    """The newest text of a reply, and whether it has come to say the same over and over."""
+    """The newest text of a reply, watched for endless repetition."""
 
     def __init__(self) -> None:
         self._text = ""
-        self._unseen = 0
-        self.circles = False
+        self._unchecked = 0
+        self.repeats = False
 
-    def take(self, text: str) -> None:
-        """Take in a piece; every few pieces it is looked at."""
-        self._text = (self._text + text)[-_CIRCLE_CHARACTERS:]
-        self._unseen += len(text)
-        if self._unseen >= _LOOK_EVERY and len(self._text) == _CIRCLE_CHARACTERS:
-            self._unseen = 0
-            self.circles = self.circles or _is_periodic(self._text)
+    def feed(self, text: str) -> None:
+        """Append a piece. The text is checked every few pieces."""
+        self._text = (self._text + text)[-_REPETITION_CHARACTERS:]
+        self._unchecked += len(text)
+        if self._unchecked >= _CHECK_EVERY and len(self._text) == _REPETITION_CHARACTERS:
+            self._unchecked = 0
+            self.repeats = self.repeats or _is_periodic(self._text)
 
 
 class ResponseParser:
-    """Take what arrives and give content, tool calls, usage and how it ended.
+    """A reply that is put together from the pieces of a server's answer.
 
-    A reply that does nothing but repeat itself any more is given up like one that is too long: small models get caught
-    in such circles and would go on to the end of their room, for minutes.
+    A reply that has begun to repeat itself without end is truncated like one that is too long:
+    small models get caught in such repetitions and would fill their context window, for minutes.
 
     Args:
-        most_characters: Where an absurdly long reply is cut.
+        most_characters: The length at which the reply is truncated.
+
+    Attributes:
+        usage: The server's token counts so far.
+        model: The model's name as the server states it.
     """
 
     def __init__(self, most_characters: int) -> None:
         self._room = most_characters
         self._content: list[str] = []
-        self._calls: list[_Call] = []
+        self._calls: list[_PartialCall] = []
         self._ended_by = ""
         self._tail = _Tail()
         self.usage = Usage()
         self.model = ""
 
     @property
-    def is_full(self) -> bool:
-        """Whether the reply is longer than may be, so that the rest is dropped, or runs in circles."""
-        return self._room < 0 or self._tail.circles
+    def is_over_limit(self) -> bool:
+        """Whether the reply is too long or repeats itself, so that the rest is dropped."""
+        return self._room < 0 or self._tail.repeats
 
     @property
-    def is_cut_off(self) -> bool:
-        """Whether the reply is not what the model would have said in full."""
-        return self.is_full or self._ended_by in _CUT_OFF
+    def is_truncated(self) -> bool:
+        """Whether the model would have written more."""
+        return self.is_over_limit or self._ended_by in _TRUNCATED
 
     @property
     def failure(self) -> Failure | None:
-        """Why what came is no reply; None if it is one."""
-        if self.is_full:
+        """The reason why the answer is not a reply, or None."""
+        if self.is_over_limit:
             return None
-        return _FAILED.get(self._ended_by) if self._ended_by else _BROKEN_OFF
+        return _FAILED.get(self._ended_by) if self._ended_by else _ABORTED
 
     @property
     def content(self) -> str:
         """The text so far."""
-        return _sound("".join(self._content))
+        return replace_surrogates("".join(self._content))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls so far, in the order in which they began."""
-        return tuple(
-            ToolCall(_sound(call.id), _sound(call.name), _sound("".join(call.arguments)))
-            for call in self._calls
-        )
+        return tuple(map(_tool_call, self._calls))
 
-    def take(self, data: object) -> str:
-        """Take a chunk or a whole completion and give the text that was new in it.
+    def feed(self, data: object) -> str:
+        """Add a chunk or a whole completion and return the text that is new in it.
 
         Raises:
-            MalformedAnswer: It is neither.
+            MalformedAnswer: The data are neither.
         """
         chunk = self._checked(data)
         self.model = (chunk.model or self.model)[:_MODEL_CHARACTERS]
@@ -160,28 +166,29 @@ class ResponseParser:
         choice = chunk.choices[0]
         self._ended_by = choice.finish_reason or self._ended_by
         text = choice.delta or choice.message
-        return _sound(self._take_text(text)) if text else ""
+        return replace_surrogates(self._add_text(text)) if text else ""
 
     @staticmethod
     def _checked(data: object) -> _Chunk:
         try:
             return _Chunk.model_validate(data)
         except ValidationError:
-            # Without its cause: pydantic's message repeats what the server sent, which may hold a key.
-            raise MalformedAnswer("the server sent something else than a chat completion") from None
+            # Without its cause: pydantic's message repeats the server's answer, which may hold a
+            # key.
+            raise MalformedAnswer("the server's answer is not a chat completion") from None
 
-    def _take_text(self, text: _Text) -> str:
+    def _add_text(self, text: _Text) -> str:
         new = self._fitting(text.content or text.refusal or "")
         if new:
             self._content.append(new)
         for piece in text.tool_calls or ():
-            new += self._take_call(piece)
+            new += self._add_call(piece)
         return new
 
-    def _take_call(self, piece: _CallPiece) -> str:
+    def _add_call(self, piece: _CallPiece) -> str:
         call = next((one for one in reversed(self._calls) if one.continues(piece)), None)
         if call is None:
-            call = _Call(piece)
+            call = _PartialCall(piece)
             self._calls.append(call)
             self._room -= 1 + len(call.id)
         function = piece.function or _Function()
@@ -193,7 +200,7 @@ class ResponseParser:
         return new
 
     def _fitting(self, text: str) -> str:
-        self._tail.take(text)
+        self._tail.feed(text)
         kept = text[: max(self._room, 0)]
         self._room -= len(text)
         return kept
@@ -204,13 +211,14 @@ def _count(usage: dict[str, Any], name: str) -> int | None:
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-def _sound(text: str) -> str:
-    """Join surrogate pairs that a server split over two pieces; half a pair, which no encoding carries, becomes `�`."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _tool_call(call: _PartialCall) -> ToolCall:
+    # A server may split a surrogate pair over two pieces, so the whole text is joined first.
+    texts = (call.id, call.name, "".join(call.arguments))
+    return ToolCall(*map(replace_surrogates, texts))
 
 
 def _is_periodic(text: str) -> bool:
-    """Whether a text is one short piece again and again, from its beginning to its end."""
-    before = text.rfind(text[-_SEEN_AGAIN:], 0, len(text) - 1)
-    period = len(text) - _SEEN_AGAIN - before
-    return before >= 0 and period <= _LONGEST_CIRCLE and text[period:] == text[:-period]
+    """Return whether a text is a short piece repeated from its beginning to its end."""
+    before = text.rfind(text[-_SAMPLE_CHARACTERS:], 0, len(text) - 1)
+    period = len(text) - _SAMPLE_CHARACTERS - before
+    return before >= 0 and period <= _LONGEST_PERIOD and text[period:] == text[:-period]

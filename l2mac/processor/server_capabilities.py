@@ -1,4 +1,4 @@
-"""What one server of the chat completions API has been found not to accept."""
+"""The optional parts of the chat completions API that one server accepts."""
 
 import re
 from dataclasses import dataclass, replace
@@ -14,15 +14,19 @@ _TOO_LARGE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCapabilities:
-    """Which optional parts of the API a server takes; starts as OpenAI's documentation has it.
+    """The optional parts of the API that a server accepts.
+
+    The defaults follow OpenAI's reference.
 
     Attributes:
-        streams: It can stream at all.
-        stream_options: It takes the option that asks for token counts in a stream.
-        max_tokens: It takes `max_tokens`; otherwise `max_completion_tokens`, as OpenAI's reasoning models do.
-        temperature: It takes `temperature`.
-        seed: It takes `seed`.
-        named_tool: `tool_choice` may name a tool; LM Studio takes only strings, so the one tool is sent alone.
+        streams: The server can stream at all.
+        stream_options: The server accepts the option that asks for token counts in a stream.
+        max_tokens: The server accepts `max_tokens`. Otherwise it takes `max_completion_tokens`, as
+            OpenAI does for reasoning models.
+        temperature: The server accepts `temperature`.
+        seed: The server accepts `seed`.
+        named_tool: `tool_choice` may name a tool. LM Studio accepts only strings, so that the one
+            tool has to be sent alone.
     """
 
     streams: bool = True
@@ -32,12 +36,10 @@ class ServerCapabilities:
     seed: bool = True
     named_tool: bool = True
 
-    def say(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """Give the whole request: `body` as a tool protocol made it, and the options that the server takes."""
-        body = {
-            **body,
-            "max_tokens" if self.max_tokens else "max_completion_tokens": request.max_reply_tokens,
-        }
+    def apply(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the whole request: the tool protocol's `body` and the accepted options."""
+        limit = "max_tokens" if self.max_tokens else "max_completion_tokens"
+        body = {**body, limit: request.max_reply_tokens}
         if self.temperature:
             body["temperature"] = request.temperature
         if self.seed and request.seed is not None:
@@ -47,27 +49,32 @@ class ServerCapabilities:
         if self.streams and self.stream_options:
             body["stream_options"] = {"include_usage": True}
         if not self.named_tool and "tool_choice" in body:
-            body["tools"] = [
-                tool for tool in body["tools"] if tool["function"]["name"] == request.tool
-            ]
+            tools = body["tools"]
+            body["tools"] = [tool for tool in tools if tool["function"]["name"] == request.tool]
             body["tool_choice"] = "required"
         return body
 
-    def after(self, failure: Failure, request: Request) -> "ServerCapabilities | None":
-        """Give the dialect without what the server has just refused; None if it refused something else."""
+    def without_rejected(self, failure: Failure, request: Request) -> "ServerCapabilities | None":
+        """Return the capabilities without the part that the server has just rejected.
+
+        None if the server rejected something else.
+        """
         if failure.kind is not ErrorKind.REQUEST:
             return None
-        about = f"{failure.parameter} {failure.text}".lower()
-        refused = {
-            "stream_options": self.streams
-            and ("stream_options" in about or "include_usage" in about),
-            "max_tokens": "max_tokens" in about and not _TOO_LARGE.search(about),
-            "temperature": "temperature" in about,
-            "seed": request.seed is not None and bool(re.search(r"\bseed\b", about)),
-            "named_tool": bool(request.tool) and "tool_choice" in about,
-            "streams": bool(re.search(r"\bstream(ing|ed)?\b", about)),
-        }
-        for name, is_refused in refused.items():
-            if is_refused and getattr(self, name):
+        for name, is_rejected in self._rejections(failure, request).items():
+            if is_rejected and getattr(self, name):
                 return replace(self, **{name: False})
         return None
+
+    def _rejections(self, failure: Failure, request: Request) -> dict[str, bool]:
+        """Return for each capability whether the server's words reject it."""
+        words = f"{failure.parameter} {failure.text}".lower()
+        of_stream = "stream_options" in words or "include_usage" in words
+        return {
+            "stream_options": self.streams and of_stream,
+            "max_tokens": "max_tokens" in words and not _TOO_LARGE.search(words),
+            "temperature": "temperature" in words,
+            "seed": request.seed is not None and bool(re.search(r"\bseed\b", words)),
+            "named_tool": bool(request.tool) and "tool_choice" in words,
+            "streams": bool(re.search(r"\bstream(ing|ed)?\b", words)),
+        }

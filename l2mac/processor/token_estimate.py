@@ -1,4 +1,4 @@
-"""Estimate tokens without a tokenizer."""
+"""Estimates of token counts without a tokenizer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ _TOKENS_PER_MESSAGE = 6
 
 @dataclass(slots=True)
 class TokenEstimator:
-    """Estimate tokens from characters, calibrated on what the server counted.
+    """Estimates tokens from characters, calibrated on the server's counts.
 
-    Starts on the safe side; needs no tokenizer, so it works for every model. The ratio follows the server's counts
-    at once when they are higher than estimated and slowly when they are lower.
+    No tokenizer is needed, so the estimate works for every model. The first ratio is on the safe
+    side. The ratio rises to a higher count of the server at once, and falls slowly to a lower one.
     """
 
     ratio: float = 1.0
@@ -23,26 +23,27 @@ class TokenEstimator:
     )
 
     def estimate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
-        """Give the tokens of a request."""
+        """Return the tokens of a request."""
         return int(self._raw(messages, tools) * self.ratio) + 1
 
     def characters(self, tokens: int) -> int:
-        """Give how many characters of text take so many tokens."""
+        """Return the number of characters that take so many tokens."""
         return int(tokens / self.ratio * _CHARACTERS_PER_TOKEN)
 
     def learn(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], prompt_tokens: int
     ) -> None:
-        """Take in how many tokens the server counted for a request; absurd counts are ignored."""
+        """Calibrate on the server's count for a request. Absurd counts are ignored."""
         measured = prompt_tokens / self._raw(messages, tools)
         if not 0.2 <= measured <= 4:
             return
-        self.ratio = (
-            measured if measured > self.ratio else self.ratio + (measured - self.ratio) * 0.25
-        )
+        if measured > self.ratio:
+            self.ratio = measured
+        else:
+            self.ratio += (measured - self.ratio) * 0.25
 
     def grow(self) -> None:
-        """Be more careful: the server said that something did not fit which was estimated to."""
+        """Raise the estimate after the server rejected a request for its size."""
         self.ratio = min(self.ratio * 1.25, 4.0)
 
     def _raw(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> float:
@@ -51,18 +52,21 @@ class TokenEstimator:
             characters += len(message.content)
             for call in message.tool_calls:
                 characters += len(call.name) + len(call.arguments)
-        return (
-            characters / _CHARACTERS_PER_TOKEN
-            + _TOKENS_PER_MESSAGE * (len(messages) + len(tools))
-            + 1
-        )
+        overhead = _TOKENS_PER_MESSAGE * (len(messages) + len(tools))
+        return characters / _CHARACTERS_PER_TOKEN + overhead + 1
 
     def _tool_characters(self, tools: Sequence[ToolSpec]) -> int:
-        """Give the size of a set of tools; by identity, as it is asked with every call and schemas have no hash."""
+        """Return the size of a set of tools.
+
+        The size is remembered by the identity of `tools`, because every request needs it and
+        schemas are not hashable. The tools are remembered with it, so that no id is used twice.
+        """
         kept, size = self._tool_sizes.get(id(tools), ((), 0))
         if kept is not tools:
-            size = sum(
-                len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in tools
-            )
+            size = sum(map(_spec_characters, tools))
             self._tool_sizes[id(tools)] = (tools, size)
         return size
+
+
+def _spec_characters(tool: ToolSpec) -> int:
+    return len(tool.name) + len(tool.description) + len(str(tool.parameters))

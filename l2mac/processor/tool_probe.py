@@ -1,4 +1,7 @@
-"""The tiny request that finds out how a model calls tools."""
+"""The small request that shows whether a model calls tools by a protocol.
+
+A module of its own, because both the processor and `capability_probe` send the request.
+"""
 
 import json
 
@@ -15,7 +18,7 @@ _READY = ToolSpec(
         "additionalProperties": False,
     },
 )
-# A reasoning model spends some hundred tokens before it calls anything, hence so many.
+# A reasoning model spends some hundred tokens before its first call.
 PROBE = Request(
     messages=(
         Message(Role.SYSTEM, "You answer by calling a tool."),
@@ -28,7 +31,7 @@ PROBE = Request(
 
 
 def has_called(outcome: Reply | Failure) -> bool:
-    """Whether the probe came back as a call that could be read."""
+    """Return whether the reply to the probe is a call with readable arguments."""
     if isinstance(outcome, Failure) or not outcome.tool_calls:
         return False
     call = outcome.tool_calls[0]
@@ -39,7 +42,10 @@ def has_called(outcome: Reply | Failure) -> bool:
 
 
 def is_about_tools(outcome: Reply | Failure) -> bool:
-    """Whether another way to call tools could fare better; some servers answer tools that they lack with a 500."""
+    """Return whether another tool protocol could succeed.
+
+    Some servers answer tools that they do not support with status 500.
+    """
     if isinstance(outcome, Reply):
         return True
     return outcome.kind is ErrorKind.REQUEST or (outcome.status or 0) >= 500

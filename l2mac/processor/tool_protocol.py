@@ -1,4 +1,4 @@
-"""Two ways to let a language model call tools: the API's own, and JSON that a schema constrains."""
+"""Two protocols for tool calls: the API's own, and JSON under a schema."""
 
 import contextlib
 import json
@@ -6,29 +6,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, groupby
 from typing import Any, Protocol
 
-from l2mac.processor.json_schema import compact, for_grammar
 from l2mac.processor.messages import Message, Request, Role, ToolCall, ToolSpec
+from l2mac.safe_text import has_surrogates, replace_surrogates
 
 _THOUGHT_CHARACTERS = 300
 
+# The parts of a JSON schema that decide the shape of a value. Schemas hold no `$ref`:
+# `l2mac.tools.base.plain_schema` has put the definitions in place.
+_NAMED = "properties"
+_SINGLE = ("items", "additionalProperties")
+_LISTED = ("anyOf", "oneOf", "allOf")
+_KEPT = frozenset({"type", "enum", "const", "required", "minItems", "maxItems", *_SINGLE})
+
 
 class ToolProtocol(Protocol):
-    """How messages and tools travel to a server and how calls come back; pure, keeps nothing."""
+    """The encoding of messages, tools and calls for a server.
+
+    Implementations hold no state.
+    """
 
     def encode(self, request: Request) -> dict[str, Any]:
-        """Give `messages` and what else of a chat completion request concerns tools.
+        """Return `messages` and the request's fields that concern tools.
 
         Raises:
-            ValueError: The required tool is not among the tools, or a call and its answers do not fit together.
+            ValueError: The required tool is not among the tools, or calls and answers do not match.
         """
         ...
 
     def decode(
         self, request: Request, text: str, calls: Sequence[ToolCall]
     ) -> tuple[str, tuple[ToolCall, ...]]:
-        """Give content and tool calls of a reply from its whole text and the calls that the API marked as such.
+        """Return the content and the tool calls of a reply.
 
-        Text that is not what was asked for comes back unchanged as content, without calls; nothing is repaired.
+        Text in another form than requested is returned unchanged as content, without calls. Replies
+        are never repaired.
+
+        Args:
+            request: The request.
+            text: The whole text of the reply.
+            calls: The calls in the API's own `tool_calls`.
         """
         ...
 
@@ -37,7 +53,7 @@ class NativeTools:
     """The API's own `tools`, `tool_choice`, `tool_calls` and messages of role `tool`."""
 
     def encode(self, request: Request) -> dict[str, Any]:
-        """Give `messages`, `tools` and `tool_choice`; see `ToolProtocol`."""
+        """Return `messages`, `tools` and `tool_choice`; see `ToolProtocol`."""
         body: dict[str, Any] = {
             "messages": [_native_message(message) for message in ordered(request.messages)]
         }
@@ -50,30 +66,34 @@ class NativeTools:
     def decode(
         self, request: Request, text: str, calls: Sequence[ToolCall]
     ) -> tuple[str, tuple[ToolCall, ...]]:
-        """Give the text and the calls, with an id made up where the server gives none or gives it twice."""
-        return text, _identified(calls, request)
+        """Return text and calls, with new ids where the server's are missing or repeated."""
+        return text, _with_ids(calls, request)
 
 
 class JsonTools:
-    """One call per reply, written as JSON text under a schema, for servers or models without calls of their own.
+    """One call per reply, as JSON under a schema.
 
-    The reply is `{"thought": …, "tool": name, "arguments": {…}}`; the thought becomes the content. The thought comes
-    first and is required, because llama.cpp's grammar puts optional properties last, where it would be of no use; it
-    is left out where one tool is required. All tools are described whichever is required, so that a server can keep
-    what it has computed for the beginning of the dialogue; for the same reason, and because a small model heeds best
-    what it has read last, a tool that is the only one and required is described at the end.
+    This protocol is for servers or models without tool calls of their own.
+
+    The reply is `{"thought": …, "tool": name, "arguments": {…}}`. The thought becomes the content.
+
+    - The thought is required and comes first. llama.cpp's grammar would put an optional property
+      last, after the decision. Where one tool is required, there is no thought.
+    - All tools are described even if one of them is required, so that the beginning of the messages
+      stays the same and a server can reuse its cache.
+    - A tool that is the only one and required is described at the end: small models follow best the
+      text that they have read last.
     """
 
     def encode(self, request: Request) -> dict[str, Any]:
-        """Give `messages` of plain text and `response_format`; see `ToolProtocol`."""
+        """Return `messages` of plain text and `response_format`; see `ToolProtocol`."""
         messages = list(_merged(_text_messages(ordered(request.messages))))
         body: dict[str, Any] = {"messages": messages}
         required = required_tool(request)
         if request.tools:
             _describe(messages, request.tools, last=bool(required) and len(request.tools) == 1)
-            schema = _call_schema(
-                (required,) if required else request.tools, thought=required is None
-            )
+            callable_tools = (required,) if required else request.tools
+            schema = _call_schema(callable_tools, thought=required is None)
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "tool_call", "schema": schema},
@@ -83,9 +103,9 @@ class JsonTools:
     def decode(
         self, request: Request, text: str, calls: Sequence[ToolCall]
     ) -> tuple[str, tuple[ToolCall, ...]]:
-        """Give the thought and the call that the text is; text that is none comes back as it is."""
+        """Return the thought and the call; text that is not a call is returned unchanged."""
         if calls or not request.tools:
-            return text, _identified(calls, request)
+            return text, _with_ids(calls, request)
         parsed = _parsed(text)
         if parsed is None:
             return text, ()
@@ -94,10 +114,10 @@ class JsonTools:
 
 
 def ordered(messages: Sequence[Message]) -> Iterator[Message]:
-    """Give messages with the answers to each assistant message in the order of its calls.
+    """Yield the messages, with the answers to calls in the order of the calls.
 
     Raises:
-        ValueError: An answer is missing, answers no call, or does not stand right behind its assistant message.
+        ValueError: An answer is missing, answers no call, or does not follow its assistant message.
     """
     answers: dict[str, Message] = {}
     expected: tuple[str, ...] = ()
@@ -106,9 +126,7 @@ def ordered(messages: Sequence[Message]) -> Iterator[Message]:
             answers[message.tool_call_id] = message
             continue
         if set(answers) != set(expected):
-            raise ValueError(
-                f"calls {sorted(expected)} and answers {sorted(answers)} do not fit together"
-            )
+            raise ValueError(f"calls {sorted(expected)} and answers {sorted(answers)} do not match")
         yield from (answers[call_id] for call_id in expected)
         answers, expected = {}, ()
         if message is not None:
@@ -117,10 +135,10 @@ def ordered(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def required_tool(request: Request) -> ToolSpec | None:
-    """Give the tool that must be called, or None where the model chooses.
+    """Return the tool that must be called, or None where the model chooses.
 
     Raises:
-        ValueError: It is not among the request's tools.
+        ValueError: The tool is not among the request's tools.
     """
     if not request.tool:
         return None
@@ -128,6 +146,28 @@ def required_tool(request: Request) -> ToolSpec | None:
         if tool.name == request.tool:
             return tool
     raise ValueError(f"the required tool {request.tool} is not among the tools")
+
+
+def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a schema that decide the shape of a value.
+
+    Lengths of text, patterns and formats are dropped: releases of llama.cpp differ in the ones that
+    they reject, and the tool checks them anyway. Objects get no further properties unless the
+    schema allows them.
+    """
+    shape: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == _NAMED:
+            shape[key] = {name: for_grammar(part) for name, part in value.items()}
+        elif key in _SINGLE and isinstance(value, Mapping):
+            shape[key] = for_grammar(value)
+        elif key in _LISTED:
+            shape[key] = [for_grammar(part) for part in value]
+        elif key in _KEPT:
+            shape[key] = value
+    if _NAMED in shape:
+        shape.setdefault("additionalProperties", False)
+    return shape
 
 
 def _native_message(message: Message) -> dict[str, Any]:
@@ -158,20 +198,19 @@ def _native_tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _new_ids(request: Request) -> Iterator[str]:
-    """Give ids numbered from the count of replies on, past those in use: old turns may have been dropped."""
+    """Yield new ids, numbered from the count of replies on."""
     used = {call.id for message in request.messages for call in message.tool_calls}
     replies = sum(message.role is Role.ASSISTANT for message in request.messages)
+    # The count alone would not do: old turns may have been dropped.
     return (f"call_{number}" for number in count(replies) if f"call_{number}" not in used)
 
 
-def _identified(calls: Sequence[ToolCall], request: Request) -> tuple[ToolCall, ...]:
+def _with_ids(calls: Sequence[ToolCall], request: Request) -> tuple[ToolCall, ...]:
     ids = [call.id for call in calls]
     if all(ids) and len(set(ids)) == len(ids):
         return tuple(calls)
-    return tuple(
-        ToolCall(new, call.name, call.arguments)
-        for new, call in zip(_new_ids(request), calls, strict=False)
-    )
+    numbered = zip(_new_ids(request), calls, strict=False)
+    return tuple(ToolCall(new, call.name, call.arguments) for new, call in numbered)
 
 
 def _text_messages(messages: Iterator[Message]) -> Iterator[tuple[str, str]]:
@@ -182,26 +221,26 @@ def _text_messages(messages: Iterator[Message]) -> Iterator[tuple[str, str]]:
             name = names[message.tool_call_id]
             yield "user", f"Result of {name} ({message.tool_call_id}):\n{message.content}"
         elif message.tool_calls:
-            yield (
-                "assistant",
-                "\n".join(_call_text(message.content, call) for call in message.tool_calls),
-            )
+            texts = [_call_text(message.content, call) for call in message.tool_calls]
+            yield "assistant", "\n".join(texts)
         else:
             yield message.role.value, message.content
 
 
 def _call_text(thought: str, call: ToolCall) -> str:
     arguments: object = call.arguments
-    with contextlib.suppress(
-        ValueError, RecursionError
-    ):  # What is no JSON is shown as the text that it is.
+    # Arguments that are not JSON are shown as text.
+    with contextlib.suppress(ValueError, RecursionError):
         arguments = json.loads(call.arguments)
     parts = {"thought": thought} if thought else {}
-    return _written({**parts, "tool": call.name, "arguments": arguments})
+    return _to_json({**parts, "tool": call.name, "arguments": arguments})
 
 
 def _merged(messages: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """Join neighbours of one role: some chat templates refuse two user messages in a row."""
+    """Join neighbours of one role.
+
+    Some chat templates reject two user messages in a row.
+    """
     for role, group in groupby(messages, key=lambda message: message[0]):
         yield {"role": role, "content": "\n\n".join(content for _, content in group)}
 
@@ -218,9 +257,7 @@ def _describe(messages: list[dict[str, Any]], tools: Sequence[ToolSpec], *, last
             "Reply with one JSON object and nothing else:",
             '{"tool": "name of the tool", "arguments": {…}}',
         ]
-    lines += [
-        f"- {tool.name}: {tool.description} Arguments: {compact(tool.parameters)}" for tool in tools
-    ]
+    lines += map(_description, tools)
     text = "\n".join(lines)
     place, role = (-1, Role.USER) if last else (0, Role.SYSTEM)
     if messages and messages[place]["role"] == role.value:
@@ -229,15 +266,20 @@ def _describe(messages: list[dict[str, Any]], tools: Sequence[ToolSpec], *, last
         messages.insert(len(messages) if last else 0, {"role": role.value, "content": text})
 
 
+def _description(tool: ToolSpec) -> str:
+    schema = json.dumps(dict(tool.parameters), ensure_ascii=False, separators=(",", ":"))
+    return f"- {tool.name}: {tool.description} Arguments: {schema}"
+
+
 def _call_schema(tools: Sequence[ToolSpec], *, thought: bool) -> dict[str, Any]:
     schemas = [_one_call_schema(tool.name, tool.parameters, thought=thought) for tool in tools]
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _one_call_schema(name: str, parameters: Mapping[str, Any], *, thought: bool) -> dict[str, Any]:
-    properties: dict[str, Any] = (
-        {"thought": {"type": "string", "maxLength": _THOUGHT_CHARACTERS}} if thought else {}
-    )
+    properties: dict[str, Any] = {}
+    if thought:
+        properties["thought"] = {"type": "string", "maxLength": _THOUGHT_CHARACTERS}
     properties["tool"] = {"const": name}
     properties["arguments"] = for_grammar(parameters)
     return {
@@ -258,18 +300,10 @@ def _parsed(text: str) -> tuple[str, str, str] | None:
     thought, name, arguments = reply.get("thought", ""), reply.get("tool"), reply.get("arguments")
     if not isinstance(thought, str) or not isinstance(name, str) or not isinstance(arguments, dict):
         return None
-    return (
-        thought.encode(errors="replace").decode(),
-        name.encode(errors="replace").decode(),
-        _written(arguments),
-    )
+    return replace_surrogates(thought), replace_surrogates(name), _to_json(arguments)
 
 
-def _written(value: object) -> str:
-    """Write JSON, with characters as they are unless one is half a surrogate pair, which no encoding carries."""
+def _to_json(value: object) -> str:
+    """Return JSON, with characters escaped only for a lone surrogate's sake."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value)
-    return text
+    return json.dumps(value) if has_surrogates(text) else text

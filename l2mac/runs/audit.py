@@ -23,7 +23,7 @@ from l2mac.trace.run_report import (
     PIN_FILE,
     RECEIPTS_FOLDER,
     REPORT_FILE,
-    make_report,
+    build_report,
     receipts_in,
 )
 from l2mac.workspace.export import MANIFEST, manifest_of, sort_out
@@ -202,7 +202,7 @@ def _check_report(
             f"the file ends here, but the report names {size} bytes",
         )
     digest = hashlib.sha256(memoryview(pack)[: max(size, 0)]).hexdigest()
-    report = make_report(lines[: max(events, 0)], size, digest)
+    report = build_report(lines[: max(events, 0)], size, digest)
     if report.text != found:
         audit.add(
             REPORT_FILE,

@@ -8,8 +8,8 @@ from pathlib import Path
 from l2mac.errors import L2macError, ProcessorError
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.verdict import Verdict
-from l2mac.processor.model_roles import ROLES
 from l2mac.processor.openai_processor import OpenAIProcessor
+from l2mac.processor.routing import ROLES
 from l2mac.runs.wiring import make_processor, make_role_processor
 from l2mac.settings.settings import Settings
 from sandbox import FileEntry, Sandbox, SandboxError

@@ -19,13 +19,12 @@ from l2mac.control.request_keys import RequestKeys
 from l2mac.control.run_spec import Job, Method
 from l2mac.domains.loader import Domain, load_domain, recorded_domain
 from l2mac.errors import L2macError, TraceError
-from l2mac.evaluator.baseline import Baseline
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.file_store import FileStore, SandboxMaker
-from l2mac.processor.model_roles import ModelRole
 from l2mac.processor.protocol import Processor, Watcher
+from l2mac.processor.routing import ModelRole
 from l2mac.processor.token_estimate import TokenEstimator
 from l2mac.runs.recorded_input import adopt
 from l2mac.runs.recorded_spec import Plan, started
@@ -131,16 +130,15 @@ def execute(
             domain = (
                 recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain)
             )
-            examination = Evaluator(
+            evaluator = Evaluator(
                 journal=journal,
                 store=store,
                 checks=domain.checks,
                 make_sandbox=make_sandbox,
                 dependencies=dependencies,
                 origin=origin,
-                baseline=Baseline(origin),
             )
-            effects = _effects(plan, means, journal, store, spending, domain, examination)
+            effects = _effects(plan, means, journal, store, spending, domain, evaluator, origin)
             closely = (
                 plan.leads_closely(protocol)
                 and effects.domain.toolbelt.has("write_files")
@@ -254,7 +252,8 @@ def _effects(
     store: FileStore,
     spending: Spending,
     domain: Domain,
-    examination: Evaluator,
+    evaluator: Evaluator,
+    origin: Mapping[str, str],
 ) -> Effects:
     return Effects(
         journal=journal,
@@ -265,12 +264,12 @@ def _effects(
         estimator=TokenEstimator(),
         prices=means.prices,
         watch=means.watch,
-        examination=examination,
+        evaluator=evaluator,
         namer=RequestKeys(journal.objects),
         reply_tokens=plan.reply_tokens,
         execution_timeout_s=plan.execution_timeout_s,
         outcome_characters=plan.outcome_characters,
         seed=plan.seed,
         role_prices=means.role_prices,
-        origin=examination.origin,
+        origin=origin,
     )

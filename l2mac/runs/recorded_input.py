@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from l2mac.errors import TraceError
 from l2mac.runs.recorded_spec import Plan
-from l2mac.trace.events import Event
+from l2mac.trace.events import Event, InputRecorded
 from l2mac.trace.history import recorded_input, tree_hash
-from l2mac.trace.input_events import InputRecorded
 from l2mac.trace.journal import Journal
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input

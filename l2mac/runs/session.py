@@ -24,10 +24,9 @@ from l2mac.runs.wiring import (
 )
 from l2mac.settings.settings import Settings
 from l2mac.trace.chain import Entry, read_trace
-from l2mac.trace.events import Checked, InstructionCompleted, ProtocolChosen
+from l2mac.trace.events import Checked, InstructionCompleted, PartEnded, ProtocolChosen
 from l2mac.trace.history import effective
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
-from l2mac.trace.method_events import PartEnded
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input, check_outside, read_input
 from sandbox import SandboxError
@@ -136,7 +135,7 @@ def start(
     audience: SessionListener,
     *,
     given: Input | None = None,
-    fuse: CancelScope | None = None,
+    cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Execute a new run.
 
@@ -144,7 +143,7 @@ def start(
         settings: Settings of this session.
         plan: Specification made by `prepare_plan`.
         audience: Receives everything as it happens.
-        fuse: Ends the session from another thread, even while the model's server is silent.
+        cancel_scope: Ends the session from another thread, even while the model's server is silent.
         given: The input of `prepare_input`, the same as for the plan.
 
     Raises:
@@ -159,7 +158,7 @@ def start(
             audience.say(f"input: {given}")
         return made
 
-    return _with_model(settings, plan, audience, "run", folder, fuse, given)
+    return _with_model(settings, plan, audience, "run", folder, cancel_scope, given)
 
 
 def resume_run(
@@ -167,7 +166,7 @@ def resume_run(
     source: Source,
     audience: SessionListener,
     *,
-    fuse: CancelScope | None = None,
+    cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Continue a recorded run; see `start`."""
     check_packages(source.plan, settings)
@@ -176,7 +175,7 @@ def resume_run(
         audience.say(f"resuming {source.folder.name}")
         return source.folder
 
-    return _with_model(settings, source.plan, audience, "resume", folder, fuse)
+    return _with_model(settings, source.plan, audience, "resume", folder, cancel_scope)
 
 
 def replay_run(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
@@ -212,10 +211,13 @@ def _with_model(
     audience: SessionListener,
     reason: Reason,
     make_folder: Callable[[], Path],
-    fuse: CancelScope | None,
+    cancel_scope: CancelScope | None,
     given: Input | None = None,
 ) -> SessionResult:
-    with make_processors(settings, fuse=fuse) as processor, _factory(settings, audience) as factory:
+    with (
+        make_processors(settings, cancel_scope=cancel_scope) as processor,
+        _factory(settings, audience) as factory,
+    ):
         means = make_resources(
             settings,
             factory,

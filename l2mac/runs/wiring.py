@@ -13,12 +13,11 @@ from l2mac.domains.loader import CUSTOM, Domain, load_domain, load_domain_file, 
 from l2mac.errors import ModelNotConfigured, SettingsError
 from l2mac.evaluator.packages import MODES, PackageSource
 from l2mac.processor.cancellation import CancelScope
-from l2mac.processor.model_roles import ROLES, ModelRole
 from l2mac.processor.model_settings import ModelSettings
 from l2mac.processor.openai_processor import OpenAIProcessor
 from l2mac.processor.protocol import Processor, Watcher
 from l2mac.processor.response_cache import ResponseCache
-from l2mac.processor.routing import RoleModel, RoleProcessor
+from l2mac.processor.routing import ROLES, ModelRole, RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
 from l2mac.runs.recorded_spec import Plan
@@ -138,7 +137,7 @@ def _named_domain(settings: Settings) -> Domain:
 
 
 def make_processor(
-    settings: Settings, *, max_retries: int = 4, fuse: CancelScope | None = None
+    settings: Settings, *, max_retries: int = 4, cancel_scope: CancelScope | None = None
 ) -> OpenAIProcessor:
     """Return the client of the main model, which writes.
 
@@ -146,11 +145,15 @@ def make_processor(
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
         SettingsError: The key file is unreadable.
     """
-    return OpenAIProcessor(_model_settings(settings, max_retries), fuse=fuse)
+    return OpenAIProcessor(_model_settings(settings, max_retries), cancel_scope=cancel_scope)
 
 
 def make_role_processor(
-    settings: Settings, role: ModelRole, *, max_retries: int = 4, fuse: CancelScope | None = None
+    settings: Settings,
+    role: ModelRole,
+    *,
+    max_retries: int = 4,
+    cancel_scope: CancelScope | None = None,
 ) -> OpenAIProcessor | None:
     """Return the client of a role's own model, or None.
 
@@ -161,13 +164,17 @@ def make_role_processor(
     if own is None:
         return None
     try:
-        return OpenAIProcessor(_role_settings(settings, own, max_retries), fuse=fuse)
+        return OpenAIProcessor(
+            _role_settings(settings, own, max_retries), cancel_scope=cancel_scope
+        )
     except SettingsError as error:
         field = f"roles.{role}.{error.field.removeprefix('--')}"
         raise SettingsError(field, f"{field} is invalid: {error}") from None
 
 
-def make_processors(settings: Settings, *, fuse: CancelScope | None = None) -> RoleProcessor:
+def make_processors(
+    settings: Settings, *, cancel_scope: CancelScope | None = None
+) -> RoleProcessor:
     """Return the models of all roles as one processor.
 
     Raises:
@@ -178,9 +185,9 @@ def make_processors(settings: Settings, *, fuse: CancelScope | None = None) -> R
     with contextlib.ExitStack() as opened:
         for role in ROLES:
             if role == "write":
-                client: OpenAIProcessor | None = make_processor(settings, fuse=fuse)
+                client: OpenAIProcessor | None = make_processor(settings, cancel_scope=cancel_scope)
             else:
-                client = make_role_processor(settings, role, fuse=fuse)
+                client = make_role_processor(settings, role, cancel_scope=cancel_scope)
             if client is not None:
                 models[role] = RoleModel(
                     opened.enter_context(client), _window(settings, role), _cache(settings, client)

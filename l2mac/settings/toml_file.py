@@ -26,7 +26,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if len(content) > _MOST_FILE_BYTES:
             raise SettingsError(str(path), f"{path} is larger than {_MOST_FILE_BYTES} bytes.")
         return tomllib.loads(content.decode("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home may be /dev/null
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(

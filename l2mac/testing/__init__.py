@@ -1,7 +1,8 @@
-"""Shipped stand-ins for the outside world, for tests and demonstrations; all of them raise when their script runs out.
+"""Shipped fakes of a model and its server, for tests and demonstrations.
 
-- `l2mac.testing.model_server`: a model server over real HTTP on loopback, which answers by script and misbehaves on
-  request.
-- `l2mac.testing.memory_sandbox`: boxes that keep files in memory, execute nothing, and can be lost at any call.
-- `l2mac.testing.processor`: a processor that gives scripted replies without any server.
+All fakes raise an error when their script runs out. `sandbox.testing` holds the fake sandbox.
+
+- `l2mac.testing.model_server`: a model server over real HTTP on loopback, which answers by a script
+  and misbehaves on request.
+- `l2mac.testing.processor`: a processor that returns scripted replies without a server.
 """

@@ -1,18 +1,18 @@
-"""What a scripted model server does instead of answering."""
+"""The faults of a scripted model server."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """Answer 429; `retry_after` goes into the header as it is, a number of seconds or a date, unless empty."""
+    """Answer 429. `retry_after` is the header's text, a number of seconds or a date."""
 
     retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerError:
-    """Answer with a status of 500 or above; `retry_after` as for `RateLimited`."""
+    """Answer with a status of 500 or above; `retry_after` as in `RateLimited`."""
 
     status: int = 500
     message: str = "the server had an error"
@@ -21,7 +21,7 @@ class ServerError:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRequest:
-    """Answer 400, or another status, with an error object as OpenAI writes it."""
+    """Answer 400, or another status, with an error object in OpenAI's form."""
 
     message: str
     status: int = 400
@@ -32,7 +32,10 @@ class RefusedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Stream some pieces of a text, then cut the connection; `politely` ends the stream as if all were well."""
+    """Stream some pieces of a text, then close the connection.
+
+    With `politely` the stream ends as if it were complete.
+    """
 
     after_chunks: int = 1
     politely: bool = False
@@ -40,7 +43,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class FailedMidway:
-    """Stream some pieces of a text, then an error event, as LM Studio and OpenRouter do."""
+    """Stream some pieces of a text, then an error event.
+
+    LM Studio and OpenRouter send such events.
+    """
 
     message: str
     after_chunks: int = 1
@@ -49,14 +55,14 @@ class FailedMidway:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """Answer 200 with an event stream that is no JSON, or with `text` as its one event."""
+    """Answer 200 with an event stream whose one event is `text`, by default not JSON."""
 
     text: str = "{not json"
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """Say nothing for seconds, after some pieces of a text; then cut the connection."""
+    """Stay silent for seconds after some pieces of a text, then close the connection."""
 
     seconds: float
     after_chunks: int = 0
@@ -64,14 +70,17 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Dribbled:
-    """Send comments that are no events, as a server does that keeps a connection alive; then cut the connection."""
+    """Send comments, which are not events, then close the connection.
+
+    Servers send comments to keep a connection alive.
+    """
 
     comments: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ContextTooLong:
-    """Answer 400 in OpenAI's words for messages that do not fit."""
+    """Answer 400 in OpenAI's words for messages that exceed the context window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +90,20 @@ class Unauthorized:
 
 @dataclass(frozen=True, slots=True)
 class UnknownModel:
-    """Answer 404 in OpenAI's words for a model that is not there."""
+    """Answer 404 in OpenAI's words for a model that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefusesStreamOptions:
-    """Answer 400 in Mistral's words for `stream_options`; ask for it when a request has the field."""
+    """Answer 422 in Mistral's words for `stream_options`.
+
+    A script returns this fault when a request has the field.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class EchoesKey:
-    """Answer with an error that repeats the key that was sent; `midway` puts it into a stream."""
+    """Answer with an error that repeats the request's key, with `midway` in a stream."""
 
     status: int = 401
     midway: bool = False

@@ -1,13 +1,13 @@
-"""A model server over real HTTP on loopback, which answers by script and misbehaves on request.
+"""A scripted model server over real HTTP on loopback.
 
-    script = sequence([ScriptedReply("Hello"), RateLimited("2"), ScriptedReply(tool_calls=[("ready", {})])])
-    with ModelServer(script) as server:
+    script = sequence([ScriptedReply("Hello"), RateLimited("2"), ScriptedReply(tool_calls=[("ready",
+    {})])]) with ModelServer(script) as server:
         settings = ModelSettings(model="scripted", base_url=server.base_url, api_key="key")
         ...
     assert server.requests[0].body["temperature"] == 0
 
-It speaks `POST /v1/chat/completions`, streamed and whole, with tools and with `response_format`, the same under Azure's
-paths, and `GET /v1/models`.
+The server answers `POST /v1/chat/completions`, streamed and whole, with tools and with
+`response_format`, the same under Azure's paths, and `GET /v1/models`.
 """
 
 import json
@@ -69,7 +69,7 @@ _FILLER = "never to be finished "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """What a client asked: the path, the JSON body, and the headers with names in lower case."""
+    """A client's request: path, JSON body, and headers with names in lower case."""
 
     path: str
     body: dict[str, Any]
@@ -80,9 +80,10 @@ Script = Callable[[dict[str, Any], int], ScriptedReply | Fault]
 
 
 def sequence(answers: Sequence[ScriptedReply | Fault]) -> Script:
-    """Make a script of answers given in order.
+    """Return a script with these answers in order.
 
-    It raises AssertionError when asked for more; the server answers that with 500 and raises it again at its end.
+    One request more makes the script raise AssertionError. The server then answers 500, and raises
+    the error again when it is closed.
     """
 
     def script(_: dict[str, Any], index: int) -> ScriptedReply | Fault:
@@ -96,12 +97,14 @@ def sequence(answers: Sequence[ScriptedReply | Fault]) -> Script:
 
 
 class ModelServer:
-    """Serve within a `with`; whatever the script raised comes up again at its end, as AssertionError.
+    """A model server within a `with`.
+
+    An exception of the script is raised again at the end of the `with`, as AssertionError.
 
     Args:
-        script: Gives the answer to a request body and its number, from 0.
-        models: What `GET /v1/models` lists.
-        key: The only key that is let in; empty for any.
+        script: Returns the answer to a request's body and number, from 0.
+        models: The models for `GET /v1/models`.
+        key: The only accepted key, empty for any.
 
     Attributes:
         requests: The chat completion requests received, in order.
@@ -125,7 +128,7 @@ class ModelServer:
 
     @property
     def base_url(self) -> str:
-        """The address to give to a client."""
+        """The server's address for a client."""
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def __enter__(self) -> Self:
@@ -147,14 +150,14 @@ class ModelServer:
             raise AssertionError(f"the script failed: {self._failures[0]}") from self._failures[0]
 
     def answer(self, request: ReceivedRequest) -> ScriptedReply | Fault:
-        """Record a request and give the script's answer to it."""
+        """Record a request and return the script's answer."""
         with self._lock:
             self.requests.append(request)
             if self._key and request.headers.get("authorization") != f"Bearer {self._key}":
                 return Unauthorized()
             try:
                 return self._script(request.body, len(self.requests) - 1)
-            except Exception as error:  # noqa: BLE001 - a script may break in any way; the test must see it, not this thread
+            except Exception as error:  # noqa: BLE001 - a script may raise anything
                 self._failures.append(error)
                 return ServerError(message=f"the script failed: {error}")
 
@@ -164,7 +167,7 @@ class _Server(ThreadingHTTPServer):
     scripted: ModelServer
 
     def handle_error(self, *_: object) -> None:
-        """Stay silent: clients of this server give up on connections by design."""
+        """Log nothing: clients of this server close connections by design."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -172,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         if self.path != "/v1/models":
@@ -231,7 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _misbehave(self, fault: Fault) -> None:
-        if refusal := _refusal(fault, self.headers.get("authorization", "")):
+        refusal = _refusal(fault, self.headers.get("authorization", ""))
+        if refusal is not None:
             error = {
                 "message": refusal.message,
                 "type": refusal.kind,
@@ -272,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _refusal(fault: Fault, authorization: str) -> RefusedRequest | None:
-    """Give the error answer that a fault is, or None if it is none."""
+    """Return the error response of a fault, or None for other faults."""
     match fault:
         case RefusedRequest():
             return fault
@@ -287,7 +291,8 @@ def _refusal(fault: Fault, authorization: str) -> RefusedRequest | None:
 _REFUSALS: dict[type[object], RefusedRequest] = {
     RateLimited: RefusedRequest("too many requests", 429, kind="rate_limit_error"),
     ContextTooLong: RefusedRequest(
-        "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.",
+        "This model's maximum context length is 4096 tokens."
+        " However, your messages resulted in 5000 tokens.",
         parameter="messages",
         code="context_length_exceeded",
     ),

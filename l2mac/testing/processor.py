@@ -1,4 +1,7 @@
-"""A processor that gives scripted replies, for tests of what stands above the language model."""
+"""A processor with scripted replies, for tests of the code above the model.
+
+A module of its own, because it needs no server.
+"""
 
 from collections.abc import Sequence
 
@@ -7,13 +10,13 @@ from l2mac.processor.protocol import Watcher
 
 
 class ScriptedProcessor:
-    """Give replies in order.
+    """A `Processor` that returns scripted replies in order.
 
     Args:
-        replies: What each call gives; an exception is raised instead.
+        replies: The reply to each call, or an exception to raise.
 
     Attributes:
-        requests: What was asked, in order.
+        requests: The requests received, in order.
     """
 
     def __init__(self, replies: Sequence[Reply | Exception]) -> None:
@@ -22,15 +25,15 @@ class ScriptedProcessor:
 
     @property
     def left(self) -> int:
-        """How many replies have not been given yet."""
+        """The number of replies that are left."""
         return max(len(self._replies) - len(self.requests), 0)
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
-        """Give the next reply and let its content be watched in one piece.
+        """Return the next reply, watched in one piece.
 
         Raises:
             AssertionError: The script has run out.
-            Exception: Whatever the script has in this place.
+            Exception: The script has an exception in this place.
         """
         self.requests.append(request)
         if len(self.requests) > len(self._replies):

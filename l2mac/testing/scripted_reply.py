@@ -1,4 +1,4 @@
-"""A scripted reply and how a model server writes it."""
+"""A scripted reply and its form in a model server's answer."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,16 +8,17 @@ _PIECE_CHARACTERS = 16
 
 
 class ScriptedReply:
-    """A reply to give.
+    """A reply of a scripted model server.
 
     Args:
-        content: Its text.
-        tool_calls: Pairs of a name and arguments, which may be text that is no JSON. In a request with
-            `response_format` the first is written as the content, in the form that `JsonTools` asks for.
-        usage: The `usage` object as it goes out; None for counts made up from lengths, empty for no such object.
-        cut_off: End with `finish_reason` `length`.
+        content: The text.
+        tool_calls: Pairs of a name and arguments. The arguments may be text that is not JSON. In
+            the answer to a request with `response_format` the first call is the content, in the
+            form of `JsonTools`.
+        usage: The `usage` object, None for counts estimated from lengths, empty for no object.
+        truncated: Whether `finish_reason` is `length`.
         model: The model's name in the answer.
-        streamed: Stream where the client asks for it; otherwise answer whole, as some servers do.
+        streamed: Whether to stream if the client asks for it. Otherwise the answer is whole.
     """
 
     def __init__(
@@ -26,20 +27,20 @@ class ScriptedReply:
         *,
         tool_calls: Sequence[tuple[str, Mapping[str, Any] | str]] = (),
         usage: Mapping[str, Any] | None = None,
-        cut_off: bool = False,
+        truncated: bool = False,
         model: str = "scripted",
         streamed: bool = True,
     ) -> None:
         self.content = content
         self.tool_calls = tuple((name, _text(arguments)) for name, arguments in tool_calls)
         self.usage = usage
-        self.cut_off = cut_off
+        self.truncated = truncated
         self.model = model
         self.streamed = streamed
 
 
 def whole(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
-    """Give a reply to a request as one object."""
+    """Return a reply to a request as one object."""
     content, calls = _shaped(reply, body)
     message: dict[str, Any] = {"role": "assistant", "content": content or None}
     if calls:
@@ -52,7 +53,7 @@ def whole(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a reply to a request as the events of a stream."""
+    """Yield a reply to a request as the events of a stream."""
     content, calls = _shaped(reply, body)
     yield chunk({"role": "assistant", "content": None}, reply.model)
     for piece in _pieces(content):
@@ -76,13 +77,13 @@ def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any
 def chunk(
     delta: dict[str, Any], model: str = "scripted", finish_reason: str | None = None
 ) -> dict[str, Any]:
-    """Give one event of a stream."""
+    """Return one event of a stream."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"object": "chat.completion.chunk", "model": model, "choices": [choice]}
 
 
 def _call(body: dict[str, Any], index: int, name: str, arguments: str) -> dict[str, Any]:
-    """Give a call whose id no earlier one in the dialogue has."""
+    """Return a call with an id that no earlier call of the request has."""
     replies = sum(message["role"] == "assistant" for message in body["messages"])
     function = {"name": name, "arguments": arguments}
     return {
@@ -102,7 +103,7 @@ def _shaped(reply: ScriptedReply, body: dict[str, Any]) -> tuple[str, tuple[tupl
 
 
 def _finish_reason(reply: ScriptedReply, calls: Sequence[object]) -> str:
-    if reply.cut_off:
+    if reply.truncated:
         return "length"
     return "tool_calls" if calls else "stop"
 

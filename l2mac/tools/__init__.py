@@ -1,1 +1,1 @@
-"""What the model may call: files, execution, control; every outcome is text for the model."""
+"""The tools that the model may call. Every outcome is text for the model."""

@@ -1,7 +1,11 @@
-"""What a tool is: a name, a description, typed arguments, and a function from these to an outcome."""
+"""The definition of a tool, its arguments and its outcome.
+
+Texts of this package that reach the model are prompts: descriptions of tools and fields, outcomes,
+and the docstrings of `Arguments` classes, which pydantic puts into their schemas. Mistakes of the
+model become outcomes, so that the model can correct its call.
+"""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -10,21 +14,28 @@ import pydantic
 
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.processor.messages import ToolCall, ToolSpec
+from l2mac.safe_text import has_surrogates
 from sandbox import Change, Refused
 
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_MOST_PROBLEMS = 5
 A = TypeVar("A", bound="Arguments")
 
 
 class Arguments(pydantic.BaseModel):
-    """Base of all tools' arguments: nothing unknown, nothing converted."""
+    """The base of all tools' arguments: no unknown fields, no conversions."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """M_f of the paper: what a call came to, as text for the model, and what it changed in the store."""
+    """The outcome of a call: M_f of the paper.
+
+    Attributes:
+        text: The text for the model.
+        ok: Whether the call succeeded.
+        changes: The changes of the file store.
+    """
 
     text: str
     ok: bool = True
@@ -33,7 +44,13 @@ class ToolOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What tools work with: the store, and how many characters an outcome may have."""
+    """The surroundings of a call.
+
+    Attributes:
+        store: The file store.
+        outcome_characters: The bound of an outcome's length.
+        execution_timeout_s: The wall time for a program that the call runs.
+    """
 
     store: FileStore
     outcome_characters: int
@@ -42,7 +59,15 @@ class ToolContext:
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):
-    """A tool; `description` is what the model reads, `writes` whether it is there to change files."""
+    """A tool.
+
+    Attributes:
+        name: The name by which the model calls it.
+        description: The description for the model.
+        arguments: The class of the arguments. The fields' descriptions are for the model, too.
+        perform: The function that performs a call.
+        writes: Whether the purpose of the tool is to change files.
+    """
 
     name: str
     description: str
@@ -57,11 +82,11 @@ class Tool(Generic[A]):
 
 
 class Toolbelt:
-    """The tools of a run, by name, and the refusals of whatever is no proper call of one.
+    """The tools of a run by name.
 
     Args:
-        tools: All that may be called.
-        aliases: Other names under which models know them.
+        tools: All tools that may be called.
+        aliases: Other names by which models call the tools, alias → name.
     """
 
     def __init__(self, tools: tuple[Tool[Any], ...], aliases: Mapping[str, str]) -> None:
@@ -75,19 +100,19 @@ class Toolbelt:
 
     @property
     def writing_specs(self) -> tuple[ToolSpec, ...]:
-        """Those that are there to change files."""
+        """The tools that change files, as the model sees them."""
         return tuple(tool.spec for tool in self._tools.values() if tool.writes)
 
     def has(self, name: str) -> bool:
-        """Whether there is a tool of that name."""
+        """Return whether a tool has that name."""
         return name in self._tools
 
     def proper_name(self, name: str) -> str:
-        """Give the name that a tool has here."""
+        """Return the name of the tool with this name or alias."""
         return self._aliases.get(name, name)
 
     def perform(self, call: ToolCall, context: ToolContext) -> ToolOutcome:
-        """Perform a call; whatever is wrong with it is an outcome, too."""
+        """Perform a call. Mistakes and refusals are outcomes, not exceptions."""
         tool = self._tools.get(self.proper_name(call.name))
         if tool is None:
             return ToolOutcome(
@@ -107,10 +132,10 @@ class Toolbelt:
 
 
 def parse_arguments(model: type[A], text: str) -> A:
-    """Give a call's arguments from their JSON text; they are never repaired.
+    """Parse a call's arguments from JSON. Invalid arguments are never repaired.
 
     Raises:
-        ValueError: They are not JSON or do not fit; the message is for the model.
+        ValueError: The text is not JSON, or does not fit the model. The message is for the model.
     """
     try:
         content = json.loads(text or "{}")
@@ -118,42 +143,50 @@ def parse_arguments(model: type[A], text: str) -> A:
         raise ValueError(
             f"the arguments are not valid JSON ({error}); call again with complete, valid JSON"
         ) from None
-    if _HALF_CHARACTER.search(json.dumps(content, ensure_ascii=False)):
+    if has_surrogates(json.dumps(content, ensure_ascii=False)):
         raise ValueError(
-            "the arguments contain half a surrogate pair (\\ud800 to \\udfff), which is no character"
+            "the arguments contain half a surrogate pair (\\ud800 to \\udfff),"
+            " which is no character"
         )
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'arguments'}: {item['msg']}"
-            for item in error.errors()[:5]
-        )
-        raise ValueError(f"the arguments do not fit: {wrong}") from None
+        problems = "; ".join(map(_problem, error.errors()[:_MOST_PROBLEMS]))
+        raise ValueError(f"the arguments do not fit: {problems}") from None
+
+
+def _problem(error: Any) -> str:
+    place = ".".join(map(str, error["loc"]))
+    return f"{place or 'arguments'}: {error['msg']}"
 
 
 def plain_schema(model: type[Arguments]) -> dict[str, Any]:
-    """Give the model's JSON schema with definitions in place and without titles, as simple servers need it."""
+    """Return the model's JSON schema for simple servers.
+
+    Definitions replace their references, and titles are left out.
+    """
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
-
-    def plain(node: Any) -> Any:
-        if isinstance(node, dict):
-            if "$ref" in node:
-                return plain(definitions[node["$ref"].rpartition("/")[2]])
-            return {
-                key: plain(value)
-                for key, value in node.items()
-                if key != "title" or isinstance(value, dict)
-            }
-        return [plain(value) for value in node] if isinstance(node, list) else node
-
-    result: dict[str, Any] = plain(schema)
+    result: dict[str, Any] = _plain(schema, definitions)
     return result
 
 
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_plain(value, definitions) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _plain(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    kept = dict(node)
+    # A property may be called `title`. Its value is a schema, a real title is a text.
+    if not isinstance(kept.get("title"), dict):
+        kept.pop("title", None)
+    return {key: _plain(value, definitions) for key, value in kept.items()}
+
+
 def encode(path: str, text: str) -> bytes:
-    """Give a file's bytes; text that is not valid Unicode is refused, never altered.
+    """Return a file's bytes. Invalid text is refused, never altered.
 
     Raises:
         Refused: The text has lone surrogates.

@@ -1,4 +1,4 @@
-"""Tools that change part of a file, so that a model need not write the whole file again."""
+"""The tools that change a part of a file, to save writing it as a whole."""
 
 from itertools import pairwise
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import Field
 
 from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome, encode
 from l2mac.tools.near_match import nearest_place, show_place
-from l2mac.tools.patches import apply_hunks, parse_patch
+from l2mac.tools.patches import FilePatch, apply_hunks, parse_patch
 from sandbox import Refused
 
 _SHOWN_PLACES = 10
@@ -38,7 +38,7 @@ class ApplyPatch(Arguments):
 
 
 def edit_tools() -> tuple[Tool[Any], ...]:
-    """Give the tools in the order in which the model sees them."""
+    """Return the tools in the order in which the model sees them."""
     patching = (
         "Change files by a unified diff: all its hunks or none. New files come from /dev/null."
     )
@@ -56,15 +56,20 @@ def _edit(arguments: EditFile, context: ToolContext) -> ToolOutcome:
     starts = _starts(content, old)
     overlapping = any(after - start < len(old) for start, after in pairwise(starts))
     if len(starts) != arguments.count or overlapping:
-        raise Refused(_miscounted(arguments, content, starts, overlapping=overlapping))
+        raise Refused(_wrong_count(arguments, content, starts, overlapping=overlapping))
     changes = context.store.write({arguments.path: content.replace(old, new)})
-    lines = ", ".join(str(line) for line in _lines_of(content, starts[:_SHOWN_PLACES]))
-    what = "the text at line" if len(starts) == 1 else f"the text {len(starts)} times, at the lines"
-    return ToolOutcome(f"replaced {what} {lines} of {arguments.path}", changes=changes)
+    replaced = "the text at line"
+    if len(starts) > 1:
+        replaced = f"the text {len(starts)} times, at the lines"
+    lines = _line_numbers(content, starts)
+    return ToolOutcome(f"replaced {replaced} {lines} of {arguments.path}", changes=changes)
 
 
 def _starts(content: bytes, old: bytes) -> list[int]:
-    """Give where a text stands, overlaps included, which are as ambiguous; no more than one over what may be asked."""
+    """Return the offsets of a text, at most one more than the model may ask for.
+
+    The offsets may overlap: overlapping places make a replacement ambiguous, too.
+    """
     starts: list[int] = []
     start = content.find(old)
     while start >= 0 and len(starts) <= _MOST_PLACES:
@@ -73,26 +78,27 @@ def _starts(content: bytes, old: bytes) -> list[int]:
     return starts
 
 
-def _miscounted(
+def _wrong_count(
     arguments: EditFile, content: bytes, starts: list[int], *, overlapping: bool
 ) -> str:
+    """Return the refusal for a text that does not occur as often as the model claims."""
     expected = "once" if arguments.count == 1 else f"{arguments.count} times"
     said = f"the text to replace stands {len(starts)} times in {arguments.path!r}, not {expected}; "
     if starts:
-        shown = ", ".join(str(line) for line in _lines_of(content, starts[:_SHOWN_PLACES]))
-        advice = "take in more lines around it" + (
-            "" if overlapping else f", or give count {len(starts)}"
-        )
-        return f"{said}{advice}; it begins at the lines {shown}"
+        advice = "take in more lines around it"
+        if not overlapping:
+            advice += f", or give count {len(starts)}"
+        return f"{said}{advice}; it begins at the lines {_line_numbers(content, starts)}"
+    said += "view the file and copy the text exactly"
     lines = content.decode("utf-8", "backslashreplace").split("\n")
     place = nearest_place(lines, arguments.old.removesuffix("\n").split("\n"))
-    if place is None:
-        return said + "view the file and copy the text exactly"
-    return f"{said}view the file and copy the text exactly; {show_place(lines, place)}"
+    return said if place is None else f"{said}; {show_place(lines, place)}"
 
 
-def _lines_of(content: bytes, starts: list[int]) -> list[int]:
-    return sorted({content.count(b"\n", 0, start) + 1 for start in starts})
+def _line_numbers(content: bytes, starts: list[int]) -> str:
+    shown = starts[:_SHOWN_PLACES]
+    numbers = {content.count(b"\n", 0, start) + 1 for start in shown}
+    return ", ".join(map(str, sorted(numbers)))
 
 
 def _patch(arguments: ApplyPatch, context: ToolContext) -> ToolOutcome:
@@ -100,15 +106,23 @@ def _patch(arguments: ApplyPatch, context: ToolContext) -> ToolOutcome:
     existing = {entry.path for entry in context.store.files}
     contents: dict[str, bytes] = {}
     for file in files:
-        if file.creates and file.path in existing:
-            raise Refused(
-                f"the patch makes {file.path!r} anew, but it exists; give its header as `--- a/{file.path}`"
-            )
-        try:
-            before = "" if file.creates else context.store.read(file.path).decode("utf-8")
-        except UnicodeDecodeError:
-            raise Refused(f"{file.path!r} is no text in UTF-8, so that no patch fits it") from None
+        before = _before(file, existing, context)
         contents[file.path] = encode(file.path, apply_hunks(file, before))
     changes = context.store.write(contents)
     hunks = sum(len(file.hunks) for file in files)
     return ToolOutcome(f"applied {hunks} hunks to {', '.join(contents)}", changes=changes)
+
+
+def _before(file: FilePatch, existing: set[str], context: ToolContext) -> str:
+    """Return a file's content before the patch, "" for a file that the patch creates."""
+    if not file.creates:
+        try:
+            return context.store.read(file.path).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Refused(f"{file.path!r} is no text in UTF-8, so that no patch fits it") from None
+    if file.path in existing:
+        raise Refused(
+            f"the patch makes {file.path!r} anew, but it exists;"
+            f" give its header as `--- a/{file.path}`"
+        )
+    return ""

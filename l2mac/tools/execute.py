@@ -1,4 +1,4 @@
-"""Tools that run what the model wrote, in the box."""
+"""The tools that run the model's files in the sandbox."""
 
 from typing import Any
 
@@ -11,6 +11,8 @@ from l2mac.evaluator.wording import cause_sentence
 from l2mac.file_store import Execution
 from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
 from sandbox import Cause, Job, PathError, Refused, check_path
+
+_SHOWN_PATHS = 20
 
 
 class RunPythonFile(Arguments):
@@ -27,7 +29,7 @@ class RunTests(Arguments):
 
 
 def execution_tools() -> tuple[Tool[Any], ...]:
-    """Give the tools in the order in which the model sees them."""
+    """Return the tools in the order in which the model sees them."""
     return (
         Tool(
             "run_python_file",
@@ -50,31 +52,33 @@ def _run_file(arguments: RunPythonFile, context: ToolContext) -> ToolOutcome:
     result = execution.result.job("program")
     limit = context.outcome_characters // 2
     lines = [_ending(execution)]
-    lines += [f"standard output:\n{result.output.text(limit)}"] if result.output.total else []
-    lines += [f"standard error:\n{result.errors.text(limit)}"] if result.errors.total else []
+    if result.output.total:
+        lines.append(f"standard output:\n{result.output.text(limit)}")
+    if result.errors.total:
+        lines.append(f"standard error:\n{result.errors.text(limit)}")
     return ToolOutcome("\n".join(lines), ok=result.succeeded, changes=execution.kept)
 
 
 def _program(path: str, context: ToolContext) -> tuple[str, ...]:
-    """Give how Python is told to run a file: a member of a package as a module, so that it finds its package."""
+    """Return the interpreter's arguments that run a file.
+
+    A member of a package runs as a module, so that its relative imports work.
+    """
     files = {entry.path for entry in context.store.files}
     *folders, _ = path.split("/")
     packages = ["/".join(folders[: depth + 1]) for depth in range(len(folders))]
-    if (
-        packages
-        and path.endswith(".py")
-        and all(f"{package}/__init__.py" in files for package in packages)
-    ):
+    is_member = bool(packages) and all(f"{package}/__init__.py" in files for package in packages)
+    if is_member and path.endswith(".py"):
         return ("-m", path.removesuffix(".py").replace("/", "."))
     return (path,)
 
 
 def _run_tests(arguments: RunTests, context: ToolContext) -> ToolOutcome:
-    paths = tuple(
-        _existing(path.partition("::")[0], context) + "".join(path.partition("::")[1:])
-        for path in arguments.paths
-    )
-    job = Job("tests", checker="pytest", paths=paths)
+    paths = []
+    for wanted in arguments.paths:
+        path, *test = wanted.partition("::")
+        paths.append(_existing(path, context) + "".join(test))
+    job = Job("tests", checker="pytest", paths=tuple(paths))
     execution = context.store.execute((job,), keep_changes=False)
     report = CheckReport((judge_tests(execution.result.job("tests")),))
     return ToolOutcome(describe(report, context.outcome_characters), ok=report.accepts_completion)
@@ -100,11 +104,11 @@ def _ending(execution: Execution) -> str:
     if run.leftovers:
         lines.append(f"{run.leftovers} processes that it left running were ended")
     if execution.kept:
-        lines.append(
-            f"files that it wrote: {', '.join(change.path for change in execution.kept[:20])}"
-        )
+        paths = [change.path for change in execution.kept[:_SHOWN_PATHS]]
+        lines.append(f"files that it wrote: {', '.join(paths)}")
     if execution.undone:
-        lines.append(f"too large or too many to keep, put back: {', '.join(execution.undone[:20])}")
+        shown = ", ".join(execution.undone[:_SHOWN_PATHS])
+        lines.append(f"too large or too many to keep, put back: {shown}")
     if run.removed:
         lines.append(f"{run.removed} links, pipes or unacceptable names that it made were removed")
     return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""Tools that read and write the file store."""
+"""The tools that read and write the file store."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class DeleteFiles(Arguments):
 
 
 def file_tools() -> tuple[Tool[Any], ...]:
-    """Give the tools in the order in which the model sees them."""
+    """Return the tools in the order in which the model sees them."""
     return (
         Tool("list_files", "List the files of the project with their sizes.", ListFiles, _list),
         Tool("view_files", "Show files, whole or some lines, with line numbers.", ViewFiles, _view),
@@ -84,10 +84,11 @@ def file_tools() -> tuple[Tool[Any], ...]:
 
 
 def _list(arguments: ListFiles, context: ToolContext) -> ToolOutcome:
-    prefix = arguments.folder.strip("/") + "/" if arguments.folder.strip("/") else ""
+    folder = arguments.folder.strip("/")
+    prefix = f"{folder}/" if folder else ""
     entries = [entry for entry in context.store.files if entry.path.startswith(prefix)]
-    lines = [f"{entry.path} ({entry.size} bytes)" for entry in entries]
-    return ToolOutcome(_cut("\n".join(lines), context.outcome_characters) or "there are no files")
+    text = "\n".join(f"{entry.path} ({entry.size} bytes)" for entry in entries)
+    return ToolOutcome(_truncated(text, context.outcome_characters) or "there are no files")
 
 
 def _view(arguments: ViewFiles, context: ToolContext) -> ToolOutcome:
@@ -105,7 +106,10 @@ def _view(arguments: ViewFiles, context: ToolContext) -> ToolOutcome:
 
 
 def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
-    """Give the lines as `number<TAB>line` under a heading; says which line to go on from when they do not fit."""
+    """Return the lines as `number<TAB>line` under a heading.
+
+    Where the lines do not fit, the last line names the line to continue from.
+    """
     lines = content.decode("utf-8", "backslashreplace").split("\n")
     last = min(wanted.last_line or len(lines), len(lines))
     heading = f"{wanted.path} (lines {wanted.first_line} to {last} of {len(lines)})"
@@ -113,12 +117,14 @@ def _numbered(wanted: FileRange, content: bytes, limit: int) -> str:
     for number in range(wanted.first_line, last + 1):
         line = f"{number}\t{lines[number - 1]}"
         if len(line) > limit:
-            cut = not shown and limit > _LEAST_CHARACTERS
-            rest = number + 1 if cut else number
-            shown += [f"{line[:limit]} [... the line goes on ...]"] if cut else []
+            rest = number
+            if not shown and limit > _LEAST_CHARACTERS:
+                shown.append(f"{line[:limit]} [... the line goes on ...]")
+                rest += 1
             if rest <= last:
                 shown.append(
-                    f"[... lines {rest} to {last} did not fit; view them with first_line {rest} ...]"
+                    f"[... lines {rest} to {last} did not fit;"
+                    f" view them with first_line {rest} ...]"
                 )
             break
         shown.append(line)
@@ -135,7 +141,7 @@ def _search(arguments: SearchFiles, context: ToolContext) -> ToolOutcome:
     lines = [f"{match.path}:{match.line}: {match.text}" for match in found]
     if more:
         lines.append(f"[... more than {_MOST_MATCHES} lines match; search for something rarer ...]")
-    return ToolOutcome(_cut("\n".join(lines), context.outcome_characters))
+    return ToolOutcome(_truncated("\n".join(lines), context.outcome_characters))
 
 
 def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
@@ -146,14 +152,15 @@ def _write(arguments: WriteFiles, context: ToolContext) -> ToolOutcome:
         {file.path: encode(file.path, file.content) for file in arguments.files}
     )
     changed = {change.path for change in changes}
+    written = [path for path in paths if path in changed]
     unchanged = [path for path in paths if path not in changed]
-    lines = [f"wrote {', '.join(path for path in paths if path in changed)}"] if changed else []
-    lines += (
-        [f"nothing has changed in {', '.join(unchanged)}: this is what was there before"]
-        if unchanged
-        else []
-    )
-    return ToolOutcome("; ".join(lines), changes=changes)
+    parts = []
+    if written:
+        parts.append(f"wrote {', '.join(written)}")
+    if unchanged:
+        listed = ", ".join(unchanged)
+        parts.append(f"nothing has changed in {listed}: this is what was there before")
+    return ToolOutcome("; ".join(parts), changes=changes)
 
 
 def _delete(arguments: DeleteFiles, context: ToolContext) -> ToolOutcome:
@@ -161,9 +168,7 @@ def _delete(arguments: DeleteFiles, context: ToolContext) -> ToolOutcome:
     return ToolOutcome(f"deleted {', '.join(paths)}", changes=context.store.delete(paths))
 
 
-def _cut(text: str, limit: int) -> str:
-    return (
-        text
-        if len(text) <= limit
-        else f"{text[:limit]}\n[... {len(text) - limit} characters did not fit ...]"
-    )
+def _truncated(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\n[... {len(text) - limit} characters did not fit ...]"

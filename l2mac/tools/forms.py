@@ -1,6 +1,8 @@
-"""The tools that steer the control unit itself; it performs them, not the toolbelt.
+"""The tools that the control unit performs itself.
 
-All but `complete_instruction` are forms: a question that the model must answer by calling the one tool offered.
+All of them except `complete_instruction` are *forms*: the control unit asks a question, and the
+model must answer by calling the one tool on offer. The docstrings of the argument classes are part
+of the schemas, so they are prompts.
 """
 
 from dataclasses import dataclass
@@ -22,14 +24,14 @@ ALIASES = {
     "sub_task_step_complete": COMPLETE_INSTRUCTION,
     "pytest_files": "run_tests",
 }
-"""The original's names (release 0.0.3) for what has another name here."""
+"""The names of tools in release 0.0.3 → their names here."""
 
 A = TypeVar("A", bound=Arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Form(Generic[A]):
-    """A tool that must be called, and what its arguments are read as."""
+    """A tool that must be called, and the class of its arguments."""
 
     spec: ToolSpec
     arguments: type[A]
@@ -121,7 +123,8 @@ class SubmitReplan(Arguments):
     """What takes the place of an instruction that was too much, or goes before it."""
 
     action: Literal["split", "insert"] = Field(
-        description="split: the steps replace the instruction; insert: the steps are done first, then the instruction"
+        description="split: the steps replace the instruction;"
+        " insert: the steps are done first, then the instruction"
     )
     steps: list[str] = Field(
         min_length=1, description="the new steps in order, each smaller than the instruction"
@@ -145,67 +148,72 @@ class SubmitEvidence(Arguments):
 
 
 def plan_form(at_most: int) -> Form[SubmitPlan]:
-    """Give the form by which the model hands in a prompt program of at most so many instructions."""
+    """Return the form for a prompt program of at most so many instructions."""
     text = "Hand in the plan: the instructions that will be carried out one by one."
     return _form(SUBMIT_PLAN, text, SubmitPlan, steps=at_most)
 
 
 def files_form(at_most: int) -> Form[SubmitFiles]:
-    """Give the form by which the model names at most so many files to write."""
+    """Return the form for the names of at most so many files to write."""
     return _form("submit_files", "Name the files.", SubmitFiles, files=at_most)
 
 
 def choice_form() -> Form[ChooseFile]:
-    """Give the form by which the model names the file to change next."""
+    """Return the form for the file to change next."""
     return _form("choose_file", "Name the one file to change.", ChooseFile)
 
 
 def edit_form() -> Form[EditLines]:
-    """Give the form by which the model changes some lines of a file."""
+    """Return the form for a change of some lines of a file."""
     return _form("edit_lines", "Change some lines of the file.", EditLines)
 
 
 def done_form() -> Form[SubmitDone]:
-    """Give the form by which the model says whether an instruction is done."""
+    """Return the form for the claim whether an instruction is done."""
     return _form("submit_done", "Say whether it is done.", SubmitDone)
 
 
 def requirements_form() -> Form[SubmitRequirements]:
-    """Give the form by which the model lists what the task demands."""
+    """Return the form for the list of the task's requirements."""
     text = "Hand in the list of everything that the task demands."
     return _form("submit_requirements", text, SubmitRequirements, requirements=MOST_REQUIREMENTS)
 
 
 def coverage_form(requirements: int) -> Form[SubmitCoverage]:
-    """Give the form by which the model says which steps carry out which of so many requirements."""
+    """Return the form for the steps that carry out so many requirements."""
     text = "Hand in, for every requirement, the steps that carry it out."
     return _form("submit_coverage", text, SubmitCoverage, coverage=requirements)
 
 
 def replan_form() -> Form[SubmitReplan]:
-    """Give the form by which the model splits an instruction or puts others before it."""
+    """Return the form that splits an instruction or puts others before it."""
     return _form("submit_replan", "Hand in the smaller steps.", SubmitReplan, steps=MOST_PIECES)
 
 
 def evidence_form(requirements: int) -> Form[SubmitEvidence]:
-    """Give the form by which the model says what shows that so many requirements are met."""
+    """Return the form for the evidence that so many requirements are met."""
     text = "Hand in, for every requirement, the files and the passed tests that show it."
     return _form("submit_evidence", text, SubmitEvidence, evidence=requirements)
 
 
 def complete_spec(*, checked: bool = True) -> ToolSpec:
-    """Give the tool by which the model claims that the current instruction is done; `checked` is what comes of it."""
-    condition = (
-        "It is accepted only when all checks pass."
-        if checked
-        else "It is accepted without any check."
-    )
+    """Return the tool that claims that the current instruction is done.
+
+    Args:
+        checked: Whether the evaluator checks the claim.
+    """
+    condition = "It is accepted without any check."
+    if checked:
+        condition = "It is accepted only when all checks pass."
     text = f"Say that the current instruction is done. {condition}"
     return ToolSpec(COMPLETE_INSTRUCTION, text, plain_schema(CompleteInstruction))
 
 
 def _form(name: str, text: str, arguments: type[A], **most: int) -> Form[A]:
-    """Make a form whose lists are bounded in the schema, too, for servers that turn it into a grammar."""
+    """Build a form with bounded lists.
+
+    The bounds are in the schema for servers that turn the schema into a grammar.
+    """
     schema: dict[str, Any] = plain_schema(arguments)
     for field, items in most.items():
         schema["properties"][field]["maxItems"] = items

@@ -1,8 +1,10 @@
-"""Unified patches: read strictly, placed exactly, and refused with the hunk and the line that do not fit.
+"""Parse unified patches strictly and apply them exactly.
 
-What counts is the text of a hunk's lines. Its place may be off by at most `OFFSET` lines from what its header says
-(models miscount), if the text stands only once within that distance; the lengths in the header are not looked at. No
-line is matched but in full.
+A patch that does not fit is refused with the line that differs.
+
+The lines of a hunk must match the file in full. The hunk's place may differ from its header by at
+most `OFFSET` lines, because models miscount, if the text occurs only once within that distance. The
+lengths in the header are ignored.
 """
 
 import re
@@ -16,16 +18,19 @@ OFFSET = 200
 _HUNK = re.compile(r"@@ -(\d{1,7})(?:,\d{1,7})? \+\d{1,7}(?:,\d{1,7})? @@.*")
 _NO_NEWLINE = "\\ No newline at end of file"
 _NOTHING = "/dev/null"
+_GIT_HEADERS = ("diff ", "index ", "new file ", "old mode")
 
 
 @dataclass(slots=True)
 class Hunk:
-    """One change of one place: what stands there and what is to stand there, line by line.
+    """One change of one place.
 
     Attributes:
-        line: Where in the patch it begins, from 1.
-        start: At which line of the file, from 1, by its header.
-        newline: Whether the file is to end in a newline, where the hunk says.
+        line: The line of the patch where the hunk begins, from 1.
+        start: The line of the file that the hunk's header names, from 1.
+        old: The lines before the change.
+        new: The lines after the change.
+        newline: Whether the file must end in a newline, None where the hunk does not state it.
     """
 
     line: int
@@ -37,7 +42,7 @@ class Hunk:
 
 @dataclass(slots=True)
 class FilePatch:
-    """All hunks of one file; `creates` if there is to be none before."""
+    """All hunks of one file; `creates` if the patch creates the file."""
 
     path: str
     creates: bool
@@ -45,10 +50,10 @@ class FilePatch:
 
 
 def parse_patch(text: str) -> list[FilePatch]:
-    """Read a unified patch of one or several files.
+    """Parse a unified patch of one or several files.
 
     Raises:
-        Refused: It is none, or does what a patch may not do here; names the line.
+        Refused: The text is not a patch, or the patch renames or deletes a file. Names the line.
     """
     lines = text.split("\n")
     if lines[-1] == "":
@@ -61,19 +66,14 @@ def parse_patch(text: str) -> list[FilePatch]:
             number += 2
         elif files and _HUNK.fullmatch(lines[number]):
             number = _read_hunk(lines, number, files[-1])
-        elif (
-            not files
-            or not files[-1].hunks
-            or lines[number].startswith(("diff ", "index ", "new file ", "old mode"))
-        ):
-            number += (
-                1  # what stands before the first file or between files: git's own headers, a title
-            )
+        elif not files or not files[-1].hunks or lines[number].startswith(_GIT_HEADERS):
+            number += 1  # A title before the first file, or git's own headers.
         else:
             raise Refused(f"line {number + 1} of the patch is in no hunk: {lines[number][:80]!r}")
     if not files or not all(file.hunks for file in files):
         raise Refused(
-            "this is no unified patch: it needs `--- a/PATH`, `+++ b/PATH` and `@@ -N,N +N,N @@` lines"
+            "this is no unified patch: it needs `--- a/PATH`, `+++ b/PATH`"
+            " and `@@ -N,N +N,N @@` lines"
         )
     if len({file.path for file in files}) != len(files):
         raise Refused("a file stands twice in the patch; put all its hunks under one header")
@@ -81,12 +81,12 @@ def parse_patch(text: str) -> list[FilePatch]:
 
 
 def apply_hunks(patch: FilePatch, content: str) -> str:
-    """Give the content after all hunks.
+    """Return a file's content after all hunks.
 
     Raises:
-        Refused: A hunk does not fit; names it, the line that differs, and where the text stands almost.
+        Refused: A hunk does not fit. Names the hunk, the line that differs, and the closest place.
     """
-    ends = content.endswith("\n") or not content
+    has_newline = content.endswith("\n") or not content
     lines = content.removesuffix("\n").split("\n") if content else []
     shift = 0
     floor = 0
@@ -96,8 +96,10 @@ def apply_hunks(patch: FilePatch, content: str) -> str:
         lines[start : start + len(hunk.old)] = hunk.new
         shift = start - (hunk.start - 1) + len(hunk.new) - len(hunk.old)
         floor = start + len(hunk.new)
-        ends = ends if hunk.newline is None else hunk.newline
-    return "\n".join(lines) + ("\n" if ends and lines else "")
+        if hunk.newline is not None:
+            has_newline = hunk.newline
+    end = "\n" if has_newline and lines else ""
+    return "\n".join(lines) + end
 
 
 def _begins_file(lines: list[str], number: int) -> bool:
@@ -115,16 +117,18 @@ def _file(lines: list[str], number: int) -> FilePatch:
     if new == _NOTHING:
         raise Refused(f"line {number + 2} of the patch deletes a file; use delete_files for that")
     if new.startswith("b/") and (old.startswith("a/") or old == _NOTHING):
-        old, new = old if old == _NOTHING else old[2:], new[2:]
+        new = new[2:]
+        old = old.removeprefix("a/")
     if old not in (_NOTHING, new):
         raise Refused(
-            f"line {number + 1} of the patch renames {old!r} to {new!r}; write and delete files for that"
+            f"line {number + 1} of the patch renames {old!r} to {new!r};"
+            " write and delete files for that"
         )
     return FilePatch(new, creates=old == _NOTHING)
 
 
 def _read_hunk(lines: list[str], number: int, file: FilePatch) -> int:
-    """Take in one hunk, and give the number of the first line behind it."""
+    """Append one hunk to the file's and return the number of the first line after it."""
     header = _HUNK.fullmatch(lines[number])
     hunk = Hunk(number + 1, int(header[1]) if header else 1)
     number += 1
@@ -132,12 +136,15 @@ def _read_hunk(lines: list[str], number: int, file: FilePatch) -> int:
     for line in _body(lines, number):
         number += 1
         if line == _NO_NEWLINE:
-            hunk.newline = side == "-"  # behind a removed line it says that the newline is new
+            hunk.newline = (
+                side == "-"
+            )  # After a removed line the remark means that a newline is added.
             continue
         side, text = (line[0], line[1:]) if line else (" ", "")
         if side not in " +-":
             raise Refused(
-                f"line {number} of the patch begins with {side!r}, not with a blank, + or -: {line[:80]!r}"
+                f"line {number} of the patch begins with {side!r},"
+                f" not with a blank, + or -: {line[:80]!r}"
             )
         if side != "+":
             hunk.old.append(text)
@@ -159,16 +166,15 @@ def _body(lines: list[str], number: int) -> Iterator[str]:
 
 
 def _place(hunk: Hunk, lines: list[str], name: str, wanted: int, floor: int) -> int:
-    """Give the line, from 0, where the hunk's old text stands."""
+    """Return the index of the line where the hunk's old text begins."""
     if not hunk.old:
         if lines:
             raise Refused(
                 f"{name} only adds; give at least one line around it that stands in the file"
             )
         return 0
-    starts = range(
-        max(floor, wanted - OFFSET), min(len(lines) - len(hunk.old), wanted + OFFSET) + 1
-    )
+    last = min(len(lines) - len(hunk.old), wanted + OFFSET)
+    starts = range(max(floor, wanted - OFFSET), last + 1)
     places = [start for start in starts if lines[start : start + len(hunk.old)] == hunk.old]
     if wanted in places:
         return wanted
@@ -179,24 +185,22 @@ def _place(hunk: Hunk, lines: list[str], name: str, wanted: int, floor: int) -> 
         raise Refused(
             f"{name} fits at {len(places)} places, the lines {shown}; take in more lines around it"
         )
-    raise Refused(f"{name} does not fit: {_misfit(hunk, lines, wanted)}")
+    raise Refused(f"{name} does not fit: {_difference(hunk, lines, wanted)}")
 
 
-def _misfit(hunk: Hunk, lines: list[str], wanted: int) -> str:
+def _difference(hunk: Hunk, lines: list[str], wanted: int) -> str:
+    """Return the first difference between a hunk and the closest place of the file."""
     place = nearest_place(lines, hunk.old)
     start = place.first - 1 if place else max(wanted, 0)
-    for number, text in enumerate(hunk.old):
-        stands = lines[start + number] if start + number < len(lines) else None
-        if stands != text:
-            found = (
-                "the file ends before"
-                if stands is None
-                else f"line {start + number + 1} of the file is {stands[:120]!r}"
-            )
-            said = f"its line {text[:120]!r} does not stand there, {found}"
-            return (
-                f"{said}; {show_place(lines, place)}"
-                if place
-                else f"{said}; view the file and copy its lines"
-            )
-    return f"it stands at line {start + 1}, more than {OFFSET} lines from where its header says, or before an earlier hunk"
+    for number, text in enumerate(hunk.old, start):
+        found = "the file ends before"
+        if number < len(lines):
+            if lines[number] == text:
+                continue
+            found = f"line {number + 1} of the file is {lines[number][:120]!r}"
+        advice = show_place(lines, place) if place else "view the file and copy its lines"
+        return f"its line {text[:120]!r} does not stand there, {found}; {advice}"
+    return (
+        f"it stands at line {start + 1}, more than {OFFSET} lines from where its header says,"
+        " or before an earlier hunk"
+    )

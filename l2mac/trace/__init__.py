@@ -1,1 +1,1 @@
-"""The run's record: events in a hash chain, and the objects that they name."""
+"""The trace of a run: events in a hash chain, and the objects they name."""

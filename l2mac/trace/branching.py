@@ -1,8 +1,8 @@
-"""Take a run back to a step, or let another run begin there.
+"""Rewind a run to a step, or fork it into a new run that begins there.
 
-A record only grows. Rewinding adds a line that says from where on the lines before it count no more; whoever reads the
-record skips them (`l2mac.trace.history.effective`), and a resumed run walks through the others and goes on from there.
-A fork is a new folder whose first lines are the bytes of the old ones up to the step.
+A trace only grows. A rewind appends a line that states which earlier lines no longer count. Readers
+skip those lines (`l2mac.trace.history.effective`), and a resumed run continues after the others.
+A fork is a new folder. Its first lines are a copy of the old run's lines up to the step.
 """
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from l2mac.trace.run_report import write_report
 
 
 def rewind(folder: Path, number: int) -> Step:
-    """Take a run back to a step; gives it. Nothing is removed from the record.
+    """Rewind a run to a step and return the step. No line of the trace is removed.
 
     Raises:
         RunLocked: A process works on the run.
-        TraceError: There is no such step, or the record is damaged.
+        TraceError: The step does not exist, or the trace is damaged.
     """
     with Journal(folder) as journal:
         step = find_step([entry for entry, _ in journal.lines], number)
@@ -30,7 +30,7 @@ def rewind(folder: Path, number: int) -> Step:
 
 
 def fork(folder: Path, number: int, target: Path) -> Step:
-    """Begin a new run with the first lines of another; gives the step up to which.
+    """Copy a run up to a step into a new run and return the step.
 
     Args:
         folder: The run that is forked.
@@ -39,15 +39,16 @@ def fork(folder: Path, number: int, target: Path) -> Step:
 
     Raises:
         RunLocked: A process works on the run.
-        TraceError: There is no such step, the record is damaged, or the new one cannot be written.
+        TraceError: The step does not exist, the trace is damaged, or the new run's folder is not
+            writable.
     """
     with Journal(folder) as journal:
         lines = journal.lines
         step = find_step([entry for entry, _ in lines], number)
         size = lines[step.line][1].size
-        names = dict.fromkeys(
-            name for entry, _ in lines[: step.line + 1] for name in named_objects(entry.event)
-        )
+        names: dict[str, None] = {}
+        for entry, _ in lines[: step.line + 1]:
+            names.update(dict.fromkeys(named_objects(entry.event)))
         _copy(folder, target, size, list(names))
     with Journal(target) as journal:
         journal.bracket(Forked(origin=folder.name, step=step.number))
@@ -56,7 +57,7 @@ def fork(folder: Path, number: int, target: Path) -> Step:
 
 
 def _copy(folder: Path, target: Path, size: int, names: list[str]) -> None:
-    """Write the objects first, so that no line ever names one that is not there."""
+    """Copy the objects, then the lines, so that no line ever names a missing object."""
     source, copies = ObjectStore(folder / OBJECTS_FILE), ObjectStore(target / OBJECTS_FILE)
     try:
         for name in names:
@@ -66,7 +67,10 @@ def _copy(folder: Path, target: Path, size: int, names: list[str]) -> None:
             copy.write(file.read(size))
         (target / TRACE_FILE).chmod(0o600)
     except OSError as error:
-        raise TraceError(f"{target} cannot be written: {error.strerror}") from error
+        raise TraceError(
+            f"The folder {target} is not writable: {error.strerror}. Check its disk and"
+            " permissions."
+        ) from error
     finally:
         source.close()
         copies.close()

@@ -1,9 +1,15 @@
 """The trace's file: JSON lines in a hash chain.
 
-Each line is `{"n", "t", "prev", "event", "sha256"}`: `sha256` is that of the line's bytes before it, `prev` that of the
-line before, so that no line can be altered, inserted, dropped or moved without breaking the chain; `t` counts the
-seconds that processes have worked on the run. What a chain cannot show is that whole lines are missing at its end, nor
-that somebody has computed all of it anew.
+Each line is `{"n", "t", "prev", "event", "sha256"}`. The fields mean:
+
+- `n`: the line's number, from 0.
+- `t`: the seconds that processes have worked on the run so far.
+- `prev`: the `sha256` of the line before.
+- `sha256`: the hash of this line's bytes before this field.
+
+A line that is altered, inserted, dropped or moved breaks the chain. The chain alone does not detect
+whole lines missing at its end, nor a chain that was computed again in full
+(`l2mac.trace.run_report` describes the remedy for both).
 """
 
 import hashlib
@@ -29,7 +35,13 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the trace: number from 0, seconds of work so far, the event."""
+    """One line of the trace.
+
+    Attributes:
+        number: The line's number, from 0.
+        elapsed_s: The seconds that processes have worked on the run so far.
+        event: The event.
+    """
 
     number: int
     elapsed_s: float
@@ -38,7 +50,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where the next line goes: its number, its link to the line before, its place in the file."""
+    """The end of a line, where the next line begins.
+
+    Attributes:
+        number: The number of the next line.
+        link: The `prev` of the next line.
+        size: The offset of the next line in the file, in bytes.
+    """
 
     number: int
     link: str
@@ -49,18 +67,18 @@ START = End(0, FIRST_LINK, 0)
 
 
 def encode_line(entry: Entry, link: str) -> tuple[bytes, str]:
-    """Give the bytes of a line of the trace, and the link for the next one."""
-    record = {"n": entry.number, "t": entry.elapsed_s, "prev": link, "event": asdict(entry.event)}
-    body = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")[:-1]
+    """Return the bytes of a line of the trace, and the link for the next line."""
+    fields = {"n": entry.number, "t": entry.elapsed_s, "prev": link, "event": asdict(entry.event)}
+    body = json.dumps(fields, separators=(",", ":"), ensure_ascii=True).encode("ascii")[:-1]
     digest = hashlib.sha256(body).hexdigest()
     return body + _seal(digest), digest
 
 
 def read_trace(path: Path) -> tuple[list[Entry], int, str]:
-    """Give a trace's entries, the bytes that they take, and the link for the next line.
+    """Return a trace's entries, their size in bytes, and the link for the next line.
 
     Raises:
-        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
+        TraceError: See `read_lines`.
     """
     lines = read_lines(path)
     end = lines[-1][1] if lines else START
@@ -68,21 +86,28 @@ def read_trace(path: Path) -> tuple[list[Entry], int, str]:
 
 
 def read_lines(path: Path) -> list[tuple[Entry, End]]:
-    """Give a trace's entries, each with where the next one goes."""
+    """Return a trace's entries, each with its end.
+
+    An incomplete last line is ignored: a crash has truncated it.
+
+    Raises:
+        TraceError: The file is not readable, or a line is damaged, missing or moved.
+    """
     lines, problem = scan_lines(_content(path))
     if problem:
-        raise TraceError(f"{path} has been altered: {problem}")
+        raise altered(path, problem)
     return lines
 
 
 def scan_lines(content: bytes, end: End = START) -> tuple[list[tuple[Entry, End]], str]:
-    """Give the entries up to the first damage, each with where the next one goes, and what the damage is, if any.
+    """Return the entries before the first damage, and the damage or "".
 
-    Bytes behind the last newline are no line: a crash may have cut it short.
+    Each entry comes with its end. Bytes after the last newline are ignored: a crash has truncated
+    that line.
 
     Args:
-        content: What stands at `end` and behind it.
-        end: Where the lines before, which are known already, end.
+        content: The file's bytes from `end` on.
+        end: The end of the lines that were read before.
     """
     lines: list[tuple[Entry, End]] = []
     try:
@@ -94,23 +119,35 @@ def scan_lines(content: bytes, end: End = START) -> tuple[list[tuple[Entry, End]
 
 
 def read_first(path: Path, kind: type[E]) -> E | None:
-    """Give the first event of a kind in a trace whose chain is whole; no event behind it is looked into.
+    """Return the first event of a kind, or None. The whole chain is checked.
+
+    Events after the first of this kind are not decoded, which takes most of the time.
 
     Raises:
-        TraceError: It cannot be read, or a line other than a cut-off last one is damaged, missing or moved.
+        TraceError: See `read_lines`.
     """
     found = None
     try:
         for _, text, end in _links(_content(path), START):
-            event = _decode(text, end.number) if found is None else None
-            found = event if isinstance(event, kind) else found
+            if found is not None:
+                continue
+            event = _decode(text, end.number)
+            if isinstance(event, kind):
+                found = event
     except _Damaged as damage:
-        raise TraceError(f"{path} has been altered: {damage}") from damage
+        raise altered(path, str(damage)) from damage
     return found
 
 
+def altered(path: Path, problem: str) -> TraceError:
+    """Return the error for a trace that is damaged."""
+    return TraceError(
+        f"The trace {path} has been altered: {problem}. Restore the run's folder from a copy."
+    )
+
+
 class _Damaged(Exception):
-    """A line is not the one that was written there."""
+    """A line differs from the line that was written in its place."""
 
 
 def _content(path: Path) -> bytes:
@@ -119,11 +156,17 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+        raise TraceError(
+            f"The trace {path} is not readable: {error.strerror}. Check its permissions."
+        ) from error
 
 
 def _links(content: bytes, end: End) -> Iterator[tuple[float, bytes, End]]:
-    """Give each whole line's seconds and event, as text that is not looked into, and where the next line goes."""
+    """Yield each complete line's seconds, its event as undecoded JSON, and its end.
+
+    Raises:
+        _Damaged: The line does not fit its own hash or the line before.
+    """
     number, link, size = end.number, end.link, end.size
     for line in _whole_lines(content):
         number, size = number + 1, size + len(line)
@@ -153,12 +196,12 @@ def _whole_lines(content: bytes) -> Iterator[bytes]:
 
 def _decode(text: bytes, number: int) -> Event:
     try:
-        # Not by pydantic's own reader of JSON, which takes no lone surrogates; models can write them.
+        # Not pydantic's own JSON parser: it rejects lone surrogates, which models can write.
         return _EVENT.validate_python(json.loads(text.decode("ascii")))
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _Damaged(f"line {number} is not an event") from error
 
 
 def _seal(digest: str) -> bytes:
-    """Give the end of a line whose bytes so far have that digest."""
+    """Return the last bytes of a line whose other bytes have that digest."""
     return f',"sha256":"{digest}"}}\n'.encode("ascii")

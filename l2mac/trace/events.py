@@ -1,24 +1,33 @@
-"""What the trace records: one frozen value per kind of event.
+"""The events of a trace: one frozen class per kind.
 
-Three sorts. *Effects* carry what came from outside the control unit: a model's reply, a tool's outcome, a check's
-report; a resumed run takes them from the trace instead of repeating them. *Notes* say what the control unit decided;
-it decides the same again from the same effects. *Brackets* say which process worked on the run when; they stand
-outside that order.
+There are three sorts of events:
 
-Texts and contents are objects (`l2mac.trace.objects`); fields whose names end in `_object` hold their names.
+- *Effects* hold a result from outside the control unit, such as a model's reply, a tool's outcome
+  or a check's report. A resumed run reads effects from the trace and does not perform them again.
+- *Notes* hold a decision of the control unit. The control unit is deterministic, so it makes the
+  same decisions again from the same effects.
+- *Brackets* hold facts about the processes that work on the run. A resumed run skips them.
+
+Fields with the same name mean the same in every event:
+
+- `key` identifies the inputs that an effect depends on, mostly as a hash.
+- Names that end in `_object` or `_objects` are names of objects (`l2mac.trace.objects`), which hold
+  texts and contents. JSON objects are marked as such.
+- `number` is that of an instruction, or of a part of a comparison method's work, from 1.
+- `round` counts repetitions of the same question, from 1.
+- `problem` is the reason why a question to the model had no usable answer, or empty.
+- `tree` is the hash of the file store.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from l2mac.trace.input_events import InputRecorded, ProjectOutlined
-from l2mac.trace.method_events import Parts
 from sandbox.results import Change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Note: what is to be done, and every setting that decides how."""
+    """Note: the run has begun, with all settings that decide its course."""
 
     kind: Literal["run"] = "run"
     task_object: str
@@ -29,7 +38,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted:
-    """Bracket: a process took up the run."""
+    """Bracket: a process began to work, by the command `reason`."""
 
     kind: Literal["session"] = "session"
     reason: Literal["run", "resume", "replay"]
@@ -40,18 +49,24 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOpened:
-    """Bracket: a box was made and verified; the receipt says how it is confined."""
+    """Bracket: a sandbox was created. The receipt (JSON) states its confinement."""
 
-    kind: Literal["box"] = "box"
+    kind: Literal["sandbox"] = "sandbox"
     receipt_object: str
     purpose: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCalled:
-    """Effect: one call of the language model. `key` is the hash of the whole request.
+    """Effect: the language model was called once.
 
-    `model` is the name that the server gave, `cached` says that no server was asked and nothing was spent.
+    Attributes:
+        key: The hash of the whole request.
+        message_objects: The messages of the context window as JSON.
+        tool: The tool that the model had to call, or empty.
+        counted: Whether the server counted the tokens. Otherwise they are estimated.
+        model: The model's name as the server stated it.
+        cached: Whether the response cache answered, so that nothing was spent.
     """
 
     kind: Literal["model"] = "model"
@@ -73,7 +88,7 @@ class ModelCalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolChosen:
-    """Effect: how tools are called with this model, and how that was found out."""
+    """Effect: this model calls tools by `protocol`: `native` or `json`."""
 
     kind: Literal["protocol"] = "protocol"
     key: str
@@ -82,7 +97,7 @@ class ProtocolChosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolRan:
-    """Effect: one tool call. `key` is the hash of the name, the arguments and the store before it."""
+    """Effect: a tool call. `key` covers name, arguments and the files before it."""
 
     kind: Literal["tool"] = "tool"
     key: str
@@ -95,7 +110,12 @@ class ToolRan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """Effect: the store was evaluated. `key` is the hash of the store's tree; `baseline` says as it came."""
+    """Effect: the evaluator checked the file store.
+
+    Attributes:
+        final: Whether this was the verification at the end of the run.
+        baseline: Whether the file store held the run's input, before any change.
+    """
 
     kind: Literal["check"] = "check"
     key: str
@@ -108,10 +128,12 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackagesFetched:
-    """Effect: what the store's files depend on was fetched, or could not be. `key` is the hash of mode and text.
+    """Effect: the required packages were fetched, or the attempt failed.
 
-    `digest` is the hash of what the wheels unpack to; `transient` says that nobody answered, so that the same may be
-    tried again; `connections` are the proxy's decisions.
+    Attributes:
+        transient: Whether a server did not answer, so that a retry may succeed.
+        digest: The hash of the content that the wheels unpack to.
+        connections_object: The decisions of the proxy as JSON.
     """
 
     kind: Literal["packages"] = "packages"
@@ -129,20 +151,39 @@ class PackagesFetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionAborted:
-    """Effect: instruction `number` has used up its turns or restarts, whose bounds are the session's, and is replanned.
+    """Effect: an instruction exhausted its turns or restarts and is replanned.
 
-    `key` is its number with the turns and restarts that it took.
+    An effect and not a note, because the bounds belong to the session: a resume may raise them.
     """
 
-    kind: Literal["overspent"] = "overspent"
+    kind: Literal["aborted"] = "aborted"
     key: str
     number: int
     cause: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputRecorded:
+    """Effect: the input was stored. `left_out_object` (JSON): kind → paths."""
+
+    kind: Literal["input"] = "input"
+    key: str
+    changes: tuple[Change, ...]
+    left_out_object: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectOutlined:
+    """Effect: the outline of the run's input was made, as the model reads it."""
+
+    kind: Literal["outline"] = "outline"
+    key: str
+    text_object: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementsListed:
-    """Note: what the task demands, as the model lists it; without one, `problem` says why there is no list."""
+    """Note: the model listed the task's requirements."""
 
     kind: Literal["requirements"] = "requirements"
     requirement_objects: tuple[str, ...]
@@ -153,11 +194,7 @@ class RequirementsListed:
 class PlanRevised:
     """Note: the model was asked for a better plan.
 
-    Attributes:
-        reason: `reflection` or `coverage`.
-        round: Counted from 1 for each reason.
-        instruction_objects: The new plan; empty when there is none.
-        problem: Why the old plan was kept at once; empty otherwise.
+    `reason` is `reflection` or `coverage`. Without `instruction_objects` the old plan was kept.
     """
 
     kind: Literal["revised"] = "revised"
@@ -169,10 +206,7 @@ class PlanRevised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageClaimed:
-    """Note: for each requirement, the numbers of the instructions that the model says carry it out.
-
-    Only numbers that exist are kept. `problem` says why there is no claim.
-    """
+    """Note: the model named, for each requirement, its instructions (`steps`)."""
 
     kind: Literal["coverage"] = "coverage"
     round: int
@@ -182,7 +216,7 @@ class CoverageClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMade:
-    """Note: the prompt program, one object per instruction; `source` is `model` or `user`."""
+    """Note: the prompt program is settled. `source` is `model` or `user`."""
 
     kind: Literal["plan"] = "plan"
     source: str
@@ -191,18 +225,17 @@ class PlanMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionStarted:
-    """Note: instruction `number` of `total`, both counted from 1, gets a fresh context window."""
+    """Note: an instruction gets a fresh context window. `restart` counts from 0."""
 
     kind: Literal["instruction"] = "instruction"
     number: int
     total: int
     restart: int
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionCompleted:
-    """Note: the claim of completion was accepted; `tree` is the hash of the store, `checked` whether checks passed."""
+    """Note: an instruction was completed, with (`checked`) or without checks."""
 
     kind: Literal["completed"] = "completed"
     number: int
@@ -213,10 +246,7 @@ class InstructionCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replanned:
-    """Note: instruction `number` was split into others (`split`) or got others before it (`insert`).
-
-    `problem` says why it stays as it is.
-    """
+    """Note: an instruction was replanned: `split`, `insert`, or "" for no change."""
 
     kind: Literal["replanned"] = "replanned"
     number: int
@@ -226,21 +256,19 @@ class Replanned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequirementsExamined:
-    """Note: what of the task's requirements is shown in the verified store.
+class RequirementsVerified:
+    """Note: the requirements were verified in the file store.
 
     Attributes:
-        round: Counted from 1.
-        shown: How many requirements are shown.
-        total: How many there are.
-        table_object: JSON, one object for each requirement: the model's claim as far as it holds.
-        unseen_characters: How much of the files' contents went unseen: too much to show, or no usable account of it.
-        problem: Why there is no claim.
+        table_object: JSON, one object for each requirement: the part of the model's claim that
+            holds.
+        unseen_characters: The characters of the files' contents that the model did not see, because
+            they did not fit or because its answer was unusable.
     """
 
-    kind: Literal["examined"] = "examined"
+    kind: Literal["requirements verified"] = "requirements verified"
     round: int
-    shown: int
+    verified: int
     total: int
     table_object: str
     unseen_characters: int = 0
@@ -249,7 +277,7 @@ class RequirementsExamined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionsAdded:
-    """Note: instructions at the end of the program, for requirements that are not shown."""
+    """Note: follow-up instructions for unverified requirements were appended."""
 
     kind: Literal["added"] = "added"
     instruction_objects: tuple[str, ...]
@@ -257,7 +285,10 @@ class InstructionsAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRestored:
-    """Note: the store is again what was verified, as carrying out what was not shown failed, or what `reason` says."""
+    """Note: the file store was restored to an earlier state.
+
+    `reason` is empty where follow-up instructions failed and the verified files were restored.
+    """
 
     kind: Literal["restored"] = "restored"
     changes: tuple[Change, ...]
@@ -265,8 +296,48 @@ class StoreRestored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartStarted:
+    """Note: a comparison method began a part of its work in a fresh context window."""
+
+    kind: Literal["part"] = "part"
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartEnded:
+    """Note: a comparison method ended a part of its work. Nothing was checked.
+
+    If `claimed_done` is false, the part ended because its context window was exhausted.
+    """
+
+    kind: Literal["part ended"] = "part ended"
+    number: int
+    claimed_done: bool
+    tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateChosen:
+    """Note: a comparison method ran candidates against tests and kept one.
+
+    Attributes:
+        passed: The number of passed tests for each candidate.
+        tests: The number of tests.
+        chosen: The number of the candidate that was kept, from 1.
+        agreeing: The number of candidates that passed exactly the same tests, itself included.
+    """
+
+    kind: Literal["chosen"] = "chosen"
+    passed: tuple[int, ...]
+    tests: int
+    chosen: int
+    agreeing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """Bracket: the session ended, in a way that may or may not end the run."""
+    """Bracket: the session ended with a status of `l2mac.control.outcome`."""
 
     kind: Literal["end"] = "end"
     status: str
@@ -275,7 +346,7 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewound:
-    """Bracket: the user took the run back; of the lines so far, those after line `to` (from 0) count no more."""
+    """Bracket: a rewind to `step`. Lines after line `to` (from 0) do not count."""
 
     kind: Literal["rewound"] = "rewound"
     to: int
@@ -284,7 +355,7 @@ class Rewound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forked:
-    """Bracket: the lines so far are those of the run `origin`, from where this run goes its own way."""
+    """Bracket: the lines so far are a copy of the run `origin` up to `step`."""
 
     kind: Literal["forked"] = "forked"
     origin: str
@@ -301,17 +372,18 @@ Effect = (
     | InputRecorded
     | ProjectOutlined
 )
-Planning = (
+PlanningNote = (
     RequirementsListed | PlanRevised | CoverageClaimed | PlanMade | Replanned | InstructionsAdded
 )
+MethodNote = PartStarted | PartEnded | CandidateChosen
 Note = (
     RunStarted
-    | Planning
+    | PlanningNote
+    | MethodNote
     | InstructionStarted
     | InstructionCompleted
-    | RequirementsExamined
+    | RequirementsVerified
     | StoreRestored
-    | Parts
 )
 Bracket = SessionStarted | SandboxOpened | RunEnded | Rewound | Forked
 Event = Effect | Note | Bracket

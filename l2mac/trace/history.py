@@ -1,25 +1,32 @@
-"""What a record says about the run's history: which lines count, the files after each step, who touched which file.
+"""The history of a run, read from its trace.
 
-A *step* is a point to which a run can be taken back: number 0 is its start, with its input if it has one, and one more
-comes with each tool call that changed the store, with each instruction that was completed or part of a method's work
-that ended, and where the store was set back. Any line would do, as the control unit walks through whatever is recorded;
-steps are the ones at which something is different.
+Terms:
+
+- A line is *effective* unless a later rewind took it out of the history.
+- A *step* is a point that a run can be rewound to. Step 0 is the start of the run, with its input.
+  One more step follows each tool call that changed the file store, each completed instruction or
+  ended part of a comparison method's work, and each restored file store. A rewind could end at any
+  line. Steps are the lines after which the files or the instruction are different.
+- An *access* is one touch of a file by a tool call.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import Any, get_args
 
 from l2mac.errors import TraceError
 from l2mac.trace.chain import Entry
 from l2mac.trace.events import (
     Event,
     Forked,
+    InputRecorded,
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     Rewound,
     RunEnded,
     RunStarted,
@@ -28,54 +35,53 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.input_events import InputRecorded
-from l2mac.trace.method_events import PartEnded, PartStarted
 from l2mac.trace.objects import ObjectStore
-from sandbox import FileEntry
+from sandbox import Change, FileEntry
 
 BRACKETS = (SessionStarted, SandboxOpened, RunEnded, Rewound, Forked)
-_CHANGING = (InputRecorded, ToolRan, StoreRestored)
-_NAMING_FIELDS: Mapping[type, tuple[str, ...]] = {
-    kind: tuple(
-        field.name
-        for field in fields(kind)
-        if field.name == "changes" or field.name.endswith(("_object", "_objects"))
-    )
-    for kind in get_args(Event)
-}
 RecordedStoreState = dict[str, FileEntry]
-"""A file store by path, while events are applied to it."""
-_READERS = {"view_files": "read", "run_python_file": "ran", "run_tests": "ran"}
+"""The file store, path → entry, while events are applied to it."""
+_CHANGING = (InputRecorded, ToolRan, StoreRestored)
+_READING_TOOLS = {"view_files": "read", "run_python_file": "ran", "run_tests": "ran"}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A point of a run's history.
+    """A point of a run's history; see the module's description.
 
     Attributes:
-        number: From 0.
-        line: The last line that belongs to it, from 0.
-        instruction: The instruction, or part of a method's work, that it belongs to, from 1; 0 before the first.
-        what: The tool that changed the store, `completed`, `part ended`, `restored`, `start`, or `input` for a
-            start with files.
-        files: The store, path → entry.
+        number: The step, from 0.
+        line: The last line of the trace that belongs to the step, from 0.
+        instruction: The instruction, or part of a comparison method's work, that the step belongs
+            to, from 1, or 0 before the first one.
+        action: The event behind the step: the name of the tool that changed the file store,
+            `completed`, `part ended`, `restored`, `start`, or `input` for a start with files.
+        files: The file store, path → entry.
     """
 
     number: int
     line: int
     instruction: int
-    what: str
+    action: str
     files: Mapping[str, FileEntry]
 
     @property
     def tree(self) -> str:
-        """The hash of the store."""
+        """The hash of the file store."""
         return tree_hash(self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One touch of a file: `how` is created, wrote, deleted, read or ran; `turn` counts replies of the instruction."""
+    """One touch of a file.
+
+    Attributes:
+        path: The file.
+        how: `created`, `wrote`, `deleted`, `read` or `ran`.
+        instruction: As in `Step`.
+        turn: The number of the model's replies in the instruction so far.
+        line: The line of the trace, from 0.
+    """
 
     path: str
     how: str
@@ -85,7 +91,7 @@ class Access:
 
 
 def effective(entries: Sequence[Entry]) -> list[Entry]:
-    """Give the lines that count: all but those that a later `Rewound` took back."""
+    """Return the entries that no later `Rewound` took out of the history."""
     kept: list[Entry] = []
     for entry in entries:
         if isinstance(entry.event, Rewound):
@@ -96,7 +102,7 @@ def effective(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def state_of(events: Sequence[Event]) -> str:
-    """Say how the run stands: how the last session ended, or what came after it."""
+    """Return the status of the last session, or the bracket after it."""
     for event in reversed(events):
         if isinstance(event, RunEnded):
             return event.status
@@ -110,88 +116,88 @@ def state_of(events: Sequence[Event]) -> str:
 
 
 def recorded_files(events: Iterable[Event]) -> tuple[FileEntry, ...]:
-    """Give the store as it is after these events, which must be effective ones."""
-    files: dict[str, FileEntry] = {}
+    """Return the file store after these events, which must be effective ones."""
+    files: RecordedStoreState = {}
     for event in events:
         apply_event(event, files)
     return tuple(files.values())
 
 
 def tree_hash(files: Iterable[FileEntry]) -> str:
-    """Give a hash of all paths and contents."""
-    lines = (
-        f"{entry.digest} {entry.path}\n" for entry in sorted(files, key=lambda entry: entry.path)
-    )
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+    """Return a hash of all paths and contents; it equals `FileStore.tree`."""
+    ordered = sorted(files, key=lambda entry: entry.path)
+    text = "".join(f"{entry.digest} {entry.path}\n" for entry in ordered)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def recorded_input(events: Iterable[Event]) -> dict[str, str]:
-    """Give the files that a run began with, path → object."""
-    changes = (
-        change for event in events if isinstance(event, InputRecorded) for change in event.changes
-    )
-    return {change.path: change.digest for change in changes}
+    """Return the files that a run began with, path → object."""
+    files: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, InputRecorded):
+            files.update((change.path, change.digest) for change in event.changes)
+    return files
 
 
 def steps(entries: Sequence[Entry]) -> list[Step]:
-    """Give the steps of a run's effective history."""
+    """Return the steps of a run's effective history."""
     found: list[Step] = []
-    files: dict[str, FileEntry] = {}
+    files: RecordedStoreState = {}
     instruction = 0
     for entry in effective(entries):
         event = entry.event
         if isinstance(event, InstructionStarted | PartStarted):
             instruction = event.number
-        what = _named_as_step(event)
-        if what:
-            apply_event(event, files)
-            if isinstance(event, InputRecorded):
-                found.clear()  # the start, which is not whole without the input
-            found.append(Step(len(found), entry.number, instruction, what, dict(files)))
+        action = _step_action(event)
+        if not action:
+            continue
+        apply_event(event, files)
+        if isinstance(event, InputRecorded):
+            found.clear()  # A start without its input is not a state to rewind to.
+        found.append(Step(len(found), entry.number, instruction, action, dict(files)))
     return found
 
 
 def find_step(entries: Sequence[Entry], number: int) -> Step:
-    """Give the step of that number; negative ones count from the last, which is -1.
+    """Return a step by its number; -1 is the last step.
 
     Raises:
-        TraceError: There is none.
+        TraceError: The step does not exist.
     """
     found = steps(entries)
+    if not found:
+        raise TraceError("The run has no steps yet. Resume it first.")
     if not -len(found) <= number < len(found):
         raise TraceError(
-            f"there is no step {number}; the run has steps 0 to {len(found) - 1}"
-            if found
-            else "no steps"
+            f"Step {number} does not exist. The run has steps 0 to {len(found) - 1}; choose one."
         )
     return found[number]
 
 
 def accesses(entries: Sequence[Entry], objects: ObjectStore) -> list[Access]:
-    """Give every touch of a file in the effective history, in order."""
+    """Return every access to a file in the effective history, in order."""
     found: list[Access] = []
-    files: dict[str, FileEntry] = {}
+    files: RecordedStoreState = {}
     instruction = turn = 0
     for entry in effective(entries):
         event = entry.event
         if isinstance(event, InstructionStarted | PartStarted):
+            # A restart continues the count of its instruction.
             turn = turn if event.number == instruction else 0
             instruction = event.number
         elif isinstance(event, ModelCalled):
             turn += event.purpose == "turn"
         elif isinstance(event, ToolRan):
-            touched = [
-                *_read_by(event, objects),
-                *((c.path, _how(c.path, files, c.deleted)) for c in event.changes),
-            ]
+            touched = _files_read(event, objects)
+            touched += [(change.path, _change_kind(change, files)) for change in event.changes]
             found += [Access(path, how, instruction, turn, entry.number) for path, how in touched]
         apply_event(event, files)
     return found
 
 
 def named_objects(event: Event) -> Iterator[str]:
-    """Give the names of the objects that an event refers to."""
-    for name in _NAMING_FIELDS[type(event)]:
+    """Yield the names of the objects that an event refers to."""
+    for name in _OBJECT_FIELDS[type(event)]:
         value = getattr(event, name)
         if name == "changes":
             yield from (change.digest for change in value if change.digest)
@@ -201,7 +207,30 @@ def named_objects(event: Event) -> Iterator[str]:
             yield value
 
 
-def _named_as_step(event: Event) -> str:
+def apply_event(event: Event, files: RecordedStoreState) -> None:
+    """Apply the changes of an event to the file store."""
+    if not isinstance(event, _CHANGING):
+        return
+    for change in event.changes:
+        if change.deleted:
+            files.pop(change.path, None)
+        else:
+            files[change.path] = FileEntry(change.path, change.size, change.digest)
+
+
+def _object_fields(kind: Any) -> tuple[str, ...]:
+    names = [field.name for field in fields(kind)]
+    return tuple(name for name in names if name == "changes" or name.endswith(_OBJECT_ENDINGS))
+
+
+_OBJECT_ENDINGS = ("_object", "_objects")
+_OBJECT_FIELDS: Mapping[type, tuple[str, ...]] = {
+    kind: _object_fields(kind) for kind in get_args(Event)
+}
+
+
+def _step_action(event: Event) -> str:
+    """Return the action of the step that an event ends, or ""."""
     if isinstance(event, RunStarted):
         return "start"
     if isinstance(event, InputRecorded):
@@ -210,36 +239,34 @@ def _named_as_step(event: Event) -> str:
         return event.name
     if isinstance(event, StoreRestored):
         return "restored"
-    if isinstance(event, PartEnded):
+    if isinstance(event, PartEnded | InstructionCompleted):
         return event.kind
-    return "completed" if isinstance(event, InstructionCompleted) else ""
+    return ""
 
 
-def apply_event(event: Event, files: RecordedStoreState) -> None:
-    """Bring a store to where it is after the event."""
-    for change in event.changes if isinstance(event, _CHANGING) else ():
-        if change.deleted:
-            files.pop(change.path, None)
-        else:
-            files[change.path] = FileEntry(change.path, change.size, change.digest)
+def _change_kind(change: Change, files: RecordedStoreState) -> str:
+    if change.deleted:
+        return "deleted"
+    return "wrote" if change.path in files else "created"
 
 
-def _how(path: str, files: Mapping[str, FileEntry], deleted: bool) -> str:  # noqa: FBT001 - a change's own field
-    return "deleted" if deleted else "wrote" if path in files else "created"
+def _path_in(item: Any) -> Any:
+    return item["path"] if isinstance(item, dict) else item
 
 
-def _read_by(event: ToolRan, objects: ObjectStore) -> list[tuple[str, str]]:
-    """Give the files that a call names to look at or run; what a program reads by itself is not seen."""
-    how = _READERS.get(event.name, "")
+def _files_read(event: ToolRan, objects: ObjectStore) -> list[tuple[str, str]]:
+    """Return the files that a call names as arguments, each with how it was used.
+
+    Files that an executed program opens by itself do not appear in the trace.
+    """
+    how = _READING_TOOLS.get(event.name, "")
     if not how or not event.ok:
         return []
     try:
         arguments = json.loads(objects.get_text(event.arguments_object))
         listed = arguments.get("files") or arguments.get("paths") or [arguments.get("path")]
-        names = [item["path"] if isinstance(item, dict) else item for item in listed]
+        names = list(map(_path_in, listed))
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return []
-    return [
-        (name.partition("::")[0], how)
-        for name in dict.fromkeys(n for n in names if isinstance(n, str))
-    ]
+    texts = dict.fromkeys(name for name in names if isinstance(name, str))
+    return [(name.partition("::")[0], how) for name in texts]

@@ -1,9 +1,10 @@
-"""The journal: appends events durably, and hands recorded ones out again when a run is taken up.
+"""The open trace: appends events, or hands recorded events out again.
 
-The control unit is deterministic but for its effects. It performs each effect through `Journal.effect`, which
-returns the recorded event as long as there is one and performs and records the effect afterwards. Resuming a run
-therefore means starting the control unit anew: it walks through its record without touching model or box, arrives
-where the last process stopped, and goes on.
+The control unit is deterministic except for its effects, which pass through `Journal.effect`. As
+long as recorded events are left, this method returns the recorded effect. Afterwards it performs
+and records the effect. A resume is therefore a new start of the control unit: its decisions are
+repeated from the recorded effects without calling the model or a sandbox, until the control unit
+arrives at the point where the last process stopped.
 """
 
 import contextlib
@@ -25,23 +26,25 @@ TRACE_FILE = "trace.jsonl"
 OBJECTS_FILE = "objects.pack"
 LOCK_FILE = "lock"
 _WHOLE_FILE = struct.Struct("@hhqqi4x")
-"""`struct flock` of 64-bit Linux: kind, whence, start, length, process; length 0 is all of the file."""
+"""`struct flock` of 64-bit Linux: type, whence, start, length (0 for the whole file), process."""
 E = TypeVar("E", bound=Effect)
 
 EntryListener = Callable[[Entry], None]
 
 
 class Journal:
-    """The open trace of one run; use as a context manager.
+    """The open trace of one run: appends events, or hands recorded events out again.
+
+    Use it as a context manager. The holder of an open journal holds the run's lock. Every method
+    that reads or writes raises `TraceError` if the disk or the recorded lines prevent it.
 
     Args:
         folder: The run's folder, which must exist.
         listener: Called with every entry that is appended.
         clock: A monotonic clock in seconds.
 
-    Raises:
-        RunLocked: From `open`; another process works on the run.
-        TraceError: From every method that reads or writes.
+    Attributes:
+        objects: The objects of the trace.
     """
 
     def __init__(
@@ -65,14 +68,19 @@ class Journal:
         self.objects = ObjectStore(folder / OBJECTS_FILE)
 
     def open(self) -> Self:
-        """Lock the run and read what is recorded.
+        """Lock the run and read its trace.
 
-        A line that a crash cut short is dropped, and so are lines at the end that a power failure has parted from
-        their objects: nothing waits for the two files to be durable until the next call of the model.
+        An incomplete last line is dropped. Lines at the end whose objects a power failure destroyed
+        are dropped, too: until the next call of the model, lines may be durable before their
+        objects.
+
+        Raises:
+            RunLocked: Another process works on the run.
+            TraceError: The trace is altered, not readable or not writable.
         """
         self._lock_fd = lock_run(self._path.parent)
         try:
-            lines = self._lines = self._with_objects(read_lines(self._path))
+            self._lines = self._with_objects(read_lines(self._path))
             self._fd = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
@@ -80,22 +88,28 @@ class Journal:
             sync_folder(self._path.parent)
         except OSError as error:
             self.close()
-            raise TraceError(f"{self._path} cannot be opened: {error.strerror}") from error
+            raise TraceError(
+                f"The trace {self._path} is not writable: {error.strerror}. Check its disk and"
+                " permissions."
+            ) from error
         except TraceError:
             self.close()
             raise
-        counting = effective([entry for entry, _ in lines])
-        numbers = {entry.number for entry in counting}
-        self._recorded = [
-            entry.event for entry in counting if not isinstance(entry.event, BRACKETS)
-        ]
-        self._abandoned = [entry.event for entry, _ in lines if entry.number not in numbers]
-        self._elapsed_before = lines[-1][0].elapsed_s if lines else 0.0
+        self._split([entry for entry, _ in self._lines])
         self._started_at = self._clock()
         return self
 
+    def _split(self, entries: Sequence[Entry]) -> None:
+        """Separate the events to hand out again from those that were rewound."""
+        counting = effective(entries)
+        numbers = {entry.number for entry in counting}
+        events = [entry.event for entry in counting]
+        self._recorded = [event for event in events if not isinstance(event, BRACKETS)]
+        self._abandoned = [entry.event for entry in entries if entry.number not in numbers]
+        self._elapsed_before = entries[-1].elapsed_s if entries else 0.0
+
     def close(self) -> None:
-        """Release the run; closing twice is harmless."""
+        """Release the run's lock and close the files. Closing twice is harmless."""
         for fd in (self._fd, self._lock_fd):
             if fd >= 0:
                 os.close(fd)
@@ -115,7 +129,7 @@ class Journal:
 
     @property
     def lines(self) -> Sequence[tuple[Entry, End]]:
-        """Every line of the trace as it is now, each with where the next one goes."""
+        """Every line of the trace, each with its end."""
         return self._lines
 
     @property
@@ -128,43 +142,48 @@ class Journal:
         return self._end.link
 
     @property
-    def repeating(self) -> bool:
-        """Whether recorded events are left that the control unit has not walked through yet."""
+    def replaying(self) -> bool:
+        """Whether recorded events are left to hand out."""
         return self._position < len(self._recorded)
 
-    def coming(self, kind: type[E]) -> E | None:
-        """Give the next recorded event if it is of this kind, without walking past it."""
-        event = self._recorded[self._position] if self.repeating else None
+    def peek(self, kind: type[E]) -> E | None:
+        """Return the next recorded event if it is of this kind, without handing it out."""
+        event = self._recorded[self._position] if self.replaying else None
         return event if isinstance(event, kind) else None
 
     def recorded(self) -> tuple[Event, ...]:
-        """Give the recorded effects and notes."""
+        """Return the recorded effects and notes."""
         return tuple(self._recorded)
 
     def abandoned(self) -> tuple[Event, ...]:
-        """Give the recorded events that count no more, because the run was taken back to before them."""
+        """Return the recorded events that a rewind took out of the history."""
         return tuple(self._abandoned)
 
     def require_objects(self) -> None:
-        """Make sure that every object that the record names is there, before more is written.
+        """Check that every object that the recorded events name exists.
 
         Raises:
-            TraceError: One is missing.
+            TraceError: An object is missing.
         """
-        self.objects.require(name for event in self._recorded for name in named_objects(event))
+        for event in self._recorded:
+            self.objects.require(named_objects(event))
 
     def effect(self, kind: type[E], key: str, perform: Callable[[], E]) -> E:
-        """Give the recorded effect, or perform it and record it.
+        """Return the recorded effect, or perform and record it.
 
         Args:
             kind: The event's class.
-            key: What the effect depends on; a recorded one with another key means that the record does not fit.
-            perform: Does it and gives the event to record; what it raises is not recorded.
+            key: The key of the event.
+            perform: Performs the effect and returns the event. Exceptions pass and are not
+                recorded.
+
+        Raises:
+            TraceError: The recorded event has another class or key, or the disk is not writable.
         """
-        if self.repeating:
+        if self.replaying:
             event = self._next()
             if not isinstance(event, kind) or event.key != key:
-                raise TraceError(self._misfit(event, f"{kind.__name__} {key[:12]}"))
+                raise self._mismatch(event, f"{kind.__name__} {key[:12]}")
             return event
         if kind is ModelCalled:
             self.sync()
@@ -173,29 +192,44 @@ class Journal:
         return event
 
     def note(self, note: Note) -> None:
-        """Record a decision, or compare it with the recorded one."""
-        if self.repeating:
+        """Record a decision, or compare it with the recorded one.
+
+        Raises:
+            TraceError: The recorded event is different, or the disk is not writable.
+        """
+        if self.replaying:
             event = self._next()
             if event != note:
-                raise TraceError(self._misfit(event, type(note).__name__))
+                raise self._mismatch(event, type(note).__name__)
         else:
             self._append(note)
 
     def bracket(self, bracket: Bracket) -> None:
-        """Record who works on the run."""
+        """Record a bracket and make it durable."""
         self._append(bracket)
         self.sync()
 
     def sync(self) -> None:
-        """Make everything recorded so far survive a power failure."""
+        """Make everything recorded so far survive a power failure.
+
+        Raises:
+            TraceError: The disk refuses.
+        """
         self.objects.sync()
         try:
             os.fdatasync(self._fd)
         except OSError as error:
-            raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
+            raise TraceError(
+                f"The trace {self._path} is not durable: {error.strerror}. Check the disk, then"
+                " resume the run."
+            ) from error
 
     def _with_objects(self, lines: list[tuple[Entry, End]]) -> list[tuple[Entry, End]]:
-        """Give the lines before the first one of those not yet known to be durable that lacks an object."""
+        """Return the lines before the first one whose objects are not intact.
+
+        Only lines that may not be durable are examined: `sync` runs before each `ModelCalled` and
+        after each bracket.
+        """
         events = [entry.event for entry, _ in lines]
         durable = 0
         for position, event in enumerate(events):
@@ -213,10 +247,11 @@ class Journal:
         self._position += 1
         return event
 
-    def _misfit(self, event: Event, wanted: str) -> str:
-        return (
-            f"the record in {self._path} does not fit: entry {self._position} is {type(event).__name__}, but this"
-            f" version of l2mac comes to {wanted} there; resume it with the version that recorded it"
+    def _mismatch(self, event: Event, wanted: str) -> TraceError:
+        return TraceError(
+            f"The trace {self._path} does not fit this version of l2mac: recorded event"
+            f" {self._position} is {type(event).__name__}, expected {wanted}. Resume the run with"
+            " the version that recorded it."
         )
 
     def _append(self, event: Event) -> None:
@@ -224,9 +259,8 @@ class Journal:
         entry = Entry(end.number, self.elapsed_s, event)
         line, link = encode_line(entry, end.link)
         try:
-            os.ftruncate(
-                self._fd, end.size
-            )  # an interrupt may have left a line behind that was never counted
+            # An interrupt may have left bytes of a line that `_lines` does not hold.
+            os.ftruncate(self._fd, end.size)
             view = memoryview(line)
             while view:
                 view = view[os.write(self._fd, view) :]
@@ -234,21 +268,21 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, end.size)
             raise TraceError(
-                f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
-                " resume the run"
+                f"The trace {self._path} is not writable: {error.strerror}. Everything written"
+                " before is intact. Free disk space and resume the run."
             ) from error
-        # In one step, as an interrupt can come anywhere.
+        # One assignment, because an interrupt can arrive between any two.
         self._lines.append((entry, End(end.number + 1, link, end.size + len(line))))
         if self._listener is not None:
             self._listener(entry)
 
 
 def lock_run(folder: Path) -> int:
-    """Take a run's lock; gives a descriptor that holds it until it is closed.
+    """Lock a run and return the file descriptor that holds the lock.
 
     Raises:
-        RunLocked: Another process has it.
-        TraceError: The folder cannot be written.
+        RunLocked: Another process holds the lock.
+        TraceError: The folder is not writable.
     """
     fd = -1
     try:
@@ -261,18 +295,23 @@ def lock_run(folder: Path) -> int:
             os.close(fd)
         if isinstance(error, BlockingIOError):
             raise RunLocked(
-                f"another process works on the run {folder.name}; wait for it or stop it"
+                f"Another process works on the run {folder.name}. Wait until it ends, or stop it."
             ) from error
-        raise TraceError(f"{folder / LOCK_FILE} cannot be locked: {error.strerror}") from error
-    with contextlib.suppress(OSError):  # a sign for those who look; the lock is the one above
+        raise TraceError(
+            f"The lock {folder / LOCK_FILE} is not available: {error.strerror}. Check the folder's"
+            " permissions."
+        ) from error
+    # The lock above excludes others. This second one only lets `is_at_work` query it.
+    with contextlib.suppress(OSError):
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
     return fd
 
 
 def is_at_work(folder: Path) -> bool:
-    """Whether a process works on the run, found out without taking its lock: not even for a moment is it in the way.
+    """Return whether a process works on the run.
 
-    False where the folder or its lock cannot be looked at.
+    False where the lock is not readable. The query takes no lock, so it never makes a concurrent
+    `resume` fail.
     """
     try:
         fd = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,7 +1,9 @@
-"""Content-addressed objects: inert bytes named by their SHA-256, appended to one file and never opened otherwise.
+"""Content-addressed objects: bytes named by their SHA-256, appended to one file.
 
-One file, because each call of the model waits for what was recorded before it to be durable: one file is one
-`fdatasync`, where a file per object would be two for each. A record is `SHA-256 (32 bytes) | length (u64) | bytes`.
+Contents come from a model and are never executed, imported or stored under their own file names.
+There is one file for all objects, because each call of the model waits until everything before is
+durable: one file needs one `fdatasync`, a file per object would need two for each object. An object
+is stored as `SHA-256 (32 bytes) | length (u64) | bytes`.
 """
 
 import contextlib
@@ -17,10 +19,12 @@ _HEADER = struct.Struct(">32sQ")
 
 
 class ObjectStore:
-    """Objects in one file; opened when first needed. Only the holder of the run's lock may `put`.
+    """Objects in one file.
+
+    Only the holder of the run's lock may `put`. The file is opened on first use.
 
     Args:
-        path: The file; made by the first `put`.
+        path: The file. The first `put` creates it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,13 +37,14 @@ class ObjectStore:
         self._unsynced = False
 
     def put(self, content: bytes) -> str:
-        """Keep `content` and give its name; durable after the next `sync`.
+        """Store `content`, durable after the next `sync`, and return its name.
 
-        An object of an earlier process is believed only after a look at it: a power failure can leave a record of the
-        right length with nothing in it. The content is then kept once more, and the later record counts.
+        The bytes of an object that an earlier process wrote are compared first, because a power
+        failure can leave zeros in their place. In that case the content is appended again, and the
+        later copy counts.
 
         Raises:
-            TraceError: It cannot be written; what was kept before is intact.
+            TraceError: The file is not writable. All objects stored before are intact.
         """
         digest = hashlib.sha256(content).digest()
         name = digest.hex()
@@ -50,7 +55,7 @@ class ObjectStore:
         return name
 
     def has_intact(self, name: str) -> bool:
-        """Whether the object of that name is there and is what its name says."""
+        """Return whether the object exists and matches its name."""
         if name not in self._intact and name in self._loaded():
             with contextlib.suppress(TraceError):
                 self.get(name)
@@ -58,44 +63,44 @@ class ObjectStore:
         return name in self._intact
 
     def get(self, name: str) -> bytes:
-        """Give the object of that name.
+        """Return the object of that name.
 
         Raises:
-            TraceError: It is missing or is not what its name says.
+            TraceError: The object is missing, altered or not readable.
         """
         content = self._read(name)
         if hashlib.sha256(content).hexdigest() != name:
-            raise TraceError(f"the object {name[:12]} in {self._path} has been altered")
+            raise self._damage(name, "has been altered")
         return content
 
     def put_text(self, text: str) -> str:
-        """Keep text as UTF-8; lone surrogates, which models can produce, are kept too."""
+        """Store text as UTF-8 and return its name. Lone surrogates are preserved."""
         return self.put(text.encode("utf-8", "surrogatepass"))
 
     def get_text(self, name: str) -> str:
-        """Give an object as the text that it was.
+        """Return a stored text.
 
         Raises:
-            TraceError: It is missing, altered, or no text.
+            TraceError: The object is missing, altered or not a text.
         """
         try:
             return self.get(name).decode("utf-8", "surrogatepass")
         except UnicodeDecodeError as error:
-            raise TraceError(f"the object {name[:12]} in {self._path} is no text") from error
+            raise self._damage(name, "is not a text") from error
 
     def require(self, names: Iterable[str]) -> None:
-        """Make sure that all these objects are there, before anything is appended behind them.
+        """Check that all these objects exist.
 
         Raises:
-            TraceError: One is missing, so the file has been damaged or altered.
+            TraceError: An object is missing: the file was damaged or altered.
         """
         index = self._loaded()
-        missing = next((name for name in names if name not in index), None)
-        if missing is not None:
-            raise TraceError(f"the object {missing[:12]} is missing from {self._path}")
+        for name in names:
+            if name not in index:
+                raise self._damage(name, "is missing")
 
     def sync(self) -> None:
-        """Make every object that was put so far survive a power failure.
+        """Make all objects survive a power failure.
 
         Raises:
             TraceError: The disk refuses.
@@ -105,11 +110,14 @@ class ObjectStore:
         try:
             os.fdatasync(self._read_fd)
         except OSError as error:
-            raise TraceError(f"{self._path} cannot be made durable: {error.strerror}") from error
+            raise TraceError(
+                f"The file {self._path} is not durable: {error.strerror}. Check the disk, then"
+                " resume the run."
+            ) from error
         self._unsynced = False
 
     def close(self) -> None:
-        """Close the file; it is opened again when needed."""
+        """Close the file. The next use opens it again."""
         for fd in (self._read_fd, self._write_fd):
             if fd >= 0:
                 os.close(fd)
@@ -119,7 +127,7 @@ class ObjectStore:
         self._unsynced = False
 
     def _holds(self, name: str, content: bytes) -> bool:
-        """Whether the object of that name is there with that content, which costs less to compare than to hash."""
+        """Return whether the object exists with that content, without hashing."""
         if name not in self._intact and name in self._loaded():
             with contextlib.suppress(TraceError):
                 if self._read(name) == content:
@@ -127,14 +135,25 @@ class ObjectStore:
         return name in self._intact
 
     def _read(self, name: str) -> bytes:
-        """Give what lies in the place of that object, whatever it is."""
+        """Return the bytes in the place of an object, unverified."""
         place = self._loaded().get(name)
         if place is None:
-            raise TraceError(f"the object {name[:12]} is missing from {self._path}")
+            raise self._damage(name, "is missing")
         try:
             return os.pread(self._read_fd, place[1], place[0])
         except OSError as error:
-            raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
+            raise self._unreadable(error) from error
+
+    def _damage(self, name: str, problem: str) -> TraceError:
+        return TraceError(
+            f"The object {name[:12]} {problem} in {self._path}. Restore the run's folder from a"
+            " copy."
+        )
+
+    def _unreadable(self, error: OSError) -> TraceError:
+        return TraceError(
+            f"The file {self._path} is not readable: {error.strerror}. Check its permissions."
+        )
 
     def _loaded(self) -> dict[str, tuple[int, int]]:
         if self._index is None:
@@ -144,14 +163,13 @@ class ObjectStore:
             except FileNotFoundError:
                 self._index, self._end = {}, 0
             except OSError as error:
-                raise TraceError(f"{self._path} cannot be read: {error.strerror}") from error
-            self._unsynced = (
-                self._read_fd >= 0
-            )  # the process that wrote it may have been killed before its `sync`
+                raise self._unreadable(error) from error
+            # The process that wrote the file may have been killed before its `sync`.
+            self._unsynced = self._read_fd >= 0
         return self._index
 
     def _scan(self) -> dict[str, tuple[int, int]]:
-        """Find the objects; a record that a crash cut short ends the search."""
+        """Return the place and length of each object. The scan ends at a truncated one."""
         index: dict[str, tuple[int, int]] = {}
         size, start = os.fstat(self._read_fd).st_size, 0
         while start + _HEADER.size <= size:
@@ -170,9 +188,8 @@ class ObjectStore:
             if self._read_fd < 0:
                 self._read_fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
                 sync_folder(self._path.parent)
-            os.ftruncate(
-                self._write_fd, self._end
-            )  # a crash or an interrupt may have left part of a record
+            # A crash or an interrupt may have left part of an object.
+            os.ftruncate(self._write_fd, self._end)
             view, written = memoryview(record), 0
             while written < len(record):
                 written += os.pwrite(self._write_fd, view[written:], self._end + written)
@@ -180,15 +197,15 @@ class ObjectStore:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._write_fd, self._end)
             raise TraceError(
-                f"{self._path} cannot be written ({error.strerror}); what was written before is intact: make room and"
-                " resume the run"
+                f"The file {self._path} is not writable: {error.strerror}. Everything written"
+                " before is intact. Free disk space and resume the run."
             ) from error
         self._end += len(record)
         self._unsynced = True
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power failure."""
+    """Write a folder's entries to the disk, so that they survive a power failure."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

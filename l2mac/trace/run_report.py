@@ -1,9 +1,16 @@
-"""The report of a run: one small file that binds the end of the chain, the objects, the receipts and the files.
+"""The run report, `report.json`, which binds all parts of a run's folder.
 
-The chain alone cannot show that whole lines are missing at its end. The report holds the last link, so that it can;
-and it is computed from the record alone, so that `l2mac audit verify` computes it again and compares every byte.
-Whoever rewrites record and report together and consistently is not found out by either: against that, note the *seal*,
-which is the last link, somewhere else.
+The report holds the hashes of:
+
+- the *seal*, which is the last link of the chain in the trace. Without it, whole lines missing at
+  the end of the trace would not be detected;
+- the objects;
+- the *receipts*, which state the verified confinement of each sandbox;
+- the files in the file store.
+
+The report is computed from the trace alone, so `l2mac audit verify` computes it again and compares
+every byte. An attacker who rewrites the trace and the report consistently is detected only by users
+who stored the seal elsewhere.
 """
 
 import hashlib
@@ -27,8 +34,16 @@ PIN_FILE = "pinned"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What `report.json` holds: its text, and the numbers needed to compute it anew from a record that went on."""
+class RunReport:
+    """The report of a run.
+
+    Attributes:
+        text: The content of `report.json`.
+        events: The number of lines that the report covers. A longer trace needs it to compute the
+            same report again.
+        objects_bytes: The size of the objects that the report covers, likewise.
+        seal: The last link of the chain.
+    """
 
     text: bytes
     events: int
@@ -36,13 +51,14 @@ class Report:
     seal: str
 
 
-def make_report(
+def build_report(
     lines: Sequence[tuple[Entry, End]], objects_bytes: int, objects_sha256: str
-) -> Report:
-    """Compute the report for a record that ends with these lines and that many bytes of objects."""
+) -> RunReport:
+    """Build the report for these lines and that many bytes of objects."""
     end = lines[-1][1] if lines else START
     entries = [entry for entry, _ in lines]
     files = recorded_files(entry.event for entry in effective(entries))
+    ordered = sorted(files, key=lambda entry: entry.path)
     content = {
         "format": 1,
         "status": state_of([entry.event for entry in entries]),
@@ -50,42 +66,43 @@ def make_report(
         "objects": {"bytes": objects_bytes, "sha256": objects_sha256},
         "receipts": receipts_in(entries),
         "tree": tree_hash(files),
-        "files": {
-            entry.path: entry.digest for entry in sorted(files, key=lambda entry: entry.path)
-        },
+        "files": {entry.path: entry.digest for entry in ordered},
     }
-    return Report(
-        json.dumps(content, indent=1).encode("ascii") + b"\n", end.number, objects_bytes, end.link
-    )
+    text = json.dumps(content, indent=1).encode("ascii") + b"\n"
+    return RunReport(text, end.number, objects_bytes, end.link)
 
 
 def receipts_in(entries: Sequence[Entry]) -> Mapping[str, str]:
-    """Give the files that the receipts of a record's boxes lie in, with the objects that they must equal."""
-    boxes = [entry.event for entry in entries if isinstance(entry.event, SandboxOpened)]
+    """Return the receipts: file in the run's folder → object."""
+    opened = [entry.event for entry in entries if isinstance(entry.event, SandboxOpened)]
     return {
-        f"{RECEIPTS_FOLDER}/{number:03}.json": box.receipt_object
-        for number, box in enumerate(boxes, 1)
+        f"{RECEIPTS_FOLDER}/{number:03}.json": event.receipt_object
+        for number, event in enumerate(opened, 1)
     }
 
 
-def write_report(folder: Path, lines: Sequence[tuple[Entry, End]]) -> Report:
-    """Write the report of a run whose trace holds these lines, and the receipts; for the holder of the run's lock.
+def write_report(folder: Path, lines: Sequence[tuple[Entry, End]]) -> RunReport:
+    """Write the report and the receipts of a run. The caller holds the run's lock.
+
+    Args:
+        folder: The run's folder.
+        lines: All lines of its trace.
 
     Raises:
-        TraceError: A receipt is missing from the record, or the disk refuses.
+        TraceError: A receipt is missing from the objects, or the disk refuses.
     """
     write_receipts(folder, [entry for entry, _ in lines])
     try:
         size, digest = _hash_file(folder / OBJECTS_FILE)
-        report = make_report(lines, size, digest)
+        report = build_report(lines, size, digest)
         _write(folder / REPORT_FILE, report.text)
     except OSError as error:
-        raise TraceError(f"{folder / REPORT_FILE} cannot be written: {error.strerror}") from error
+        raise _unwritable(folder / REPORT_FILE, error) from error
     return report
 
 
 def write_receipts(folder: Path, entries: Sequence[Entry]) -> None:
-    """Lay every receipt of the record out as a file, for people and their tools.
+    """Write every receipt as a file of its own, for people and their tools.
 
     Raises:
         TraceError: An object is missing, or the disk refuses.
@@ -98,11 +115,15 @@ def write_receipts(folder: Path, entries: Sequence[Entry]) -> None:
                 target.parent.mkdir(mode=0o700, exist_ok=True)
                 _write(target, objects.get(digest))
     except OSError as error:
-        raise TraceError(
-            f"{folder / RECEIPTS_FOLDER} cannot be written: {error.strerror}"
-        ) from error
+        raise _unwritable(folder / RECEIPTS_FOLDER, error) from error
     finally:
         objects.close()
+
+
+def _unwritable(path: Path, error: OSError) -> TraceError:
+    return TraceError(
+        f"The path {path} is not writable: {error.strerror}. Check its disk and permissions."
+    )
 
 
 def _hash_file(path: Path) -> tuple[int, str]:
@@ -114,7 +135,7 @@ def _hash_file(path: Path) -> tuple[int, str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, after a power failure, too."""
+    """Write a file completely or not at all, even if a power failure interrupts it."""
     part = path.with_name(path.name + PART_ENDING)
     with part.open("wb") as file:
         file.write(content)

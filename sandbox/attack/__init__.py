@@ -1,5 +1,8 @@
-"""Attack a box for real and say what came of it; `suite.py` is the way in, `catalogue.py` says what is tried.
+"""Attack a sandbox and report the result.
 
-Every row is tried twice: on a box as the product makes it, and on one with a protection taken away, where the same
-attack has to get through. The weak ones are made here, from the product's own create request, and nowhere else.
+`suite.py` is the entry point, `catalogue.py` the list of attacks.
+
+Every row is tried twice: in a sandbox as the product makes it, and in a container without one of
+its protections, where the same attack must succeed. Only this package can make the weak containers,
+from the product's own create request.
 """

@@ -1,11 +1,11 @@
-"""What is tried: every row with its number, its section, and what has to come of it. Data, nothing else."""
+"""The catalogue: every attack with its number, section and expected result."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class AttackRow:
-    """One attack: what it does, and what has to come of it."""
+    """One attack and its expected result."""
 
     number: int
     section: str
@@ -17,44 +17,44 @@ _SECTIONS = (
     (
         "Resources",
         (
-            ("fork bomb", "forks are refused, the command ends at its limit, the box works on"),
-            ("memory bomb", "the kernel ends it at the box's limit, and the cause is named"),
+            ("fork bomb", "forks are refused, the command ends at its limit, the sandbox works on"),
+            ("memory bomb", "the kernel kills it at the sandbox's limit and the cause is named"),
             ("fill /tmp and /dev/shm", "no space left, at the size of each"),
             (
                 "endless computation in many processes",
-                "throttled to the box's processors, ended at its time",
+                "throttled to the sandbox's processors and ended at the timeout",
             ),
             ("fill the file store's disk", "no space left, at the size of the volume"),
             ("fill the file store with files", "no space left, at the number of inodes"),
             (
                 "write to the root file system",
-                "read-only everywhere but in the store and the scratch folders",
+                "everything but the store and the scratch folders is read-only",
             ),
-            ("a sparse file of a terabyte", "refused at the largest size of a file"),
-            ("endless output", "ended at the output limit, little of it kept"),
-            ("one line without an end", "ended at the output limit, little of it kept"),
-            ("a grandchild that holds the output open", "the command ends all the same"),
-            ("grow the engine's log", "the box has no log"),
+            ("a sparse file of a terabyte", "refused at the largest file size"),
+            ("endless output", "ended at the output limit, little of the output kept"),
+            ("one endless line", "ended at the output limit, little of the output kept"),
+            ("a grandchild that holds the output open", "the command ends nevertheless"),
+            ("grow the engine's log", "the sandbox has no log"),
             (
-                "archive bombs, nested",
-                "unpacked inside they meet the same caps; the host unpacks nothing",
+                "nested archive bombs",
+                "inside the sandbox the same caps apply; the host unpacks nothing",
             ),
             (
                 "folders deeper than any path, thousands of files",
-                "the listing ends, bounded; the box works on",
+                "the listing is bounded and ends; the sandbox works on",
             ),
             (
-                "reports that bring parsers down",
-                "a check that cannot be read is broken, never passed",
+                "reports that crash parsers",
+                "a check with an unreadable report is broken, never passed",
             ),
             ("open descriptors without end", "refused at the limit"),
             (
                 "shared memory and queues of System V and POSIX",
-                "no such queues; shared memory is bounded",
+                "queues do not exist; shared memory is bounded",
             ),
             (
                 "many commands at once",
-                "more than a run may hold are refused before the box is asked",
+                "more jobs than a run may hold are refused before the sandbox gets them",
             ),
         ),
     ),
@@ -63,24 +63,24 @@ _SECTIONS = (
         (
             (
                 "daemons: double fork, setsid, ignored signals",
-                "none is alive when the command has ended",
+                "no daemon is alive after its command has ended",
             ),
-            ("zombies", "none is left"),
-            ("trace or steer the guest and the checkers", "refused"),
+            ("zombies", "no zombie is left"),
+            ("trace or control the guest and the checkers", "refused"),
             (
                 "read the guest's memory, environment, descriptors",
                 "refused; no frame can be forged",
             ),
             (
                 "stop or kill the guest and the checkers",
-                "the guest lives on, or the loss of the box is a typed error",
+                "the guest survives, or the loss of the sandbox is a typed error",
             ),
         ),
     ),
     (
         "Kernel",
         (
-            ("mount and its kin", "refused"),
+            ("mount and related calls", "refused"),
             ("new namespaces", "refused"),
             ("kernel keys", "refused"),
             ("bpf", "refused"),
@@ -89,18 +89,18 @@ _SECTIONS = (
             ("userfaultfd", "refused"),
             (
                 "sockets of other families, raw sockets",
-                "only local and internet sockets, none of them raw",
+                "only local and internet sockets, and no raw sockets",
             ),
             ("system calls into other processes", "refused"),
-            ("make devices", "refused, and none is there but the usual"),
-            ("setuid files, other identities", "no such file, no gain"),
+            ("make devices", "refused; only the usual devices exist"),
+            ("setuid files, other identities", "no setuid files, no other identity"),
             ("chroot", "refused"),
-            ("personality, modify_ldt, queues, aids of exploits", "refused"),
+            ("personality, modify_ldt, queues, calls that exploits use", "refused"),
             ("modules, kexec, reboot, swap, host names, accounting", "refused"),
             ("open files by handle", "refused"),
             ("write to /proc/sys, /sys and control groups", "refused"),
             ("read masked paths", "empty"),
-            ("type into a terminal", "refused, and there is none"),
+            ("type into a terminal", "refused; there is no terminal"),
             ("32-bit and x32 system calls", "do not exist"),
         ),
     ),
@@ -108,23 +108,26 @@ _SECTIONS = (
         "Files",
         (
             (
-                "links out of the store, swapped to the last moment",
+                "links out of the store, swapped at the last moment",
                 "refused or removed; no byte of their target appears",
             ),
             ("hard links to files outside", "refused"),
             ("pipes, sockets and devices as files", "refused or removed; nothing hangs"),
-            ("names that harm terminals, shells and file systems", "not listed; the box works on"),
-            ("names that lead out of the store", "refused, nothing is written"),
-            ("hostile archives", "stay bytes: the host unpacks nothing that comes from a box"),
             (
-                "exported files that act by themselves",
-                "set aside and named; the rest without execute and setuid bits",
+                "names that harm terminals, shells and file systems",
+                "not listed; the sandbox works on",
+            ),
+            ("names that lead out of the store", "refused; nothing is written"),
+            ("hostile archives", "the host never unpacks content of a sandbox"),
+            (
+                "exported files that could act on the host",
+                "quarantined and listed; other files have no execute and setuid bits",
             ),
             ("escape sequences for the terminal", "shown as text"),
-            ("lines that look like log records", "one record, one line"),
+            ("lines that look like log records", "each record stays one line"),
             (
                 "instructions to the model in files",
-                "the tools stay the same; an unknown one is refused",
+                "the tools stay the same; unknown tools are refused",
             ),
         ),
     ),
@@ -135,9 +138,9 @@ _SECTIONS = (
                 "hooks, plugins, options, start-up files, shadowed modules",
                 "a failing test stays failed",
             ),
-            ("early exits and forged reports", "no complete report, no pass"),
+            ("early exits and forged reports", "without a complete report there is no pass"),
             ("poisoned bytecode and caches", "the source decides"),
-            ("a faked clock", "time is measured outside of the command"),
+            ("a faked clock", "the time is measured outside the command"),
         ),
     ),
     (
@@ -145,29 +148,29 @@ _SECTIONS = (
         (
             (
                 "reach a listener over TCP, UDP, IPv6, ICMP",
-                "unreachable: no interface but loopback, no route",
+                "unreachable: only a loopback interface, no route",
             ),
             (
                 "metadata services, the gateway, the host's loopback",
-                "no route leads anywhere; another loopback",
+                "no route; the sandbox has a loopback interface of its own",
             ),
             ("resolve names", "no resolver answers"),
-            ("abstract sockets of others", "not there"),
-            ("sockets of the engine and others", "none is there"),
+            ("abstract sockets of other containers", "not visible"),
+            ("sockets of the engine and others", "no such socket exists"),
             (
                 "find a secret of the host's environment",
-                "nowhere in the box, its receipt, its settings, its image",
+                "the secret is not in the sandbox, its receipt, its settings or its image",
             ),
-            ("timing, caches, memory pressure", "stated in SECURITY.md as not defended"),
-            ("what an earlier box left", "nothing of it is there"),
-            ("the host process dies", "the box ends, and its volume goes with it"),
-            ("an image's tag is moved", "boxes start from the verified id"),
+            ("timing, caches, memory pressure", "not defended, as SECURITY.md states"),
+            ("data of an earlier sandbox", "no such data exists"),
+            ("the host process dies", "the sandbox ends, and its volume is removed"),
+            ("an image's tag is moved", "sandboxes start from the verified id"),
         ),
     ),
 )
 
 
 def rows() -> tuple[AttackRow, ...]:
-    """Give all rows in their order, numbered from 1."""
+    """Return all rows in order, numbered from 1."""
     flat = [(section, *entry) for section, entries in _SECTIONS for entry in entries]
     return tuple(AttackRow(number, *entry) for number, entry in enumerate(flat, start=1))

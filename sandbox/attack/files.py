@@ -1,4 +1,4 @@
-"""Rows 43 to 48: what files of the store can do to whoever reads them."""
+"""Rows 43 to 48: harm that files of the store can do to their readers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,13 +10,16 @@ from sandbox.errors import Refused
 
 # Names that a model may send; nothing here opens one.
 _NAMES = (
-    "../up", "a/../../b", "/tmp/absolute", "~/home", "a//b", "./here", "a\\..\\b", "/proc/self/cwd/x", "nul\0byte",  # noqa: S108
-    "..", "a/..", "%2e%2e/../x", "link/../../x",
+    "../up", "a/../../b", "/tmp/absolute", "~/home", "a//b", "./here", "a\\..\\b",  # noqa: S108
+    "/proc/self/cwd/x", "nul\0byte", "..", "a/..", "%2e%2e/../x", "link/../../x",
+)  # fmt: skip
+_LINKS = (
+    "passwd.py", "environ.py", "root", "folder", "dangling.py", "loop.py", "swapped.py"
 )  # fmt: skip
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the readers of the store; the controls are readers and writers without care, in a weak container."""
+    """Attack the readers of the store; the controls are careless readers and writers."""
     landing = tuple(name for name in _NAMES if "\0" not in name)
     controls = site.control(
         almighty,
@@ -29,7 +32,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             "links": (program("links"), "read"),
         },
     )
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield _links(arena, controls["links"])
         yield _hard_links(arena, controls["hard"])
         yield _odd_files(arena, controls["odd"])
@@ -39,29 +42,22 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 
 
 def _links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    """Read names that are links, or that become links while they are read."""
-    box, leaked, refused = arena.fresh(), 0, 0
-    box.write({"swapped.py": b"harmless = True\n"})
+    """Read names that are links, or that become links while they are being read."""
+    sandbox, leaked, refused = arena.fresh(), 0, 0
+    sandbox.write({"swapped.py": b"harmless = True\n"})
     result = arena.run(program("links"), "swap")
-    for name in (
-        "passwd.py",
-        "environ.py",
-        "root",
-        "folder",
-        "dangling.py",
-        "loop.py",
-        "swapped.py",
-    ):
+    for name in _LINKS:
         try:
-            content, _ = box.read(name)
+            content, _ = sandbox.read(name)
             leaked += content not in (b"harmless = True\n", b"")
         except Refused:
             refused += 1
-    listed = [entry.path for entry in box.files() if entry.path != "swapped.py"]
+    listed = [entry.path for entry in sandbox.files() if entry.path != "swapped.py"]
+    observed = f"{result.removed} links removed, {refused} names refused"
     return AttackFinding(
         number=43,
         held=not leaked and not listed and refused >= 6 and result.removed >= 6,
-        observed=f"{result.removed} links removed, {refused} names refused, {leaked} contents from outside",
+        observed=f"{observed}, {leaked} contents from outside",
         shown=control.value == "root",
         control="a reader that follows links reads /etc/passwd of its container",
     )
@@ -79,68 +75,78 @@ def _hard_links(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 
 def _odd_files(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     result = arena.run(program("odd_files"))
     made, refused = value_of(result.jobs[0]), 0
     for name in ("pipe.py", "device.py", "socket.py"):
         with contextlib.suppress(Refused):
-            box.read(name)
+            sandbox.read(name)
             refused -= 1
         refused += 1
-    listed = [entry.path for entry in box.files()]
+    listed = [entry.path for entry in sandbox.files()]
+    created = ", ".join(made) or "none"
     return AttackFinding(
         number=45,
         held=not listed and refused == 3 and arena.works(),
-        observed=f"made: {', '.join(made) or 'none'}; {result.removed} removed, all reads refused, nothing hung",
+        observed=f"created: {created}; {result.removed} removed, all reads refused, nothing hung",
         shown=len(control.value or ()) == 3,
-        control=f"as root, without profile: {', '.join(control.value or ())} made and kept",
+        control=f"as root, without profile: {', '.join(control.value or ())} created and kept",
     )
 
 
 def _odd_names(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     result = arena.run(program("odd_names"))
-    listed = [entry.path for entry in box.files()]
-    bad = [
-        path
-        for path in listed
-        if not path.isprintable() or path != path.strip() or path.startswith("-")
-    ]
+    sandbox = arena.fresh()
+    result = arena.run(program("odd_names"))
+    created = value_of(result.jobs[0])
+    listed = [entry.path for entry in sandbox.files()]
+    bad = [path for path in listed if _is_harmful(path)]
+    counts = f"{created} created, {result.removed} removed, {len(listed)} listed"
     return AttackFinding(
         number=46,
-        held=not bad and len(listed) < value_of(result.jobs[0]) and arena.works(),
-        observed=f"{value_of(result.jobs[0])} made, {result.removed} removed, {len(listed)} listed, {len(bad)} harmful",
+        held=not bad and len(listed) < created and arena.works(),
+        observed=f"{counts}, {len(bad)} harmful",
         shown=bool(control.value),
-        control=f"a plain listing gives all {control.value}",
+        control=f"a plain listing shows all {control.value}",
     )
 
 
+def _is_harmful(path: str) -> bool:
+    return not path.isprintable() or path != path.strip() or path.startswith("-")
+
+
 def _traversal(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box, accepted = arena.fresh(), []
+    sandbox, accepted = arena.fresh(), []
     for name in _NAMES:
-        for act in (lambda name=name: box.write({name: b"x"}), lambda name=name: box.read(name)):
-            with contextlib.suppress(Refused):
-                act()
-                accepted.append(name)
+        with contextlib.suppress(Refused):
+            sandbox.write({name: b"x"})
+            accepted.append(name)
+        with contextlib.suppress(Refused):
+            sandbox.read(name)
+            accepted.append(name)
+    observed = f"{len(_NAMES)} names refused for writing and reading"
+    if accepted:
+        observed = f"accepted: {accepted!r}"
+    outside = len(control.value or ())
     return AttackFinding(
         number=47,
-        held=not accepted and not box.files(),
-        observed=f"{len(_NAMES)} names refused to write and to read"
-        if not accepted
-        else f"accepted: {accepted!r}",
-        shown=len(control.value or ()) >= 3,
-        control=f"a writer that joins names puts {len(control.value or ())} outside of its folder",
+        held=not accepted and not sandbox.files(),
+        observed=observed,
+        shown=outside >= 3,
+        control=f"a writer that joins names writes {outside} files outside its folder",
     )
 
 
 def _archives(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    box = arena.fresh()
+    sandbox = arena.fresh()
     outside = value_of(arena.run(program("archives"), "make").jobs[0])
-    listed = [entry.path for entry in box.files()]
+    listed = [entry.path for entry in sandbox.files()]
+    outside_control = len(control.value or ())
     return AttackFinding(
         number=48,
         held=listed == ["hostile.tar"] and not outside,
-        observed=f"the store has {', '.join(listed)}, as bytes; there is no door that unpacks",
+        observed=f"the store holds {', '.join(listed)} as bytes; no operation unpacks it",
         shown=bool(control.value),
-        control=f"a reader that unpacks writes {len(control.value or ())} files outside of its folder",
+        control=f"a reader that unpacks writes {outside_control} files outside its folder",
     )

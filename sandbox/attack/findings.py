@@ -1,4 +1,4 @@
-"""What came of the attacks, and what follows from it: nothing counts that its control did not show."""
+"""Findings and verdicts of the attacks; a row counts only with its control."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from sandbox.attack.catalogue import AttackRow
 
 
 class AttackVerdict(StrEnum):
-    """What follows for one row."""
+    """The verdict on one row."""
 
     CONTAINED = "contained"
     FAILED = "FAILED"
@@ -20,16 +20,17 @@ class AttackVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackFinding:
-    """What was seen of one row.
+    """The observation of one row.
 
     Attributes:
-        number: The row's.
-        held: Whether the box did what is expected.
-        observed: What it did.
-        shown: Whether the same attack got through, or visibly went otherwise, where a protection was missing.
-        control: What was missing there, and what happened.
-        limit: Why the row cannot be tried, or cannot be excluded even though what can be tried held.
-        applies: With `limit`: False when there is nothing to try.
+        number: Number of the row.
+        held: Whether the sandbox behaved as expected.
+        observed: The behaviour of the sandbox.
+        shown: Whether the attack succeeded, or visibly ran otherwise, without a protection.
+        control: The missing protection and the result without it.
+        limit: The reason why the row cannot be tried, or why it cannot be excluded although every
+            attempt failed.
+        applies: With `limit`: False if there is nothing to try.
     """
 
     number: int
@@ -42,7 +43,7 @@ class AttackFinding:
 
     @property
     def verdict(self) -> AttackVerdict:
-        """What follows; a limit excuses neither a failure nor a missing control."""
+        """The verdict; a limit excuses neither a failure nor a control without success."""
         if not self.applies:
             return AttackVerdict.NOT_APPLICABLE
         if not self.held:
@@ -54,26 +55,26 @@ class AttackFinding:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A row and what was seen of it."""
+    """A row and the finding about it."""
 
     row: AttackRow
     finding: AttackFinding
 
     @property
     def verdict(self) -> AttackVerdict:
-        """What follows."""
+        """The verdict on the row."""
         return self.finding.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttackReport:
-    """What came of the whole catalogue.
+    """The result of the whole catalogue.
 
     Attributes:
         judged: Every row, in order.
-        host_differences: What the suite left on the host or the engine; empty when nothing.
-        elapsed_s: How long it took.
-        environment: Engine, runtime, image, in words.
+        host_differences: Objects of the suite that are left on the host or the engine.
+        elapsed_s: Duration of the suite.
+        environment: Engine, runtime and image as text.
     """
 
     judged: tuple[Judged, ...]
@@ -83,13 +84,13 @@ class AttackReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows got each verdict."""
+        """Number of rows with each verdict."""
         counted = Counter(one.verdict for one in self.judged)
         return {verdict.value: counted[verdict] for verdict in AttackVerdict}
 
     @property
     def holds(self) -> bool:
-        """Whether nothing failed, nothing is unproven, and the host is as it was."""
+        """Whether no row failed or is unproven, and the host is unchanged."""
         bad = (AttackVerdict.FAILED, AttackVerdict.UNPROVEN)
         return not self.host_differences and not any(one.verdict in bad for one in self.judged)
 
@@ -97,20 +98,37 @@ class AttackReport:
 def second_chance(
     first: Iterable[AttackFinding], again: Iterable[AttackFinding]
 ) -> list[AttackFinding]:
-    """Join two passes: what the first left unproven is for the second to show, of all else the worst will count."""
+    """Join two passes.
+
+    The second pass replaces rows that the first left unproven; of all other rows the worst finding
+    will count.
+    """
     second = list(again)
-    numbers = {finding.number for finding in second}
-    kept = [
-        one
-        for one in first
-        if one.verdict is not AttackVerdict.UNPROVEN or one.number not in numbers
-    ]
+    retried = {finding.number for finding in second}
+    unproven = AttackVerdict.UNPROVEN
+    kept = [one for one in first if one.verdict is not unproven or one.number not in retried]
     return [*kept, *second]
 
 
 def judge(catalogue: Iterable[AttackRow], findings: Iterable[AttackFinding]) -> tuple[Judged, ...]:
-    """Join rows and findings: of several of one row the worst counts, and a row without any is unproven."""
+    """Join rows and findings.
+
+    Of several findings about one row the worst counts; a row without a finding is unproven.
+    """
     by_number: dict[int, AttackFinding] = {}
+    for finding in findings:
+        other = by_number.get(finding.number)
+        if other is None or _severity(finding) < _severity(other):
+            by_number[finding.number] = finding
+    judged = []
+    for row in catalogue:
+        nothing = AttackFinding(number=row.number, observed="nothing was observed", shown=False)
+        judged.append(Judged(row, by_number.get(row.number, nothing)))
+    return tuple(judged)
+
+
+def _severity(finding: AttackFinding) -> int:
+    """Return the place of a finding's verdict, the worst first."""
     worst = (
         AttackVerdict.FAILED,
         AttackVerdict.UNPROVEN,
@@ -118,16 +136,4 @@ def judge(catalogue: Iterable[AttackRow], findings: Iterable[AttackFinding]) -> 
         AttackVerdict.NOT_APPLICABLE,
         AttackVerdict.CONTAINED,
     )
-    for finding in findings:
-        other = by_number.get(finding.number)
-        if other is None or worst.index(finding.verdict) < worst.index(other.verdict):
-            by_number[finding.number] = finding
-    nothing = "nothing was observed"
-    return tuple(
-        Judged(
-            row,
-            by_number.get(row.number)
-            or AttackFinding(number=row.number, observed=nothing, shown=False),
-        )
-        for row in catalogue
-    )
+    return worst.index(finding.verdict)

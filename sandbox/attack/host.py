@@ -1,8 +1,10 @@
-"""The host and the engine before and after: what the suite made has to be gone, wherever it could have ended up.
+"""Compare host and engine before and after: the suite must leave nothing.
 
-Others use the machine and the engine meanwhile, so only what is the suite's is looked for: containers, volumes,
-networks and image tags by its label or name; processes by the uids of its boxes; mounts by the ids of its containers
-and volumes; files by the owners and names that only its boxes and programs have.
+Other programs use the machine and the engine at the same time, so only objects of the suite are
+looked
+for: containers, volumes, networks and image tags by its label or name; processes by the uids of its
+sandboxes; mounts by the ids of its containers and volumes; files by the owners and names that only
+its sandboxes and programs have.
 """
 
 import contextlib
@@ -16,31 +18,31 @@ from sandbox.engine.connection import engine_errors
 from sandbox.engine.reaper import remove_container
 
 MARK = "l2mac-attack-"
-_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/"), Path("/etc"))  # noqa: S108 - looked at only
+_FOLDERS = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/", "/etc")))  # noqa: S108 - only read
 _PATIENCE_S = 10
 
 
-def differences(site: Site) -> tuple[str, ...]:
-    """Give what is left of the suite, in words; what is only on its way out is waited for."""
-    deadline = time.monotonic() + _PATIENCE_S
+def differences(site: Site, *, patience_s: float = _PATIENCE_S) -> tuple[str, ...]:
+    """Return the remains of the suite as text, after waiting for remains that are going away."""
+    deadline = time.monotonic() + patience_s
     while (left := tuple(_left(site))) and time.monotonic() < deadline:
         time.sleep(0.2)
     return left
 
 
 def marked_files() -> frozenset[str]:
-    """Give the files in the working folder and in the places of temporary files that bear the programs' mark."""
+    """Return the files in working and temporary folders that bear the programs' mark."""
     return frozenset(str(path) for path in _entries() if path.name.startswith(MARK))
 
 
 def sweep(site: Site) -> None:
-    """Remove from the engine whatever is still there of the suite; interrupted, it leaves nothing either."""
+    """Remove every object of the suite from the engine, also after an interrupt."""
     api = site.engine.api
-    with engine_errors("removing what the attack suite made"):
+    with engine_errors("removing the attack suite's objects"):
         for container in api.containers(all=True, filters=made_of(site.run)):
             remove_container(site.engine, container["Id"])
         for network in api.networks(filters=made_of(site.run)):
-            with contextlib.suppress(Exception):  # still in use by a container that is going
+            with contextlib.suppress(Exception):  # a container that is going still uses the network
                 api.remove_network(network["Id"])
         for volume in api.volumes(filters=made_of(site.run))["Volumes"] or []:
             with contextlib.suppress(Exception):
@@ -53,35 +55,34 @@ def sweep(site: Site) -> None:
 
 def _left(site: Site) -> Iterator[str]:
     api, mine = site.engine.api, made_of(site.run)
-    with engine_errors("looking for what the attack suite left"):
-        yield from (f"container {one['Id'][:12]}" for one in api.containers(all=True, filters=mine))
-        yield from (
-            f"volume {one['Name'][:12]}" for one in api.volumes(filters=mine)["Volumes"] or []
-        )
-        yield from (f"network {one['Name']}" for one in api.networks(filters=mine))
-        yield from (f"image tag l2mac-{site.run}" for _ in api.images(name=f"l2mac-{site.run}"))
+    with engine_errors("looking for objects of the attack suite"):
+        containers = api.containers(all=True, filters=mine)
+        volumes = api.volumes(filters=mine)["Volumes"] or []
+        networks = api.networks(filters=mine)
+        images = api.images(name=f"l2mac-{site.run}")
+    yield from (f"container {one['Id'][:12]}" for one in containers)
+    yield from (f"volume {one['Name'][:12]}" for one in volumes)
+    yield from (f"network {one['Name']}" for one in networks)
+    yield from (f"image tag l2mac-{site.run}" for _ in images)
     yield from _processes(site.made.uids)
     yield from _mounts(site.made.containers | site.made.volumes)
-    yield from (
-        f"file {path}, owned by a box's uid"
-        for path in _entries()
-        if _owner(path) in site.made.uids
-    )
+    for path in _entries():
+        if _owner(path) in site.made.uids:
+            yield f"file {path}, owned by a sandbox's uid"
 
 
 def _processes(uids: Iterable[int]) -> Iterator[str]:
     for name in os.listdir("/proc"):
         if name.isdigit() and _owner(Path("/proc", name)) in uids:
-            yield f"process {name} of a box's uid"
+            yield f"process {name} of a sandbox's uid"
 
 
 def _mounts(ids: Iterable[str]) -> Iterator[str]:
     try:
-        lines = (
-            Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        )
+        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
+    lines = text.splitlines()
     for line in lines:
         yield from (f"mount of {one[:12]}" for one in ids if one in line)
 

@@ -1,4 +1,4 @@
-"""Rows 24 to 42: what of the kernel a box can reach."""
+"""Rows 24 to 42: the parts of the kernel that a sandbox can reach."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from sandbox.attack.site import Arena, Site, program
 from sandbox.attack.weakened import WeakenedOutcome, almighty, unconfined
 from sandbox.engine.hardening import MASKED_PATHS
 
-# Error numbers of calls that are refused as such: EPERM, ENOSYS, or the caller killed.
+# Error numbers of refused calls: EPERM, ENOSYS, or the caller was killed.
 _REFUSALS = (1, 38, -1)
 _FAMILIES = {"1", "2", "10"}
 _CALLS = {
@@ -17,38 +17,41 @@ _CALLS = {
     26: "keyctl add_key request_key",
     27: "bpf",
     28: "perf_event_open",
-    29: "io_uring_setup io_uring_enter io_uring_register io_setup io_submit io_cancel io_destroy io_getevents"
-    " io_pgetevents",
+    29: "io_uring_setup io_uring_enter io_uring_register io_setup io_submit io_cancel io_destroy"
+    " io_getevents io_pgetevents",
     30: "userfaultfd",
-    32: "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise prlimit-of-1 sched_setaffinity-of-1"
-    " sched_setattr-of-1 sched_setparam-of-1 sched_setscheduler-of-1 setpriority-of-1 process_mrelease",
+    32: "ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise prlimit-of-1"
+    " sched_setaffinity-of-1 sched_setattr-of-1 sched_setparam-of-1 sched_setscheduler-of-1"
+    " setpriority-of-1 process_mrelease",
     35: "chroot",
-    36: "personality modify_ldt memfd_secret vmsplice remap_file_pages move_pages mbind set_mempolicy get_mempolicy"
-    " shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semctl semtimedop mq_open mq_unlink"
-    " mq_timedsend mq_timedreceive mq_notify mq_getsetattr",
-    37: "kexec_load init_module finit_module delete_module reboot swapon swapoff settimeofday clock_settime"
-    " clock_adjtime adjtimex sethostname setdomainname acct syslog iopl ioperm quotactl lookup_dcookie capset"
-    " ioprio_set ioprio_get",
+    36: "personality modify_ldt memfd_secret vmsplice remap_file_pages move_pages mbind"
+    " set_mempolicy get_mempolicy shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget"
+    " semop semctl semtimedop mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify"
+    " mq_getsetattr",
+    37: "kexec_load init_module finit_module delete_module reboot swapon swapoff settimeofday"
+    " clock_settime clock_adjtime adjtimex sethostname setdomainname acct syslog iopl ioperm"
+    " quotactl lookup_dcookie capset ioprio_set ioprio_get",
     38: "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark statmount listmount",
     41: "ioctl-TIOCSTI ioctl-TIOCLINUX",
     42: "x32-getpid 32bit-getpid",
 }
-# gVisor's own kernel answers these, and our profile does not apply in it; nothing of them reaches the machine's.
-_GVISOR_HAS = {
-    name.replace("-", " ")
-    for name in (
-        "unshare unshare-newuser ptrace setpriority-of-1 prlimit-of-1 sched_setaffinity-of-1 sched_setscheduler-of-1"
-        " mknod mknodat io_setup io_uring_setup perf_event_open mbind set_mempolicy get_mempolicy ioctl-TIOCSTI"
-        " ioctl-TIOCLINUX personality keyctl add_key request_key setns open_by_handle_at name_to_handle_at"
-        " clone-newuser clone-newnet 32bit-getpid io_submit io_cancel io_destroy io_getevents io_pgetevents capset"
-        " shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semctl semtimedop mq_open mq_unlink"
-        " mq_timedsend mq_timedreceive mq_notify mq_getsetattr"
-    ).split()
-}
+# gVisor's own kernel answers these calls, and our profile does not apply inside it. None of them
+# reaches the machine's kernel.
+_GVISOR_HAS = frozenset(
+    (
+        "unshare|unshare newuser|ptrace|setpriority of 1|prlimit of 1|sched_setaffinity of 1"
+        "|sched_setscheduler of 1|mknod|mknodat|io_setup|io_uring_setup|perf_event_open|mbind"
+        "|set_mempolicy|get_mempolicy|ioctl TIOCSTI|ioctl TIOCLINUX|personality|keyctl|add_key"
+        "|request_key|setns|open_by_handle_at|name_to_handle_at|clone newuser|clone newnet"
+        "|32bit getpid|io_submit|io_cancel|io_destroy|io_getevents|io_pgetevents|capset|shmget"
+        "|shmat|shmctl|shmdt|msgget|msgsnd|msgrcv|msgctl|semget|semop|semctl|semtimedop|mq_open"
+        "|mq_unlink|mq_timedsend|mq_timedreceive|mq_notify|mq_getsetattr"
+    ).split("|")
+)
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the kernel from one box, with one almighty container and one without a profile as controls."""
+    """Attack the kernel; controls are root, and a container without profile."""
     controls = site.control(
         almighty,
         {
@@ -61,7 +64,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
         },
     )
     unprofiled = site.control(unconfined, {"calls": (program("syscalls"),)})["calls"].value
-    with site.box() as arena:
+    with site.sandbox() as arena:
         seen = arena.value(program("syscalls"))
         almighty_seen = controls["calls"].value
         for number, names in _CALLS.items():
@@ -83,19 +86,8 @@ def _calls(
     controls: tuple[dict[str, int], ...],
     site: Site,
 ) -> AttackFinding:
-    names = [name for name in (one.replace("-", " ") for one in hyphenated) if name in seen]
-    through = [name for name in names if seen[name] not in _REFUSALS]
-    foreign = set(through) & _GVISOR_HAS if site.has_own_kernel else set()
-    shown = [name for name in names if any(one[name] not in _REFUSALS for one in controls)]
-    nowhere = [name for name in names if name not in shown]
-    text = f"{len(names) - len(through)} of {len(names)} calls refused"
-    if foreign:
-        text += f"; the runtime's own kernel answers {_some(sorted(foreign))}, which never reaches the machine's"
-    if set(through) - foreign:
-        text += f"; got through: {_some(sorted(set(through) - foreign))}"
-    control = f"without profile, as root: {len(shown)} of {len(names)} get through"
-    if nowhere:
-        control += f"; not in this kernel: {_some(nowhere)}"
+    names = [one.replace("-", " ") for one in hyphenated]
+    names = [name for name in names if name in seen]
     if not names:
         return AttackFinding(
             number=number,
@@ -103,32 +95,45 @@ def _calls(
             limit="no such calls",
             applies=False,
         )
+    through = {name for name in names if seen[name] not in _REFUSALS}
+    foreign = through & _GVISOR_HAS if site.has_own_kernel else set()
+    shown = [name for name in names if any(one[name] not in _REFUSALS for one in controls)]
+    missing = [name for name in names if name not in shown]
+    observed = f"{len(names) - len(through)} of {len(names)} calls refused"
+    if foreign:
+        answered = _some(sorted(foreign))
+        observed += f"; the runtime's own kernel answers {answered}, not the machine's kernel"
+    if through - foreign:
+        observed += f"; succeeded: {_some(sorted(through - foreign))}"
+    control = f"without profile, as root: {len(shown)} of {len(names)} succeed"
+    if missing:
+        control += f"; not in this kernel: {_some(missing)}"
     return AttackFinding(
         number=number,
-        held=not set(through) - foreign,
-        observed=text,
+        held=not through - foreign,
+        observed=observed,
         shown=bool(shown),
         control=control,
     )
 
 
 def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> AttackFinding:
-    open_families = sorted(
-        (family for family, answer in seen["families"].items() if answer == 0), key=int
-    )
-    more = sorted(
-        (family for family, answer in control["families"].items() if answer == 0), key=int
-    )
-    allowed = _FAMILIES | (
-        {"16"} if site.has_own_kernel else set()
-    )  # gVisor has netlink sockets of its own
+    families, more = _open_families(seen), _open_families(control)
+    allowed = set(_FAMILIES)
+    if site.has_own_kernel:
+        allowed.add("16")  # gVisor has netlink sockets of its own
+    raw = "created" if any(seen["raw"]) else "refused"
     return AttackFinding(
         number=31,
-        held=set(open_families) <= allowed and not any(seen["raw"]),
-        observed=f"families {', '.join(open_families)}; raw sockets {'made' if any(seen['raw']) else 'refused'}",
+        held=set(families) <= allowed and not any(seen["raw"]),
+        observed=f"families {', '.join(families)}; raw sockets {raw}",
         shown=len(set(more)) > len(_FAMILIES) and any(control["raw"]),
-        control=f"without profile, as root: families {', '.join(more)}; raw sockets made",
+        control=f"without profile, as root: families {', '.join(more)}; raw sockets created",
     )
+
+
+def _open_families(seen: dict[str, Any]) -> list[str]:
+    return sorted((name for name, error in seen["families"].items() if error == 0), key=int)
 
 
 def _without_calls(
@@ -137,40 +142,44 @@ def _without_calls(
     devices, weak_devices = arena.value(program("devices")), controls["devices"].value
     made = [name for name in ("mknod", "mknodat") if name in calls and calls[name] not in _REFUSALS]
     own: list[str] = []
-    if site.has_own_kernel:  # its devices are its own; none of the machine's is behind them
+    if site.has_own_kernel:  # the devices of a runtime's own kernel lead to none of the machine's
         made, own, devices = [], devices, []
+    observed = "no device created; only the usual devices exist"
+    if own:
+        observed = f"only devices of the runtime's own kernel: {_some(own)}"
+    if devices or made:
+        observed = f"{_some(devices + made)} existing or created"
     yield AttackFinding(
         number=33,
         held=not devices and not made,
-        observed=f"{_some(devices + made)} there or made"
-        if devices or made
-        else "none made, none but the usual there"
-        if not own
-        else f"only of the runtime's own kernel: {_some(own)}",
+        observed=observed,
         shown=bool(weak_devices),
         control=f"as root with the capability: {_some(weak_devices or [])}",
     )
-    become, weak = arena.value(program("become")), controls["become"].value or {}
-    yield AttackFinding(
-        number=34,
-        held=not become["became"] and not become["lending"],
-        observed=f"became: {_some(become['became'])}; files that lend an identity: {_some(become['lending'])}",
-        shown=bool(weak.get("became")) and bool(weak.get("lending")),
-        control=f"as root: {_some(weak.get('became', []))}; {_some(weak.get('lending', []))}",
-    )
+    yield _identities(arena.value(program("become")), controls["become"].value or {})
     yield _opened(39, arena.value(program("kernel_files")), controls["files"])
     yield _opened(40, arena.value(program("masked"), *MASKED_PATHS), controls["masked"])
     scratch = {"/tmp", "/dev/shm", "/dev/mqueue", "/workspace"}  # noqa: S108 - inside
-    writable, weak_writable = (
-        set(arena.value(program("writable"))),
-        set(controls["writable"].value or ()),
-    )
+    writable = set(arena.value(program("writable")))
+    weak_writable = set(controls["writable"].value or ())
+    folders = f"{len(weak_writable)} folders, among them / and /etc"
     yield AttackFinding(
         number=7,
         held=writable <= scratch,
         observed=f"writable: {_some(sorted(writable))}",
         shown={"/", "/etc", "/usr"} <= weak_writable,
-        control=f"with a writable root file system: {len(weak_writable)} folders, / and /etc among them",
+        control=f"with a writable root file system: {folders}",
+    )
+
+
+def _identities(seen: dict[str, list[str]], weak: dict[str, list[str]]) -> AttackFinding:
+    files = f"files that lend an identity: {_some(seen['lending'])}"
+    return AttackFinding(
+        number=34,
+        held=not seen["became"] and not seen["lending"],
+        observed=f"became: {_some(seen['became'])}; {files}",
+        shown=bool(weak.get("became")) and bool(weak.get("lending")),
+        control=f"as root: {_some(weak.get('became', []))}; {_some(weak.get('lending', []))}",
     )
 
 
@@ -185,8 +194,6 @@ def _opened(number: int, paths: list[str], control: WeakenedOutcome) -> AttackFi
 
 
 def _some(names: list[str]) -> str:
-    return (
-        f"{', '.join(names[:3])} and {len(names) - 3} more"
-        if len(names) > 4
-        else ", ".join(names) or "none"
-    )
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return ", ".join(names) or "none"

@@ -1,4 +1,4 @@
-"""Rows 64 to 66: what a box leaves, and what becomes of it without its owner."""
+"""Rows 65 and 66: a sandbox whose owner dies, and an image whose tag is moved."""
 
 import socket
 import time
@@ -16,13 +16,13 @@ _PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Take the owner away from a box, look for an earlier box in a later one, and move a tag."""
+    """Cut a sandbox off from its owner, and move the tag of its image."""
     yield _orphan(site)
     yield _moved_tag(site)
 
 
 class _WireTap:
-    """The engine's API, which also keeps the sockets of the channels that it opens."""
+    """The engine's API, which also records the sockets of the channels that it opens."""
 
     def __init__(self, api: Any) -> None:
         self._api = api
@@ -38,42 +38,47 @@ class _WireTap:
 
 
 def _orphan(site: Site) -> AttackFinding:
-    """Cut a box's channel as the kernel does for a killed process: nothing is said, nothing is removed by hand."""
+    """Close a sandbox's channel like the kernel after a kill; remove nothing."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
-    with site.box(engine=Engine(tap, site.engine.version), lease_s=4.0) as arena:  # type: ignore[arg-type]
-        box = arena.box
-        box.write({"left-behind": b"x"})
-        seen = site.note(box.container)
+    tapped = Engine(tap, site.engine.version)  # type: ignore[arg-type]
+    with site.sandbox(engine=tapped, lease_s=4.0) as arena:
+        sandbox = arena.sandbox
+        sandbox.write({"left-behind": b"x"})
+        seen = site.note(sandbox.container)
         volumes = [mount["Name"] for mount in seen["Mounts"] if mount.get("Name")]
         started = time.monotonic()
         tap.attached[0].shutdown(socket.SHUT_RDWR)
-        gone = _wait(lambda: not _containers(site, box.container) and not _volumes(site, volumes))
+        gone = _wait(
+            lambda: not _containers(site, sandbox.container) and not _volumes(site, volumes)
+        )
         took_s = time.monotonic() - started
     alive = bool(_containers(site, idle))
     with engine_errors("removing a negative control"):
         remove_container(site.engine, idle)
+    if gone:
+        observed = f"sandbox and volume removed after {took_s:.1f} s"
+    else:
+        observed = f"sandbox or volume still exists after {_PATIENCE_S} s"
     return AttackFinding(
         number=65,
         held=gone,
-        observed=f"box and volume gone after {took_s:.1f} s"
-        if gone
-        else f"still there after {_PATIENCE_S} s",
+        observed=observed,
         shown=alive,
-        control="a container without our guest stays" if alive else "the control has ended, too",
+        control="a container without our guest stays" if alive else "the control has ended as well",
     )
 
 
 def _moved_tag(site: Site) -> AttackFinding:
-    """Name the box's image by a tag, move the tag to another image, and start a box."""
+    """Tag the sandbox's image, move the tag to another one, start a sandbox."""
     api, name = site.engine.api, f"l2mac-{site.run}"
     reference, other = f"{name}:moved", site.image.base.id
     with engine_errors("tagging an image"):
         api.tag(site.image.id, name, "moved")
         api.tag(other, name, "moved")
     try:
-        with site.box(image=replace(site.image, tag=reference)) as arena:
-            started = site.note(arena.box.container)["Image"]
+        with site.sandbox(image=replace(site.image, tag=reference)) as arena:
+            started = site.note(arena.sandbox.container)["Image"]
         weak = site.start(
             site.request(unconfined, {"idle": (program("many_commands"),)}, image=reference)
         )
@@ -83,14 +88,13 @@ def _moved_tag(site: Site) -> AttackFinding:
     finally:
         with engine_errors("removing a tag"):
             api.remove_image(reference, noprune=True)
+    verified = started == site.image.id
     return AttackFinding(
         number=66,
-        held=started == site.image.id,
-        observed="the box runs the verified image"
-        if started == site.image.id
-        else f"the box runs {started[:19]}",
+        held=verified,
+        observed=f"the sandbox runs {'the verified image' if verified else started[:19]}",
         shown=control == other != site.image.id,
-        control="started by its tag a container runs the other image",
+        control="a container that is started by the tag runs the other image",
     )
 
 
@@ -101,8 +105,10 @@ def _containers(site: Site, container: str) -> list[Any]:
 
 
 def _volumes(site: Site, names: list[str]) -> list[str]:
+    if not names:
+        return []
     with engine_errors("listing volumes"):
-        there = site.engine.api.volumes(filters={"name": names})["Volumes"] or [] if names else []
+        there = site.engine.api.volumes(filters={"name": names})["Volumes"] or []
     return [volume["Name"] for volume in there if volume["Name"] in names]
 
 

@@ -1,4 +1,4 @@
-"""Rows 19 to 23 and 56: what outlives a command, and what code can do to the guest that watches it."""
+"""Rows 19 to 23 and 56: processes that outlive a command, and the guest."""
 
 import json
 from collections.abc import Iterator
@@ -11,20 +11,22 @@ from sandbox.protocol import Sealer
 from sandbox.results import Cause, Job, JobResult
 
 _STEERING = {
-    "ptrace attach", "process_vm_readv", "pidfd_getfd", "kcmp", "prlimit", "sched_setaffinity", "sched_setscheduler",
-    "setpriority", "ioprio_set", "move_pages", "oom_score_adj", "coredump_filter",
+    "ptrace attach", "process_vm_readv", "pidfd_getfd", "kcmp", "prlimit", "sched_setaffinity",
+    "sched_setscheduler", "setpriority", "ioprio_set", "move_pages", "oom_score_adj",
+    "coredump_filter",
 }  # fmt: skip
 _READING = {"mem", "environ", "maps", "list fd", "write fd 1", "read fd 0", "root"}
-# gVisor knows no non-dumpable process. What a command reaches there is worth nothing: the guest's environment has no
-# secret, its memory stays shut, and a frame written to its descriptors ends the box, as it lacks the key.
+# gVisor has no non-dumpable processes. The access that a command gets there is worthless: the
+# guest's environment has no secret, its memory stays closed, and a frame written to its descriptors
+# ends the sandbox, because the writer lacks the key.
 _GVISOR_LETS_THROUGH = {
-    "environ", "maps", "list fd", "write fd 1", "read fd 0", "root", "oom_score_adj", "prlimit", "sched_setaffinity",
-    "sched_setscheduler", "setpriority",
+    "environ", "maps", "list fd", "write fd 1", "read fd 0", "root", "oom_score_adj", "prlimit",
+    "sched_setaffinity", "sched_setscheduler", "setpriority",
 }  # fmt: skip
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack the guest and its bookkeeping; the controls have the same processes without a guest, or unwatched."""
+    """Attack the guest; the controls have the same processes without one."""
     controls = site.control(
         unconfined,
         {
@@ -37,7 +39,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             "clock": (program("clock"), "trust"),
         },
     )
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield _daemons(arena, controls["daemon"])
         yield _zombies(arena, controls["zombies"])
         yield _clock(arena, controls["clock"])
@@ -49,14 +51,13 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 def _daemons(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     result = arena.run(program("daemon"), "leave")
     writes_on = arena.value(program("daemon"), "look")
+    unguarded = "the daemon outlives its command" if control.value else "the daemon did not survive"
     return AttackFinding(
         number=19,
         held=result.leftovers > 0 and result.survivors == 0 and writes_on is False,
-        observed=f"{result.leftovers} ended by the guest, {result.survivors} alive; its file is left alone",
+        observed=f"{result.leftovers} processes ended by the guest, {result.survivors} alive",
         shown=control.value is True,
-        control="without the guest the daemon writes on after its command"
-        if control.value
-        else "it did not live on",
+        control=f"without the guest: {unguarded}",
     )
 
 
@@ -68,7 +69,7 @@ def _zombies(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
         held=seen == 0,
         observed=f"{seen} zombies",
         shown=bool(control.value),
-        control=f"where process 1 does not reap: {control.value} zombies",
+        control=f"without a process 1 that reaps: {control.value} zombies",
     )
 
 
@@ -79,26 +80,24 @@ def _clock(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
         held=job.cause is Cause.TIMEOUT,
         observed=f"{job.cause} after {job.duration_ms} ms",
         shown=control.value is True,
-        control="a limit of 0.2 s by the process's own clock has not ended it after a second",
+        control="a limit of 0.2 s by the process's own clock did not end it within a second",
     )
 
 
 def _reach(site: Site, arena: Arena, control: WeakenedOutcome) -> Iterator[AttackFinding]:
-    arena.box.run([Job("warm", ("true",))])
+    arena.sandbox.run([Job("warm", ("true",))])
     seen = set(arena.value(program("pid_one"), "1")) | set(arena.value(program("pid_one")) or ())
     allowed = _GVISOR_LETS_THROUGH if site.has_own_kernel else set()
     weak = set(control.value or ())
     for number, ways in ((21, _STEERING), (22, _READING)):
         through = seen & ways
-        known = (
-            f"; known of this runtime, and worth nothing there: {', '.join(sorted(through))}"
-            if through
-            else ""
-        )
+        known = ""
+        if through:
+            known = f"; harmless under this runtime: {', '.join(sorted(through))}"
         yield AttackFinding(
             number=number,
             held=through <= allowed,
-            observed=f"{len(ways - through)} of {len(ways)} ways shut{known}",
+            observed=f"{len(ways - through)} of {len(ways)} ways closed{known}",
             shown=len(weak & ways) >= 2,
             control=f"on an ordinary process, without profile: {', '.join(sorted(weak & ways))}",
         )
@@ -113,7 +112,7 @@ def _forged(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding
         held = job.cause is Cause.EXITED and "1/1" not in _last_line(job) and arena.works()
         observed = "the forged frame reaches no descriptor of the guest"
     except SandboxLost as error:
-        held, observed = site.has_own_kernel, f"the forged frame ends the box: {error}"
+        held, observed = site.has_own_kernel, f"the forged frame ends the sandbox: {error}"
     return AttackFinding(
         number=22,
         held=held,
@@ -128,19 +127,16 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
     tests = [Job("tests", checker="pytest")]
     try:
         arena.run(program("signals"), "checker")
-        # A check that was under way when the checkers were killed may be lost; the next one may not.
-        passed = any(arena.box.run(tests).jobs[0].succeeded for _ in range(2))
+        # A check that was running when the checkers were killed may be lost; the next may not.
+        passed = any(arena.sandbox.run(tests).jobs[0].succeeded for _ in range(2))
         arena.run(program("signals"), "guest", timeout_s=10)
         held = passed and arena.works()
-        observed = "the guest lives on; the checkers are started anew and " + (
-            "pass what is right" if passed else "do not pass what is right"
-        )
+        result = "pass" if passed else "do not pass"
+        observed = f"the guest survives; the restarted checkers {result} a correct test"
     except SandboxLost as error:
         arena.close()
-        held, observed = (
-            site.has_own_kernel,
-            f"the box is lost with a typed error ({type(error).__name__})",
-        )
+        held = site.has_own_kernel
+        observed = f"the sandbox is lost with a typed error ({type(error).__name__})"
     return AttackFinding(
         number=23,
         held=held,
@@ -151,6 +147,6 @@ def _signals(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFindin
 
 
 def _last_line(job: JobResult) -> list[str]:
-    """Give what the forger says behind the frames that it wrote to its own output."""
+    """Return the forger's own report, which follows its frames in the output."""
     written: list[str] = json.loads((job.output.head.splitlines() or [b"[]"])[-1])
     return written

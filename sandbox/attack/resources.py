@@ -1,4 +1,7 @@
-"""Rows 1 to 18: bombs of every kind. The box has small limits; the control has large ones, never none."""
+"""Rows 1 to 18: bombs of every kind.
+
+The sandbox has small limits, the control has large ones.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,13 +15,16 @@ from sandbox.policy import MIB
 from sandbox.results import Cause, Job, RunResult
 
 _SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - inside
-_LOST = "the box was lost with a typed error, as this runtime may"
+_LOST = "the sandbox was lost with a typed error, which this runtime may cause"
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Attack one small box with every bomb, one after the other; whatever one leaves, the next would see."""
+    """Attack one small sandbox with every bomb in turn.
+
+    Leftovers of one attack would show in the next.
+    """
     controls = site.control(unlimited, _controls())
-    with site.box() as arena:
+    with site.sandbox() as arena:
         yield from _amounts(arena, controls)
         yield _sparse(arena, controls["sparse"])
         yield from _outputs(arena, controls)
@@ -32,28 +38,31 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 
 
 def processor(site: Site) -> Iterator[AttackFinding]:
-    """Compute without end in a box of a tenth of a processor, and for a while to see how far that comes."""
+    """Compute without end on a tenth of a processor; measure the progress."""
     control = site.control(unlimited, {"spin": (program("spin"), "3")})["spin"].value or {}
-    with site.box(cpus=0.1) as arena:
+    with site.sandbox(cpus=0.1) as arena:
         bounded = arena.value(program("spin"), "3") or {}
         endless = arena.run(program("spin"), "0", timeout_s=2)
     ended = endless.jobs[0].cause is Cause.TIMEOUT and endless.survivors == 0
     rounds, free = bounded.get("rounds", 0), control.get("rounds", 0)
     throttled = bounded.get("throttled")
-    # Where nothing is counted only the control can show it, and without one nothing is shown.
-    slowed = throttled > 0 if throttled is not None else not free or free > 2 * rounds
+    # Without the kernel's counter only the control can show throttling.
+    slowed = not free or free > 2 * rounds
+    if throttled is not None:
+        slowed = throttled > 0
+    measured = f"{rounds} rounds in 3 s, throttled {_times(throttled)}"
+    last = f"{endless.jobs[0].cause}, {endless.survivors} processes left"
     yield AttackFinding(
         number=4,
         held=ended and rounds > 0 and slowed,
-        observed=f"{rounds} rounds in 3 s, throttled {_times(throttled)}; without an end: {endless.jobs[0].cause},"
-        f" {endless.survivors} processes left",
+        observed=f"{measured}; endless computation: {last}",
         shown=free > 2 * rounds and not control.get("throttled"),
         control=f"without the limit: {free} rounds, throttled {_times(control.get('throttled'))}",
     )
 
 
 def _times(throttled: int | None) -> str:
-    return "uncounted" if throttled is None else f"{throttled} times"
+    return "an unknown number of times" if throttled is None else f"{throttled} times"
 
 
 def _controls() -> dict[str, tuple[str, ...]]:
@@ -75,7 +84,10 @@ def _controls() -> dict[str, tuple[str, ...]]:
 
 
 def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
-    """Take as much as can be had of a thing: each is bounded in the box, and beyond that bound in the control."""
+    """Take as much as possible of each resource.
+
+    The sandbox bounds the amount; the control yields more.
+    """
 
     def taken(
         number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str
@@ -111,14 +123,13 @@ def _amount(value: Any) -> str:
 
 def _sparse(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     seen = arena.value(program("sparse"))
+    weak = "created" if control.value == 0 else f"error {control.value}"
     return AttackFinding(
         number=8,
         held=seen != 0,
-        observed=f"refused with error {seen}" if seen else "made",
+        observed=f"refused with error {seen}" if seen else "created",
         shown=control.value == 0,
-        control="without the limit: made"
-        if control.value == 0
-        else f"without the limit: error {control.value}",
+        control=f"without the limit: {weak}",
     )
 
 
@@ -132,7 +143,7 @@ def _outputs(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[Att
             held=job.cause is Cause.OUTPUT and kept <= MIB and arena.works(),
             observed=f"{job.cause} after {job.output.total / MIB:.0f} MiB, {kept // 1024} KiB kept",
             shown=received > 20 * MIB,
-            control=f"a reader without bounds takes in {received / MIB:.0f} MiB",
+            control=f"a reader without limits receives {received / MIB:.0f} MiB",
         )
 
 
@@ -142,7 +153,7 @@ def _held_output(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     return AttackFinding(
         number=11,
         held=job.cause is Cause.EXITED and result.leftovers > 0 and result.survivors == 0,
-        observed=f"{job.cause} after {job.duration_ms} ms, {result.leftovers} process ended by the guest",
+        observed=f"{job.cause} after {job.duration_ms} ms, {result.leftovers} processes ended",
         shown=control.code is None,
         control="a reader that waits for the end of the output still waits after 2 s",
     )
@@ -150,7 +161,7 @@ def _held_output(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 
 def _log(site: Site, arena: Arena) -> AttackFinding:
     arena.run("print('x' * 100000)")
-    container = arena.box.container
+    container = arena.sandbox.container
     driver = site.note(container)["HostConfig"]["LogConfig"]["Type"]
     kept = 0
     try:
@@ -175,12 +186,12 @@ def _log(site: Site, arena: Arena) -> AttackFinding:
 def _deep(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     arena.fresh()
     result = arena.run(program("deep"))
-    seen, listed = value_of(result.jobs[0]), arena.box.files()
+    seen, listed = value_of(result.jobs[0]), arena.sandbox.files()
     deepest = max((entry.path.count("/") for entry in listed), default=0)
     return AttackFinding(
         number=14,
         held=deepest < 32 and len(listed) <= 1000 and arena.works(),
-        observed=f"the listing has {len(listed)} files, none deeper than {deepest} folders",
+        observed=f"the listing has {len(listed)} files, at most {deepest} folders deep",
         shown=control.value == seen != "named",
         control=f"a reader by path name fails: {control.value}",
     )
@@ -189,7 +200,7 @@ def _deep(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
 def _many_commands(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     jobs = [Job(f"job{number}", ("true",)) for number in range(60)]
     try:
-        arena.box.run(jobs)
+        arena.sandbox.run(jobs)
         held = False
     except (ValueError, Refused):
         held = arena.works()
@@ -198,22 +209,20 @@ def _many_commands(arena: Arena, control: WeakenedOutcome) -> AttackFinding:
         held=held,
         observed="60 jobs in one run refused" if held else "60 jobs in one run accepted",
         shown=control.value == 60,
-        control=f"started without the box's front door: {control.value} ran side by side",
+        control=f"started without the sandbox's interface: {control.value} ran side by side",
     )
 
 
 def _queues(site: Site, arena: Arena) -> AttackFinding:
     control = site.control(unconfined, {"queues": (program("queues"),)})["queues"].value
     seen = arena.value(program("queues"))
-    own = (
-        "; they are those of the runtime's own kernel, gone with it"
-        if seen and site.has_own_kernel
-        else ""
-    )
+    own = ""
+    if seen and site.has_own_kernel:
+        own = "; they belong to the runtime's own kernel and disappear with it"
     return AttackFinding(
         number=17,
         held=not seen or site.has_own_kernel,
-        observed=f"made: {', '.join(seen) or 'none'}{own}",
+        observed=f"created: {', '.join(seen) or 'none'}{own}",
         shown=bool(control),
         control=f"without our seccomp profile: {', '.join(control or ['none'])}",
     )
@@ -221,20 +230,23 @@ def _queues(site: Site, arena: Arena) -> AttackFinding:
 
 def _memory_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
     result = _bomb(site, arena, "hoard", "2000", 20)
+    if result is None:
+        held, observed = True, _LOST
+    else:
+        killed = site.has_own_kernel or bool(result.oom_kills)
+        held = not result.jobs[0].succeeded and killed
+        observed = f"{result.jobs[0].cause}, kills counted: {result.oom_kills}"
     return AttackFinding(
         number=2,
-        held=result is None
-        or (not result.jobs[0].succeeded and (site.has_own_kernel or bool(result.oom_kills))),
-        observed=_LOST
-        if result is None
-        else f"{result.jobs[0].cause}, kills counted: {result.oom_kills}",
+        held=held,
+        observed=observed,
         shown=control.value == 400,
-        control=f"with a larger limit the program has {control.value} MiB of 400",
+        control=f"with a larger limit the program gets {control.value} MiB of 400",
     )
 
 
 def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
-    for timeout_s in (2, 10, 30):  # on a busy machine a bomb needs its time, too
+    for timeout_s in (2, 10, 30):  # on a busy machine the bomb needs more time
         result = _bomb(site, arena, "fork_bomb", "0", timeout_s)
         if result is None or result.pids_denied is None or result.pids_denied:
             break
@@ -243,10 +255,8 @@ def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFind
     else:
         held = result.survivors == 0 and result.jobs[0].cause in (Cause.TIMEOUT, Cause.PIDS)
         held = held and arena.works() and (site.has_own_kernel or bool(result.pids_denied))
-        observed = (
-            f"{result.jobs[0].cause}, {result.pids_denied} forks refused, {result.leftovers} processes ended; the box"
-            " works on"
-        )
+        counts = f"{result.pids_denied} forks refused, {result.leftovers} processes ended"
+        observed = f"{result.jobs[0].cause}, {counts}; the sandbox works on"
     return AttackFinding(
         number=1,
         held=held,
@@ -257,7 +267,10 @@ def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFind
 
 
 def _bomb(site: Site, arena: Arena, name: str, argument: str, timeout_s: float) -> RunResult | None:
-    """Run a bomb; gives None when it cost the box, as it may under a kernel of the box's own."""
+    """Run a bomb; return None if the sandbox was lost.
+
+    Under a kernel of its own a sandbox may be lost.
+    """
     arena.fresh()
     try:
         return arena.run(program(name), argument, timeout_s=timeout_s)

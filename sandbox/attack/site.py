@@ -1,4 +1,4 @@
-"""Where attacks take place: boxes as the product makes them, weak containers, and a record of all that was made."""
+"""Sandboxes like the product's, weak containers, and a list of both."""
 
 import contextlib
 import json
@@ -14,14 +14,13 @@ from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
 from sandbox.engine.hardening import create_request, fresh_uid
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.reaper import RUN_LABEL, box_labels, remove_container
+from sandbox.engine.reaper import RUN_LABEL, remove_container, sandbox_labels
 from sandbox.errors import SandboxError, SandboxLost, SandboxTimeout
 from sandbox.policy import MIB, SandboxPolicy
 from sandbox.results import Cause, Job, JobResult, RunResult
 
-_CONTROL_S = (
-    900  # far beyond what a quiet machine needs: a deadline that a busy one reaches shows nothing
-)
+# Far beyond the needs of a quiet machine: a deadline that a busy machine reaches proves nothing.
+_CONTROL_S = 900
 LIMITS: Mapping[str, Any] = {
     "cpus": 1.0,
     "pids": 64,
@@ -37,19 +36,20 @@ LIMITS: Mapping[str, Any] = {
     "kept_output_bytes": 64 * 1024,
     "timeout_s": 60.0,
 }
+_ENDING = "The attack suite is ending, so nothing new is started."
 
 
 class Cancelled(SandboxError):
-    """The suite is being ended; nothing new may be made."""
+    """The suite is ending; nothing new may be made."""
 
 
 class NothingShown(SandboxError):
-    """A control did not come about, or an attack was not done in its time: that says nothing about the box."""
+    """A control failed to run or an attack timed out, which proves nothing."""
 
 
 @dataclass(slots=True)
 class Made:
-    """What the suite has made so far: ids of containers, names of volumes, uids."""
+    """The suite's objects so far: ids of containers, names of volumes, uids."""
 
     containers: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
@@ -58,7 +58,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The user's engine, image and runtime, and the suite's own name on all it makes there."""
+    """The user's engine, image and runtime, and the label of the suite."""
 
     engine: Engine
     image: SandboxImage
@@ -69,22 +69,22 @@ class Site:
 
     @property
     def has_own_kernel(self) -> bool:
-        """Whether the runtime brings a kernel of its own, as gVisor does."""
+        """Whether the runtime has a kernel of its own, as gVisor does."""
         return self.runtime.startswith(("runsc", "gvisor"))
 
     def connected(self, engine: Engine) -> "Site":
-        """Give the same site over another connection, as one connection serves one thread."""
+        """Return the same site with another connection; one connection serves one thread."""
         return replace(self, engine=engine)
 
     def policy(self, **limits: Any) -> SandboxPolicy:
-        """Give a policy of small limits, on the user's runtime."""
+        """Return a policy with small limits and the user's runtime."""
         return SandboxPolicy(**{**LIMITS, "runtime": self.runtime, **limits})
 
     @contextlib.contextmanager
-    def box(
+    def sandbox(
         self, *, engine: Engine | None = None, image: SandboxImage | None = None, **limits: Any
     ) -> Iterator["Arena"]:
-        """Give a box as the product makes it, reopened when an attack has cost it."""
+        """Yield a sandbox like the product's, reopened if an attack ended it."""
         arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
         try:
             yield arena
@@ -92,7 +92,7 @@ class Site:
             arena.close()
 
     def note(self, container: str) -> Mapping[str, Any]:
-        """Record a container with its volumes and uid; gives what the engine says of it."""
+        """Record a container with its volumes and uid; return the engine's inspect of it."""
         with engine_errors("inspecting a container of the attack suite"):
             seen: Mapping[str, Any] = self.engine.api.inspect_container(container)
         self.made.containers.add(container)
@@ -104,33 +104,35 @@ class Site:
     def request(
         self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
     ) -> dict[str, Any]:
-        """Give the create request of a weak container that runs these programs."""
+        """Return the create request of a weak container that runs these programs."""
         policy = SandboxPolicy(**LIMITS)
         request = create_request(
-            policy, self.image.id, box_labels(self.run), seccomp_profile(), fresh_uid()
+            policy, self.image.id, sandbox_labels(self.run), seccomp_profile(), fresh_uid()
         )
         weaken(request)
         driven(request, program("driver"), tasks, image)
         return request
 
     def start(self, request: dict[str, Any]) -> str:
-        """Create and start a weak container; gives its id."""
+        """Create and start a weak container and return its id."""
         if self.cancelled.is_set():
-            raise Cancelled("the attack suite is being ended")
+            raise Cancelled(_ENDING)
         with _a_control(), engine_errors("starting a negative control"):
-            container = str(self.engine.api.create_container_from_config(request)["Id"])  # type: ignore[no-untyped-call]
+            api = self.engine.api
+            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+            container = str(created["Id"])
             self.made.containers.add(container)
-            self.engine.api.start(container)
+            api.start(container)
         self.note(container)
         return container
 
     def control(
         self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
     ) -> dict[str, WeakenedOutcome]:
-        """Run programs where a protection is missing; gives what each put out.
+        """Run programs without a protection and return the output of each.
 
         Raises:
-            NothingShown: The engine refuses such a container, or it said nothing.
+            NothingShown: The engine refuses such a container, or it wrote no output.
         """
         container = self.start(self.request(weaken, tasks, image))
         try:
@@ -140,63 +142,62 @@ class Site:
                 remove_container(self.engine, container)
 
     def outcomes(self, container: str) -> dict[str, WeakenedOutcome]:
-        """Wait for a weak container's end; gives what its programs put out."""
+        """Wait for a weak container's end and return the output of its programs."""
         with _a_control(), engine_errors("waiting for a negative control"):
             self.engine.api.wait(container, timeout=_CONTROL_S)
             output = self.engine.api.logs(container, stdout=True, stderr=False)
             errors = self.engine.api.logs(container, stdout=False, stderr=True)
         if not output:
-            raise NothingShown(
-                f"a negative control said nothing: {errors.decode(errors='replace')[-300:]}"
-            )
+            text = errors.decode(errors="replace")[-300:]
+            raise NothingShown(f"A negative control wrote no output: {text}")
         return {name: WeakenedOutcome(**fields) for name, fields in json.loads(output).items()}
 
 
 @contextlib.contextmanager
 def _a_control() -> Iterator[None]:
-    """Let what the engine cannot do for a control stand for what it is."""
+    """Turn failures of the engine with a control into an unproven row."""
     try:
         yield
     except SandboxError as error:
-        raise NothingShown(f"a negative control did not come about: {error}") from error
+        raise NothingShown(f"A negative control could not run. {error}") from error
 
 
 class Arena:
-    """One box for many attacks, one after the other; opened again when one of them has cost it."""
+    """One sandbox for several attacks in turn, reopened if one ended it."""
 
     def __init__(
         self, site: Site, engine: Engine, image: SandboxImage, policy: SandboxPolicy
     ) -> None:
         self._site, self._engine, self._image, self._policy = site, engine, image, policy
-        self._box: DockerSandbox | None = None
+        self._sandbox: DockerSandbox | None = None
 
     @property
-    def box(self) -> DockerSandbox:
-        """The box; opened when first asked for."""
-        if self._box is None:
+    def sandbox(self) -> DockerSandbox:
+        """The sandbox; opened on first use."""
+        if self._sandbox is None:
             if self._site.cancelled.is_set():
-                raise Cancelled("the attack suite is being ended")
+                raise Cancelled(_ENDING)
             try:
-                self._box = DockerSandbox(
+                self._sandbox = DockerSandbox(
                     self._engine, self._image, self._policy, run=self._site.run
                 ).open()
-            except SandboxTimeout as error:  # before any attack
-                raise NothingShown(f"no box came about: {error}") from error
-            self._site.note(self._box.container)
-        return self._box
+            except SandboxTimeout as error:  # no attack has run yet
+                raise NothingShown(f"A sandbox could not be opened. {error}") from error
+            self._site.note(self._sandbox.container)
+        return self._sandbox
 
     def fresh(self) -> DockerSandbox:
-        """Give the box with an empty store."""
+        """Return the sandbox with an empty store."""
         try:
-            self.box.delete([entry.path for entry in self.box.files()])
+            self.sandbox.delete([entry.path for entry in self.sandbox.files()])
         except SandboxLost:
             self.close()
-        return self.box
+        return self.sandbox
 
     def run(self, source: str, *arguments: str, timeout_s: float = 60) -> RunResult:
-        """Run a program; the box is let go when that costs it."""
+        """Run a program; drop the sandbox if it is lost."""
         try:
-            return self.box.run(
+            return self.sandbox.run(
                 [Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s
             )
         except SandboxLost:
@@ -204,59 +205,55 @@ class Arena:
             raise
 
     def value(self, source: str, *arguments: str, timeout_s: float = 60) -> Any:
-        """Run a program and give the JSON value that it prints.
+        """Run a program and return the JSON value that it prints.
 
         Raises:
-            SandboxError: It printed none.
+            SandboxError: The program printed no JSON value.
         """
         job = self.run(source, *arguments, timeout_s=timeout_s).jobs[0]
         return value_of(job)
 
     def works(self) -> bool:
-        """Whether the very box still runs commands."""
+        """Return whether the same sandbox still runs commands."""
         try:
-            return self._box is not None and self.run("print(7)").jobs[0].output.head == b"7\n"
+            return self._sandbox is not None and self.run("print(7)").jobs[0].output.head == b"7\n"
         except SandboxLost:
             return False
 
     def close(self) -> None:
-        """Close the box."""
-        box, self._box = self._box, None
-        if box is not None:
-            box.close()
+        """Close the sandbox."""
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
 
 def value_of(job: JobResult) -> Any:
-    """Give the JSON value that a program printed.
+    """Return the JSON value that a program printed.
 
     Raises:
-        NothingShown: It was not done in its time.
-        SandboxError: It printed none.
+        NothingShown: The program timed out.
+        SandboxError: The program printed no JSON value.
     """
     try:
         return json.loads(job.output.head)
     except ValueError:
+        errors = job.errors.text(300)
         if job.cause is Cause.TIMEOUT:
-            raise NothingShown(
-                f"an attack was not done in its time: {job.errors.text(300)}"
-            ) from None
-        raise SandboxError(
-            f"an attack said nothing ({job.cause}): {job.errors.text(300)}"
-        ) from None
+            raise NothingShown(f"An attack timed out: {errors}") from None
+        raise SandboxError(f"An attack wrote no output ({job.cause}): {errors}") from None
 
 
 def program(name: str) -> str:
-    """Give the source of a program of the suite, which runs in boxes alone."""
-    return (resources.files("sandbox") / "attack" / "programs" / f"{name}.py").read_text(
-        encoding="utf-8"
-    )
+    """Return the source of a program of the suite, which runs only in containers."""
+    file = resources.files("sandbox") / "attack" / "programs" / f"{name}.py"
+    return file.read_text(encoding="utf-8")
 
 
 def fresh_run() -> str:
-    """Give a name for one pass of the suite."""
+    """Return a name for one pass of the suite."""
     return f"attack-{secrets.token_hex(6)}"
 
 
 def made_of(run: str) -> dict[str, list[str]]:
-    """Give the filter that finds what the pass of that name made in the engine."""
+    """Return the engine's filter for the objects of the pass with this name."""
     return {"label": [f"{RUN_LABEL}={run}"]}

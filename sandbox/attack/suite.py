@@ -1,4 +1,4 @@
-"""The way in: every row of the catalogue against the user's own engine, image and runtime, several boxes at once."""
+"""Run the catalogue on the user's own engine, in several sandboxes at once."""
 
 import contextlib
 import os
@@ -14,7 +14,6 @@ from sandbox.attack.findings import (
     AttackFinding,
     AttackReport,
     AttackVerdict,
-    Judged,
     judge,
     second_chance,
 )
@@ -24,11 +23,12 @@ from sandbox.engine.image import SandboxImage
 from sandbox.errors import Refused, SandboxError
 
 CANARY = "L2MAC_ATTACK_CANARY"
+_ABORTS = (SandboxError, Refused, OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A part of the suite: the rows that it owes, and what finds out about them."""
+    """A part of the suite: the numbers of its rows, and their attack."""
 
     name: str
     numbers: tuple[int, ...]
@@ -46,21 +46,21 @@ def run_suite(
     """Run the whole catalogue.
 
     Args:
-        engine: Where; further connections to the same one are opened.
-        image: The box's image.
+        engine: The engine; further connections to it are opened.
+        image: The sandbox's image.
         runtime: The engine's runtime; empty for its default. Controls always run under the default.
-        more: Parts about whoever uses boxes, whom this package does not know.
+        more: Parts about users of sandboxes, which this package does not know.
         progress: Called with one line when a part has ended.
 
     Raises:
-        SandboxError: The engine does not answer at all.
+        SandboxError: The engine does not answer.
     """
     started = time.monotonic()
     site = Site(engine, image, runtime, fresh_run())
     before = host.marked_files()
     with _secret_in_the_environment() as secret:
         findings = play(site, _scenes(secret, tuple(more)), progress)
-    progress("comparing the host with what it was")
+    progress("comparing the host with its state before the attacks")
     left = host.differences(site)
     host.sweep(site)
     left += tuple(f"file {path}" for path in sorted(host.marked_files() - before))
@@ -68,7 +68,7 @@ def run_suite(
         "engine": str(engine.version.get("Version")),
         "runtime": runtime or "default",
         "image": image.base.reference,
-        "box_image": image.tag,
+        "sandbox_image": image.tag,
     }
     return AttackReport(
         judged=judge(rows(), findings),
@@ -79,7 +79,7 @@ def run_suite(
 
 
 def _scenes(secret: str, more: tuple[Scene, ...]) -> tuple[Scene, ...]:
-    """Give all parts, those that take longest first."""
+    """Return all parts, the slowest first."""
     return (
         Scene("resources", (1, 2, 3, 5, 6, *range(8, 15), 16, 17, 18), resources.attack),
         *more,
@@ -95,18 +95,19 @@ def _scenes(secret: str, more: tuple[Scene, ...]) -> tuple[Scene, ...]:
 def play(
     site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
 ) -> list[AttackFinding]:
-    """Run the parts side by side, then those that left something unproven once more, each alone.
+    """Run the parts side by side, then retry each part with an unproven row.
 
-    On a busy machine a control can end before it has shown anything. That is no failure of the box and no proof, so it
-    may be tried again; what a box did not withstand once has failed, whatever comes of it the second time.
+    On a busy machine a control can end before it has shown anything. The row is then neither failed
+    nor proven, so it may be retried. An attack that succeeds once has failed the row, whatever the
+    retry shows.
     """
     findings: list[AttackFinding] = []
     for scene, found in _side_by_side(site, scenes, progress):
         if any(finding.verdict is AttackVerdict.UNPROVEN for finding in found):
-            progress(f"{scene.name}: once more, as not all was shown")
+            progress(f"{scene.name}: retry, because a row is unproven")
             again = _played(site, scene)
             progress(f"{scene.name}: {_summary(again)}")
-            found = second_chance(found, again)  # noqa: PLW2901 - the same findings, settled
+            found = second_chance(found, again)  # noqa: PLW2901 - the same findings, completed
         findings += found
     return findings
 
@@ -114,7 +115,7 @@ def play(
 def _side_by_side(
     site: Site, scenes: tuple[Scene, ...], progress: Callable[[str], None]
 ) -> list[tuple[Scene, list[AttackFinding]]]:
-    """Run parts at the same time; an interrupt ends them all and removes what they made."""
+    """Run parts at once; an interrupt ends them and removes their objects."""
     played: list[tuple[Scene, list[AttackFinding]]] = []
     with ThreadPoolExecutor(3, "attack") as pool:
         parts = {pool.submit(_played, site, scene): scene for scene in scenes}
@@ -135,27 +136,20 @@ def _side_by_side(
 
 
 def _played(site: Site, scene: Scene) -> list[AttackFinding]:
-    """Run one part over a connection of its own; one that breaks off proves nothing for the rows that it still owed.
+    """Run one part over a connection of its own.
 
-    It has failed for them, too, unless it broke off before the box had its say.
+    If the part is aborted, its remaining rows are unproven. They have also failed, unless the part
+    was aborted before the sandbox could respond.
     """
     findings: list[AttackFinding] = []
     try:
         with Engine.connect() as engine:
             findings.extend(scene.attack(site.connected(engine)))
-    except (
-        SandboxError,
-        Refused,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except _ABORTS as error:
         seen = {finding.number for finding in findings}
-        text = f"broke off: {type(error).__name__}: {error}"
-        owed = (number for number in scene.numbers if number not in seen)
+        text = f"aborted: {type(error).__name__}: {error}"
         held = isinstance(error, NothingShown)
+        owed = [number for number in scene.numbers if number not in seen]
         findings += [
             AttackFinding(number=number, held=held, observed=text, shown=False) for number in owed
         ]
@@ -163,23 +157,15 @@ def _played(site: Site, scene: Scene) -> list[AttackFinding]:
 
 
 def _summary(findings: list[AttackFinding]) -> str:
-    judged = [
-        Judged(row, finding)
-        for row in rows()
-        for finding in findings
-        if finding.number == row.number
-    ]
-    bad = [
-        f"row {one.row.number} {one.verdict}"
-        for one in judged
-        if one.verdict in ("FAILED", "unproven")
-    ]
-    return f"{len(judged)} seen" + (f", {', '.join(bad)}" if bad else "")
+    verdicts = sorted((finding.number, finding.verdict) for finding in findings)
+    bad = (AttackVerdict.FAILED, AttackVerdict.UNPROVEN)
+    marks = [f", row {number} {verdict}" for number, verdict in verdicts if verdict in bad]
+    return f"{len(verdicts)} rows observed{''.join(marks)}"
 
 
 @contextlib.contextmanager
 def _secret_in_the_environment() -> Iterator[str]:
-    """Put a value into this process's environment that nothing may carry into a box."""
+    """Set a variable in this process's environment that must not reach a sandbox."""
     secret = f"canary-{secrets.token_hex(16)}"
     os.environ[CANARY] = secret
     try:

@@ -1,7 +1,8 @@
-"""Negative controls: the box's own container with one protection taken away, to show that an attack can succeed.
+"""Negative controls: the container without a protection.
 
-Nothing but this package can express such a container: no policy field, no setting, no option. Each of them runs
-programs of this package and nothing else, is bounded by what the programs themselves ask for, and is gone at the end.
+Only this package can express such a container: there is no policy field, setting or option for it.
+Each container runs only programs of this package, is bounded by the needs of these programs, and is
+removed at the end.
 """
 
 import json
@@ -11,16 +12,21 @@ from typing import Any
 
 Weakening = Callable[[dict[str, Any]], None]
 CAPABILITIES = tuple(
-    "DAC_OVERRIDE DAC_READ_SEARCH FOWNER MKNOD NET_ADMIN NET_RAW SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE"
-    " SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TIME SYS_TTY_CONFIG".split()
+    (
+        "DAC_OVERRIDE DAC_READ_SEARCH FOWNER MKNOD NET_ADMIN NET_RAW SYSLOG SYS_ADMIN SYS_BOOT"
+        " SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_TIME SYS_TTY_CONFIG"
+    ).split()
 )
-# What bounds the controls where the box's own limit is taken away.
+# Bounds of the controls in place of the sandbox's own limits.
 BOUND_PIDS, BOUND_MEMORY_BYTES = 2000, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class WeakenedOutcome:
-    """What a program put out where a protection was missing: its JSON value, or None; `code` None when it hung."""
+    """A program's output without a protection.
+
+    `value` is its JSON value or None. `code` is None if the program hung.
+    """
 
     value: Any
     code: int | None
@@ -29,17 +35,17 @@ class WeakenedOutcome:
 
 
 def unconfined(request: dict[str, Any]) -> None:
-    """Take the seccomp profile away."""
+    """Remove the seccomp profile."""
     request["HostConfig"]["SecurityOpt"] = ["no-new-privileges", "seccomp=unconfined"]
 
 
 def engines_profile(request: dict[str, Any]) -> None:
-    """Put the engine's own seccomp profile in the place of ours."""
+    """Use the engine's own seccomp profile instead of ours."""
     request["HostConfig"]["SecurityOpt"] = ["no-new-privileges"]
 
 
 def almighty(request: dict[str, Any]) -> None:
-    """Give root capabilities, a writable root file system and unmasked paths, without a seccomp profile."""
+    """Run as root with capabilities, writable root, no masks, no profile."""
     request["User"] = "0:0"
     request["HostConfig"] |= {
         "SecurityOpt": ["seccomp=unconfined"],
@@ -51,7 +57,7 @@ def almighty(request: dict[str, Any]) -> None:
 
 
 def unlimited(request: dict[str, Any]) -> None:
-    """Take the limits away, and put bounds in their place that are far beyond them and harm no host."""
+    """Replace the limits by far larger bounds that harm no host."""
     host = request["HostConfig"]
     host |= {
         "PidsLimit": BOUND_PIDS,
@@ -68,12 +74,12 @@ def unlimited(request: dict[str, Any]) -> None:
 
 
 def with_variable(text: str) -> Weakening:
-    """Hand a variable in, as an engine's client that passes its environment on would."""
+    """Add a variable, as a client that passes on its environment would."""
     return lambda request: request["Env"].append(text)
 
 
 def on_network(network: str) -> Weakening:
-    """Connect to a network of the engine."""
+    """Connect the container to a network of the engine."""
 
     def weaken(request: dict[str, Any]) -> None:
         request["NetworkDisabled"] = False
@@ -97,7 +103,7 @@ def beside(container: str) -> Weakening:
 def driven(
     request: dict[str, Any], driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = ""
 ) -> None:
-    """Make the container run the driver with these programs, its output kept by the engine until it is read."""
+    """Make the container run the driver; the engine keeps its output."""
     request["Entrypoint"] = ["python3", "-I", "-c", driver]
     for name, (source, *arguments) in tasks.items():
         request["Entrypoint"] += [name, source, json.dumps(arguments)]

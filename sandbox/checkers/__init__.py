@@ -1,1 +1,1 @@
-"""The checker process of the container: preloaded, untrusted, never holds the channel key."""
+"""The container's checker process: preloaded, untrusted, without the key."""

@@ -1,8 +1,9 @@
-"""Find the tests that a file declares and the hooks by which it could change a verdict, by reading alone.
+"""Find declared tests and verdict-changing hooks without running code.
 
-pytest's own list of tests comes from a process that has run the store's code by then, where a `conftest.py` can empty
-it without a word. This list comes from syntax trees and goes out before any of that code has been loaded: files that
-the tests change afterwards change nothing of what has been said.
+pytest's own list of tests comes from a process that has already run the store's code, where a
+`conftest.py` can empty the list silently. This list comes from syntax trees and is reported before
+any of
+that code is loaded: files that the tests change later cannot change it.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VERDICT_HOOKS = frozenset(
-    "pytest_runtest_protocol pytest_runtest_call pytest_pyfunc_call pytest_runtest_makereport"
-    " pytest_runtest_logreport pytest_sessionfinish pytest_runtestloop pytest_cmdline_main".split()
+    (
+        "pytest_runtest_protocol pytest_runtest_call pytest_pyfunc_call pytest_runtest_makereport"
+        " pytest_runtest_logreport pytest_sessionfinish pytest_runtestloop pytest_cmdline_main"
+    ).split()
 )
 
-
-_PRINT = 32
+_FINGERPRINT_CHARACTERS = 32
 
 
 def declared_in(root: str) -> dict[str, str]:
-    """Give the ids of all tests below a folder, sorted; files that are no valid Python declare none.
+    """Return the ids of all tests below a folder, sorted, each with its fingerprint.
 
-    With each id comes a print of what stands there, which is another as soon as the test says something else: by it an
-    old test that still fails can be told from a new one under its name.
+    A fingerprint changes as soon as the test's source does: it distinguishes an old test that still
+    fails from a new test under the same name. Files that are not valid Python declare no tests.
     """
     found: dict[str, list[str]] = {}
     for folder, _, names in os.walk(root):
@@ -45,17 +47,20 @@ def declared_in(root: str) -> dict[str, str]:
                 continue
             for test, text in declared_tests(os.path.relpath(whole, root), tree):
                 found.setdefault(test, []).append(text)
-    return {test: _print(found[test]) for test in sorted(found)}
+    return {test: _fingerprint(found[test]) for test in sorted(found)}
 
 
 def is_test_file(path: str) -> bool:
-    """Whether pytest takes a file of this name for tests."""
+    """Return whether pytest collects tests from a file of this name."""
     name = os.path.basename(path)
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 
 
 def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Give id, without parameters, and text of the tests that pytest's naming rules find at the top of a test file."""
+    """Yield id and text of each test that pytest finds by name in a file.
+
+    The id has no parameters.
+    """
     for node in tree.body:
         if _is_test(node):
             yield f"{path}::{_name(node)}", _text(node)
@@ -68,16 +73,16 @@ def declared_tests(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def verdict_hooks(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Give line and name of every function named like a hook that decides how a test's outcome is reported."""
+    """Yield line and name of functions named like a verdict-deciding hook."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in VERDICT_HOOKS:
             yield node.lineno, node.name
 
 
 def _is_test(node: ast.stmt) -> bool:
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.name.startswith(
-        "test"
-    ):
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    if not node.name.startswith("test"):
         return False
     return not any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
 
@@ -93,17 +98,19 @@ def _name(node: ast.stmt) -> str:
 
 
 def _text(node: ast.AST) -> str:
-    """Give what a piece of source says, whatever its layout and comments are; empty when it is too deep to be told."""
+    """Return a syntax tree as text, without layout; empty if too deep."""
     try:
         return ast.dump(node)
     except RecursionError:
         return ""
 
 
-def _print(texts: list[str]) -> str:
-    """Give the print of all that stands under one id; empty when it cannot be told."""
-    return (
-        hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:_PRINT]
-        if all(texts)
-        else ""
-    )
+def _fingerprint(texts: list[str]) -> str:
+    """Return the fingerprint of all definitions with one id.
+
+    The result is empty if it cannot be computed.
+    """
+    if not all(texts):
+        return ""
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace"))
+    return digest.hexdigest()[:_FINGERPRINT_CHARACTERS]

@@ -1,6 +1,7 @@
-"""The preloaded jobs: pytest, pylint, the checks of prose and measuring, each in a forked child, reporting JSON lines.
+"""The preloaded jobs: pytest, pylint, prose, measuring; each in a child.
 
-Every report ends with an `end` line. The reader takes a report without one as broken, whatever the exit code.
+Jobs report JSON lines. Every report ends with an `end` line; its reader treats a report without one
+as broken, with any exit code.
 """
 
 from __future__ import annotations
@@ -27,17 +28,23 @@ if TYPE_CHECKING:
 _TEXT_CHARACTERS = 6000
 _SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample.py")
 _COMMON_MODULES = (
-    "builtins collections collections.abc dataclasses datetime enum functools itertools json os os.path pathlib re"
-    " sys typing abc argparse contextlib copy csv hashlib io logging math random string tempfile threading time"
-    " unittest urllib.parse uuid"
+    "builtins collections collections.abc dataclasses datetime enum functools itertools json os"
+    " os.path pathlib re sys typing abc argparse contextlib copy csv hashlib io logging math random"
+    " string tempfile threading time unittest urllib.parse uuid"
 ).split()
+_PYTEST_OPTIONS = (
+    "-q --tb=short --no-header -p no:cacheprovider -p no:faulthandler --color=no"
+    " --continue-on-collection-errors"
+).split()
+_PYLINT_OPTIONS = "--disable=all --enable=E,F --persistent=n --jobs=1 --score=n".split()
+_NEVER_FORGOTTEN = frozenset({"pytest", "_pytest", "pluggy", "sandbox", "builtins", "sys", "os"})
 
 
 def preload() -> Iterator[None]:
-    """Import the checkers and warm them, in steps between which a waiting job can be served.
+    """Import and warm the checkers, in steps that let a waiting job run.
 
-    pytest comes first, as every check needs it; then pylint; then what generated code commonly imports, so that
-    pylint's inference finds those modules parsed.
+    pytest comes first, because every check needs it, then pylint, then the modules that generated
+    code commonly imports, so that pylint's inference finds them parsed.
     """
     _warm("pytest")
     yield
@@ -72,7 +79,7 @@ def _warm(kind: str) -> None:
 
 
 def perform(request: dict[str, Any], report: TextIO) -> int:
-    """Run one job; gives the exit code of its process."""
+    """Run one job and return the exit code of its process."""
     kind = request["kind"]
     environment = request["environment"]
     os.environ.clear()
@@ -93,7 +100,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
 
 
 def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> int:
-    """Run the store's tests; without a report nobody is told how they end."""
+    """Run the store's tests; without a report their outcomes are recorded nowhere."""
     _forget_shadowed(root)
     believe_sources_only(root)
     _import_from(root)
@@ -101,35 +108,32 @@ def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> 
 
 
 def _import_from(root: str) -> None:
-    """Have the store's modules imported from its root, and from `src` where that is laid out for it."""
+    """Import the store's modules from its root, and from a `src` layout."""
     source = os.path.join(root, "src")
     laid_out = os.path.isdir(source) and not os.path.lexists(os.path.join(source, "__init__.py"))
     sys.path[:0] = [root, source] if laid_out else [root]
 
 
 def _forget_shadowed(root: str) -> None:
-    """Drop preloaded modules whose name a file of the store takes, as a fresh interpreter would prefer the file."""
-    names = {entry.split(".")[0] for entry in os.listdir(root)}
-    keep = {"pytest", "_pytest", "pluggy", "sandbox", "builtins", "sys", "os"}
+    """Drop preloaded modules that files of the store shadow."""
+    names = {entry.split(".")[0] for entry in os.listdir(root)} - _NEVER_FORGOTTEN
     for name in list(sys.modules):
-        top = name.split(".")[0]
-        if (
-            top in names
-            and top not in keep
-            and "site-packages" in str(getattr(sys.modules[name], "__file__", ""))
-        ):
+        if name.split(".")[0] not in names:
+            continue
+        if "site-packages" in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
 
 
 class _Recorder:
-    """A pytest plugin that writes every collected test and every phase's outcome to the report.
+    """A pytest plugin that reports collected tests and phases' outcomes.
 
-    Whoever else comes to decide how tests are reported is named, however it was made: a hook whose name stands in no
-    file of the store has to be known to pytest all the same.
+    Any other hook that decides about outcomes is reported, however it was made: even a hook whose
+    name is in no file of the store has to be registered with pytest.
 
     Args:
-        report: Where the lines go.
-        own: The identities of pytest's own such hooks, collected before any code of the store was loaded.
+        report: File for the lines.
+        own: Identities of pytest's own such hooks, collected before any code of the store was
+            loaded.
     """
 
     def __init__(self, report: TextIO, own: frozenset[int]) -> None:
@@ -145,7 +149,7 @@ class _Recorder:
         self._hooks = {name: getattr(config.hook, name) for name in sorted(VERDICT_HOOKS)}
 
     def report_foreign_hooks(self) -> None:
-        """Report each hook that decides about verdicts and is not pytest's own, once."""
+        """Report each hook that decides about outcomes and is not pytest's own, once."""
         for name, hook in self._hooks.items():
             for found in hook.get_hookimpls():
                 identity = id(getattr(found.function, "__func__", found.function))
@@ -155,12 +159,8 @@ class _Recorder:
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.outcome != "passed":
-            self.line(
-                e="collect",
-                id=report.nodeid,
-                outcome=report.outcome,
-                text=_text(report.longreprtext),
-            )
+            text = _text(report.longreprtext)
+            self.line(e="collect", id=report.nodeid, outcome=report.outcome, text=text)
 
     def pytest_deselected(self, items: Any) -> None:
         self.line(e="deselected", ids=[item.nodeid for item in items])
@@ -186,22 +186,16 @@ class _Recorder:
         self.line(e="internal", text=_text(str(excrepr)))
 
 
-@functools.cache  # the preloaded process finds them once, for all its children
+@functools.cache  # the preloaded process computes this once, for all its children
 def _own_hooks() -> frozenset[int]:
-    """Give the identity of every hook of pytest itself that decides about verdicts."""
+    """Return the identity of every hook of pytest itself that decides about outcomes."""
     from _pytest.config import default_plugins  # here: only the preloaded process has it
 
     modules = [importlib.import_module(f"_pytest.{name}") for name in default_plugins]
-    holders = [
-        *modules,
-        *(
-            value
-            for module in modules
-            for value in vars(module).values()
-            if isinstance(value, type)
-        ),
-    ]
-    found = (vars(holder).get(name) for holder in holders for name in VERDICT_HOOKS)
+    holders: list[Any] = list(modules)
+    for module in modules:
+        holders += [value for value in vars(module).values() if isinstance(value, type)]
+    found = [vars(holder).get(name) for holder in holders for name in VERDICT_HOOKS]
     return frozenset(id(hook) for hook in found if isinstance(hook, FunctionType))
 
 
@@ -209,28 +203,10 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
     recorder = _Recorder(report, _own_hooks())
-    declared = declared_in(rootdir)  # said before any code of the store can have its say
-    recorder.line(e="declared", ids=list(declared), prints=list(declared.values()))
-    arguments = [
-        "-c",
-        os.devnull,
-        "--rootdir",
-        rootdir,
-        "-q",
-        "--tb=short",
-        "--no-header",
-        "-p",
-        "no:cacheprovider",
-    ]
-    arguments += [
-        "-p",
-        "no:faulthandler",
-        "--color=no",
-        "--continue-on-collection-errors",
-        "--",
-        *request["paths"],
-    ]
-    code = int(pytest.main(arguments, plugins=[recorder]))
+    declared = declared_in(rootdir)  # before any code of the store is loaded
+    recorder.line(e="declared", ids=list(declared), fingerprints=list(declared.values()))
+    arguments = ["-c", os.devnull, "--rootdir", rootdir, *_PYTEST_OPTIONS]
+    code = int(pytest.main([*arguments, "--", *request["paths"]], plugins=[recorder]))
     recorder.report_foreign_hooks()
     sys.stdout.flush()
     recorder.line(e="end", code=code)
@@ -238,7 +214,7 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
 
 
 def _pylint(request: dict[str, Any], report: TextIO) -> int:
-    """Compile every file, which is quick; let pylint look for errors in those that are valid and not only `others`."""
+    """Compile every file; run pylint on valid ones that are not `others`."""
     others = request.get("others", [])
     sources = Sources(request["paths"], others)
     valid = [path for path in request["paths"] if path not in sources.invalid]
@@ -255,16 +231,8 @@ def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, o
     from pylint.reporters import CollectingReporter
 
     reporter = CollectingReporter()
-    arguments = [
-        "--rcfile",
-        os.devnull,
-        "--disable=all",
-        "--enable=E,F",
-        "--persistent=n",
-        "--jobs=1",
-        "--score=n",
-    ]
-    Run([*arguments, "--", *paths], reporter=reporter, exit=False)
+    arguments = ["--rcfile", os.devnull, *_PYLINT_OPTIONS, "--", *paths]
+    Run(arguments, reporter=reporter, exit=False)
     undefined: dict[str, set[str]] = {}
     for message in reporter.messages:
         undefined.setdefault(message.path, set()).add(undefined_name(message.msg))

@@ -1,6 +1,6 @@
-"""Read Markdown line by line, as far as checking prose needs it: headings, fences, links, paragraphs, words.
+"""Read Markdown line by line, for the prose checks.
 
-Nothing here follows a grammar to its end. Every pattern looks at one line at a time.
+This is not a full parser: every pattern looks at one line at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LABEL = re.compile(r" {0,3}\[([^\[\]]+)\]:\s*<?(\S*?)>?(?:\s|$)")
 
 
 class Heading:
-    """A heading: its line from 1, its level, its text without marks."""
+    """A heading: its line, counted from 1, its level, and its text without marks."""
 
     __slots__ = ("level", "line", "text")
 
@@ -33,7 +33,7 @@ class Heading:
 
     @property
     def slug(self) -> str:
-        """The anchor that links use for it."""
+        """The anchor that links to this heading use."""
         kept = (one for one in self.text.lower() if one.isalnum() or one in " -_")
         return "".join(kept).strip().replace(" ", "-")
 
@@ -42,15 +42,16 @@ class Document:
     """A Markdown file in lines.
 
     Args:
-        path: Relative to the store.
-        text: The whole of it.
+        path: Path relative to the store.
+        text: The whole content.
 
     Attributes:
-        lines: Pairs of number, from 1, and text of the lines outside code, code spans blanked out; no headings.
-        headings: In order.
-        open_fence: The line of a fence that is never closed, or 0.
-        labels: Label, folded → target of the link definitions.
-        words: How many words of prose there are.
+        lines: Pairs of number, from 1, and text of the lines outside code, without headings; code
+            spans are blank.
+        headings: Headings in order.
+        open_fence: Line of a fence that is never closed, or 0.
+        labels: Target of each link definition by its folded label.
+        words: Number of words of prose.
     """
 
     def __init__(self, path: str, text: str) -> None:
@@ -63,7 +64,7 @@ class Document:
         self.words = sum(len(words_of(line)) for _, line in self.lines)
 
     def anchors(self) -> set[str]:
-        """Give what a link into this file may name."""
+        """Return the anchors that a link into this file may name."""
         found: set[str] = set()
         for heading in self.headings:
             slug, number = heading.slug, 0
@@ -74,7 +75,7 @@ class Document:
         return found
 
     def links(self) -> Iterator[tuple[int, bool, str, str | None]]:
-        """Give every link: line, whether it is a picture, its target, or its label where it has one."""
+        """Yield links: line, whether a picture, target, and label if any."""
         for number, line in self.lines:
             for match in _LINK.finditer(line):
                 label = match[4]
@@ -84,7 +85,7 @@ class Document:
                     yield number, bool(match[1]), match[3], None
 
     def paragraphs(self) -> Iterator[tuple[int, str]]:
-        """Give the first line and the text of every run of lines without an empty one between."""
+        """Yield first line and text of every run of lines without a gap."""
         start, parts, expected = 0, list[str](), 0
         for number, line in [*self.lines, (0, "")]:
             if parts and (not line.strip() or number != expected):
@@ -123,17 +124,17 @@ class Document:
 
 
 def _without_closing(text: str) -> str:
-    """Give a heading's text without the number signs that may stand behind it."""
+    """Return a heading's text without closing number signs."""
     bare = text.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else text
 
 
 def words_of(text: str) -> list[str]:
-    """Give the words of a text in their order, links by what they show."""
+    """Return the words of a text in order; of a link, the words that it shows."""
     return _WORD.findall(_LINK.sub(r" \2 ", text))
 
 
 def fold(text: str) -> str:
-    """Give a text in the form in which two that read the same are equal."""
+    """Return a normal form of a text, equal for two texts that read the same."""
     flat = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", flat))

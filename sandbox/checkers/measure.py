@@ -1,8 +1,9 @@
-"""Measure a store: lines of code and statements by reading alone, and the lines that its tests run.
+"""Measure a store: lines of code, statements, and lines that tests run.
 
-The statements are listed by a job that runs nothing of the store; what ran is said by the process that ran it, and is
-believed only as far as it fits the list. Coverage is imported here alone, from a folder that no other job has on its
-path, and is out of reach of the store's code while that runs: a file `coverage.py` of the store means what it says.
+A job that runs no code of the store lists the statements. The process that ran the tests reports
+the lines that ran, and only lines that fit the list are accepted. Coverage is imported only here,
+from a folder that no other job has on its path, and the store's code cannot reach it: `import
+coverage` there finds a file `coverage.py` of the store.
 """
 
 from __future__ import annotations
@@ -36,38 +37,29 @@ _NOT_CODE = frozenset(
     )
 )
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
+_SILENCED = ["no-ctracer", "no-data-collected", "module-not-measured"]
 
 
 def count(paths: list[str], report: TextIO) -> int:
-    """Say for each file how long it is, which lines are code and which begin a statement; nothing of it is run.
+    """Report each file's length, lines of code and statements; nothing of it is run.
 
-    Each statement is given as [its first line, its last line]. A file that is no valid Python has none.
+    A statement is [its first line, its last line]. A file that is not valid Python has none.
     """
     parser_of = _parser()
     for path in paths:
         with open(path, "rb") as file:
             source = file.read()
         test = is_test_file(path) or os.path.basename(path) == "conftest.py"
-        fields: dict[str, object] = {
-            "e": "file",
-            "path": path,
-            "test": test,
-            "lines": len(source.splitlines()) + 1,
-        }
+        fields: dict[str, object] = {"e": "file", "path": path, "test": test}
+        fields["lines"] = len(source.splitlines()) + 1
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 tree = ast.parse(source, path)
                 code = _lines_of_code(source, tree)
                 statements = _statements(parser_of, source)
-        except (
-            SyntaxError,
-            ValueError,
-            RecursionError,
-            MemoryError,
-            tokenize.TokenError,
-            parser_of.error,
-        ):
+        except (*_UNPARSABLE, parser_of.error):
             fields |= {"valid": False, "code": _lines_of_text(source), "statements": []}
         else:
             fields |= {"valid": True, "code": code, "statements": statements}
@@ -78,18 +70,16 @@ def count(paths: list[str], report: TextIO) -> int:
 
 
 def cover(root: str, report: TextIO, run_tests: Callable[[], int]) -> int:
-    """Run the tests and say for each file of the store which lines ran."""
+    """Run the tests and report for each file of the store which lines ran."""
     sys.path.append(_FOLDER)
-    import coverage
+    import coverage  # here: only these jobs have the folder on their path
 
     data = coverage.Coverage(
         data_file=None, config_file=False, source=[root], branch=False, messages=False
     )
-    data.set_option(
-        "run:disable_warnings", ["no-ctracer", "no-data-collected", "module-not-measured"]
-    )
+    data.set_option("run:disable_warnings", _SILENCED)
     data.start()
-    ours = _taken_away()
+    ours = _hide_coverage()
     code = run_tests()
     sys.stdout.flush()
     for name in _loaded():
@@ -99,16 +89,15 @@ def cover(root: str, report: TextIO, run_tests: Callable[[], int]) -> int:
     measured = data.get_data()
     for path in sorted(measured.measured_files()):
         lines = sorted(measured.lines(path) or ())
-        report.write(
-            json.dumps({"e": "ran", "path": os.path.relpath(path, root), "lines": lines}) + "\n"
-        )
+        fields = {"e": "ran", "path": os.path.relpath(path, root), "lines": lines}
+        report.write(json.dumps(fields) + "\n")
     report.write(json.dumps({"e": "end", "code": code}) + "\n")
     report.flush()
     return 0
 
 
 class _Parser:
-    """Coverage's parser of sources."""
+    """Coverage's parser of sources and the error that it raises."""
 
     def __init__(self, make: Any, error: type[Exception]) -> None:
         self.make = make
@@ -124,11 +113,10 @@ def _parser() -> _Parser:
 
 
 def _statements(parser_of: _Parser, source: bytes) -> list[list[int]]:
-    """Give the statements that can run; a comment that asks not to be counted is not heard."""
+    """Return the statements that can run, ignoring exclusion comments."""
     encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
-    parser = parser_of.make(
-        text=source.decode(encoding).removeprefix("\ufeff"), filename="<store>", exclude=None
-    )
+    text = source.decode(encoding).removeprefix("\ufeff")
+    parser = parser_of.make(text=text, filename="<store>", exclude=None)
     parser.parse_source()
     last: dict[int, int] = {}
     for line, first in parser.multiline_map.items():
@@ -150,16 +138,13 @@ def _docstring_lines(tree: ast.Module) -> Iterator[int]:
         if not isinstance(node, _DOCUMENTED) or not node.body:
             continue
         first = node.body[0]
-        if (
-            isinstance(first, ast.Expr)
-            and isinstance(first.value, ast.Constant)
-            and isinstance(first.value.value, str)
-        ):
+        text = first.value if isinstance(first, ast.Expr) else None
+        if isinstance(text, ast.Constant) and isinstance(text.value, str):
             yield from range(first.lineno, (first.end_lineno or first.lineno) + 1)
 
 
 def _lines_of_text(source: bytes) -> int:
-    """Count the lines of what cannot be parsed: those that are neither empty nor a comment."""
+    """Count the lines of an unparsable file that are neither empty nor a comment."""
     lines = (line.strip() for line in source.splitlines())
     return sum(bool(line) and not line.startswith(b"#") for line in lines)
 
@@ -168,7 +153,7 @@ def _loaded() -> list[str]:
     return [name for name in sys.modules if name.partition(".")[0] == "coverage"]
 
 
-def _taken_away() -> dict[str, Any]:
-    """Take coverage out of the reach of what is imported from now on; gives it, to be put back."""
+def _hide_coverage() -> dict[str, Any]:
+    """Hide coverage from later imports; return its modules for restoring."""
     sys.path.remove(_FOLDER)
     return {name: sys.modules.pop(name) for name in _loaded()}

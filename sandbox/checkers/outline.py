@@ -1,4 +1,4 @@
-"""Read the outline of a book: its title, names and terms, and the chapters with their numbers, titles and lengths."""
+"""Read a book's outline: title, names, terms, chapters and their lengths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BACK = re.compile(
 
 
 class Chapter:
-    """A chapter as the outline declares it; `words` is 0 where no length is asked for."""
+    """A chapter that the outline declares; `words` is 0 if no length is required."""
 
     __slots__ = ("line", "number", "title", "words")
 
@@ -39,10 +39,10 @@ class Outline:
     """The outline in parts.
 
     Attributes:
-        title: The book's; empty when the outline has none.
-        chapters: In the order in which they are declared.
+        title: The book's title; empty if the outline has none.
+        chapters: Chapters in the order of their declaration.
         declared: Names and terms with their lines.
-        findings: What is wrong with it: rule, line, text.
+        findings: The outline's faults: rule, line, text.
     """
 
     def __init__(self, document: Document) -> None:
@@ -58,24 +58,25 @@ class Outline:
         self._check()
 
     def chapter(self, number: int) -> Chapter | None:
-        """Give a chapter by its number."""
+        """Return the chapter with this number."""
         return next((chapter for chapter in self.chapters if chapter.number == number), None)
 
     def _chapters(self, document: Document) -> list[Chapter]:
         found: list[Chapter] = []
         unnumbered = 0
         for heading in document.headings:
+            if heading.level != 2:
+                continue
             match = _CHAPTER.fullmatch(heading.text)
-            if heading.level == 2 and match:
+            if match:
                 found.append(Chapter(int(match[1]), match[2].strip(), heading.line))
-            elif (
-                heading.level == 2
-                and not _BACK.match(heading.text)
-                and not _LIST.fullmatch(heading.text)
-            ):
+            elif not (_BACK.match(heading.text) or _LIST.fullmatch(heading.text)):
                 unnumbered += 1
                 fitting = f"## Chapter {len(found) + unnumbered}: {heading.text}"
-                text = f"{heading.text!r} has no number; if it is a chapter, write {fitting!r}, else make it '### ...'"
+                text = (
+                    f"{heading.text!r} has no number; if it is a chapter, write {fitting!r}, else"
+                    " make it '### ...'"
+                )
                 self.findings.append(("outline", heading.line, text))
         return found
 
@@ -91,39 +92,34 @@ class Outline:
         number = _NUMBER.fullmatch(match[2])
         chapter = next((one for one in reversed(self.chapters) if one.line < line), None)
         if number is None:
-            self.findings.append(
-                (
-                    "outline",
-                    line,
-                    f"{match[2][:40]!r} is no number of words; write it as 'Words: 150'",
-                )
-            )
+            text = f"{match[2][:40]!r} is no number of words; write it as 'Words: 150'"
+            self.findings.append(("outline", line, text))
         elif chapter is not None:
             chapter.words = int(re.sub(r"\D", "", number[1]))
 
     def _check(self) -> None:
         if not self.title:
-            self.findings.append(
-                ("outline", 1, "the book has no title; begin the outline with '# ' and the title")
-            )
+            text = "the book has no title; begin the outline with '# ' and the title"
+            self.findings.append(("outline", 1, text))
         if not self.chapters:
-            self.findings.append(
-                (
-                    "outline",
-                    1,
-                    "declares no chapter; give each a heading, '## Chapter 1: ' and its title",
-                )
-            )
+            text = "declares no chapter; give each a heading, '## Chapter 1: ' and its title"
+            self.findings.append(("outline", 1, text))
         titles: dict[str, int] = {}
         for position, chapter in enumerate(self.chapters, 1):
             if chapter.number != position:
-                text = f"chapter {chapter.number} stands in place {position}; number the chapters from 1 in their order"
-                self.findings.append(("numbering", chapter.line, text))
-            if fold(chapter.title) in _NO_TITLES:
-                self.findings.append(
-                    ("outline", chapter.line, f"chapter {chapter.number} has no title; give it one")
+                text = (
+                    f"chapter {chapter.number} stands in place {position}; number the chapters from"
+                    " 1 in their order"
                 )
-            other = titles.setdefault(fold(chapter.title), chapter.number)
-            if fold(chapter.title) not in _NO_TITLES and other != chapter.number:
-                text = f"chapter {chapter.number} has the title of chapter {other}; give it one of its own"
+                self.findings.append(("numbering", chapter.line, text))
+            title = fold(chapter.title)
+            other = titles.setdefault(title, chapter.number)
+            if title in _NO_TITLES:
+                text = f"chapter {chapter.number} has no title; give it one"
+                self.findings.append(("outline", chapter.line, text))
+            elif other != chapter.number:
+                text = (
+                    f"chapter {chapter.number} has the title of chapter {other}; give it one of its"
+                    " own"
+                )
                 self.findings.append(("outline", chapter.line, text))

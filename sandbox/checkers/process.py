@@ -1,9 +1,10 @@
-"""The preloaded process: imports the checkers once, then forks for every job.
+"""The preloaded process: import the checkers once, then fork for every job.
 
-Reads requests from the socket at descriptor 0 (one byte with three descriptors: for output, for the report, and a
-file with JSON) and writes `job status` lines back, status -1 for a start, and `ready` before all of them: it is then
-non-dumpable, so that code of the same uid can neither trace it nor open its memory or descriptors. What such code can
-do is kill it, after which the guest starts another.
+Requests arrive on the socket at descriptor 0: one byte with three descriptors (for output, for the
+report, and a file with JSON). The process answers with `job status` lines, status -1 for a start,
+and with `ready` before all of them. The process is then non-dumpable, so that code of the same uid
+can neither trace it nor open its memory or descriptors. Such code can kill it, after which the
+guest starts another.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import socket
 import traceback
 
 from sandbox.checkers import jobs
-from sandbox.guest.dumpable import set_dumpable
-from sandbox.guest.processes import reap, restore_signals, set_limits
+from sandbox.guest.processes import reap, restore_signals, set_dumpable, set_limits
 
 
 def serve() -> None:
@@ -32,7 +32,7 @@ def serve() -> None:
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     control.sendall(b"ready\n")
-    gc.disable()  # the checkers' trees are kept for good: collecting while they are built only costs time
+    gc.disable()  # the checkers' trees are never freed: collecting while they are built costs time
     steps = jobs.preload()
     running: dict[int, int] = {}
     poller = select.poll()
@@ -40,7 +40,8 @@ def serve() -> None:
     poller.register(wake_r, select.POLLIN)
     warming = True
     while True:
-        ready = {fd for fd, _ in poller.poll(0 if warming else None)}
+        patience_ms = 0 if warming else None
+        ready = {fd for fd, _ in poller.poll(patience_ms)}
         if wake_r in ready:
             os.read(wake_r, 512)
         for pid, status in reap().items():
@@ -58,7 +59,7 @@ def _take(control: socket.socket, running: dict[int, int], wakeup: tuple[int, in
     *streams, details = fds
     with os.fdopen(details, encoding="utf-8", errors="surrogatepass") as file:
         request = json.load(file)
-    gc.freeze()  # what is loaded stays: without this a job's first collection would copy all of it
+    gc.freeze()  # otherwise a job's first collection would copy all pages of loaded modules
     pid = os.fork()
     if pid == 0:
         for fd in wakeup:
@@ -90,7 +91,7 @@ def _run(control: socket.socket, request: dict[str, object], streams: list[int])
         gc.enable()
         with os.fdopen(report, "w", encoding="utf-8", closefd=False) as stream:
             code = jobs.perform(request, stream)
-    except BaseException:  # a child must never return into the loop; the exit code tells the guest
+    except BaseException:  # a child must never return into the loop; its exit code tells the guest
         traceback.print_exc()
     finally:
         os._exit(code)

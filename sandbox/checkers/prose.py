@@ -1,7 +1,8 @@
-"""Check a book: every Markdown file by itself, the chapters against the outline, and the whole for what repeats.
+"""Check a book: each file, chapters against the outline, and repetition.
 
-Nothing of the book is executed, and nothing here knows what a finding weighs; `l2mac.evaluator.book_checks` does. Every finding
-says what is wrong and what to do. The report ends with an `end` line; the reader takes one without it as broken.
+Nothing of the book is executed. The severity of a finding is decided elsewhere, in
+`l2mac.evaluator.book_checks`. Every finding names a fault and its correction. The report ends with
+an `end` line; its reader treats a report without one as broken.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import unicodedata
 
 from sandbox.checkers.markdown import Document
 from sandbox.checkers.outline import OUTLINE, Outline
-from sandbox.checkers.prose_book import Book, book_findings
+from sandbox.checkers.prose_book import Book, ProseFinding, book_findings
 from sandbox.checkers.prose_text import text_findings
 
 TYPE_CHECKING = False
@@ -26,14 +27,11 @@ _MOST_BYTES = 8 * 1024 * 1024
 _TEXT_CHARACTERS = 500
 _CHAPTER_FILE = re.compile(r"chapters/[^/]*\.md")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_LAST_RULES = ("missing", "unused")  # where not all can be listed, what weighs more comes first
-
-ProseFinding = tuple[str, str, int, str]
-"""Rule, path, line or 0, text."""
+_LAST_RULES = ("missing", "unused")  # of too many findings, the more severe ones are listed
 
 
 def check(paths: Sequence[str], report: TextIO) -> int:
-    """Check the book that these files make; gives the exit code of the process."""
+    """Check the book that these files form and return the exit code of the process."""
     findings: list[ProseFinding] = []
     documents: dict[str, Document] = {}
     for path in sorted(paths):
@@ -49,13 +47,8 @@ def check(paths: Sequence[str], report: TextIO) -> int:
     findings += book_findings(book)
     findings.sort(key=lambda one: (one[0] in _LAST_RULES, one[1] != OUTLINE, one[1], one[2]))
     for rule, path, line, text in findings[:_MOST_FINDINGS]:
-        fields = {
-            "e": "finding",
-            "rule": rule,
-            "path": path,
-            "line": line,
-            "text": text[:_TEXT_CHARACTERS],
-        }
+        fields = {"e": "finding", "rule": rule, "path": path, "line": line}
+        fields["text"] = text[:_TEXT_CHARACTERS]
         report.write(json.dumps(fields) + "\n")
     end = {
         "chapters": len(book.outline.chapters) if book.outline else 0,
@@ -76,35 +69,23 @@ def _book(
         outline = Outline(documents[OUTLINE])
         findings += [(rule, OUTLINE, line, text) for rule, line, text in outline.findings]
     else:
-        findings.append(
-            ("outline", OUTLINE, 0, "is missing; write it first, with a heading for every chapter")
-        )
+        text = "is missing; write it first, with a heading for every chapter"
+        findings.append(("outline", OUTLINE, 0, text))
     written: dict[int, Document] = {}
     for path, document in documents.items():
         if not _CHAPTER_FILE.fullmatch(path):
             continue
-        number = re.search(r"\d{1,4}", path.rpartition("/")[2])
-        if number is None:
-            findings.append(
-                (
-                    "chapter",
-                    path,
-                    0,
-                    "has no number in its name; name it such as chapters/01-title.md",
-                )
-            )
-        elif int(number[0]) in written:
-            other = written[int(number[0])].path
-            findings.append(
-                (
-                    "chapter",
-                    path,
-                    0,
-                    f"is chapter {int(number[0])}, as is {other}; delete one of them",
-                )
-            )
+        digits = re.search(r"\d{1,4}", path.rpartition("/")[2])
+        if digits is None:
+            text = "has no number in its name; name it such as chapters/01-title.md"
+            findings.append(("chapter", path, 0, text))
+            continue
+        number = int(digits[0])
+        if number in written:
+            text = f"is chapter {number}, as is {written[number].path}; delete one of them"
+            findings.append(("chapter", path, 0, text))
         else:
-            written[int(number[0])] = document
+            written[number] = document
     return Book(outline, dict(sorted(written.items())), documents, paths)
 
 
@@ -132,17 +113,17 @@ def _read(path: str, findings: list[ProseFinding]) -> str:
 
 
 def _characters(text: str) -> Iterator[tuple[int, str]]:
-    """Give the first line of each kind of character that does not belong into text."""
-    said: set[str] = set()
+    """Yield the first line of each kind of character that does not belong in text."""
+    reported: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
+        normal = unicodedata.is_normalized("NFC", line)
         kinds = {
             "a byte order mark, which is invisible; remove it": "\ufeff" in line,
             "a control character, which is invisible; remove it": _CONTROL.search(line) is not None,
             "a replacement character (U+FFFD); write what was meant": "\ufffd" in line,
-            "letters in parts (not Unicode NFC); write each as one character": not unicodedata.is_normalized(
-                "NFC", line
-            ),
+            "letters in parts (not Unicode NFC); write each as one character": not normal,
         }
-        for kind in (kind for kind, applies in kinds.items() if applies and kind not in said):
-            said.add(kind)
-            yield number, f"the line contains {kind}"
+        for kind, applies in kinds.items():
+            if applies and kind not in reported:
+                reported.add(kind)
+                yield number, f"the line contains {kind}"

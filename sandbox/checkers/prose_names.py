@@ -1,4 +1,4 @@
-"""Names and terms of a book: what reads like one that the outline declares, but is spelled in another way."""
+"""Names and terms of a book: find near misses and unused ones."""
 
 from __future__ import annotations
 
@@ -19,40 +19,46 @@ _SENTENCE_END = re.compile(r"[.!?:;\"\u201c\u201d\u2018(\[]\s*$")
 def name_findings(
     declared: dict[str, int], documents: list[Document]
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Give near misses of declared names, and what is declared and never used.
+    """Yield near misses of declared names, and names never used.
 
-    A near miss is a capitalised word inside a sentence, which the book never writes in lower case, one letter away
-    from a declared name, two in long ones. Whoever means it declares it.
+    A near miss is a capitalised word inside a sentence, which the book never writes in lower case,
+    and which differs from a declared name by one letter, in long names by two. A declared word is
+    none.
     """
     texts = [(document, line, text) for document in documents for line, text in document.lines]
     counts = Counter(word for _, _, text in texts for word in words_of(text))
-    names = {
-        word
-        for name in declared
-        for word in words_of(name)
-        if word[:1].isupper() and len(word) >= _SHORTEST
-    }
-    candidates = {
-        word: near
-        for word in counts
-        if word[:1].isupper() and not word.isupper() and word.casefold() not in counts
-        for near in [_near(word, names)]
-        if near
-    }
+    declared_words = [word for name in declared for word in words_of(name)]
+    names = {word for word in declared_words if word[:1].isupper() and len(word) >= _SHORTEST}
+    near_misses = _near_misses(counts, names)
     for document, line, text in texts:
-        for word in _inside_sentences(text, candidates):
-            near = candidates[word]
-            said = f"{word!r} is near to {near!r}, which the outline declares; write {near!r}, or declare both there"
-            yield "name", document.path, line, said
+        for word in _inside_sentences(text, near_misses):
+            near = near_misses[word]
+            finding = (
+                f"{word!r} is near to {near!r}, which the outline declares; write {near!r}, or"
+                " declare both there"
+            )
+            yield "name", document.path, line, finding
     if documents:
         whole = " ".join(text for _, _, text in texts).casefold()
-        headings = " ".join(
-            heading.text for document in documents for heading in document.headings
-        ).casefold()
+        titles = [heading.text for document in documents for heading in document.headings]
+        headings = " ".join(titles).casefold()
         for name, line in declared.items():
             if name.casefold() not in whole and name.casefold() not in headings:
-                said = f"{name!r} is declared and not used so far; use it, or take it out of the outline"
-                yield "unused", OUTLINE, line, said
+                finding = (
+                    f"{name!r} is declared and not used so far; use it, or take it out of the"
+                    " outline"
+                )
+                yield "unused", OUTLINE, line, finding
+
+
+def _near_misses(counts: Counter[str], names: set[str]) -> dict[str, str]:
+    """Return near misses, each with the name that it is near to."""
+    found = {}
+    for word in counts:
+        name_like = word[:1].isupper() and not word.isupper() and word.casefold() not in counts
+        if name_like and (near := _near(word, names)):
+            found[word] = near
+    return found
 
 
 def _inside_sentences(text: str, wanted: Iterable[str]) -> Iterator[str]:
@@ -66,24 +72,20 @@ def _inside_sentences(text: str, wanted: Iterable[str]) -> Iterator[str]:
 
 def _near(word: str, names: set[str]) -> str:
     own = word.removesuffix("'s").removesuffix("\u2019s")
-    if (
-        len(own) < _SHORTEST
-        or own in names
-        or any(own in (f"{name}s", f"{name}es") for name in names)
-    ):
+    plurals = {name + ending for name in names for ending in ("s", "es")}
+    if len(own) < _SHORTEST or own in names or own in plurals:
         return ""
     for name in sorted(names):
         most = 2 if min(len(own), len(name)) >= 8 else 1
-        if (
-            abs(len(own) - len(name)) <= most
-            and 0 < _distance(own.casefold(), name.casefold()) <= most
-        ):
+        if abs(len(own) - len(name)) > most:
+            continue
+        if 0 < _distance(own.casefold(), name.casefold()) <= most:
             return name
     return ""
 
 
 def _distance(one: str, other: str) -> int:
-    """Give how many letters have to be changed, added, left out or swapped with their neighbour."""
+    """Return the number of letter edits and swaps between two words."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):

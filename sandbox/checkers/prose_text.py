@@ -1,4 +1,4 @@
-"""What one Markdown file of a book shows by itself: leftovers, broken headings and markup, empty sections, echoes."""
+"""Check one Markdown file alone: leftovers, headings, markup, echoes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Found = tuple[str, int, str]
+TextFinding = tuple[str, int, str]
 """Rule, line, text."""
 
 _FINISH = "write the finished text in its place"
 _REMOVE = "the book speaks for itself; remove it"
 _PAGES = "pages are numbered by a printer; name the chapter instead"
 _ASIDES = (
-    "insert|add|your|placeholder|author|publisher|date|name|isbn|year|title|page|to be|image|picture|photo|figure"
-    "|illustration|diagram|continue|write|describe|description"
+    "insert|add|your|placeholder|author|publisher|date|name|isbn|year|title|page|to"
+    " be|image|picture|photo|figure|illustration|diagram|continue|write|describe|description"
 )
 _LATER = (
-    "to be (?:continued|written|completed|added|filled in)|coming soon|content goes here|placeholder (?:text|for)"
-    "|rest of the (?:chapter|text|section) (?:here|goes)"
+    "to be (?:continued|written|completed|added|filled in)|coming soon|content goes"
+    " here|placeholder (?:text|for)|rest of the (?:chapter|text|section) (?:here|goes)"
 )
 _PICTURE = (
     r"[(\[]\s*(?:image|picture|photo|illustration|diagram)\b[^()\[\]]{0,40}:[^()\[\]]{0,200}[)\]]"
@@ -47,7 +47,8 @@ _PLACEHOLDERS = (
     ),
     (
         re.compile(
-            r"^\s*(?:sure|certainly|of course)[,!.]? +(?:here(?:'s| is| are)|i(?:'ll| will| can))\b",
+            r"^\s*(?:sure|certainly|of course)[,!.]? +"
+            r"(?:here(?:'s| is| are)|i(?:'ll| will| can))\b",
             re.IGNORECASE,
         ),
         _REMOVE,
@@ -63,8 +64,8 @@ _ECHO_WORDS, _ECHO_TIMES = 6, 3
 _SHOWN_CHARACTERS = 60
 
 
-def text_findings(document: Document) -> Iterator[Found]:
-    """Give all that is wrong with a file, whatever the others say."""
+def text_findings(document: Document) -> Iterator[TextFinding]:
+    """Yield the faults that a file has by itself."""
     yield from _placeholders(document)
     yield from _markup(document)
     yield from _headings(document)
@@ -72,7 +73,7 @@ def text_findings(document: Document) -> Iterator[Found]:
     yield from _echoes(document)
 
 
-def _placeholders(document: Document) -> Iterator[Found]:
+def _placeholders(document: Document) -> Iterator[TextFinding]:
     headings = [(heading.line, heading.text) for heading in document.headings]
     for line, text in (*headings, *document.lines):
         for pattern, advice in _PLACEHOLDERS:
@@ -82,54 +83,43 @@ def _placeholders(document: Document) -> Iterator[Found]:
                 break
 
 
-def _markup(document: Document) -> Iterator[Found]:
+def _markup(document: Document) -> Iterator[TextFinding]:
     if document.open_fence:
-        yield (
-            "markup",
-            document.open_fence,
-            "the fence is never closed; close it with a line of the same marks",
-        )
+        text = "the fence is never closed; close it with a line of the same marks"
+        yield "markup", document.open_fence, text
     for line, text in document.lines:
         match = _TAG.search(text)
         if match:
-            yield (
-                "markup",
-                line,
-                f"{_shown(match[0])!r} is HTML, which is shown as it is; say it in Markdown",
-            )
+            shown = _shown(match[0])
+            yield "markup", line, f"{shown!r} is HTML, which is shown as it is; say it in Markdown"
 
 
-def _headings(document: Document) -> Iterator[Found]:
+def _headings(document: Document) -> Iterator[TextFinding]:
     before, seen = 0, dict[str, int]()
     for heading in document.headings:
+        line = heading.line
         if not heading.text:
-            yield "heading", heading.line, "the heading is empty; give it a text or remove it"
+            yield "heading", line, "the heading is empty; give it a text or remove it"
         if before and heading.level == 1:
             yield (
                 "heading",
-                heading.line,
+                line,
                 "a file has one heading of level 1 ('#'); write this one with '##'",
             )
         elif heading.level > before + 1:
             fitting = "#" * (before + 1)
-            yield (
-                "heading",
-                heading.line,
-                f"the level jumps from {before} to {heading.level}; write it with {fitting!r}",
-            )
+            jump = f"the level jumps from {before} to {heading.level}; write it with {fitting!r}"
+            yield "heading", line, jump
         before = heading.level
-        other = seen.setdefault(fold(heading.text), heading.line)
-        if heading.text and other != heading.line:
-            yield (
-                "heading",
-                heading.line,
-                f"{_shown(heading.text)!r} is the heading of line {other}, too; rename one",
-            )
+        other = seen.setdefault(fold(heading.text), line)
+        if heading.text and other != line:
+            shown = _shown(heading.text)
+            yield "heading", line, f"{shown!r} is the heading of line {other}, too; rename one"
     yield from _section_numbers(document)
 
 
-def _section_numbers(document: Document) -> Iterator[Found]:
-    """Give numbers like 2.3 that do not follow the ones before: 2.1, 2.2, 2.2.1, 2.3."""
+def _section_numbers(document: Document) -> Iterator[TextFinding]:
+    """Yield numbers that break a sequence like 2.1, 2.2, 2.2.1, 2.3."""
     last: tuple[int, ...] = ()
     for heading in document.headings:
         match = _SECTION.match(heading.text)
@@ -140,38 +130,29 @@ def _section_numbers(document: Document) -> Iterator[Found]:
         expected = (*last[: depth - 1], last[depth - 1] + 1) if len(last) >= depth else (*last, 1)
         if last and number != expected:
             wanted = ".".join(map(str, expected))
-            yield (
-                "numbering",
-                heading.line,
-                f"section {match[1]} comes where {wanted} should; number it so",
-            )
+            text = f"section {match[1]} comes where {wanted} should; number it so"
+            yield "numbering", heading.line, text
         elif not last and set(number[1:]) != {1}:
-            yield (
-                "numbering",
-                heading.line,
-                f"section {match[1]} is the first; begin with {number[0]}.1",
-            )
+            text = f"section {match[1]} is the first; begin with {number[0]}.1"
+            yield "numbering", heading.line, text
         last = number
 
 
-def _empty_sections(document: Document) -> Iterator[Found]:
+def _empty_sections(document: Document) -> Iterator[TextFinding]:
     filled = [number for number, text in document.lines if words_of(text) or "|" in text]
     for heading, after in zip(document.headings, [*document.headings[1:], None], strict=False):
-        deeper = after is not None and after.level > heading.level
+        if after is not None and after.level > heading.level:
+            continue
         next_filled = bisect.bisect(filled, heading.line)
-        empty = next_filled == len(filled) or (
-            after is not None and filled[next_filled] > after.line
-        )
-        if empty and not deeper:
-            yield (
-                "empty",
-                heading.line,
-                f"nothing stands under {_shown(heading.text)!r}; write the section or remove it",
-            )
+        at_end = next_filled == len(filled)
+        if at_end or (after is not None and filled[next_filled] > after.line):
+            shown = _shown(heading.text)
+            text = f"nothing stands under {shown!r}; write the section or remove it"
+            yield "empty", heading.line, text
 
 
-def _echoes(document: Document) -> Iterator[Found]:
-    """Give sentences that the file says again and again, as models do that have lost their thread."""
+def _echoes(document: Document) -> Iterator[TextFinding]:
+    """Yield sentences that the file repeats, a typical failure of models."""
     counts: Counter[str] = Counter()
     lines: dict[str, int] = {}
     for line, text in document.paragraphs():

@@ -1,4 +1,4 @@
-"""What the preloaded checkers are run on once, so that a job finds them warm; tests nothing of value."""
+"""A file to warm the checkers with, so that later jobs start fast."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Import from the store by source alone: bytecode that lies there can say anything, whatever its source says."""
+"""Import from the store by source alone, as its bytecode may differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Finds no bytecode, and so compiles the source."""
+    """Find no bytecode, and so compile the source."""
 
     def get_data(self, path: str) -> bytes:
         if path.endswith(".pyc"):
@@ -26,7 +26,7 @@ class _SourceLoader(SourceFileLoader):
 
 
 def believe_sources_only(root: str) -> None:
-    """Make this process import what lies below `root` from its sources, test modules included."""
+    """Make this process import modules below `root` from source."""
     find = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
     )
@@ -38,7 +38,8 @@ def believe_sources_only(root: str) -> None:
 
     sys.path_hooks.insert(0, find_below_root)
     sys.path_importer_cache.clear()
-    from _pytest.assertion import rewrite  # here: only the preloaded process has it
+    from _pytest.assertion import rewrite  # here: only the preloaded process has pytest
 
-    # pytest's own cache of rewritten tests, which has no switch for reading; pytest is pinned by hash.
+    # pytest's own cache of rewritten tests cannot be switched off for reading; pytest is pinned by
+    # hash.
     rewrite._read_pyc = lambda *_: None  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""The store's Python files as syntax trees: which are valid, what is a stub, what is defined where."""
+"""The store's Python files as syntax trees: validity, stubs, definitions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Sources:
 
     Args:
         paths: The files, relative to the working directory.
-        others: Files that are compiled and not looked into, which takes a third of the time.
+        others: Files that are only compiled, which takes a third of the time.
 
     Attributes:
         findings: Report lines of kind `syntax`, `stub` and `hook`.
-        invalid: The files that are no valid Python.
+        invalid: The files that are not valid Python.
     """
 
     def __init__(self, paths: list[str], others: Sequence[str] = ()) -> None:
@@ -47,12 +47,12 @@ class Sources:
             self._read(path, whole=False)
 
     def hint(self, path: str, text: str, undefined: Iterable[str] = ()) -> str:
-        """Give what helps with a message of a linter about a file: the import that is missing, or what there is.
+        """Return help for a linter's message: a missing import, or existing names.
 
         Args:
             path: The file.
             text: The message.
-            undefined: All names that are undefined in the file, so that one line can import several.
+            undefined: All undefined names in the file, so that one line can import several.
         """
         if match := _UNDEFINED.search(text):
             line = self._import_of(match[1], undefined)
@@ -65,7 +65,7 @@ class Sources:
 
     @staticmethod
     def quote(path: str, line: int) -> str:
-        """Give a line of a file as it stands, for a finding; nothing where it is blank or there is none."""
+        """Return a line of a file for a finding; '' if it is blank or missing."""
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
                 lines = file.read().split("\n")
@@ -126,13 +126,16 @@ class Sources:
 
 
 def undefined_name(text: str) -> str:
-    """Give the name that a linter's message says is undefined, if it is such a message."""
+    """Return the undefined name in a linter's message, or ''."""
     match = _UNDEFINED.search(text)
     return match[1] if match else ""
 
 
 def _first_statement(tree: ast.Module) -> int:
-    """Give the line that a new import may stand before: behind the docstring and what has to come first."""
+    """Return the line before which a new import may be inserted.
+
+    The docstring and imports from `__future__` come first.
+    """
     for node in tree.body:
         is_docstring = isinstance(node, ast.Expr) and isinstance(
             getattr(node.value, "value", None), str
@@ -145,7 +148,7 @@ def _first_statement(tree: ast.Module) -> int:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Give names in order, the first of many."""
+    """Return names in order, the first of many."""
     every = sorted(names)
     return (
         ", ".join(every[:_MOST_NAMES]) + (" and others" if len(every) > _MOST_NAMES else "")
@@ -158,7 +161,10 @@ def _module(path: str) -> str:
 
 
 def _defining(name: str) -> list[str]:
-    """Give the modules among all files that seem to define a name at their top; files that were not read among them."""
+    """Return the modules that seem to define a name at their top level.
+
+    All files are searched, also those that were not read.
+    """
     line = re.compile(rb"^(?:async\s+)?(?:def|class)\s+%s\b" % name.encode(), re.MULTILINE)
     found = []
     for folder, _, names in os.walk("."):

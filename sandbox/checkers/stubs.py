@@ -1,8 +1,8 @@
-"""Find functions that were announced but never written: a body of `pass`, `...` or NotImplementedError alone.
+"""Find unwritten functions: only `pass`, `...` or NotImplementedError.
 
-Language models leave such stubs and then claim that the work is done, some with a check of the arguments before the
-`pass`. A function that is meant to be empty says so in
-a docstring, is abstract, an overload, or a member of a protocol; none of these counts.
+Language models leave such stubs and then claim that the work is done, some with a check of the
+arguments before the `pass`. A function that is meant to be empty has a docstring, is abstract, an
+overload, or a member of a protocol; none of these counts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ _DECLARATIVE_BASES = frozenset({"Protocol", "ABC", "TypedDict"})
 
 
 def unwritten(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Give line and name of every stub, in no particular order; deep trees are walked without recursion."""
+    """Yield line and name of every stub, unordered, without recursion."""
     for node in ast.walk(tree):
-        declarative = isinstance(node, ast.ClassDef) and any(
-            _name(base) in _DECLARATIVE_BASES for base in node.bases
-        )
-        for child in [] if declarative else ast.iter_child_nodes(node):
+        if _is_declarative(node):
+            continue
+        for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and _is_stub(child):
                 yield child.lineno, child.name
+
+
+def _is_declarative(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ClassDef):
+        return False
+    return any(_name(base) in _DECLARATIVE_BASES for base in node.bases)
 
 
 def _is_stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

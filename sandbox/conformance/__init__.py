@@ -1,12 +1,13 @@
-"""What every `Sandbox` must do: a battery of checks, each a function of a box that raises where the box falls short.
+"""Requirements on every `Sandbox`, as a battery of checks.
 
 ```
 for check in BATTERY:
-    perform(check, box)
+    perform(check, sandbox)
 ```
 
-The checks need an image with Python and the preloaded checkers, an empty store, and the default limits on files and
-output; each leaves the box usable. What a runtime is known to do otherwise stands in `KNOWN_DIFFERENCES`.
+The checks need an image with Python and the preloaded checkers, an empty store, and the default
+limits on files and output. Each leaves the sandbox usable. `KNOWN_DIFFERENCES` lists accepted
+differences of runtimes.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,14 +32,14 @@ BATTERY: tuple[ConformanceCheck, ...] = (
 KNOWN_DIFFERENCES: Mapping[str, Mapping[str, str]] = {"runsc": {}}
 
 
-def perform(check: ConformanceCheck, box: Sandbox) -> None:
-    """Perform a check and see that the box still works afterwards.
+def perform(check: ConformanceCheck, sandbox: Sandbox) -> None:
+    """Run a check and verify that the sandbox still works afterwards.
 
     Raises:
-        Nonconforming: The box does something else than it must.
+        Nonconforming: The sandbox does not behave as required.
     """
-    check(box)
-    box.write({"afterwards.txt": b"still here"})
-    result = box.run([Job("afterwards", ("cat", "afterwards.txt"))])
+    check(sandbox)
+    sandbox.write({"afterwards.txt": b"still here"})
+    result = sandbox.run([Job("afterwards", ("cat", "afterwards.txt"))])
     same(result.jobs[0].output.head, b"still here", "the output of a command after the check")
     same((result.leftovers, result.survivors), (0, 0), "what that command left")

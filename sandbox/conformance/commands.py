@@ -1,4 +1,4 @@
-"""Checks of what commands and preloaded checkers get and give."""
+"""Checks of commands and preloaded checkers: surroundings and results."""
 
 import json
 
@@ -7,11 +7,13 @@ from sandbox.interface import Sandbox
 from sandbox.results import Cause, Job, JobResult
 
 _ENVIRONMENT = {
-    "HOME", "LANG", "PATH", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED",
+    "HOME", "LANG", "PATH", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
     "PYTHONNOUSERSITE", "TMPDIR",
 }  # fmt: skip
 _ARGUMENTS = (
-    "", " ", "a b", "$HOME", "`id`", "$(id)", "; id", "| id", "&& id", "> out", "*", "?", "~", "'", '"', "\\", "\n",
+    "", " ", "a b", "$HOME", "`id`", "$(id)", "; id", "| id", "&& id", "> out", "*", "?", "~", "'",
+    '"', "\\", "\n",
     "\t", "--help", "-c", "%s", "{}", "ünïcödé", "\x1b[31m", "\udcff", "x" * 100_000,
 )  # fmt: skip
 _PRINT_ARGUMENTS = "import sys, json; print(json.dumps(sys.argv[1:]))"
@@ -32,15 +34,15 @@ _SUITE = {
 _TESTS = Job("tests", checker="pytest")
 
 
-def passes_arguments_literally(box: Sandbox) -> None:
-    """Pass every argument as it is: there is no shell between."""
-    result = python(box, _PRINT_ARGUMENTS, *_ARGUMENTS)
+def passes_arguments_literally(sandbox: Sandbox) -> None:
+    """Pass every argument unchanged, without a shell."""
+    result = python(sandbox, _PRINT_ARGUMENTS, *_ARGUMENTS)
     same(json.loads(result.output.head or b"null"), list(_ARGUMENTS), "the arguments")
 
 
-def starts_nothing_that_cannot_be_started(box: Sandbox) -> None:
-    """End a command that cannot be started with 126 or 127, as a shell does, and the reason."""
-    box.write({"not-executable.txt": b"x"})
+def starts_nothing_that_cannot_be_started(sandbox: Sandbox) -> None:
+    """End an unstartable command with 126 or 127 and a reason, like a shell."""
+    sandbox.write({"not-executable.txt": b"x"})
     for argv, code in (
         (("no-such-program",), 127),
         (("./not-executable.txt",), 126),
@@ -48,47 +50,53 @@ def starts_nothing_that_cannot_be_started(box: Sandbox) -> None:
         (("true", "nul\0byte"), 127),
         (("true", "x" * 200_000), 127),
     ):
-        result = box.run([Job("broken", argv)]).jobs[0]
+        result = sandbox.run([Job("broken", argv)]).jobs[0]
         same((result.cause, result.code), (Cause.EXITED, code), f"the end of {argv[0]!r}")
         holds(b"cannot start" in result.errors.head, "its standard error gives the reason")
 
 
-def feeds_standard_input(box: Sandbox) -> None:
-    """Feed all bytes to those who read them, and wait for nobody who does not."""
+def feeds_standard_input(sandbox: Sandbox) -> None:
+    """Deliver all input to readers, and do not wait for programs that read none."""
     content = bytes(range(256)) * 4096
     echo = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[-1000:])"
-    same(python(box, echo, stdin=content).output.head, content[-1000:], "the standard input")
-    same(python(box, echo).output.head, b"", "an empty standard input")
+    same(python(sandbox, echo, stdin=content).output.head, content[-1000:], "the standard input")
+    same(python(sandbox, echo).output.head, b"", "an empty standard input")
     same(
-        python(box, "print(1)", stdin=content).output.head,
+        python(sandbox, "print(1)", stdin=content).output.head,
         b"1\n",
         "the output of a program that reads nothing",
     )
 
 
-def tells_how_a_process_ended(box: Sandbox) -> None:
-    """Tell exit codes from signals."""
+def tells_how_a_process_ended(sandbox: Sandbox) -> None:
+    """Distinguish exit codes from signals."""
     for code in (0, 1, 42, 127, 255):
-        result = shell(box, f"exit {code}")
+        result = shell(sandbox, f"exit {code}")
         same((result.cause, result.code), (Cause.EXITED, code), f"the end by exit {code}")
     for number in (6, 9, 11, 15):
-        result = shell(box, f"kill -{number} $$")
+        result = shell(sandbox, f"kill -{number} $$")
         same((result.cause, result.code), (Cause.SIGNALLED, number), f"the end by signal {number}")
 
 
-def gives_a_fixed_environment(box: Sandbox) -> None:
-    """Give exactly the variables of the allow-list, the store as working directory, and no descriptor but 0, 1, 2."""
+def gives_a_fixed_environment(sandbox: Sandbox) -> None:
+    """Set allowed variables, working directory, descriptors 0, 1, 2 only."""
     facts = """
 import json, os
-with open('/proc/self/environ') as file: names = [entry.split('=')[0] for entry in file.read().split('\\0') if entry]
-print(json.dumps([sorted(names), os.getcwd(), [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')],
-    os.getuid() >= 10000, os.umask(0), os.getsid(0) == os.getpid()]))"""
+with open('/proc/self/environ') as file: entries = file.read().split('\\0')
+names = [entry.split('=')[0] for entry in entries if entry]
+open_fds = [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')]
+print(json.dumps([sorted(names), os.getcwd(), open_fds, os.getuid() >= 10000, os.umask(0),
+    os.getsid(0) == os.getpid()]))"""
     wanted = [sorted(_ENVIRONMENT), "/workspace", [], True, 0o22, True]
-    same(json.loads(python(box, facts).output.head or b"null"), wanted, "a command's surroundings")
+    same(
+        json.loads(python(sandbox, facts).output.head or b"null"),
+        wanted,
+        "a command's surroundings",
+    )
 
 
-def gives_tests_the_same_surroundings(box: Sandbox) -> None:
-    """Give a preloaded checker's job the same environment, and nothing of the preloaded process but its report."""
+def gives_tests_the_same_surroundings(sandbox: Sandbox) -> None:
+    """Run checkers in the same environment, without the parent's state."""
     names = sorted([*_ENVIRONMENT, "PYTEST_VERSION", "PYTEST_CURRENT_TEST"])
     test = f"""
 import os
@@ -96,23 +104,24 @@ import os
 def test_surroundings():
     assert sorted(os.environ) == {names!r}
     assert os.getcwd() == '/workspace' and os.getsid(0) == os.getpid()
-    kinds = {{os.readlink(f'/proc/self/fd/{{fd}}').split(':')[0] for fd in os.listdir('/proc/self/fd')
-              if os.path.exists(f'/proc/self/fd/{{fd}}')}}
+    kinds = {{os.readlink(f'/proc/self/fd/{{fd}}').split(':')[0]
+             for fd in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{{fd}}')}}
     assert 'socket' not in kinds, kinds
 """
-    box.write({"test_surroundings.py": test.encode()})
-    result = box.run([_TESTS]).jobs[0]
+    sandbox.write({"test_surroundings.py": test.encode()})
+    result = sandbox.run([_TESTS]).jobs[0]
     holds(result.succeeded, f"the test passes: {result.output.text(1500)}")
 
 
-def runs_jobs_side_by_side(box: Sandbox) -> None:
-    """Run several jobs at once and give each its own account, in the order asked for."""
+def runs_jobs_side_by_side(sandbox: Sandbox) -> None:
+    """Run several jobs at once and return their results in the requested order."""
     jobs = [
         Job(f"job {n}", ("sh", "-c", f"sleep 0.3; echo {n}; echo {n} >&2; exit {n}"))
         for n in range(8)
     ]
-    result = box.run(jobs)
-    same([job.name for job in result.jobs], [job.name for job in jobs], "the names")
+    result = sandbox.run(jobs)
+    names = [job.name for job in jobs]
+    same([job.name for job in result.jobs], names, "the names")
     same([job.code for job in result.jobs], list(range(8)), "the exit codes")
     same(
         [job.output.head + job.errors.head for job in result.jobs],
@@ -121,87 +130,89 @@ def runs_jobs_side_by_side(box: Sandbox) -> None:
     )
 
 
-def runs_preloaded_checkers(box: Sandbox) -> None:
-    """Run tests and lint, each with a report that says what they found."""
-    box.write(_SUITE)
+def runs_preloaded_checkers(sandbox: Sandbox) -> None:
+    """Run tests and lint, each with a report of its findings."""
+    sandbox.write(_SUITE)
     jobs = [_TESTS, Job("lint", checker="pylint", paths=tuple(_SUITE))]
-    result = box.run(jobs)
+    result = sandbox.run(jobs)
     holds(all(job.succeeded for job in result.jobs), f"both succeed: {result.jobs}")
     same([line["e"] for line in _report(result.job("lint"))], ["end"], "the report of a clean lint")
     outcomes = [
         line.get("outcome") for line in _report(result.job("tests")) if line["e"] == "phase"
     ]
     same(outcomes, ["passed"] * 3, "the phases of the one test")
-    box.write({"calc.py": b"def add(a, b):\n    return a - b + undefined_name\n"})
-    result = box.run(jobs)
+    sandbox.write({"calc.py": b"def add(a, b):\n    return a - b + undefined_name\n"})
+    result = sandbox.run(jobs)
     same(result.job("tests").code, 1, "the exit code of failing tests")
     symbols = [line["symbol"] for line in _report(result.job("lint")) if line["e"] == "message"]
     same(symbols, ["undefined-variable"], "the lint's findings")
 
 
-def forgets_between_checks(box: Sandbox) -> None:
-    """Judge every time what the store holds now: nothing of an earlier check lives on."""
+def forgets_between_checks(sandbox: Sandbox) -> None:
+    """Check the store's current files, unaffected by earlier checks."""
     poison = b"import calc, sys\ncalc.add = lambda a, b: 3\nsys.modules['calc'] = calc\n"
-    box.write({**_SUITE, "calc.py": b"def add(a, b):\n    return 0\n", "conftest.py": poison})
-    holds(box.run([_TESTS]).jobs[0].succeeded, "a conftest can bend its own run")
-    box.delete(["conftest.py"])
-    same(box.run([_TESTS]).jobs[0].code, 1, "the exit code once it is gone")
-    box.write(_SUITE)
-    holds(box.run([_TESTS]).jobs[0].succeeded, "the tests pass with the code mended")
+    sandbox.write({**_SUITE, "calc.py": b"def add(a, b):\n    return 0\n", "conftest.py": poison})
+    holds(sandbox.run([_TESTS]).jobs[0].succeeded, "a conftest can bend its own run")
+    sandbox.delete(["conftest.py"])
+    same(sandbox.run([_TESTS]).jobs[0].code, 1, "the exit code once it is gone")
+    sandbox.write(_SUITE)
+    holds(sandbox.run([_TESTS]).jobs[0].succeeded, "the tests pass with the fixed code")
 
 
-def revives_a_killed_checker(box: Sandbox) -> None:
-    """Run checks again after a command has killed or stopped the preloaded process, or left it with nothing to say."""
-    box.write(_SUITE)
-    box.run([_TESTS])
+def revives_a_killed_checker(sandbox: Sandbox) -> None:
+    """Run checks again after a command has killed or stopped the preloaded process."""
+    sandbox.write(_SUITE)
+    sandbox.run([_TESTS])
     for number in (9, 19):
-        python(box, _FIND_CHECKER + f"os.kill(checker(), {number})")
+        python(sandbox, _FIND_CHECKER + f"os.kill(checker(), {number})")
         holds(
-            box.run([_TESTS]).jobs[0].succeeded, f"tests pass after the checker got signal {number}"
+            sandbox.run([_TESTS]).jobs[0].succeeded,
+            f"tests pass after the checker got signal {number}",
         )
 
 
-def loses_jobs_with_their_checker(box: Sandbox) -> None:
-    """Never take a check whose process was killed for a passed one."""
+def loses_jobs_with_their_checker(sandbox: Sandbox) -> None:
+    """Never report a check as passed if its process was killed."""
     kill = (
         _FIND_CHECKER
         + "\nimport time\n\ndef test_kill():\n    os.kill(checker(), 9)\n    time.sleep(20)\n"
     )
-    box.write({"test_kill.py": kill.encode()})
-    result = box.run([_TESTS], timeout_s=15)
+    sandbox.write({"test_kill.py": kill.encode()})
+    result = sandbox.run([_TESTS], timeout_s=15)
     same(
         (result.jobs[0].cause, result.survivors),
         (Cause.LOST, 0),
         "the end of tests whose checker was killed",
     )
-    box.delete(["test_kill.py"])
-    box.write(_SUITE)
-    holds(box.run([_TESTS]).jobs[0].succeeded, "tests pass with the next checker")
+    sandbox.delete(["test_kill.py"])
+    sandbox.write(_SUITE)
+    holds(sandbox.run([_TESTS]).jobs[0].succeeded, "tests pass with the next checker")
 
 
-def starts_no_check_that_nobody_waits_for(box: Sandbox) -> None:
-    """Forget a check whose time ran out before it began, as when the checkers are still being loaded."""
-    box.write({"test_late.py": b"def test_late():\n    open('late.txt', 'w').close()\n"})
-    python(box, _FIND_CHECKER + "os.kill(checker(), 9)")
-    same(box.run([_TESTS], timeout_s=0.02).jobs[0].cause, Cause.TIMEOUT, "the cause")
-    result = box.run([Job("wait", ("sleep", "2"))])
+def starts_no_check_that_nobody_waits_for(sandbox: Sandbox) -> None:
+    """Drop a check whose timeout passed before it began."""
+    sandbox.write({"test_late.py": b"def test_late():\n    open('late.txt', 'w').close()\n"})
+    python(sandbox, _FIND_CHECKER + "os.kill(checker(), 9)")
+    same(sandbox.run([_TESTS], timeout_s=0.02).jobs[0].cause, Cause.TIMEOUT, "the cause")
+    result = sandbox.run([Job("wait", ("sleep", "2"))])
     same((result.changes, result.leftovers), ((), 0), "what happened in the two seconds after")
 
 
-def takes_no_end_for_that_of_another(box: Sandbox) -> None:
-    """Judge checks by their own ends after one that hung, of which the preloaded process tells late."""
-    box.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
+def takes_no_end_for_that_of_another(sandbox: Sandbox) -> None:
+    """Report each check's own end, also after one that hung and is reported late."""
+    sandbox.write({"test_hangs.py": b"def test_hangs():\n    while True:\n        pass\n"})
     for _ in range(2):
         same(
-            box.run([_TESTS], timeout_s=3).jobs[0].cause,
+            sandbox.run([_TESTS], timeout_s=1.5).jobs[0].cause,
             Cause.TIMEOUT,
             "the cause of tests that hang",
         )
-    box.delete(["test_hangs.py"])
-    box.write(_SUITE)
+    sandbox.delete(["test_hangs.py"])
+    sandbox.write(_SUITE)
     for _ in range(3):
         holds(
-            (job := box.run([_TESTS]).jobs[0]).succeeded, f"tests pass after those that hung: {job}"
+            (job := sandbox.run([_TESTS]).jobs[0]).succeeded,
+            f"tests pass after those that hung: {job}",
         )
         same(_report(job)[-1]["e"], "end", "the end of their report")
 

@@ -1,4 +1,4 @@
-"""How a check says what it expects."""
+"""Expectations of the checks, and the commands that they run."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ _SHOWN_CHARACTERS = 400
 
 
 class Nonconforming(AssertionError):
-    """A box does something else than every box must."""
+    """A sandbox does not behave as every sandbox must."""
 
 
 def same(seen: object, wanted: object, what: str) -> None:
-    """Demand equality.
+    """Require two values to be equal.
 
     Raises:
-        Nonconforming: They differ.
+        Nonconforming: The values differ.
     """
     if seen != wanted:
         shown, asked = (repr(value)[:_SHOWN_CHARACTERS] for value in (seen, wanted))
@@ -25,20 +25,20 @@ def same(seen: object, wanted: object, what: str) -> None:
 
 
 def holds(condition: object, what: str) -> None:
-    """Demand that something is so.
+    """Require a condition.
 
     Raises:
-        Nonconforming: It is not.
+        Nonconforming: The condition is false.
     """
     if not condition:
         raise Nonconforming(f"it should be so that {what}")
 
 
 def refused(request: Callable[[], object], what: str) -> None:
-    """Demand that a request is refused.
+    """Require a request to be refused.
 
     Raises:
-        Nonconforming: It is not.
+        Nonconforming: The request is accepted.
     """
     try:
         request()
@@ -48,13 +48,17 @@ def refused(request: Callable[[], object], what: str) -> None:
 
 
 def python(
-    box: Sandbox, source: str, *arguments: str, stdin: bytes = b"", timeout_s: float | None = None
+    sandbox: Sandbox,
+    source: str,
+    *arguments: str,
+    stdin: bytes = b"",
+    timeout_s: float | None = None,
 ) -> JobResult:
-    """Run a Python program in the box and give how it ended."""
+    """Run a Python program in the sandbox and return its result."""
     job = Job("program", ("python3", "-c", source, *arguments))
-    return box.run([job], stdin=stdin, timeout_s=timeout_s).jobs[0]
+    return sandbox.run([job], stdin=stdin, timeout_s=timeout_s).jobs[0]
 
 
-def shell(box: Sandbox, script: str) -> JobResult:
-    """Run a script of the box's shell and give how it ended."""
-    return box.run([Job("script", ("sh", "-c", script))]).jobs[0]
+def shell(sandbox: Sandbox, script: str) -> JobResult:
+    """Run a shell script in the sandbox and return its result."""
+    return sandbox.run([Job("script", ("sh", "-c", script))]).jobs[0]

@@ -1,1 +1,1 @@
-"""The Docker side: everything that talks to an engine, and nothing else does."""
+"""The Docker side of the sandbox; no other package talks to an engine."""

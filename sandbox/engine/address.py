@@ -1,8 +1,10 @@
-"""Where the engine is: found as the `docker` command finds it.
+"""Find the engine in the same places as the `docker` command.
 
-`DOCKER_HOST` first, with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`; then the context of `DOCKER_CONTEXT` or of
-`docker context use`; then the socket of this machine. The library's own reading of contexts is not used: it knows no
-`DOCKER_CONTEXT`, and without a configuration file it looks for contexts in the current folder, which may be anybody's.
+The order is: `DOCKER_HOST` with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, then the context of
+`DOCKER_CONTEXT` or of `docker context use`, then the socket of this machine. docker-py's own
+reading of
+contexts is not used: it ignores `DOCKER_CONTEXT`, and without a configuration file it looks for
+contexts in the current folder, which may belong to another user.
 """
 
 import hashlib
@@ -22,10 +24,13 @@ _SOCKET = {"base_url": "unix:///var/run/docker.sock"}
 
 
 def find_engine(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Give the `base_url` and `tls` of the engine that the environment, the process's own when None, names.
+    """Return the `base_url` and `tls` of the engine that the environment names.
+
+    Args:
+        environment: Variables to read; the process's own when None.
 
     Raises:
-        EngineUnavailable: It names one that cannot be used.
+        EngineUnavailable: The environment names an engine that cannot be used.
     """
     variables = os.environ if environment is None else environment
     found: dict[str, Any]
@@ -35,11 +40,14 @@ def find_engine(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         else:
             found = _of_context(_docker_folder(variables), variables.get("DOCKER_CONTEXT", ""))
     except (docker.errors.DockerException, OSError) as error:
-        raise EngineUnavailable(f"the engine's certificates cannot be used: {error}") from error
+        raise EngineUnavailable(
+            f"The engine's certificates cannot be used: {error}. Check DOCKER_CERT_PATH."
+        ) from error
     if str(found["base_url"]).startswith("ssh:"):
         raise EngineUnavailable(
-            "an engine behind ssh:// cannot be used, as its library has no whole connection to a container there;"
-            " forward its socket (ssh -L) and set DOCKER_HOST=unix://..."
+            "An engine behind ssh:// cannot be used, because the engine's library cannot attach to"
+            " a container there. Forward the engine's socket (ssh -L) and set"
+            " DOCKER_HOST=unix://..."
         )
     return found
 
@@ -54,44 +62,42 @@ def _of_context(folder: Path, name: str) -> dict[str, Any]:
     if name in ("", "default"):
         return dict(_SOCKET)
     key = hashlib.sha256(name.encode()).hexdigest()
-    endpoint = (_read(folder / "contexts/meta" / key / "meta.json").get("Endpoints") or {}).get(
-        "docker"
-    ) or {}
+    context = _read(folder / "contexts/meta" / key / "meta.json")
+    endpoint = (context.get("Endpoints") or {}).get("docker") or {}
     if not isinstance(endpoint, dict) or not endpoint.get("Host"):
         raise EngineUnavailable(
-            f"there is no docker context {name!r} with an engine; `docker context ls` lists them, and DOCKER_HOST goes"
-            " before them"
+            f"There is no docker context {name!r} with an engine. `docker context ls` lists the"
+            " contexts; DOCKER_HOST takes precedence over a context."
         )
-    found = {"base_url": str(endpoint["Host"])}
-    return found | _certificates(
+    certificates = _certificates(
         folder / "contexts/tls" / key / "docker", verify=not endpoint.get("SkipTLSVerify")
     )
+    return {"base_url": str(endpoint["Host"]), **certificates}
 
 
 def _certificates(folder: Path, *, verify: bool) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
-    pair = (folder / "cert.pem", folder / "key.pem")
-    return {
-        "tls": TLSConfig(
-            client_cert=(str(pair[0]), str(pair[1]))
-            if all(path.exists() for path in pair)
-            else None,
-            ca_cert=str(folder / "ca.pem") if (folder / "ca.pem").exists() else None,
-            verify=verify,
-        )
-    }
+    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    authorities = folder / "ca.pem"
+    has_pair = all(os.path.exists(path) for path in pair)
+    tls = TLSConfig(
+        client_cert=pair if has_pair else None,
+        ca_cert=str(authorities) if authorities.exists() else None,
+        verify=verify,
+    )
+    return {"tls": tls}
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Give a JSON file's object; nothing when there is no such file."""
+    """Return a JSON file's object; empty if the file does not exist."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise EngineUnavailable(
-            f"{path} cannot be read ({error}), so that it is not known which engine it names; mend it or set"
-            " DOCKER_HOST"
+            f"{path} cannot be read ({error}), so the engine that it names is unknown."
+            " Fix the file or set DOCKER_HOST."
         ) from error
     return facts if isinstance(facts, dict) else {}

@@ -1,6 +1,7 @@
-"""The host's end of the channel: frames over a container's attached stdin and stdout.
+"""The host's end of the channel: frames over the container's stdin and stdout.
 
-Every byte that comes back is hostile until its frame is authenticated; a frame that is not ends the box.
+Every byte from the sandbox is hostile until its frame is authenticated; a bad frame ends the
+sandbox.
 """
 
 import select
@@ -20,22 +21,25 @@ _STDOUT, _STDERR = 1, 2
 _CHUNK_BYTES = 1 << 18
 _DIAGNOSTIC_BYTES = 16 * 1024
 _SEND_S = 30
+_TWO_REPLIES = "The sandbox sent more than one reply to a request."
 
 
 class Closable(Protocol):
-    """What can be closed, more than once."""
+    """An object that can be closed more than once."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the object."""
         ...
 
 
 class GuestChannel:
-    """Send requests to a guest and receive its replies; one request in flight at a time.
+    """Send requests to a guest and receive replies, one request at a time.
 
     Args:
-        connection: The hijacked socket of the engine's attach call, made before the container starts.
-        holders: What else holds the socket open, as its library's response does; closed with it.
+        connection: The hijacked socket of the engine's attach call, made before the container
+            starts.
+        holders: Other objects that keep the socket open, such as the library's response; closed
+            with it.
     """
 
     def __init__(self, connection: socket.socket, *holders: Closable) -> None:
@@ -53,14 +57,12 @@ class GuestChannel:
 
     @property
     def diagnostics(self) -> str:
-        """What came over the guest's standard error, the last kilobytes of it; without control characters."""
+        """The last kilobytes of the guest's standard error, without control characters."""
         text = self._diagnostics.decode("utf-8", "backslashreplace").strip()
-        return "".join(
-            character if character.isprintable() or character == "\n" else "?" for character in text
-        )
+        return "".join(map(_printable, text))
 
     def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
-        """Hand over the key in the first frame and give the guest's first reply, sealed with that key."""
+        """Send the key in the first frame and return the reply, sealed with it."""
         with self._sending:
             self._send(self._outgoing.seal(header, key))
             self._outgoing.rekey(key)
@@ -74,19 +76,20 @@ class GuestChannel:
         timeout_s: float,
         serve: Callable[[AttachedStream], None] | None = None,
     ) -> tuple[dict[str, Any], bytes]:
-        """Send a request and give the reply.
+        """Send a request and return the reply.
 
         Args:
             header: The request.
-            body: Its content.
-            timeout_s: How long the reply may take.
-            serve: Takes the connections that programs in the box make meanwhile; none can be made when None.
+            body: The content that belongs to it.
+            timeout_s: Time that the reply may take.
+            serve: Serves connections that programs in the sandbox open during the request; without
+                it no connection can be opened.
 
         Raises:
             ProtocolError: The request is larger than a frame may be; nothing has been sent.
             SandboxDied: The channel closed.
-            SandboxTimeout: No reply within `timeout_s` seconds.
-            SandboxCompromised: Something else than an authentic reply came.
+            SandboxTimeout: No reply arrived within `timeout_s` seconds.
+            SandboxCompromised: The sandbox sent something else than an authentic reply.
         """
         deadline = time.monotonic() + timeout_s
         self._post(header, body)
@@ -97,13 +100,13 @@ class GuestChannel:
             while "stream" in (reply := self._receive(deadline, more=True))[0]:
                 streams.take(*reply)
             if self._frames:
-                raise SandboxCompromised("the box sent more than one reply to a request")
+                raise SandboxCompromised(_TWO_REPLIES)
             return reply
         finally:
             streams.close()
 
     def beat(self) -> None:
-        """Tell the guest that the host lives; needs no reply and may be called from another thread.
+        """Send a heartbeat; needs no reply and may be called from another thread.
 
         Raises:
             SandboxDied: The channel closed.
@@ -111,7 +114,7 @@ class GuestChannel:
         self._post({"op": "beat"}, b"")
 
     def close(self) -> None:
-        """Close the channel, upon which the guest ends; closing twice is harmless."""
+        """Close the channel, which ends the guest; closing twice is harmless."""
         try:
             self._connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -128,9 +131,11 @@ class GuestChannel:
         try:
             self._connection.sendall(frame)
         except (BlockingIOError, TimeoutError) as error:
-            raise SandboxTimeout("the box did not take a request in time and was killed") from error
+            raise SandboxTimeout(
+                "The sandbox did not accept a request in time and was killed."
+            ) from error
         except OSError as error:
-            raise SandboxDied(f"the box's channel closed ({error})") from error
+            raise SandboxDied(f"The sandbox's channel closed ({error}).") from error
 
     def _receive(self, deadline: float, *, more: bool = False) -> tuple[dict[str, Any], bytes]:
         try:
@@ -141,21 +146,24 @@ class GuestChannel:
             with memoryview(self._frames) as view, view[PREFIX_BYTES:end] as payload:
                 reply = self._incoming.open(prefix, payload)
         except ProtocolError as error:
-            raise SandboxCompromised(f"the box sent a bad frame: {error}") from error
+            raise SandboxCompromised(f"The sandbox sent a bad frame: {error}.") from error
         del self._frames[:end]
         if self._frames and not more:
-            raise SandboxCompromised("the box sent more than one reply to a request")
+            raise SandboxCompromised(_TWO_REPLIES)
         return reply
 
     def _fill(self, wanted: int, deadline: float) -> None:
-        """Read until `wanted` bytes of frames are there; the engine's stream headers are taken off on the way."""
+        """Read until `wanted` bytes of frames are there, without stream headers."""
         while len(self._frames) < wanted:
             self._raw += self._read(deadline)
             while self._take_piece():
                 pass
 
     def _take_piece(self) -> bool:
-        """Sort what has arrived of a stream's piece, whose announced length nobody has to believe."""
+        """Sort the bytes that have arrived of a stream's piece.
+
+        The piece's announced length is not trusted: no buffer is made for it.
+        """
         if not self._stream_left and len(self._raw) >= _STREAM_HEADER.size:
             self._stream, self._stream_left = _STREAM_HEADER.unpack_from(self._raw)
             del self._raw[: _STREAM_HEADER.size]
@@ -173,7 +181,7 @@ class GuestChannel:
             del self._diagnostics[:-_DIAGNOSTIC_BYTES]
         else:
             raise SandboxCompromised(
-                "the engine's stream is not one of a container without a terminal"
+                "The engine's stream is not a stream of a container without a terminal."
             )
 
     def _read(self, deadline: float) -> bytes:
@@ -181,14 +189,18 @@ class GuestChannel:
         if not (pending and pending()):
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not _readable(self._connection, left_s):
-                raise SandboxTimeout("the box did not answer in time and was killed")
+                raise SandboxTimeout("The sandbox did not answer in time and was killed.")
         try:
             chunk = self._connection.recv(_CHUNK_BYTES)
         except OSError as error:
-            raise SandboxDied(f"the box's channel broke ({error})") from error
+            raise SandboxDied(f"The sandbox's channel broke ({error}).") from error
         if not chunk:
-            raise SandboxDied("the box ended")
+            raise SandboxDied("The sandbox ended.")
         return chunk
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() or character == "\n" else "?"
 
 
 def _readable(connection: socket.socket, patience_s: float) -> bool:

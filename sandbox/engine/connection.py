@@ -1,4 +1,4 @@
-"""The one door to the engine's API: opens it, and turns its errors into ours."""
+"""Open the engine's API and turn its errors into ours."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,11 +16,7 @@ _REQUEST_S = 60
 
 
 class Engine:
-    """A Docker-compatible engine, reached as the `docker` command reaches it (`DOCKER_HOST`, a context, its socket).
-
-    Raises:
-        EngineUnavailable: From `connect`.
-    """
+    """A Docker-compatible engine, found as the `docker` command finds it."""
 
     def __init__(self, api: docker.APIClient, version: dict[str, Any]) -> None:
         self.api = api
@@ -31,10 +27,10 @@ class Engine:
         """Connect to the engine that the environment names.
 
         Args:
-            environment: Where `DOCKER_HOST`, `DOCKER_CONTEXT` and their kin are looked up; the process's own when None.
+            environment: Variables to read, such as `DOCKER_HOST`; the process's own when None.
 
         Raises:
-            EngineUnavailable: Nothing answers there, it refuses us, or its API is older than 1.41.
+            EngineUnavailable: No engine answers, it denies access, or its API is older than 1.41.
         """
         found = find_engine(environment)
         try:
@@ -47,33 +43,29 @@ class Engine:
             version = api.version()
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise _unavailable(error) from error
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ) as error:  # its message may have a registry's key
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # The cause is left out: its message may hold a registry's key.
             raise EngineUnavailable(
-                f"the docker command's config.json cannot be used ({type(error).__name__}); mend it, or name another"
-                " folder with DOCKER_CONFIG"
+                f"The docker command's config.json cannot be used ({type(error).__name__})."
+                " Fix the file, or name another folder with DOCKER_CONFIG."
             ) from None
         offered = tuple(int(part) for part in str(version.get("ApiVersion", "0.0")).split("."))
         if offered < MINIMUM_API:
             api.close()
             raise EngineUnavailable(
-                f"the engine's API is version {version.get('ApiVersion')}; Docker Engine 20.10 (API 1.41) or newer is"
-                " needed"
+                f"The engine's API version {version.get('ApiVersion')} is too old."
+                " Install Docker Engine 20.10 (API 1.41) or newer."
             )
         return cls(api, version)
 
     def info(self) -> dict[str, Any]:
-        """Give what the engine says of itself and its machine."""
+        """Return the engine's description of itself and its machine."""
         with engine_errors("reading the engine's facts"):
             info: dict[str, Any] = self.api.info()
             return info
 
     def close(self) -> None:
-        """Close the connection; boxes stay as they are."""
+        """Close the connection; sandboxes are not affected."""
         self.api.close()
 
     def __enter__(self) -> Self:
@@ -85,23 +77,26 @@ class Engine:
 
 @contextlib.contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn every error of the engine's library into ours, saying what was being done.
+    """Turn every error of the engine's library into ours.
+
+    Args:
+        doing: The action that may fail, as a noun phrase for the message.
 
     Raises:
         EngineUnavailable: The connection failed.
         SandboxError: The engine refused.
     """
+    subject = doing[:1].upper() + doing[1:]
     try:
         yield
     except docker.errors.APIError as error:
-        raise SandboxError(
-            f"{doing} failed: the engine says: {error.explanation or error}"
-        ) from error
+        reason = str(error.explanation or error).rstrip(".")
+        raise SandboxError(f"{subject} failed. The engine reports: {reason}.") from error
     except docker.errors.StreamParseError as error:
-        raise SandboxError(f"{doing} failed: the engine's answer is not JSON") from error
+        raise SandboxError(f"{subject} failed. The engine's answer is not JSON.") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise EngineUnavailable(
-            f"{doing} failed: the engine does not answer ({_innermost(error)})"
+            f"{subject} failed. The engine does not answer ({_innermost(error)})."
         ) from error
 
 
@@ -109,12 +104,12 @@ def _unavailable(error: Exception) -> EngineUnavailable:
     text = _innermost(error)
     if "Permission denied" in text:
         return EngineUnavailable(
-            "the Docker Engine's socket refuses this user; run as a member of its group, or set DOCKER_HOST to a"
-            " rootless engine of your own"
+            "The Docker Engine's socket denies access to this user. Run l2mac as a member of the"
+            " socket's group, or set DOCKER_HOST to a rootless engine of your own."
         )
     return EngineUnavailable(
-        f"no Docker Engine answers ({text}); start one (for example: sudo systemctl start docker) or set DOCKER_HOST,"
-        " then try `l2mac doctor`"
+        f"No Docker Engine answers ({text}). Start one (for example: sudo systemctl start docker)"
+        " or set DOCKER_HOST, then run `l2mac doctor`."
     )
 
 

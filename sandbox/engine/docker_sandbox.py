@@ -1,4 +1,4 @@
-"""A box on a Docker Engine: made, verified, driven over its channel, removed."""
+"""A sandbox on a Docker Engine: create, verify, use and remove a container."""
 
 import contextlib
 import json
@@ -22,8 +22,7 @@ from sandbox.engine.hardening import (
     fresh_uid,
 )
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.orders import job_specs
-from sandbox.engine.reaper import box_labels, end_container, remove_container
+from sandbox.engine.reaper import end_container, remove_container, sandbox_labels
 from sandbox.engine.receipt import Views, make_receipt
 from sandbox.errors import (
     IsolationMismatch,
@@ -49,18 +48,19 @@ class DockerSandbox:
     """A `Sandbox` in a hardened container; use as a context manager.
 
     Args:
-        engine: Where the container runs.
-        image: What it starts from.
-        policy: Its limits.
+        engine: The engine that runs the container.
+        image: The image that the container starts from.
+        policy: The sandbox's limits.
         run: Name of the run, for the container's labels.
-        packages: The volume of packages to mount; one to be made and filled where it has no name yet.
-        proxy: Serves the connections of commands, in the one kind of box that fetches packages; None: there are none.
-        known: What was found out before about engine and runtime, for the receipt.
-        grace_s: How long after a command's time the guest may take to end it and to answer; then it is killed.
+        packages: The volume of packages to mount; without a name, a volume to create and fill.
+        proxy: Serves the connections of commands; only the fetching sandbox has one.
+        known: Facts about engine and runtime that a trial found, for the receipt.
+        grace_s: Time for the guest to end a command after its timeout and to answer; then it is
+            killed.
 
     Raises:
         PolicyError, EngineUnavailable, SandboxError: From `open`.
-        IsolationMismatch: From `open`; the box is not what the policy says.
+        IsolationMismatch: From `open`; the confinement does not match the policy.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class DockerSandbox:
         self._grace_s = grace_s
         self._known = dict(known or {})
         self._request = create_request(
-            policy, image.id, box_labels(run), seccomp_profile(), fresh_uid(), packages
+            policy, image.id, sandbox_labels(run), seccomp_profile(), fresh_uid(), packages
         )
         self._packages = packages
         self._proxy = proxy
@@ -92,7 +92,7 @@ class DockerSandbox:
         self._receipt: Mapping[str, Any] = {}
 
     def open(self) -> Self:
-        """Create, start and verify the box."""
+        """Create, start and verify the sandbox."""
         try:
             self._start()
         except BaseException:
@@ -111,7 +111,7 @@ class DockerSandbox:
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """What was verified before anything ran in the box."""
+        """The confinement that was verified before anything ran in the sandbox."""
         return self._receipt
 
     @property
@@ -158,21 +158,24 @@ class DockerSandbox:
         self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
     ) -> RunResult:
         """See `Sandbox.run`."""
-        limit_s = (
-            self._policy.timeout_s if timeout_s is None else min(timeout_s, self._policy.timeout_s)
-        )
+        limit_s = self._policy.timeout_s
+        if timeout_s is not None:
+            limit_s = min(timeout_s, limit_s)
         if not limit_s > 0:
             raise ValueError(f"a timeout must be greater than 0, not {timeout_s}")
         tunnel = {} if self._proxy is None else {"tunnel": True}
-        header = {"op": "run", "jobs": job_specs(jobs), **self._bounds(limit_s), **tunnel}
-        patience_s = limit_s + self._grace_s
+        header = {"op": "run", "jobs": replies.job_specs(jobs), **self._bounds(limit_s), **tunnel}
         result = self._ask(
-            header, stdin, lambda *reply: replies.run_result(jobs, *reply), timeout_s=patience_s
+            header,
+            stdin,
+            lambda *reply: replies.run_result(jobs, *reply),
+            timeout_s=limit_s + self._grace_s,
         )
         if result.survivors:
             self._abandon()
             raise SandboxDied(
-                f"{result.survivors} processes of a command could not be ended; the box was killed"
+                f"{result.survivors} processes of a command could not be ended, so the sandbox was"
+                " killed."
             )
         return result
 
@@ -182,7 +185,7 @@ class DockerSandbox:
         self._hang_up()
         container, self._container = self._container, ""
         if container:
-            with engine_errors("removing the box"):
+            with engine_errors("removing the sandbox"):
                 end(self._engine, container)
 
     def _bounds(self, limit_s: float) -> dict[str, Any]:
@@ -196,17 +199,18 @@ class DockerSandbox:
 
     def _start(self) -> None:
         api = self._engine.api
-        with engine_errors("creating the box"):
-            self._container = api.create_container_from_config(self._request)["Id"]  # type: ignore[no-untyped-call]
+        with engine_errors("creating the sandbox"):
+            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call]
+            self._container = created["Id"]
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
         response = attached._response  # noqa: SLF001
         self._channel = GuestChannel(getattr(attached, "_sock", attached), response, attached)
-        with engine_errors("starting the box"):
+        with engine_errors("starting the sandbox"):
             api.start(self._container)
         self._opened_at = time.time()
-        with engine_errors("inspecting the box"):  # while the guest starts up
+        with engine_errors("inspecting the sandbox"):  # while the guest starts up
             outside, info = api.inspect_container(self._container), self._engine.info()
         with self._watched():
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
@@ -254,7 +258,7 @@ class DockerSandbox:
         timeout_s: float = _ANSWER_S,
     ) -> T:
         if self._channel is None or self._closing.is_set():
-            raise SandboxDied("the box is closed")
+            raise SandboxDied("The sandbox is closed.")
         with self._watched():
             serve = self._proxy.serve if self._proxy is not None and "tunnel" in header else None
             reply, content = self._channel.request(header, body, timeout_s, serve)
@@ -264,32 +268,32 @@ class DockerSandbox:
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
-        """Kill the box on whatever cannot come from a well-behaved guest, and say why a dead one died."""
+        """Kill the sandbox on any failure but a refusal; report why it died."""
         try:
             yield
         except Refused:
             raise
         except ProtocolError as error:
-            raise Refused(f"the request is too large for the box: {error}") from error
+            raise Refused(f"the request is too large for the sandbox: {error}") from error
         except SandboxDied as error:
             reason = self._death()
             self._abandon()
             raise SandboxDied(f"{error}{reason}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._abandon()
-            raise SandboxCompromised(f"the box sent a malformed reply ({error!r})") from error
-        except (
-            BaseException
-        ):  # interrupted between request and reply too: the next request would get this reply
+            raise SandboxCompromised(f"The sandbox sent a malformed reply ({error!r}).") from error
+        except BaseException:
+            # An interrupt between request and reply counts too: the next request would get this
+            # reply.
             self._abandon()
             raise
 
     def _abandon(self) -> None:
-        """Kill the box and remove it; the error on the way to the caller matters more than one of this."""
+        """Kill and remove the sandbox; an error here must not hide the one that led here."""
         self._hang_up()
         container, self._container = self._container, ""
         if container:
-            with contextlib.suppress(SandboxError), engine_errors("removing the box"):
+            with contextlib.suppress(SandboxError), engine_errors("removing the sandbox"):
                 remove_container(self._engine, container)
 
     def _hang_up(self) -> None:
@@ -298,29 +302,37 @@ class DockerSandbox:
             self._channel.close()
 
     def _death(self) -> str:
-        """Say what the engine knows of the box's end; the container itself is gone by then."""
+        """Return the last words of engine and guest as a sentence, or ''.
+
+        The container itself is gone by then.
+        """
+        facts: list[str] = []
+        with contextlib.suppress(SandboxError), engine_errors("reading the sandbox's last events"):
+            facts += self._last_events()
         diagnostics = self._channel.diagnostics if self._channel else ""
-        facts = []
-        with contextlib.suppress(SandboxError), engine_errors("reading the box's last events"):
-            filters = {"container": [self._container], "type": ["container"]}
-            since, until = int(self._opened_at) - 1, int(time.time()) + 1
-            for event in self._engine.api.events(
-                since=since, until=until, filters=filters, decode=True
-            ):
-                if event.get("Action") == "oom":
-                    facts.append("it ran out of memory")
-                elif event.get("Action") == "die":
-                    facts.append(f"exit code {event['Actor']['Attributes'].get('exitCode')}")
         if diagnostics:
             facts.append(diagnostics.splitlines()[-1][:_DIAGNOSTIC_CHARACTERS])
-        return f": {'; '.join(dict.fromkeys(facts))}" if facts else ""
+        return f" Engine and guest report: {'; '.join(dict.fromkeys(facts))}." if facts else ""
+
+    def _last_events(self) -> Iterator[str]:
+        events = self._engine.api.events(
+            since=int(self._opened_at) - 1,
+            until=int(time.time()) + 1,
+            filters={"container": [self._container], "type": ["container"]},
+            decode=True,
+        )
+        for event in events:
+            if event.get("Action") == "oom":
+                yield "out of memory"
+            elif event.get("Action") == "die":
+                yield f"exit code {event['Actor']['Attributes'].get('exitCode')}"
 
 
 def seccomp_profile() -> str:
-    """Give the profile's JSON text, as the engine takes it.
+    """Return the profile's JSON text, as the engine expects it.
 
     Raises:
-        IsolationMismatch: The file has been changed.
+        IsolationMismatch: The file differs from the profile in `sandbox.seccomp`.
     """
     text = (resources.files("sandbox") / "seccomp.json").read_text(encoding="utf-8")
     try:
@@ -330,6 +342,6 @@ def seccomp_profile() -> str:
     if not genuine:
         raise IsolationMismatch(
             ("seccomp.json",),
-            "the file is not the profile that sandbox/seccomp.py writes; install l2mac anew",
+            "the file is not the profile that sandbox/seccomp.py writes. Reinstall l2mac.",
         )
     return text

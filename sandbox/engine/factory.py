@@ -1,4 +1,4 @@
-"""Boxes for runs, on a Docker Engine: the only module of this package that knows what a box is made of."""
+"""Make sandboxes on a Docker Engine; the entry point for other packages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from sandbox import EngineUnavailable, Fetched, Installed, PackageIndex, Sandbox
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.fitness import require_fit
-from sandbox.engine.image import SandboxImage, prepare_image, recipe_folder, remove_box_images
+from sandbox.engine.image import SandboxImage, prepare_image, recipe_folder, remove_sandbox_images
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, RuntimeChoice, choose_runtime, limits_are_seen, prove_limits
@@ -21,14 +21,16 @@ T = TypeVar("T")
 
 
 class SandboxFactory:
-    """An engine, an image and a policy, from which boxes are made; use as a context manager.
+    """An engine, an image and a policy that make sandboxes.
+
+    Use the factory as a context manager.
 
     Args:
         engine: The engine; closed at the end.
-        image: What boxes start from.
-        policy: Their limits.
-        choice: Which runtime was chosen of those that were tried, if any were.
-        make_proxy: Gives the way to an index; a proxy of its own in every fetch.
+        image: The image that sandboxes start from.
+        policy: Limits of each sandbox.
+        choice: The result of the trial of runtimes, if there was one.
+        make_proxy: Returns the proxy for one fetch from an index.
     """
 
     def __init__(
@@ -50,21 +52,21 @@ class SandboxFactory:
     def prepare(
         cls, reference: str, policy: SandboxPolicy, cache: Path, progress: Callable[[str], None]
     ) -> "SandboxFactory":
-        """Connect, remove what dead runs left, and make the image if it is not there.
+        """Connect, remove leftovers of dead runs, and build the image if it is missing.
 
         Raises:
-            SandboxError: One of that is not possible; nothing has been started.
+            SandboxError: One of these steps failed; nothing has been started.
         """
         engine = Engine.connect()
         try:
             removed = reap(engine)
             if removed:
-                progress(f"removed {removed} boxes and volumes that ended runs had left")
+                progress(f"removed {removed} sandboxes and volumes of ended runs")
             policy = _fitted(policy, engine)
             image = prepare_image(engine, reference, cache, progress)
-            choice = (
-                choose_runtime(engine, image, policy, _TRIAL) if policy.runtime == AUTO else None
-            )
+            choice = None
+            if policy.runtime == AUTO:
+                choice = choose_runtime(engine, image, policy, _TRIAL)
         except BaseException:
             engine.close()
             raise
@@ -75,44 +77,44 @@ class SandboxFactory:
 
     @property
     def engine_summary(self) -> str:
-        """The engine's name and version in one line."""
+        """The engine's name, version and runtime in one line."""
         version = self._engine.version
         name = (version.get("Platform") or {}).get("Name") or "Docker Engine"
         runtime = self._policy.runtime or "default"
-        return (
-            f"{name} {version.get('Version')} (API {version.get('ApiVersion')}), runtime {runtime}"
-        )
+        described = f"{name} {version.get('Version')} (API {version.get('ApiVersion')})"
+        return f"{described}, runtime {runtime}"
 
     def open_sandbox(self, run: str) -> Sandbox:
-        """Make a verified box for the run of that name.
+        """Make a verified sandbox for the run of that name.
 
-        A box that cannot read its own limits is given only when a trial has shown that they bind.
+        A sandbox that cannot read its own limits is returned only if a trial has shown that they
+        bind.
 
         Raises:
-            SandboxError: It cannot be made, or is not confined as the policy says.
+            SandboxError: The sandbox cannot be made, or its confinement does not match the policy.
         """
-        box = self._open(run)
-        if self._known or limits_are_seen(box.receipt):
-            return box
-        box.close()
+        sandbox = self._open(run)
+        if self._known or limits_are_seen(sandbox.receipt):
+            return sandbox
+        sandbox.close()
         prove_limits(self._engine, self.image, self._policy, self._policy.runtime, _TRIAL)
         self._known = _as_known(RuntimeChoice(self._policy.runtime, ()))
         return self._open(run)
 
     def _open(self, run: str) -> DockerSandbox:
         packages = None if self._layer is None else self._layer.packages
-        box = DockerSandbox(
+        sandbox = DockerSandbox(
             self._engine, self.image, self._policy, run=run, known=self._known, packages=packages
         )
-        return box.open()
+        return sandbox.open()
 
     def fetch_packages(
         self, run: str, requirements: str, *, hashed: bool, index: PackageIndex
     ) -> Fetched:
-        """Have pip fetch the wheels for some requirements, in a box of its own.
+        """Have pip fetch the wheels for `requirements`, in a separate sandbox.
 
         Raises:
-            SandboxError: The box cannot be made or was lost.
+            SandboxError: The sandbox cannot be made or was lost.
         """
         return fetch(
             self._engine,
@@ -126,7 +128,9 @@ class SandboxFactory:
         )
 
     def install_packages(self, run: str, wheels: Mapping[str, bytes]) -> Installed:
-        """Have every later box mount these packages; no box may be open that mounts those before.
+        """Have every later sandbox mount these packages.
+
+        No open sandbox may mount the packages of an earlier call.
 
         Raises:
             Refused: A wheel cannot be unpacked.
@@ -146,7 +150,7 @@ class SandboxFactory:
             layer.close()
 
     def lend(self, use: Callable[[Engine, SandboxImage, SandboxPolicy], T]) -> T:
-        """Give engine, image and policy to what makes boxes of its own: the attacks of `l2mac doctor --attack`."""
+        """Call `use` with engine, image and policy, for `doctor --attack`."""
         return use(self._engine, self.image, self._policy)
 
     def close(self) -> None:
@@ -164,22 +168,26 @@ class SandboxFactory:
 
 
 def offline_base_script() -> str:
-    """Give the script that builds the base image where no registry answers."""
+    """Return the script that builds a base image without a registry."""
     return (recipe_folder("base") / "build").read_text(encoding="utf-8")
 
 
 def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
-    """Remove what dead runs left in the engine; gives how many boxes with volumes and how many images went.
+    """Remove sandboxes of dead runs and, on request, every image that l2mac built.
+
+    Returns:
+        The number of removed sandboxes and volumes, and the number of removed images.
 
     Raises:
         SandboxError: The engine does not answer or refuses.
     """
     with Engine.connect() as engine:
-        return reap(engine), remove_box_images(engine) if with_images else 0
+        removed = reap(engine)
+        return removed, remove_sandbox_images(engine) if with_images else 0
 
 
 def _as_known(choice: RuntimeChoice) -> dict[str, Any]:
-    """Give what a trial showed, for the receipt."""
+    """Return the result of a trial, for the receipt."""
     return {
         "trial": {
             "runtime": choice.runtime,
@@ -190,12 +198,14 @@ def _as_known(choice: RuntimeChoice) -> dict[str, Any]:
 
 
 def _fitted(policy: SandboxPolicy, engine: Engine) -> SandboxPolicy:
-    """Cut the processors to what the engine's machine has, and make sure that the runtime is known to it."""
+    """Return the policy bounded to the machine's processors; check its runtime."""
     info = engine.info()
     runtimes = sorted(info.get("Runtimes") or {})
     require_fit(info, engine.version, None if policy.runtime == AUTO else policy.runtime)
     if policy.runtime not in ("", AUTO, *runtimes):
         raise EngineUnavailable(
-            f"the engine has no runtime {policy.runtime!r}; it has: {', '.join(runtimes)} (--runtime)"
+            f"The engine has no runtime {policy.runtime!r}."
+            f" Choose one of {', '.join(runtimes)} with --runtime."
         )
-    return replace(policy, cpus=min(policy.cpus, float(info.get("NCPU") or policy.cpus)))
+    available = float(info.get("NCPU") or policy.cpus)
+    return replace(policy, cpus=min(policy.cpus, available))

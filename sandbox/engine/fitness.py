@@ -1,7 +1,8 @@
-"""Whether an engine can confine a box at all, by what it says of itself: asked before anything is built or started.
+"""Check an engine's fitness to confine, by its own description.
 
-What it says is not believed either: the receipt compares what each box really got, and `sandbox.engine.trial` sees
-whether limits bind where a box cannot read them. This only says sooner, and in one sentence, what cannot work.
+This check runs before anything is built or started, so that the cause is named early and in one
+sentence. Nothing relies on it: the receipt compares the confinement that each sandbox really got,
+and `sandbox.engine.trial` shows whether limits bind where a sandbox cannot read them.
 """
 
 from collections.abc import Iterator
@@ -16,36 +17,43 @@ _LIMITS = {
     "CpuCfsPeriod": "processor time",
     "CpuCfsQuota": "processor time",
 }
-# Arguments of runc, crun and runsc that loosen nothing. Any other may: an engine's inspect never shows them.
+# Arguments of runc, crun and runsc that weaken nothing. Any other may: inspect never shows them.
 _HARMLESS = frozenset(
-    "cgroup-manager debug debug-log debug-log-format file-access log log-format network=none network=sandbox"
-    " num-network-channels oci-seccomp overlay overlay2 panic-log platform root strace systemd-cgroup vfs2"
-    " watchdog-action".split()
+    (
+        "cgroup-manager debug debug-log debug-log-format file-access log log-format network=none"
+        " network=sandbox num-network-channels oci-seccomp overlay overlay2 panic-log platform root"
+        " strace systemd-cgroup vfs2 watchdog-action"
+    ).split()
 )
 
 
 def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | None) -> None:
-    """See that the engine and a runtime of it, its default when empty, offer what a box needs; without one, the engine.
+    """Check that the engine and its runtime offer all that a sandbox needs.
+
+    Args:
+        info: The engine's description of itself.
+        version: The engine's versions.
+        runtime: Name of a runtime; empty for the engine's default, None for no check of a runtime.
 
     Raises:
-        EngineUnfit: It does not; says what is missing and what to do.
+        EngineUnfit: Something is missing; the message says what, and what to do.
     """
-    for reason in (
-        *shortcomings(info, version),
-        *(() if runtime is None else _of_runtime(info, runtime)),
-    ):
-        raise EngineUnfit(f"this engine cannot confine a box: {reason}")
+    reasons = shortcomings(info, version)
+    if runtime is not None:
+        reasons += _of_runtime(info, runtime)
+    if reasons:
+        raise EngineUnfit(f"This engine cannot confine a sandbox. {reasons[0]}")
 
 
 def shortcomings(info: dict[str, Any], version: dict[str, Any]) -> list[str]:
-    """Give why the engine cannot confine a box under whatever runtime, each reason with what to do about it."""
+    """Return why the engine cannot confine, each reason with the next step."""
     return [*_of_kind(info, version), *_of_limits(info), *_of_seccomp(info)]
 
 
 def loosening(info: dict[str, Any], runtime: str) -> list[str]:
-    """Give the arguments that the engine passes to a runtime and that are not known to be harmless.
+    """Return the arguments of a runtime that may weaken confinement.
 
-    `--ignore-cgroups` is the worst of them: no limit binds then, whatever inspect says.
+    The worst is `--ignore-cgroups`: with it no limit binds, although inspect shows all of them.
     """
     arguments = ((info.get("Runtimes") or {}).get(runtime) or {}).get("runtimeArgs") or []
     return [argument for argument in map(str, arguments) if not _is_harmless(argument)]
@@ -54,41 +62,42 @@ def loosening(info: dict[str, Any], runtime: str) -> list[str]:
 def _of_kind(info: dict[str, Any], version: dict[str, Any]) -> Iterator[str]:
     system = info.get("OSType")
     if system != "linux":
-        yield f"its containers are {system or 'of an unknown kind'}, not Linux; switch it to Linux containers"
-    if any(
-        "podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or []
-    ):
+        kind = system or "unknown"
+        yield f"The engine runs {kind} containers. Switch it to Linux containers."
+    names = [str(part.get("Name", "")).lower() for part in version.get("Components") or []]
+    if any("podman" in name for name in names):
         yield (
-            "it is Podman, whose Docker-compatible API takes no seccomp profile with a container, so that a box would"
-            " not run under its own; set DOCKER_HOST to a Docker Engine"
+            "The engine is Podman, whose Docker-compatible API ignores a container's seccomp"
+            " profile. Set DOCKER_HOST to a Docker Engine."
         )
 
 
 def _of_limits(info: dict[str, Any]) -> Iterator[str]:
-    unlimited = list(
-        dict.fromkeys(text for name, text in _LIMITS.items() if info.get(name) is not True)
-    )
-    if not unlimited:
+    missing = dict.fromkeys(text for name, text in _LIMITS.items() if info.get(name) is not True)
+    if not missing:
         return
     if "name=rootless" in (info.get("SecurityOptions") or ()):
-        todo = "a rootless engine needs control groups v2 with cpu, memory and pids delegated to its user"
+        step = "Delegate cpu, memory and pids of control groups v2 to the rootless engine's user"
     else:
-        todo = "enable these control groups in its kernel, then restart it"
-    yield f"it does not limit {', '.join(unlimited)}; {todo}, or set DOCKER_HOST to another engine"
+        step = "Enable these control groups in the engine's kernel and restart it"
+    yield (
+        f"The engine does not limit {', '.join(missing)}. {step}, or set DOCKER_HOST to another"
+        " engine."
+    )
 
 
 def _of_seccomp(info: dict[str, Any]) -> Iterator[str]:
-    options = [
-        option
-        for option in info.get("SecurityOptions") or ()
-        if option.split(",")[0] == "name=seccomp"
-    ]
-    if not options:
-        yield "it has no seccomp; use a kernel with CONFIG_SECCOMP_FILTER and an engine that is built with it"
-    elif any("profile=unconfined" in option.split(",") for option in options):
+    options = [str(option).split(",") for option in info.get("SecurityOptions") or ()]
+    seccomp = [option for option in options if option[0] == "name=seccomp"]
+    if not seccomp:
         yield (
-            "its own seccomp default is 'unconfined', under which images are built; remove seccomp-profile from its"
-            " configuration and restart it"
+            "The engine has no seccomp. Use a kernel with CONFIG_SECCOMP_FILTER and an engine that"
+            " is built with seccomp."
+        )
+    elif any("profile=unconfined" in option for option in seccomp):
+        yield (
+            "The engine's default seccomp profile, which applies to image builds, is 'unconfined'."
+            " Remove seccomp-profile from the engine's configuration and restart it."
         )
 
 
@@ -97,13 +106,13 @@ def _of_runtime(info: dict[str, Any], runtime: str) -> Iterator[str]:
     arguments = loosening(info, name)
     if arguments:
         yield (
-            f"it starts the runtime {name!r} with {' '.join(arguments)}, which may turn limits off; remove that from"
-            " its configuration and restart it"
+            f"The engine starts the runtime {name!r} with {' '.join(arguments)}, which may turn"
+            " limits off. Remove these arguments from the engine's configuration and restart it."
         )
 
 
 def _is_harmless(argument: str) -> bool:
-    """Whether an argument, with its value or without, is on the list; a switch may also be off."""
+    """Return whether an argument is on the list of harmless ones."""
     if not argument.startswith("-"):
         return False
     name, separator, value = argument.lstrip("-").partition("=")

@@ -1,7 +1,8 @@
-"""The whole confinement of a box, as one flat function from a policy to the engine's create request.
+"""The whole confinement of a sandbox, from a policy to a create request.
 
-Review starts here: nothing else in this project decides what a container may do, and a golden test shows every
-change of this file's result. Names are those of the Engine API's `POST /containers/create`.
+Review starts here. Nothing else in this project decides what a container may do, and a golden test
+shows every change of this function's result. Names are those of the Engine API's `POST
+/containers/create`.
 """
 
 import secrets
@@ -10,7 +11,8 @@ from typing import Any
 
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 
-# Within what a rootless engine maps, beyond what distributions give to services and people, below `nobody`.
+# Within the range that a rootless engine maps, above the uids of services and people, below
+# `nobody`.
 FIRST_UID, LAST_UID = 10_001, 59_999
 SCRATCH_INODES = 8192
 PACKAGES_INODES = 65_536
@@ -19,14 +21,14 @@ GUEST_COMMAND = ("/opt/l2mac/bin/python", "-I", "-S", "-B", "/opt/l2mac/lib")
 CHECKER_COMMAND = ("/opt/l2mac/venv/bin/python", "-I", "-B", "/opt/l2mac/lib", "zygote")
 
 ENVIRONMENT = {
-    "HOME": "/tmp",  # noqa: S108 - the box's own tmpfs
+    "HOME": "/tmp",  # noqa: S108 - the sandbox's own tmpfs
     "LANG": "C.UTF-8",
     "PATH": "/opt/l2mac/venv/bin:/usr/local/bin:/usr/bin:/bin",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
     "PYTHONNOUSERSITE": "1",
-    "TMPDIR": "/tmp",  # noqa: S108 - the box's own tmpfs
+    "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own tmpfs
 }
 
 MASKED_PATHS = (
@@ -48,12 +50,12 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """A volume of packages: one that a box is to make and fill, or one to mount read-only.
+    """A volume of packages, either to create and fill or to mount read-only.
 
     Attributes:
-        size_bytes: How large the volume may get, where it is to be made.
-        volume: Its name at the engine, where it is there already.
-        digest: The hash of what it holds, where it is there already.
+        size_bytes: Maximum size of a volume that is to be created.
+        volume: The engine's name of an existing volume.
+        digest: Hash of the content of an existing volume.
     """
 
     size_bytes: int = 0
@@ -62,10 +64,11 @@ class Packages:
 
 
 def fresh_uid() -> int:
-    """Give the uid and gid of a new box: its own, as the kernel counts processes and more by uid over all containers.
+    """Return a random uid, also used as gid, for a new sandbox.
 
-    With one uid for all boxes a fork bomb in one makes every fork in the others fail: RLIMIT_NPROC knows no
-    container. Two boxes that happen to get the same number share no more than these counts.
+    The kernel counts processes by uid across all containers: with one uid for all sandboxes, a fork
+    bomb in one would make every fork in the others fail, because RLIMIT_NPROC knows no container.
+    Two sandboxes that happen to get the same uid share only these counts.
     """
     return FIRST_UID + secrets.randbelow(LAST_UID + 1 - FIRST_UID)
 
@@ -78,15 +81,15 @@ def create_request(
     uid: int,
     packages: Packages | None = None,
 ) -> dict[str, Any]:
-    """Give the body of the create request for a box.
+    """Return the body of the create request for a sandbox.
 
     Args:
-        policy: The limits.
-        image_id: The box image's id, never a tag.
-        labels: Who owns the box (`sandbox.engine.reaper`).
+        policy: The sandbox's limits.
+        image_id: The sandbox image's id, never a tag.
+        labels: The owner of the sandbox (`sandbox.engine.reaper`).
         seccomp: The profile's JSON text.
-        uid: Whom everything in the box runs as (`fresh_uid`).
-        packages: The packages beside the image's own.
+        uid: The user of every process in the sandbox (`fresh_uid`).
+        packages: Packages in addition to the image's own.
     """
     return {
         "Image": image_id,
@@ -95,7 +98,7 @@ def create_request(
         "WorkingDir": "/",
         "User": f"{uid}:{uid}",
         "Env": [f"{name}={value}" for name, value in sorted(ENVIRONMENT.items())],
-        "Hostname": "box",
+        "Hostname": "sandbox",
         "Tty": False,
         "OpenStdin": True,
         "StdinOnce": True,
@@ -157,21 +160,26 @@ def create_request(
 
 
 def user_processes(policy: SandboxPolicy) -> int:
-    """Give RLIMIT_NPROC: beyond the control group's limit, as only that one counts what it refuses."""
+    """Return RLIMIT_NPROC, which must not bind before the control group's limit.
+
+    Only the control group counts the forks that it refuses.
+    """
     return 2 * policy.pids
 
 
 def _host_threads(policy: SandboxPolicy) -> int:
-    """Give how many threads the box may have on the engine's machine.
+    """Return the number of threads that the sandbox may have on the engine's machine.
 
-    gVisor's own threads count, and it keeps about ten for every process that it has ever run at the same time; where
-    it cannot make another it ends, and the box with it. The processes inside are then bounded by memory and by this.
+    gVisor's own threads count as well. gVisor keeps about ten for every process that has ever run
+    at the same time, and it ends, with the sandbox, when it cannot start another. Processes inside
+    are then bounded by memory and by this number.
     """
-    return policy.pids * (16 if policy.runtime.startswith(("runsc", "gvisor")) else 1)
+    gvisor = policy.runtime.startswith(("runsc", "gvisor"))
+    return policy.pids * (16 if gvisor else 1)
 
 
 def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str, Any]:
-    """Give the file store's volume: anonymous, so that the engine removes it together with the container."""
+    """Return the file store's volume, which goes with the container."""
     options: dict[str, Any] = {"NoCopy": policy.volume == "tmpfs", "Labels": labels}
     if policy.volume == "tmpfs":
         caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"
@@ -187,28 +195,21 @@ def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str,
 
 
 def _packages(packages: Packages | None, labels: dict[str, str], uid: int) -> list[dict[str, Any]]:
-    """Give the volume of packages: anonymous in the box that fills it and holds it, read-only in all others."""
+    """Return the mount of the packages' volume.
+
+    The volume is anonymous in the sandbox that fills and holds it, and read-only in all others.
+    """
     if packages is None:
         return []
-    mount = {"Type": "volume", "Target": PACKAGES}
+    mount: dict[str, Any] = {"Type": "volume", "Target": PACKAGES}
     if packages.volume:
-        return [
-            {
-                **mount,
-                "Source": packages.volume,
-                "ReadOnly": True,
-                "VolumeOptions": {"NoCopy": True},
-            }
-        ]
-    caps = f"size={packages.size_bytes},nr_inodes={PACKAGES_INODES},uid={uid},gid={uid},mode=0755,nosuid,nodev"
-    driver = {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": caps}}
-    return [
-        {
-            **mount,
-            "ReadOnly": False,
-            "VolumeOptions": {"NoCopy": True, "Labels": labels, "DriverConfig": driver},
-        }
-    ]
+        mount |= {"Source": packages.volume, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}
+        return [mount]
+    caps = f"size={packages.size_bytes},nr_inodes={PACKAGES_INODES}"
+    flags = f"{caps},uid={uid},gid={uid},mode=0755,nosuid,nodev"
+    driver = {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": flags}}
+    options = {"NoCopy": True, "Labels": labels, "DriverConfig": driver}
+    return [{**mount, "ReadOnly": False, "VolumeOptions": options}]
 
 
 def _tmpfs(size_bytes: int, uid: int) -> str:

@@ -1,4 +1,4 @@
-"""The box's image: a recipe layered on the user's base image, under a tag made of everything that is in it."""
+"""Build the sandbox's image on a base image; its tag hashes the content."""
 
 import contextlib
 import hashlib
@@ -18,24 +18,33 @@ from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.wheels import fetch_wheels
 from sandbox.errors import ImageBuildFailed, ImageUnavailable
 
-REPOSITORY = "l2mac-box"
+REPOSITORY = "l2mac-sandbox"
 IMAGE_LABEL = "org.l2mac.image"
 _PULL_S = 1800
-_COLOUR = re.compile(
-    r"\x1b\[[0-9;]*m"
-)  # the engine colours what a build step writes to its standard error
+# The engine colours the lines that a build step writes to its standard error.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _BUILD_S = 900
 _LOADERS = re.compile(r"LD_\w+|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_\w+")
 _GUEST_MODULES = ("protocol.py", "paths.py")
 
 ProgressCallback = Callable[[str], None]
 
+_PULL_HINT = (
+    "Check the name and the registry. Without a registry, build a base image from distribution"
+    " packages with `l2mac images offline-base | sh` and use --image l2mac-base:latest."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """The user's image, pinned: `reference` as given, the engine's `id`, the registry's `digest` if it has one.
+    """The user's image, pinned.
 
-    `environment` has the variables that the image sets, as `NAME=value`.
+    Attributes:
+        reference: The name that the user gave.
+        id: The engine's id.
+        digest: The registry's digest; empty if there is none.
+        architecture: The processor architecture.
+        environment: Variables that the image sets, as `NAME=value`.
     """
 
     reference: str
@@ -47,7 +56,7 @@ class BaseImage:
 
 @dataclass(frozen=True, slots=True)
 class SandboxImage:
-    """An image that boxes can start from."""
+    """An image that sandboxes can start from."""
 
     base: BaseImage
     tag: str
@@ -57,43 +66,41 @@ class SandboxImage:
 def prepare_image(
     engine: Engine, reference: str, cache: Path, progress: ProgressCallback
 ) -> SandboxImage:
-    """Give the box image for a base image; builds it when this base has none yet.
+    """Return the sandbox image for a base image, and build it if it is missing.
 
     Args:
-        engine: Where the images are.
+        engine: The engine that holds the images.
         reference: The base: any local or pullable image.
         cache: Folder for the checkers' wheels.
-        progress: Called with one line before each step that takes long.
+        progress: Called with one line before each slow step.
 
     Raises:
-        ImageUnavailable: The base is not here and cannot be pulled, or lacks what the recipe needs.
+        ImageUnavailable: The base is missing and cannot be pulled, or lacks a required program.
         ImageBuildFailed: The build failed for another reason.
     """
     base = resolve_base(engine, reference, progress)
     recipe = recipe_folder("python")
     context = {f"lib/{name}": content for name, content in guest_files().items()}
-    context |= {
-        name: (recipe / name).read_bytes()
-        for name in ("Dockerfile", "install", "strip", "checkers.txt")
-    }
+    for name in ("Dockerfile", "install", "strip", "checkers.txt"):
+        context[name] = (recipe / name).read_bytes()
     tag = f"{REPOSITORY}:python-{_content_hash(base.id, context)}"
-    box_id = _image_id(engine, tag)
-    if box_id is None:
-        progress(f"building the box's image on {reference} (once for this image)")
+    sandbox_id = _image_id(engine, tag)
+    if sandbox_id is None:
+        progress(f"building the sandbox's image on {reference} (once for each base image)")
         for wheel in fetch_wheels(recipe / "checkers.txt", cache):
             context[f"wheels/{wheel.name}"] = wheel.read_bytes()
         _build(engine, base, tag, context)
-        box_id = _image_id(engine, tag)
-        if box_id is None:
-            raise ImageBuildFailed(f"the engine built {tag} but does not have it")
-    return SandboxImage(base, tag, box_id)
+        sandbox_id = _image_id(engine, tag)
+        if sandbox_id is None:
+            raise ImageBuildFailed(f"The engine built {tag} but does not have it. Try again.")
+    return SandboxImage(base, tag, sandbox_id)
 
 
 def resolve_base(engine: Engine, reference: str, progress: ProgressCallback) -> BaseImage:
-    """Find the base image here or pull it, and pin it.
+    """Find the base image or pull it, and pin it.
 
     Raises:
-        ImageUnavailable: It is neither here nor to be had, or says of itself what no box may have.
+        ImageUnavailable: The base is missing and cannot be pulled, or it has forbidden properties.
     """
     facts = _inspect(engine, reference)
     if facts is None:
@@ -101,7 +108,9 @@ def resolve_base(engine: Engine, reference: str, progress: ProgressCallback) -> 
         _pull(engine, reference)
         facts = _inspect(engine, reference)
         if facts is None:
-            raise ImageUnavailable(f"the engine pulled {reference} but does not have it")
+            raise ImageUnavailable(
+                f"The engine pulled {reference} but does not have it. Check the name and its tag."
+            )
     _require_plain(reference, facts)
     digests = facts.get("RepoDigests") or []
     digest = digests[0].partition("@")[2] if digests else ""
@@ -110,44 +119,43 @@ def resolve_base(engine: Engine, reference: str, progress: ProgressCallback) -> 
 
 
 def _require_plain(reference: str, facts: dict[str, Any]) -> None:
-    """Refuse what an image brings that a create request cannot take from it.
+    """Refuse properties of an image that a create request cannot override.
 
-    Its entry point, command, user, folder and health check are replaced, and its variables reach only the guest, which
-    is deaf to Python's; a loader's would be heard before the guest's first instruction.
+    A create request replaces the image's entry point, command, user, folder and health check. Its
+    variables reach only the guest, which ignores those of Python; a loader's variables would take
+    effect before the guest's first instruction.
     """
     config = facts.get("Config") or {}
     names = [str(entry).partition("=")[0] for entry in config.get("Env") or ()]
-    surprises = {
+    forbidden: dict[str, list[str]] = {
         "declares volumes, writable places beside the file store": sorted(
             config.get("Volumes") or ()
         ),
-        "has ONBUILD steps, which would run in the build of the box's image": list(
+        "has ONBUILD steps, which would run in the build of the sandbox's image": list(
             config.get("OnBuild") or ()
         ),
         "sets variables that change what every program loads": sorted(
             filter(_LOADERS.fullmatch, names)
         ),
     }
-    for what, found in surprises.items():
+    for problem, found in forbidden.items():
         if found:
             raise ImageUnavailable(
-                f"{reference} cannot carry a box: it {what} ({', '.join(found)}); choose an image without, or build"
-                " one from it with `docker export` and `docker import`"
+                f"{reference} cannot be a base image: it {problem} ({', '.join(found)})."
+                " Choose an image without them, or build one from it with `docker export` and"
+                " `docker import`."
             )
 
 
 def recipe_folder(name: str) -> Path:
-    """Give the folder of a recipe: package data of an installed wheel, `images/` of a checkout."""
-    packaged = Path(str(resources.files("sandbox"))) / "images" / name
-    return (
-        packaged
-        if packaged.is_dir()
-        else Path(str(resources.files("sandbox"))).parent / "images" / name
-    )
+    """Return a recipe's folder, from an installed wheel or a checkout."""
+    package = Path(str(resources.files("sandbox")))
+    packaged = package / "images" / name
+    return packaged if packaged.is_dir() else package.parent / "images" / name
 
 
 def guest_files() -> dict[str, bytes]:
-    """Give what runs inside the box: path below /opt/l2mac/lib → content."""
+    """Return the container's code: path below /opt/l2mac/lib → content."""
     package = Path(str(resources.files("sandbox")))
     files = {
         "__main__.py": (package / "container_main.py").read_bytes(),
@@ -160,10 +168,10 @@ def guest_files() -> dict[str, bytes]:
     return files
 
 
-def remove_box_images(engine: Engine) -> int:
-    """Remove every image that this project built and no container uses; gives how many went."""
+def remove_sandbox_images(engine: Engine) -> int:
+    """Remove every image that l2mac built and no container uses; return their number."""
     removed = 0
-    with engine_errors("listing the boxes' images"):
+    with engine_errors("listing the sandboxes' images"):
         for image in engine.api.images(filters={"label": IMAGE_LABEL}):
             try:
                 engine.api.remove_image(image["Id"], force=True)
@@ -176,8 +184,8 @@ def remove_box_images(engine: Engine) -> int:
 def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts: dict[str, Any] = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
-            return facts
+            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            return dict(facts)
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):
             return None
@@ -191,10 +199,7 @@ def _image_id(engine: Engine, tag: str) -> str | None:
 
 def _pull(engine: Engine, reference: str) -> None:
     name, _, tag = reference.partition("@") if "@" in reference else _split_tag(reference)
-    hint = (
-        "check the name and the registry; where no registry answers, build a base from distribution packages with"
-        " `l2mac images offline-base | sh` and use --image l2mac-base:latest"
-    )
+    failure = ""
     failure = ""
     try:
         for event in engine.api.pull(name, tag=tag or "latest", stream=True, decode=True):
@@ -203,7 +208,8 @@ def _pull(engine: Engine, reference: str) -> None:
         failure = str(getattr(error, "explanation", None) or error)
     if failure:
         raise ImageUnavailable(
-            f"the image {reference} is not here and cannot be pulled ({failure.strip()}); {hint}"
+            f"The image {reference} is missing and cannot be pulled ({failure.strip()})."
+            f" {_PULL_HINT}"
         )
 
 
@@ -230,7 +236,7 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
     archive.seek(0)
     log: list[str] = []
     failure = ""
-    with engine_errors("building the box's image"):
+    with engine_errors("building the sandbox's image"):
         events = engine.api.build(
             fileobj=archive,
             custom_context=True,
@@ -250,25 +256,26 @@ def _build(engine: Engine, base: BaseImage, tag: str, context: dict[str, bytes])
         for event in events:
             log.append(str(event.get("stream", "")))
             failure = str(event.get("error", "")) or failure
-        for stage in engine.api.images(
-            filters={"label": f"org.l2mac.stage={tag}", "dangling": True}
-        ):
-            with contextlib.suppress(
-                docker.errors.APIError
-            ):  # another process builds the same and still uses it
-                engine.api.remove_image(stage["Id"])
+        _remove_stages(engine, tag)
     if failure and _image_id(engine, tag) is None:
         _raise_build_failure(base, "".join(log), failure)
 
 
+def _remove_stages(engine: Engine, tag: str) -> None:
+    stages = engine.api.images(filters={"label": f"org.l2mac.stage={tag}", "dangling": True})
+    for stage in stages:
+        # Another process may be building the same image and still use the stage.
+        with contextlib.suppress(docker.errors.APIError):
+            engine.api.remove_image(stage["Id"])
+
+
 def _raise_build_failure(base: BaseImage, log: str, failure: str) -> None:
     log = _COLOUR.sub("", log)
-    reasons = [
-        line.removeprefix("l2mac: ") for line in log.splitlines() if line.startswith("l2mac: ")
-    ]
+    reasons = [line for line in log.splitlines() if line.startswith("l2mac: ")]
     if reasons:
-        raise ImageUnavailable(f"{base.reference} cannot carry a box: {reasons[-1]}")
+        reason = reasons[-1].removeprefix("l2mac: ")
+        raise ImageUnavailable(f"{base.reference} cannot be a base image: {reason}")
     tail = " | ".join(line for line in log.splitlines()[-4:] if line)
     raise ImageBuildFailed(
-        f"the box's image could not be built on {base.reference}: {failure.strip()} ({tail})"
+        f"The sandbox's image could not be built on {base.reference}: {failure.strip()} ({tail})"
     )

@@ -1,12 +1,15 @@
-"""Packages for boxes: fetched as wheels by pip in a box of its own, unpacked by another into a volume.
+"""Packages for sandboxes, fetched by pip in one and unpacked in another.
 
-Three kinds of box, never two things in one:
+Three kinds of sandbox, each with one purpose:
 
-1. The fetching box runs pip and nothing that was generated. It has no network either: a forwarder on its loopback
-   interface carries connections over the channel to the host's proxy, which knows a few hosts (`sandbox.proxy`).
-2. The filling box gets the wheels over the channel and unpacks them into a volume of its own, which it then holds
-   open: the volume is in memory, has hard caps, and is gone with the box.
-3. Working boxes mount that volume read-only, and say by its hash that it is what was unpacked.
+1. The fetching sandbox runs pip and no generated code. This sandbox has no network either: a
+   forwarder on its loopback interface carries connections over the channel to the host's proxy,
+   which connects to a few hosts (`sandbox.proxy`).
+2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
+   which
+   it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
+3. Working sandboxes mount that volume read-only and prove by its hash that it holds the unpacked
+   wheels.
 """
 
 import re
@@ -46,20 +49,20 @@ def fetch(
     index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
-    """Have pip choose and download the wheels for some requirements, in a box of its own.
+    """Have pip choose and download wheels, in a separate sandbox.
 
     Args:
-        engine: Where the box runs.
-        image: What it starts from; the wheels fit its Python.
-        policy: Its limits; those on memory and scratch are raised to what wheels need.
+        engine: The engine that runs the sandbox.
+        image: The image that the sandbox starts from; the wheels fit its Python.
+        policy: The sandbox's limits; memory and scratch space are raised to what wheels need.
         run: Name of the run, for labels.
-        requirements: The text for pip: names, versions and hashes, no options.
-        hashed: Whether each requirement has to have hashes, dependencies of dependencies included.
-        index: Where from.
-        proxy: The way there, under the index's `reach`.
+        requirements: Names, versions and hashes for pip, no options.
+        hashed: Whether every requirement must have hashes, indirect dependencies included.
+        index: The index to download from.
+        proxy: The connection to the index, under the index's `reach`.
 
     Raises:
-        SandboxError: The box could not be made or was lost.
+        SandboxError: The sandbox could not be made or was lost.
     """
     policy = replace(
         policy,
@@ -70,33 +73,36 @@ def fetch(
         timeout_s=_FETCH_S,
         volume="tmpfs",
     )
-    with DockerSandbox(engine, image, policy, run=run, proxy=proxy) as box:
-        box.write(
+    with DockerSandbox(engine, image, policy, run=run, proxy=proxy) as sandbox:
+        sandbox.write(
             {"requirements.txt": requirements.encode(), "authorities.pem": index.certificates}
         )
-        result = box.run([Job("pip", argv=_pip(index, hashed=hashed))])
-        output = result.jobs[0].output.text(_TEXT_CHARACTERS)
-        if not result.jobs[0].succeeded:
-            ended = f"{output}\n(pip: {result.jobs[0].cause})"
-            return Fetched(output=ended, connections=tuple(proxy.report()), receipt=box.receipt)
-        found = [entry for entry in box.files() if entry.path.startswith("wheels/")]
-        problem = _problem(found)
-        wheels = (
-            {} if problem else {entry.path.partition("/")[2]: _read(box, entry) for entry in found}
-        )
+        done = sandbox.run([Job("pip", argv=_pip(index, hashed=hashed))]).jobs[0]
+        output = done.output.text(_TEXT_CHARACTERS)
+        wheels: dict[str, bytes] = {}
+        if done.succeeded:
+            found = [entry for entry in sandbox.files() if entry.path.startswith("wheels/")]
+            problem = _problem(found)
+            output = problem or output
+            if not problem:
+                wheels = {entry.path.partition("/")[2]: _read(sandbox, entry) for entry in found}
+        else:
+            output = f"{output}\n(pip: {done.cause})"
         return Fetched(
             wheels=wheels,
-            output=problem or output,
+            output=output,
             connections=tuple(proxy.report()),
-            receipt=box.receipt,
+            receipt=sandbox.receipt,
         )
 
 
 class PackageLayer:
-    """A volume of unpacked wheels, and the idle box that holds it; use as a context manager.
+    """A volume of unpacked wheels, and the idle sandbox that holds it.
+
+    Use the layer as a context manager.
 
     Raises:
-        Refused: From `open`; a wheel cannot be unpacked; the message says which and why.
+        Refused: From `open`; a wheel cannot be unpacked; the message names it and the reason.
         SandboxError: From `open`.
     """
 
@@ -119,14 +125,14 @@ class PackageLayer:
         )
         self._engine = engine
         self._wheels = wheels
-        self._box = DockerSandbox(
+        self._sandbox = DockerSandbox(
             engine, image, policy, run=run, packages=Packages(size_bytes=MAX_UNPACKED_BYTES)
         )
         self.packages = Packages()
 
     def open(self) -> "PackageLayer":
-        """Make the volume and fill it."""
-        self._box.open()
+        """Create and fill the volume."""
+        self._sandbox.open()
         try:
             digest = self._unpack()
             self.packages = Packages(volume=self._volume(), digest=digest)
@@ -137,98 +143,72 @@ class PackageLayer:
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """What was verified about the box that fills the volume."""
-        return self._box.receipt
+        """The verified confinement of the sandbox that fills the volume."""
+        return self._sandbox.receipt
 
     def close(self) -> None:
-        """Remove box and volume, which no box may use any more; closing twice is harmless."""
-        self._box.close()
+        """Remove sandbox and volume, which no other sandbox may use any more.
+
+        Closing twice is harmless.
+        """
+        self._sandbox.close()
 
     def _unpack(self) -> str:
         for name, content in self._wheels.items():
             for number, part in enumerate(_parts(content)):
-                self._box.write({f"wheels/{name}/{number:04}": part})
+                self._sandbox.write({f"wheels/{name}/{number:04}": part})
         command = (*GUEST_COMMAND, "unpack", f"{WORKSPACE}/wheels", PACKAGES)
         job = Job("unpack", argv=(*command, str(MAX_UNPACKED_BYTES), str(MAX_UNPACKED_FILES)))
-        done = self._box.run([job]).jobs[0]
+        done = self._sandbox.run([job]).jobs[0]
         text = done.output.text(_TEXT_CHARACTERS).strip()
         if not done.succeeded:
-            raise Refused(
-                text
-                if done.code == 1 and text
-                else f"the wheels could not be unpacked ({done.cause})"
-            )
-        self._box.delete([entry.path for entry in self._box.files()])
+            failure = f"the wheels could not be unpacked ({done.cause})"
+            raise Refused(text if done.code == 1 and text else failure)
+        self._sandbox.delete([entry.path for entry in self._sandbox.files()])
         if not re.fullmatch(r"[0-9a-f]{64}", text):
-            raise SandboxDied("the box that unpacks packages gave no hash of them")
+            raise SandboxDied("The sandbox that unpacks packages returned no hash of them.")
         return text
 
     def _volume(self) -> str:
         with engine_errors("looking for the packages' volume"):
-            mounts = self._engine.api.inspect_container(self._box.container)["Mounts"]
+            mounts = self._engine.api.inspect_container(self._sandbox.container)["Mounts"]
         return next(str(mount["Name"]) for mount in mounts if mount["Destination"] == PACKAGES)
 
 
 def _pip(index: PackageIndex, *, hashed: bool) -> tuple[str, ...]:
-    command = [
-        "env",
-        "PIP_CONFIG_FILE=/dev/null",
-        "python",
-        "-I",
-        "-m",
-        "pip",
-        "download",
-        "--isolated",
-        "--no-input",
-    ]
-    command += [
-        "--disable-pip-version-check",
-        "--no-cache-dir",
-        "--no-color",
-        "--progress-bar",
-        "off",
-    ]
-    command += [
-        "--only-binary",
-        ":all:",
-        "--index-url",
-        index.url,
-        "--proxy",
-        f"http://127.0.0.1:{TUNNEL_PORT}",
-    ]
-    command += [
-        "--retries",
-        "1",
-        "--timeout",
-        "30",
-        "--dest",
-        "wheels",
-        "--requirement",
-        "requirements.txt",
-    ]
-    # The authorities of the base image are its own business, and a small image has none.
+    command = ["env", "PIP_CONFIG_FILE=/dev/null", "python", "-I", "-m", "pip", "download"]
+    command += ["--isolated", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
+    command += ["--no-color", "--progress-bar", "off", "--only-binary", ":all:"]
+    command += ["--index-url", index.url, "--proxy", f"http://127.0.0.1:{TUNNEL_PORT}"]
+    command += ["--retries", "1", "--timeout", "30"]
+    command += ["--dest", "wheels", "--requirement", "requirements.txt"]
+    # Not the base image's certificate store: its content is unknown, and a small image has none.
     command += ["--use-deprecated", "legacy-certs"]
-    command += ["--cert", "authorities.pem"] if index.certificates else []
-    command += ["--require-hashes"] if hashed else []
+    if index.certificates:
+        command += ["--cert", "authorities.pem"]
+    if hashed:
+        command += ["--require-hashes"]
     return ("sh", "-c", 'exec "$@" 2>&1', "sh", *command)
 
 
 def _problem(found: list[FileEntry]) -> str:
-    """Say why what pip downloaded cannot be taken, if so."""
+    """Return why the downloaded files are refused, or '' if accepted."""
     if not found:
         return "pip downloaded nothing"
-    if len(found) > MAX_WHEELS or sum(entry.size for entry in found) > MAX_WHEELS_BYTES:
+    total_bytes = sum(entry.size for entry in found)
+    if len(found) > MAX_WHEELS or total_bytes > MAX_WHEELS_BYTES:
         return f"these are more than {MAX_WHEELS} packages or {MAX_WHEELS_BYTES // MIB} MiB"
-    odd = [entry.path for entry in found if not _WHEEL.fullmatch(entry.path.partition("/")[2])]
-    return f"{odd[0]} is no wheel" if odd else ""
+    names = [entry.path.partition("/")[2] for entry in found]
+    odd = [f"wheels/{name} is no wheel" for name in names if not _WHEEL.fullmatch(name)]
+    return odd[0] if odd else ""
 
 
-def _read(box: DockerSandbox, entry: FileEntry) -> bytes:
+def _read(sandbox: DockerSandbox, entry: FileEntry) -> bytes:
     content = b""
     while len(content) < entry.size:
-        piece, _ = box.read(entry.path, offset=len(content), limit=_PART_BYTES)
+        piece, _ = sandbox.read(entry.path, offset=len(content), limit=_PART_BYTES)
         if not piece:
-            raise SandboxDied(f"{entry.path!r} became shorter while it was read")
+            raise SandboxDied(f"The file {entry.path!r} became shorter while it was read.")
         content += piece
     return content
 

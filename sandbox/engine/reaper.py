@@ -1,8 +1,9 @@
-"""Who owns a box, and the removal of boxes whose owner is provably dead.
+"""Label sandboxes with their owner, and remove those of dead owners.
 
-A box normally leaves nothing behind: its guest ends when the channel closes, and the engine then removes container
-and volume. What is left can only be left by a dead engine or a dead machine; it is found by label. A box is
-removed only when its owner was a process of this machine and is gone; anything else is somebody's.
+A sandbox normally leaves nothing behind: its guest ends when the channel closes, and the engine
+then removes container and volume. Only a crash of the engine or the machine leaves something, which
+is found by its label. A sandbox is removed only if its owner was a process of this machine and has
+ended; any other sandbox may still be in use.
 """
 
 import os
@@ -15,7 +16,7 @@ import docker.errors
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.errors import SandboxError
 
-LABEL = "org.l2mac.box"
+LABEL = "org.l2mac.sandbox"
 _OWNER = "org.l2mac.owner"
 _MACHINE = "org.l2mac.machine"
 RUN_LABEL = "org.l2mac.run"
@@ -23,8 +24,8 @@ _CREATED = "org.l2mac.created"
 _END_S = 3
 
 
-def box_labels(run: str) -> dict[str, str]:
-    """Give the labels of a box of this process for the run of that name."""
+def sandbox_labels(run: str) -> dict[str, str]:
+    """Return the labels of this process's sandbox for the named run."""
     return {
         LABEL: "1",
         RUN_LABEL: run,
@@ -35,9 +36,9 @@ def box_labels(run: str) -> dict[str, str]:
 
 
 def machine() -> str:
-    """Give this boot of this machine as this process sees it, or nothing where that cannot be told.
+    """Return an id of this machine's boot and pid namespace, or ''.
 
-    Processes of two different values cannot see each other.
+    Processes with different ids cannot see each other.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -47,7 +48,7 @@ def machine() -> str:
 
 
 def owner_is_dead(labels: dict[str, str]) -> bool:
-    """Whether the owner that the labels name was a process of this machine and has provably ended."""
+    """Return whether the labels' owner has provably ended on this machine."""
     here = machine()
     if not here or labels.get(_MACHINE) != here:
         return False
@@ -59,9 +60,9 @@ def owner_is_dead(labels: dict[str, str]) -> bool:
 
 
 def reap(engine: Engine) -> int:
-    """Remove the boxes of dead owners, volumes included; gives how many containers and volumes went."""
+    """Remove the containers and volumes of dead owners and return their number."""
     removed = 0
-    with engine_errors("looking for abandoned boxes"):
+    with engine_errors("looking for abandoned sandboxes"):
         for container in engine.api.containers(all=True, filters={"label": LABEL}):
             if owner_is_dead(container.get("Labels") or {}):
                 remove_container(engine, container["Id"])
@@ -76,16 +77,16 @@ def reap(engine: Engine) -> int:
 
 
 def end_container(engine: Engine, container_id: str) -> None:
-    """Wait until the engine has removed a container whose guest has been told to end; kill it if it will not."""
+    """Wait until a container with an ending guest is removed, or kill it."""
     try:
-        with engine_errors("waiting for the end of a box"):
+        with engine_errors("waiting for the end of a sandbox"):
             engine.api.wait(container_id, timeout=_END_S, condition="removed")
-    except SandboxError:  # it is gone already, or it does not end
+    except SandboxError:  # the container is gone already, or it does not end
         remove_container(engine, container_id)
 
 
 def remove_container(engine: Engine, container_id: str) -> None:
-    """Kill and remove a container and its anonymous volumes; one that is gone or going is fine."""
+    """Kill and remove a container with its volumes, unless it is going."""
     try:
         engine.api.remove_container(container_id, v=True, force=True)
     except docker.errors.NotFound:
@@ -98,7 +99,7 @@ def remove_container(engine: Engine, container_id: str) -> None:
 def _remove_volume(engine: Engine, name: str) -> int:
     try:
         engine.api.remove_volume(name)
-    except docker.errors.APIError:  # gone meanwhile, or in use after all
+    except docker.errors.APIError:  # the volume has just been removed, or is in use after all
         return 0
     return 1
 
@@ -114,14 +115,14 @@ def _exists(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and only waits for its parent to notice, which can take for ever."""
+    """Return whether a process has ended but its parent has not collected it."""
     return _stat(pid)[:1] in (["Z"], ["X"])
 
 
 def _start_of(pid: int) -> str:
-    """Give a process's start time in clock ticks since boot, or nothing when it cannot be read.
+    """Return a process's start time in ticks since boot; '' if unknown.
 
-    /proc can be mounted so that it hides the processes of other users, which says nothing about their life.
+    A /proc that hides the processes of other users does not show whether they live.
     """
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else ""

@@ -1,7 +1,8 @@
-"""The receipt: what the box is confined to, seen from inside and from outside, compared with what was asked for.
+"""The receipt: a sandbox's confinement compared with the request.
 
-A row counts only when what is seen is what was asked for. What a runtime or kernel cannot show is listed as not
-available, never as a pass. Fails closed: a mismatch raises before anything runs.
+A row matches only if the observed value is the requested one. A value that a runtime or kernel
+cannot show is listed as not available, never as a match. The receipt fails closed: a mismatch
+raises before anything runs in the sandbox.
 """
 
 import hashlib
@@ -19,12 +20,17 @@ MATCH, MISMATCH, UNAVAILABLE = "match", "mismatch", "not available"
 
 _NO_CAPABILITIES = "0000000000000000"
 _DEVICES = frozenset(
-    "console core fd full fuse mqueue net null ptmx pts random shm stderr stdin stdout tty urandom zero".split()
+    (
+        "console core fd full fuse mqueue net null ptmx pts random shm stderr stdin stdout tty"
+        " urandom zero"
+    ).split()
 )
-_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}  # noqa: S108 - inside
+_NAME_FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+_MOUNT_POINTS = {"/", "/tmp", WORKSPACE, *_NAME_FILES}  # noqa: S108 - inside
 _ENGINES_OWN = ("/proc", "/sys", "/dev")
-_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the box
-# What the kernel calls the namespaces that it starts with (include/uapi/linux/nsfs.h); they never change.
+_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - mount points inside the sandbox
+_HIDEABLE = (".nosuid", ".nodev", "_inodes")
+# The kernel's initial namespaces (include/uapi/linux/nsfs.h); their numbers never change.
 _MACHINES_NAMESPACES = {
     "ipc:[4026531839]",
     "uts:[4026531838]",
@@ -45,7 +51,7 @@ _CONFIG = (
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
-    """One property: what was asked for, what is seen, and the verdict."""
+    """One property: the requested value, the observed value, and the verdict."""
 
     name: str
     wanted: object
@@ -55,15 +61,15 @@ class ReceiptRow:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What a receipt is made from.
+    """The sources of a receipt.
 
     Attributes:
-        request: The create request of the box, as it was sent.
+        request: The create request of the sandbox, as it was sent.
         outside: The engine's inspect of the running container.
         hello: The guest's first reply, with its `posture`.
-        version: The engine's own versions.
-        info: What the engine says of itself.
-        packages: The packages that the box was to have.
+        version: The engine's versions.
+        info: The engine's description of itself.
+        packages: The packages that the sandbox should have.
     """
 
     request: dict[str, Any]
@@ -75,7 +81,7 @@ class Views:
 
 
 def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> dict[str, Any]:
-    """Compare both views with what was asked for and give the receipt as plain JSON values.
+    """Compare both views with the request; return the receipt as JSON values.
 
     Raises:
         IsolationMismatch: A row does not match.
@@ -84,23 +90,22 @@ def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> di
     own_kernel = bool(policy.runtime) and posture["kernel"][2] != views.version.get("KernelVersion")
     inside = [*_inside_rows(image, views), *_mount_rows(policy, views), *_packages_rows(views)]
     inside += _limit_rows(policy, posture)
-    rows = [
-        *_outside_rows(policy, image, views),
-        *(_unless_hidden(row) if own_kernel else row for row in inside),
-    ]
+    if own_kernel:
+        inside = [_unless_hidden(row) for row in inside]
+    rows = [*_outside_rows(policy, image, views), *inside]
     wrong = [row for row in rows if row.verdict == MISMATCH]
     if wrong:
         details = "; ".join(
-            f"{row.name} should be {row.wanted!r} but is {row.seen!r}" for row in wrong
+            f"{row.name} is {row.seen!r} instead of {row.wanted!r}" for row in wrong
         )
-        raise IsolationMismatch(tuple(row.name for row in wrong), details)
+        raise IsolationMismatch(tuple(row.name for row in wrong), f"{details}.")
     parts = {part["Name"]: part.get("Version") for part in views.version.get("Components") or []}
     return {
         "image": {
             "reference": base.reference,
             "base": base.id,
             "digest": base.digest,
-            "box": image.id,
+            "sandbox": image.id,
         },
         "engine": {
             "version": views.version.get("Version"),
@@ -119,14 +124,14 @@ def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> di
 
 def _outside_rows(policy: SandboxPolicy, image: SandboxImage, views: Views) -> list[ReceiptRow]:
     request, outside = views.request, views.outside
-    wanted, seen = _shown(request["HostConfig"]), _shown(outside["HostConfig"])
+    wanted, seen = _normalised(request["HostConfig"]), _normalised(outside["HostConfig"])
     runtime = seen.pop("Runtime", None)
     wanted.pop("Runtime", None)
-    unasked = {name: seen[name] for name in sorted(set(seen) - set(wanted)) if _bare(seen[name])}
-    config = [
-        _row(f"outside.{name}", request.get(name), outside["Config"].get(name)) for name in _CONFIG
-    ]
-    variables = set(outside["Config"]["Env"] or ())
+    not_requested = sorted(set(seen) - set(wanted))
+    unasked = {name: seen[name] for name in not_requested if _without_empty(seen[name])}
+    config = outside["Config"]
+    variables = set(config["Env"] or ())
+    foreign_variables = variables ^ set(_merged(image.base.environment, request["Env"]))
     mounts = [[mount["Type"], mount["Destination"], mount["RW"]] for mount in outside["Mounts"]]
     volumes = [["volume", WORKSPACE, True]]
     if views.packages is not None:
@@ -138,12 +143,8 @@ def _outside_rows(policy: SandboxPolicy, image: SandboxImage, views: Views) -> l
         _row("outside.Runtime", policy.runtime or runtime, runtime),
         _row("outside.runtime_arguments", [], loosening(views.info, str(runtime))),
         _row("outside.engine", [], shortcomings(views.info, views.version)),
-        *config,
-        _row(
-            "outside.Env",
-            [],
-            sorted(variables ^ set(_merged(image.base.environment, request["Env"]))),
-        ),
+        *[_row(f"outside.{name}", request.get(name), config.get(name)) for name in _CONFIG],
+        _row("outside.Env", [], sorted(foreign_variables)),
         _row("outside.mounted", volumes, sorted(mount for mount in mounts if mount[0] != "tmpfs")),
         _row("outside.networks", [], sorted(set(networks.get("Networks") or ()) - {"none"})),
         _row("outside.ports", [], sorted(networks.get("Ports") or ())),
@@ -157,20 +158,16 @@ def _inside_rows(image: SandboxImage, views: Views) -> list[ReceiptRow]:
     status, uid = posture["status"], str(views.request["User"]).partition(":")[0]
     variables = {f"{name}={value}" for name, value in posture["environment"].items()}
     differing = variables ^ set(_merged(image.base.environment, views.request["Env"]))
-    foreign = sorted({entry.partition("=")[0] for entry in differing} - {"HOSTNAME", "LC_CTYPE"})
+    foreign = {entry.partition("=")[0] for entry in differing} - {"HOSTNAME", "LC_CTYPE"}
     namespaces, files = posture["namespaces"].values(), posture["privileged_files"]
+    capabilities = [name for name in status if name.startswith("Cap")]
+    unprivileged = uid.isdigit() and int(uid) >= FIRST_UID
     return [
         _row("inside.uid", [uid] * 4, (status["Uid"] or "").split()),
         _row("inside.gid", [uid] * 4, (status["Gid"] or "").split()),
-        _row(
-            "inside.unprivileged_uid", expected=True, seen=uid.isdigit() and int(uid) >= FIRST_UID
-        ),
+        _row("inside.unprivileged_uid", expected=True, seen=unprivileged),
         _row("inside.groups", [], sorted(set((status["Groups"] or "").split()) - {uid})),
-        *[
-            _row(f"inside.{name}", _NO_CAPABILITIES, status[name])
-            for name in status
-            if name.startswith("Cap")
-        ],
+        *[_row(f"inside.{name}", _NO_CAPABILITIES, status[name]) for name in capabilities],
         _optional("inside.no_new_privileges", "1", status["NoNewPrivs"]),
         _row("inside.seccomp", "2", status["Seccomp"]),
         _row("inside.pid", 1, posture["pid"]),
@@ -182,21 +179,21 @@ def _inside_rows(image: SandboxImage, views: Views) -> list[ReceiptRow]:
         _row("inside.unprotected", [], posture["unprotected"]),
         ReceiptRow("inside.privileged_files", [], files, MATCH if files == [] else MISMATCH),
         _row("inside.tty", expected=False, seen=posture["tty"]),
-        _row("inside.environment", [], foreign),
+        _row("inside.environment", [], sorted(foreign)),
     ]
 
 
 def _mount_rows(policy: SandboxPolicy, views: Views) -> list[ReceiptRow]:
-    posture, own = views.hello["posture"], () if views.packages is None else (PACKAGES,)
+    posture = views.hello["posture"]
     mounts, spaces = {mount[4]: mount for mount in posture["mounts"]}, posture["spaces"]
-    foreign = [
-        path
-        for path in mounts
-        if path not in {*_MOUNT_POINTS, *own} and not path.startswith(_ENGINES_OWN)
-    ]
+    known = set(_MOUNT_POINTS)
+    if views.packages is not None:
+        known.add(PACKAGES)
+    foreign = [path for path in mounts if path not in known and not path.startswith(_ENGINES_OWN)]
     capped = policy.volume == "tmpfs"
     flags = [(path, flag) for path in _SCRATCH for flag in ("nosuid", "nodev", "noexec")]
     flags += [(WORKSPACE, "nosuid"), (WORKSPACE, "nodev")] if capped else []
+    disk, tmp, shm = spaces[WORKSPACE], spaces["/tmp"], spaces["/dev/shm"]  # noqa: S108 - inside
     return [
         _row("inside.mounts", [], sorted(foreign)),
         _row("inside.root", expected=True, seen=_has_option(mounts, "/", "ro")),
@@ -204,32 +201,44 @@ def _mount_rows(policy: SandboxPolicy, views: Views) -> list[ReceiptRow]:
             _row(f"inside.{path}.{flag}", expected=True, seen=_has_option(mounts, path, flag))
             for path, flag in flags
         ],
-        _space("inside.disk", policy.disk_bytes if capped else None, spaces[WORKSPACE], 0),
-        _space("inside.disk_inodes", policy.disk_inodes if capped else None, spaces[WORKSPACE], 1),
-        _space("inside.tmp", policy.tmp_bytes, spaces["/tmp"], 0),  # noqa: S108 - a mount point inside the box
-        _space("inside.tmp_inodes", SCRATCH_INODES, spaces["/tmp"], 1),  # noqa: S108 - a mount point inside the box
-        _space("inside.shm", policy.shm_bytes, spaces["/dev/shm"], 0),  # noqa: S108 - a mount point inside the box
-        _space("inside.shm_inodes", SCRATCH_INODES, spaces["/dev/shm"], 1),  # noqa: S108 - inside the box
+        _space("inside.disk", policy.disk_bytes if capped else None, disk, 0),
+        _space("inside.disk_inodes", policy.disk_inodes if capped else None, disk, 1),
+        _space("inside.tmp", policy.tmp_bytes, tmp, 0),
+        _space("inside.tmp_inodes", SCRATCH_INODES, tmp, 1),
+        _space("inside.shm", policy.shm_bytes, shm, 0),
+        _space("inside.shm_inodes", SCRATCH_INODES, shm, 1),
     ]
 
 
 def _packages_rows(views: Views) -> list[ReceiptRow]:
-    """The volume of packages: what it holds, and that nobody in the box can change it, but where it is filled."""
+    """Return the rows of the packages' volume: its content and protection.
+
+    The sandbox that fills the volume may write to it.
+    """
     packages, posture = views.packages, views.hello["posture"]
     if packages is None:
         return []
     mounts = {mount[4]: mount for mount in posture["mounts"]}
-    mounted = {flag: _has_option(mounts, PACKAGES, flag) for flag in ("nosuid", "nodev", "ro")}
+    flags = ("nosuid", "nodev")
     rows = [
-        _row(f"inside.{PACKAGES}.{flag}", expected=True, seen=mounted[flag])
-        for flag in ("nosuid", "nodev")
+        _row(f"inside.{PACKAGES}.{flag}", expected=True, seen=_has_option(mounts, PACKAGES, flag))
+        for flag in flags
     ]
     if not packages.volume:
         return rows
-    # runc before 1.2 drops a volume's own flags where it makes the mount read-only. The hash covers types and modes.
-    rows = [row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE) for row in rows]
-    read_only = _row(f"inside.{PACKAGES}.ro", expected=True, seen=mounted["ro"])
-    return [*rows, read_only, _row("inside.packages", packages.digest, posture.get("packages"))]
+    # runc before 1.2 drops a volume's own flags when it makes the mount read-only. The hash covers
+    # types and modes, so no file with a set-id bit and no device can be there.
+    rows = [_unless_dropped(row) for row in rows]
+    read_only = _has_option(mounts, PACKAGES, "ro")
+    return [
+        *rows,
+        _row(f"inside.{PACKAGES}.ro", expected=True, seen=read_only),
+        _row("inside.packages", packages.digest, posture.get("packages")),
+    ]
+
+
+def _unless_dropped(row: ReceiptRow) -> ReceiptRow:
+    return row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE)
 
 
 def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptRow]:
@@ -249,37 +258,35 @@ def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptR
 
 
 def _unless_hidden(row: ReceiptRow) -> ReceiptRow:
-    """Under a runtime with a kernel of its own, as gVisor: what that kernel has no word for is not available.
+    """Return the row, as not available if the runtime's kernel hides it.
 
-    gVisor answers system calls itself, under a filter of its own around the whole sandbox, so that it shows neither
-    the seccomp mode nor the ambient set; it lists mounts without `nosuid` and `nodev` and counts no inodes in memory.
+    gVisor handles system calls itself, under a filter of its own around the whole sandbox. So it
+    shows neither the seccomp mode nor the ambient capabilities, lists mounts without `nosuid` and
+    `nodev`, and counts no inodes in memory.
     """
-    hidden = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith(
-        (".nosuid", ".nodev", "_inodes")
-    )
-    return (
-        replace(row, verdict=UNAVAILABLE) if hidden and row.seen in (None, "0", 0, False) else row
-    )
+    hideable = row.name in ("inside.CapAmb", "inside.seccomp") or row.name.endswith(_HIDEABLE)
+    if hideable and row.seen in (None, "0", 0, False):
+        return replace(row, verdict=UNAVAILABLE)
+    return row
 
 
 def _apparmor(views: Views) -> ReceiptRow:
-    """AppArmor's profile, where the engine's kernel has AppArmor."""
+    """Return the row of AppArmor's profile, if the kernel has AppArmor."""
     offered = any("apparmor" in option for option in views.info.get("SecurityOptions") or ())
     seen = views.outside.get("AppArmorProfile") if offered else None
     return _optional("outside.AppArmorProfile", "docker-default", seen)
 
 
-def _shown(host_config: dict[str, Any]) -> dict[str, Any]:
-    """Give a host configuration with the seccomp profile as a hash and lists in an order of ours."""
+def _normalised(host_config: dict[str, Any]) -> dict[str, Any]:
+    """Return a host configuration with hashed profile and sorted lists."""
     options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
-    limits = sorted(
-        [limit["Name"], limit["Soft"], limit["Hard"]] for limit in host_config.get("Ulimits") or ()
-    )
+    ulimits = host_config.get("Ulimits") or ()
+    limits = sorted([limit["Name"], limit["Soft"], limit["Hard"]] for limit in ulimits)
     return {**host_config, "SecurityOpt": options, "Ulimits": limits}
 
 
 def _option(option: str) -> str:
-    """Give a security option, a seccomp profile as the hash of its rules."""
+    """Return a security option; a seccomp profile becomes the hash of its rules."""
     name, separator, value = option.partition("=")
     if name != "seccomp":
         return option
@@ -290,36 +297,44 @@ def _option(option: str) -> str:
     return f"{name}{separator}sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
 
-def _bare(value: Any) -> Any:
-    """Leave out what is empty: engines differ in whether they say null, nothing or zero for what is not set."""
+def _without_empty(value: Any) -> Any:
+    """Return a value without its empty parts.
+
+    Engines report an unset option as null, as zero or not at all.
+    """
     if isinstance(value, dict):
-        return {name: _bare(inner) for name, inner in value.items() if inner or inner == {}} or None
+        inner = {name: _without_empty(one) for name, one in value.items() if one or one == {}}
+        return inner or None
     if isinstance(value, list):
-        return [_bare(inner) for inner in value] if any(value) else None
+        kept = [_without_empty(inner) for inner in value]
+        return kept if any(value) else None
     return value or None
 
 
 def _merged(*environments: Any) -> list[str]:
-    """Give variables as `NAME=value`, later ones over earlier ones."""
+    """Return variables as `NAME=value`; later environments override earlier ones."""
     merged = {entry.partition("=")[0]: entry for entries in environments for entry in entries}
     return list(merged.values())
 
 
 def _row(name: str, expected: object, seen: object) -> ReceiptRow:
-    return ReceiptRow(name, expected, seen, MATCH if _bare(expected) == _bare(seen) else MISMATCH)
+    verdict = MATCH if _without_empty(expected) == _without_empty(seen) else MISMATCH
+    return ReceiptRow(name, expected, seen, verdict)
 
 
 def _optional(name: str, wanted: str, seen: str | None) -> ReceiptRow:
-    """A row that some runtimes cannot show; nothing seen is not available, something else is a mismatch."""
-    return ReceiptRow(name, wanted, seen, UNAVAILABLE) if seen is None else _row(name, wanted, seen)
+    """Return a row that is not available if the runtime cannot show it."""
+    if seen is None:
+        return ReceiptRow(name, wanted, seen, UNAVAILABLE)
+    return _row(name, wanted, seen)
 
 
 def _space(name: str, wanted: int | None, seen: list[int] | None, index: int) -> ReceiptRow:
     if wanted is None or seen is None:
         return ReceiptRow(name, wanted, seen, UNAVAILABLE)
-    return ReceiptRow(
-        name, wanted, seen[index], MATCH if 0 < seen[index] <= wanted + 4096 else MISMATCH
-    )
+    # The kernel rounds a size up to whole pages.
+    verdict = MATCH if 0 < seen[index] <= wanted + 4096 else MISMATCH
+    return ReceiptRow(name, wanted, seen[index], verdict)
 
 
 def _has_option(mounts: dict[str, list[str]], path: str, option: str) -> bool:

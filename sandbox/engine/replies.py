@@ -1,7 +1,9 @@
-"""Replies of a guest turned into results; whatever a well-behaved guest cannot have said is a `ValueError`.
+"""Requests to a guest and its replies, turned into results.
 
-The guest's frames are authenticated, so a malformed reply means that the guest itself is no longer what was started.
-Nothing in a reply is taken over unchecked: paths are plain relative ones, lengths add up, hashes look like hashes.
+The guest's frames are authenticated, so a malformed reply means that the guest is not the program
+that
+was started: it is a `ValueError`, which ends the sandbox. Nothing in a reply is used unchecked:
+paths must be plain relative ones, lengths must add up, hashes must look like hashes.
 """
 
 import hashlib
@@ -10,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sandbox.paths import MAX_PATH_BYTES
-from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, RunResult, Stream
+from sandbox.protocol import MAX_JOBS
+from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, OutputStream, RunResult
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -22,27 +25,40 @@ _ENDS = {
     "lost": Cause.LOST,
 }
 
+_CHECKERS = ("pytest", "pylint", "prose", "survey", "count", "coverage")
+
+
+def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return the jobs of a run request.
+
+    Raises:
+        ValueError: There are too many jobs, or one is neither a program nor a known checker.
+    """
+    if not 0 < len(jobs) <= MAX_JOBS:
+        raise ValueError(f"a run has from 1 to {MAX_JOBS} jobs, not {len(jobs)}")
+    return [_job_spec(job) for job in jobs]
+
 
 def written(reply: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, str]:
-    """Give the digests that the guest computed, after comparing them with those of what was sent."""
+    """Return the guest's digests after comparing them with the content."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     if reply["digests"] != list(digests.values()):
-        raise ValueError("what was written is not what was sent")
+        raise ValueError("the guest wrote other bytes than were sent")
     return digests
 
 
 def content_and_size(
     reply: Mapping[str, Any], content: bytes, offset: int, limit: int
 ) -> tuple[bytes, int]:
-    """Give a file's part and its whole size."""
+    """Return a part of a file, and the file's whole size."""
     size = _number(reply["size"])
     if len(content) != min(limit, max(size - offset, 0)):
-        raise ValueError("a part of a file has another length than was asked for")
+        raise ValueError("a part of a file has another length than requested")
     return content, size
 
 
 def entries(reply: Mapping[str, Any]) -> tuple[FileEntry, ...]:
-    """Give the listed files."""
+    """Return the listed files."""
     return tuple(
         FileEntry(_path(path), _number(size), _digest(digest))
         for path, size, digest in reply["files"]
@@ -50,7 +66,7 @@ def entries(reply: Mapping[str, Any]) -> tuple[FileEntry, ...]:
 
 
 def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
-    """Give the found lines, and whether there are more."""
+    """Return the found lines, and whether there are more."""
     found = tuple(
         Match(_path(path), _number(line), _text(text)) for path, line, text in reply["matches"]
     )
@@ -58,22 +74,18 @@ def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
 
 
 def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> RunResult:
-    """Give the account of a run of `jobs`; `body` has their streams one after another."""
-    results, start = [], 0
+    """Return the result of a run; `body` holds all streams in turn."""
+    results = []
+    left = memoryview(body)
     for job, facts in zip(jobs, reply["jobs"], strict=True):
         streams = []
         for name in ("output", "errors", "report"):
-            head, tail, total = (_number(number) for number in facts[name])
-            if head + tail > total or start + head + tail > len(body):
-                raise ValueError("the lengths of a stream do not add up")
-            streams.append(
-                Stream(body[start : start + head], body[start + head : start + head + tail], total)
-            )
-            start += head + tail
+            stream, left = _split_stream(facts[name], left)
+            streams.append(stream)
         code = _number(facts["end"]["code"])
         cause = _cause(_text(facts["end"]["kind"]), code, reply)
         results.append(JobResult(job.name, cause, code, _number(facts["duration_ms"]), *streams))
-    if start != len(body):
+    if left:
         raise ValueError("the streams do not fill the reply")
     changes = tuple(_change(path, size, digest) for path, size, digest in reply["changes"])
     asked = {path for job in jobs for path in job.paths}
@@ -90,8 +102,28 @@ def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> Ru
     )
 
 
+def _job_spec(job: Job) -> dict[str, Any]:
+    if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
+        raise ValueError(
+            f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}"
+        )
+    if job.checker:
+        others = {"others": list(job.others)} if job.others else {}
+        return {"name": job.name, "kind": job.checker, "paths": list(job.paths), **others}
+    return {"name": job.name, "kind": "exec", "argv": list(job.argv)}
+
+
+def _split_stream(facts: Any, body: memoryview) -> tuple[OutputStream, memoryview]:
+    """Return a job's stream from the start of `body`, and the rest of `body`."""
+    head, tail, total = (_number(number) for number in facts)
+    end = head + tail
+    if end > total or end > len(body):
+        raise ValueError("the lengths of a stream do not add up")
+    return OutputStream(bytes(body[:head]), bytes(body[head:end]), total), body[end:]
+
+
 def _cause(kind: str, code: int, reply: Mapping[str, Any]) -> Cause:
-    """Name the cause; the kernel's counters decide between a crash and a limit of the box."""
+    """Return the cause, by the kernel's counters where limits were hit."""
     cause = _ENDS[kind]
     if cause in (Cause.TIMEOUT, Cause.OUTPUT) or (cause is Cause.EXITED and code == 0):
         return cause
@@ -107,23 +139,23 @@ def _change(path: object, size: object, digest: object) -> Change:
 
 
 def _path(value: object) -> str:
-    """Give a path that is plainly relative.
+    """Return a path after checking that it is plainly relative.
 
-    Looser than `sandbox.paths`, whose answer also depends on the version of Python's Unicode tables, and the
-    guest's may be another.
+    The check is looser than `sandbox.paths`, whose result depends on the version of Python's
+    Unicode tables, and the guest may run another version.
     """
     path = _text(value)
     if _CONTROL.search(path) or len(path.encode()) > MAX_PATH_BYTES:
         raise ValueError("a path has control characters or is too long")
     if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
-        raise ValueError("a path leads elsewhere")
+        raise ValueError("a path leads out of the file store")
     return path
 
 
 def _digest(value: object) -> str:
     digest = _text(value)
     if not _DIGEST.fullmatch(digest):
-        raise ValueError("a digest is no digest")
+        raise ValueError("a digest is malformed")
     return digest
 
 

@@ -1,7 +1,7 @@
-"""The host's end of a tunnel: numbered streams on a box's channel, each served by a thread.
+"""The host's end of a tunnel: numbered streams, one thread for each.
 
-What comes from the box is hostile: a frame that a well-behaved guest cannot have sent is a `ValueError`, which ends
-the box. Of each stream at most one piece is under way in each direction.
+The sandbox is hostile: a frame that no intact guest sends is a `ValueError`, which ends the
+sandbox. Each stream has at most one unacknowledged piece in each direction.
 """
 
 import queue
@@ -16,7 +16,7 @@ Post = Callable[[dict[str, Any], bytes], None]
 
 
 class AttachedStream:
-    """One connection of a program in the box, as a blocking stream of bytes; implements `sandbox.proxy.Bytes`.
+    """One connection of a program in the sandbox; implements `sandbox.proxy.Bytes`.
 
     Args:
         number: The stream's number.
@@ -33,27 +33,25 @@ class AttachedStream:
         self.ended = threading.Event()
 
     def receive(self, patience_s: float) -> bytes:
-        """Give the next bytes; nothing at the end, or when none have come for `patience_s` seconds."""
+        """Return the next bytes; empty at the end or after `patience_s` seconds."""
+        if self.ended.is_set() and self._pieces.empty():
+            return b""
         try:
-            piece = (
-                b""
-                if self.ended.is_set() and self._pieces.empty()
-                else self._pieces.get(timeout=patience_s)
-            )
+            piece = self._pieces.get(timeout=patience_s)
         except queue.Empty:
             return b""
         if piece and not self.ended.is_set():
-            self._say("ack")
+            self._post_frame("ack")
         return piece
 
     def send(self, content: bytes, patience_s: float) -> bool:
-        """Send bytes, piece by acknowledged piece; False when the box does not take them."""
+        """Send bytes by acknowledged pieces; return whether all were taken."""
         with self._sending:
             for start in range(0, len(content), MAX_PIECE_BYTES):
                 if self.ended.is_set():
                     return False
                 self._unacknowledged += 1
-                self._say("data", content[start : start + MAX_PIECE_BYTES])
+                self._post_frame("data", content[start : start + MAX_PIECE_BYTES])
                 if not self._acknowledged.acquire(timeout=patience_s) or self.ended.is_set():
                     return False
         return True
@@ -61,11 +59,11 @@ class AttachedStream:
     def close(self) -> None:
         """End the stream on both sides; closing twice is harmless."""
         if not self.ended.is_set():
-            self._say("end")
+            self._post_frame("end")
         self.end()
 
     def end(self) -> None:
-        """Note that the other side has ended it, and wake whoever waits."""
+        """Mark the stream as ended by the other side, and wake waiting threads."""
         self.ended.set()
         self._acknowledged.release()
         try:
@@ -73,28 +71,28 @@ class AttachedStream:
         except queue.Full:
             pass
 
-    def take(self, what: str, body: bytes) -> None:
-        """Take a frame of the guest's.
+    def take(self, action: str, body: bytes) -> None:
+        """Take a frame of the guest.
 
         Raises:
-            ValueError: It is none that a well-behaved guest sends.
+            ValueError: No intact guest sends this frame.
         """
-        if what == "end":
+        if action == "end":
             self.end()
-        elif self.ended.is_set() and what in ("ack", "data"):
-            return  # it was on its way when the host ended the stream
-        elif what == "ack" and self._unacknowledged:
+        elif self.ended.is_set() and action in ("ack", "data"):
+            return  # the frame was on its way when the host ended the stream
+        elif action == "ack" and self._unacknowledged:
             self._unacknowledged -= 1
             self._acknowledged.release()
-        elif what == "data" and 0 < len(body) <= MAX_PIECE_BYTES and self._pieces.empty():
+        elif action == "data" and 0 < len(body) <= MAX_PIECE_BYTES and self._pieces.empty():
             self._pieces.put_nowait(body)
         else:
             raise ValueError("a stream's frame is out of order")
 
-    def _say(self, what: str, body: bytes = b"") -> None:
+    def _post_frame(self, action: str, body: bytes = b"") -> None:
         try:
-            self._post({"op": "stream", "stream": self._number, "do": what}, body)
-        except SandboxError:  # the box is gone, which its own request says
+            self._post({"op": "stream", "stream": self._number, "do": action}, body)
+        except SandboxError:  # the sandbox is gone; the request in progress reports that
             self.ended.set()
 
 
@@ -102,7 +100,7 @@ class Streams:
     """The streams of one request.
 
     Args:
-        serve: What becomes of a stream; called in a thread of its own and closes the stream.
+        serve: Called with each new stream in a separate thread; closes the stream.
         post: Sends a frame to the guest.
     """
 
@@ -113,21 +111,21 @@ class Streams:
         self._last = 0
 
     def take(self, header: Mapping[str, Any], body: bytes) -> None:
-        """Take a frame of the guest's.
+        """Take a frame of the guest.
 
         Raises:
-            ValueError, TypeError, KeyError: It is none that a well-behaved guest sends.
+            ValueError, TypeError, KeyError: No intact guest sends this frame.
         """
-        number, what = header["stream"], header["do"]
-        if what == "open" and number == self._last + 1:
+        number, action = header["stream"], header["do"]
+        if action == "open" and number == self._last + 1:
             self._open(number)
         elif number in self._streams:
-            self._streams[number].take(what, body)
+            self._streams[number].take(action, body)
         elif not (isinstance(number, int) and 0 < number <= self._last):
             raise ValueError("there is no such stream")
 
     def close(self) -> None:
-        """End every stream; nothing is sent any more."""
+        """End every stream; nothing is sent after that."""
         for stream in self._streams.values():
             stream.end()
 

@@ -1,1 +1,1 @@
-"""What runs inside the box, as PID 1; standard library only; the host never imports it."""
+"""PID 1 of the container; standard library only, and never imported by the host."""

@@ -1,4 +1,4 @@
-"""The guest's end of the channel: frames on descriptors 0 and 1, and the lease that ends the box."""
+"""The guest's end of the channel: frames on descriptors 0 and 1; the lease."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _CHUNK_BYTES = 1 << 18
 
 
 class HostGone(Exception):
-    """The channel closed, or the host has not been heard for a whole lease."""
+    """The channel closed, or no frame of the host came for a whole lease."""
 
 
 class Channel:
     """Receive requests and send replies; keep the lease.
 
-    `poll_fd` lets a command's own loop watch the channel, so that the box ends when the host dies in the middle
-    of a command. `on_stream` takes what the host sends over a tunnel (`sandbox.guest.tunnel`).
+    The loop that runs a command can poll `poll_fd`, so that the sandbox ends if the host dies
+    during a command. `on_stream` takes the frames of a tunnel (`sandbox.guest.tunnel`).
 
     Args:
-        control_fd: Where the host's frames come in.
-        reply_fd: Where the guest's go out.
+        control_fd: Descriptor of the host's frames.
+        reply_fd: Descriptor of the guest's frames.
     """
 
     def __init__(self, control_fd: int = 0, reply_fd: int = 1) -> None:
@@ -42,13 +42,13 @@ class Channel:
         self.on_stream: Callable[[dict[str, object], bytes], None] | None = None
 
     def secure(self, key: bytes, lease_s: float) -> None:
-        """Authenticate every later frame with `key` and end when the host is silent for `lease_s` seconds."""
+        """Authenticate later frames with `key`, and set the lease."""
         self._incoming.rekey(key)
         self._outgoing.rekey(key)
         self._lease_s = lease_s
 
     def receive(self, patience_s: float | None = None) -> tuple[dict[str, object], bytes] | None:
-        """Wait for the next request; gives None when none has come within `patience_s` seconds.
+        """Wait for a request; return None after `patience_s` seconds.
 
         Raises:
             HostGone: The channel closed or the lease ran out.
@@ -66,10 +66,10 @@ class Channel:
         return self._requests.pop(0)
 
     def lease_left_ms(self) -> int:
-        """Give the milliseconds until the lease runs out.
+        """Return the milliseconds until the lease runs out.
 
         Raises:
-            HostGone: It has run out.
+            HostGone: The lease has run out.
         """
         left_s = self._heard_at + self._lease_s - time.monotonic()
         if left_s <= 0:
@@ -77,7 +77,7 @@ class Channel:
         return int(left_s * 1000) + 1
 
     def pump(self) -> None:
-        """Take in what has arrived; call it when `poll_fd` is readable.
+        """Read the bytes that have arrived; call this when `poll_fd` is readable.
 
         Raises:
             HostGone: The channel closed.
@@ -90,7 +90,7 @@ class Channel:
         self._buffer += chunk
         while (frame := self._next_frame()) is not None:
             if frame[0].get("op") == "stream":
-                if self.on_stream is not None:  # else the command that it was for has ended
+                if self.on_stream is not None:  # otherwise the stream's command has ended
                     self.on_stream(*frame)
             elif frame[0].get("op") != "beat":
                 self._requests.append(frame)
@@ -98,7 +98,7 @@ class Channel:
                 raise ProtocolError("a second request came while one was in flight")
 
     def send(self, header: dict[str, object], body: bytes = b"") -> None:
-        """Send one reply, whole."""
+        """Send one whole reply."""
         view = memoryview(self._outgoing.seal(header, body))
         while view:
             view = view[os.write(self._reply_fd, view) :]

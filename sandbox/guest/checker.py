@@ -1,7 +1,7 @@
-"""The guest's side of the preloaded checkers: one process that has imported them and forks for every job.
+"""The guest's side of the checkers: one preloaded process that forks for jobs.
 
-It is a process of its own, started by exec and never given the channel's key: its children run tests, that is
-code that a model wrote, and whatever they can read in their own memory is not secret.
+The process is started by exec and never gets the channel's key: its children run tests, which are
+code of a model, and all that they can read in their own memory is not secret.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _ANSWER_S = 5.0
 
 
 class Checker:
-    """Start the preloaded process, give it jobs, hear of their ends.
+    """Start the preloaded process, submit jobs and collect their ends.
 
     Args:
-        spawner: Starts it.
-        argv: The command that runs `sandbox.checkers.process`; empty when the image has none.
-        environment: Its whole environment.
+        spawner: Starts the process.
+        argv: The command that runs `sandbox.checkers.process`; empty for an image without checkers.
+        environment: The whole environment of the process.
     """
 
     def __init__(self, spawner: Spawner, argv: list[str], environment: dict[str, str]) -> None:
@@ -42,11 +42,11 @@ class Checker:
 
     @property
     def waiting(self) -> frozenset[int]:
-        """The jobs that have been handed over and not begun."""
+        """The jobs that have been submitted and not started."""
         return frozenset(self._waiting)
 
     def ensure(self) -> None:
-        """Start the process when it is not there; it imports the checkers while others go on."""
+        """Start the process if it is missing; it imports the checkers by itself."""
         if not self._argv or (self.pid and self._socket is not None):
             return
         self.stop()
@@ -58,16 +58,17 @@ class Checker:
                 self._argv, self._environment, streams, cwd="/", cpu_s=None
             )
             self._socket = ours
-        except OSError:  # no process to be had: jobs are lost, which is no pass, until there is one
+        except OSError:  # no process is possible: until then jobs are lost, which is not a pass
             ours.close()
         finally:
             theirs.close()
 
     def settle(self) -> None:
-        """Wait until the process, if there is one, cannot be looked into any more.
+        """Wait until the process, if there is one, is no longer open to inspection.
 
-        A process starts open to all of its uid, who could make it their own while it closes itself. So it is started
-        while nothing else runs in the box, and nothing else is started before it has said that it is done.
+        A new process is open to all code of its uid, which could take it over before it closes
+        itself. So it is started while nothing else runs in the sandbox, and nothing else is started
+        before it has reported that it is closed.
         """
         if self._settled or self._socket is None:
             return
@@ -84,12 +85,16 @@ class Checker:
         self._settled = True
 
     def notice(self, ended: dict[int, int]) -> None:
-        """Take in which children have been collected: from then on their numbers may be those of others."""
+        """Record collected children: their pids may now belong to other processes."""
         if self.pid in ended:
             self.pid = 0
 
     def submit(self, job: int, request: dict[str, object], fds: list[int]) -> bool:
-        """Hand over a job and the descriptors of its output and report; False when nobody took it."""
+        """Submit a job with the descriptors of its output and report.
+
+        Returns:
+            Whether the process took the job.
+        """
         if self._socket is None:
             return False
         details = _file_of(json.dumps({"job": job, **request}).encode("utf-8", "surrogatepass"))
@@ -106,9 +111,9 @@ class Checker:
         return True
 
     def collect(self) -> dict[int, int] | None:
-        """Give the wait statuses of the jobs that have ended since the last call; None when the process is gone.
+        """Return the wait statuses of jobs that have ended since the last call.
 
-        A job's status -1 says that it has been started.
+        The result is None if the process is gone. Status -1 marks a job that has been started.
         """
         if self._socket is None:
             return None
@@ -129,25 +134,28 @@ class Checker:
         return {job: status for job, status in heard if status >= 0}
 
     def forget_waiting(self) -> None:
-        """Stop the process when it has not yet started a job that nobody waits for any more.
+        """Stop the process if a job is left that it has not started.
 
-        It would start it as soon as it gets round to it, out of everybody's sight.
+        Otherwise it would start the job later, when no request is in progress.
         """
         if self._waiting:
             self.stop()
 
     def stop(self) -> None:
-        """End the process, if there is one, and with it all that it has been asked for."""
+        """End the process, if there is one, and with it all of its jobs."""
         self._buffer, self._waiting, self._settled = b"", set(), False
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         if self.pid:
-            os.kill(self.pid, signal.SIGKILL)  # not collected yet, so the number is still its own
+            os.kill(self.pid, signal.SIGKILL)  # not collected yet, so the pid is still its own
 
 
 def _file_of(content: bytes) -> int:
-    """Give a descriptor to read `content` from: a socket's buffer is too small for thousands of paths."""
+    """Return a descriptor for reading `content`.
+
+    A socket's buffer is too small for thousands of paths.
+    """
     fd = os.memfd_create("job", os.MFD_CLOEXEC)
     with os.fdopen(fd, "wb", closefd=False) as file:
         file.write(content)

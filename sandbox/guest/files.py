@@ -1,8 +1,8 @@
-"""The file store inside the box: `/workspace`, reached through directory descriptors only.
+"""The file store inside the sandbox: `/workspace`, used by directory descriptors.
 
-Nothing here follows a symbolic link. The store holds regular files and directories with acceptable names
-(`sandbox.paths`) and nothing else: whatever else a command leaves is removed by `Store.scan`. Between two
-commands no process but the guest's own exists, so what is looked at cannot change under the guest's hands.
+Nothing here follows a symbolic link. The store holds only regular files and directories with
+acceptable names (`sandbox.paths`); `GuestFileStore.scan` removes all other entries. Between two
+commands no process but the guest exists, so a file cannot change while the guest reads it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OPEN_FOLDERS = 200
 
 
 class StoreRefusal(Exception):
-    """A request that the store refuses; the message is for the one who made it."""
+    """The store refuses a request; the message is for the requester."""
 
 
 class GuestFileStore:
@@ -47,10 +47,11 @@ class GuestFileStore:
         self._open: dict[str, int] = {}
 
     def write(self, files: list[tuple[str, bytes]]) -> list[str]:
-        """Write all files or none; each becomes visible whole. Gives their SHA-256 in order.
+        """Write all files or none, each visible whole; return their SHA-256.
 
         Raises:
-            Refused: A name, a size, the number of files or the space left does not allow it.
+            StoreRefusal: A name, a size, the number of files or the free space does not allow the
+                write.
         """
         self._check_batch(files)
         parts: list[str] = []
@@ -79,10 +80,10 @@ class GuestFileStore:
         return digests
 
     def read(self, path: str, offset: int, limit: int) -> tuple[bytes, int]:
-        """Give at most `limit` bytes from `offset`, and the file's size.
+        """Return at most `limit` bytes from `offset`, and the file's size.
 
         Raises:
-            Refused: There is no such regular file.
+            StoreRefusal: There is no such regular file.
         """
         folder, name = self._parent(path)
         try:
@@ -95,10 +96,10 @@ class GuestFileStore:
             os.close(fd)
 
     def delete(self, paths: list[str]) -> None:
-        """Delete files, and the directories that become empty.
+        """Delete files, and directories that become empty.
 
         Raises:
-            Refused: One of them is not a regular file of the store; none has been deleted then.
+            StoreRefusal: One path is not a regular file of the store; none has been deleted.
         """
         for path in paths:
             if check_name(path) not in self._known:
@@ -115,7 +116,7 @@ class GuestFileStore:
     def search(
         self, needle: bytes, *, ignore_case: bool, max_matches: int
     ) -> tuple[list[list[object]], bool]:
-        """Find the lines that contain `needle`: `[path, line number from 1, line]`, and whether there are more."""
+        """Return lines with `needle`, [path, number from 1, line], and if there are more."""
         wanted = needle.lower() if ignore_case else needle
         found: list[list[object]] = []
         for path in sorted(self._known):
@@ -132,16 +133,16 @@ class GuestFileStore:
         return found, False
 
     def listing(self) -> list[list[object]]:
-        """Give `[path, size in bytes, SHA-256]` of every file, sorted by path."""
+        """Return `[path, size in bytes, SHA-256]` of every file, sorted by path."""
         return [[path, known[0][2], known[1]] for path, known in sorted(self._known.items())]
 
     def scan(self) -> tuple[list[list[object]], list[str], int]:
         """Find what a command changed since the last scan, and remove what the store may not hold.
 
-        Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file; the paths that were
-        written to meanwhile and have their old content again; and the number of removed entries: links, devices,
-        sockets, pipes, unacceptable names, too deep, too many or too large files. Directories without a file go,
-        too, and are not counted.
+        Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file; the
+        paths that were written to meanwhile and have their old content again; and the number of
+        removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or
+        too large files. Directories without a file go, too, and are not counted.
         """
         if os.fstat(self._root).st_uid == os.geteuid():
             os.fchmod(self._root, 0o700)
@@ -173,7 +174,8 @@ class GuestFileStore:
         for path, content in files:
             if len(content) > self._max_file_bytes:
                 raise StoreRefusal(
-                    f"{path!r} is {len(content)} bytes; the limit for one file is {self._max_file_bytes}"
+                    f"{path!r} is {len(content)} bytes; the limit for one file is"
+                    f" {self._max_file_bytes}"
                 )
         together = self._known.keys() | set(paths)
         if len(together) > self._max_files:
@@ -186,9 +188,10 @@ class GuestFileStore:
             )
 
     def _parent(self, path: str, *, create: list[str] | None = None) -> tuple[int, str]:
-        """Open the directory of `path`; with `create`, make missing ones and append their paths to the list.
+        """Open the directory of `path` and return it with the file's name.
 
-        A write comes back to the same directories, so those that it makes or finds stay open until its end.
+        With `create`, missing directories are made and their paths appended to the list. A write
+        returns to the same directories, so those that it opened stay open until its end.
         """
         folder_path, _, name = check_name(path).rpartition("/")
         if folder_path in self._open:
@@ -259,7 +262,7 @@ class GuestFileStore:
         return True
 
     def _examine(self, path: str) -> tuple[tuple[int, ...], str]:
-        """Give the signature and the SHA-256 of a file, made readable if it was not."""
+        """Return signature and SHA-256 of a file, made readable if it was not."""
         folder, name = self._parent(path)
         try:
             fd = _open_regular(name, folder, path)
@@ -273,13 +276,14 @@ class GuestFileStore:
 
 
 def check_name(path: object) -> str:
-    """Give `path` when the store accepts it as a name.
+    """Return `path` if the store accepts it as a name.
 
     Raises:
-        Refused: It does not.
+        StoreRefusal: The store does not accept the name.
     """
     try:
-        return check_path(path)  # type: ignore[arg-type]  # anything may stand in a frame; check_path tests it
+        # A frame may hold any value here; check_path tests the type.
+        return check_path(path)  # type: ignore[arg-type]
     except PathError as error:
         raise StoreRefusal(str(error)) from error
 
@@ -321,7 +325,7 @@ def _open_regular(name: str, folder: int, path: str) -> int:
 def _explain(error: OSError) -> str:
     known = {
         errno.ENOSPC: "the file store is full",
-        errno.EFBIG: "the file is larger than the box allows",
+        errno.EFBIG: "the file is larger than the sandbox allows",
         errno.ENOTDIR: "a file stands where a directory is needed",
         errno.ELOOP: "a link stands where a directory is needed",
         errno.ENAMETOOLONG: "the name is too long",

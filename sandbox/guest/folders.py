@@ -1,4 +1,4 @@
-"""Directories that a command left: opened whatever their mode, removed whatever is in them."""
+"""Open directories of any mode and remove entries of any kind."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _PASSES = 3
 
 
 def clear_folder(path: str) -> None:
-    """Remove everything in `path`, a directory outside the store such as `/tmp`, however deep.
+    """Remove everything in `path`, a directory outside the store, at any depth.
 
-    The preloaded checkers may be warming up meanwhile, and what they make and remove is no concern of ours.
+    The preloaded checkers may be warming up at the same time, and may create and remove entries of
+    their own.
     """
     try:
         open_up(path, None)
@@ -36,10 +37,10 @@ def clear_folder(path: str) -> None:
 
 
 def discard(name: str, parent: int) -> int:
-    """Remove one entry of any kind; gives 1.
+    """Remove one entry of any kind and return 1.
 
-    Directories of any depth are emptied by moving what is in them up, not by recursion. The names for that are
-    random, so that no command can have taken them before.
+    Directories of any depth are emptied by moving their entries up, not by recursion. The names of
+    moved entries are random, so that no command can have taken them before.
     """
     if _is_unlinked(name, parent):
         return 1
@@ -61,20 +62,23 @@ def discard(name: str, parent: int) -> int:
 
 
 def open_for_walk(name: str, parent: int) -> int:
-    """Open a directory that a command may have closed to its owner; nothing can swap it meanwhile."""
+    """Open a directory that a command may have closed to its owner.
+
+    No process that could swap the directory is alive at this time.
+    """
     open_up(name, parent)
     return os.open(name, DIRECTORY, dir_fd=parent)
 
 
 def open_up(name: str, parent: int | None) -> None:
-    """Give the owner of a directory all rights to it, when that is us and some are missing."""
+    """Grant the owner's missing rights to a directory, if the guest is its owner."""
     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         os.chmod(name, 0o700, dir_fd=parent)
 
 
 def _is_unlinked(name: str, parent: int) -> bool:
-    """Unlink what is no directory; gives whether it was none."""
+    """Unlink an entry that is not a directory; return False for a directory."""
     try:
         os.unlink(name, dir_fd=parent)
     except IsADirectoryError:

@@ -1,7 +1,9 @@
-"""The packages of a box: what their folder holds, and the program that fills it from wheels.
+"""The packages of a sandbox: their hash, and the program that unpacks them.
 
-A wheel is a zip file (PEP 427). Of one only regular files are taken, each with its content and nothing else: no mode,
-no owner, no link, no script. Nothing of it is executed here, and a `.pth` file means nothing in that folder.
+A wheel is a zip file (PEP 427). Only its regular files are unpacked, each with its content and
+nothing
+else: no mode, no owner, no link, no script. Nothing is executed here, and `.pth` files have no
+effect in that folder.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ _LIBRARY_SCHEMES = ("purelib", "platlib")
 
 
 class WheelRefused(Exception):
-    """A wheel that is not unpacked; the message says why."""
+    """A wheel is not unpacked; the message is the reason."""
 
 
 def digest_of(folder: str) -> str:
-    """Give the hash of every path, mode and content below a folder; of an empty one too."""
+    """Return the hash of every path, mode and content below a folder."""
     digest = hashlib.sha256()
     paths = []
     for parent, _, names in os.walk(folder):
@@ -41,7 +43,7 @@ def digest_of(folder: str) -> str:
 
 
 def main(source: str, target: str, max_bytes: int, max_files: int) -> int:
-    """Unpack the wheels below `source`, each a folder of parts, into `target`; prints the folder's hash."""
+    """Unpack the wheels below `source`, folders of parts; print the hash."""
     os.umask(0o022)
     unpacker = Unpacker(target, max_bytes, max_files)
     for name in sorted(os.listdir(source)):
@@ -51,7 +53,7 @@ def main(source: str, target: str, max_bytes: int, max_files: int) -> int:
         except WheelRefused as refusal:
             print(f"{name}: {refusal}")
             return 1
-        except Exception as error:  # whatever a broken zip file makes of the library that reads it
+        except Exception as error:  # a broken zip file raises many kinds of errors in the library
             print(f"{name}: it cannot be unpacked: {error}")
             return 1
     print(digest_of(target))
@@ -63,8 +65,8 @@ class Unpacker:
 
     Args:
         target: The folder.
-        max_bytes: What all files together may have.
-        max_files: How many there may be.
+        max_bytes: Size limit of all files together.
+        max_files: Limit on their number.
     """
 
     def __init__(self, target: str, max_bytes: int, max_files: int) -> None:
@@ -73,10 +75,10 @@ class Unpacker:
         self._files_left = max_files
 
     def unpack(self, file: IO[bytes]) -> None:
-        """Unpack one wheel; a file that is there already, as in namespace packages, stays as it is.
+        """Unpack one wheel; an existing file, as in namespace packages, is kept as it is.
 
         Raises:
-            WheelRefused: It holds what no wheel of ours may.
+            WheelRefused: The wheel holds an entry that is not allowed.
         """
         from zipfile import ZipFile  # here: the guest itself never needs it
 
@@ -106,10 +108,10 @@ class Unpacker:
 
 
 def _place(entry: ZipInfo) -> str:
-    """Give where a file goes, relative; empty for what is left out: folders, scripts, headers, data.
+    """Return a file's relative target; empty for scripts, headers and data.
 
     Raises:
-        WheelRefused: It would go elsewhere, or is no regular file.
+        WheelRefused: The target is outside the folder, or the entry is not a regular file.
     """
     name = entry.filename
     parts = name.rstrip("/").split("/")
@@ -122,12 +124,13 @@ def _place(entry: ZipInfo) -> str:
     if entry.is_dir():
         return ""
     if parts[0].endswith(".data"):
-        return "/".join(parts[2:]) if parts[1:2] and parts[1] in _LIBRARY_SCHEMES else ""
+        library = len(parts) > 1 and parts[1] in _LIBRARY_SCHEMES
+        return "/".join(parts[2:]) if library else ""
     return name
 
 
 def _joined(folder: str) -> IO[bytes]:
-    """Give a wheel's parts as one file that can be sought in."""
+    """Return a wheel's parts joined into one seekable file."""
     file = os.fdopen(os.memfd_create("wheel", os.MFD_CLOEXEC), "w+b")
     for part in sorted(os.listdir(folder)):
         with open(os.path.join(folder, part), "rb") as content:

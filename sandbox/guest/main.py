@@ -1,4 +1,4 @@
-"""The guest's life: set up, answer the host's first frame, serve until the channel or the lease ends."""
+"""Run the guest: answer the first frame, then serve until channel or lease end."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import sys
 
 from sandbox.guest.channel import Channel, HostGone
 from sandbox.guest.checker import Checker
-from sandbox.guest.dumpable import set_dumpable
 from sandbox.guest.files import GuestFileStore
 from sandbox.guest.layer import digest_of
 from sandbox.guest.operations import Operations
 from sandbox.guest.posture import posture, protection
-from sandbox.guest.processes import Spawner
+from sandbox.guest.processes import Spawner, set_dumpable
 from sandbox.protocol import VERSION, ProtocolError
 
 EXIT_HOST_GONE = 0
 EXIT_BAD_FRAME = 65
 
-# The checkers are imported once nothing is asked for: boxes that start together then do not slow each other's
-# starts, and a first model reply takes longer than this anyway.
+# The checkers are imported only when no request is waiting: sandboxes that start together then do
+# not slow each other's starts, and the first reply of a model takes longer than this anyway.
 _IDLE_S = 0.75
 
 
 def main() -> int:
-    """Serve one host; gives the exit code of the box."""
-    for number in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+    """Serve one host and return the exit code of the sandbox."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     score_fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
     seen = posture()
     set_dumpable(value=False)

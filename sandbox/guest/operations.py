@@ -1,4 +1,4 @@
-"""What the host can ask for: one method per operation, each from a header and a body to a reply."""
+"""The operations that the host can request, one method for each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-_SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all that can be written beside the store
+_SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all writable places beside the store
 _LOST = {"kind": "lost", "code": 0}
 
 
 class RunningJob:
-    """One of the processes that a `run` request asks for, and what it has put out.
+    """One process of a `run` request, and its output.
 
-    Its number is that of no other job of this box: the checker can tell late how one ended that was cut off.
+    Its number is unique in the sandbox, because the checker may report the end of an aborted job
+    late.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class RunningJob:
         self.ended_at = 0.0
 
     def ends(self, how: dict[str, object]) -> None:
-        """Note how it ended, now."""
+        """Record the end of the job, now."""
         self.end, self.ended_at = how, time.monotonic()
 
 
@@ -53,7 +54,7 @@ class Operations:
     """Serve the operations on one store.
 
     Args:
-        channel: Watched while commands run.
+        channel: Polled while commands run.
         store: The file store.
         spawner: Starts commands.
         checker: Runs the preloaded jobs.
@@ -81,7 +82,7 @@ class Operations:
         self._numbers = itertools.count()
 
     def serve(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
-        """Perform one request; a refusal is a reply, too."""
+        """Perform one request and return its reply, which may be a refusal."""
         operation = getattr(self, "do_" + str(header.get("op")), None)
         if operation is None:
             return {"ok": False, "refused": f"there is no operation {header.get('op')!r}"}, b""
@@ -92,7 +93,7 @@ class Operations:
         return {"ok": True, **reply}, content
 
     def do_write(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
-        """`files`: [[path, bytes]]; the body is their contents in order."""
+        """Write `files`, [[path, bytes]]; the body holds their contents in order."""
         files, start = [], 0
         for path, length in header["files"]:
             files.append((path, body[start : start + length]))
@@ -100,32 +101,36 @@ class Operations:
         return {"digests": self._store.write(files)}, b""
 
     def do_read(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
-        """`path`, `offset`, `limit`; the reply's body is the content, `size` the whole file's size."""
+        """Return content of `path` from `offset`, at most `limit` bytes, and its size."""
         content, size = self._store.read(
             header["path"], header["offset"], min(header["limit"], MAX_BODY_BYTES)
         )
         return {"size": size}, content
 
     def do_delete(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
-        """`paths`."""
+        """Delete `paths`."""
         self._store.delete(header["paths"])
         return {}, b""
 
     def do_list(self, _: dict[str, Any], __: bytes) -> tuple[dict[str, object], bytes]:
-        """Gives `files`: [[path, size, SHA-256]]."""
+        """Return `files`: [[path, size, SHA-256]]."""
         return {"files": self._store.listing()}, b""
 
     def do_search(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
-        """The body is the text; `ignore_case`, `max_matches`. Gives `matches`: [[path, line, text]] and `more`."""
+        """Search for the text in the body.
+
+        The header has `ignore_case` and `max_matches`, the reply `matches`, [[path, line, text]],
+        and `more`.
+        """
         found, more = self._store.search(
             body, ignore_case=header["ignore_case"], max_matches=header["max_matches"]
         )
         return {"matches": found, "more": more}, b""
 
     def do_run(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
-        """Run `jobs` side by side to their end, end all that they started, and say what they changed.
+        """Run `jobs` side by side, end all their processes, and report changes.
 
-        With `tunnel` the jobs reach the host's proxy meanwhile.
+        With `tunnel` the jobs can reach the host's proxy.
         """
         counters = Counters()
         started_at = time.monotonic()
@@ -172,7 +177,10 @@ class Operations:
         return _with_jobs({**left, **counters.since()}, jobs, started_at)
 
     def _clean(self, survivors: int) -> tuple[list[list[object]], list[str], int]:
-        """Bring store and scratch into order; with a process still about there is none, and the host ends the box."""
+        """Clean up store and scratch folders.
+
+        Nothing is cleaned while a process survives, because the host then ends the sandbox.
+        """
         if survivors:
             return [], [], 0
         for folder in _SCRATCH:
@@ -180,7 +188,7 @@ class Operations:
         return self._store.scan()
 
     def warm(self) -> None:
-        """Have the preloaded checkers started, if they are not."""
+        """Start the preloaded checkers, if they are not running."""
         self._collect()
         self._checker.ensure()
 
@@ -240,7 +248,10 @@ class Operations:
         return bound
 
     def _listen(self, jobs: list[RunningJob], watch: Watch, cpu_s: int, *, retry: bool) -> None:
-        """Hear of the ends of the preloaded jobs; once, those of a checker that died before them go to the next one."""
+        """Collect the ends of preloaded jobs.
+
+        Once, the jobs of a checker that died before it started any are handed to the next checker.
+        """
         fd = self._checker.fd
         if fd < 0:
             return
@@ -260,7 +271,10 @@ class Operations:
     def _hand_on(
         self, jobs: list[RunningJob], waiting: frozenset[int], watch: Watch, cpu_s: int
     ) -> None:
-        """Give jobs to another checker if not one has begun: only then is there nobody who could take it over."""
+        """Hand jobs to another checker if not one has started.
+
+        A started job could have taken over the process.
+        """
         if len(waiting) < len(jobs):
             for job in jobs:
                 if job.end is None and job.spec["kind"] != "exec":
@@ -274,7 +288,7 @@ class Operations:
 
 
 def _jobs(header: dict[str, Any], numbers: Iterator[int]) -> list[RunningJob]:
-    """Give the jobs with room for what they put out: all of it has to fit into one reply."""
+    """Return the jobs, with bounds so that all their output fits into one reply."""
     specs, head, tail = header["jobs"], header["head_bytes"], header["tail_bytes"]
     room = MAX_BODY_BYTES // len(specs) - 2 * (head + tail)
     return [

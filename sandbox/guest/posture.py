@@ -1,4 +1,4 @@
-"""What the guest sees of its own confinement; the host compares it with the policy."""
+"""Read the sandbox's confinement from inside, for the host to compare."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CGROUP = {
     "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
 }
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
-_SPACES = ("/workspace", "/tmp", "/dev/shm")  # the box's own mounts
+_SPACES = ("/workspace", "/tmp", "/dev/shm")  # the sandbox's own mounts
 
 
 def posture() -> dict[str, object]:
-    """Give the facts, as plain JSON values; what cannot be read is null."""
-    status = dict(
-        line.split(":", 1) for line in _read("/proc/self/status").splitlines() if ":" in line
-    )
+    """Return the facts as plain JSON values; a fact that cannot be read is null."""
+    lines = _read("/proc/self/status").splitlines()
+    status = dict(line.split(":", 1) for line in lines if ":" in line)
+    interfaces = _read("/proc/net/dev").splitlines()[2:]
     return {
         "status": {
             name: status.get(name, "").strip() or None for name in (*_STATUS, *_CAPABILITIES)
@@ -35,9 +35,7 @@ def posture() -> dict[str, object]:
         "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in _LIMITS},
         "cgroup": {name: _first(paths) for name, paths in _CGROUP.items()},
         "namespaces": {name: _link(f"/proc/self/ns/{name}") for name in _NAMESPACES},
-        "interfaces": [
-            line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:]
-        ],
+        "interfaces": [line.split(":")[0].strip() for line in interfaces],
         "routes": len(_read("/proc/net/route").splitlines()[1:]) + len(_foreign_routes6()),
         "devices": sorted(os.listdir("/dev")),
         "environment": dict(os.environ),
@@ -50,17 +48,16 @@ def posture() -> dict[str, object]:
 
 
 def protection(masked: list[str], protected: list[str]) -> dict[str, object]:
-    """Give which of the paths that nobody may read can be read, and which of those nobody may write are writable."""
+    """Return readable masked paths and writable protected paths."""
+    present = [path for path in protected if os.path.exists(path)]
     return {
         "unmasked": [path for path in masked if not _is_masked(path)],
-        "unprotected": [
-            path for path in protected if os.path.exists(path) and not _is_read_only(path)
-        ],
+        "unprotected": [path for path in present if not _is_read_only(path)],
     }
 
 
 def _privileged_files() -> list[str] | None:
-    """Give the files that kept set-id bits or capabilities when the image was built; null when nobody looked."""
+    """Return the image's files with set-id bits or capabilities, if known."""
     try:
         return list(json.loads(_read("/opt/l2mac/stripped.json"))["left"])
     except (ValueError, KeyError, TypeError):
@@ -68,7 +65,7 @@ def _privileged_files() -> list[str] | None:
 
 
 def _is_masked(path: str) -> bool:
-    """Whether there is nothing to read: no such path, an empty directory, the null device, an empty file."""
+    """Return whether a path is unreadable, missing or empty."""
     try:
         if os.path.isdir(path):
             return not os.listdir(path)
@@ -81,7 +78,7 @@ def _is_masked(path: str) -> bool:
 def _is_read_only(path: str) -> bool:
     try:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    except OSError:  # gVisor cannot say it of /proc
+    except OSError:  # gVisor does not support this call on /proc
         return not os.access(path, os.W_OK)
 
 

@@ -1,7 +1,8 @@
-"""Start commands, end them and everything that they started, and say why they ended."""
+"""Start commands, end them with all their descendants, and report how they ended."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -10,9 +11,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Streams = tuple[int, int, int]
 
+_PR_SET_DUMPABLE = 4
+_DEFAULT_SIGNALS = (
+    signal.SIGCHLD,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+)
+
 
 class Counters:
-    """The kernel's own counts of out-of-memory kills and refused forks; None where the runtime gives none."""
+    """The kernel's counts of out-of-memory kills and refused forks, if any."""
 
     _MEMORY = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
     _PIDS = ("/sys/fs/cgroup/pids.events", "/sys/fs/cgroup/pids/pids.events")
@@ -21,23 +32,23 @@ class Counters:
         self._start = self._read()
 
     def since(self) -> dict[str, object]:
-        """Give the counts since this object was made."""
+        """Return the counts since this object was made."""
         now = self._read()
+        counts: dict[str, object] = {}
         names = ("oom_kills", "pids_denied")
-        return {
-            name: None if before is None or after is None else after - before
-            for name, before, after in zip(names, self._start, now, strict=True)
-        }
+        for name, before, after in zip(names, self._start, now, strict=True):
+            counts[name] = None if before is None or after is None else after - before
+        return counts
 
     def _read(self) -> tuple[int | None, int | None]:
         return _counter(self._MEMORY, "oom_kill"), _counter(self._PIDS, "max")
 
 
 class Spawner:
-    """Start processes as children of the guest, with limits and an out-of-memory score of their own.
+    """Start processes with limits and their own out-of-memory score.
 
-    The score is the guest's own for the moment of the fork: the descriptor was opened before the guest became
-    non-dumpable, after which the kernel would refuse to open it.
+    The guest writes the score to its own entry for the moment of the fork, by a descriptor that it
+    opened before it became non-dumpable: the kernel would refuse to open it later.
     """
 
     def __init__(self, score_fd: int) -> None:
@@ -52,12 +63,13 @@ class Spawner:
         cwd: str,
         cpu_s: int | None,
     ) -> int:
-        """Start `argv` in a session of its own; gives its pid.
+        """Start `argv` in a new session and return its pid.
 
-        An `argv` that cannot be started exits as in a shell: with 126 where it may not be executed, else with 127.
+        A program that cannot be started exits as in a shell: with 126 if it may not be executed,
+        otherwise with 127.
 
         Raises:
-            OSError: There is no room for another process.
+            OSError: No further process is possible.
         """
         os.write(self._score_fd, b"1000")
         try:
@@ -70,7 +82,7 @@ class Spawner:
 
 
 def pipe() -> tuple[int, int]:
-    """Give a close-on-exec pipe: (read end, write end)."""
+    """Return a close-on-exec pipe: (read end, write end)."""
     return os.pipe2(os.O_CLOEXEC)
 
 
@@ -88,30 +100,35 @@ def reap() -> dict[int, int]:
 
 
 def end_of(status: int) -> dict[str, object]:
-    """Say how a process ended, from its wait status."""
+    """Return how a process ended, from its wait status."""
     if os.WIFSIGNALED(status):
         return {"kind": "signal", "code": os.WTERMSIG(status)}
     return {"kind": "exit", "code": os.WEXITSTATUS(status)}
 
 
 def set_limits(cpu_s: int | None) -> None:
-    """Set the limits of a command over those that the container has for all."""
+    """Set the limits of a command, in addition to those of the container."""
     if cpu_s is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def restore_signals() -> None:
-    """Give a child the default actions that it expects at its start."""
-    for number in (
-        signal.SIGCHLD,
-        signal.SIGPIPE,
-        signal.SIGXFSZ,
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):
+    """Restore the default signal actions, which a new program expects."""
+    for number in _DEFAULT_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+
+
+def set_dumpable(*, value: bool) -> None:
+    """Set whether code of the same uid may trace or inspect this process.
+
+    See prctl(2), PR_SET_DUMPABLE.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, int(value), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) was refused")
 
 
 def _become(

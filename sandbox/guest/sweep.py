@@ -16,21 +16,22 @@ _SWEEP_S = 5.0
 
 
 def others(keep: int) -> list[int]:
-    """Give the pids of all processes in the box but the guest and `keep`."""
-    return [
-        int(name)
-        for name in os.listdir("/proc")
-        if name.isdigit() and int(name) not in (os.getpid(), keep)
-    ]
+    """Return the pids of all processes in the container but the guest and `keep`."""
+    kept = (os.getpid(), keep)
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if pid not in kept]
 
 
 def sweep(checker: Checker) -> tuple[int, int]:
-    """Kill everything in the box but the guest and, if that is enough, the preloaded checker.
+    """Kill every process but the guest and, if that is enough, the preloaded checker.
 
-    One signal to all at once is the only one that a fork bomb cannot outrun, but it takes the checker along, so it
-    comes second. Gives how many were found at first and how many are left, which is 0 unless the kernel cannot
-    keep up for seconds. The checker hears of every child that is collected: the number of one that has been killed
-    and collected can come back as that of a process which was after just this.
+    Only one signal to all processes at once is faster than a fork bomb, but it also kills the
+    checker, so it is the second attempt. The checker is notified of every collected child, because
+    the kernel may give the pid of a collected process to a new one.
+
+    Returns:
+        The number of processes found at first, and the number left, which is 0 unless the kernel
+        cannot keep up for seconds.
     """
     checker.notice(reap())
     found = others(checker.pid)

@@ -1,9 +1,10 @@
-"""The box's end of a tunnel: a forwarder on the loopback interface, whose bytes go to the host as frames.
+"""The sandbox's end of a tunnel: a loopback forwarder over the channel.
 
-For the one box that fetches packages. There is still no route, no resolver and no socket of the host in the box: a
-connection to the forwarder is a numbered stream on the channel that is there anyway, and the host's proxy decides
-what becomes of it. Of each stream at most one piece is under way in each direction until the other side has
-acknowledged it, so that neither side ever holds more.
+Only the sandbox that fetches packages has a tunnel. This sandbox still has no route, no resolver
+and no socket of
+the host: a connection to the forwarder is a numbered stream on the existing channel, and the host's
+proxy decides about it. In each direction a stream has at most one unacknowledged piece, so that
+neither side ever buffers more.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from sandbox.guest.channel import Channel
 
 
-class _Stream:
-    """One connection: `waiting` for the host to acknowledge a piece, `pending` bytes for the program."""
+class _TunnelStream:
+    """One connection: `waiting` for an acknowledgement, `pending` bytes."""
 
     def __init__(self, number: int, connection: socket.socket) -> None:
         self.number = number
@@ -29,10 +30,10 @@ class _Stream:
 
 
 class Tunnel:
-    """Forward what connects to the loopback port; use it for one command and close it.
+    """Forward connections to the loopback port; use it for one command and close it.
 
     Args:
-        channel: Where the streams go.
+        channel: The channel that carries the streams.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -41,18 +42,18 @@ class Tunnel:
         self._listener.setblocking(False)
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
-        self._streams: dict[int, _Stream] = {}
-        self._by_fd: dict[int, _Stream] = {}
+        self._streams: dict[int, _TunnelStream] = {}
+        self._by_fd: dict[int, _TunnelStream] = {}
         self._opened = 0
         channel.on_stream = self.take
 
     @property
     def fd(self) -> int:
-        """The descriptor that is readable when there is something to do."""
+        """The descriptor that is readable while `turn` has work to do."""
         return self._poll.fileno()
 
     def turn(self) -> None:
-        """Do what there is to do."""
+        """Serve every connection that is ready."""
         for fd, events in self._poll.poll(0):
             if fd == self._listener.fileno():
                 self._accept()
@@ -60,10 +61,10 @@ class Tunnel:
                 self._serve(stream, events)
 
     def take(self, header: dict[str, object], body: bytes) -> None:
-        """Take a frame of the host's; one for a stream that has ended meanwhile is late and harmless.
+        """Take a frame of the host; a late frame for an ended stream is ignored.
 
         Raises:
-            ProtocolError: It is none that the host sends.
+            ProtocolError: The host does not send such a frame.
         """
         stream = self._streams.get(int(str(header["stream"])))
         if stream is None:
@@ -94,17 +95,17 @@ class Tunnel:
             return
         connection.setblocking(False)
         self._opened += 1
-        stream = self._streams[self._opened] = _Stream(self._opened, connection)
+        stream = self._streams[self._opened] = _TunnelStream(self._opened, connection)
         self._by_fd[connection.fileno()] = stream
         self._poll.register(connection, select.EPOLLIN)
-        self._say(stream, "open")
+        self._post(stream, "open")
 
-    def _serve(self, stream: _Stream, events: int) -> None:
+    def _serve(self, stream: _TunnelStream, events: int) -> None:
         try:
             if events & select.EPOLLOUT and stream.pending:
                 stream.pending = stream.pending[stream.connection.send(stream.pending) :]
                 if not stream.pending:
-                    self._say(stream, "ack")
+                    self._post(stream, "ack")
             if events & select.EPOLLIN and not stream.waiting:
                 self._read(stream)
             elif events & (select.EPOLLHUP | select.EPOLLERR):
@@ -112,28 +113,30 @@ class Tunnel:
         except BlockingIOError:
             return
         except OSError:
-            self._say(stream, "end")
+            self._post(stream, "end")
             self._drop(stream)
             return
         self._watch(stream)
 
-    def _read(self, stream: _Stream) -> None:
+    def _read(self, stream: _TunnelStream) -> None:
         piece = stream.connection.recv(MAX_PIECE_BYTES)
         if not piece:
             raise ConnectionResetError
         stream.waiting = True
-        self._say(stream, "data", piece)
+        self._post(stream, "data", piece)
 
-    def _watch(self, stream: _Stream) -> None:
-        events = (0 if stream.waiting else select.EPOLLIN) | (
-            select.EPOLLOUT if stream.pending else 0
-        )
+    def _watch(self, stream: _TunnelStream) -> None:
+        events = 0
+        if not stream.waiting:
+            events |= select.EPOLLIN
+        if stream.pending:
+            events |= select.EPOLLOUT
         self._poll.modify(stream.connection, events)
 
-    def _say(self, stream: _Stream, what: str, body: bytes = b"") -> None:
-        self._channel.send({"stream": stream.number, "do": what}, body)
+    def _post(self, stream: _TunnelStream, action: str, body: bytes = b"") -> None:
+        self._channel.send({"stream": stream.number, "do": action}, body)
 
-    def _drop(self, stream: _Stream) -> None:
+    def _drop(self, stream: _TunnelStream) -> None:
         self._poll.unregister(stream.connection)
         del self._streams[stream.number], self._by_fd[stream.connection.fileno()]
         stream.connection.close()

@@ -1,4 +1,4 @@
-"""The way through the store after a command: what may stay is noted, the rest is removed."""
+"""Walk through the store after a command; remove entries that may not stay."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sandbox.protocol import MAX_NAME_BYTES
 
 
 class Walk:
-    """One way through the store: notes what may stay and removes the rest.
+    """One walk through the store: record files that may stay, remove the rest.
 
     Args:
-        max_files: How many files may stay.
-        max_bytes: How large they may be together, by the sizes that they claim: a file may be all holes.
+        max_files: Number of files that may stay.
+        max_bytes: Their size together, by the sizes that they claim: a file may be sparse.
         accepted: Paths whose names are known to be acceptable.
     """
 
@@ -28,10 +28,14 @@ class Walk:
         self._name_bytes_left = MAX_NAME_BYTES
 
     def through(self, fd: int, prefix: str, depth: int) -> bool:
-        """Go through the directory `fd`, whose entries' paths start with `prefix`, and all below it.
+        """Walk the directory `fd` and all below it.
 
-        Gives whether a file stays in it. Directories without one are removed: the store is its files, and an empty
-        directory would refuse a file of its name, here and not in the box that the store is rebuilt in.
+        The paths of its entries start with `prefix`. Directories without a file are removed: the
+        store is its files, and an empty directory would refuse a file of its name, here and not in
+        the sandbox in which the store is rebuilt.
+
+        Returns:
+            Whether a file stays in the directory.
         """
         kept = False
         with os.scandir(fd) as entries:
@@ -72,7 +76,10 @@ class Walk:
 
 
 def signature(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file's content may have changed; the change time cannot be set back from inside."""
+    """Return values that change whenever a file's content may have changed.
+
+    Code in the sandbox cannot set back the change time.
+    """
     return (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mtime_ns)
 
 

@@ -1,4 +1,4 @@
-"""Watch what runs: read its streams, feed it, hear of its ends; bounded by time and by the bytes put out."""
+"""Watch running processes: streams, input, ends; bounded in time and bytes."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class Capture:
             self._tail_length -= len(self._tail.popleft())
 
     def kept(self) -> tuple[bytes, bytes]:
-        """Give the kept head and tail; between them `total - len(head) - len(tail)` bytes are missing."""
+        """Return the kept head and tail, between which bytes may be missing."""
         tail = b"".join(self._tail)
         return bytes(self._head), tail[-self._tail_bytes :] if self._tail_bytes else b""
 
 
 class Watch:
-    """Watch the streams of what runs until `done()`; bounded by time and by the bytes put out.
+    """Watch streams and events, bounded in time and in the bytes of output.
 
     Args:
-        channel: Watched too: when the host goes, so does the box.
+        channel: Polled as well: if the host is gone, the sandbox ends.
         wakeup_fd: Readable whenever a child has ended.
-        deadline: When to stop, on the monotonic clock.
-        max_output_bytes: What all streams together may put out.
+        deadline: Time to stop, on the monotonic clock.
+        max_output_bytes: Output limit of all streams together.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Watch:
         self._poller.register(wakeup_fd, select.POLLIN)
 
     def capture(self, fd: int, capture: Capture) -> None:
-        """Read `fd` into `capture`; the descriptor is closed at its end."""
+        """Read `fd` into `capture` and close it at its end."""
         os.set_blocking(fd, False)
         self._captures[fd] = capture
         self._poller.register(fd, select.POLLIN)
@@ -98,7 +98,7 @@ class Watch:
             self._poller.unregister(fd)
 
     def step(self) -> str | None:
-        """Wait for something to happen; gives `"timeout"` or `"output"` when a bound is reached."""
+        """Wait for an event; return `"timeout"` or `"output"` at a limit."""
         left_ms = int((self._deadline - time.monotonic()) * 1000) + 1
         if left_ms <= 0:
             return "timeout"
@@ -116,7 +116,7 @@ class Watch:
         return "output" if self._left_bytes <= 0 else None
 
     def drain(self) -> None:
-        """Read what is left in the pipes once every writer is gone; nobody is waited for."""
+        """Read the rest of the pipes when every writer has ended, without waiting."""
         deadline = time.monotonic() + _DRAIN_S
         while self._captures and time.monotonic() < deadline:
             progress = [self._read(fd) for fd in list(self._captures)]

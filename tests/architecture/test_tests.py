@@ -1,4 +1,4 @@
-"""The tests themselves: each one asserts, none replaces our own code, and none shadows a package."""
+"""The tests themselves: each one asserts, none mocks our own code, and none shadows a package."""
 
 import ast
 
@@ -11,7 +11,7 @@ BATTERY = "sandbox.conformance."  # its checks assert, one by one
 
 
 def asserting_nothing(tree: ast.Module) -> list[str]:
-    """Name the test functions that cannot fail by what they say, themselves or through a function beside them."""
+    """Return the test functions without an assertion of their own or in a helper beside them."""
     helpers = {
         one.name for one in functions(tree) if not one.name.startswith("test_") and _asserts(one)
     }
@@ -64,7 +64,7 @@ def idle(value):
     assert asserting_nothing(ast.parse(source)) == ["test_a", "test_e"]
 
 
-def test_nothing_is_mocked():
+def test_tests_import_no_mocking_library():
     mocking = ("unittest.mock", "mock")
     assert [
         one.name for one in modules("tests") for library in mocking if imports_of(one.tree, library)
@@ -81,3 +81,56 @@ def test_no_two_tests_of_a_file_have_one_name():
     for module in TESTS:
         names = [node.name for node in module.tree.body if isinstance(node, ast.FunctionDef)]
         assert len(names) == len(set(names)), module.path.name
+
+
+VARIABLES = {
+    "L2MAC_TEST_IMAGE": "tests/support/engine.py",
+    "L2MAC_TEST_TIER": "tests/support/tiers.py",
+}
+
+
+def test_each_variable_of_the_tests_is_read_in_one_place():
+    for name, place in VARIABLES.items():
+        readers = [
+            module.path
+            for module in modules("tests")
+            for node in ast.walk(module.tree)
+            if is_text(node, name)
+        ]
+        assert [
+            str(path.relative_to(ROOT)) for path in readers if path.name != "test_tests.py"
+        ] == [place]
+
+
+def is_text(node: ast.AST, text: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == text
+
+
+FORBIDDEN_WORDS = set(
+    "what whatever whoever whichever who nobody somebody anybody ever some".split()
+)
+NAME_CHARACTERS = 70
+
+
+def badly_named(names: list[str]) -> list[str]:
+    """Return the names of tests that are too long or leave the subject to the reader."""
+    return [
+        name
+        for name in names
+        if len(name) > NAME_CHARACTERS or FORBIDDEN_WORDS & set(name.split("_"))
+    ]
+
+
+def test_test_names_are_short_and_name_their_subject():
+    names = [
+        one.name
+        for module in TESTS
+        for one in functions(module.tree)
+        if one.name.startswith("test_")
+    ]
+    assert badly_named(names) == []
+
+
+def test_badly_named_tests_are_found():
+    names = ["test_timeout_kills_the_group", "test_what_is_wrong_is_said", "test_" + "x" * 66]
+    assert badly_named(names) == names[1:]

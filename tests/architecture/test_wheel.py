@@ -41,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--directory",
         str(folder),
     ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=600)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -64,7 +64,7 @@ def run_python(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a program that takes a folder, away from this source tree and its variables."""
     command = [sys.executable, "-I", "-c", program, str(folder)]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -1,16 +1,28 @@
 """The receipt sees every gap in the walls of a box, and then nothing runs."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
-from engine_room import RUN
-from weak_container import Weakening, with_host, without
+from engine import RUN
 
 from sandbox import EngineUnavailable, IsolationMismatch, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
+
+Weakening = Callable[[dict[str, Any]], None]
+
+
+def without(name: str) -> Weakening:
+    """Return the weakening that takes a field of the host configuration away."""
+    return lambda request: request["HostConfig"].pop(name)
+
+
+def with_host(**fields: object) -> Weakening:
+    """Return the weakening that sets fields of the host configuration."""
+    return lambda request: request["HostConfig"].update(fields)
 
 
 def bridged(request: dict[str, Any]) -> None:

@@ -1,10 +1,9 @@
 """What a box is for: ordinary programs, the checkers and common packages work under the whole confinement."""
 
 import json
-from pathlib import Path
 
 from battery_image import with_batteries
-from engine_room import RUN
+from engine import RUN, cache_folder
 
 from sandbox import Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -75,8 +74,8 @@ if __name__ == '__main__':
 """
 
 
-def test_what_ordinary_programs_do_works_under_the_profile(engine, box_image, runtime):
-    image = with_batteries(engine, box_image, Path("~/.cache/l2mac").expanduser())
+def test_ordinary_programs_work_under_the_seccomp_profile(engine, box_image, runtime):
+    image = with_batteries(engine, box_image, cache_folder())
     policy = SandboxPolicy(cpus=2.0, runtime=runtime, timeout_s=300)
     with DockerSandbox(engine, image, policy, run=RUN) as box:
         box.write({"ordinary.py": ORDINARY.encode()})

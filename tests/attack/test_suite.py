@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
-from source_tree import PROGRAMS, ROOT, imported, modules
+from cli import Cli
+from source_tree import PROGRAMS, imported, modules
 
 from sandbox import SandboxPolicy
 from sandbox.attack import host, kernel, processes
@@ -21,31 +19,15 @@ from sandbox.errors import SandboxError
 NOT_CONTAINABLE = {54, 63}
 
 
-def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing(
-    box_image, tmp_path
-):
-    command = [
-        sys.executable,
-        "-m",
-        "l2mac",
-        "doctor",
-        "--attack",
-        "--json",
-        "--image",
-        box_image.base.reference,
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-
+def test_every_catalogued_attack_is_contained_and_its_control_succeeds(box_image, cli: Cli):
+    done = cli.run("doctor", "--attack", "--json", "--image", box_image.base.reference)
     report = json.loads(done.stdout)
     wrong = [
         row
         for row in report["rows"]
         if row["verdict"] not in ("contained", "not containable", "not applicable")
     ]
-    assert (wrong, report["host_differences"], done.returncode) == ([], [], 0)
+    assert (wrong, report["host_differences"]) == ([], [])
     assert [row["number"] for row in report["rows"]] == list(range(1, 67))
     assert {
         row["number"] for row in report["rows"] if row["verdict"] == "not containable"
@@ -55,13 +37,11 @@ def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protect
         for row in report["rows"]
         if row["verdict"] == "contained"
     )
-    assert list(tmp_path.iterdir()) == []
+    assert list(cli.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
-def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(
-    engine, box_image, gvisor, scene
-):
+def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(engine, box_image, gvisor, scene):
     site = Site(engine, box_image, gvisor, fresh_run())
 
     findings = list(scene(site))
@@ -74,16 +54,16 @@ def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(
     assert host.differences(site) == ()
 
 
-def test_the_host_check_sees_what_is_left(engine, box_image):
+def test_host_check_reports_leftover_containers(engine, box_image):
     site = Site(engine, box_image, "runc", fresh_run())
-    with site.box() as arena:
-        container = arena.box.container
-        assert f"container {container[:12]}" in host.differences(site)
+    with site.sandbox() as arena:
+        container = arena.sandbox.container
+        assert f"container {container[:12]}" in host.differences(site, patience_s=0)
         host.sweep(site)
         assert host.differences(site) == ()
 
 
-def test_what_got_through_or_was_never_shown_to_be_possible_does_not_hold():
+def test_attack_report_fails_on_successful_and_unproven_attacks():
     held = {"number": 1, "observed": "refused", "control": "got through"}
     assert AttackFinding(**held).verdict is AttackVerdict.CONTAINED
     assert AttackFinding(**held, held=False).verdict is AttackVerdict.FAILED
@@ -121,7 +101,7 @@ FAILED = dataclasses.replace(PROVEN, held=False)
         ([PROVEN], AttackVerdict.CONTAINED),
     ],
 )
-def test_what_is_not_shown_in_time_is_tried_once_more_and_what_a_box_did_not_withstand_is_not(
+def test_unproven_attacks_are_retried_once_and_successful_ones_never(
     engine, box_image, passes, verdict
 ):
     left = list(passes)
@@ -164,18 +144,18 @@ def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, bo
 
 def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, box_image):
     site = Site(engine, box_image, "runc", fresh_run())
-    with pytest.raises(NothingShown, match="did not come about"):
+    with pytest.raises(NothingShown, match="could not run"):
         site.control(
             lambda request: request["HostConfig"].update(Runtime="no-such-runtime"),
             {"a": ("print(1)",)},
         )
-    with pytest.raises(NothingShown, match="said nothing"):
+    with pytest.raises(NothingShown, match="wrote no output"):
         site.control(
             lambda request: request["HostConfig"].update(Memory=7 << 20, MemorySwap=7 << 20),
             {"a": ("1",)},
         )
     host.sweep(site)
-    with site.box() as arena, pytest.raises(NothingShown, match="not done in its time"):
+    with site.sandbox() as arena, pytest.raises(NothingShown, match="timed out"):
         arena.value("import time; time.sleep(60)", timeout_s=0.5)
     assert host.differences(site) == ()
 

@@ -6,9 +6,9 @@ an error as well.
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
+from engine import BASE_IMAGE, cache_folder
 from inspect_adapter import BoxEnvironment
 from inspect_ai.util._sandbox.self_check import *  # noqa: F403 - how the battery says it is to be used
 
@@ -37,9 +37,8 @@ DIFFERENCES = {
 @pytest.fixture(scope="module", params=["runc", "runsc"])
 def box(request: pytest.FixtureRequest) -> Iterator[DockerSandbox]:
     policy = SandboxPolicy(cpus=1.0, runtime=request.param, max_write_bytes=32 << 20)
-    base = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
     with Engine.connect() as engine:
-        image = prepare_image(engine, base, Path("~/.cache/l2mac").expanduser(), print)
+        image = prepare_image(engine, BASE_IMAGE, cache_folder(), print)
         with DockerSandbox(engine, image, policy, run=f"audit-{os.getpid()}") as box:
             yield box
 

@@ -20,6 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from engine import BASE_IMAGE
+
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.evaluator import python_checks
@@ -27,12 +31,11 @@ from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, Job, JobResult, RunResult, SandboxPolicy, Stream
+from sandbox import Cause, Job, JobResult, OutputStream, RunResult, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
 
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 NAMES = ("store", "report", "parser", "rules", "app")
 MODULE = '''"""Module {name}."""
 
@@ -122,7 +125,7 @@ class Bench:
         self._engine = Engine.connect()
         cache = Path("~/.cache/l2mac").expanduser()
         self._image = prepare_image(
-            self._engine, IMAGE, cache, lambda line: print(line, file=sys.stderr)
+            self._engine, BASE_IMAGE, cache, lambda line: print(line, file=sys.stderr)
         )
         cpus = min(2.0, float(self._engine.info()["NCPU"]))
         self._policy = SandboxPolicy(runtime=runtime, cpus=cpus)
@@ -330,13 +333,19 @@ class InstantBox:
         return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
     def run(self, jobs: Sequence[Job], **_: object) -> RunResult:
-        nothing = Stream(b"", b"", 0)
+        nothing = OutputStream(b"", b"", 0)
         done = []
         for job in jobs:
             report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
             done.append(
                 JobResult(
-                    job.name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report))
+                    job.name,
+                    Cause.EXITED,
+                    0,
+                    1,
+                    nothing,
+                    nothing,
+                    OutputStream(report, b"", len(report)),
                 )
             )
         return RunResult(tuple(done), (), 0, 0, 0, 0, 0)

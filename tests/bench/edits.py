@@ -18,13 +18,13 @@ from pathlib import Path
 from l2mac.file_store import FileStore
 from l2mac.processor.messages import Message, Role, ToolCall
 from l2mac.processor.token_estimate import TokenEstimator
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.tools.base import Toolbelt, ToolContext
 from l2mac.tools.files import file_tools
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import ModelCalled, ToolRan
 from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
+from sandbox.testing import SandboxScript
 
 RECORD = Path(__file__).resolve().parents[2] / "examples" / "sessions" / "url-shortener"
 Files = dict[str, str]

@@ -1,20 +1,15 @@
 """Books and domains of a user's own, from the command line to the export: a real engine, a real box, real HTTP."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
+from typing import Any
 
-import book_story
 import pytest
+from cli import ROOT, Cli
+from scripted_models import book as book_model
 
-from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
 
-ROOT = Path(__file__).resolve().parents[2]
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 NOWHERE = {
     "L2MAC_BASE_URL": "http://127.0.0.1:9/v1",
     "L2MAC_MODEL": "m",
@@ -31,62 +26,22 @@ CLAIMS = {
 }
 
 
-def l2mac(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("L2MAC_", "OPENAI_"))
-    }
-    own = {
-        "L2MAC_RUNS_DIR": str(folder / "runs"),
-        "L2MAC_IMAGE": IMAGE,
-        "XDG_CONFIG_HOME": str(folder / "config"),
-    }
-    command = [sys.executable, "-m", "l2mac", *words]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**kept, **own, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def served(server: ModelServer) -> dict[str, str]:
-    return {"L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted"}
-
-
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], list[str]]:
-    """One run of the book's story: its folder, its result, what the model was told last in each request."""
-    folder = tmp_path_factory.mktemp("book")
-    words = (
-        "run",
-        "--domain",
-        "book",
-        "--judge",
-        "--output",
-        "out",
-        "--json",
-        "--quiet",
-        "a book of bread",
-    )
-    with ModelServer(book_story.answer) as server:
-        done = l2mac(folder, *words, **served(server))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return (
-        folder,
-        json.loads(done.stdout),
-        [request.body["messages"][-1]["content"] for request in server.requests],
-    )
+def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, Any], list[str]]:
+    """Return the command line with one run of a book, its result, and the last message of each request."""
+    cli = Cli(tmp_path_factory.mktemp("book"))
+    with cli.serving(book_model.answer) as server:
+        result = cli.json(
+            "run", "--domain", "book", "--judge", "--output", "out", "--quiet", "a book of bread"
+        )
+    return cli, result, [request.body["messages"][-1]["content"] for request in server.requests]
 
 
 def test_a_book_is_written_checked_in_the_box_and_exported(book):
-    folder, result, _ = book
+    cli, result, _ = book
     assert {
-        path: (folder / "out" / path).read_text() for path in book_story.FILES
-    } == book_story.FILES
+        path: (cli.home / "out" / path).read_text() for path in book_model.FILES
+    } == book_model.FILES
     checks = {check["name"]: (check["verdict"], check["summary"]) for check in result["checks"]}
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
@@ -107,29 +62,27 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
 def test_the_second_opinion_is_shown_as_one(book):
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
     assert opinions == [
-        (path, book_story.OPINION) for path in sorted(book_story.FILES) if path != "outline.md"
+        (path, book_model.OPINION) for path in sorted(book_model.FILES) if path != "outline.md"
     ]
 
 
 def test_a_book_is_exported_as_one_document_into_a_new_file(book):
-    folder, result, _ = book
+    cli, result, _ = book
     for form in ("md", "html", "epub"):
-        words = ("export", str(result["run"]), "--format", form, "--output", f"book.{form}")
-        assert l2mac(folder, *words).returncode == 0
-        again = l2mac(folder, *words)
-        assert (again.returncode, "name a new file" in again.stderr) == (2, True)
-    assert (folder / "book.md").read_text().startswith("# A Small Book of Bread\n")
-    assert "<td>hiss</td>" in (folder / "book.html").read_text()
-    with zipfile.ZipFile(folder / "book.epub") as archive:
+        words = ("export", result["run"], "--format", form, "--output", f"book.{form}")
+        cli.run(*words)
+        assert "name a new file" in cli.run(*words, code=2).stderr
+    assert (cli.home / "book.md").read_text().startswith("# A Small Book of Bread\n")
+    assert "<td>hiss</td>" in (cli.home / "book.html").read_text()
+    with zipfile.ZipFile(cli.home / "book.epub") as archive:
         assert archive.namelist()[0] == "mimetype"
 
 
 def test_a_book_can_be_replayed(book):
-    folder, result, _ = book
-    done = l2mac(folder, "replay", str(result["run"]), "--output", "again", "--quiet")
-    assert done.returncode == 0, done.stdout + done.stderr
+    cli, result, _ = book
+    done = cli.run("replay", result["run"], "--output", "again", "--quiet")
     assert "hash by hash" in done.stdout
-    assert book_story.OPINION in done.stdout
+    assert book_model.OPINION in done.stdout
 
 
 def cards(body, _: int) -> ScriptedReply:
@@ -159,7 +112,7 @@ def cards(body, _: int) -> ScriptedReply:
     return ScriptedReply(tool_calls=[script[min(turn, 4)]])
 
 
-def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: Path):
+def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
     file = ROOT / "examples/domains/recipe-cards.toml"
     words = (
         "run",
@@ -169,14 +122,12 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
         str(file),
         "--output",
         "out",
-        "--json",
         "--quiet",
         "a soup",
     )
-    with ModelServer(cards) as server:
-        done = l2mac(tmp_path, *words, **served(server))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [(check["name"], check["verdict"]) for check in json.loads(done.stdout)["checks"]] == [
+    with cli.serving(cards) as server:
+        result = cli.json(*words)
+    assert [(check["name"], check["verdict"]) for check in result["checks"]] == [
         ("cards", "passed")
     ]
     told = json.dumps([request.body["messages"] for request in server.requests])
@@ -184,7 +135,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
     assert "not accepted: the checks do not pass" in told
     assert "there is no tool 'run_tests'" in told
     assert "automatic computer that writes recipe cards" in told
-    assert (tmp_path / "out/cards/leek-soup.md").read_text() == CARD
+    assert (cli.home / "out/cards/leek-soup.md").read_text() == CARD
 
 
 @pytest.mark.parametrize(
@@ -192,12 +143,12 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
     [
         (
             ("--domain", "custom"),
-            "--domain: custom is what a file says; give it with --domain-file",
+            "--domain: custom requires --domain-file",
         ),
-        (("--domain-file", "none.toml"), "none.toml: cannot be read"),
+        (("--domain-file", "none.toml"), "none.toml: is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.cut_off: line 1, column 9: a '$' is not followed",
+            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
@@ -207,29 +158,21 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
         (("--judge",), "--judge: the domain codebase does not say what to judge"),
     ],
 )
-def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
-    tmp_path: Path, words: tuple[str, ...], said: str
+def test_domain_errors_are_reported_before_any_model_or_sandbox(
+    cli: Cli, words: tuple[str, ...], said: str
 ):
-    (tmp_path / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")
-    done = l2mac(tmp_path, "run", *words, "x", **NOWHERE)
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
-    assert not (tmp_path / "runs").exists()
+    (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ntruncated = '$limit, $5'\n")
+    assert said in cli.run("run", *words, "x", code=2, **NOWHERE).stderr
+    assert not cli.runs.exists()
 
 
-def test_prompts_are_listed_shown_exported_and_checked(tmp_path: Path):
-    kinds = {
-        row["kind"]: row for row in json.loads(l2mac(tmp_path, "prompts", "list", "--json").stdout)
-    }
-    assert kinds["cut_off"]["placeholders"] == ["limit"]
-    shown = json.loads(
-        l2mac(tmp_path, "prompts", "show", "system", "--domain", "book", "--json").stdout
-    )
-    assert "writes books" in shown["text"]
-    export = ("prompts", "export", "--domain", "book", "--output", "my.toml")
-    assert [l2mac(tmp_path, *export).returncode for _ in range(2)] == [0, 2]
-    checked = json.loads(l2mac(tmp_path, "prompts", "check", "my.toml", "--json").stdout)
-    assert checked["checks"] == ["book"]
-    changed = (tmp_path / "my.toml").read_text().replace("$limit", "$limits")
-    (tmp_path / "my.toml").write_text(changed)
-    refused = l2mac(tmp_path, "prompts", "check", "my.toml")
-    assert (refused.returncode, "$limits is not known there" in refused.stderr) == (2, True)
+def test_prompts_are_listed_shown_exported_and_checked(cli: Cli):
+    kinds = {row["kind"]: row for row in cli.json("prompts", "list")}
+    assert kinds["truncated"]["placeholders"] == ["limit"]
+    assert "writes books" in cli.json("prompts", "show", "system", "--domain", "book")["text"]
+    for code in (0, 2):
+        cli.run("prompts", "export", "--domain", "book", "--output", "my.toml", code=code)
+    assert cli.json("prompts", "check", "my.toml")["checks"] == ["book"]
+    changed = (cli.home / "my.toml").read_text().replace("$limit", "$limits")
+    (cli.home / "my.toml").write_text(changed)
+    assert "$limits is unknown" in cli.run("prompts", "check", "my.toml", code=2).stderr

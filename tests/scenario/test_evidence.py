@@ -1,177 +1,118 @@
 """One short run with a real box: its record is verified, taken back, forked, compared, merged and repeated."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
-
-from l2mac.testing.model_server import ModelServer
-
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
+from cli import Cli
+from engine import wait_until
+from scripted_models import one_module
 
 
-@dataclass(frozen=True)
-class Desk:
-    """A folder with one finished run, and the command line in it."""
+class FinishedRun:
+    """The command line in a folder with one finished run."""
 
-    folder: Path
-    server: ModelServer
-    result: dict[str, Any]
-
-    @property
-    def run(self) -> Path:
-        return Path(self.result["run_folder"])
-
-    def l2mac(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "l2mac", *words],
-            cwd=self.folder,
-            env=environment(self.folder, self.server),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+    def __init__(self, cli: Cli) -> None:
+        self.cli = cli
+        self.result = cli.json("run", "a list", "--output", "out")
+        self.name: str = self.result["run"]
+        self.folder = Path(self.result["run_folder"])
 
     def verdict(self, run: str, *words: str, code: int = 0) -> dict[str, Any]:
-        return json.loads(self.l2mac("audit", "verify", run, "--json", *words, code=code))
-
-
-def environment(folder: Path, server: ModelServer) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("L2MAC_", "OPENAI_"))
-    }
-    own = {
-        "L2MAC_RUNS_DIR": str(folder / "runs"),
-        "L2MAC_IMAGE": IMAGE,
-        "XDG_CONFIG_HOME": str(folder / "config"),
-    }
-    return {**kept, **own, "L2MAC_BASE_URL": server.base_url, "L2MAC_MODEL": "scripted"}
+        return self.cli.json("audit", "verify", run, *words, code=code)
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("evidence")
-    with ModelServer(short_story.answer) as server:
-        result = json.loads(
-            Desk(folder, server, {}).l2mac("run", "a list", "--json", "--output", "out")
-        )
-        yield Desk(folder, server, result)
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedRun]:
+    cli = Cli(tmp_path_factory.mktemp("evidence"))
+    with cli.serving(one_module.answer):
+        yield FinishedRun(cli)
 
 
-def test_a_finished_run_is_intact_with_its_seal_its_receipts_and_its_export(desk: Desk):
-    found = desk.verdict("last", "--seal", desk.result["seal"], "--export", "out")
+def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: FinishedRun):
+    found = finished.verdict("last", "--seal", finished.result["seal"], "--export", "out")
     assert (found["verdict"], found["findings"], found["receipts"]) == ("intact", [], 2)
-    receipt = json.loads((desk.run / "receipts/001.json").read_text())
+    receipt = json.loads((finished.folder / "receipts/001.json").read_text())
     assert {row["verdict"] for row in receipt["rows"]} <= {"match", "not available"}
     assert len(receipt["rows"]) > 50
 
 
-def test_a_changed_export_and_a_changed_record_are_found(desk: Desk, tmp_path: Path):
-    out = shutil.copytree(desk.folder / "out", tmp_path / "out")
+def test_a_changed_export_and_a_changed_record_are_found(finished: FinishedRun, tmp_path: Path):
+    out = shutil.copytree(finished.cli.home / "out", tmp_path / "out")
     (out / "todo.py").write_text("evil")
-    assert desk.verdict("last", "--export", str(out), code=7)["verdict"] == "altered"
-    run = shutil.copytree(desk.run, tmp_path / "run")
+    assert finished.verdict("last", "--export", str(out), code=7)["verdict"] == "altered"
+    run = shutil.copytree(finished.folder, tmp_path / "run")
     trace = (run / "trace.jsonl").read_bytes()
     (run / "trace.jsonl").write_bytes(trace[: trace.rstrip(b"\n").rfind(b"\n") + 1])
-    assert "missing" in desk.l2mac("audit", "verify", str(run), code=7)
+    assert "missing" in finished.cli.run("audit", "verify", str(run), code=7).stdout
 
 
-def test_a_run_that_is_killed_is_incomplete_and_not_altered(desk: Desk, tmp_path: Path):
-    command = [
-        sys.executable,
-        "-m",
-        "l2mac",
-        "run",
-        "a list",
-        "--quiet",
-        "--runs-dir",
-        str(tmp_path / "runs"),
-    ]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, desk.server))
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/*/receipts/001.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+def test_a_run_that_is_killed_is_incomplete_and_not_altered(finished: FinishedRun, tmp_path: Path):
+    process = Cli(tmp_path, finished.cli.server).start("run", "a list", "--quiet")
+    assert wait_until(lambda: list(tmp_path.glob("runs/*/receipts/001.json")))
     process.kill()
-    process.wait()
+    process.communicate()
     (run,) = (tmp_path / "runs").iterdir()
-    found = desk.verdict(str(run), code=1)
+    found = finished.verdict(str(run), code=1)
     assert (found["verdict"], found["state"]) == ("incomplete", "at work or killed")
 
 
-def test_a_fork_taken_back_and_resumed_has_the_same_bytes_and_is_repeated_to_the_same_hashes(
-    desk: Desk, tmp_path: Path
-):
+def test_rewound_fork_resumes_and_replays_to_the_same_bytes(finished: FinishedRun, tmp_path: Path):
     before = {
         path.name: path.read_bytes()
-        for path in desk.run.iterdir()
+        for path in finished.folder.iterdir()
         if path.name != "lock" and path.is_file()
     }
-    fork = json.loads(desk.l2mac("fork", desk.result["run"], "--name", "another way", "--json"))[
-        "run"
-    ]
-    steps = json.loads(desk.l2mac("show", fork, "--steps", "--json"))["steps"]
+    fork = finished.cli.json("fork", finished.name, "--name", "another way")["run"]
+    steps = finished.cli.json("show", fork, "--steps")["steps"]
     assert [step["what"] for step in steps] == ["start", "write_files", "completed"]
-    desk.l2mac("rewind", fork, "--to", "1")
-    resumed = json.loads(
-        desk.l2mac("resume", fork, "--json", "--output", str(tmp_path / "resumed"))
-    )
-    assert resumed["files"] == desk.result["files"]
+    finished.cli.run("rewind", fork, "--to", "1")
+    resumed = finished.cli.json("resume", fork, "--output", str(tmp_path / "resumed"))
+    assert resumed["files"] == finished.result["files"]
     assert (
-        desk.verdict(fork, "--seal", resumed["seal"], "--export", str(tmp_path / "resumed"))[
+        finished.verdict(fork, "--seal", resumed["seal"], "--export", str(tmp_path / "resumed"))[
             "verdict"
         ]
         == "intact"
     )
-    repeated = json.loads(
-        desk.l2mac("replay", fork, "--json", "--output", str(tmp_path / "repeated"))
-    )
-    assert (repeated["files"], repeated["difference"]) == (desk.result["files"], "")
-    assert desk.verdict(str(desk.run))["verdict"] == "intact"
-    assert before == {name: (desk.run / name).read_bytes() for name in before}
+    repeated = finished.cli.json("replay", fork, "--output", str(tmp_path / "repeated"))
+    assert (repeated["files"], repeated["difference"]) == (finished.result["files"], "")
+    assert finished.verdict(str(finished.folder))["verdict"] == "intact"
+    assert before == {name: (finished.folder / name).read_bytes() for name in before}
 
 
-def test_the_history_of_files_is_shown_as_data_and_as_a_map(desk: Desk):
-    run = desk.result["run"]
-    accesses = json.loads(desk.l2mac("show", run, "--files", "--json"))["accesses"]
+def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRun):
+    run = finished.name
+    accesses = finished.cli.json("show", run, "--files")["accesses"]
     assert {(one["path"], one["how"], one["instruction"]) for one in accesses} == {
-        (path, "created", 1) for path in short_story.FILES
+        (path, "created", 1) for path in one_module.FILES
     }
-    assert "todo.py" in desk.l2mac("show", run, "--files")
+    assert "todo.py" in finished.cli.run("show", run, "--files").stdout
 
 
-def test_a_run_is_compared_with_a_folder_and_merged_into_it(desk: Desk, tmp_path: Path):
-    run, project = desk.result["run"], tmp_path / "project"
+def test_a_run_is_compared_with_a_folder_and_merged_into_it(finished: FinishedRun, tmp_path: Path):
+    run, project = finished.name, tmp_path / "project"
     project.mkdir()
     (project / "todo.py").write_text("mine\n")
-    assert "-mine" in desk.l2mac("diff", run, "--against", str(project), code=1)
-    assert desk.l2mac("diff", run, "--steps", "1..2") == ""
-    desk.l2mac("export", run, "--into", str(project), "--yes", code=2)
+    assert "-mine" in finished.cli.run("diff", run, "--against", str(project), code=1).stdout
+    assert finished.cli.run("diff", run, "--steps", "1..2").stdout == ""
+    finished.cli.run("export", run, "--into", str(project), "--yes", code=2)
     assert [path.name for path in project.iterdir()] == ["todo.py"]
-    desk.l2mac("export", run, "--into", str(project), "--yes", "--overwrite")
-    assert {path: (project / path).read_text() for path in short_story.FILES} == short_story.FILES
-    assert desk.verdict(run, "--export", str(project))["verdict"] == "intact"
+    finished.cli.run("export", run, "--into", str(project), "--yes", "--overwrite")
+    assert {path: (project / path).read_text() for path in one_module.FILES} == one_module.FILES
+    assert finished.verdict(run, "--export", str(project))["verdict"] == "intact"
 
 
-def test_pinned_runs_are_listed_and_not_cleaned(desk: Desk):
-    run = desk.result["run"]
-    desk.l2mac("pin", run)
-    rows = {row["run"]: row for row in json.loads(desk.l2mac("runs", "--json"))}
+def test_pinned_runs_are_listed_and_not_cleaned(finished: FinishedRun):
+    run = finished.name
+    finished.cli.run("pin", run)
+    rows = {row["run"]: row for row in finished.cli.json("runs")}
     assert rows[run]["pinned"]
     assert rows[run]["bytes"] > 1000
-    kept = json.loads(desk.l2mac("runs", "prune", "--older-than", "0s", "--dry-run", "--json"))["runs"]
+    kept = finished.cli.json("runs", "prune", "--older-than", "0s", "--dry-run")["runs"]
     assert {row["run"]: row["kept"] for row in kept}[run] == "pinned"
-    desk.l2mac("unpin", run)
-    assert desk.verdict(run)["verdict"] == "intact"
+    finished.cli.run("unpin", run)
+    assert finished.verdict(run)["verdict"] == "intact"

@@ -1,67 +1,30 @@
 """A run that begins with an existing package, in a real box: its result, its record, and the way back to the folder."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import shop
-from pages import commands_of, environment
+from cli import Cli, commands_of
+from engine import BASE_IMAGE, wait_until
+from scripted_models import existing_project
 
 import l2mac
 from l2mac.cli import exit_codes
 from l2mac.testing.model_server import ModelServer
-from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Checked, ToolRan
 
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 TASK = "let a cart count its items"
 
 
-@dataclass(frozen=True)
-class Room:
-    """A folder with the package and runs, and a server that plays the model."""
+class Project(Cli):
+    """The command line beside an existing package."""
 
-    folder: Path
-    server: ModelServer
-
-    @property
-    def package(self) -> Path:
-        return self.folder / "shop"
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        variables = surroundings(self)
-        pipe = subprocess.PIPE
-        command = [sys.executable, "-m", "l2mac", *words]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=variables, stdout=pipe, stderr=pipe, text=True
-        )
-
-    def do(self, *words: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*words)
-        output, errors = process.communicate()
-        return subprocess.CompletedProcess(words, process.returncode, output, errors)
-
-    def events(self) -> list[Any]:
-        newest = max((self.folder / "runs").iterdir())
-        return [entry.event for entry in read_trace(newest / "trace.jsonl")[0]]
-
-
-def surroundings(room: Room) -> dict[str, str]:
-    model = {
-        "L2MAC_BASE_URL": room.server.base_url,
-        "L2MAC_MODEL": "scripted",
-        "L2MAC_CONTEXT_TOKENS": "16384",
-    }
-    return environment(room.folder, L2MAC_IMAGE=IMAGE, **model)
+    def __init__(self, home: Path, server: ModelServer | None = None) -> None:
+        super().__init__(home, server, L2MAC_CONTEXT_TOKENS="16384")
+        self.package = existing_project.write(home / "shop")
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -73,28 +36,24 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with ModelServer(shop.answer) as server:
-        shop.write(tmp_path / "shop")
-        yield Room(tmp_path, server)
+def project(tmp_path: Path) -> Iterator[Project]:
+    with ModelServer(existing_project.answer) as server:
+        yield Project(tmp_path, server)
 
 
 @pytest.fixture(scope="module")
 def finished(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Room, dict[str, Any], str]]:
-    folder = tmp_path_factory.mktemp("existing")
-    shop.write(folder / "shop")
-    before = contents(folder / "shop")
-    with ModelServer(shop.answer) as server:
-        room = Room(folder, server)
-        done = room.do("run", "--input-dir", "shop", "--json", TASK)
-        assert done.returncode == exit_codes.OK, done.stdout + done.stderr
-        assert contents(folder / "shop") == before, "the folder was written to"
-        yield room, json.loads(done.stdout), done.stderr
+) -> Iterator[tuple[Project, dict[str, Any], str]]:
+    with ModelServer(existing_project.answer) as server:
+        project = Project(tmp_path_factory.mktemp("existing"), server)
+        before = contents(project.package)
+        done = project.run("run", "--input-dir", "shop", "--json", TASK)
+        assert contents(project.package) == before, "the folder was written to"
+        yield project, json.loads(done.stdout), done.stderr
 
 
-def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(finished):
+def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
     _, result, progress = finished
     assert result["status"] == "completed"
     assert "lint: 1 error (as before the run)" in result["cause"]
@@ -110,19 +69,19 @@ def test_a_feature_is_added_and_what_was_wrong_before_is_said_and_no_obstacle(fi
     )
 
 
-def test_what_is_left_out_is_named_and_the_model_never_sees_it(finished):
-    room, _, progress = finished
+def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
+    project, _, progress = finished
     assert "version control: .git/" in progress
     assert "names that usually hold secrets: .env" in progress
-    said = json.dumps([request.body for request in room.server.requests])
+    said = json.dumps([request.body for request in project.server.requests])
     assert "secret-of-the-shop" not in said
     assert "class Cart: add, total" in said
 
 
 def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
-    room, _, _ = finished
+    project, _, _ = finished
     verdicts: list[tuple[str, str]] = []
-    for event in room.events():
+    for event in project.events():
         if isinstance(event, ToolRan) and event.changes:
             verdicts.append((event.name, ""))
         elif isinstance(event, Checked) and not (event.baseline or event.final):
@@ -133,7 +92,7 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
         ("delete_files", "nothing to check"),
         ("write_files", "passed"),
     ]
-    claims = [request.body["messages"] for request in room.server.requests]
+    claims = [request.body["messages"] for request in project.server.requests]
     refused = [
         m
         for messages in claims
@@ -146,126 +105,95 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
     )
 
 
-def test_the_record_shows_what_changed_and_every_byte_of_it_is_accounted_for(finished):
-    room, _, _ = finished
-    diff = room.do("diff", "last")
-    assert diff.returncode == exit_codes.FAILING
+def test_diff_and_audit_account_for_every_changed_byte(finished):
+    project, _, _ = finished
+    diff = project.run("diff", "last", code=exit_codes.FAILING)
     assert [line for line in diff.stdout.splitlines() if line.startswith("+++ ")] == [
         "+++ b/src/shop/cart.py",
         "+++ b/tests/test_cart.py",
     ]
-    assert room.do("diff", "last", "--steps", "0..0").stdout == ""
-    assert "input    6 files, 2 left out" in room.do("show", "last").stdout
-    assert room.do("audit", "verify", "last").returncode == exit_codes.OK
+    assert project.run("diff", "last", "--steps", "0..0").stdout == ""
+    assert "input    6 files, 2 left out" in project.run("show", "last").stdout
+    project.run("audit", "verify", "last")
 
 
-def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, tmp_path: Path):
-    room, _, _ = finished
-    variables = environment(tmp_path, L2MAC_IMAGE=IMAGE)
-    words = [
-        sys.executable,
-        "-m",
-        "l2mac",
-        "replay",
-        str(next((room.folder / "runs").iterdir())),
-        "--output",
-        "out",
-    ]
-    done = subprocess.run(
-        words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == exit_codes.OK, done.stderr
-    assert "the files are those of the record, hash by hash" in done.stdout
-    assert (tmp_path / "out/docs/notes.txt").read_text() == shop.FILES["docs/notes.txt"]
+def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, cli: Cli):
+    project, result, _ = finished
+    done = cli.run("replay", str(project.runs / result["run"]), "--output", "out")
+    assert "all files have the recorded hashes" in done.stdout
+    assert (cli.home / "out/docs/notes.txt").read_text() == existing_project.FILES["docs/notes.txt"]
 
 
-def test_only_changes_come_back_and_what_was_changed_meanwhile_stays(finished, tmp_path: Path):
-    room, _, _ = finished
+def test_export_merges_only_changes_and_keeps_later_edits(finished, tmp_path: Path):
+    project, _, _ = finished
     mine = tmp_path / "mine"
-    shutil.copytree(room.package, mine)
+    shutil.copytree(project.package, mine)
     (mine / "README.md").write_text("mine")
     (mine / "prices.csv").unlink()
     before = contents(mine)
-    assert room.do("export", "last", "--into", str(mine), "--yes").returncode == exit_codes.OK
+    project.run("export", "last", "--into", str(mine), "--yes")
     after = contents(mine)
     assert {path for path in after if before.get(path) != after[path]} == {
         "src/shop/cart.py", "tests/test_cart.py", ".l2mac-manifest.json",
     }  # fmt: skip
     assert "prices.csv" not in after
     (mine / "src/shop/cart.py").write_text("mine")
-    refused = room.do("export", "last", "--into", str(mine), "--yes")
+    refused = project.run("export", "last", "--into", str(mine), "--yes", code=exit_codes.USAGE)
     assert "'src/shop/cart.py' changed on the host" in refused.stderr
     assert (mine / "src/shop/cart.py").read_text() == "mine"
 
 
-def test_a_run_that_is_killed_goes_on_without_the_folder(room: Room):
-    process = room.start("run", "--input-dir", "shop", "--quiet", TASK)
-    deadline = time.monotonic() + 120
-    while not any(
-        isinstance(event, ToolRan) for event in (room.events() if any_trace(room) else [])
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
+def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project):
+    process = project.start("run", "--input-dir", "shop", "--quiet", TASK)
+    assert wait_until(
+        lambda: project.lines() and any(isinstance(event, ToolRan) for event in project.events())
+    )
+    process.kill()
     process.communicate()
-    shutil.rmtree(room.package)
-    done = room.do("resume", "last", "--json", "--quiet")
-    assert done.returncode == exit_codes.OK, done.stderr
-    result = json.loads(done.stdout)
+    shutil.rmtree(project.package)
+    result = project.json("resume", "last", "--quiet")
     assert result["changes"]["changed"] == ["src/shop/cart.py", "tests/test_cart.py"]
     assert "1 test fails as it did before" in result["cause"]
 
 
-def any_trace(room: Room) -> bool:
-    return any(path.stat().st_size for path in room.folder.glob("runs/*/trace.jsonl"))
-
-
-def test_nothing_may_be_exported_or_recorded_into_the_folder(room: Room):
+def test_input_folder_accepts_neither_exports_nor_traces(project: Project):
     for words in (["--output", "shop/out"], ["--runs-dir", "shop/runs"]):
-        done = room.do("run", "--input-dir", "shop", *words, TASK)
-        assert (done.returncode, words[0] in done.stderr) == (exit_codes.USAGE, True)
-    assert room.server.requests == []
+        done = project.run("run", "--input-dir", "shop", *words, TASK, code=exit_codes.USAGE)
+        assert words[0] in done.stderr
+    assert project.server is not None
+    assert project.server.requests == []
 
 
-def test_files_whose_tests_hang_are_refused_with_what_to_do(room: Room):
-    (room.package / "tests/test_hangs.py").write_text(
+def test_input_with_hanging_tests_is_refused_with_advice(project: Project):
+    (project.package / "tests/test_hangs.py").write_text(
         "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
     )
-    done = room.do("run", "--input-dir", "shop", "--timeout", "6", TASK)
-    assert done.returncode == exit_codes.USAGE
+    done = project.run("run", "--input-dir", "shop", "--timeout", "6", TASK, code=exit_codes.USAGE)
     assert "raise --timeout or --memory, or leave out with --exclude" in done.stderr
-    done = room.do("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
-    assert done.returncode == exit_codes.OK, done.stderr
+    project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 
-def test_the_python_api_takes_a_folder_too(room: Room, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(room.folder)
+def test_the_python_api_takes_a_folder_too(project: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project.home)
+    assert project.server is not None
     values: dict[str, Any] = {
-        "base_url": room.server.base_url,
+        "base_url": project.server.base_url,
         "model": "scripted",
-        "image": IMAGE,
+        "image": BASE_IMAGE,
         "context_tokens": 16384,
     }
-    values |= {"runs_dir": room.folder / "runs", "debugging_level": "error"}
+    values |= {"runs_dir": project.runs, "debugging_level": "error"}
     files = l2mac.generate_codebase(TASK, input_dir="shop", exclude=["docs"], **values)
-    assert set(files) == set(shop.FILES) - {"docs/notes.txt"}
+    assert set(files) == set(existing_project.FILES) - {"docs/notes.txt"}
     assert "def count" in files["src/shop/cart.py"]
 
 
-def test_the_commands_of_the_page_work_in_their_order(room: Room):
-    variables = surroundings(room)
+def test_the_commands_of_the_page_work_in_their_order(project: Project):
     commands = commands_of("docs/existing-codebase.md")
     assert len(commands) >= 8
     for command in commands:
-        done = subprocess.run(
-            ["bash", "-ec", command],
-            cwd=room.folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
+        project.shell(
+            command, code=exit_codes.FAILING if command.startswith("l2mac diff") else exit_codes.OK
         )
-        expected = exit_codes.FAILING if command.startswith("l2mac diff") else exit_codes.OK
-        assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"
-    assert "def count" in (room.package / "src/shop/cart.py").read_text()
-    assert (room.folder / "whole/README.md").read_text() == shop.FILES["README.md"]
+    assert "def count" in (project.package / "src/shop/cart.py").read_text()
+    assert (project.home / "whole/README.md").read_text() == existing_project.FILES["README.md"]

@@ -1,19 +1,15 @@
 """Base images: what cannot carry a box is said before any call of the model, and nothing is built twice."""
 
-import os
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli import Cli
+from engine import BASE_IMAGE
 
 from sandbox.engine.connection import Engine
 from sandbox.engine.image import prepare_image
-
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
-CACHE = Path("~/.cache/l2mac").expanduser()
 
 
 @pytest.fixture
@@ -21,7 +17,9 @@ def without_python(engine: Engine) -> Iterator[str]:
     """An image that has a shell and no Python."""
     tag = f"l2mac-test-{secrets.token_hex(4)}"
     remove = ["/bin/sh", "-c", "rm -f /usr/bin/python3* /usr/local/bin/python*"]
-    container = engine.api.create_container(IMAGE, remove, user="0", network_disabled=True)["Id"]
+    container = engine.api.create_container(BASE_IMAGE, remove, user="0", network_disabled=True)[
+        "Id"
+    ]
     try:
         engine.api.start(container)
         engine.api.wait(container)
@@ -33,9 +31,9 @@ def without_python(engine: Engine) -> Iterator[str]:
 
 
 def test_an_image_without_python_is_refused_before_any_call_of_the_model(
-    without_python: str, tmp_path: Path
+    without_python: str, cli: Cli
 ):
-    words = [
+    words = (
         "run",
         "x",
         "--image",
@@ -44,17 +42,14 @@ def test_an_image_without_python_is_refused_before_any_call_of_the_model(
         "m",
         "--base-url",
         "http://127.0.0.1:9/v1",
-    ]
-    command = [sys.executable, "-m", "l2mac", *words, "--runs-dir", str(tmp_path / "runs")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert "cannot carry a box: the image has no python3" in done.stderr
-    assert not (tmp_path / "runs").exists()
+    )
+    assert "cannot be a base image: the image has no python3" in cli.run(*words, code=4).stderr
+    assert not cli.runs.exists()
 
 
 def test_a_second_run_builds_nothing_and_needs_no_network(engine: Engine, box_image: object):
     steps: list[str] = []
-    again = prepare_image(engine, IMAGE, Path("/nowhere"), steps.append)
+    again = prepare_image(engine, BASE_IMAGE, Path("/nowhere"), steps.append)
     assert (again, steps) == (box_image, [])
 
 

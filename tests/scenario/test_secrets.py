@@ -1,27 +1,22 @@
 """Canaries in every place where a host keeps secrets are found nowhere in what a run makes, shows or says."""
 
 import json
-import os
-import subprocess
-import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
+from cli import Cli
+from scripted_models import one_module
 
 from l2mac.errors import ProcessorError
 from l2mac.processor.model_settings import ModelSettings
 from l2mac.processor.openai_processor import OpenAIProcessor
 from l2mac.testing.faults import EchoesKey, ServerError, Unauthorized
-from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
 from sandbox import Job
 from sandbox.engine.connection import Engine
 
-IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 MARK = "canary-7be1c94d"
 KEY = f"{MARK}-key-0123456789"
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -66,8 +61,8 @@ def files_with_the_mark(folder: Path) -> list[str]:
     return [str(path) for path in files if MARK in path.name or MARK.encode() in path.read_bytes()]
 
 
-def plant(folder: Path) -> dict[str, str]:
-    """Put a canary wherever a host keeps secrets; gives the environment."""
+def plant(folder: Path) -> Cli:
+    """Put a canary wherever a host keeps secrets; returns the command line there."""
     home = folder / "home"
     secrets = {
         ".aws/credentials": f"[default]\naws_secret_access_key = {MARK}-aws-file\n",
@@ -85,13 +80,7 @@ def plant(folder: Path) -> dict[str, str]:
     for name, content in secrets.items():
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_text(content)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("L2MAC_", "OPENAI_", "XDG_"))
-    }
-    return {
-        **kept,
+    secret = {
         "HOME": str(home),
         "OPENAI_API_KEY": f"{MARK}-environment",
         "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws",
@@ -99,21 +88,15 @@ def plant(folder: Path) -> dict[str, str]:
         "HTTPS_PROXY": f"http://user:{MARK}-proxy@127.0.0.1:9",
         "https_proxy": f"http://user:{MARK}-proxy@127.0.0.1:9",
         "L2MAC_API_KEY_FILE": str(home / "key"),
-        "L2MAC_RUNS_DIR": str(folder / "runs"),
-        "L2MAC_LOG_LEVEL": "debug",
-        "L2MAC_IMAGE": IMAGE,
-        "L2MAC_MODEL": "scripted",
-        "L2MAC_COVERAGE": "off",
-        "L2MAC_REQUIREMENTS": "off",
     }
-
-
-def l2mac(
-    folder: Path, environment: Mapping[str, str], *words: str
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "l2mac", *words]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    return Cli(
+        folder,
+        **secret,
+        XDG_CONFIG_HOME="",
+        L2MAC_LOG_LEVEL="debug",
+        L2MAC_MODEL="scripted",
+        L2MAC_COVERAGE="off",
+        L2MAC_REQUIREMENTS="off",
     )
 
 
@@ -129,14 +112,14 @@ class Spy:
         turns = sum(message["role"] == "assistant" for message in body["messages"])
         tools = {tool["function"]["name"] for tool in body.get("tools", [])}
         if "run_python_file" not in tools or turns == 0:
-            return short_story.answer(body, index)
+            return one_module.answer(body, index)
         if turns == 1:
             files = [{"path": "look.py", "content": LOOK}]
             calls = [("write_files", {"files": files}), ("run_python_file", {"path": "look.py"})]
             return ScriptedReply("look", tool_calls=calls)
         self.told = json.dumps(body["messages"])
         self._look_at_the_engine()
-        return short_story.answer(body, index)
+        return one_module.answer(body, index)
 
     def _look_at_the_engine(self) -> None:
         (run,) = self._runs.iterdir()
@@ -158,16 +141,13 @@ class Spy:
 def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     tmp_path: Path, engine: Engine
 ):
-    environment = plant(tmp_path)
-    spy = Spy(engine, tmp_path / "runs")
-    with ModelServer(spy.answer, key=KEY) as server:
-        environment["L2MAC_BASE_URL"] = server.base_url
-        done = l2mac(tmp_path, environment, "run", "x", "--json", "--output", "out")
-    shown = l2mac(tmp_path, environment, "show", "--json")
-    exported = l2mac(tmp_path, environment, "export", "last", "--output", "exported")
+    cli = plant(tmp_path)
+    spy = Spy(engine, cli.runs)
+    with cli.serving(spy.answer, key=KEY) as server:
+        done = cli.run("run", "x", "--json", "--output", "out")
+    shown = cli.run("show", "--json")
+    exported = cli.run("export", "last", "--output", "exported")
 
-    assert done.returncode == 0, done.stderr
-    assert (shown.returncode, exported.returncode) == (0, 0), exported.stderr
     assert any(KEY in value for request in server.requests for value in request.headers.values())
     assert "looked at True, found []" in spy.told
     said = {
@@ -187,13 +167,10 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
-    environment = plant(tmp_path)
-    with ModelServer(lambda *_: fault) as server:
-        environment["L2MAC_BASE_URL"] = server.base_url.replace(
-            "http://", f"http://user:{MARK}-url@"
-        )
-        done = l2mac(tmp_path, environment, "run", "x")
-    assert done.returncode == 6, done.stderr
+    cli = plant(tmp_path)
+    with cli.serving(lambda *_: fault) as server:
+        url = server.base_url.replace("http://", f"http://user:{MARK}-url@")
+        done = cli.run("run", "x", code=6, L2MAC_BASE_URL=url)
     assert server.requests
     assert places_with_the_mark(output=done.stdout, log=done.stderr) == []
     assert files_with_the_mark(tmp_path) == []

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from sandbox_scripts import PASSED
+
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, JobResult, Sandbox, Stream
+from sandbox import Sandbox
+from sandbox.testing import SandboxScript
 
 
 def call(name: str, **arguments: object) -> Reply:
@@ -59,22 +61,5 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
 
 
 def sandbox_maker() -> Callable[[str], Sandbox]:
-    """Give what makes boxes in which every check passes."""
-    return lambda _: SandboxScript(runs=[_passed() for _ in range(9)]).make_sandbox()
-
-
-def _passed() -> ScriptedRun:
-    declared = {"e": "declared", "ids": ["t"]}
-    collected = {"e": "collected", "ids": ["t"]}
-    phases = [
-        {"e": "phase", "id": "t", "when": when, "outcome": "passed"}
-        for when in ("call", "teardown")
-    ]
-    lines = (declared, collected, *phases, {"e": "end", "code": 0})
-    report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    return ScriptedRun(jobs=(_job("lint", b'{"e": "end", "code": 0}\n'), _job("tests", report)))
-
-
-def _job(name: str, report: bytes) -> JobResult:
-    empty = Stream(b"", b"", 0)
-    return JobResult(name, Cause.EXITED, 0, 1, empty, empty, Stream(report, b"", len(report)))
+    """Return what makes sandboxes in which every check passes."""
+    return lambda _: SandboxScript(runs=[PASSED] * 9).make_sandbox()

@@ -1,4 +1,7 @@
-"""What unit tests share: Hypothesis without a deadline, as on a busy machine the time of one example says nothing."""
+"""What unit tests share: Hypothesis with the examples of the tier.
+
+It has no deadline, as on a busy machine the time of one example says nothing.
+"""
 
 import os
 import tempfile
@@ -6,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tiers
 from hypothesis import settings
 
-settings.register_profile("without deadline", parent=settings(), deadline=None)
-settings.load_profile("without deadline")
+settings.register_profile("tier", parent=settings(), deadline=None, max_examples=tiers.examples())
+settings.load_profile("tier")
 
 
 @pytest.fixture

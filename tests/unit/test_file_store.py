@@ -7,13 +7,23 @@ from hypothesis import strategies as st
 
 from l2mac.errors import TraceError
 from l2mac.file_store import FileStore, KeepCaps, SandboxReplaced
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.trace.objects import ObjectStore
-from sandbox import Change, FileEntry, Job, PolicyError, Refused, SandboxDied, SandboxLost
+from sandbox import (
+    Change,
+    FileEntry,
+    Job,
+    PolicyError,
+    Refused,
+    SandboxDied,
+    SandboxLost,
+    SandboxPolicy,
+)
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 RUN = (Job("program", argv=("python", "a.py")),)
 CHECK = (Job("tests", checker="pytest"),)
 FILES = {"a.py": b"a = 1\n", "b/c.py": b"\r\n\xff\x00", "empty": b""}
+LARGE_WRITES = SandboxPolicy(max_write_bytes=32 * 1024 * 1024)
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def mirrored(store: FileStore, objects: ObjectStore) -> dict[str, bytes]:
 
 
 def in_box(script: SandboxScript) -> dict[str, bytes]:
-    return script.boxes[-1].contents
+    return script.sandboxes[-1].contents
 
 
 def written(**files: bytes | None) -> ScriptedRun:
@@ -43,12 +53,12 @@ def written(**files: bytes | None) -> ScriptedRun:
 def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
     script = SandboxScript()
     store = store_with(script, objects)
-    assert (store.files, script.boxes) == ((), [])
+    assert (store.files, script.sandboxes) == ((), [])
     store.write(FILES)
-    assert len(script.boxes) == 1
+    assert len(script.sandboxes) == 1
 
 
-def test_what_is_written_is_in_the_box_and_in_the_record(objects: ObjectStore):
+def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore):
     script = SandboxScript()
     store = store_with(script, objects)
     changes = store.write(FILES)
@@ -57,7 +67,7 @@ def test_what_is_written_is_in_the_box_and_in_the_record(objects: ObjectStore):
     ]
     assert in_box(script) == mirrored(store, objects) == FILES
     assert [store.read(path) for path in FILES] == list(FILES.values())
-    assert store.files == script.boxes[0].files()
+    assert store.files == script.sandboxes[0].files()
 
 
 def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
@@ -108,7 +118,7 @@ def test_a_search_is_the_boxs(objects: ObjectStore):
 
 
 def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore):
-    store = store_with(SandboxScript(), objects)
+    store = store_with(SandboxScript(policy=LARGE_WRITES), objects)
     store.write({"large": bytes(16 * 1024 * 1024 + 1)})
     with pytest.raises(Refused, match="cannot be read whole"):
         store.read("large")
@@ -129,11 +139,11 @@ def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectSto
     store, again = store_with(SandboxScript(), objects), store_with(script, objects)
     for changes in (store.write(FILES), store.delete(["a.py"])):
         again.apply(changes)
-    assert (again.tree, again.files, script.boxes) == (store.tree, store.files, [])
+    assert (again.tree, again.files, script.sandboxes) == (store.tree, store.files, [])
     assert again.read("b/c.py") == FILES["b/c.py"]
 
 
-def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore):
+def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
     script = SandboxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -144,7 +154,7 @@ def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore)
     assert in_box(script) == mirrored(store, objects) == expected
 
 
-def test_what_a_check_wrote_is_undone(objects: ObjectStore):
+def test_files_written_by_a_check_are_undone(objects: ObjectStore):
     script = SandboxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -165,7 +175,7 @@ def test_what_a_check_wrote_is_undone(objects: ObjectStore):
         (KeepCaps(total_bytes=2), {"c"}),
     ],
 )
-def test_what_is_over_the_caps_is_undone_and_deletions_are_kept(
+def test_changes_over_the_caps_are_undone_and_deletions_kept(
     objects: ObjectStore, caps: KeepCaps, kept: set[str]
 ):
     script = SandboxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
@@ -191,7 +201,9 @@ def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: O
 
 def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objects: ObjectStore):
     large = {f"f{number}": bytes([number]) * 7_000_000 for number in range(7)}
-    script = SandboxScript(runs=[ScriptedRun(writes=dict.fromkeys(large, b""))])
+    script = SandboxScript(
+        runs=[ScriptedRun(writes=dict.fromkeys(large, b""))], policy=LARGE_WRITES
+    )
     store = store_with(script, objects)
     for path, content in large.items():
         store.write({path: content})
@@ -202,14 +214,14 @@ def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objec
 
 
 def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects: ObjectStore):
-    """A command that leaves an empty folder in the place of a file has not created anything that could be deleted."""
+    """An empty folder in the place of a file is not a change that can be undone."""
     script = SandboxScript(runs=[ScriptedRun(writes={"a": None})])
     store = store_with(script, objects)
     store.write({"a": b"x"})
-    script.boxes[0].folders.add("a")
+    script.sandboxes[0].folders.add("a")
     with pytest.raises(SandboxReplaced, match="could not be put in order"):
         store.execute(RUN, keep_changes=False)
-    assert (len(script.boxes), script.boxes[0].closed) == (2, True)
+    assert (len(script.sandboxes), script.sandboxes[0].closed) == (2, True)
     assert in_box(script) == mirrored(store, objects) == {"a": b"x"}
 
 
@@ -219,7 +231,7 @@ def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore)
     store.write(FILES)
     with pytest.raises(SandboxReplaced, match="lost at call 2"):
         store.read("a.py")
-    assert len(script.boxes) == 2
+    assert len(script.sandboxes) == 2
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
@@ -241,7 +253,7 @@ def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
             store.read("a.py")
     with pytest.raises(SandboxLost):
         store.read("a.py")
-    assert all(box.closed for box in script.boxes)
+    assert all(box.closed for box in script.sandboxes)
 
 
 def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
@@ -263,18 +275,18 @@ def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: Object
     store.write(FILES)
     with pytest.raises(SandboxLost):
         store.read("a.py")
-    assert all(box.closed for box in script.boxes)
+    assert all(box.closed for box in script.sandboxes)
     assert store.read("a.py") == FILES["a.py"]
 
 
 def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects: ObjectStore):
     store = store_with(SandboxScript(), objects)
     store.write(FILES)
-    script = SandboxScript(store_bytes=3)
+    script = SandboxScript(policy=SandboxPolicy(disk_bytes=3))
     again = store_with(script, objects)
     with pytest.raises(PolicyError, match="--disk"):
         again.open_with(store.files)
-    assert script.boxes[0].closed
+    assert script.sandboxes[0].closed
 
 
 def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: ObjectStore):
@@ -282,7 +294,7 @@ def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: Object
     store = store_with(script, objects)
     with pytest.raises(TraceError):
         store.open_with([FileEntry("a", 1, "0" * 64)])
-    assert script.boxes[0].closed
+    assert script.sandboxes[0].closed
 
 
 def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
@@ -290,7 +302,7 @@ def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
     store = store_with(script, objects)
     box = store.open()
     box.write = lambda files: dict.fromkeys(files, "0" * 64)  # type: ignore[method-assign]
-    with pytest.raises(SandboxDied, match="wrote something else"):
+    with pytest.raises(SandboxDied, match="wrote other content"):
         store.write(FILES)
     assert store.files == ()
 
@@ -305,9 +317,7 @@ def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects:
     assert store.files == ()
 
 
-def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_through(
-    objects: ObjectStore,
-):
+def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore):
     first = store_with(SandboxScript(), objects)
     changes = first.write(FILES)
     script = SandboxScript()
@@ -316,7 +326,7 @@ def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_thr
     assert (store.files, in_box(script)) == ((), FILES)
     store.apply(changes)
     assert store.read("a.py") == FILES["a.py"]
-    assert len(script.boxes) == 1
+    assert len(script.sandboxes) == 1
 
 
 def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
@@ -335,12 +345,12 @@ def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: O
     store.write(FILES)
     store.close()
     store.close()
-    assert script.boxes[0].closed
+    assert script.sandboxes[0].closed
     assert store.read("a.py") == FILES["a.py"]
 
 
 def a_days_work(store: FileStore) -> None:
-    """Do a bit of everything, each step once more when it costs its box."""
+    """Use every method; retry each step once if the sandbox is lost."""
 
     def persist(step: Callable[[], object]) -> None:
         for _ in range(3):
@@ -358,7 +368,7 @@ def a_days_work(store: FileStore) -> None:
     persist(lambda: store.read("a.py"))
 
 
-def test_whichever_call_loses_the_box_the_work_ends_with_the_same_bytes(tmp_path: Path):
+def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path):
     def come_to(jobs: tuple[Job, ...]) -> ScriptedRun:
         return (
             written(made=b"made", empty=None)
@@ -400,6 +410,6 @@ def test_box_and_record_never_part(
             store.write(step) if isinstance(step, dict) else store.delete(step)
         except (Refused, SandboxReplaced, SandboxLost):
             pass
-        if script.boxes and not script.boxes[-1].closed:
+        if script.sandboxes and not script.sandboxes[-1].closed:
             assert in_box(script) == mirrored(store, objects)
     objects.close()

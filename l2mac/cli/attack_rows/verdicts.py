@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.verdict import Verdict
-from sandbox import Cause, Job, JobResult, RunResult, Sandbox, Stream
+from sandbox import Cause, Job, JobResult, OutputStream, RunResult, Sandbox
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import unconfined
@@ -63,7 +63,7 @@ _POISON = {
 
 def attack(site: Site) -> Iterator[AttackFinding]:
     """Yield the findings of every trick, each on an otherwise failing store."""
-    with site.box(memory_bytes=1 << 30) as arena:
+    with site.sandbox(memory_bytes=1 << 30) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
             (53, _HOOKS, ""),
@@ -125,9 +125,11 @@ def _verdict(box: Sandbox, files: Mapping[str, str]) -> Verdict:
 
 
 def _judged(report: bytes) -> Verdict:
-    nothing = Stream(b"", b"", 0)
+    nothing = OutputStream(b"", b"", 0)
     jobs = tuple(
-        JobResult(name, Cause.EXITED, 0, 1, nothing, nothing, Stream(report, b"", len(report)))
+        JobResult(
+            name, Cause.EXITED, 0, 1, nothing, nothing, OutputStream(report, b"", len(report))
+        )
         for name in ("lint", "tests")
     )
     return python_checks.judge(RunResult(jobs, (), 0, 0, 0, 0, 0)).verdict

@@ -122,9 +122,9 @@ class GuidedInstruction:
         if reply is None:
             return None
         try:
-            if reply.cut_off:
+            if reply.truncated:
                 raise ValueError(
-                    self.effects.domain.prompts.render("cut_off", limit=self.effects.reply_tokens)
+                    self.effects.domain.prompts.render("truncated", limit=self.effects.reply_tokens)
                 )
             return file_text(reply.content, path)
         except ValueError as error:
@@ -153,7 +153,7 @@ class GuidedInstruction:
 
     def _state(self, files: str) -> str:
         return self.effects.domain.prompts.render(
-            "close_state",
+            "guided_state",
             task=self.job.task,
             number=self.instruction.number,
             total=self.total,

@@ -118,13 +118,13 @@ class GuidedLoop:
             return report
         said = self._findings(report)
         self._put(work, done.path, done.before)
-        work.problem = self._prompts.render("close_undone", path=done.path, findings=said)
+        work.problem = self._prompts.render("guided_undone", path=done.path, findings=said)
         return self._check(more_to_come=bool(work.planned))
 
     def _files_of(self, work: GuidedInstruction) -> Sequence[PlannedFile]:
         """Ask which files the instruction writes; none when the model does not say."""
         text = self._prompts.render(
-            "close_files", instruction=work.instruction.text, most=MOST_FILES
+            "guided_files", instruction=work.instruction.text, most=MOST_FILES
         )
         try:
             return work.ask(text, files_form(MOST_FILES), planned_files, files=MOST_FILES)
@@ -135,7 +135,7 @@ class GuidedLoop:
         file = work.planned[0]
         work.fixes = 0
         if self._write(
-            work, self._prompts.render("close_write", path=file.path, holds=file.holds), file.path
+            work, self._prompts.render("guided_write", path=file.path, holds=file.holds), file.path
         ):
             work.planned.pop(0)
         elif work.stuck >= _ANEW_AFTER:
@@ -147,7 +147,7 @@ class GuidedLoop:
         findings = self._findings(report)
         choice = named_by(report) if work.stuck < _FOLLOWED else None
         if choice is None:
-            text = self._prompts.render("close_choose", findings=findings)
+            text = self._prompts.render("guided_choose", findings=findings)
             try:
                 choice = work.ask(text, choice_form(), same, first=findings)
             except NoAnswer:
@@ -175,7 +175,7 @@ class GuidedLoop:
         if before is None or work.stuck % 2 or is_a_paragraph(before, report, choice.path):
             return False
         text = self._prompts.render(
-            "close_edit",
+            "guided_edit",
             findings=findings,
             path=choice.path,
             wrong=choice.wrong,
@@ -198,15 +198,15 @@ class GuidedLoop:
         """Ask for a file as a whole, warm enough that it does not become what it was."""
         values = {"path": choice.path, "wrong": choice.wrong}
         if work.stuck >= _ANEW_AFTER:
-            text, hidden = self._prompts.render("close_anew", **values), choice.path
+            text, hidden = self._prompts.render("guided_rewrite", **values), choice.path
         else:
-            text, hidden = self._prompts.render("close_correct", findings=findings, **values), ""
+            text, hidden = self._prompts.render("guided_correct", findings=findings, **values), ""
         self._write(work, text, choice.path, hidden=hidden, at_least=_WARM)
 
     def _is_done(self, work: GuidedInstruction, report: CheckReport) -> bool:
         """Ask whether the instruction is done; what is missing is added, or is the next file."""
         text = self._prompts.render(
-            "close_done", instruction=work.instruction.text, checks=report.summary
+            "guided_done", instruction=work.instruction.text, checks=report.summary
         )
         try:
             answer = work.ask(text, done_form(), done)

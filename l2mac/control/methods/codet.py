@@ -12,7 +12,7 @@ from l2mac.control.methods.single_window import SingleWindowAgent
 from l2mac.control.outcome import Outcome
 from l2mac.control.run_spec import Job
 from l2mac.evaluator.test_ledger import passed_tests
-from l2mac.trace.method_events import CandidateChosen
+from l2mac.trace.events import CandidateChosen
 from sandbox import FileEntry
 
 CANDIDATES = 3
@@ -85,8 +85,7 @@ class CodeT:
         passed, known = [], frozenset[str]()
         for number, files in enumerate(candidates, 1):
             self._effects.restore(with_tests(files, tests), f"candidate {number} with the tests")
-            examination = self._effects.examination
-            report = examination.check(examination.state(at_the_end=True))
+            report = self._effects.evaluator.check_candidate()
             declared = {test for result in report.results for test in result.declared}
             ours = {test for test in passed_tests(report) if test.partition("::")[0] in paths}
             known |= ours | {test for test in declared if test.partition("::")[0] in paths}

@@ -11,11 +11,10 @@ from l2mac.control.repetition import BASE_TEMPERATURE
 from l2mac.control.run_spec import Job
 from l2mac.control.second_opinion import with_opinions
 from l2mac.control.turn import TurnRunner, open_window, system_message
-from l2mac.evaluator.test_ledger import TestLedger
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.processor.messages import Message, Reply, Role
 from l2mac.tools.forms import complete_spec
-from l2mac.trace.method_events import PartEnded, PartStarted
+from l2mac.trace.events import PartEnded, PartStarted
 
 _PAGE_FILL = 0.85
 _LEAST_PIECE = 200
@@ -45,8 +44,6 @@ class SingleWindowAgent:
         self._tools = (*effects.domain.toolbelt.specs, complete_spec(checked=False))
         self._turns = TurnRunner(effects)
         self._parts = 0
-        self._inventory = TestLedger()
-        self._report = CheckReport()
         self.remarks = [f"by {method}"]
         self.unfinished = ""
 
@@ -62,16 +59,13 @@ class SingleWindowAgent:
         """
         try:
             work()
-            self._report = self._inventory.judge_fresh(self._effects.examination.verify())
-            if (
-                self._report.accepts_completion
-            ):  # a test that failed on the way must not just be gone
-                self._report = self._inventory.judge(self._report)
-            outcome = verified_outcome(self._report, "; ".join(self.remarks))
+            report = self._effects.evaluator.verify()
+            outcome = verified_outcome(report, "; ".join(self.remarks))
             outcome = with_files(outcome, written=bool(self._effects.store.files))
             return with_opinions(self._unless_unfinished(outcome), self._job, self._effects)
         except BudgetExhausted as spent:
-            return Outcome(Status.BUDGET, "; ".join((spent.cause, *self.remarks)), self._report)
+            cause = "; ".join((spent.cause, *self.remarks))
+            return Outcome(Status.BUDGET, cause, self._effects.evaluator.report)
 
     def _unless_unfinished(self, outcome: Outcome) -> Outcome:
         if not self.unfinished:
@@ -133,9 +127,7 @@ class SingleWindowAgent:
 
     def check(self) -> CheckReport:
         """Have the store checked in its box, as the control unit does in its last instruction."""
-        examination = self._effects.examination
-        self._report = self._inventory.judge(examination.check(examination.state(at_the_end=True)))
-        return self._report
+        return self._effects.evaluator.check(whole=True)
 
     def _take_turns(self, instruction: str, window: ContextWindow, temperature: float) -> bool:
         silent = False
@@ -148,7 +140,7 @@ class SingleWindowAgent:
                 return False
             before = self._effects.store.tree
             turn = self._turns.perform(reply, lambda: True)
-            was_silent, silent = silent, not reply.tool_calls and not reply.cut_off
+            was_silent, silent = silent, not reply.tool_calls and not reply.truncated
             if turn.completed or (silent and was_silent):
                 return True
             wrote = self._effects.store.tree != before
@@ -157,9 +149,9 @@ class SingleWindowAgent:
 
     def _reminder(self, instruction: str, reply: Reply, *, wrote: bool) -> Iterator[Message]:
         """Say why a reply did nothing: it was cut off, or calls no tool. How to act at all is no steering."""
-        if reply.cut_off and not wrote:
+        if reply.truncated and not wrote:
             yield Message(
-                Role.USER, self._prompts.render("cut_off", limit=self._effects.reply_tokens)
+                Role.USER, self._prompts.render("truncated", limit=self._effects.reply_tokens)
             )
         elif not reply.tool_calls:
             files = self._effects.files()

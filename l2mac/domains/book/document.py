@@ -1,7 +1,11 @@
-"""Make one document of a book's files: Markdown, HTML or EPUB.
+"""Build one document of a book's files: Markdown, HTML or EPUB.
 
-The text is a model's. Raw HTML in it is shown as text, pictures are shown by their description, nothing is fetched from
-elsewhere when the document is opened, and links lead to the web, by mail, or to another chapter.
+The text comes from a model, so the document is made safe to open:
+
+- Raw HTML appears as text.
+- Pictures appear as their descriptions.
+- Opening the document loads nothing from elsewhere.
+- Links lead to the web, to a mail address, or to another chapter.
 """
 
 import re
@@ -14,7 +18,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from l2mac.domains.book.epub import EpubPage, make_epub
+from l2mac.domains.book.epub import EpubPage, build_epub
 from l2mac.errors import SettingsError
 
 FORMATS = ("md", "html", "epub")
@@ -24,12 +28,14 @@ _MOST_BYTES = 32 * 1024 * 1024
 _FRONT = ("dedication", "epigraph", "foreword", "preface", "introduction", "prologue")
 _CHAPTER = re.compile(r"chapters/[^/]*?(\d{1,4})[^/]*\.md")
 _ASIDE = re.compile(r"(?:readme|notes?|plan|todo|outline)\b.*", re.IGNORECASE)
+_TEXT_TOKENS = ("text", "code_inline")
 _WEB = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"^ {0,3}(#{1,5})(?=[ \t]|$)")
 _MD_LINK = re.compile(r"\]\(<?([^()<>\s#:]*\.md)(#[^()<>\s]*)?>?\)")
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_STYLE = """body { max-width: 40em; margin: 2em auto; padding: 0 1em; line-height: 1.5; font-family: serif; }
+_STYLE = """body { max-width: 40em; margin: 2em auto; padding: 0 1em; line-height: 1.5;
+  font-family: serif; }
 h1, h2, h3, h4, h5, h6 { line-height: 1.2; } pre { overflow-x: auto; }
 table { border-collapse: collapse; } td, th { border: 1px solid; padding: 0.2em 0.5em; }
 """
@@ -38,7 +44,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One file of the book: its path, a name that is good for a file and an anchor, its heading in plain text."""
+    """One file of the book.
+
+    Attributes:
+        path: The path in the file store.
+        name: A name that is safe as a file name and as an anchor.
+        heading: The heading in plain text.
+        text: The content as Markdown.
+    """
 
     path: str
     name: str
@@ -48,108 +61,123 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Manuscript:
-    """A book in the order in which it is read."""
+    """A book: the title and the pages in reading order."""
 
     title: str
     pages: tuple[Page, ...]
 
 
 def read_manuscript(files: Mapping[str, bytes]) -> Manuscript:
-    """Put a store's Markdown files in order: what stands before the chapters, these by number, what stands behind.
+    """Return a file store's Markdown files in reading order.
 
-    The outline gives the title and is no part of the book; nor are a README, notes, and files in other folders.
+    The order is: front matter, the chapters by number, all other files at the top level. The
+    outline provides the title. The outline itself, a README, notes and files in other folders are
+    left out.
 
     Raises:
-        SettingsError: There is no chapter, or more than can be put into one document.
+        SettingsError: There is no chapter, or the book is too large for one document.
     """
+    order = _reading_order(files)
+    if sum(len(files[path]) for path in order) > _MOST_BYTES:
+        raise SettingsError(
+            "--format", f"the book has more than {_MOST_BYTES} bytes; export its files as they are"
+        )
+    pages = [_page(number, path, files[path]) for number, path in enumerate(order, 1)]
+    title = _heading(_text(files.get(_OUTLINE, b""))) or "Untitled"
+    return Manuscript(title, tuple(pages))
+
+
+def _reading_order(files: Mapping[str, bytes]) -> list[str]:
     chapters = {path: int(match[1]) for path in files if (match := _CHAPTER.fullmatch(path))}
     if not chapters:
         raise SettingsError(
             "--format",
             "the run has no chapters/*.md; export its files as they are, without --format",
         )
-    around = [
-        path
-        for path in sorted(files)
-        if "/" not in path and path.endswith(".md") and not _ASIDE.match(path)
-    ]
-    front = sorted(
-        (path for path in around if _stem(path) in _FRONT),
-        key=lambda path: _FRONT.index(_stem(path)),
-    )
+    top_level = [path for path in sorted(files) if "/" not in path and path.endswith(".md")]
+    around = [path for path in top_level if not _ASIDE.match(path)]
+    front = [path for path in around if _stem(path) in _FRONT]
+    front.sort(key=lambda path: _FRONT.index(_stem(path)))
     order = [*front, *sorted(chapters, key=lambda path: (chapters[path], path))]
-    order += [path for path in around if path not in front]
-    if sum(len(files[path]) for path in order) > _MOST_BYTES:
-        raise SettingsError(
-            "--format", f"the book has more than {_MOST_BYTES} bytes; export its files as they are"
-        )
-    texts = {path: _NOT_XML.sub("", files[path].decode("utf-8", "replace")) for path in order}
-    outline = files.get(_OUTLINE, b"").decode("utf-8", "replace")
-    pages = (
-        Page(path, f"page-{number:03}", _heading(texts[path]) or _stem(path), texts[path])
-        for number, path in enumerate(order, 1)
-    )
-    return Manuscript(_heading(_NOT_XML.sub("", outline)) or "Untitled", tuple(pages))
+    return order + [path for path in around if path not in front]
+
+
+def _page(number: int, path: str, content: bytes) -> Page:
+    text = _text(content)
+    return Page(path, f"page-{number:03}", _heading(text) or _stem(path), text)
+
+
+def _text(content: bytes) -> str:
+    return _NOT_XML.sub("", content.decode("utf-8", "replace"))
 
 
 def as_markdown(book: Manuscript) -> bytes:
-    """Give the book as one Markdown file: the title above all, every heading of the pages one level deeper."""
-    parts = [
-        f"# {book.title}",
-        "\n".join(f"- [{page.heading}](#{_slug(page.heading)})" for page in book.pages),
-    ]
+    """Return the book as one Markdown file.
+
+    The title is the only heading of the first level. All headings of the pages move down one level.
+    """
     anchors = {page.path: _slug(page.heading) for page in book.pages}
-    for page in book.pages:
-        within = partial(_within, page, anchors)
-        lines, fence = [], ""
-        for line in page.text.splitlines():
-            mark = _FENCE.match(line)
-            if fence or mark:
-                opened = mark[1] if mark else ""
-                fence = opened if not fence else "" if opened.startswith(fence) else fence
-                lines.append(line)
-            else:
-                lines.append(_MD_LINK.sub(within, _HEADING.sub(r"\1#", line)))
-        parts.append("\n".join(lines).strip())
+    contents = [f"- [{page.heading}](#{anchors[page.path]})" for page in book.pages]
+    parts = [f"# {book.title}", "\n".join(contents)]
+    parts += [_embedded(page, anchors) for page in book.pages]
     return ("\n\n".join(parts) + "\n").encode()
 
 
+def _embedded(page: Page, anchors: Mapping[str, str]) -> str:
+    """Return a page's Markdown as a part of the whole book, code unchanged."""
+    rewrite_link = partial(_embedded_link, page, anchors)
+    lines: list[str] = []
+    fence = ""
+    for line in page.text.splitlines():
+        mark = _FENCE.match(line)
+        if fence:
+            lines.append(line)
+            if mark and mark[1].startswith(fence):
+                fence = ""
+        elif mark:
+            lines.append(line)
+            fence = mark[1]
+        else:
+            lines.append(_MD_LINK.sub(rewrite_link, _HEADING.sub(r"\1#", line)))
+    return "\n".join(lines).strip()
+
+
 def as_html(book: Manuscript, *, language: str) -> bytes:
-    """Give the book as one HTML file without scripts, which loads nothing."""
-    inside = _Inside(book, "")
-    contents = "".join(
-        f'<li><a href="#{page.name}">{escape(page.heading)}</a></li>\n' for page in book.pages
-    )
-    sections = "".join(
-        f'<section id="{page.name}">\n{inside.rendered(page)}</section>\n' for page in book.pages
-    )
+    """Return the book as one HTML file, which holds no scripts and loads nothing."""
+    pages = _RenderedPages(book, "")
+    title = escape(book.title)
+    entries = [f'<li><a href="#{one.name}">{escape(one.heading)}</a></li>\n' for one in book.pages]
+    sections = [
+        f'<section id="{page.name}">\n{pages.render(page)}</section>\n' for page in book.pages
+    ]
     return (
         f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8" />\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}" />\n<title>{escape(book.title)}</title>\n'
-        f"<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(book.title)}</h1>\n<nav>\n<ol>\n{contents}</ol>\n"
-        f"</nav>\n{sections}</body>\n</html>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}" />\n'
+        f"<title>{title}</title>\n<style>\n{_STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>{title}</h1>\n<nav>\n<ol>\n{''.join(entries)}</ol>\n</nav>\n"
+        f"{''.join(sections)}</body>\n</html>\n"
     ).encode()
 
 
 def as_epub(book: Manuscript, *, language: str, modified: str) -> bytes:
-    """Give the book as an EPUB 3.
+    """Return the book as an EPUB 3.
 
     Args:
         book: The book.
-        language: As BCP 47 has it, such as `en`.
-        modified: When this was made, as `2026-01-31T12:00:00Z`.
+        language: A language tag of BCP 47, such as `en`.
+        modified: The time of the export in UTC, as `2026-01-31T12:00:00Z`.
     """
-    inside = _Inside(book, ".xhtml")
-    pages = [EpubPage(page.name, page.heading, inside.rendered(page)) for page in book.pages]
-    return make_epub(book.title, pages, style=_STYLE, language=language, modified=modified)
+    rendered = _RenderedPages(book, ".xhtml")
+    pages = [EpubPage(page.name, page.heading, rendered.render(page)) for page in book.pages]
+    return build_epub(book.title, pages, style=_STYLE, language=language, modified=modified)
 
 
-class _Inside:
-    """The pages of a book as XHTML, and where links between them lead.
+class _RenderedPages:
+    """The pages of a book as XHTML, with the targets of links between them.
 
     Args:
         book: The book.
-        ending: Of the file that each page becomes; empty where all become one.
+        ending: The ending of each page's file name, empty where all pages are one file.
     """
 
     def __init__(self, book: Manuscript, ending: str) -> None:
@@ -159,27 +187,25 @@ class _Inside:
         self._tokens = {page.path: self._markdown.parse(page.text) for page in book.pages}
         self._anchors = {path: _anchors(tokens) for path, tokens in self._tokens.items()}
 
-    def rendered(self, page: Page) -> str:
-        """Give a page, well-formed, its headings with anchors that begin with the page's name."""
+    def render(self, page: Page) -> str:
+        """Return a page as well-formed XHTML.
+
+        Anchors of headings begin with the page's name, so that they are unique in the book.
+        """
         tokens = self._tokens[page.path]
         for position, slug in self._anchors[page.path].items():
             tokens[position].attrSet("id", f"{page.name}-{slug}")
         for token in tokens:
             for child in token.children or ():
                 self._tame(child, page)
-        return _NOT_XML.sub(
-            "", str(self._markdown.renderer.render(tokens, self._markdown.options, {}))
-        )
+        text = str(self._markdown.renderer.render(tokens, self._markdown.options, {}))
+        return _NOT_XML.sub("", text)
 
     def _tame(self, token: Token, page: Page) -> None:
-        """Turn a picture into its description, and let a link lead to the web or into the book only."""
+        """Replace a picture by its description, and remove links to other places."""
         if token.type == "image":
-            token.type, token.tag, token.content, token.children = (
-                "text",
-                "",
-                f"[{_plain(token)}]",
-                None,
-            )
+            token.content = f"[{_plain(token)}]"
+            token.type, token.tag, token.children = "text", "", None
         elif token.type == "link_open":
             target = str(token.attrGet("href") or "")
             token.attrs = {}
@@ -188,26 +214,34 @@ class _Inside:
                 token.attrSet("href", href)
 
     def _target(self, target: str, page: Page) -> str:
+        """Return the `href` for a link into the book, or "" for other targets."""
         path, _, anchor = target.partition("#")
         path = _resolved(page.path, path) if path else page.path
         name = self._names.get(path, "")
         if not name or (anchor and _slug(anchor) not in self._anchors[path].values()):
             return ""
-        fragment = f"#{name}-{_slug(anchor)}" if anchor else "" if self._ending else f"#{name}"
-        return f"{name}{self._ending}{fragment}" if self._ending else fragment
+        file = f"{name}{self._ending}" if self._ending else ""
+        if anchor:
+            return f"{file}#{name}-{_slug(anchor)}"
+        return file or f"#{name}"
 
 
 def _anchors(tokens: Sequence[Token]) -> dict[int, str]:
-    """Give the position of every heading and the anchor that links name it by."""
+    """Return the anchor of every heading, by the position of its token."""
+    found: dict[int, str] = {}
     taken: set[str] = set()
-    headings = (position for position, token in enumerate(tokens) if token.type == "heading_open")
-    return {position: _unique(_slug(_plain(tokens[position + 1])), taken) for position in headings}
+    for position, token in enumerate(tokens):
+        if token.type == "heading_open":
+            found[position] = _unique(_slug(_plain(tokens[position + 1])), taken)
+    return found
 
 
-def _within(page: Page, anchors: Mapping[str, str], link: re.Match[str]) -> str:
-    """Give a link of a page as it has to be when all pages are one file."""
+def _embedded_link(page: Page, anchors: Mapping[str, str], link: re.Match[str]) -> str:
+    """Return a link between pages as a link within one file."""
     path = _resolved(page.path, link[1])
-    return f"]({link[2] or '#' + anchors[path]})" if path in anchors else link[0]
+    if path not in anchors:
+        return link[0]
+    return f"]({link[2] or '#' + anchors[path]})"
 
 
 def _resolved(start: str, target: str) -> str:
@@ -221,7 +255,7 @@ def _resolved(start: str, target: str) -> str:
 
 
 def _heading(text: str) -> str:
-    """Give the text of the first heading of the first level; empty when there is none."""
+    """Return the text of the first heading of the first level, or ""."""
     tokens: Sequence[Token] = MarkdownIt("commonmark", {"html": False}).parse(text)
     for position, token in enumerate(tokens):
         if token.type == "heading_open" and token.tag == "h1":
@@ -230,9 +264,8 @@ def _heading(text: str) -> str:
 
 
 def _plain(token: Any) -> str:
-    return "".join(
-        child.content for child in token.children or () if child.type in ("text", "code_inline")
-    )
+    children = token.children or ()
+    return "".join(child.content for child in children if child.type in _TEXT_TOKENS)
 
 
 def _unique(slug: str, taken: set[str]) -> str:
@@ -245,7 +278,7 @@ def _unique(slug: str, taken: set[str]) -> str:
 
 
 def _slug(text: str) -> str:
-    kept = (one for one in text.lower() if one.isalnum() or one in " -_")
+    kept = (character for character in text.lower() if character.isalnum() or character in " -_")
     return "".join(kept).strip().replace(" ", "-") or "section"
 
 

@@ -1,7 +1,7 @@
-"""Write an EPUB 3: a ZIP archive of XHTML pages with a table of contents and nothing that comes from elsewhere.
+"""Build an EPUB 3: a ZIP archive of XHTML pages with a table of contents.
 
-Written here with the standard library: the format is a handful of small files, and the one library for it that is kept
-up is under the AGPL. https://www.w3.org/TR/epub-33/
+The standard library is enough, because the format is a handful of small files. The one maintained
+library for it is under the AGPL. https://www.w3.org/TR/epub-33/
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+_XHTML = "application/xhtml+xml"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CONTAINER = """<?xml version="1.0" encoding="UTF-8"?>
 <container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
@@ -24,28 +25,33 @@ _CONTAINER = """<?xml version="1.0" encoding="UTF-8"?>
 
 @dataclass(frozen=True, slots=True)
 class EpubPage:
-    """A page: its name, which is good for a file, its heading in plain text, its body as well-formed XHTML."""
+    """A page of the book.
+
+    Attributes:
+        name: A name that is safe as a file name.
+        heading: The heading in plain text.
+        body: The content as well-formed XHTML.
+    """
 
     name: str
     heading: str
     body: str
 
 
-def make_epub(
+def build_epub(
     title: str, pages: Sequence[EpubPage], *, style: str, language: str, modified: str
 ) -> bytes:
-    """Give the archive; the same book at the same time comes to the same bytes.
+    """Return the archive. The same arguments always result in the same bytes.
 
     Args:
-        title: Plain text.
-        pages: In the order in which they are read.
-        style: CSS.
-        language: As BCP 47 has it.
-        modified: UTC, as `2026-01-31T12:00:00Z`.
+        title: The title in plain text.
+        pages: The pages in reading order.
+        style: The style sheet as CSS.
+        language: A language tag of BCP 47, such as `en`.
+        modified: The time of the export in UTC, as `2026-01-31T12:00:00Z`.
     """
-    content = hashlib.sha256(
-        "\0".join((title, *(page.body for page in pages))).encode()
-    ).hexdigest()
+    bodies = [page.body for page in pages]
+    content = hashlib.sha256("\0".join((title, *bodies)).encode()).hexdigest()
     identifier = uuid.uuid5(uuid.NAMESPACE_OID, content).urn
     front = EpubPage("title", title, f"<h1>{escape(title)}</h1>\n")
     all_pages = [front, *pages]
@@ -54,11 +60,9 @@ def make_epub(
         "book/package.opf": _package(title, all_pages, identifier, language, modified),
         "book/nav.xhtml": _page("Contents", _contents(all_pages), language),
         "book/style.css": style,
-        **{
-            f"book/{page.name}.xhtml": _page(page.heading, page.body, language)
-            for page in all_pages
-        },
     }
+    for page in all_pages:
+        files[f"book/{page.name}.xhtml"] = _page(page.heading, page.body, language)
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr(_entry("mimetype", zipfile.ZIP_STORED), "application/epub+zip")
@@ -78,7 +82,7 @@ def _package(
     title: str, pages: Sequence[EpubPage], identifier: str, language: str, modified: str
 ) -> str:
     items = "".join(
-        f'    <item id="page-{number}" href="{escape(page.name)}.xhtml" media-type="application/xhtml+xml"/>\n'
+        f'    <item id="page-{number}" href="{escape(page.name)}.xhtml" media-type="{_XHTML}"/>\n'
         for number, page in enumerate(pages)
     )
     order = "".join(f'    <itemref idref="page-{number}"/>\n' for number in range(len(pages)))
@@ -86,10 +90,12 @@ def _package(
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id">\n'
         '  <metadata xmlns:dc="http://purl.org/dc/elements/1.1/">\n'
-        f'    <dc:identifier id="id">{identifier}</dc:identifier>\n    <dc:title>{escape(title)}</dc:title>\n'
+        f'    <dc:identifier id="id">{identifier}</dc:identifier>\n'
+        f"    <dc:title>{escape(title)}</dc:title>\n"
         f"    <dc:language>{escape(language)}</dc:language>\n"
-        f'    <meta property="dcterms:modified">{escape(modified)}</meta>\n  </metadata>\n  <manifest>\n'
-        '    <item id="nav" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>\n'
+        f'    <meta property="dcterms:modified">{escape(modified)}</meta>\n'
+        "  </metadata>\n  <manifest>\n"
+        f'    <item id="nav" href="nav.xhtml" media-type="{_XHTML}" properties="nav"/>\n'
         f'    <item id="style" href="style.css" media-type="text/css"/>\n{items}  </manifest>\n'
         f"  <spine>\n{order}  </spine>\n</package>\n"
     )
@@ -104,10 +110,11 @@ def _contents(pages: Sequence[EpubPage]) -> str:
 
 
 def _page(title: str, body: str, language: str) -> str:
-    tongue = escape(language)
+    tag = escape(language)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE html>\n'
         '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"'
-        f' lang="{tongue}" xml:lang="{tongue}">\n<head>\n<title>{escape(title)}</title>\n'
-        f'<link rel="stylesheet" type="text/css" href="style.css"/>\n</head>\n<body>\n{body}</body>\n</html>\n'
+        f' lang="{tag}" xml:lang="{tag}">\n<head>\n<title>{escape(title)}</title>\n'
+        '<link rel="stylesheet" type="text/css" href="style.css"/>\n</head>\n'
+        f"<body>\n{body}</body>\n</html>\n"
     )

@@ -1,4 +1,4 @@
-"""Unpack an archive within an archive, 48 MiB of zeros from a few kilobytes; print how many megabytes came out."""
+"""Unpack nested archives, 48 MiB of zeros; print the megabytes unpacked."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Make a hostile archive; asked to unpack it as a naive reader would, print what appeared outside of the folder."""
+"""Make a hostile archive, or unpack it carelessly; print files outside."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Become somebody else in every way; print which worked, and the files that would lend their owner's identity."""
+"""Try every way to another identity; print successes and identity files."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""Stop every clock that this process can see, then wait for ever; as a control, trust such a clock for a second."""
+"""Stop every visible clock, then wait; as a control, trust such a clock."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Leave a daemon that ignores signals and writes on and on, or, asked to look, print whether it still writes."""
+"""Leave a daemon that ignores signals and writes, or print whether it does."""
 
 import json
 import os

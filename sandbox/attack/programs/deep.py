@@ -1,4 +1,4 @@
-"""Make folders far deeper than any path may be, and a thousand files; print whether they can still be named."""
+"""Make folders deeper than any path, and files; print whether paths work."""
 
 import json
 import os

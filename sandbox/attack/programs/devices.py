@@ -1,4 +1,4 @@
-"""Print the devices that are there beyond the usual ones, and those that can be opened or made."""
+"""Print devices beyond the usual ones, and devices that can be opened or made."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Run programs one after the other in a container without a guest, and print what came of each as one JSON object."""
+"""Run programs in turn without a guest; print their results as JSON."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Fill folders up to a number of megabytes each, in files of ten; print how many each took."""
+"""Fill folders up to some megabytes each; print each folder's megabytes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Make up to 4000 empty files; print how many could be made."""
+"""Make up to 4000 empty files; print their number."""
 
 import json
 import os

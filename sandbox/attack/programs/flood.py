@@ -1,4 +1,4 @@
-"""Put out 24 MiB, in lines or as a single one; endless where it is not for a control."""
+"""Write 24 MiB, in lines or as a single line; endlessly unless as a control."""
 
 import sys
 

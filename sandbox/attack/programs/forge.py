@@ -1,4 +1,4 @@
-"""Write a frame of an unknown key to the guest's own descriptors and to ours."""
+"""Write a frame with an unknown key to the guest's descriptors and to our own."""
 
 import json
 import sys

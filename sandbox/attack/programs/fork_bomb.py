@@ -1,4 +1,4 @@
-"""Fork without end, in sessions of their own; with a number, stop there, hold all, and print how many there were."""
+"""Fork without end into new sessions, or up to a limit; print the count."""
 
 import json
 import os

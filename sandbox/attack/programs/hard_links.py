@@ -1,4 +1,4 @@
-"""Link files of the system into every folder that can be written; print what worked."""
+"""Link system files into every writable folder; print the links made."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Take memory, megabyte by megabyte, up to a number; print how many there were."""
+"""Allocate memory, megabyte by megabyte, up to a number; print the megabytes."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Stay for a while, whoever is gone."""
+"""Sleep for a while."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Plant links out of the store, one of them swapped for a file again and again; or read them as a naive reader."""
+"""Plant links out of the store, one of them swapped, or follow them."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import sys
 import time
 
 targets = {
-    "passwd.py": "/etc/passwd", "environ.py": "/proc/self/environ", "root": "/proc/1/root", "folder": "/etc",
+    "passwd.py": "/etc/passwd", "environ.py": "/proc/self/environ", "root": "/proc/1/root",
+    "folder": "/etc",
     "dangling.py": "/nowhere", "loop.py": "loop.py",
 }  # fmt: skip
 for name, target in targets.items():

@@ -1,4 +1,4 @@
-"""Listen on TCP, UDP and an abstract socket of a name, put a socket and a file into the store, until it is ended."""
+"""Listen on TCP, UDP and an abstract socket; leave a socket and a file."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Print which of the given paths give anything away."""
+"""Print the given paths from which anything can be read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Reach for a listener of the suite in every way, and only for that; print what worked and what is there."""
+"""Try every way to the suite's listener alone; print the ways that work."""
 
 import json
 import os

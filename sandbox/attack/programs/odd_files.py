@@ -1,4 +1,4 @@
-"""Make a pipe, a socket and a device under the names of sources; print which could be made."""
+"""Make a pipe, a socket and a device named like sources; print successes."""
 
 import json
 import os

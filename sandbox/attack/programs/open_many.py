@@ -1,4 +1,4 @@
-"""Open up to 900 descriptors; print how many there were."""
+"""Open up to 900 descriptors; print the count."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Be an ordinary process, and have the program that is our argument reach for us."""
+"""Be an ordinary process, and run the program in our argument against it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Reach for the guest (PID 1) and the preloaded checker as code of the same uid can; print what gets through."""
+"""Attack the guest (PID 1) and the checker from their uid; print successes."""
 
 import ctypes
 import json
@@ -9,14 +9,15 @@ import sys
 LIBC = ctypes.CDLL(None, use_errno=True)
 IS_ARM = platform.machine() == "aarch64"
 NUMBERS = {
-    "process_vm_readv": (310, 270), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "ptrace": (101, 117),
+    "process_vm_readv": (310, 270), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438),
+    "ptrace": (101, 117),
     "kcmp": (312, 272), "prlimit64": (302, 261), "ioprio_set": (251, 30), "move_pages": (279, 239),
 }  # fmt: skip
 NOTHING = ctypes.create_string_buffer(64)
 
 
 def checker() -> int:
-    """Give the preloaded checker's process id, or 0."""
+    """Return the preloaded checker's process id, or 0."""
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) not in (1, os.getpid()):
             with open(f"/proc/{name}/cmdline", "rb") as file:

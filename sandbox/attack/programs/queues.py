@@ -1,4 +1,4 @@
-"""Make System V and POSIX queues and shared memory; print which could be made."""
+"""Make System V and POSIX queues and shared memory; print those that were made."""
 
 import ctypes
 import json

@@ -1,4 +1,4 @@
-"""Look for a text, given backwards, in every environment, command line and readable file; print where it is."""
+"""Search environments, command lines and files for a text, given backwards."""
 
 import json
 import os

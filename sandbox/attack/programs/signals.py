@@ -1,6 +1,6 @@
-"""Send every signal to process 1 and to the preloaded checkers, or, as a control, to an ordinary process.
+"""Send every signal to process 1 and the checkers, or to a control process.
 
-Prints whether the ordinary process is gone, or just that all were sent.
+Prints whether the ordinary process is gone, or else that all signals were sent.
 """
 
 import json

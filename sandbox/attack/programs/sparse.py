@@ -1,4 +1,4 @@
-"""Make a file of a terabyte without content; print the error number, 0 for success."""
+"""Make a sparse file of a terabyte; print the error number, 0 for success."""
 
 import json
 import os

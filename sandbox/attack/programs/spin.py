@@ -1,7 +1,7 @@
-"""Compute in four processes for a while; print how far they came, and how often the kernel throttled them.
+"""Compute in four processes for a while; print progress and throttling.
 
-What was done in the same time counts, not what a runtime says of processor time. Without a number of seconds, compute
-for ever.
+The progress counts, not a runtime's report of processor time. Without a number of seconds, compute
+without end.
 """
 
 import json

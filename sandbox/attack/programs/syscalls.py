@@ -1,4 +1,4 @@
-"""Call what a box has no business to call, with arguments that can do no harm, and print the error numbers."""
+"""Make system calls that a sandbox must not make; print error numbers."""
 
 import ctypes
 import json
@@ -130,7 +130,7 @@ CALLS = {
 
 
 def in_child(call):
-    """Call in a child, as some calls change or end their caller; gives the error number, 0 for success, -1 for death."""
+    """Make a call in a child; return its error number, 0 or -1 for death."""
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -144,14 +144,14 @@ def in_child(call):
 
 
 def errno_of(number, *arguments):
-    """Give the error number of a system call, 0 for success."""
+    """Return the error number of a system call, 0 for success."""
     ctypes.set_errno(0)
     longs = [ctypes.c_long(argument) for argument in arguments]
     return ctypes.get_errno() if LIBC.syscall(ctypes.c_long(number), *longs) == -1 else 0
 
 
 def errno_of_32_bit_call():
-    """Ask for our process id as a 32-bit program would: mov eax, 20; int 0x80; ret."""
+    """Make the 32-bit system call getpid: mov eax, 20; int 0x80; ret."""
     code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
     call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
@@ -159,7 +159,7 @@ def errno_of_32_bit_call():
 
 
 def answers():
-    """Give the answer to every call that this processor has."""
+    """Return the error number of every call that this processor has."""
     found = {}
     for name, (x86_64, aarch64, *arguments) in CALLS.items():
         number = aarch64 if IS_ARM else x86_64
@@ -173,7 +173,7 @@ def answers():
 
 
 def family_errno(family):
-    """Try every kind of socket of a family; gives 0 when one can be made, else the last error number."""
+    """Try every socket of a family; return 0 for success or the last error."""
     for kind in (1, 2, 5, 3):
         if LIBC.socket(family, kind, 0) >= 0:
             return 0

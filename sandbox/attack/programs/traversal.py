@@ -1,4 +1,4 @@
-"""Join names to the root as a naive store would, and write; print which landed outside."""
+"""Join names to the root like a careless store; print those outside."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Print in which folders a file can be made."""
+"""Print the folders in which a file can be made."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Leave thirty processes whose parent is gone, or, asked to look, print how many zombies there are."""
+"""Leave thirty processes without a parent, or print how many zombies there are."""
 
 import json
 import os

@@ -21,6 +21,8 @@ from l2mac.settings.settings import Settings, load_settings
 from l2mac.trace.chain import read_trace
 from sandbox import EngineUnavailable, SandboxDied, SandboxError
 
+PATIENCE_S, LONG_S = 60, 3600
+
 
 def cells(folder: Path, seeds: int) -> tuple[Cell, ...]:
     def settings_for(own: Mapping[str, Any]) -> Settings:
@@ -69,13 +71,13 @@ class Recorder:
         self.measured: list[int] = []
         self.at_once = 0
 
-    def run(self, cell: Cell, audience: Any, fuse: CancelScope) -> None:
+    def run(self, cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
         with self._lock:
             self.ran.append(cell.seed)
             self._at_work += 1
             self.at_once = max(self.at_once, self._at_work)
         try:
-            self._before(cell, audience, fuse)
+            self._before(cell, audience, cancel_scope)
             record(cell.run or cell.folder / "20260101-a-run")
         finally:
             with self._lock:
@@ -106,7 +108,7 @@ def failing(error: L2macError | SandboxError, *seeds: int) -> Recorder:
     return Recorder(before)
 
 
-def test_every_cell_is_run_and_measured_once_and_results_stand_in_their_order(tmp_path: Path):
+def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path):
     some, worker = cells(tmp_path, 6), Recorder()
     results = work(some, worker, jobs=3)
     assert sorted(worker.ran) == sorted(worker.measured) == list(range(6))
@@ -115,12 +117,18 @@ def test_every_cell_is_run_and_measured_once_and_results_stand_in_their_order(tm
 
 
 def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
-    worker = Recorder(lambda *_: time.sleep(0.1))
+    two = threading.Barrier(2)
+
+    def meet(*_: object) -> None:
+        two.wait(PATIENCE_S)
+        time.sleep(0.05)  # a third one that is not allowed has time to begin
+
+    worker = Recorder(meet)
     work(cells(tmp_path, 6), worker, jobs=2)
     assert worker.at_once == 2
 
 
-def test_what_is_finished_is_not_repeated(tmp_path: Path):
+def test_finished_cells_are_not_repeated(tmp_path: Path):
     some = cells(tmp_path, 3)
     work(some, Recorder())
     before = {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()}
@@ -175,7 +183,7 @@ def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
 @pytest.mark.parametrize(
     "error", [SettingsError("--steps", "cannot be"), ModelNotConfigured("no model")]
 )
-def test_what_all_cells_share_ends_the_work_at_once(tmp_path: Path, error: L2macError):
+def test_errors_shared_by_all_cells_end_the_benchmark_at_once(tmp_path: Path, error: L2macError):
     worker = failing(error, *range(5))
     with pytest.raises(type(error)):
         work(cells(tmp_path, 5), worker)
@@ -190,9 +198,7 @@ def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
         work(cells(tmp_path, 2), Recorder(broken))
 
 
-def test_a_run_whose_code_keeps_ending_its_boxes_is_measured_as_it_is_and_not_left_out(
-    tmp_path: Path,
-):
+def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
     def dies(cell: Cell, *_: Any) -> None:
         if cell.run is None:
             trace = record(cell.folder / "20260101-a-run").folder / "trace.jsonl"
@@ -203,30 +209,31 @@ def test_a_run_whose_code_keeps_ending_its_boxes_is_measured_as_it_is_and_not_le
     (result,) = work(cells(tmp_path, 1), worker, listener)
     assert (worker.ran, worker.measured) == ([0, 0, 0], [0])
     assert result.measurement is not None
-    assert sum("its box was lost in session" in line for line in listener.lines) == 3
+    assert sum("its sandbox was lost in session" in line for line in listener.lines) == 3
 
 
-def test_a_box_that_is_lost_before_anything_is_recorded_is_a_fault_of_the_world(tmp_path: Path):
+def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path):
     (result,) = work(cells(tmp_path, 1), failing(SandboxDied("the engine is gone"), 0))
     assert isinstance(result.fault, SandboxDied)
 
 
-def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_begins(
-    tmp_path: Path,
+def test_interrupt_ends_active_cells_in_order_and_starts_no_others(
+    tmp_path: Path, interruptible: None
 ):
     ended: list[int] = []
+    at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 
-    def waits(cell: Cell, audience: Any, fuse: CancelScope) -> None:
+    def waits(cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
         try:
-            fuse.sleep(60)  # as behind a server that says nothing
+            at_work.wait(PATIENCE_S)
+            cancel_scope.sleep(LONG_S)  # as behind a server that says nothing
         except KeyboardInterrupt:
             audience.say("said while it ends, which is let pass")
             ended.append(cell.seed)
             raise
 
     harness = Harness(cells(tmp_path, 5), worker := Recorder(waits), Quiet(), jobs=2)
-    threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt, match="give the same command again to go on"):
+    with pytest.raises(KeyboardInterrupt, match="Repeat the same command to resume"):
         harness.run()
     assert sorted(worker.ran) == sorted(ended) == [0, 1]
     assert worker.measured == []

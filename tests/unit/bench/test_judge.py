@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from l2mac.bench.judge import FeatureRow, Judge, JudgedProgram
+from l2mac.bench.judge import FeatureJudge, FeatureRow, JudgedProgram
 from l2mac.control.effects import Prices
 from l2mac.errors import ContextOverflow, ModelUnavailable
 from l2mac.processor.messages import Reply, ToolCall, Usage
@@ -32,15 +32,15 @@ def reply(*claims: tuple[int, list[str], list[str]], **more: object) -> Reply:
 
 def judge(
     *replies: Reply | Exception, context_tokens: int = 8192
-) -> tuple[Judge, ScriptedProcessor]:
+) -> tuple[FeatureJudge, ScriptedProcessor]:
     processor = ScriptedProcessor(replies)
     prices = Prices(prompt_usd=2.0, completion_usd=8.0)
-    return Judge(
+    return FeatureJudge(
         processor, context_tokens=context_tokens, prices=prices, prepare=lambda: None
     ), processor
 
 
-def test_a_claim_whose_file_and_test_are_there_counts():
+def test_claim_counts_when_its_file_and_test_exist():
     one, processor = judge(reply((1, ["calc.py"], ["test_calc.py::test_add"]), (2, [], [])))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows[0] == FeatureRow(
@@ -64,16 +64,14 @@ def test_a_claim_whose_file_and_test_are_there_counts():
         (0, ["calc.py"], []),
     ],
 )
-def test_a_judge_that_lies_about_what_is_there_gives_no_feature(
-    claim: tuple[int, list[str], list[str]],
-):
+def test_claims_without_existing_evidence_give_no_feature(claim: tuple[int, list[str], list[str]]):
     one, _ = judge(reply(claim))
     found = one.judge(FEATURES, PROGRAM)
     assert [row.claimed for row in found.rows] == [False, False]
     assert [row.tests for row in found.rows] == [(), ()]
 
 
-def test_what_was_named_and_is_not_there_is_kept_as_refused():
+def test_claimed_names_that_do_not_exist_are_kept_as_refused():
     one, _ = judge(reply((1, ["calc.py", "made_up.py"], ["test_calc.py::test_other"])))
     row = one.judge(FEATURES, PROGRAM).rows[0]
     assert (row.files, row.tests, row.refused) == (
@@ -83,7 +81,7 @@ def test_what_was_named_and_is_not_there_is_kept_as_refused():
     )
 
 
-def test_a_program_without_code_has_no_feature_and_nobody_is_asked():
+def test_program_without_code_has_no_feature_and_costs_no_request():
     one, processor = judge()
     empty = JudgedProgram(
         texts={"README.md": "All done."}, evidence=frozenset(), passed=frozenset()
@@ -92,7 +90,7 @@ def test_a_program_without_code_has_no_feature_and_nobody_is_asked():
     assert processor.requests == []
 
 
-def test_an_answer_in_no_usable_form_is_asked_for_again_and_then_gives_no_number():
+def test_unusable_answers_are_retried_and_then_give_no_number():
     one, processor = judge(Reply(content="All of them!"), Reply(content="FEATURES_FUNCTIONAL=2"))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows == ()
@@ -105,7 +103,7 @@ def test_a_page_that_does_not_fit_gives_no_number_instead_of_a_low_one():
     assert one.judge(FEATURES, PROGRAM).rows == ()
 
 
-def test_a_long_program_is_shown_in_parts_and_a_file_counts_only_where_it_was_seen():
+def test_files_count_as_evidence_only_in_the_part_that_shows_them():
     texts = {f"part{number}.py": f"VALUE = {number}\n" * 400 for number in range(4)}
     program = JudgedProgram(texts=texts, evidence=frozenset(texts), passed=frozenset())
     answers = [reply((1, ["part3.py"], [])) for _ in range(12)]

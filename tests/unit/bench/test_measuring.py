@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from recorded_run import PLAN, record, write
 
-from l2mac.bench.judge import Judge
+from l2mac.bench.judge import FeatureJudge
 from l2mac.bench.measurement import Measurement
 from l2mac.bench.measuring import measure
 from l2mac.bench.task import Group, HandWritten, Task
 from l2mac.control.effects import Prices
 from l2mac.errors import SettingsError
 from l2mac.processor.messages import Reply, ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, Job, JobResult, SandboxDied
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 END = {"e": "end", "code": 0}
 HAND = "test_by_hand.py"
@@ -95,7 +95,7 @@ class SandboxFactory:
 
 
 def measured(
-    folder: Path, task: Task = TASK, judge: Judge | None = None, **reports: Any
+    folder: Path, task: Task = TASK, judge: FeatureJudge | None = None, **reports: Any
 ) -> Measurement:
     if not folder.exists():
         record(folder)
@@ -155,14 +155,14 @@ def test_a_report_of_coverage_that_is_forged_or_missing_is_never_a_number(
     assert found.metrics["tests_passed"] == 1
 
 
-def test_without_a_count_of_statements_there_is_no_coverage_either(tmp_path: Path):
+def test_coverage_is_missing_without_a_statement_count(tmp_path: Path):
     found = measured(tmp_path / "run", count=b"")
     assert (found.metrics["coverage_percent"], found.metrics["lines_of_code"]) == (None, None)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.problems["lines_of_code"] == "not every file was counted"
 
 
-def test_a_suite_that_hangs_has_passed_nothing_and_all_its_tests_are_broken(tmp_path: Path):
+def test_hanging_suite_counts_all_its_tests_as_errors(tmp_path: Path):
     hung = job_result(
         "tests",
         cause=Cause.TIMEOUT,
@@ -236,11 +236,13 @@ def test_more_hand_written_tests_than_the_task_says_are_the_tasks_fault(tmp_path
 def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path: Path):
     record(tmp_path / "run", (PLAN, *[Reply(content="I would rather talk.")] * 3), turns=2)
     boxes = SandboxFactory()
-    judge = Judge(ScriptedProcessor([]), context_tokens=8192, prices=Prices(), prepare=lambda: None)
+    judge = FeatureJudge(
+        ScriptedProcessor([]), context_tokens=8192, prices=Prices(), prepare=lambda: None
+    )
     found = measure(
         tmp_path / "run", Task(name="a", title="A", groups=TASK.groups), boxes.open, judge
     )
-    assert boxes.script.boxes == []
+    assert boxes.script.sandboxes == []
     zero = (
         "features_percent",
         "features_tested_percent",
@@ -252,7 +254,7 @@ def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path:
     assert (found.status, found.problems) == ("budget exhausted", {})
 
 
-def test_a_run_out_of_budget_is_measured_for_what_there_is(tmp_path: Path):
+def test_run_out_of_budget_is_measured_by_its_existing_files(tmp_path: Path):
     record(tmp_path / "run", (PLAN, write(a="A = 1\n"), *[Reply(content="Hm.")] * 3), turns=2)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.status == "budget exhausted"
@@ -265,7 +267,7 @@ def test_a_box_that_is_lost_once_is_replaced_and_the_number_is_the_same(tmp_path
     boxes.script.lost_at = (2,)
     found = measure(tmp_path / "run", TASK, boxes.open, None)
     assert (found.metrics["tests_passed"], found.problems) == (1, {})
-    assert all(box.closed for box in boxes.script.boxes)
+    assert all(box.closed for box in boxes.script.sandboxes)
 
 
 def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path):
@@ -283,14 +285,14 @@ def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path)
         count=lines(*(counted(path, 1) for path in ("a.py", "conftest.py", "test_by_hand.py")), END)
     )
     measure(run, TASK, boxes.open, None)
-    (by_hand,) = (box for box in boxes.script.boxes if box.asked[0][0].name == "by hand")
+    (by_hand,) = (box for box in boxes.script.sandboxes if box.asked[0][0].name == "by hand")
     assert set(by_hand.contents) == {"a.py", "test_by_hand.py"}
     assert by_hand.contents["test_by_hand.py"] == TASK.handwritten.text.encode()
 
 
 def test_an_unreadable_judgement_is_no_number(tmp_path: Path):
     processor = ScriptedProcessor([Reply(content="All of them."), Reply(content="All.")])
-    judge = Judge(processor, context_tokens=8192, prices=Prices(), prepare=lambda: None)
+    judge = FeatureJudge(processor, context_tokens=8192, prices=Prices(), prepare=lambda: None)
     found = measured(tmp_path / "run", judge=judge)
     assert found.metrics["features_percent"] is None
     assert "no usable answer" in found.problems["features_percent"]
@@ -304,7 +306,7 @@ def test_features_are_counted_with_and_without_a_test_that_passed(tmp_path: Path
     reply = Reply(
         content="", tool_calls=(ToolCall("1", "submit_evidence", json.dumps({"evidence": claims})),)
     )
-    judge = Judge(
+    judge = FeatureJudge(
         ScriptedProcessor([reply]), context_tokens=8192, prices=Prices(), prepare=lambda: None
     )
     found = measured(tmp_path / "run", judge=judge)
@@ -327,7 +329,7 @@ MESSAGE = {
 
 
 @pytest.mark.parametrize("seen_at_once", [[], [MESSAGE]])
-def test_errors_in_other_files_are_found_beside_a_file_that_is_no_python_and_counted_once(
+def test_lint_errors_beside_an_invalid_file_are_counted_once(
     tmp_path: Path, seen_at_once: list[dict[str, Any]]
 ):
     record(tmp_path / "run")

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from l2mac.bench.packages import recorded_wheels
+from l2mac.bench.recorded_store import recorded_wheels
 from l2mac.evaluator.packages import Mode
 from l2mac.runs.recorded_spec import Plan, started
 from l2mac.trace.events import PackagesFetched, ToolRan
@@ -50,7 +50,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
     return folder
 
 
-def test_a_run_is_measured_with_the_packages_that_its_files_name_at_its_end(tmp_path: Path):
+def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path):
     assert recorded_wheels(record(tmp_path / "run", "old", "new")) == dict([WHEELS["new"]])
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
-from l2mac.testing.memory_sandbox import job_result
-from sandbox import Cause, JobResult, Stream
+from sandbox import Cause, JobResult, OutputStream
+from sandbox.testing import job_result
 
 END = {"e": "end", "code": 0}
 FILES = {
@@ -53,12 +53,12 @@ def test_coverage_is_the_share_of_statements_outside_tests_that_ran():
     assert coverage.percent == 30
 
 
-def test_tests_that_fail_still_have_a_coverage_and_no_test_at_all_has_none_of_it():
+def test_failing_tests_have_coverage_and_missing_tests_have_none():
     assert read_coverage(job([RAN, {"e": "end", "code": 1}]), FILES).percent == 30
     assert read_coverage(job([{"e": "end", "code": 5}]), FILES).percent == 0
 
 
-def test_where_there_is_nothing_to_run_nothing_is_covered():
+def test_coverage_of_tests_alone_is_zero():
     assert read_coverage(job([END]), {"test_a.py": FILES["test_a.py"]}).percent == 0
 
 
@@ -82,9 +82,7 @@ def test_where_there_is_nothing_to_run_nothing_is_covered():
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_a_report_of_coverage_that_is_forged_badly_or_missing_gives_no_number(
-    report: list[Any] | bytes,
-):
+def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] | bytes):
     with pytest.raises(NoReading):
         read_coverage(job(report), FILES)
 
@@ -95,7 +93,7 @@ def test_a_report_of_coverage_that_is_forged_badly_or_missing_gives_no_number(
         replace(job([RAN, END]), cause=Cause.TIMEOUT),
         replace(job([RAN, END]), cause=Cause.LOST),
         replace(job([RAN, END]), code=1),
-        replace(job([RAN, END]), report=Stream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
+        replace(job([RAN, END]), report=OutputStream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
     ],
 )
 def test_a_job_that_did_not_come_to_its_end_gives_no_number(result: JobResult):
@@ -111,7 +109,7 @@ def test_bytes_of_any_kind_never_give_a_number_or_a_crash(report: bytes):
             read(job(report))
 
 
-def test_lines_that_ran_in_files_which_the_store_does_not_have_count_for_nothing():
+def test_coverage_of_files_outside_the_store_does_not_count():
     assert (
         read_coverage(job([{"e": "ran", "path": "made.py", "lines": [1]}, END]), FILES).percent == 0
     )

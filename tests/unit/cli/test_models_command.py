@@ -1,14 +1,11 @@
 """`l2mac models` as its users meet it; nothing of it needs an engine."""
 
-import json
-import os
-import subprocess
-import sys
 import tomllib
-from pathlib import Path
 from typing import Any
 
-from l2mac.testing.model_server import ModelServer, ScriptedReply, Unauthorized
+from cli import Cli
+
+from l2mac.testing.model_server import ScriptedReply, Unauthorized
 
 KEY = "sk-models-0123456789"
 
@@ -19,23 +16,9 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
     return ScriptedReply(f"words {body.get('seed')}")
 
 
-def models(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("L2MAC_", "OPENAI_"))
-    }
-    variables = {**kept, "XDG_CONFIG_HOME": str(folder), "OPENAI_API_KEY": KEY}
-    command = [sys.executable, "-m", "l2mac", "models", *words]
-    return subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
-    )
-
-
-def test_the_only_model_is_tried_and_what_is_printed_is_a_settings_file(tmp_path: Path):
-    with ModelServer(answer) as server:
-        done = models(tmp_path, "--base-url", server.base_url, "--probe-context", "2048")
-    assert done.returncode == 0, done.stderr
+def test_models_command_probes_the_only_model_and_prints_settings(cli: Cli):
+    with cli.serving(answer) as server:
+        done = cli.run("models", "--probe-context", "2048", OPENAI_API_KEY=KEY, L2MAC_MODEL="")
     assert "at most about 10240 tokens" in done.stderr
     assert KEY not in done.stdout + done.stderr
     snippet = done.stdout.partition("\n\n")[2]
@@ -47,30 +30,27 @@ def test_the_only_model_is_tried_and_what_is_printed_is_a_settings_file(tmp_path
     )
 
 
-def test_as_json_there_is_one_object_with_everything(tmp_path: Path):
-    with ModelServer(answer, models=("a", "b")) as server:
-        done = models(tmp_path, "--base-url", server.base_url, "--model", "b", "--json")
-    found = json.loads(done.stdout)
+def test_models_command_prints_one_json_object(cli: Cli):
+    with cli.serving(answer, models=("a", "b")):
+        found = cli.json("models", "--model", "b")
     assert [offer["name"] for offer in found["offers"]] == ["a", "b"]
     assert {one["name"]: one["works"] for one in found["abilities"]}["native"]
     assert tomllib.loads(found["settings"])["model"] == "b"
 
 
-def test_among_several_none_is_tried_unless_named(tmp_path: Path):
-    with ModelServer(answer, models=("a", "b")) as server:
-        done = models(tmp_path, "--base-url", server.base_url)
+def test_among_several_none_is_tried_unless_named(cli: Cli):
+    with cli.serving(answer, models=("a", "b")) as server:
+        done = cli.run("models", L2MAC_MODEL="")
         assert server.requests == []
-    assert (done.returncode, "--model" in done.stderr) == (0, True)
+    assert "--model" in done.stderr
 
 
-def test_a_refused_key_is_the_models_exit_code(tmp_path: Path):
-    with ModelServer(lambda *_: Unauthorized()) as server:
-        done = models(tmp_path, "--base-url", server.base_url, "--model", "scripted")
-    assert done.returncode == 6
+def test_a_refused_key_is_the_models_exit_code(cli: Cli):
+    with cli.serving(lambda *_: Unauthorized()):
+        done = cli.run("models", code=6)
     assert "OPENAI_API_KEY" in done.stderr
 
 
-def test_the_presets_are_listed_without_asking_anybody(tmp_path: Path):
-    done = models(tmp_path, "--presets")
-    assert done.returncode == 0
+def test_presets_are_listed_without_any_request(cli: Cli):
+    done = cli.run("models", "--presets")
     assert all(name in done.stdout for name in ("ollama", "azure", "http://127.0.0.1:11434/v1"))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from drawn_run import HOSTILE, Record, hostile, known, report
 from recorded_run import STORY, record
 from source_tree import ROOT
+from traces import HOSTILE, TraceBuilder, hostile, known, report
 
 from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.progress import Progress
@@ -24,17 +24,17 @@ from l2mac.errors import TraceError
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import SessionStarted
-from l2mac.trace.follow import Follower, News, follow
+from l2mac.trace.follow import Follower, TraceUpdate, follow
 from l2mac.trace.journal import LOCK_FILE, TRACE_FILE, Journal, is_at_work
 
 BUNDLED = ROOT / "examples" / "sessions" / "url-shortener"
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from l2mac.trace.journal import Journal
 with Journal(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 
@@ -73,9 +73,7 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 @pytest.mark.parametrize("pace", [1, 7, 300, 5000])
-def test_a_growing_trace_gives_each_line_once_however_its_bytes_come(
-    writer: Writer, tmp_path: Path, pace: int
-):
+def test_growing_trace_yields_each_line_once_at_any_pace(writer: Writer, tmp_path: Path, pace: int):
     def grow(_: float) -> None:
         writer.write(min(writer.written + pace * 17, len(writer.content)))
 
@@ -112,43 +110,43 @@ def test_half_a_line_waits_for_its_other_half(writer: Writer):
     follower = Follower(writer.folder / TRACE_FILE)
     first = writer.content.index(b"\n") + 1
     writer.write(first + 30)
-    assert len(follower.look().entries) == 1
-    assert follower.look() == News()
+    assert len(follower.poll().entries) == 1
+    assert follower.poll() == TraceUpdate()
     writer.write(len(writer.content))
-    assert len(follower.look().entries) == writer.content.count(b"\n") - 1
+    assert len(follower.poll().entries) == writer.content.count(b"\n") - 1
 
 
 def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
-    assert len(follower.look().entries) == 2
+    assert len(follower.poll().entries) == 2
     with (made.folder / TRACE_FILE).open("ab") as file:
         file.write(b'{"n":2,"t":1.0,"prev":"')
-    assert follower.look() == News()
+    assert follower.poll() == TraceUpdate()
     with Journal(made.folder) as journal:
         journal.bracket(SessionStarted(reason="resume", version="1", model="m", image="i"))
-    (entry,) = follower.look().entries
+    (entry,) = follower.poll().entries
     assert isinstance(entry.event, SessionStarted)
 
 
-def test_lines_that_are_gone_are_told_and_what_takes_their_place_is_given(tmp_path: Path):
+def test_removed_lines_are_withdrawn_and_their_successors_read(tmp_path: Path):
     made = known(tmp_path / "run")
     path = made.folder / TRACE_FILE
     lines = path.read_bytes().splitlines(keepends=True)
     follower = Follower(path)
-    assert len(follower.look().entries) == len(lines)
+    assert len(follower.poll().entries) == len(lines)
     path.write_bytes(b"".join(lines[:10]))
-    assert follower.look() == News((), len(lines) - 10)
+    assert follower.poll() == TraceUpdate((), len(lines) - 10)
     path.write_bytes(b"".join(lines[:12]))
-    assert len(follower.look().entries) == 2
+    assert len(follower.poll().entries) == 2
 
 
-def test_another_trace_in_the_same_place_is_read_from_where_it_differs(tmp_path: Path):
+def test_replaced_trace_is_read_from_its_first_difference(tmp_path: Path):
     one, other = known(tmp_path / "one"), hostile(tmp_path / "other")
     follower = Follower(one.folder / TRACE_FILE)
-    count = len(follower.look().entries)
+    count = len(follower.poll().entries)
     os.replace(other.folder / TRACE_FILE, one.folder / TRACE_FILE)
-    news = follower.look()
+    news = follower.poll()
     assert (news.withdrawn, len(news.entries)) == (count, len(entries_of(one.folder)))
 
 
@@ -159,47 +157,45 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
     content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(TraceError, match="has been altered"):
-        Follower(path).look()
+        Follower(path).poll()
 
 
-def test_a_line_that_is_altered_after_it_was_seen_is_noticed_when_the_next_one_comes(
-    tmp_path: Path,
-):
-    made = Record(tmp_path / "run").begin()
+def test_line_altered_after_reading_is_noticed_with_the_next_one(tmp_path: Path):
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
-    follower.look()
+    follower.poll()
     path = made.folder / TRACE_FILE
     path.write_bytes(
         path.read_bytes()
         + known(tmp_path / "other").folder.joinpath(TRACE_FILE).read_bytes()[-400:]
     )
     with pytest.raises(TraceError, match="has been altered"):
-        follower.look()
+        follower.poll()
 
 
 def test_a_run_that_vanishes_is_named(writer: Writer):
     writer.write(3000)
     news = follow(writer.folder, pause=lambda _: shutil.rmtree(writer.folder))
     next(news)
-    with pytest.raises(TraceError, match="is gone"):
+    with pytest.raises(TraceError, match="is missing"):
         list(news)
 
 
 def test_a_link_in_the_place_of_the_trace_is_not_followed(tmp_path: Path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / TRACE_FILE).symlink_to(BUNDLED / TRACE_FILE)
-    with pytest.raises(TraceError, match="cannot be read"):
-        Follower(tmp_path / "run" / TRACE_FILE).look()
+    with pytest.raises(TraceError, match="is not readable"):
+        Follower(tmp_path / "run" / TRACE_FILE).poll()
 
 
 def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path: Path):
     run = tmp_path / "run"
     record(run)
     follower = Follower(run / TRACE_FILE)
-    before = len(follower.look().entries)
+    before = len(follower.poll().entries)
     rewind(run, 3)
     record(run, STORY[6:])
-    news = follower.look()
+    news = follower.poll()
     assert news.withdrawn == 0
     assert news.entries == tuple(entries_of(run)[before:])
     said = invoke(str(run)).output
@@ -224,7 +220,7 @@ def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path):
 
 
 def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
-    run = Record(tmp_path / "run").begin().folder
+    run = TraceBuilder(tmp_path / "run").begin().folder
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -239,6 +235,16 @@ def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
         FAILING,
         "The run has not ended, and no process works on it. Continue it with `l2mac resume`.",
     )
+
+
+def test_progress_has_no_live_line_in_a_file_under_force_color(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    stream = io.StringIO()
+    with Progress(stream=stream) as progress:
+        progress.say("a line")
+    assert stream.getvalue() == "a line\n"
 
 
 def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
@@ -271,7 +277,7 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     ],
 )
 def test_the_exit_code_is_that_of_the_outcome(tmp_path: Path, status: str, code: int):
-    Record(tmp_path / "run").begin().end(status)
+    TraceBuilder(tmp_path / "run").begin().end(status)
     assert invoke(str(tmp_path / "run")).return_value == code
 
 
@@ -290,7 +296,7 @@ def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path):
     )
 
 
-def test_as_json_there_is_one_event_on_each_line(tmp_path: Path):
+def test_watch_prints_one_json_event_per_line(tmp_path: Path):
     known(tmp_path / "run")
     lines = [
         json.loads(line) for line in invoke(str(tmp_path / "run"), "--json").output.splitlines()
@@ -309,7 +315,7 @@ def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path):
 
 
 def test_a_check_is_told_with_its_verdict(tmp_path: Path):
-    Record(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
+    TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
         "budget exhausted"
     )
     assert (

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from l2mac.control.request_keys import RequestKeys, canonical, hash_of
@@ -17,7 +17,6 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=50)
 @given(messages=st.lists(MESSAGES, max_size=3))
 def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
     tmp_path_factory: pytest.TempPathFactory, messages: list[Message]
@@ -30,11 +29,8 @@ def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
     objects.close()
 
 
-@settings(max_examples=50)
 @given(call=CALLS, tree=TEXT)
-def test_the_key_of_a_call_is_the_hash_of_its_name_its_arguments_and_the_store(
-    call: ToolCall, tree: str
-):
+def test_call_key_hashes_name_arguments_and_store(call: ToolCall, tree: str):
     assert RequestKeys(ObjectStore(Path())).key_of_call(call, tree) == hash_of(
         [call.name, call.arguments, tree]
     )

@@ -1,4 +1,4 @@
-"""A book as one document: well-formed, in order, and harmless whatever the model wrote."""
+"""A book as one document is well-formed, in order, and harmless."""
 
 import io
 import zipfile
@@ -15,7 +15,8 @@ from l2mac.errors import SettingsError
 FILES = {
     "outline.md": "# The *Title* & <b>\n\n## Chapter 1: A\n",
     "chapters/10-last.md": "# Chapter 10: Last\n\nEnd, see [two](./2.md#part--one).",
-    "chapters/2.md": "# Chapter 2: B\n\n## Part & One\n\nSee [last](10-last.md), [gone](9.md), [web](https://a.b/?c&d).\n",
+    "chapters/2.md": "# Chapter 2: B\n\n## Part & One\n\n"
+    "See [last](10-last.md), [gone](9.md), [web](https://a.b/?c&d).\n",
     "foreword.md": "# Foreword\n\nHello. See [B](chapters/2.md) and [nowhere](chapters/2.md#x).",
     "glossary.md": "# Glossary\n\n| a | b |\n|---|:-:|\n| 1 | 2 |\n",
     "README.md": "# Not in the book",
@@ -23,10 +24,12 @@ FILES = {
 }
 HOSTILE = """# <script>alert(1)</script>
 
-<script>alert(2)</script> <img src=x onerror=alert(3)> <iframe src="https://evil.example/"></iframe>
+<script>alert(2)</script> <img src=x onerror=alert(3)>
+<iframe src="https://evil.example/"></iframe>
 
-![a picture](https://evil.example/track.png) ![local](../../etc/passwd) [a](javascript:alert(4)) [b](data:text/html,x)
-[c](file:///etc/passwd) [d](JaVaScRiPt:x) [e](vbscript:x) <javascript:alert(5)> [f](//evil.example/x)
+![a picture](https://evil.example/track.png) ![local](../../etc/passwd)
+[a](javascript:alert(4)) [b](data:text/html,x) [c](file:///etc/passwd)
+[d](JaVaScRiPt:x) [e](vbscript:x) <javascript:alert(5)> [f](//evil.example/x)
 
 &lt;script&gt; &#7; &#x0; &#12; ]]> <!-- x --> <?php ?> <![CDATA[ x ]]>
 
@@ -64,7 +67,7 @@ def test_the_pages_stand_in_the_order_in_which_they_are_read():
     assert book(FILES).title == "The Title & <b>"
 
 
-def test_without_chapters_there_is_no_book():
+def test_book_without_chapters_is_refused():
     with pytest.raises(SettingsError, match=r"no chapters/\*\.md"):
         book({"outline.md": "# X", "app.py": "x = 1"})
 
@@ -79,7 +82,7 @@ def test_one_markdown_file_has_one_title_and_links_that_lead_inside():
     assert "- [Foreword](#foreword)\n- [Chapter 2: B](#chapter-2-b)" in text
 
 
-def test_html_links_lead_to_what_is_there_and_nowhere_else():
+def test_html_links_lead_only_to_existing_targets():
     tree = ET.fromstring(as_html(book(FILES), language="en").decode().partition("\n")[2])
     ids = [element.get("id") for element in tree.iter() if element.get("id")]
     links = {element.text: element.get("href") for element in tree.iter("a")}
@@ -92,7 +95,7 @@ def test_html_links_lead_to_what_is_there_and_nowhere_else():
 
 
 class Reader(HTMLParser):
-    """Collect what a browser would take for elements and attributes."""
+    """A parser that collects elements and attributes as a browser does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +109,7 @@ class Reader(HTMLParser):
         self.targets += [value for name, value in attrs if name in ("href", "src")]
 
 
-def test_what_a_hostile_text_holds_stays_text():
+def test_markup_in_hostile_chapters_stays_text():
     hostile = book({"outline.md": HOSTILE, "chapters/1.md": HOSTILE})
     pages = [
         as_html(hostile, language="en"),
@@ -175,7 +178,7 @@ def test_an_epub_is_built_as_readers_expect():
     assert [element.text for element in package.iter(f"{opf}meta")] == [WHEN]
 
 
-def test_every_link_in_an_epub_leads_to_a_page_and_an_anchor_that_are_there():
+def test_epub_links_lead_to_existing_pages_and_anchors():
     parsed = trees(as_epub(book(FILES), language="en", modified=WHEN))
     anchors = {
         name: {one.get("id") for one in tree.iter() if one.get("id")}
@@ -199,7 +202,7 @@ def test_the_same_book_at_the_same_time_is_the_same_file():
 
 
 @given(st.text(max_size=300), st.binary(max_size=100))
-def test_whatever_a_chapter_holds_the_documents_are_well_formed(text: str, noise: bytes):
+def test_documents_are_well_formed_for_any_chapter_text(text: str, noise: bytes):
     content = text.encode("utf-8", "surrogatepass") + b"\n\n" + noise
     whole = book({"outline.md": content, "chapters/1.md": content})
     assert trees(as_epub(whole, language="en", modified=WHEN)).keys() >= {"book/page-001.xhtml"}

@@ -37,7 +37,7 @@ def test_an_unknown_prompt_is_refused():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("$limit $task", r"\$task is not known there"),
+        ("$limit $task", r"\$task is unknown"),
         ("nothing", r"\$limit is not used"),
         (" \n", "is empty"),
         (
@@ -46,27 +46,28 @@ def test_an_unknown_prompt_is_refused():
         ),
         (
             "line 1\n  $tusk $limit",
-            r"line 2, column 3: \$tusk is not known there; known are: \$limit",
+            r"line 2, column 3: \$tusk is unknown; known are: \$limit",
         ),
         ("$$limit", r"\$limit is not used"),
         ("$limit $", "a '\\$' is not followed by a name"),
         ("$limit costs $100", "a '\\$' is not followed by a name"),
         ("${limit", "a '\\$' is not followed by a name"),
-        ("$LIMIT", "not (used|known)"),
+        ("$LIMIT", "not used|unknown"),
     ],
 )
 def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str):
     with pytest.raises(SettingsError, match=problem):
-        prompts(cut_off=text)
+        prompts(truncated=text)
 
 
-def test_every_kind_says_what_it_is_for():
+def test_every_prompt_kind_has_a_purpose():
     assert PURPOSES.keys() == KINDS.keys()
 
 
 def test_two_dollar_signs_stand_for_one():
     assert (
-        prompts(cut_off="$$5 of ${limit} $$ $${x}").render("cut_off", limit=7) == "$5 of 7 $ ${x}"
+        prompts(truncated="$$5 of ${limit} $$ $${x}").render("truncated", limit=7)
+        == "$5 of 7 $ ${x}"
     )
 
 
@@ -74,7 +75,7 @@ def test_two_dollar_signs_stand_for_one():
     "value", ["$task", "${task}", "$$", "{task}", "%s %(x)s", "\\1 \\g<0>", "$", "\udcff"]
 )
 def test_values_are_taken_as_they_are(value: str):
-    assert prompts().render("cut_off", limit=value) == f"<{value}>"
+    assert prompts().render("truncated", limit=value) == f"<{value}>"
 
 
 def test_a_value_that_is_missing_is_an_error():
@@ -84,7 +85,7 @@ def test_a_value_that_is_missing_is_an_error():
 
 def test_a_value_that_has_no_place_is_an_error():
     with pytest.raises(KeyError, match="extra"):
-        prompts().render("cut_off", limit=1, extra=2)
+        prompts().render("truncated", limit=1, extra=2)
 
 
 def test_an_unknown_kind_is_an_error():

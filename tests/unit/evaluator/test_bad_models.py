@@ -11,8 +11,8 @@ from l2mac.control.outcome import Status
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
-from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.testing.model_server import ModelServer, ScriptedReply
+from sandbox.testing import SandboxScript
 
 PLAN = ScriptedReply(tool_calls=[("submit_plan", {"steps": ["Do it."]})])
 TURNS = 6
@@ -50,7 +50,7 @@ def work(
     [
         ScriptedReply("我已经完成了所有的工作。すべて完了しました。"),
         ScriptedReply(
-            tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')], cut_off=True
+            tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')], truncated=True
         ),
         ScriptedReply(tool_calls=[("write_files", '{"files": [{"path": "a.md", "cont')]),
         ScriptedReply(

@@ -8,8 +8,8 @@ from l2mac.evaluator import python_checks
 from l2mac.evaluator.checks import Checks, describe, evaluate
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
 from l2mac.file_store import FileStore
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.trace.objects import ObjectStore
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 CHECKS = Checks(python_checks.jobs_for, python_checks.judge)
 CLEAN = job_result("lint", report=b'{"e": "end", "code": 0}\n')
@@ -29,11 +29,11 @@ def result(name: str, verdict: Verdict, *findings: Finding) -> CheckResult:
     return CheckResult(name=name, verdict=verdict, summary=verdict, findings=findings)
 
 
-def test_without_python_files_no_box_is_asked(objects: ObjectStore):
+def test_evaluation_without_python_files_uses_no_sandbox(objects: ObjectStore):
     script = SandboxScript()
     store = FileStore(script.make_sandbox, objects)
     assert evaluate(store, CHECKS) == CheckReport()
-    assert script.boxes == []
+    assert script.sandboxes == []
 
 
 def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore):
@@ -43,8 +43,8 @@ def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore
     store = FileStore(script.make_sandbox, objects)
     store.write({"a.py": b"x = 1\n"})
     assert evaluate(store, CHECKS).verdict is Verdict.NOTHING
-    assert [job.name for job in script.boxes[0].asked[0]] == ["lint", "tests"]
-    assert script.boxes[0].contents == {"a.py": b"x = 1\n"}
+    assert [job.name for job in script.sandboxes[0].asked[0]] == ["lint", "tests"]
+    assert script.sandboxes[0].contents == {"a.py": b"x = 1\n"}
 
 
 def test_checks_that_cost_the_box_are_broken(objects: ObjectStore):
@@ -54,10 +54,10 @@ def test_checks_that_cost_the_box_are_broken(objects: ObjectStore):
     report = evaluate(store, CHECKS)
     assert report.verdict is Verdict.BROKEN
     assert "ended the box" in report.results[0].findings[0].text
-    assert script.boxes[-1].contents == {"a.py": b"x = 1\n"}
+    assert script.sandboxes[-1].contents == {"a.py": b"x = 1\n"}
 
 
-def test_what_is_wrong_is_said_and_what_is_right_is_not():
+def test_report_description_lists_only_failures():
     report = CheckReport(
         (
             result("syntax", Verdict.PASSED),
@@ -73,12 +73,12 @@ def test_what_is_wrong_is_said_and_what_is_right_is_not():
     ]
 
 
-def test_when_all_is_right_that_is_said():
+def test_passing_report_is_described_as_passing():
     report = CheckReport((result("syntax", Verdict.PASSED), result("tests", Verdict.PASSED)))
     assert describe(report, 1000) == "syntax: passed\ntests: passed"
 
 
-def test_what_is_left_out_is_counted():
+def test_report_description_counts_omitted_findings():
     findings = [Finding(f"a.py:{number}", "x" * 40) for number in range(10)]
     lines = describe(CheckReport((result("lint", Verdict.FAILED, *findings),)), 120).splitlines()
     assert len(lines) == 5

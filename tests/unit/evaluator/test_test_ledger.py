@@ -31,9 +31,11 @@ def evaluation(*declared: str, **outcomes: str) -> CheckReport:
 
 
 def after(*reports: CheckReport) -> tuple[TestLedger, CheckReport]:
-    inventory = TestLedger()
-    judged = [inventory.judge(report) for report in reports]
-    return inventory, judged[-1]
+    ledger, judged = TestLedger(), CheckReport()
+    for report in reports:
+        ledger = ledger.after(report)
+        judged = ledger.judge(report)
+    return ledger, judged
 
 
 def lost(report: CheckReport) -> list[str]:
@@ -58,7 +60,7 @@ def test_deleting_every_file_does_not_get_rid_of_a_failing_test():
     assert not report.accepts_completion
 
 
-def test_a_failing_test_that_passes_later_is_settled_wherever_it_stands():
+def test_failing_test_is_settled_when_it_passes_in_another_file():
     moved = CheckReport(
         (
             CheckResult(
@@ -87,31 +89,31 @@ def test_a_namesake_that_was_there_all_along_settles_nothing():
     assert lost(report) == ["b.py::test_x"]
 
 
-def test_one_passing_parameter_does_not_settle_another_that_fails_or_is_skipped():
+def test_passing_parameter_does_not_settle_a_failing_one():
     both = {"test_x[1]": "passed", "test_x[2]": "failed"}
     _, report = after(evaluation(**both), evaluation(**{**both, "test_x[2]": "skipped"}))
     assert lost(report) == ["test_a.py::test_x"]
 
 
 def test_a_test_that_never_failed_may_go_and_is_named_at_the_end():
-    inventory, report = after(
+    ledger, report = after(
         evaluation(test_x="passed", test_y="passed"), evaluation(test_y="passed")
     )
     assert report.accepts_completion
-    final = inventory.judge_fresh(evaluation(test_y="passed"))
+    final = ledger.judge_fresh(evaluation(test_y="passed"))
     assert final.accepts_completion
     assert "1 test of the run gone or skipped at its end: test_a.py::test_x" in final.summary
 
 
 @pytest.mark.parametrize("fresh", [{"test_y": "passed"}, {"test_x": "skipped", "test_y": "passed"}])
-def test_what_passed_at_last_has_to_pass_in_a_fresh_box(fresh: dict[str, str]):
-    inventory, _ = after(evaluation(test_x="passed", test_y="passed"))
-    final = inventory.judge_fresh(evaluation(**fresh))
+def test_final_verification_fails_if_a_test_no_longer_passes(fresh: dict[str, str]):
+    ledger, _ = after(evaluation(test_x="passed", test_y="passed"))
+    final = ledger.judge_fresh(evaluation(**fresh))
     assert final.verdict is Verdict.FAILED
     assert lost(final) == ["test_a.py::test_x"]
 
 
-def test_while_something_fails_anyway_nothing_is_added():
+def test_ledger_adds_no_finding_to_a_failing_report():
     _, report = after(evaluation(test_x="failed"), evaluation(test_y="failed"))
     assert lost(report) == []
 
@@ -128,12 +130,28 @@ OUTCOMES = st.dictionaries(
 
 
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
-def test_nothing_is_accepted_while_the_last_word_on_a_test_was_that_it_fails(
-    history: list[dict[str, str]],
-):
+def test_completion_is_refused_while_any_test_failed_last(history: list[dict[str, str]]):
     _, report = after(*(evaluation(**outcomes) for outcomes in history))
     failing: set[str] = set()
     for outcomes in history:
         failing |= {name for name, outcome in outcomes.items() if outcome in ("failed", "error")}
         failing -= {name for name, outcome in outcomes.items() if outcome == "passed"}
     assert not (failing and report.accepts_completion)
+
+
+@given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
+def test_ledger_is_the_same_after_recorded_verdicts_as_after_raw_reports(
+    history: list[dict[str, str]],
+):
+    raw = recorded = TestLedger()
+    for outcomes in history:
+        report = evaluation(**outcomes)
+        raw = raw.after(report)
+        recorded = recorded.after(raw.judge(report))
+    assert recorded == raw
+
+
+def test_final_verdict_misses_a_failing_test_that_was_never_checked_again():
+    ledger, _ = after(evaluation(test_x="failed", test_y="passed"))
+    final = ledger.judge_fresh(evaluation(test_y="passed"))
+    assert lost(final) == ["test_a.py::test_x"]

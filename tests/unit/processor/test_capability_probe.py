@@ -1,4 +1,4 @@
-"""What `l2mac models` finds out, against servers that can and servers that cannot."""
+"""The probe finds the capabilities of servers, and their lack."""
 
 import json
 from typing import Any
@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from l2mac.errors import ModelRejected
-from l2mac.processor.capability_probe import Ability, probe, probe_window, window_cost_tokens
-from l2mac.processor.model_list import ModelInfo, read_offers
+from l2mac.processor.capability_probe import (
+    Capability,
+    probe_capabilities,
+    probe_window,
+    window_cost_tokens,
+)
+from l2mac.processor.model_list import ModelInfo, parse_model_list
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.testing.model_server import (
     ContextTooLong,
@@ -19,7 +24,7 @@ from l2mac.testing.model_server import (
 
 
 class Model:
-    """A server's behaviour: each ability can be taken away."""
+    """The behaviour of a server, of which each capability can be switched off."""
 
     def __init__(self, **lacking: bool) -> None:
         self.lacks = lambda name: lacking.get(name, False)
@@ -57,9 +62,9 @@ def client(server: ModelServer) -> OpenAIProcessor:
     return OpenAIProcessor(settings, sleep=lambda _: None)
 
 
-def found(**lacking: bool) -> dict[str, Ability]:
+def found(**lacking: bool) -> dict[str, Capability]:
     with ModelServer(Model(**lacking)) as server, client(server) as processor:
-        return {one.name: one for one in probe(processor)}
+        return {one.name: one for one in probe_capabilities(processor)}
 
 
 def test_a_server_that_can_do_everything():
@@ -69,12 +74,12 @@ def test_a_server_that_can_do_everything():
 
 
 @pytest.mark.parametrize("lacking", ["usage", "streaming", "native", "json", "seed"])
-def test_what_a_server_lacks_is_found_and_nothing_else(lacking: str):
+def test_probe_finds_exactly_the_missing_capabilities(lacking: str):
     assert [name for name, one in found(**{lacking: True}).items() if not one.works] == [lacking]
 
 
 def test_a_seed_that_is_refused_is_said_to_be():
-    assert found(seed_at_all=True)["seed"] == Ability(
+    assert found(seed_at_all=True)["seed"] == Capability(
         "seed", works=False, text="the server refuses a seed"
     )
 
@@ -86,12 +91,12 @@ def test_a_model_that_never_varies_says_nothing_about_seeds():
 def test_a_refused_key_ends_the_probe_at_once():
     with ModelServer(Model(key=True)) as server, client(server) as processor:
         with pytest.raises(ModelRejected, match="refuses"):
-            list(probe(processor))
+            list(probe_capabilities(processor))
         assert len(server.requests) == 1
 
 
 def windowed(window: int, *, cuts: bool = False, counts: bool = True) -> Any:
-    """Make a server with a window, one word being 1.5 tokens."""
+    """Return the script of a server with a context window of 1.5 tokens a word."""
 
     def answer(body: dict[str, Any], _: int) -> Any:
         tokens = int(body["messages"][0]["content"].count("word") * 1.5)
@@ -107,18 +112,18 @@ def windowed(window: int, *, cuts: bool = False, counts: bool = True) -> Any:
 def test_the_window_is_found_from_below_within_an_eighth(window: int):
     with ModelServer(windowed(window)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
-    assert finding.ended
+    assert finding.limit_found
     assert window * 0.85 <= finding.accepted_tokens <= window
 
 
 def test_a_server_that_cuts_without_saying_so_is_found_out():
     with ModelServer(windowed(3000, cuts=True)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
-    assert (finding.accepted_tokens, finding.ended) == (3000, True)
+    assert (finding.accepted_tokens, finding.limit_found) == (3000, True)
     assert "without an error" in finding.text
 
 
-def test_nothing_longer_than_asked_for_is_sent_and_the_announced_cost_holds():
+def test_window_probe_stays_within_its_limit_and_announced_cost():
     with ModelServer(windowed(10**9)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=8000, progress=lambda _: None)
     sent = [
@@ -126,12 +131,15 @@ def test_nothing_longer_than_asked_for_is_sent_and_the_announced_cost_holds():
     ]
     assert max(sent) <= 8000
     assert sum(sent) <= window_cost_tokens(8000)
-    assert not finding.ended
+    assert not finding.limit_found
 
 
-def test_without_counts_the_doubt_is_said():
+def test_window_probe_without_usage_counts_states_its_doubt():
     with ModelServer(windowed(10**9, counts=False)) as server, client(server) as processor:
-        assert "would not show" in probe_window(processor, up_to=2000, progress=lambda _: None).text
+        assert (
+            "truncation is not detectable"
+            in probe_window(processor, up_to=2000, progress=lambda _: None).text
+        )
 
 
 @pytest.mark.parametrize(
@@ -150,4 +158,4 @@ def test_without_counts_the_doubt_is_said():
 )
 def test_a_declared_window_is_read_where_it_is_one(fields: dict[str, Any], window: int | None):
     answer = json.loads(json.dumps({"data": [{"id": "m", **fields}, {"id": "n"}]}))
-    assert read_offers(answer, at_most=1) == (ModelInfo("m", window),)
+    assert parse_model_list(answer, at_most=1) == (ModelInfo("m", window),)

@@ -1,28 +1,43 @@
-"""What servers say when they refuse, and what it is taken to mean."""
+"""Error responses of servers, and the kinds of failures that they mean."""
 
 import pytest
 
-from l2mac.processor.error_mapping import ErrorKind, Redactor, judge, refused, retry_after_s
+from l2mac.processor.error_mapping import (
+    ErrorKind,
+    Redactor,
+    classify,
+    failure_from_response,
+    retry_after_s,
+)
 
 OVERFLOWS = {
-    "llama.cpp": "request (20030 tokens) exceeds the available context size (16384 tokens), try increasing it",
-    "llama.cpp 2025": "the request exceeds the available context size. try increasing the context size",
+    "llama.cpp": "request (20030 tokens) exceeds the available context size (16384 tokens), try "
+    "increasing it",
+    "llama.cpp 2025": "the request exceeds the available context size. try increasing the "
+    "context size",
     "llama-cpp-python": "Requested tokens (757) exceed context window of 512",
-    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted in 8545 tokens.",
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages "
+    "resulted in 8545 tokens.",
     "OpenAI responses": "Your input exceeds the context window of this model.",
     "vLLM": "'max_tokens' is too large: 4096. This model's maximum context length is 4096 tokens",
-    "vLLM 2026": "this model's maximum context length is 4096 tokens, but the prompt contains 5000 input tokens",
-    "vLLM prompt": "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "vLLM 2026": "this model's maximum context length is 4096 tokens, but the prompt contains "
+    "5000 input tokens",
+    "vLLM prompt": "The decoder prompt (length 5000) is longer than the maximum model length of "
+    "4096.",
     "SGLang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
-    "LM Studio": "Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with "
+    "LM Studio": "Trying to keep the first 15857 tokens when context the overflows. However, the "
+    "model is loaded with "
     "context length of only 4096 tokens, which is not enough.",
-    "LM Studio keep": "The number of tokens to keep from the initial prompt is greater than the context length.",
+    "LM Studio keep": "The number of tokens to keep from the initial prompt is greater than the "
+    "context length.",
     "LM Studio MLX": "Context size has been exceeded.",
     "Ollama": "the input length exceeds the context length",
     "TGI": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000",
     "Groq": "Please reduce the length of the messages or completion.",
-    "Mistral": "Prompt contains 65673 tokens, too large for model with 32768 maximum context length",
-    "Gemini": "The input token count (1196265) exceeds the maximum number of tokens allowed (1048575).",
+    "Mistral": "Prompt contains 65673 tokens, too large for model with 32768 maximum context "
+    "length",
+    "Gemini": "The input token count (1196265) exceeds the maximum number of tokens allowed "
+    "(1048575).",
     "xAI": "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
     "Anthropic": "prompt is too long: 213462 tokens > 200000 maximum",
     "Bedrock": "Input is too long for requested model.",
@@ -33,12 +48,12 @@ OVERFLOWS = {
 @pytest.mark.parametrize("words", OVERFLOWS.values(), ids=OVERFLOWS)
 @pytest.mark.parametrize("status", [400, 500, None])
 def test_an_overflow_is_known_by_its_words(words: str, status: int | None) -> None:
-    assert judge(status, "", words) is ErrorKind.OVERFLOW
+    assert classify(status, "", words) is ErrorKind.OVERFLOW
 
 
 @pytest.mark.parametrize("code", ["context_length_exceeded", "400 exceed_context_size_error"])
 def test_an_overflow_is_known_by_its_code(code: str) -> None:
-    assert judge(400, code, "no") is ErrorKind.OVERFLOW
+    assert classify(400, code, "no") is ErrorKind.OVERFLOW
 
 
 @pytest.mark.parametrize(
@@ -47,19 +62,19 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
         (
             429,
             "Rate limit reached on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000.",
-            ErrorKind.PASSING,
+            ErrorKind.TRANSIENT,
         ),
         (
             429,
             "You exceeded your current quota, please check your plan and billing details.",
-            ErrorKind.PASSING,
+            ErrorKind.TRANSIENT,
         ),
         (
             400,
             "max_tokens is too large: 100000. This model supports at most 16384 completion tokens",
             ErrorKind.REQUEST,
         ),
-        (503, "Loading model", ErrorKind.PASSING),
+        (503, "Loading model", ErrorKind.TRANSIENT),
         (404, "The model `x` does not exist.", ErrorKind.MODEL),
         (404, 'model "x" not found, try pulling it first', ErrorKind.MODEL),
         (400, "x is not a valid model ID", ErrorKind.REQUEST),
@@ -72,16 +87,19 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
         (500, "tools param requires --jinja flag", ErrorKind.REQUEST),
         (
             400,
-            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            (
+                '"auto" tool choice requires --enable-auto-tool-choice'
+                " and --tool-call-parser to be set"
+            ),
             ErrorKind.REQUEST,
         ),
         (422, "Field required", ErrorKind.REQUEST),
     ],
 )
-def test_other_words_are_taken_for_what_they_mean(
+def test_refusals_of_other_servers_are_classified(
     status: int, words: str, trouble: ErrorKind
 ) -> None:
-    assert judge(status, "", words) is trouble
+    assert classify(status, "", words) is trouble
 
 
 @pytest.mark.parametrize(
@@ -97,13 +115,19 @@ def test_other_words_are_taken_for_what_they_mean(
         ([1], "[1]"),
     ],
 )
-def test_an_error_is_read_in_whatever_form_it_comes(body: object, text: str) -> None:
-    assert refused(400, body, Redactor(())).text == text
+def test_error_bodies_of_any_form_are_read(body: object, text: str) -> None:
+    assert failure_from_response(400, body, Redactor(())).text == text
 
 
 def test_an_error_in_a_stream_may_state_its_status() -> None:
-    assert refused(None, {"message": "no", "code": 401}, Redactor(())).kind is ErrorKind.KEY
-    assert refused(None, {"message": "no", "code": "odd"}, Redactor(())).kind is ErrorKind.PASSING
+    assert (
+        failure_from_response(None, {"message": "no", "code": 401}, Redactor(())).kind
+        is ErrorKind.KEY
+    )
+    assert (
+        failure_from_response(None, {"message": "no", "code": "odd"}, Redactor(())).kind
+        is ErrorKind.TRANSIENT
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,9 +186,9 @@ def test_a_secret_is_taken_out(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["sk-abcdef123456", "Incorrect API key provided: ab***********yz."]
 )
-def test_what_looks_like_a_key_is_taken_out(text: str) -> None:
+def test_texts_like_keys_are_redacted(text: str) -> None:
     assert Redactor(()).line(text).endswith("[redacted]")
 
 
-def test_what_is_too_short_to_be_a_secret_stays() -> None:
+def test_short_texts_are_not_redacted() -> None:
     assert Redactor(["", "a"]).line("a banana") == "a banana"

@@ -1,4 +1,4 @@
-"""The model client against a real HTTP server that answers and misbehaves by script."""
+"""The processor against a real HTTP server that misbehaves by a script."""
 
 import contextlib
 import json
@@ -55,7 +55,7 @@ HELLO = ScriptedReply("Hello, this is more than one piece.")
 
 
 class Time:
-    """A clock that moves by `step` whenever it is read, and by every sleep."""
+    """A clock that moves by `step` at each reading, and by every sleep."""
 
     def __init__(self, step: float = 0.0) -> None:
         self.now = 0.0
@@ -72,7 +72,7 @@ class Time:
 
 
 def unwatched(_: str) -> None:
-    """Watch nothing."""
+    """Ignore the text."""
 
 
 def make(base_url: str, time: Time | None = None, **settings: Any) -> OpenAIProcessor:
@@ -85,7 +85,7 @@ def make(base_url: str, time: Time | None = None, **settings: Any) -> OpenAIProc
         **settings,
     }
     return OpenAIProcessor(
-        ModelSettings(**given), clock=time.clock, sleep=time.sleep, chance=lambda: 1.0
+        ModelSettings(**given), clock=time.clock, sleep=time.sleep, jitter=lambda: 1.0
     )
 
 
@@ -121,7 +121,7 @@ def closed_port() -> int:
     return port
 
 
-# What is sent
+# Requests
 
 
 def test_a_request_goes_out_streamed_with_its_limits() -> None:
@@ -146,7 +146,7 @@ def test_no_seed_is_sent_where_none_is_set() -> None:
     assert "seed" not in server.requests[0].body
 
 
-def test_azure_names_the_deployment_in_the_path_and_the_key_in_its_own_header() -> None:
+def test_azure_requests_use_the_deployment_path_and_api_key_header() -> None:
     with ModelServer(sequence([HELLO])) as server:
         with make(server.base_url.removesuffix("/v1"), api_version="2024-10-21") as processor:
             assert processor.complete(PLAIN, unwatched).content == HELLO.content
@@ -163,7 +163,7 @@ def test_credentials_in_the_address_go_into_a_header() -> None:
     assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwQHNz"
 
 
-# What comes back
+# Replies
 
 
 def test_a_streamed_reply_is_watched_piece_by_piece() -> None:
@@ -172,7 +172,7 @@ def test_a_streamed_reply_is_watched_piece_by_piece() -> None:
         reply = processor.complete(PLAIN, pieces.append)
     assert reply.content == HELLO.content == "".join(pieces)
     assert len(pieces) > 1
-    assert (reply.model, reply.cut_off) == ("scripted", False)
+    assert (reply.model, reply.truncated) == ("scripted", False)
 
 
 def test_tool_calls_come_in_order_and_their_arguments_are_watched() -> None:
@@ -192,10 +192,10 @@ def test_tool_calls_come_in_order_and_their_arguments_are_watched() -> None:
 
 def test_an_empty_reply_is_a_reply() -> None:
     reply = complete([ScriptedReply()])
-    assert (reply.content, reply.tool_calls, reply.cut_off) == ("", (), False)
+    assert (reply.content, reply.tool_calls, reply.truncated) == ("", (), False)
 
 
-def test_usage_is_what_the_server_counts() -> None:
+def test_usage_is_taken_from_the_server() -> None:
     assert complete(
         [ScriptedReply("x", usage={"prompt_tokens": 5, "completion_tokens": 2})]
     ).usage == Usage(5, 2)
@@ -208,12 +208,12 @@ def test_usage_that_cannot_be_is_unknown(lie: object) -> None:
 
 
 def test_a_reply_that_reached_its_limit_is_marked() -> None:
-    assert complete([ScriptedReply("half a", cut_off=True)]).cut_off
+    assert complete([ScriptedReply("half a", truncated=True)]).truncated
 
 
 def test_an_absurdly_long_reply_is_cut_and_marked() -> None:
     reply = complete([ScriptedReply("x" * 2000)], replace(PLAIN, max_reply_tokens=10))
-    assert reply.cut_off
+    assert reply.truncated
     assert reply.content == "x" * 320
 
 
@@ -224,7 +224,7 @@ def test_a_reply_that_the_content_filter_ended_is_refused() -> None:
     assert "content filter" in str(error)
 
 
-# What is tried again
+# Retries
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_trouble_that_does_not_pass_ends_after_all_retries() -> None:
         processor,
         server,
     ):
-        with pytest.raises(ModelUnavailable, match=r"after 4 tries.*out of order"):
+        with pytest.raises(ModelUnavailable, match=r"no complete reply in 4 tries.*out of order"):
             processor.complete(PLAIN, unwatched)
     assert len(server.requests) == 4
     assert time.sleeps == [1, 2, 4]
@@ -324,10 +324,10 @@ def test_silence_ends_a_try() -> None:
     assert "0.02 s of silence" in str(error)
 
 
-def test_a_stream_that_dribbles_for_ever_ends_with_its_time() -> None:
+def test_endless_stream_of_comments_ends_at_its_deadline() -> None:
     error = failure([Dribbled(100_000)], time=Time(step=1), timeout_s=5, max_retries=0)
     assert isinstance(error, ModelUnavailable)
-    assert "5 s in all" in str(error)
+    assert "5 s in total" in str(error)
 
 
 def test_requests_per_minute_are_kept() -> None:
@@ -338,7 +338,7 @@ def test_requests_per_minute_are_kept() -> None:
     assert time.sleeps == [30, 30]
 
 
-def test_tokens_per_minute_are_kept_by_what_was_really_used() -> None:
+def test_tokens_per_minute_are_limited_by_actual_usage() -> None:
     time = Time()
     reply = ScriptedReply("x", usage={"prompt_tokens": 500, "completion_tokens": 100})
     with serving([reply] * 3, time, tokens_per_minute=1000) as (processor, _):
@@ -357,13 +357,16 @@ def test_a_whole_reply_may_come_after_a_long_silence() -> None:
     assert complete(script, stall_s=0.02, timeout_s=5, max_retries=0).content == HELLO.content
 
 
-# What a server does not take
+# Capabilities of servers
 
 
 def learns(
     refused: Callable[[dict[str, Any]], Fault | None], request: Request = PLAIN
 ) -> list[dict[str, Any]]:
-    """Complete twice with a server that refuses something; give the bodies of what it took and of what it refused."""
+    """Complete twice with a server that refuses requests.
+
+    Return the bodies of the accepted requests, then of the refused ones.
+    """
     with serving(lambda body, _: refused(body) or HELLO) as (processor, server):
         for _ in range(2):
             assert processor.complete(request, unwatched).content == HELLO.content
@@ -394,7 +397,10 @@ def test_a_server_that_answers_whole_is_read_whole() -> None:
 
 
 def test_a_server_that_wants_max_completion_tokens_gets_it() -> None:
-    words = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    words = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+        "'max_completion_tokens' instead."
+    )
     bodies = learns(
         lambda body: RefusedRequest(words, parameter="max_tokens") if "max_tokens" in body else None
     )
@@ -439,7 +445,7 @@ def test_max_tokens_that_are_too_many_are_not_renamed() -> None:
     assert len(server.requests) == 1
 
 
-# What an error says
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -452,16 +458,16 @@ def test_messages_that_do_not_fit_are_an_overflow(fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Unauthorized(), "check OPENAI_API_KEY or --api-key-file"),
-        (UnknownModel(), "has no model m: .*; it offers a-model, b-model; set --model"),
-        (RefusedRequest("not here", 404), "check --base-url, which usually ends in /v1"),
-        (Redirected("http://127.0.0.1:1/v1"), "check --base-url"),
-        (RefusedRequest("pay", 402), "no credit left"),
+        (Unauthorized(), "Check OPENAI_API_KEY or --api-key-file"),
+        (UnknownModel(), "has no model m: .*. Set --model to one of: a-model, b-model"),
+        (RefusedRequest("not here", 404), "Check --base-url, which usually ends in /v1"),
+        (Redirected("http://127.0.0.1:1/v1"), "Check --base-url"),
+        (RefusedRequest("pay", 402), "Add credit to the account"),
         (RefusedRequest("odd request"), '(400) "odd request"'),
     ],
     ids=repr,
 )
-def test_a_refusal_says_what_to_do(fault: Fault, words: str) -> None:
+def test_refusals_advise_the_user(fault: Fault, words: str) -> None:
     error = str(failure([fault]))
     assert words.partition(": .*")[0] in error
     assert words.partition(": .*")[2] in error
@@ -473,14 +479,14 @@ def test_a_server_that_is_not_there_is_named_without_credentials() -> None:
     with make(f"http://user:{KEY}@127.0.0.1:{port}/v1", time, max_retries=2) as processor:
         with pytest.raises(ModelUnavailable) as caught:
             processor.complete(PLAIN, unwatched)
-    assert f"from http://127.0.0.1:{port}/v1 after 3 tries" in str(caught.value)
+    assert f"http://127.0.0.1:{port}/v1 gave no complete reply in 3 tries" in str(caught.value)
     assert "refused" in str(caught.value)
     assert "user" not in str(caught.value)
     assert len(time.sleeps) == 2
 
 
 def everything(error: BaseException) -> str:
-    """Give whatever an exception and those behind it could show."""
+    """Return all text in an exception and in its causes."""
     chain = [error]
     while (following := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(following)
@@ -514,7 +520,7 @@ def test_the_key_is_in_no_exception(fault: Fault, protocol: str) -> None:
 
 
 def test_the_key_would_be_found_if_it_were_not_taken_out() -> None:
-    # The control of the test above: what the server says does reach the exception.
+    # The control of the test above: the server's words do reach the exception.
     error = failure(lambda *_: RefusedRequest(f"what is {KEY} for?"), api_key="another-key")
     assert KEY in everything(error)
 
@@ -532,7 +538,7 @@ def test_the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     assert KEY not in "".join(lines) + caplog.text
 
 
-def test_nothing_secret_is_shown_by_repr() -> None:
+def test_repr_of_the_processor_shows_no_secret() -> None:
     settings = ModelSettings(
         model="m",
         base_url=f"http://user:{KEY}@h/v1",
@@ -583,9 +589,9 @@ def test_negotiation_finds_json_where_no_call_comes_back(refusal: ScriptedReply 
 @pytest.mark.parametrize(
     "second", [ScriptedReply("no JSON"), RefusedRequest("response_format is unavailable")]
 )
-def test_negotiation_that_finds_nothing_says_what_to_do(second: ScriptedReply | Fault) -> None:
+def test_failed_negotiation_advises_another_model(second: ScriptedReply | Fault) -> None:
     with serving([ScriptedReply("text"), second], protocol="auto") as (processor, _):
-        with pytest.raises(ModelRejected, match=r"neither calls tools.*choose another model"):
+        with pytest.raises(ModelRejected, match=r"neither calls tools.*Choose another model"):
             processor.negotiate(unwatched)
         assert processor.protocol == ""
 
@@ -608,7 +614,7 @@ def test_negotiation_with_a_server_out_of_order_says_so() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["native", "json"])
-def test_what_is_set_is_not_negotiated(protocol: Literal["native", "json"]) -> None:
+def test_configured_protocol_is_not_negotiated(protocol: Literal["native", "json"]) -> None:
     with serving([], protocol=protocol) as (processor, server):
         assert processor.negotiate(unwatched) == processor.protocol == protocol
     assert server.requests == []
@@ -698,7 +704,7 @@ def test_settings_that_cannot_be_are_refused_without_repeating_them(
     assert KEY not in everything(caught.value)
 
 
-def test_without_an_address_the_model_is_openais() -> None:
+def test_openai_is_the_default_server() -> None:
     assert ModelSettings(model="m").address == "https://api.openai.com/v1"
 
 

@@ -1,4 +1,4 @@
-"""Replies put together from pieces as different servers send them."""
+"""Replies that are put together from the pieces of different servers."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def piece(
 def read(*deltas: dict[str, Any], most_characters: int = 1000) -> ResponseParser:
     reader = ResponseParser(most_characters)
     for delta in deltas:
-        reader.take({"choices": [{"delta": delta, "finish_reason": None}]})
+        reader.feed({"choices": [{"delta": delta, "finish_reason": None}]})
     return reader
 
 
@@ -55,7 +55,7 @@ def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
     assert [(call.name, call.arguments) for call in reader.tool_calls] == [("f", "{}"), ("g", "[]")]
 
 
-def test_a_refusal_is_what_the_model_said() -> None:
+def test_refusal_text_is_the_reply() -> None:
     assert read({"content": None, "refusal": "I will not."}).content == "I will not."
 
 
@@ -70,10 +70,10 @@ def test_half_a_surrogate_pair_can_still_be_encoded() -> None:
 @pytest.mark.parametrize(
     "delta", [{"content": "x" * 50}, {"tool_calls": [piece(0, "a", "f", "x" * 50)]}]
 )
-def test_what_is_too_long_is_cut(delta: dict[str, Any]) -> None:
+def test_long_replies_are_truncated(delta: dict[str, Any]) -> None:
     reader = read({"content": "abc"}, delta, {"content": "more"}, most_characters=20)
-    assert reader.is_full
-    assert reader.is_cut_off
+    assert reader.is_over_limit
+    assert reader.is_truncated
     assert reader.failure is None
     assert (
         len(
@@ -85,20 +85,22 @@ def test_what_is_too_long_is_cut(delta: dict[str, Any]) -> None:
 
 
 def test_many_empty_calls_are_too_long_as_well() -> None:
-    assert read({"tool_calls": [piece(index) for index in range(100)]}, most_characters=50).is_full
+    assert read(
+        {"tool_calls": [piece(index) for index in range(100)]}, most_characters=50
+    ).is_over_limit
 
 
 def test_a_reply_without_an_end_is_broken_off() -> None:
     failure = read({"content": "abc"}).failure
     assert failure is not None
-    assert failure.kind is ErrorKind.PASSING
+    assert failure.kind is ErrorKind.TRANSIENT
 
 
 def test_the_last_usage_counts() -> None:
     reader = ResponseParser(10)
     for count in (1, 2):
-        reader.take({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": count}})
-    reader.take({"choices": [], "usage": None})
+        reader.feed({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": count}})
+    reader.feed({"choices": [], "usage": None})
     assert reader.usage == Usage(5, 2)
 
 
@@ -115,9 +117,9 @@ def test_the_last_usage_counts() -> None:
         {"model": 5},
     ],
 )
-def test_what_is_no_completion_is_malformed(data: object) -> None:
+def test_data_that_is_no_completion_is_malformed(data: object) -> None:
     with pytest.raises(MalformedAnswer):
-        ResponseParser(10).take(data)
+        ResponseParser(10).feed(data)
 
 
 @pytest.mark.parametrize("again", ["def f():\n    # write it\n\n", "0, ", "\n", "ab" * 100])
@@ -125,18 +127,18 @@ def test_a_reply_that_runs_in_circles_is_given_up_long_before_it_is_full(again: 
     reader = read(
         *({"content": again} for _ in range(10_000 // len(again))), most_characters=100_000
     )
-    assert reader.is_cut_off
+    assert reader.is_truncated
     assert reader.failure is None
 
 
 def test_arguments_of_a_call_that_run_in_circles_are_given_up_as_well() -> None:
     pieces = ({"tool_calls": [piece(0, "a", "f", "x = 1\\n")]} for _ in range(1000))
-    assert read(*pieces, most_characters=100_000).is_cut_off
+    assert read(*pieces, most_characters=100_000).is_truncated
 
 
 def test_long_texts_that_resemble_themselves_are_not_taken_for_circles() -> None:
     lines = "".join(f"    assert to_roman({number}) == ROMAN[{number}]\n" for number in range(2000))
-    assert not read({"content": lines}, most_characters=200_000).is_full
+    assert not read({"content": lines}, most_characters=200_000).is_over_limit
     assert not read(
         {"content": "=" * 2000 + "\ntitle\n" + "=" * 2000}, most_characters=200_000
-    ).is_full
+    ).is_over_limit

@@ -1,4 +1,4 @@
-"""Several models in one run: who is asked what, with which key, in which window, and what it costs."""
+"""Several models in one run: routing, keys, context windows and costs."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,7 @@ from l2mac.control.effects import Prices
 from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.processor.messages import Message, Reply, Request, Role, ToolCall, Usage
-from l2mac.processor.model_roles import role_of
-from l2mac.processor.routing import RoleModel, RoleProcessor
+from l2mac.processor.routing import RoleModel, RoleProcessor, role_of
 from l2mac.runs.wiring import make_plan, make_processors, role_prices
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.testing.model_server import ModelServer, ScriptedReply
@@ -35,7 +34,7 @@ class Client(ScriptedProcessor):
         assert name
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Close nothing."""
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +55,7 @@ def asked(purpose: str, text: str = "x", most: int = 100) -> Request:
 
 
 def unwatched(_: str) -> None:
-    """Watch nothing."""
+    """Ignore the text."""
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def test_each_purpose_has_its_role(purpose: str, role: str):
     assert role_of(purpose) == role
 
 
-def test_a_role_with_a_server_of_its_own_is_asked_there_and_never_sees_the_main_key(tmp_path: Path):
+def test_role_with_its_own_server_never_sends_the_main_key_there(tmp_path: Path):
     (tmp_path / "key").write_text(OTHER_KEY)
     with two_servers() as (main, other):
         text = f'[roles.plan]\nmodel = "large"\nbase_url = "{other.base_url}"\n'
@@ -108,7 +107,7 @@ def test_a_role_with_a_server_of_its_own_is_asked_there_and_never_sees_the_main_
         ]
 
 
-def test_another_model_at_the_same_server_has_the_same_key(tmp_path: Path):
+def test_role_at_the_same_server_uses_the_main_key(tmp_path: Path):
     with two_servers() as (main, _):
         chosen = settings(
             tmp_path,
@@ -162,7 +161,7 @@ def test_prices_are_those_of_the_role(tmp_path: Path):
     assert role_prices(chosen) == {"plan": Prices(prompt_usd=30.0, completion_usd=2.0)}
 
 
-def test_what_is_recorded_names_the_roles_without_login_and_key_file(tmp_path: Path):
+def test_recorded_roles_hold_neither_login_nor_key_file(tmp_path: Path):
     text = (
         '[roles.judge]\nmodel = "j"\nbase_url = "http://me:secret@host/v1"\napi_key_file = "/k"\n'
     )

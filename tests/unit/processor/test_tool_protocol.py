@@ -1,42 +1,39 @@
-"""Both ways to call tools, from request to wire and from wire to call."""
+"""Both tool protocols, from a request to its body and from text to calls."""
 
 import json
 from typing import Any
 
 import pytest
 
-from l2mac.processor.json_schema import compact, for_grammar, resolved
 from l2mac.processor.messages import Message, Request, Role, ToolCall, ToolSpec
-from l2mac.processor.tool_protocol import JsonTools, NativeTools
+from l2mac.processor.tool_protocol import JsonTools, NativeTools, for_grammar
 
 WRITE = ToolSpec(
     "write_files",
     "Write files.",
     {
         "type": "object",
-        "title": "WriteFiles",
         "properties": {
             "files": {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 50,
-                "items": {"$ref": "#/$defs/File"},
+                "items": {
+                    "type": "object",
+                    "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
+                    "required": ["path", "content"],
+                },
             },
-            "title": {"type": "string", "title": "Title", "pattern": "^a$", "maxLength": 9},
+            "title": {"type": "string", "pattern": "^a$", "maxLength": 9},
         },
         "required": ["files"],
-        "$defs": {
-            "File": {
-                "type": "object",
-                "title": "File",
-                "properties": {"path": {"type": "string"}, "content": {"type": "string"}},
-                "required": ["path", "content"],
-            }
-        },
     },
 )
 READ = ToolSpec(
     "read", "Read a file.", {"type": "object", "properties": {"path": {"type": "string"}}}
+)
+READ_LINE = (
+    '- read: Read a file. Arguments: {"type":"object","properties":{"path":{"type":"string"}}}'
 )
 SYSTEM = Message(Role.SYSTEM, "You write code.")
 USER = Message(Role.USER, "Begin.")
@@ -132,7 +129,7 @@ def test_native_calls_without_text_have_no_content() -> None:
 def test_calls_and_answers_that_do_not_fit_are_our_mistake(
     protocol: NativeTools | JsonTools, messages: tuple[Message, ...]
 ) -> None:
-    with pytest.raises(ValueError, match="fit together"):
+    with pytest.raises(ValueError, match="do not match"):
         protocol.encode(request(*messages))
 
 
@@ -148,7 +145,7 @@ def test_native_calls_without_distinct_ids_get_new_ones(ids: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
-def test_without_tools_plain_text_is_sent_and_read(protocol: NativeTools | JsonTools) -> None:
+def test_requests_without_tools_are_plain_text(protocol: NativeTools | JsonTools) -> None:
     plain = request(tools=())
     body = protocol.encode(plain)
     assert body == {
@@ -185,17 +182,17 @@ def test_json_tools_are_described_behind_the_system_message() -> None:
     free, bound = JsonTools().encode(request()), JsonTools().encode(request(tool="read"))
     text = free["messages"][0]["content"]
     assert text.startswith("You write code.\n\n")
-    assert "- read: Read a file. Arguments: " + compact(READ.parameters) in text
+    assert READ_LINE in text
     assert bound["messages"] == free["messages"], (
         "a required tool does not change what a server has cached"
     )
 
 
-def test_a_json_tool_that_is_the_only_one_and_required_is_described_beside_the_question() -> None:
+def test_only_required_json_tool_is_described_beside_the_question() -> None:
     system, user = JsonTools().encode(request(tools=(READ,), tool="read"))["messages"]
     assert system["content"] == "You write code."
     assert user["content"].startswith("Begin.\n\n")
-    assert "- read: Read a file. Arguments: " + compact(READ.parameters) in user["content"]
+    assert READ_LINE in user["content"]
 
 
 def test_json_tools_are_described_where_there_is_no_system_message() -> None:
@@ -288,16 +285,9 @@ def test_json_history_shows_arguments_that_are_no_json_as_text() -> None:
 # Schemas
 
 
-def test_references_are_put_in_place() -> None:
-    files = resolved(WRITE.parameters)["properties"]["files"]
-    assert files["items"]["required"] == ["path", "content"]
-    assert "$ref" not in compact(WRITE.parameters)
-    assert "$defs" not in compact(WRITE.parameters)
-
-
-def test_a_property_called_title_stays() -> None:
-    assert "title" in resolved(WRITE.parameters)["properties"]
-    assert "title" not in resolved(WRITE.parameters)
+def test_a_grammar_keeps_a_property_called_title() -> None:
+    assert "title" in for_grammar(WRITE.parameters)["properties"]
+    assert "title" not in for_grammar({**WRITE.parameters, "title": "WriteFiles"})
 
 
 def test_a_grammar_gets_the_shape_only() -> None:
@@ -316,24 +306,6 @@ def test_a_grammar_allows_no_further_properties_unless_the_schema_does() -> None
         for_grammar({**READ.parameters, "additionalProperties": True})["additionalProperties"]
         is True
     )
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        pytest.param({"$ref": "#/$defs/Nothing"}, id="unknown"),
-        pytest.param(
-            {
-                "$ref": "#/$defs/Tree",
-                "$defs": {"Tree": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
-            },
-            id="within itself",
-        ),
-    ],
-)
-def test_a_reference_that_cannot_be_put_in_place_is_refused(schema: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="reference"):
-        for_grammar(schema)
 
 
 def test_alternatives_are_kept() -> None:

@@ -47,13 +47,13 @@ def _sockets_that_the_library_leaves_open_are_gone_with_these_tests():
 
 @pytest.mark.parametrize("error", [*DOCKERS, *REQUESTS], ids=lambda error: error.__name__)
 def test_every_error_of_the_library_becomes_one_of_ours(error):
-    with pytest.raises(SandboxError, match="creating the box") as ours:
-        with engine_errors("creating the box"):
+    with pytest.raises(SandboxError, match="Creating the sandbox failed") as ours:
+        with engine_errors("creating the sandbox"):
             raise error(*ARGUMENTS.get(error.__name__, ("message",)))
     assert isinstance(ours.value.__cause__, error)
 
 
-def test_what_the_engine_refuses_is_told_from_an_engine_that_is_not_there():
+def test_engine_refusals_are_distinguished_from_a_missing_engine():
     with pytest.raises(SandboxError) as refused, engine_errors("x"):
         raise docker.errors.APIError("no", explanation="no such runtime")
     assert not isinstance(refused.value, EngineUnavailable)
@@ -68,7 +68,7 @@ def test_our_own_errors_and_mistakes_pass_through():
             raise error
 
 
-def test_no_engine_is_one_sentence_that_says_what_to_do(tmp_path):
+def test_missing_engine_is_one_sentence_with_advice(tmp_path):
     with pytest.raises(EngineUnavailable, match="DOCKER_HOST"):
         Engine.connect({"DOCKER_HOST": f"unix://{tmp_path}/missing.sock"})
 

@@ -13,7 +13,7 @@ from sandbox import SandboxPolicy
 from sandbox.engine.hardening import FIRST_UID, LAST_UID, create_request, fresh_uid
 
 GOLDEN = Path(__file__).parent / "golden" / "create_request.json"
-LABELS = {"org.l2mac.box": "1"}
+LABELS = {"org.l2mac.sandbox": "1"}
 
 
 def request_of(**policy: object) -> dict:

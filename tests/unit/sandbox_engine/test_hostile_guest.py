@@ -4,9 +4,9 @@ import struct
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from recorded_box import scripted_box
+from recorded_sandbox import scripted_box
 
 from sandbox import (
     Cause,
@@ -23,11 +23,19 @@ from sandbox import (
 )
 from sandbox.engine.channel import GuestChannel
 from sandbox.protocol import MAX_BODY_BYTES, Sealer
-from sandbox.testing import STDERR, ScriptedGuest, hangs_up, refuses, replies, sends, stays_silent
+from sandbox.scripted_guest import (
+    STDERR,
+    ScriptedGuest,
+    hangs_up,
+    refuses,
+    replies,
+    sends,
+    stays_silent,
+)
 
 HELLO = {"op": "hello"}
 KEY = bytes(range(32))
-PATIENCE_S = 0.3
+PATIENCE_S, SHORT_S = 60, 0.3
 DIGEST = "0" * 64
 JOBS = (Job("one", ("true",)),)
 JOB = {
@@ -49,14 +57,14 @@ RUN = {
 RUN["restored"] = []
 
 
-def asked(*steps, requests=1):
+def asked(*steps, requests=1, patience_s=PATIENCE_S):
     """Greet a scripted guest and make requests of it; gives the last reply."""
     with ScriptedGuest(replies({}), *steps) as guest:
         channel = GuestChannel(guest.host_end)
-        channel.hello(HELLO, KEY, 5)
+        channel.hello(HELLO, KEY, PATIENCE_S)
         try:
             for _ in range(requests):
-                reply = channel.request({"op": "list"}, b"", PATIENCE_S)
+                reply = channel.request({"op": "list"}, b"", patience_s)
             return reply
         finally:
             channel.close()
@@ -84,7 +92,7 @@ def in_small_pieces(conversation):
 
 def babbles(conversation):
     """Write to standard error without end, or until the host hangs up."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 2 * PATIENCE_S
     while conversation._connection.fileno() >= 0 and time.monotonic() < deadline:
         conversation.send(b"noise" * 1000, STDERR)
 
@@ -117,13 +125,13 @@ def test_a_reply_in_small_pieces_is_a_reply():
         "an endless piece", "half a piece's header",
     ],
 )  # fmt: skip
-def test_what_is_no_reply_is_a_typed_error_in_time(step, error):
+def test_invalid_replies_are_typed_errors_in_time(step, error):
     started_at = time.monotonic()
 
     with pytest.raises(error):
-        asked(step)
+        asked(step, patience_s=SHORT_S if error is SandboxTimeout else PATIENCE_S)
 
-    assert time.monotonic() - started_at < 3
+    assert time.monotonic() - started_at < PATIENCE_S
 
 
 def test_a_replayed_reply_is_found_out():
@@ -131,7 +139,6 @@ def test_a_replayed_reply_is_found_out():
         asked(replayed, replayed, requests=2)
 
 
-@settings(max_examples=60)
 @given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
 def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
     def step(conversation):
@@ -142,7 +149,7 @@ def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
         asked(step)
 
 
-def test_what_a_dead_box_said_last_is_shown_without_control_characters():
+def test_last_words_of_a_dead_sandbox_have_no_control_characters():
     def step(conversation):
         conversation.send(b"first\n\x1b[31mred\x07 \xe2\x80\xae\xff last", STDERR)
         conversation.hang_up()
@@ -276,13 +283,13 @@ def test_processes_that_outlive_their_command_cost_the_box():
         assert api.removed
 
 
-def test_a_box_that_died_says_what_is_known_of_it():
+def test_sandbox_death_names_exit_code_and_last_error():
     def step(conversation):
         conversation.send(b"Traceback ...\nMemoryError: out\x1b[2J\n", STDERR)
         conversation.hang_up()
 
     box, guest, _ = scripted_box(step)
-    with guest, box, pytest.raises(SandboxDied, match=r"exit code 65; MemoryError: out\?\[2J$"):
+    with guest, box, pytest.raises(SandboxDied, match=r"exit code 65; MemoryError: out\?\[2J\.$"):
         box.files()
 
 
@@ -350,7 +357,6 @@ def test_a_command_never_gets_more_time_than_the_policy_says():
     assert guest.requests[-1]["timeout_s"] == 60
 
 
-@settings(max_examples=150)
 @given(
     st.dictionaries(
         st.sampled_from(

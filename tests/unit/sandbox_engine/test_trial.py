@@ -33,11 +33,11 @@ def test_runtimes_are_tried_from_the_strongest_down_and_unknown_ones_never(
 
 def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken():
     text = RuntimeChoice(
-        "runc", (("kata", "it does not start"), ("runsc", "its limits do not bind"))
+        "runc", (("kata", "It does not start."), ("runsc", "Its limits do not bind."))
     ).text
     assert "\n" not in text
     assert text.startswith(
-        "runtime runc: tried, its limits bind; kata was passed over: it does not start; runsc"
+        "runtime runc passed the trial: its limits bind. kata was rejected: It does not start. runsc"
     )
 
 

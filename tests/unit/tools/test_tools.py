@@ -1,4 +1,7 @@
+import inspect
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ from pydantic import Field
 from l2mac.domains.loader import DOMAINS, load_domain
 from l2mac.errors import SettingsError
 from l2mac.file_store import FileStore
-from l2mac.processor.messages import ToolCall
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
+from l2mac.processor.messages import ToolCall, ToolSpec
+from l2mac.processor.tool_probe import PROBE
+from l2mac.tools import forms
 from l2mac.tools.base import (
     Arguments,
     Tool,
@@ -33,6 +37,7 @@ from l2mac.tools.forms import (
 )
 from l2mac.trace.objects import ObjectStore
 from sandbox import Cause, Job
+from sandbox.testing import SandboxScript, ScriptedRun, job_result
 
 PASSING = b"".join(
     json.dumps(line).encode() + b"\n"
@@ -147,8 +152,37 @@ def test_schemas_are_plain():
     assert not {"$ref", "$defs"} & set(json.dumps(schema).split('"'))
 
 
+def every_spec() -> list[ToolSpec]:
+    """Return all tools that are ever on offer: domains, forms and the probe."""
+    found = [spec for domain in DOMAINS for spec in load_domain(domain).toolbelt.specs]
+    makers = [value for name, value in vars(forms).items() if re.fullmatch(r"[a-z]+_form", name)]
+    for make in makers:
+        bounds = [3] * len(inspect.signature(make).parameters)
+        found.append(make(*bounds).spec)
+    assert len(makers) == 9
+    return [*found, complete_spec(), complete_spec(checked=False), *PROBE.tools]
+
+
+def test_no_spec_has_a_reference_that_a_server_would_have_to_resolve():
+    """The processor sends schemas unchanged and has no code for references."""
+    for spec in every_spec():
+        words = set(json.dumps(spec.parameters).split('"'))
+        assert not {"$ref", "$defs", "$schema"} & words, spec.name
+        assert not any("title" in part for part in schemas_in(spec.parameters)), spec.name
+
+
+def schemas_in(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and all schemas within it."""
+    yield schema
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    parts += [schema[key] for key in ("items", "additionalProperties") if key in schema]
+    for part in parts:
+        if isinstance(part, Mapping):
+            yield from schemas_in(part)
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_every_tool_of_a_domain_has_a_plain_schema_with_described_properties(domain: str):
+def test_domain_tools_have_plain_schemas_with_described_properties(domain: str):
     for spec in (*load_domain(domain).toolbelt.specs, plan_form(5).spec, complete_spec()):
         assert spec.description.endswith(".")
         assert spec.parameters["additionalProperties"] is False
@@ -201,10 +235,12 @@ def test_a_program_is_run_with_its_arguments_as_they_are(tmp_path: Path):
         EXECUTION, "run_python_file", {"path": "app/main.py", "arguments": arguments}, context
     )
     assert outcome == ToolOutcome("it ended with exit code 0\nstandard output:\nhello\n")
-    assert script.boxes[0].asked == [(Job("program", argv=("python", "app/main.py", *arguments)),)]
+    assert script.sandboxes[0].asked == [
+        (Job("program", argv=("python", "app/main.py", *arguments)),)
+    ]
 
 
-def test_what_a_program_puts_out_and_leaves_is_told(tmp_path: Path):
+def test_execution_outcome_reports_output_and_leftovers(tmp_path: Path):
     job = job_result("program", code=3, output=b"out", errors=b"err")
     run = ScriptedRun(
         jobs=(job,), writes={"made.txt": b"x"}, leftovers=2, removed=1, oom_kills=1, pids_denied=4
@@ -269,12 +305,12 @@ def test_long_output_is_cut_in_the_middle(tmp_path: Path):
 
 @pytest.mark.parametrize("path", ["none.py", "../a", "/a", "-c", "", "a\0b"])
 @pytest.mark.parametrize("name", ["run_python_file", "run_tests"])
-def test_only_files_of_the_store_are_run(tmp_path: Path, name: str, path: str):
+def test_execution_runs_only_files_of_the_store(tmp_path: Path, name: str, path: str):
     script = SandboxScript()
     arguments = {"path": path} if name == "run_python_file" else {"paths": [path]}
     outcome = call(EXECUTION, name, arguments, context_with(tmp_path, script, a=b""))
     assert outcome.text.startswith("refused: ")
-    assert script.boxes[0].asked == []
+    assert script.sandboxes[0].asked == []
 
 
 def test_an_argument_that_no_program_can_get_is_refused(tmp_path: Path):
@@ -287,15 +323,18 @@ def test_an_argument_that_no_program_can_get_is_refused(tmp_path: Path):
     assert outcome == ToolOutcome("refused: an argument contains a NUL character", ok=False)
 
 
-def test_tests_are_run_all_or_some_and_what_they_write_is_undone(tmp_path: Path):
+def test_run_tests_runs_all_or_named_tests_and_undoes_their_writes(tmp_path: Path):
     run = ScriptedRun(jobs=(job_result("tests", report=PASSING),), writes={"trash": b""})
     script = SandboxScript(runs=[run, run])
     context = context_with(tmp_path, script, a=b"")
     context.store.write({"test_a.py": b""})
     assert call(EXECUTION, "run_tests", {}, context) == ToolOutcome("tests: 1 passed")
     assert call(EXECUTION, "run_tests", {"paths": ["test_a.py::test_a[x y]"]}, context).ok
-    assert [jobs[0].paths for jobs in script.boxes[0].asked] == [(), ("test_a.py::test_a[x y]",)]
-    assert set(script.boxes[0].contents) == {"a", "test_a.py"}
+    assert [jobs[0].paths for jobs in script.sandboxes[0].asked] == [
+        (),
+        ("test_a.py::test_a[x y]",),
+    ]
+    assert set(script.sandboxes[0].contents) == {"a", "test_a.py"}
 
 
 def test_tests_without_a_result_are_no_success(tmp_path: Path):
@@ -314,4 +353,4 @@ def test_a_program_that_ends_the_box_is_told_so(tmp_path: Path):
     )
     assert not outcome.ok
     assert outcome.text.startswith("this ended the sandbox (")
-    assert script.boxes[-1].contents == {"a": b"x"}
+    assert script.sandboxes[-1].contents == {"a": b"x"}

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from l2mac.errors import TraceError
 from l2mac.trace.chain import FIRST_LINK, Entry, encode_line, read_first, read_trace
 from l2mac.trace.events import (
+    CandidateChosen,
     Checked,
     Event,
     InstructionCompleted,
     InstructionStarted,
     ModelCalled,
+    PartEnded,
+    PartStarted,
     PlanMade,
     ProtocolChosen,
     RunEnded,
@@ -22,7 +25,6 @@ from l2mac.trace.events import (
     StoreRestored,
     ToolRan,
 )
-from l2mac.trace.method_events import CandidateChosen, PartEnded, PartStarted
 from sandbox import Change
 
 EVENTS: tuple[Event, ...] = (
@@ -94,7 +96,7 @@ def test_a_trace_that_is_not_there_is_empty(tmp_path: Path):
 
 
 def test_a_trace_that_cannot_be_read_is_an_error(tmp_path: Path):
-    with pytest.raises(TraceError, match="cannot be read"):
+    with pytest.raises(TraceError, match="is not readable"):
         read_trace(tmp_path)
 
 
@@ -152,7 +154,7 @@ def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_pat
     assert read_first(tmp_path / "none.jsonl", PlanMade) is None
 
 
-def test_a_flipped_bit_behind_the_first_event_of_a_kind_is_found_all_the_same(tmp_path: Path):
+def test_flipped_bit_behind_the_requested_event_is_found(tmp_path: Path):
     content = b"".join(lines_of(EVENTS[:4]))
     for position in range(len(content) - 1):
         altered = bytearray(content)
@@ -178,7 +180,7 @@ def test_swapped_lines_are_found(tmp_path: Path, at: int):
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS) + 1))
-def test_a_line_of_another_run_is_found_wherever_it_is_put(tmp_path: Path, at: int):
+def test_line_of_another_run_is_found_at_every_position(tmp_path: Path, at: int):
     lines, foreign = lines_of(EVENTS), lines_of((*EVENTS[:at], EVENTS[-1], EVENTS[-1]))[-1]
     with pytest.raises(TraceError, match="has been altered"):
         read_trace(trace_file(tmp_path, b"".join([*lines[:at], foreign, *lines[at:]])))

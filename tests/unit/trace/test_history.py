@@ -1,4 +1,4 @@
-"""Steps, rewinding, forking, pinning, cleaning: the record only grows, and what counts in it is well defined."""
+"""Steps, rewinding, forking, pinning and cleaning of runs."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ def contents_of(run: Path) -> dict[str, bytes]:
 
 
 def test_a_step_comes_with_each_change_and_each_completed_instruction(run: Path):
-    found = [(step.what, step.instruction, sorted(step.files)) for step in steps(entries_of(run))]
+    found = [(step.action, step.instruction, sorted(step.files)) for step in steps(entries_of(run))]
     assert found == [
         ("start", 0, []),
         ("write_files", 1, ["a.py"]),
@@ -111,7 +111,7 @@ def test_a_rewound_run_can_go_another_way_and_be_taken_back_again(run: Path):
     assert audit_run(run).verdict == "intact"
 
 
-def test_what_a_rewound_part_cost_stays_spent(run: Path):
+def test_cost_of_rewound_steps_still_counts(run: Path):
     spent = record(run, ()).spending.prompt_tokens
     rewind(run, 3)
     assert record(run, AFTER_STEP[3]).spending.prompt_tokens > spent
@@ -135,14 +135,12 @@ def test_a_fork_goes_on_by_itself_and_leaves_its_origin_alone(
     assert (run / TRACE_FILE).read_bytes() == before
 
 
-def test_a_run_that_somebody_works_on_is_neither_rewound_nor_forked_nor_cleaned(
-    run: Path, tmp_path: Path
-):
+def test_locked_run_is_neither_rewound_nor_forked_nor_removed(run: Path, tmp_path: Path):
     (tmp_path / "fork").mkdir()
     with Journal(run):
-        with pytest.raises(RunLocked, match="another process works on the run"):
+        with pytest.raises(RunLocked, match="Another process works on the run"):
             rewind(run, 0)
-        with pytest.raises(RunLocked, match="another process works on the run"):
+        with pytest.raises(RunLocked, match="Another process works on the run"):
             fork(run, 0, tmp_path / "fork")
         (verdict,) = prune_runs(run.parent, older_than_s=-60, dry_run=False)
     assert (verdict.removed, verdict.reason) == (False, "active")
@@ -157,9 +155,7 @@ def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: i
 
 
 @given(backs=st.lists(st.integers(-5, 40), max_size=8))
-def test_whatever_is_rewound_what_counts_is_in_order_and_before_what_was_taken_back(
-    backs: list[int],
-):
+def test_effective_entries_are_ordered_and_exclude_rewound_ones(backs: list[int]):
     entries: list[Entry] = []
     for to in backs:
         entries += [
@@ -174,9 +170,7 @@ def test_whatever_is_rewound_what_counts_is_in_order_and_before_what_was_taken_b
         assert not set(kept) & set(taken_back)
 
 
-def test_only_old_unpinned_folders_that_hold_a_run_and_nothing_else_are_removed(
-    run: Path, tmp_path: Path
-):
+def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path: Path):
     runs = run.parent
     for name in ("pinned", "young", "foreign", "linked", "other"):
         shutil.copytree(run, runs / name)

@@ -95,7 +95,7 @@ def test_a_flipped_bit_is_never_given_out(path: Path):
 @pytest.mark.parametrize(
     "name", ["", "ab", "../../../etc/passwd", "..//dev/zero", "A" * 64, "0" * 63 + "/", "0" * 64]
 )
-def test_what_is_no_known_hash_names_nothing(path: Path, name: str):
+def test_unknown_hashes_name_no_object(path: Path, name: str):
     fill(path, b"content")
     with pytest.raises(TraceError, match="is missing"):
         ObjectStore(path).get(name)
@@ -103,7 +103,7 @@ def test_what_is_no_known_hash_names_nothing(path: Path, name: str):
 
 def test_bytes_that_are_no_text_are_an_error_of_the_record(path: Path):
     objects = ObjectStore(path)
-    with pytest.raises(TraceError, match="is no text"):
+    with pytest.raises(TraceError, match="is not a text"):
         objects.get_text(objects.put(b"\xff\xfe"))
 
 
@@ -129,10 +129,10 @@ def test_a_record_that_a_power_failure_left_empty_is_written_again(path: Path):
     assert ObjectStore(path).get(names[1]) == b"second"
 
 
-def test_what_is_required_has_to_be_there(path: Path):
+def test_required_objects_must_exist(path: Path):
     names = fill(path, b"first", b"second")
     ObjectStore(path).require(names)
-    with pytest.raises(TraceError, match="the object 000000000000 is missing"):
+    with pytest.raises(TraceError, match="The object 000000000000 is missing"):
         ObjectStore(path).require([*names, "0" * 64])
 
 
@@ -153,15 +153,15 @@ def test_closing_twice_is_harmless_and_the_file_is_opened_again(path: Path):
     assert objects.get(name) == b"content"
 
 
-def test_a_full_disk_is_an_error_and_what_was_written_before_and_after_is_intact(path: Path):
+def test_object_store_stays_intact_when_the_disk_is_full(path: Path):
     done = subprocess.run(
         [sys.executable, "-c", SMALL_DISK, str(path)],
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
-    assert "what was written before is intact" in done.stdout
+    assert "Everything written before is intact" in done.stdout
     objects = ObjectStore(path)
     names = [
         hashlib.sha256(content).hexdigest() for content in (b"small", b"as small", b"x" * 1001)
@@ -171,9 +171,9 @@ def test_a_full_disk_is_an_error_and_what_was_written_before_and_after_is_intact
 
 def test_a_file_that_cannot_be_opened_is_an_error_of_the_record(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(TraceError, match="cannot be"):
+    with pytest.raises(TraceError, match="is not readable"):
         ObjectStore(tmp_path / "file" / "objects.pack").put(b"content")
-    with pytest.raises(TraceError, match="cannot be"):
+    with pytest.raises(TraceError, match="is not "):
         ObjectStore(tmp_path).put(b"content")
 
 

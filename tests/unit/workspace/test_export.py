@@ -1,5 +1,4 @@
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -120,14 +119,10 @@ def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, object
     assert json.loads((done.folder / MANIFEST).read_text()) == {"sha256": files, "quarantined": {}}
 
 
-def test_nothing_but_regular_files_that_nobody_can_execute_is_written(
-    tmp_path: Path, objects: ObjectStore
+def test_export_writes_only_regular_files_without_execute_bits(
+    tmp_path: Path, objects: ObjectStore, usual_umask: None
 ):
-    before = os.umask(0o022)
-    try:
-        folder = export(kept(objects, a="#!/bin/sh", b__c="x"), objects, tmp_path / "out").folder
-    finally:
-        os.umask(before)
+    folder = export(kept(objects, a="#!/bin/sh", b__c="x"), objects, tmp_path / "out").folder
     modes = {path.name: path.lstat().st_mode for path in folder.rglob("*")}
     assert {stat.filemode(mode) for name, mode in modes.items() if name != "b"} == {"-rw-r--r--"}
     assert stat.filemode(modes["b"]) == "drwxr-xr-x"
@@ -192,12 +187,12 @@ def test_files_that_letter_case_alone_tells_apart_are_not_both_written(
     assert set(sort_out(dict.fromkeys(paths, "0" * 64))[1]) == aside
 
 
-def test_a_twin_of_what_is_set_aside_has_no_twin():
+def test_case_twins_of_a_quarantined_name_are_quarantined():
     assert set(sort_out({".GIT": "0", ".git": "0", "a": "0"})[1]) == {".GIT", ".git"}
 
 
 @given(paths=st.lists(st.text("aA/.gßẞs~", min_size=1, max_size=6), max_size=6))
-def test_whatever_is_sorted_out_for_writing_can_be_written_anywhere(paths: list[str]):
+def test_writable_names_never_collide_on_any_file_system(paths: list[str]):
     writable, aside = sort_out(dict.fromkeys(paths, "0" * 64))
     assert writable.keys() | aside.keys() == set(paths)
     assert writable.keys() & aside.keys() == set()
@@ -265,7 +260,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path):
         str(tmp_path / "objects.pack"),
         str(tmp_path / "here" / "out"),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=600)
     assert "cannot be written" in done.stdout
     assert everything_in(tmp_path / "here") == []
 

@@ -1,4 +1,4 @@
-"""A process that opens boxes and waits to be killed: `box_holder.py IMAGE RUN BOXES [SECONDS]`.
+"""A process that opens sandboxes and waits to be killed: `sandbox_owner.py IMAGE RUN BOXES [SECONDS]`.
 
 Says `opening` before it opens them and `open ID ...` after; with SECONDS it then runs a command that long in each.
 """

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from feature_model import FeatureModel, run_checks
+from scripted_models.features import FeatureModel, run_checks
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -14,16 +14,16 @@ from l2mac.processor.protocol import Processor
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.recorded_spec import Plan
 from l2mac.runs.replay import recorded_program
-from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.objects import ObjectStore
 from sandbox import Job
+from sandbox.testing import SandboxScript, ScriptedRun
 
 E = TypeVar("E", bound=Event)
 
 
-class ThinkingRoom:
+class FeatureSessions:
     """A run's folder, and sessions on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class ThinkingRoom:
         """Have one session take place."""
 
         def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
-            return run_checks(jobs, [box for box in boxes.boxes if not box.closed][-1].contents)
+            return run_checks(jobs, [box for box in boxes.sandboxes if not box.closed][-1].contents)
 
         boxes = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
         means = Resources(
@@ -91,4 +91,4 @@ class ThinkingRoom:
         return [asdict(event) for event in self.events()]
 
 
-__all__ = ["FeatureModel", "ThinkingRoom"]
+__all__ = ["FeatureModel", "FeatureSessions"]

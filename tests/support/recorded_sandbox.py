@@ -10,7 +10,7 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import BaseImage, SandboxImage
 from sandbox.engine.receipt import Views
-from sandbox.testing import ScriptedGuest, ScriptedStep, replies
+from sandbox.scripted_guest import ScriptedGuest, Step, replies
 
 RECORDED = json.loads(Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8"))
 RECORDED_UID = "10001"
@@ -75,7 +75,7 @@ class ReplayingApi:
         return [{"Action": "die", "Actor": {"Attributes": {"exitCode": "65"}}}]
 
 
-def scripted_box(*steps: ScriptedStep) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
+def scripted_box(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
     """Give a box, not open yet, whose guest greets as it should and then follows the steps."""
     posture: dict[str, Any] = {}
 

@@ -1,9 +1,11 @@
-"""What tests with real boxes share: the run's name, one box for many tests, and what is left on the engine."""
+"""Real sandboxes for tests: the base image, one sandbox for many tests, waiting, and leftovers on the engine."""
 
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL
 
+PATIENCE_S = 120
+"""How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
+BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
-RUNTIMES = ("runc", "runsc")
 
 
 def missing(reason: str) -> None:
@@ -31,7 +35,7 @@ def known_runtime(engine: Engine, name: str) -> str:
     return name
 
 
-class BoxKeeper:
+class SharedSandbox:
     """One box for many tests: opened when it is first asked for, and again when a test has lost it."""
 
     def __init__(self, engine: Engine, image: SandboxImage, policy: SandboxPolicy) -> None:
@@ -55,6 +59,16 @@ class BoxKeeper:
             box.close()
 
 
+def cache_folder() -> Path:
+    """Return where downloads for images are kept: the user's cache, or a new folder where that cannot be written."""
+    usual = Path(os.path.expanduser("~/.cache/l2mac"))
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="l2mac-cache-"))
+    return usual if os.access(usual, os.W_OK) else Path(tempfile.mkdtemp(prefix="l2mac-cache-"))
+
+
 def leftovers(engine: Engine, run: str = RUN) -> list[str]:
     """Give the containers and volumes on the engine that carry our label and the run's name."""
     labels = {"label": [LABEL, f"org.l2mac.run={run}"]}
@@ -63,7 +77,7 @@ def leftovers(engine: Engine, run: str = RUN) -> list[str]:
     return [*(container["Id"] for container in containers), *(volume["Name"] for volume in volumes)]
 
 
-def wait_until_none(left: Callable[[], list[Any]], patience_s: float) -> list[Any]:
+def wait_until_none(left: Callable[[], list[Any]], patience_s: float = PATIENCE_S) -> list[Any]:
     """Wait until nothing is left, as long as that still changes; gives what stayed as it was for so long.
 
     An engine on a busy machine removes one container after the other and takes its time: that is no leak.
@@ -77,7 +91,7 @@ def wait_until_none(left: Callable[[], list[Any]], patience_s: float) -> list[An
     return before
 
 
-def wait_until(holds: Callable[[], bool], patience_s: float) -> bool:
+def wait_until(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> bool:
     """Wait until something holds; gives whether it did in time."""
     deadline = time.monotonic() + patience_s
     while not holds():

@@ -18,8 +18,8 @@ from l2mac.trace.events import (
     ModelCalled,
     PlanMade,
     Replanned,
-    RequirementsExamined,
     RequirementsListed,
+    RequirementsVerified,
     Rewound,
     RunEnded,
     RunStarted,
@@ -41,7 +41,7 @@ HALF = "\ud800"
 HOSTILE_PATH = "a/</td><svg onload=alert(3)>\u202egnp.py"
 
 
-class Record:
+class TraceBuilder:
     """A run's folder while it is laid down.
 
     Args:
@@ -57,7 +57,7 @@ class Record:
         self._end: End = START
         self._reports: dict[int, tuple[CheckReport, str]] = {}
 
-    def add(self, *events: Event) -> "Record":
+    def add(self, *events: Event) -> "TraceBuilder":
         """Append lines."""
         with (self.folder / TRACE_FILE).open("ab") as file:
             for event in events:
@@ -79,7 +79,7 @@ class Record:
 
     def begin(
         self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append the lines that a run begins with."""
         return self.add(
             RunStarted(
@@ -96,13 +96,13 @@ class Record:
             SessionStarted(reason="run", version="0.1.0", model="scripted", image="none"),
         )
 
-    def plan(self, *texts: str) -> "Record":
+    def plan(self, *texts: str) -> "TraceBuilder":
         """Append the program."""
         return self.add(PlanMade(source="model", instruction_objects=tuple(map(self.put, texts))))
 
     def call(
         self, purpose: str = "turn", *, sent: int = 100, got: int = 10, usd: float = 0.5
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append a call of the model; one that got nothing was refused as too long."""
         reply = self.put("{}") if got else ""
         return self.add(
@@ -113,7 +113,7 @@ class Record:
             )
         )  # fmt: skip
 
-    def write(self, *paths: str, size: int = 10, deleted: bool = False) -> "Record":
+    def write(self, *paths: str, size: int = 10, deleted: bool = False) -> "TraceBuilder":
         """Append a call that changed these files."""
         changes = tuple(
             Change(path, -1 if deleted else size, "" if deleted else "ab" * 32) for path in paths
@@ -127,7 +127,7 @@ class Record:
         *,
         ok: bool = True,
         changes: Iterable[Change] = (),
-    ) -> "Record":
+    ) -> "TraceBuilder":
         """Append a tool call."""
         outcome, given = self.put("done"), self.put(json.dumps(arguments))
         return self.add(
@@ -141,7 +141,9 @@ class Record:
             )
         )
 
-    def check(self, report: CheckReport, *, final: bool = False) -> "Record":
+    def check(
+        self, report: CheckReport, *, final: bool = False, baseline: bool = False
+    ) -> "TraceBuilder":
         """Append a check of the store as it is."""
         if id(report) not in self._reports:
             self._reports[id(report)] = (report, self.put(json.dumps(asdict(report))))
@@ -156,20 +158,21 @@ class Record:
                 summary=report.summary,
                 report_object=name,
                 final=final,
+                baseline=baseline,
             )
         )
 
-    def instruction(self, number: int, *, total: int = 2, restart: int = 0) -> "Record":
+    def instruction(self, number: int, *, total: int = 2, restart: int = 0) -> "TraceBuilder":
         """Append the beginning of an instruction."""
         return self.add(InstructionStarted(number=number, total=total, restart=restart))
 
-    def done(self, number: int) -> "Record":
+    def done(self, number: int) -> "TraceBuilder":
         """Append that an instruction is done."""
         return self.add(
             InstructionCompleted(number=number, summary_object=self.put("done"), tree="t")
         )
 
-    def end(self, status: str = "completed", cause: str = "all is well") -> "Record":
+    def end(self, status: str = "completed", cause: str = "all is well") -> "TraceBuilder":
         """Append the session's end."""
         return self.add(RunEnded(status=status, cause=cause))
 
@@ -224,7 +227,7 @@ def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> st
         "reference": "python:3.11",
         "base": "sha256:base",
         "digest": "sha256:digest",
-        "box": "sha256:box",
+        "sandbox": "sha256:sandbox",
     }
     return json.dumps(
         {
@@ -237,12 +240,12 @@ def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> st
     )
 
 
-def known(folder: Path) -> Record:
+def known(folder: Path) -> TraceBuilder:
     """Lay down a run of two instructions, one of them split, with a restart, a rewind and every kind of figure.
 
     Each line takes a second; each call of the model sends 100 tokens, gets 10 and costs half a dollar.
     """
-    record = Record(folder).begin(
+    record = TraceBuilder(folder).begin(
         "Make a package.", seed=7, setup={"model": "scripted", "base_url": "http://secret/v1"}
     )
     record.add(SandboxOpened(receipt_object=record.put(receipt()), purpose="work"))
@@ -273,15 +276,15 @@ def known(folder: Path) -> Record:
         RequirementRow(requirement="C.", shown=True, files=("c.py",)),
     ]
     table = record.put(json.dumps([asdict(row) for row in rows]))
-    record.add(RequirementsExamined(round=1, shown=2, total=3, table_object=table))
+    record.add(RequirementsVerified(round=1, verified=2, total=3, table_object=table))
     return record.end(
         "requirements unverified", "1 of 3 requirements are not shown"
     )
 
 
-def hostile(folder: Path) -> Record:
+def hostile(folder: Path) -> TraceBuilder:
     """Lay down a run in which every text and name that a model or a box can choose tries to be something else."""
-    record = Record(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
+    record = TraceBuilder(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
     text = json.dumps(
         {
             "image": {"reference": HOSTILE},
@@ -299,13 +302,15 @@ def hostile(folder: Path) -> Record:
     record.check(report(failed=[test], text=HOSTILE), final=True)
     row = RequirementRow(requirement=HOSTILE, shown=True, files=(HOSTILE_PATH,), tests=(test,))
     table = record.put(json.dumps([asdict(row)]))
-    record.add(RequirementsExamined(round=1, shown=1, total=1, table_object=table, problem=HOSTILE))
+    record.add(
+        RequirementsVerified(round=1, verified=1, total=1, table_object=table, problem=HOSTILE)
+    )
     return record.end("completed", HOSTILE)
 
 
-def large(folder: Path) -> Record:
+def large(folder: Path) -> TraceBuilder:
     """Lay down a run of about 10,000 lines with 1,000 files in 400 instructions."""
-    record = Record(folder, took_s=0.5).begin("Make everything. " * 2000)
+    record = TraceBuilder(folder, took_s=0.5).begin("Make everything. " * 2000)
     record.plan(*(f"Write part {number}, {'at length, ' * 50}" for number in range(1, 401)))
     tests = [f"tests/test_{n}.py::test_{'long' * 20}_{n}" for n in range(60)]
     every = report(passed=tests, lint=3)

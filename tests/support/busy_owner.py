@@ -1,6 +1,6 @@
-"""A process that opens a box and works in it until somebody kills it: `box_under_fire.py ENGINE IMAGE_ID RUN`.
+"""A process that opens a sandbox and works in it until it is killed: `busy_owner.py ENGINE IMAGE_ID RUN`.
 
-Says `open ID` once the box is verified. Its commands leave processes behind on purpose, in sessions of their own.
+Prints `open ID` once the sandbox is verified. Its commands leave processes behind on purpose, in sessions of their own.
 """
 
 import sys

@@ -11,8 +11,8 @@ from typing import Any
 
 from l2mac.processor.messages import Reply, Request, ToolCall, Usage
 from l2mac.processor.protocol import Watcher
-from l2mac.testing.memory_sandbox import ScriptedRun, job_result
 from sandbox import Job
+from sandbox.testing import ScriptedRun, job_result
 
 _END = {"e": "end", "code": 0}
 _CHARACTERS_PER_TOKEN = 4
@@ -79,7 +79,10 @@ class FeatureModel:
         said = len(reply.content) + len(str(reply.tool_calls))
         usage = Usage(asked // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN)
         return Reply(
-            content=reply.content, tool_calls=reply.tool_calls, usage=usage, cut_off=reply.cut_off
+            content=reply.content,
+            tool_calls=reply.tool_calls,
+            usage=usage,
+            truncated=reply.truncated,
         )
 
     def _text(self, request: Request) -> str:

@@ -1,0 +1,57 @@
+"""Sessions on a run's folder with scripted replies and scripted sandboxes."""
+
+import json
+from pathlib import Path
+
+from l2mac.control.budget import Limits
+from l2mac.control.effects import Prices
+from l2mac.processor.messages import Reply, ToolCall
+from l2mac.runs.execute import Resources, SessionResult, execute
+from l2mac.runs.recorded_spec import Plan
+from l2mac.testing.processor import ScriptedProcessor
+from sandbox.testing import SandboxScript
+
+
+def call(name: str, **arguments: object) -> Reply:
+    """Return a reply that is one tool call."""
+    return Reply(content="", tool_calls=(ToolCall("x", name, json.dumps(arguments)),))
+
+
+def write(content: str = "A = 1\n", path: str = "a.py") -> Reply:
+    """Return a reply that writes one file."""
+    return call("write_files", files=[{"path": path, "content": content}])
+
+
+class ScriptedSessions:
+    """A run's folder, and sessions on it, one after the other.
+
+    Attributes:
+        processor: The newest session's replies and requests.
+        script: The newest session's sandboxes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processor = ScriptedProcessor([])
+        self.script = SandboxScript()
+
+    def work(
+        self, replies, runs=(), *, limits: Limits | None = None, **plan: object
+    ) -> SessionResult:
+        """Hold one session: `runs` are the outcomes in its sandboxes, `plan` the run's settings."""
+        self.processor = ScriptedProcessor(replies)
+        self.script = SandboxScript(runs=runs)
+        means = Resources(
+            processor=self.processor,
+            open_sandbox=lambda _: self.script.make_sandbox(),
+            limits=limits or Limits(),
+            prices=Prices(prompt_usd=1000, completion_usd=1000),
+            model="scripted",
+            image="none",
+        )
+        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
+        return execute(self.folder, Plan(**values), means, "run")
+
+    def last_words(self) -> str:
+        """Return the last message of the newest request."""
+        return self.processor.requests[-1].messages[-1].content
