@@ -150,7 +150,7 @@ class Run:
         plan = prepare_plan(settings, self._task, program, given)
 
         def session() -> SessionResult:
-            return start(settings, plan, self, given=given, cancel_scope=self._cancel_scope)
+            return start(settings, plan, self, run_input=given, cancel_scope=self._cancel_scope)
 
         self._thread = threading.Thread(target=self._work, args=(session,), daemon=True)
         self._thread.start()

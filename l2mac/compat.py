@@ -102,7 +102,7 @@ def run_l2mac(
     existing = prepare_input(loaded, None if input_dir is None else Path(input_dir), exclude)
     plan = prepare_plan(loaded, prompt_task, _program(prompt_program), existing)
     with Progress(quiet=_is_quiet(debugging_level)) as progress:
-        result = start(loaded, plan, progress, given=existing)
+        result = start(loaded, plan, progress, run_input=existing)
     return _accepted(finished_run(result), result, folder)
 
 

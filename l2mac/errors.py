@@ -32,12 +32,12 @@ class SettingsError(L2macError):
 
     Attributes:
         field: Origin of the value as the user wrote it, such as `--steps` or `l2mac.toml: model`.
-        problem: A whole sentence that names the field. A fragment without a full stop is accepted
-            and gets the field as its prefix.
+        problem: A whole sentence that names the field. Any other text gets the field as a prefix.
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(problem if problem.endswith(".") else f"{field}: {problem}")
+        names_field = problem.startswith(field) or (problem[:1].isupper() and field in problem)
+        super().__init__(problem if names_field else f"{field}: {problem}")
         self.field = field
         self.problem = problem
 

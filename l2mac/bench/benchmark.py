@@ -92,7 +92,7 @@ class LiveWorker:
         """Start a cell's run, or resume the run that has begun."""
         run = cell.run
         if run is None:
-            start(cell.settings, cell.plan, listener, given=cell.given, cancel_scope=scope)
+            start(cell.settings, cell.plan, listener, run_input=cell.given, cancel_scope=scope)
         else:
             resume_run(
                 cell.settings, Source(run, recorded_plan(run), {}), listener, cancel_scope=scope

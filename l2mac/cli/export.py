@@ -78,14 +78,8 @@ def export_command(
       l2mac export last --output ./result --quarantine ./quarantine
       l2mac export last --into ./my-project
     """
-    if (output is None) == (into is None) or (into is not None and form is not None):
-        problem = "Use either --output or --into. --format requires --output."
-        raise SettingsError("--output", problem)
+    _check_targets(output, into, quarantine_folder, form)
     folder = run_folder(name, runs_dir)
-    if output is not None and form is None:
-        check_new_folder(output, "--output")
-    if quarantine_folder is not None:
-        check_new_folder(quarantine_folder, "--quarantine")
     events = [entry.event for entry in effective(read_trace(folder / TRACE_FILE)[0])]
     files = {entry.path: entry.digest for entry in recorded_files(events)}
     objects = ObjectStore(folder / OBJECTS_FILE)
@@ -109,11 +103,23 @@ def export_command(
         facts["quarantine"] = str(quarantine(files, quarantined, objects, quarantine_folder))
     if as_json:
         click.echo(json.dumps(facts))
-        return OK
-    print_quarantined(quarantined)
-    if "quarantine" in facts:
-        click.echo(f"quarantine: {clean(str(quarantine_folder))}, names in index.json")
+    else:
+        print_quarantined(quarantined)
+        if "quarantine" in facts:
+            click.echo(f"quarantine: {clean(str(quarantine_folder))}, names in index.json")
     return OK
+
+
+def _check_targets(
+    output: Path | None, into: Path | None, quarantine_folder: Path | None, form: str | None
+) -> None:
+    if (output is None) == (into is None) or (into is not None and form is not None):
+        problem = "Use either --output or --into. --format requires --output."
+        raise SettingsError("--output", problem)
+    if output is not None and form is None:
+        check_new_folder(output, "--output")
+    if quarantine_folder is not None:
+        check_new_folder(quarantine_folder, "--quarantine")
 
 
 def _merge(

@@ -60,7 +60,7 @@ def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_j
     chosen = _chosen(domain, domain_file)
     if kind not in KINDS:
         raise SettingsError(
-            "KIND", f"{kind!r} is not a kind of prompt. The kinds are: {', '.join(KINDS)}."
+            "KIND", f"KIND {kind!r} is not a kind of prompt. The kinds are: {', '.join(KINDS)}."
         )
     text = chosen.definition.prompts[kind].strip()
     if as_json:

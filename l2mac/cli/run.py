@@ -101,7 +101,7 @@ def run(
     plan = prepare_plan(settings, text, instructions, given)
     folder = _output_folder(output, plan)
     with Progress(quiet=quiet) as progress:
-        result = start(settings, plan, progress, given=given)
+        result = start(settings, plan, progress, run_input=given)
     return _finish(result, folder, as_json=as_json)
 
 

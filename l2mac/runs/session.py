@@ -1,6 +1,6 @@
 """One session of a run, shared by command line and Python API."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from l2mac.errors import L2macError, SettingsError
 from l2mac.evaluator.packages import PackageSource, recorded_fetch
 from l2mac.processor.cancellation import CancelScope
-from l2mac.runs.execute import Reason, SessionResult, execute
+from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.folders import find_run, new_run
 from l2mac.runs.recorded_input import recorded_origin, tree_of
 from l2mac.runs.recorded_spec import Plan, recorded_plan
@@ -134,7 +134,7 @@ def start(
     plan: Plan,
     audience: SessionListener,
     *,
-    given: Input | None = None,
+    run_input: Input | None = None,
     cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Execute a new run.
@@ -144,21 +144,19 @@ def start(
         plan: Specification made by `prepare_plan`.
         audience: Receives everything as it happens.
         cancel_scope: Ends the session from another thread, even while the model's server is silent.
-        given: The input of `prepare_input`, the same as for the plan.
+        run_input: The input of `prepare_input`, the same as for the plan.
 
     Raises:
         SandboxError, L2macError: Engine, model or trace failed. The message of a started run names
             the command to resume it.
     """
-
-    def folder() -> Path:
-        made = new_run(settings.runs_dir.expanduser(), plan.task)
-        audience.say(f"run {made.name}")
-        if given is not None:
-            audience.say(f"input: {given}")
-        return made
-
-    return _with_model(settings, plan, audience, "run", folder, cancel_scope, given)
+    with _live_resources(settings, audience, cancel_scope) as resources:
+        folder = new_run(settings.runs_dir.expanduser(), plan.task)
+        audience.say(f"run {folder.name}")
+        if run_input is not None:
+            audience.say(f"input: {run_input}")
+        with _resumable(folder):
+            return execute(folder, plan, resources, "run", given=run_input)
 
 
 def resume_run(
@@ -171,11 +169,10 @@ def resume_run(
     """Continue a recorded run; see `start`."""
     check_packages(source.plan, settings)
 
-    def folder() -> Path:
+    with _live_resources(settings, audience, cancel_scope) as resources:
         audience.say(f"resuming {source.folder.name}")
-        return source.folder
-
-    return _with_model(settings, source.plan, audience, "resume", folder, cancel_scope)
+        with _resumable(source.folder):
+            return execute(source.folder, source.plan, resources, "resume")
 
 
 def replay_run(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
@@ -185,7 +182,7 @@ def replay_run(settings: Settings, source: Source, audience: SessionListener) ->
     processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
     with _factory(settings, audience) as factory:
-        means = make_resources(
+        resources = make_resources(
             settings,
             factory,
             processor,
@@ -195,30 +192,26 @@ def replay_run(settings: Settings, source: Source, audience: SessionListener) ->
             use_protocol=lambda _: None,
             packages=PackageSource(recorded_fetch(events, recorded), factory.install_packages),
         )
-        means = replace(means, limits=recorded_limits(events))
+        resources = replace(resources, limits=recorded_limits(events))
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
         audience.say(f"replaying {source.folder.name} as {folder.name}")
         with _resumable(folder):
             result = execute(
-                folder, source.plan, means, "replay", given=recorded_origin(events, recorded)
+                folder, source.plan, resources, "replay", given=recorded_origin(events, recorded)
             )
     return ReplayResult(result, processor.given, _difference(source.folder, folder))
 
 
-def _with_model(
-    settings: Settings,
-    plan: Plan,
-    audience: SessionListener,
-    reason: Reason,
-    make_folder: Callable[[], Path],
-    cancel_scope: CancelScope | None,
-    given: Input | None = None,
-) -> SessionResult:
+@contextmanager
+def _live_resources(
+    settings: Settings, audience: SessionListener, cancel_scope: CancelScope | None
+) -> Iterator[Resources]:
+    """Yield the resources of a session with a live model, and close them afterwards."""
     with (
         make_processors(settings, cancel_scope=cancel_scope) as processor,
         _factory(settings, audience) as factory,
     ):
-        means = make_resources(
+        yield make_resources(
             settings,
             factory,
             processor,
@@ -228,9 +221,6 @@ def _with_model(
             use_protocol=processor.use_protocol,
             packages=live_packages(settings, factory),
         )
-        folder = make_folder()
-        with _resumable(folder):
-            return execute(folder, plan, means, reason, given=given)
 
 
 @contextmanager

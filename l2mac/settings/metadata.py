@@ -52,7 +52,6 @@ def setting(
     gt: float | None = None,
     ge: float | None = None,
     le: float | None = None,
-    min_length: int | None = None,
     **info: Any,
 ) -> Any:
     """Return a pydantic field with default, description, bounds and metadata."""
@@ -62,7 +61,6 @@ def setting(
         gt=gt,
         ge=ge,
         le=le,
-        min_length=min_length,
         json_schema_extra={_KEY: SettingInfo(**info)},  # type: ignore[dict-item]  # never exported
     )
 

@@ -135,8 +135,9 @@ class Settings(BaseSettings):
     max_time: float | None = setting(None, "Maximum working time of the run, in seconds.", gt=0,
         section="Budget", unit="seconds", unset="unlimited", project="lower")
 
-    image: str = setting("python:3.11", "Base image of the sandbox.", min_length=1,
-        section="Sandbox", unit="name", recorded="setup")
+    image: Annotated[str, Field(min_length=1)] = setting(
+        "python:3.11", "Base image of the sandbox.", section="Sandbox", unit="name",
+        recorded="setup")
     runtime: str = setting("", "Runtime, such as runsc. auto: the strongest.", section="Sandbox",
         unit="name", unset="the engine's", recorded="setup")
     memory: Size = setting(SandboxPolicy().memory_bytes, "Memory of the sandbox, tmpfs included.",
@@ -210,7 +211,7 @@ class Settings(BaseSettings):
             )
         except PolicyError as error:
             problem = f"The limits of the sandbox contradict each other: {error}."
-            raise SettingsError("sandbox limits", problem) from error
+            raise SettingsError("limits of the sandbox", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
         """Return the API key: of file, settings, preset or `OPENAI_API_KEY`.

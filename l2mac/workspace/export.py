@@ -110,7 +110,7 @@ def read_whole(files: Mapping[str, str], objects: ObjectStore) -> dict[str, byte
         TraceError: An object is missing or altered.
     """
     if len(files) > _MOST_FILES:
-        problem = f"The run has {len(files)} files. An export takes at most {_MOST_FILES}."
+        problem = f"--output cannot take {len(files)} files. The limit is {_MOST_FILES} files."
         raise SettingsError("--output", problem)
     contents: dict[str, bytes] = {}
     left = _MOST_BYTES
@@ -118,7 +118,7 @@ def read_whole(files: Mapping[str, str], objects: ObjectStore) -> dict[str, byte
         contents[path] = objects.get(name)
         left -= len(contents[path])
         if left < 0:
-            problem = f"The files of the run exceed {format_size(_MOST_BYTES)}, the export limit."
+            problem = f"--output cannot take more than {format_size(_MOST_BYTES)} of files."
             raise SettingsError("--output", problem)
     return contents
 

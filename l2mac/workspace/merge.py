@@ -35,7 +35,7 @@ class MergePlan:
         blocked: Impossible to write: path → reason.
         gone: Part of an earlier export or the input, and no longer in the run; they stay.
         quarantined: Not exported: path → reason.
-        seen: The state of the host, path → SHA-256, checked again at the moment of writing.
+        host_state: The state of the host, path → SHA-256, checked again at the moment of writing.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class MergePlan:
     blocked: Mapping[str, str]
     gone: tuple[str, ...]
     quarantined: Mapping[str, str]
-    seen: Mapping[str, str]
+    host_state: Mapping[str, str]
 
 
 def plan_merge(
@@ -66,13 +66,13 @@ def plan_merge(
     writable, quarantined = sort_out(changed(files, origin))
     kinds: dict[str, list[str]] = {"added": [], "updated": [], "same": [], "conflicts": []}
     blocked: dict[str, str] = {}
-    seen: dict[str, str] = {}
+    host_state: dict[str, str] = {}
     try:
         with HostFolder(folder) as host:
             manifest = _manifest(host)
             for path, name in writable.items():
                 try:
-                    kind = _kind(host, path, name, manifest, origin, seen)
+                    kind = _kind(host, path, name, manifest, origin, host_state)
                 except UnsafePath as error:
                     blocked[path] = error.reason
                 else:
@@ -87,7 +87,7 @@ def plan_merge(
         blocked=blocked,
         gone=gone,
         quarantined=quarantined,
-        seen=seen,
+        host_state=host_state,
     )
 
 
@@ -117,10 +117,10 @@ def merge(
     try:
         with HostFolder(plan.folder) as host:
             for path in paths:
-                _check_unchanged(host, path, plan.seen.get(path))
+                _check_unchanged(host, path, plan.host_state.get(path))
             for path in paths:
-                _check_unchanged(host, path, plan.seen.get(path))
-                host.write(path, contents[path], replace=path in plan.seen)
+                _check_unchanged(host, path, plan.host_state.get(path))
+                host.write(path, contents[path], replace=path in plan.host_state)
             if writable:
                 host.write(MANIFEST, manifest_of(writable, quarantined), replace=True)
     except UnsafePath as error:
@@ -140,13 +140,13 @@ def _kind(
     name: str,
     manifest: Mapping[str, str],
     origin: Mapping[str, str],
-    seen: dict[str, str],
+    host_state: dict[str, str],
 ) -> str:
     content = host.read(path, _MOST_BYTES)
     if content is None:
         _check_no_twin(host, path)
         return "conflicts" if path in origin else "added"
-    seen[path] = digest = hashlib.sha256(content).hexdigest()
+    host_state[path] = digest = hashlib.sha256(content).hexdigest()
     if digest == name:
         return "same"
     return "updated" if digest in (manifest.get(path), origin.get(path)) else "conflicts"

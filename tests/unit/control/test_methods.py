@@ -746,7 +746,7 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
-    assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
+    assert "method   l2mac without its evaluator: no checks before the final verification\n" in shown
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False

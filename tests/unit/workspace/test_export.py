@@ -131,7 +131,7 @@ def test_export_writes_only_regular_files_without_execute_bits(
 @pytest.mark.parametrize(
     "path", [*ACTING, *RESERVED, *FORGED, MANIFEST, "sub/" + MANIFEST, MANIFEST.upper()]
 )
-def test_a_name_that_acts_or_leads_elsewhere_is_set_aside_with_a_reason(
+def test_names_that_act_on_a_host_are_quarantined_with_a_reason(
     tmp_path: Path, objects: ObjectStore, path: str
 ):
     (tmp_path / "here").mkdir()

@@ -81,7 +81,7 @@ def test_code_that_is_only_named_alike_is_taken(tmp_path: Path, path: str):
         ("sub/b.*", {"a.py", "docs/x.md", "docs/deep/y.md"}),
     ],
 )
-def test_patterns_leave_out_names_or_paths(tmp_path: Path, pattern: str, left: set[str]):
+def test_patterns_exclude_names_or_paths(tmp_path: Path, pattern: str, left: set[str]):
     make(tmp_path, "a.py", "docs/x.md", "docs/deep/y.md", "sub/b.txt")
     found = read(tmp_path, pattern)
     assert set(found.contents) == left
@@ -173,7 +173,7 @@ def test_empty_input_is_refused_with_its_excluded_files(tmp_path: Path):
         read(make(tmp_path, ".git/config"))
 
 
-def test_earlier_results_of_l2mac_are_left_out(tmp_path: Path):
+def test_earlier_results_of_l2mac_are_excluded(tmp_path: Path):
     make(
         tmp_path,
         "a.py",
