@@ -12,7 +12,7 @@ from l2mac.trace.events import Checked, InstructionStarted, ToolRan
 
 
 def main(task: str) -> int:
-    """Make what the task asks for; 0 only when all checks pass in a fresh box."""
+    """Execute the task and return 0 only if all checks pass in a fresh sandbox."""
     with l2mac.Run(task, max_tokens=2_000_000) as run:
         for event in run:
             match event:

@@ -27,8 +27,8 @@ from l2mac.runs.session import (
     Source,
     prepare_input,
     prepare_plan,
+    resume_run,
     start,
-    take_up,
 )
 from l2mac.runs.wiring import make_processors, role_prices
 from l2mac.settings.role_settings import RoleSettings
@@ -92,9 +92,9 @@ class LiveWorker:
         """Start a cell's run, or resume the run that has begun."""
         run = cell.run
         if run is None:
-            start(cell.settings, cell.plan, listener, given=cell.given, cancel_scope=scope)
+            start(cell.settings, cell.plan, listener, run_input=cell.given, cancel_scope=scope)
         else:
-            take_up(cell.settings, Source(run, read_spec(run), {}), listener, cancel_scope=scope)
+            resume_run(cell.settings, Source(run, read_spec(run), {}), listener, cancel_scope=scope)
 
     def measure(self, cell: Cell, progress: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""
@@ -222,7 +222,8 @@ def _input(choice: TaskChoice, task: Task, settings_for: SettingsFor) -> Input |
     try:
         return prepare_input(settings_for({"runs_dir": choice.folder}), task.input_dir, ())
     except SettingsError as error:
-        raise SettingsError(f"{task.name}: input_dir", error.problem) from error
+        field = f"{task.name}: input_dir"
+        raise SettingsError(field, f"{field} is invalid. {error}") from error
 
 
 @contextmanager

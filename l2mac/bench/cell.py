@@ -30,7 +30,13 @@ from l2mac.workspace.input_folder import Input
 
 CELL_FILE = "cell.json"
 _ENDED = frozenset(
-    (Status.COMPLETED, Status.FAILING, Status.UNSHOWN, Status.BUDGET, Status.NO_PLAN)
+    (
+        Status.COMPLETED,
+        Status.FAILING,
+        Status.REQUIREMENTS_UNVERIFIED,
+        Status.BUDGET,
+        Status.NO_PLAN,
+    )
 )
 _LIMITS = ("max_turns", "max_restarts", "max_tokens", "max_cost", "max_time")
 _MODEL = (

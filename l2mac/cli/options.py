@@ -1,4 +1,4 @@
-"""Options that several commands share. Options for settings are generated from `Settings`."""
+"""Shared options of the commands, generated from `Settings` for every setting."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ run_argument = click.argument("name", metavar="[RUN]", default="last")
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its own options first and the shared ones by section."""
+    """A command whose help lists its own options first, the others by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each in its section."""
@@ -73,7 +73,7 @@ def output_options(command: F) -> F:
 
 
 def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings of a command: flags first, a recorded run's settings before the files.
+    """Return the settings of a command: flags, variables, trace, then files.
 
     Raises:
         SettingsError: A source has an invalid value.
@@ -96,7 +96,7 @@ def run_folder(name: str, runs_dir: Path | None) -> Path:
 
 
 def _setting_options() -> Iterator[tuple[Section, str, Option]]:
-    """Yield section, parameter and option of each setting that has one, in the order of help."""
+    """Yield section, parameter and option of each setting that has an option."""
     for name, field in Settings.model_fields.items():
         if section := info_of(field).section:
             yield section, name, _option(name, field)

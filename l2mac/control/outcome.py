@@ -5,20 +5,20 @@ from enum import StrEnum
 
 from l2mac.evaluator.verdict import CheckReport
 
-CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
-"""The label of a table of requirements, wherever it appears."""
+CLAIM = "claimed by the model, with existing files and passed tests; their relevance is unchecked"
+"""Label of every table of requirements."""
 
 
 class Status(StrEnum):
-    """The state of a run; all but `COMPLETED`, `FAILING` and `UNSHOWN` can be resumed."""
+    """State of a run; all but `COMPLETED`, `FAILING` and `REQUIREMENTS_UNVERIFIED` can be resumed."""
 
     COMPLETED = "completed"
-    FAILING = "finished with failing checks"
-    UNSHOWN = "finished, but not every requirement is shown"
-    BUDGET = "budget spent"
+    FAILING = "checks failed"
+    REQUIREMENTS_UNVERIFIED = "requirements unverified"
+    BUDGET = "budget exhausted"
     NO_PLAN = "no plan"
     INTERRUPTED = "interrupted"
-    BROKEN_OFF = "broken off"
+    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
     if report.accepts_completion:
         status, said = Status.COMPLETED, report.summary
     else:
-        status, said = Status.FAILING, f"in a fresh box: {report.summary}"
+        status, said = Status.FAILING, f"in a fresh sandbox: {report.summary}"
     return Outcome(status, "; ".join(filter(None, (said, remark))), report)
 
 
@@ -83,4 +83,4 @@ def with_files(outcome: Outcome, *, written: bool) -> Outcome:
     """Return the outcome, which is not completed when no file was written."""
     if written or outcome.status is not Status.COMPLETED:
         return outcome
-    return replace(outcome, status=Status.FAILING, cause=f"nothing was written; {outcome.cause}")
+    return replace(outcome, status=Status.FAILING, cause=f"no files were written; {outcome.cause}")

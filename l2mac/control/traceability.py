@@ -104,7 +104,11 @@ class Traceability:
     def follow_up_instructions(self, outcome: Outcome) -> tuple[str, ...]:
         """Return instructions for requirements that are not shown, if a round is left."""
         missing = [row.requirement for row in outcome.requirements if not row.shown]
-        if not missing or outcome.status is not Status.UNSHOWN or outcome.unexamined:
+        if (
+            not missing
+            or outcome.status is not Status.REQUIREMENTS_UNVERIFIED
+            or outcome.unexamined
+        ):
             return ()
         if not self._rounds_left:
             return ()
@@ -131,7 +135,7 @@ class Traceability:
             said += f" (the model gave no usable account: {problem})"
         return replace(
             outcome,
-            status=Status.UNSHOWN,
+            status=Status.REQUIREMENTS_UNVERIFIED,
             cause=f"{outcome.cause}; {said}",
             requirements=self.rows,
             unexamined=problem,

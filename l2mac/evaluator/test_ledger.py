@@ -26,7 +26,7 @@ _KEPT = (
     "passed in the files as they came and is {state} now; bring it back under this name and keep it"
     " passing"
 )
-_NOT_AGAIN = "passed, and is {state} in a fresh box"
+_NOT_AGAIN = "passed, and is {state} in a fresh sandbox"
 States = dict[str, str]
 
 
@@ -102,7 +102,7 @@ class TestLedger:
             return report
         states = _states(report)
         judged = _with_findings(
-            report, self.last_passed, states, "did not come up again in a fresh box", _NOT_AGAIN
+            report, self.last_passed, states, "did not come up again in a fresh sandbox", _NOT_AGAIN
         )
         if judged is not report:
             return judged

@@ -185,7 +185,7 @@ def _ending(
         raise
     except (L2macError, SandboxError) as error:
         with contextlib.suppress(TraceError):
-            finish(Outcome(Status.BROKEN_OFF, str(error), CheckReport()))
+            finish(Outcome(Status.ABORTED, str(error), CheckReport()))
         raise
     finally:
         store.close()

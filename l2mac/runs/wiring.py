@@ -1,4 +1,4 @@
-"""Build the resources of a run from its settings: language models, sandboxes, limits."""
+"""The resources of a run, from its settings: models, sandboxes, limits."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ _NO_MODEL = (
 
 
 def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> RunSpec:
-    """Return the specification of a run: the settings that are recorded and stay the same.
+    """Return the specification of a run: the settings that stay the same.
 
     Raises:
         SettingsError: A setting does not apply to the method.
@@ -71,12 +71,13 @@ def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> No
         raise SettingsError("--program", f"--program {only}, not to {settings.method}.")
     for name in ("reflections", "summary", "evaluator", "task_in_context"):
         if getattr(settings, name) != Settings.model_fields[name].default:
-            flag = f"--{name.replace('_', '-')}"
+            no = "no-" if Settings.model_fields[name].default is True else ""
+            flag = f"--{no}{name.replace('_', '-')}"
             raise SettingsError(flag, f"{flag} {only}, not to {settings.method}. Omit {flag}.")
 
 
 def _setup(settings: Settings) -> dict[str, Any]:
-    """Return the settings of model and sandbox for a later resume, without any secret."""
+    """Return the settings of model and sandbox for a resume, without secrets."""
     values = recorded_values(settings, "setup")
     values["base_url"] = _without_login(values["base_url"])
     roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
@@ -153,7 +154,7 @@ def make_role_processor(
     max_retries: int = 4,
     cancel_scope: CancelScope | None = None,
 ) -> OpenAIProcessor | None:
-    """Return the client of a role's own model, or None if the role uses the main model.
+    """Return the client of a role's own model, or None.
 
     Raises:
         SettingsError: A setting of the role is invalid.
@@ -173,7 +174,7 @@ def make_role_processor(
 def make_processors(
     settings: Settings, *, cancel_scope: CancelScope | None = None
 ) -> RoleProcessor:
-    """Return the models of all roles as one processor, each with the response cache if configured.
+    """Return the models of all roles as one processor.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
@@ -212,7 +213,7 @@ def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
 
 
 def _role_settings(settings: Settings, own: RoleSettings, max_retries: int) -> ModelSettings:
-    """Return a role's model settings: its own values, and the main model's where it has none."""
+    """Return a role's model settings; unset values are the main model's."""
     base = _model_settings(settings, max_retries)
     elsewhere = bool(own.base_url)
     key = "" if elsewhere else base.api_key  # a key never goes to another server than its own
@@ -249,7 +250,7 @@ def _cache(settings: Settings, client: OpenAIProcessor) -> ResponseCache | None:
 
 
 def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
-    """Return the prices of the other roles' models; an undeclared price is the main model's."""
+    """Return the prices of the roles; unset prices are the main model's."""
     prices: dict[ModelRole, Prices] = {}
     for role in ROLES:
         if own := _own(settings, role):

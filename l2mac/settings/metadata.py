@@ -1,4 +1,4 @@
-"""Metadata of settings: everything about a setting besides its type, stated once, at its field.
+"""Metadata of settings: all facts about a setting, stated once, at its field.
 
 The command line, the template of the settings file, the reference, the trace of a run and the rules
 for untrusted files are all generated from it.
@@ -52,17 +52,15 @@ def setting(
     gt: float | None = None,
     ge: float | None = None,
     le: float | None = None,
-    min_length: int | None = None,
     **info: Any,
 ) -> Any:
-    """Return a pydantic field with a default, a description, bounds and a `SettingInfo`."""
+    """Return a pydantic field with default, description, bounds and metadata."""
     return Field(
         default=default,
         description=description,
         gt=gt,
         ge=ge,
         le=le,
-        min_length=min_length,
         json_schema_extra={_KEY: SettingInfo(**info)},  # type: ignore[dict-item]  # never exported
     )
 
@@ -93,7 +91,7 @@ def default_of(field: FieldInfo) -> str:
 
 
 def recorded_values(settings: BaseModel, place: Place) -> dict[str, Any]:
-    """Return the values that a run records in one place of its specification, as JSON has them."""
+    """Return the values that a run records in one place, as JSON has them."""
     fields = type(settings).model_fields
     names = {name for name, field in fields.items() if info_of(field).recorded == place}
     return settings.model_dump(mode="json", include=names)

@@ -1,4 +1,4 @@
-"""Settings of the roles `plan` and `judge`: model, server, key, window, limits and prices."""
+"""Settings of the roles `plan` and `judge`: model, server, limits, prices."""
 
 from pathlib import Path
 from typing import Any, Literal

@@ -1,6 +1,6 @@
-"""Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
+"""Settings: flag > variable > project file > user file > preset > default.
 
-The only reader of the environment. `l2mac.settings.untrusted_file` holds the rules for project files.
+The only reader of the environment. `l2mac.settings.untrusted_file` has the rules for project files.
 """
 
 import os
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     )
     files: ClassVar[tuple[Path, Path]] = (Path(), Path())
 
-    # A table of settings: default, description, and whatever else is known of each.
+    # A table of settings: default, description, and all other facts about each one.
     # fmt: off
     domain: str = setting("codebase", "Kind of work: codebase, book or custom.", section="Task",
         unit="name", project="free")
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         project="free", recorded="spec")
 
     preset: Annotated[str, BeforeValidator(_preset)] = setting(
-        "", "Known server, such as ollama. See `l2mac models --presets`.", section="Model",
+        "", "Server preset, such as ollama. See `l2mac models --presets`.", section="Model",
         unit="name", recorded="setup")
     model: str = setting("", "Name of the model at its server, such as gpt-4.1.", section="Model",
         unit="name", project="free", recorded="setup")
@@ -135,8 +135,9 @@ class Settings(BaseSettings):
     max_time: float | None = setting(None, "Maximum working time of the run, in seconds.", gt=0,
         section="Budget", unit="seconds", unset="unlimited", project="lower")
 
-    image: str = setting("python:3.11", "Base image of the sandbox.", min_length=1,
-        section="Sandbox", unit="name", recorded="setup")
+    image: Annotated[str, Field(min_length=1)] = setting(
+        "python:3.11", "Base image of the sandbox.", section="Sandbox", unit="name",
+        recorded="setup")
     runtime: str = setting("", "Runtime, such as runsc. auto: the strongest.", section="Sandbox",
         unit="name", unset="the engine's", recorded="setup")
     memory: Size = setting(SandboxPolicy().memory_bytes, "Memory of the sandbox, tmpfs included.",
@@ -210,10 +211,10 @@ class Settings(BaseSettings):
             )
         except PolicyError as error:
             problem = f"The limits of the sandbox contradict each other: {error}."
-            raise SettingsError("sandbox limits", problem) from error
+            raise SettingsError("limits of the sandbox", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the API key: of the key file, the settings, the preset's variable or `OPENAI_API_KEY`.
+        """Return the API key: of file, settings, preset or `OPENAI_API_KEY`.
 
         Raises:
             SettingsError: The key file is unreadable or empty.
@@ -226,7 +227,7 @@ class Settings(BaseSettings):
         return self.api_key.get_secret_value() or _variable(environment, variable)
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the base URL: as set, of the preset's variable or `OPENAI_BASE_URL`; or ''."""
+        """Return the base URL: as set, of the preset or `OPENAI_BASE_URL`; or ''."""
         variable = self._known.url_variable if self._known else "OPENAI_BASE_URL"
         return self.base_url or _variable(environment, variable)
 
@@ -278,7 +279,7 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def variables() -> Mapping[str, str]:
-    """Return the environment of the process, for the variables of other programs such as pip."""
+    """Return the variables of the process, for those of programs such as pip."""
     return os.environ
 
 
@@ -315,7 +316,7 @@ def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
 def _as_settings_error(
     error: pydantic.ValidationError, given: Mapping[str, Any], project: Path, user: Path
 ) -> SettingsError:
-    """Return the first problem as a sentence that names its source and never the value."""
+    """Return the first problem as a sentence with its source, never the value."""
     first = error.errors()[0]
     name, *inner = map(str, first["loc"])
     field = ".".join([_origin(name, given, project, user), *inner])
@@ -325,7 +326,8 @@ def _as_settings_error(
     if first["type"] == "extra_forbidden":
         problem = "is not a known setting. `l2mac init-config` writes a file with all settings"
         return SettingsError(field, f"{field}{line} {problem}.")
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "The value must")
+    reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    reason = reason.replace("Input should", "The value must")
     return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 

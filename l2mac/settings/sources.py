@@ -1,4 +1,4 @@
-"""Sources of settings besides flags and variables: TOML files, and the values of a preset."""
+"""Sources of settings besides flags and variables: TOML files and presets."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The settings' TOML files: read within a bound, searched for a name, written as a template."""
+"""The settings' TOML files: bounded reading, line numbers, template."""
 
 import re
 import tomllib
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.settings.metadata import written_default
 
 _MOST_FILE_BYTES = 1024 * 1024
@@ -29,7 +29,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):  # a home may be /dev/null
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(str(path), f"{path} cannot be read as TOML: {error}.") from None
+        raise SettingsError(
+            str(path), f"{path} cannot be read as TOML: {reason_of(error)}."
+        ) from None
 
 
 def read_key(path: Path, field: str) -> str:
@@ -41,14 +43,16 @@ def read_key(path: Path, field: str) -> str:
     try:
         key = path.expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(field, f"{field} cannot be read: {path} ({error}).") from None
+        raise SettingsError(
+            field, f"{field} cannot be read: {path} ({reason_of(error)})."
+        ) from None
     if not key:
         raise SettingsError(field, f"{field} names an empty file: {path}.")
     return key
 
 
 def at_line(path: Path, name: str) -> str:
-    """Return ` (line N)` for the line that sets a top-level name, or '' if no line plainly does."""
+    """Return ` (line N)` for the line that plainly sets a top-level name, or ''."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -60,7 +64,7 @@ def at_line(path: Path, name: str) -> str:
 
 
 def template_of(model: type[BaseModel]) -> str:
-    """Return a settings file with every setting commented out at its default, tables last."""
+    """Return a settings file with every default, commented out, tables last."""
     lines = ["# Settings of l2mac. Remove the # in front of a setting to change it.", ""]
     tables: list[str] = []
     for name, field in model.model_fields.items():

@@ -1,7 +1,7 @@
 """The rules for a settings file in a project.
 
-A model or a pull request may have written the file. It may choose settings without influence on
-security, may lower limits, and is refused if it sets anything else.
+A model or a pull request may have written the file. The file may choose settings without influence
+on security and may lower limits. Any other setting is refused.
 """
 
 from typing import Any, get_args
@@ -31,7 +31,7 @@ def check_untrusted(label: str, field: FieldInfo, value: Any, below: Any) -> Non
     elif rule != "free" and not (rule == "stricter" and _is_no_looser(field, value, below)):
         raise SettingsError(
             label,
-            f"A project file may not set this: {label}. Use a flag, a variable or the user's file.",
+            f"{label} is not allowed in a project file. Use a flag, a variable or the user's file.",
         )
 
 
@@ -41,26 +41,26 @@ def _check_lower(label: str, field: FieldInfo, value: Any, below: Any) -> None:
     if wanted is None or (allowed is None and below is not None):
         raise SettingsError(
             label,
-            f"A project file may only lower {label}, and {value!r} cannot be compared with"
-            f" {below!r}. Write a number, or a size where the setting is a size.",
+            f"{label} may only be lowered in a project file, and {value!r} cannot be compared with"
+            f" {below!r}. Write a plain number or size.",
         )
     if allowed is not None and wanted > allowed:
         most = format_size(int(allowed)) if is_size else below
         raise SettingsError(
             label,
-            f"A project file may only lower {label}. Set it to {most} or less, not {value!r}.",
+            f"{label} may only be lowered in a project file. Set {most} or less, not {value!r}.",
         )
 
 
 def _is_no_looser(field: FieldInfo, value: Any, below: Any) -> bool:
-    """Return whether a choice stands no later than another one; choices are sorted by strictness."""
+    """Return whether a choice is as strict as another; the strictest is first."""
     choices = get_args(field.annotation)
     known = value in choices and below in choices
     return known and choices.index(value) <= choices.index(below)
 
 
 def _amount(value: Any, *, is_size: bool) -> float | None:
-    """Return the number that a value stands for; None if it is neither a number nor a size."""
+    """Return the number that a value stands for, or None."""
     if is_size and isinstance(value, str):
         try:
             return parse_size(value)

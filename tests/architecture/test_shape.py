@@ -43,9 +43,7 @@ MORE_PARAMETERS = {
 # Modules below the floor, with the reason why each is a file of its own.
 SHORT_MODULES = {
     "l2mac.version": "the command line reads the version without importing the package's API",
-    "l2mac.safe_text": "a security boundary: all output of models and sandboxes passes it",
     "l2mac.bench.worker": "the only part of the benchmark that starts engines and models",
-    "l2mac.cli.book": "one command per module",
     "l2mac.control.guided.fenced_file": "a parser of hostile text, without dependencies",
     "l2mac.control.methods.one_shot": "one comparison method per module",
     "l2mac.control.methods.self_refine": "one comparison method per module",
@@ -55,7 +53,6 @@ SHORT_MODULES = {
     "l2mac.processor.protocol": "the protocol that every processor implements",
     "l2mac.processor.rate_limit": "waits by an injected clock, and knows no HTTP",
     "l2mac.processor.retry": "waits by an injected clock, and knows no HTTP",
-    "l2mac.runs.replay": "a processor that reads a trace, which l2mac.processor may not",
     "l2mac.settings.role_settings": "the nested part of the settings model",
     "l2mac.testing.processor": "a public fake: one class per module",
     "sandbox.checkers.sample": "a test file that is executed to warm the checkers up",

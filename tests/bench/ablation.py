@@ -57,7 +57,7 @@ OUTCOMES = {
     Status.COMPLETED: "completed",
     Status.FAILING: "failing",
     Status.BUDGET: "budget",
-    Status.UNSHOWN: "not shown",
+    Status.REQUIREMENTS_UNVERIFIED: "not shown",
 }
 OFF: dict[str, Any] = {}
 DEFAULT = {"coverage": True, "max_replans": 3, "requirements": True, "requirement_rounds": 1}

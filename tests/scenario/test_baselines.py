@@ -51,7 +51,7 @@ def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, cli: Cli
 def test_one_shot_returns_its_files_with_the_failing_test(finished, cli: Cli):
     assert (cli.home / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
-    assert "in a fresh box" in finished["one-shot"]["cause"]
+    assert "in a fresh sandbox" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 

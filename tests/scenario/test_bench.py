@@ -106,4 +106,4 @@ def test_a_run_out_of_budget_is_measured_and_stands_in_the_table(
     with cli.serving(bench.answer):
         done = cli.run(*SMOKE, "--seeds", "1", "--no-features", *budget)
     assert re.search(r"l2mac +1 +0 ", done.stdout)
-    assert "l2mac: 1 budget spent" in done.stdout
+    assert "l2mac: 1 budget exhausted" in done.stdout

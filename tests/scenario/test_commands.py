@@ -19,9 +19,9 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
 @pytest.mark.parametrize(
     ("words", "variables", "code", "said"),
     [
-        (("run", "x"), {}, 6, "no model is configured"),
+        (("run", "x"), {}, 6, "No model is configured"),
         (("run", "--model", "m", "--base-url", NOWHERE), {}, 2, "TASK"),
-        (("run", "  "), {}, 2, "TASK: is empty"),
+        (("run", "  "), {}, 2, "TASK must not be empty"),
         (("run", "x", "--steps", "0"), {}, 2, "--steps"),
         (("run", "x", "--memory", "lots"), {}, 2, "--memory"),
         (("run", "x", "--memory", "100m"), {}, 2, "raise --memory or lower --disk"),
@@ -81,7 +81,7 @@ def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(cli: 
     with cli.serving(lambda body, index: fault if index > 1 else one_module.answer(body, index)):
         done = cli.run("run", "x", code=6)
     assert said in done.stderr
-    assert "go on with: l2mac resume" in done.stderr
+    assert "Continue it with: l2mac resume" in done.stderr
     with cli.serving(one_module.answer):
         cli.run("resume", "--output", "out")
     assert (cli.home / "out" / "todo.py").read_text() == one_module.FILES["todo.py"]
@@ -149,7 +149,7 @@ def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli
         elsewhere = run.rename(cli.home / "foreign")
         done = Cli(cli.home).run("resume", str(elsewhere), code=6, OPENAI_API_KEY="secret")
         assert len(foreign.requests) == asked
-    assert "no model is configured" in done.stderr
+    assert "No model is configured" in done.stderr
 
 
 def test_the_key_is_nowhere_in_record_output_logs_or_box(cli: Cli):

@@ -112,7 +112,7 @@ def test_pinned_runs_are_listed_and_not_cleaned(finished: FinishedRun):
     rows = {row["run"]: row for row in finished.cli.json("runs")}
     assert rows[run]["pinned"]
     assert rows[run]["bytes"] > 1000
-    kept = finished.cli.json("clean", "--older-than", "0s", "--dry-run")["runs"]
+    kept = finished.cli.json("runs", "prune", "--older-than", "0s", "--dry-run")["runs"]
     assert {row["run"]: row["kept"] for row in kept}[run] == "pinned"
     finished.cli.run("unpin", run)
     assert finished.verdict(run)["verdict"] == "intact"

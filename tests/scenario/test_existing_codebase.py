@@ -64,9 +64,7 @@ def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
         "deleted": [],
     }
     assert result["output"] is None
-    assert (
-        "as it came: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
-    )
+    assert "baseline: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
 
 
 def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
@@ -121,7 +119,7 @@ def test_diff_and_audit_account_for_every_changed_byte(finished):
 def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, cli: Cli):
     project, result, _ = finished
     done = cli.run("replay", str(project.runs / result["run"]), "--output", "out")
-    assert "the files are those of the record, hash by hash" in done.stdout
+    assert "all files have the recorded hashes" in done.stdout
     assert (cli.home / "out/docs/notes.txt").read_text() == existing_project.FILES["docs/notes.txt"]
 
 

@@ -99,7 +99,7 @@ def test_make_run_repeats_the_bundled_session_with_its_tests_passing(cli: Cli):
     done = cli.shell(command, IMAGE=BASE_IMAGE, OUTPUT=str(cli.home / "out"))
     assert "completed: " in done.stdout
     assert re.search(r"tests: [1-9]\d* passed", done.stdout)
-    assert "the files are those of the record, hash by hash" in done.stdout
+    assert "all files have the recorded hashes" in done.stdout
 
 
 @pytest.mark.soak

@@ -13,7 +13,7 @@ from l2mac.control.effects import Prices
 from l2mac.control.run_spec import Method, PlanningOptions
 from l2mac.processor.protocol import Processor
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_program import recorded_program
+from l2mac.runs.replay import recorded_program
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.objects import ObjectStore

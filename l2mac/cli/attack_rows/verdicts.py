@@ -1,6 +1,6 @@
-"""Rows 15 and 53 to 55: a store that sets out to be called green without being so.
+"""Rows 15 and 53 to 55: a file store that tries to pass without passing tests.
 
-The control is a plain pytest on the same files, believed by its exit code.
+The control is a plain pytest on the same files, judged by its exit code.
 """
 
 import json
@@ -62,7 +62,7 @@ _POISON = {
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Try every trick in one box, each on an otherwise failing store."""
+    """Yield the findings of every trick, each on an otherwise failing store."""
     with site.sandbox(memory_bytes=1 << 30) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
@@ -70,7 +70,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             (
                 54,
                 _EXITS,
-                "a test can forge the report of its own process in memory: a pass is evidence, no proof",
+                "a test can forge its own report in memory: a pass is evidence, not proof",
             ),
             (55, _POISON, ""),
         ):
@@ -82,16 +82,16 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             yield AttackFinding(
                 number=number,
                 held=not fooled and honest is Verdict.FAILED,
-                observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks: not passed"
-                + (f"; called green: {', '.join(fooled)}" if fooled else ""),
+                observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks did not pass"
+                + (f", passed: {', '.join(fooled)}" if fooled else ""),
                 shown=bool(green),
-                control=f"a plain pytest calls green: {', '.join(green) or 'none'}",
+                control=f"a plain pytest passes: {', '.join(green) or 'none'}",
                 limit=limit,
             )
 
 
 def bombs(_: Site) -> Iterator[AttackFinding]:
-    """Judge reports that are made to bring a parser down."""
+    """Yield the finding of reports that are made to crash a parser."""
     deep = b"[" * 200_000
     reports = (
         deep,
@@ -112,12 +112,12 @@ def bombs(_: Site) -> Iterator[AttackFinding]:
         held=Verdict.PASSED not in verdicts,
         observed=f"{len(reports)} reports judged: {', '.join(sorted(set(verdicts)))}",
         shown=control == "RecursionError",
-        control=f"a reader without care ends with {control}",
+        control=f"a plain JSON parser ends with {control}",
     )
 
 
 def _verdict(box: Sandbox, files: Mapping[str, str]) -> Verdict:
-    """Give what the checks say of these files; a program named poison.py runs first."""
+    """Return the verdict on these files; a program named poison.py runs first."""
     box.write({path: text.encode() for path, text in files.items()})
     if "poison.py" in files:
         box.run([Job("poison", ("python3", "-B", "poison.py"))])

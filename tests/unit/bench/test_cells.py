@@ -213,7 +213,7 @@ def test_tables_say_how_runs_ended_and_how_many_are_missing(tmp_path: Path):
     rows = rows_of(results(tmp_path, {}, {"status": Status.BUDGET}, None))
     for text in ("\n".join(table_lines(rows)), markdown(rows)):
         assert "2 of 3" in text
-        assert "1 completed, 1 budget spent" in text
+        assert "1 completed, 1 budget exhausted" in text
         assert "1 of 3 runs are not finished yet" in text
         assert "a model's claim" in text
 

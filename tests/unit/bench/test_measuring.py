@@ -251,13 +251,13 @@ def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path:
         "coverage_percent",
     )
     assert [found.metrics[key] for key in zero] == [0, 0, 0, 0, 0]
-    assert (found.status, found.problems) == ("budget spent", {})
+    assert (found.status, found.problems) == ("budget exhausted", {})
 
 
 def test_run_out_of_budget_is_measured_by_its_existing_files(tmp_path: Path):
     record(tmp_path / "run", (PLAN, write(a="A = 1\n"), *[Reply(content="Hm.")] * 3), turns=2)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
-    assert found.status == "budget spent"
+    assert found.status == "budget exhausted"
     assert found.metrics["coverage_percent"] == 50
 
 

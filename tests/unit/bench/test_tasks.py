@@ -164,12 +164,12 @@ def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder
         TASK.replace("[[groups]]", 'input_dir = "code"\n\n[[groups]]', 1)
     )
     mine = (folder / "mine.toml",)
-    with pytest.raises(SettingsError, match=r"mine: input_dir: .*code"):
+    with pytest.raises(SettingsError, match=r"mine: input_dir is invalid.*code"):
         prepared(choice(folder / "out", task_files=mine))
     (folder / "code").mkdir()
     (folder / "code" / "a.py").write_text("A = 1\n")
     assert prepared(choice(folder / "out", task_files=mine)) == 1
-    with pytest.raises(SettingsError, match="the method codet begins with nothing"):
+    with pytest.raises(SettingsError, match="--input-dir requires --method l2mac, not codet"):
         prepared(choice(folder / "out", task_files=mine, variants=(method_variant("codet"),)))
 
 

@@ -16,7 +16,7 @@ from recorded_run import STORY, record
 from source_tree import ROOT
 from traces import HOSTILE, TraceBuilder, hostile, known, report
 
-from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, UNSHOWN
+from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.progress import Progress
 from l2mac.cli.watch import watch
 from l2mac.control.outcome import Status
@@ -199,7 +199,7 @@ def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path
     assert news.withdrawn == 0
     assert news.entries == tuple(entries_of(run)[before:])
     said = invoke(str(run)).output
-    assert "taken back to step 3" in said
+    assert "rewound to step 3" in said
     assert said.endswith("completed: syntax: clean; lint: clean; tests: 1 passed\n")
 
 
@@ -233,7 +233,7 @@ def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
     done = invoke(str(run))
     assert (done.return_value, done.output.splitlines()[-1]) == (
         FAILING,
-        "no process works on the run, and it has not ended; `l2mac resume` goes on with it",
+        "The run has not ended, and no process works on it. Continue it with `l2mac resume`.",
     )
 
 
@@ -258,9 +258,9 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     assert len(own) > 15
     assert [line for line in watched if line in own] == own
     assert [line for line in watched if line not in own] == [
-        "run with scripted, l2mac 0.1.0",
-        "taken back to step 4",
-        "finished, but not every requirement is shown: 1 of 3 requirements are not shown",
+        "run with model scripted, l2mac 0.1.0",
+        "rewound to step 4",
+        "requirements unverified: 1 of 3 requirements are not shown",
     ]
 
 
@@ -269,10 +269,10 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     [
         (Status.COMPLETED, OK),
         (Status.FAILING, FAILING),
-        (Status.UNSHOWN, UNSHOWN),
+        (Status.REQUIREMENTS_UNVERIFIED, REQUIREMENTS_UNVERIFIED),
         (Status.BUDGET, BUDGET),
         (Status.INTERRUPTED, INTERRUPTED),
-        (Status.BROKEN_OFF, FAILING),
+        (Status.ABORTED, FAILING),
         ("of another version", FAILING),
     ],
 )
@@ -291,7 +291,7 @@ def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path):
     bundled = invoke(str(BUNDLED))
     assert bundled.return_value == FAILING
     assert (
-        "verified in a fresh box: passed (syntax: clean; lint: clean; tests: 17 passed)"
+        "verified in a fresh sandbox: passed (syntax: clean; lint: clean; tests: 17 passed)"
         in bundled.output
     )
 
@@ -316,7 +316,7 @@ def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path):
 
 def test_a_check_is_told_with_its_verdict(tmp_path: Path):
     TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
-        "budget spent"
+        "budget exhausted"
     )
     assert (
         "checked: failed (syntax: clean; lint: 2 errors; tests: 0 passed, 0 failed)"

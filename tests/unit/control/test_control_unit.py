@@ -60,7 +60,7 @@ def test_missing_tests_are_asked_for_by_name(sessions: ScriptedSessions):
 def test_a_final_verification_that_fails_makes_the_run_fail(sessions: ScriptedSessions):
     result = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, FAILED])
     assert result.outcome.status is Status.FAILING
-    assert "in a fresh box" in result.outcome.cause
+    assert "in a fresh sandbox" in result.outcome.cause
 
 
 def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(sessions: ScriptedSessions):

@@ -25,9 +25,8 @@ from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.audit import audit_run
-from l2mac.runs.recorded_program import recorded_limits
 from l2mac.runs.recorded_spec import read_spec, record_spec
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import choose_domain, make_plan
 from l2mac.settings.settings import Settings
 from l2mac.testing.processor import ScriptedProcessor
@@ -132,7 +131,7 @@ def test_final_verification_decides_the_outcome_of_every_method(
     other = FeatureSessions(sessions.folder.parent / "other")
     outcome = other.work(FeatureModel(), task=TASK, method=method, checks=failing_last).outcome
     assert outcome.status is Status.FAILING
-    assert "in a fresh box" in outcome.cause
+    assert "in a fresh sandbox" in outcome.cause
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -140,7 +139,7 @@ def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, m
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     outcome = sessions.work(model, task=TASK, method=method).outcome
     assert outcome.status is Status.FAILING
-    assert "nothing was written" in outcome.cause
+    assert "no files were written" in outcome.cause
 
 
 @pytest.mark.parametrize("method", BASELINES)
@@ -175,7 +174,7 @@ def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
         sessions.work(
             FeatureModel(), task=TASK, method="one-shot", limits=Limits(turns=2)
         ).outcome.status
-        == "budget spent"
+        == "budget exhausted"
     )
     other = FeatureSessions(sessions.folder.parent / "other")
     assert (
@@ -704,9 +703,9 @@ def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
         for entry in read_trace(sessions.folder / "trace.jsonl")[0]:
             progress.on(entry)
     said = stream.getvalue()
-    assert "candidate 2 of 3: done, unchecked" in said
+    assert "candidate 2 of 3: finished, unchecked" in said
     assert "candidate 3 with the tests" in said
-    assert "the candidates passed 2, 1, 2 of 2 tests; number 1 is kept" in said
+    assert "candidates passed 2, 1, 2 of 2 tests: candidate 1 selected" in said
 
 
 # Ablations of L2MAC
@@ -739,7 +738,9 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
-    assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
+    assert (
+        "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    )
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False

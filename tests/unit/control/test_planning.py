@@ -13,7 +13,7 @@ from feature_sessions import FeatureSessions
 from scripted_models.features import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
 
-from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.exit_codes import BY_STATUS, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.records import show
 from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.control.budget import Limits
@@ -21,9 +21,8 @@ from l2mac.control.outcome import RequirementRow, Status
 from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
-from l2mac.runs.recorded_program import recorded_limits
 from l2mac.runs.recorded_spec import read_spec
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
 from l2mac.trace.events import (
@@ -268,7 +267,7 @@ def test_unusable_requirement_lists_are_requested_three_times_at_most(
     assert model.asked.count("submit_requirements") == 3
     assert "submit_coverage" not in model.asked
     assert "submit_evidence" not in model.asked
-    assert outcome.status is Status.UNSHOWN
+    assert outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "no requirement is shown (the model gave no usable account" in outcome.cause
 
 
@@ -437,7 +436,7 @@ def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: Featur
 
 def test_outcome_names_unverified_requirements_without_rounds_left(sessions: FeatureSessions):
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
     assert [row.shown for row in result.outcome.requirements] == [True, False, True, True]
     assert "beta.py" not in result.files
@@ -458,7 +457,7 @@ def test_failed_follow_up_restores_the_verified_files(memory: Path):
     assert {
         entry.path: entry.digest for entry in recorded_files(tuple(sessions.events()))
     } == verified.files
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.requirements == verified.outcome.requirements
     assert "an attempt at them failed and was undone" in result.outcome.cause
     assert len(sessions.notes(InstructionsAdded)) == 1
@@ -480,7 +479,7 @@ def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSess
     result = sessions.work(
         model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last
     )
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "beta.py" not in result.files
     assert len(result.files) == 6
 
@@ -492,7 +491,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSession
     )
     model = saying("submit_evidence", nothing)
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=2)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert len(sessions.notes(RequirementsVerified)) == 3
     assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
 
@@ -543,7 +542,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: Featu
     )
     assert "1 skipped" in result.outcome.cause
     assert result.outcome.requirements[0].refused == ("test_x.py::skip",)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
 
 
 def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions):
@@ -574,7 +573,7 @@ def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
 ):
     model = saying("submit_evidence", broken("submit_evidence")[kind])
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=5)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert model.asked.count("submit_evidence") == 2
     assert sessions.notes(InstructionsAdded) == []
 
@@ -683,8 +682,8 @@ def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"required {CLAIM}\n" in shown
-    assert "NOT SHOWN It has feature beta.\n" in shown
-    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    assert "UNVERIFIED It has feature beta.\n" in shown
+    assert "verified   It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
     table = json.loads(CliRunner().invoke(show, [str(sessions.folder), "--json"]).output)[
         "requirements"
     ]
@@ -699,8 +698,8 @@ def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
 
 
 def test_unverified_requirements_have_their_own_exit_code():
-    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
-    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+    assert BY_STATUS[Status.REQUIREMENTS_UNVERIFIED] == REQUIREMENTS_UNVERIFIED
+    assert list(BY_STATUS.values()).count(REQUIREMENTS_UNVERIFIED) == 1
 
 
 def test_a_run_from_the_command_line_thinks_unless_told_otherwise():

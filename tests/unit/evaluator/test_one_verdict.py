@@ -126,4 +126,4 @@ def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path):
     assert (
         result.outcome.report.summary == final.summary == read_insight(tmp_path).checks[-1].summary
     )
-    assert "verified in a fresh box: failed" in progress_lines(sessions)
+    assert "verified in a fresh sandbox: failed" in progress_lines(sessions)

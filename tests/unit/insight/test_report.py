@@ -129,7 +129,7 @@ def test_page_shows_the_facts_of_the_trace(tmp_path: Path):
     insight = insight_of(known, tmp_path)
     said = " ".join(Reader(as_page(insight)).text)
     for wanted in (
-        "✗ finished, but not every requirement is shown", "1 of 3 requirements are not shown", insight.seal, "Write b.",
+        "✗ requirements unverified", "1 of 3 requirements are not shown", insight.seal, "Write b.",
         "rewound", "3,200", CLAIM, "2 of 3 requirements are verified",
         "✗ unverified", "2 match, 1 not available", "runsc",
         "sha256:digest", "ab" * 32, "Errors found by each check", "Tests passed and failed at each check",
@@ -238,7 +238,7 @@ def test_junit_names_failures_with_their_text(tmp_path: Path):
         tests = report(
             passed=["t/test_a.py::A::test_a"], failed=["t/test_a.py::A::B::test_b[x::y]"], lint=2
         )
-        made.check(tests, final=True).end("finished with failing checks", "in a fresh box")
+        made.check(tests, final=True).end("checks failed", "in a fresh box")
 
     root = ET.fromstring(as_junit(insight_of(failing, tmp_path)))
     assert (root.get("failures"), root.get("errors")) == (
@@ -329,7 +329,7 @@ def test_the_summary_of_a_hostile_run_holds_no_markup(tmp_path: Path):
 def test_the_summary_is_read_at_a_glance(tmp_path: Path):
     text = as_markdown(insight_of(known, tmp_path))
     for wanted in (
-        "## l2mac: ✗ finished, but not every requirement is shown", "| instructions done | 3 of 3 |",
+        "## l2mac: ✗ requirements unverified", "| instructions done | 3 of 3 |",
         "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh sandbox | yes |", "1. ✓ `Write a.`",
         "2 of 3 requirements are verified", "- unverified: `B.`",
     ):  # fmt: skip
@@ -340,7 +340,7 @@ def test_the_command_writes_the_page_and_replaces_its_own_earlier_one(tmp_path: 
     monkeypatch.chdir(tmp_path)
     known(tmp_path / "my-run")
     first = invoke(str(tmp_path / "my-run"))
-    assert (first.exception, first.output) == (None, "written  my-run.html\n")
+    assert (first.exception, first.output) == (None, "wrote my-run.html\n")
     page = (tmp_path / "my-run.html").read_bytes()
     assert page.startswith(b"<!DOCTYPE html>\n<!-- l2mac report -->")
     assert (

@@ -189,7 +189,7 @@ def test_run_whose_time_ends_during_a_call_can_be_resumed(run: Callable[..., Ses
             silence.over.set()
         if silence.reached.is_set():
             break
-    assert ended.outcome.status == "budget spent"
+    assert ended.outcome.status == "budget exhausted"
     assert (
         f"{time_s} seconds of work are over (--max-time), which ended a call of the model"
         in ended.outcome.cause
@@ -197,7 +197,7 @@ def test_run_whose_time_ends_during_a_call_can_be_resumed(run: Callable[..., Ses
     assert audit_run(ended.folder).verdict == "intact"
     events = [entry.event for entry in read_trace(ended.folder / "trace.jsonl")[0]]
     assert sum(isinstance(event, ModelCalled) for event in events) == 2
-    assert events[-1] == RunEnded(status="budget spent", cause=ended.outcome.cause)
+    assert events[-1] == RunEnded(status="budget exhausted", cause=ended.outcome.cause)
     with ModelServer(sequence(scripted[2:])) as server:
         done = run(server, Limits(time_s=3600), name=f"{time_s}")
     assert done.outcome.status == "completed"

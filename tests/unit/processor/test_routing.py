@@ -199,7 +199,7 @@ def test_a_role_that_cannot_be_called_is_refused_by_its_name(tmp_path: Path):
 def test_a_project_file_names_no_roles(tmp_path: Path):
     project = tmp_path / "l2mac.toml"
     project.write_text('[roles.plan]\nbase_url = "http://evil"\n')
-    with pytest.raises(SettingsError, match="may not set this"):
+    with pytest.raises(SettingsError, match="is not allowed in a project file"):
         load_settings({}, project=project, user=tmp_path / "none.toml")
 
 

@@ -133,7 +133,7 @@ def test_trace_of_a_killed_first_session_is_incomplete_not_altered(copy: Path):
 
 def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Path):
     folder = tmp_path / "run"
-    assert record(folder, turns=2).outcome.status == "budget spent"
+    assert record(folder, turns=2).outcome.status == "budget exhausted"
     first_report, first_size = (
         (folder / REPORT_FILE).read_bytes(),
         (folder / TRACE_FILE).stat().st_size,

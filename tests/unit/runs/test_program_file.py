@@ -51,10 +51,10 @@ def test_each_format_gives_the_same_instructions(tmp_path: Path, name: str, cont
         ("p.yaml", "tasks: [a]", "must be a list"),
         ("p.yaml", "steps: a", "must be a list"),
         ("p.yaml", "[]", "has no instruction"),
-        ("p.yaml", "- a\n- ", "instruction 2 is NoneType"),
-        ("p.yaml", "- a\n- 3", "instruction 2 is int"),
-        ("p.yaml", "- a\n- [b]", "instruction 2 is list"),
-        ("p.yaml", "- a: b", "instruction 1 is dict"),
+        ("p.yaml", "- a\n- ", "an invalid instruction 2: NoneType"),
+        ("p.yaml", "- a\n- 3", "an invalid instruction 2: int"),
+        ("p.yaml", "- a\n- [b]", "an invalid instruction 2: list"),
+        ("p.yaml", "- a: b", "an invalid instruction 1: dict"),
         ("p.yaml", "- a\n- ' '", "instruction 2 is empty"),
         ("p.yaml", "- [a", "is not valid"),
         ("p.yaml", "- 2026-13-45", "is not valid"),
@@ -95,26 +95,26 @@ def test_a_list_on_the_command_line_gives_its_instructions(given_text: str):
 
 def test_program_option_without_a_list_is_a_file_path(tmp_path: Path):
     assert given_program(str(program(tmp_path, "p.txt", "one\n\ntwo"))) == ("one", "two")
-    with pytest.raises(SettingsError, match=r"--program none\.yaml: cannot be read"):
+    with pytest.raises(SettingsError, match=r"--program none\.yaml cannot be read"):
         given_program("none.yaml")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is empty; give a file, or a JSON list"),
+        ("", "is empty. Name a file or give a JSON list"),
         (" ", "is empty"),
         ("[]", "has no instruction"),
-        ("['one', 'two']", "put each instruction in double quotes"),
-        ('["one", "two"', "is no valid JSON list"),
-        ('["one"] x', "is no valid JSON list"),
+        ("['one', 'two']", "Put each instruction in double quotes"),
+        ('["one", "two"', "is not a valid JSON list"),
+        ('["one"] x', "is not a valid JSON list"),
         ("[draft].txt", "or write ./ before the name of a file"),
-        ("[" * 100_000, "is no valid JSON list"),
-        ('["one", 2]', "instruction 2 is int, not text"),
-        ('["one", ["two"]]', "instruction 2 is list"),
+        ("[" * 100_000, "is not a valid JSON list"),
+        ('["one", 2]', "an invalid instruction 2: int, not text"),
+        ('["one", ["two"]]', "an invalid instruction 2: list"),
         ('["one", "one"]', "the same as instruction 1"),
         ('["one", " "]', "instruction 2 is empty"),
-        ('[__import__("os").system("true")]', "is no valid JSON list"),
+        ('[__import__("os").system("true")]', "is not a valid JSON list"),
         (f'["{"x" * (4 * 1024 * 1024)}"]', "is longer than"),
     ],
 )

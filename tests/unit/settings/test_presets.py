@@ -75,7 +75,7 @@ def test_the_key_of_a_service_goes_to_no_other_address(tmp_path: Path, name: str
 
 
 def test_a_project_file_chooses_no_preset(tmp_path: Path):
-    with pytest.raises(SettingsError, match="may not set this"):
+    with pytest.raises(SettingsError, match="is not allowed in a project file"):
         load(tmp_path, in_project='preset = "ollama"')
 
 

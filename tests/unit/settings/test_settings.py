@@ -42,7 +42,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Give settings from flags and the texts of the two files."""
+    """Return settings from flags and the texts of the two files."""
     project, user = tmp_path / "l2mac.toml", tmp_path / "home" / "config.toml"
     user.parent.mkdir()
 
@@ -133,7 +133,7 @@ def test_project_file_may_set_only_listed_settings(load: Load, name: str):
         load(in_project=f"{name} = {'1' if name == 'steps' else value}")
         accepted = True
     except SettingsError as error:
-        accepted = "may not set this" not in str(error)
+        accepted = "is not allowed in a project file" not in str(error)
     assert accepted == (name in free | lowerable)
 
 
@@ -189,7 +189,7 @@ def test_a_limit_that_cannot_be_compared_may_not_be_set_by_a_project_file(load: 
 
 
 @given(value=st.one_of(st.floats(), st.integers(), st.text(max_size=8), st.booleans()))
-def test_no_value_of_a_project_file_gets_a_box_more_time(
+def test_no_value_of_a_project_file_raises_the_timeout(
     tmp_path_factory: pytest.TempPathFactory, value: Any
 ):
     project = tmp_path_factory.mktemp("p") / "l2mac.toml"
@@ -357,7 +357,7 @@ def test_limits_that_contradict_each_other_are_a_usage_error(load: Load):
         load({"memory": "64m"}).policy()
 
 
-def test_the_limits_reach_the_box(load: Load):
+def test_limits_reach_the_sandbox_policy(load: Load):
     policy = load(
         {"memory": "2g", "cpus": 1.0, "pids": 99, "disk": "64m", "timeout": 7.0, "runtime": "runsc"}
     ).policy()

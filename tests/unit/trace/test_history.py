@@ -11,7 +11,7 @@ from recorded_run import DONE, STORY, SUMMARY, record, write
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.runs.audit import audit_run
-from l2mac.runs.retention import clean_runs, pin
+from l2mac.runs.folders import pin, prune_runs
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import InstructionStarted, Rewound
@@ -142,8 +142,8 @@ def test_locked_run_is_neither_rewound_nor_forked_nor_removed(run: Path, tmp_pat
             rewind(run, 0)
         with pytest.raises(RunLocked, match="Another process works on the run"):
             fork(run, 0, tmp_path / "fork")
-        (verdict,) = clean_runs(run.parent, older_than_s=-60, dry_run=False)
-    assert (verdict.removed, verdict.reason) == (False, "a process works on it")
+        (verdict,) = prune_runs(run.parent, older_than_s=-60, dry_run=False)
+    assert (verdict.removed, verdict.reason) == (False, "active")
 
 
 @pytest.mark.parametrize("number", [6, -7, 10**30])
@@ -185,9 +185,9 @@ def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path
         if folder.name != "young" and (folder / TRACE_FILE).exists():
             os.utime(folder / TRACE_FILE, (1000, 1000))
     before = sorted(path.name for path in runs.iterdir())
-    planned = clean_runs(runs, older_than_s=3600, dry_run=True)
+    planned = prune_runs(runs, older_than_s=3600, dry_run=True)
     assert sorted(path.name for path in runs.iterdir()) == before
-    done = clean_runs(runs, older_than_s=3600, dry_run=False)
+    done = prune_runs(runs, older_than_s=3600, dry_run=False)
     assert (
         [one.folder.name for one in done if one.removed]
         == ["run"]
@@ -197,5 +197,5 @@ def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path
     assert (runs / "foreign" / "thesis.txt").read_text() == "mine"
     pin(runs / "pinned", pinned=False)
     assert [
-        one.folder.name for one in clean_runs(runs, older_than_s=3600, dry_run=False) if one.removed
+        one.folder.name for one in prune_runs(runs, older_than_s=3600, dry_run=False) if one.removed
     ] == ["pinned"]

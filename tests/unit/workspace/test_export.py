@@ -116,7 +116,7 @@ def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, object
     assert everything_in(done.folder) == [MANIFEST, "a", "a/b", "a/b/c.py", "app.py"]
     assert (done.folder / "app.py").read_bytes() == b"x = 1\r\n\xff"
     assert done.written == ("a/b/c.py", "app.py")
-    assert json.loads((done.folder / MANIFEST).read_text()) == {"sha256": files, "set_aside": {}}
+    assert json.loads((done.folder / MANIFEST).read_text()) == {"sha256": files, "quarantined": {}}
 
 
 def test_export_writes_only_regular_files_without_execute_bits(
@@ -131,7 +131,7 @@ def test_export_writes_only_regular_files_without_execute_bits(
 @pytest.mark.parametrize(
     "path", [*ACTING, *RESERVED, *FORGED, MANIFEST, "sub/" + MANIFEST, MANIFEST.upper()]
 )
-def test_a_name_that_acts_or_leads_elsewhere_is_set_aside_with_a_reason(
+def test_names_that_act_on_a_host_are_quarantined_with_a_reason(
     tmp_path: Path, objects: ObjectStore, path: str
 ):
     (tmp_path / "here").mkdir()
@@ -141,8 +141,8 @@ def test_a_name_that_acts_or_leads_elsewhere_is_set_aside_with_a_reason(
         tmp_path / "here" / "out",
     )
     assert done.written == ("app.py",)
-    assert list(done.set_aside) == [path]
-    assert done.set_aside[path] != ""
+    assert list(done.quarantined) == [path]
+    assert done.quarantined[path] != ""
     assert everything_in(tmp_path / "here") == ["out", "out/" + MANIFEST, "out/app.py"]
 
 
@@ -161,7 +161,7 @@ def test_a_folder_that_git_takes_for_a_repository_is_none_any_more(
     }
     files = {folder + name: objects.put(text.encode()) for name, text in contents.items()}
     done = export(files, objects, tmp_path / "out")
-    assert sorted(done.set_aside) == [f"{folder}Config", f"{folder}HEAD"]
+    assert sorted(done.quarantined) == [f"{folder}Config", f"{folder}HEAD"]
 
 
 @pytest.mark.parametrize("path", ORDINARY)
@@ -203,7 +203,7 @@ def test_writable_names_never_collide_on_any_file_system(paths: list[str]):
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path, objects: ObjectStore):
     (tmp_path / "out").mkdir()
-    with pytest.raises(SettingsError, match=r"--output: .*exists"):
+    with pytest.raises(SettingsError, match=r"--output .*exists"):
         export(kept(objects, a="x"), objects, tmp_path / "out")
     assert everything_in(tmp_path / "out") == []
 
@@ -214,7 +214,7 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(
 ):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / target)
-    with pytest.raises(SettingsError, match=r"--output: .*exists"):
+    with pytest.raises(SettingsError, match=r"--output .*exists"):
         export(kept(objects, a="x"), objects, tmp_path / "out")
     assert everything_in(tmp_path / "elsewhere") == []
 
@@ -267,12 +267,12 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path):
 
 def test_a_parent_that_cannot_be_made_is_a_usage_error(tmp_path: Path, objects: ObjectStore):
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"--output: .*cannot be written"):
+    with pytest.raises(SettingsError, match=r"--output .*cannot be written"):
         export(kept(objects, a="x"), objects, tmp_path / "file" / "out")
 
 
 def test_a_parent_that_takes_no_folder_is_a_usage_error(objects: ObjectStore):
-    with pytest.raises(SettingsError, match=r"--output: .*cannot be written"):
+    with pytest.raises(SettingsError, match=r"--output .*cannot be written"):
         export(kept(objects, a="x"), objects, Path("/proc/l2mac-output"))
 
 
