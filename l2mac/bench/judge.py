@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from l2mac.bench.wording import render
 from l2mac.control.effects import Prices
 from l2mac.control.registry import numbered_list
-from l2mac.control.traceability import pages
+from l2mac.control.file_listing import paged_files
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Message, Request, Role
 from l2mac.processor.protocol import Processor
@@ -136,7 +136,7 @@ class Judge:
             "features, tests and files leave no room for contents in the judge's window",
         )
         for number, (page, taken) in enumerate(
-            itertools.islice(pages(tuple(program.texts.items()), asking.room), _MOST_PAGES), 1
+            itertools.islice(paged_files(tuple(program.texts.items()), asking.room), _MOST_PAGES), 1
         ):
             shown = frozenset(
                 path for path in program.texts if f"--- {path[:_NAME_CHARACTERS]}\n" in page

@@ -1,8 +1,8 @@
 """Names for what a request consists of: each message and each set of tools is an object, written out once.
 
-A resumed run names everything once more to see that the record fits, however large it is. So what takes long is done
-once: things are known by identity, and a long text that stands in two places, such as a tool call's arguments in its
-key and in the next request, is quoted once.
+A resumed run names everything once more to see that the record fits, however large it is. So what
+takes long is done once: things are known by identity, and a long text that stands in two places,
+such as a tool call's arguments in its key and in the next request, is quoted once.
 """
 
 import hashlib

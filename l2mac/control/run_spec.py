@@ -16,13 +16,15 @@ class Thinking:
     Attributes:
         reflections: How often the model is asked for a better plan.
         coverage: Whether its plan is compared with the task's requirements.
-        max_replans: How often in a run an instruction that used up its budget is split or prepared by others.
+        max_replans: How often in a run an instruction that used up its budget is split or prepared
+            by others.
         requirements: Whether the verified result is compared with the task's requirements.
         requirement_rounds: How often what is not shown is carried out and examined again.
         summary: Whether a summary (M_rs of the paper) is handed from window to window.
-        evaluator: Whether the store is checked on the way; the final verification takes place in any case.
-        task_in_context: Whether each instruction's window holds the whole task, as in the original's release, or the
-            instruction alone, as in Algorithm 1 of its paper.
+        evaluator: Whether the store is checked on the way; the final verification takes place in
+            any case.
+        task_in_context: Whether each instruction's window holds the whole task, as in the
+            original's release, or the instruction alone, as in Algorithm 1 of its paper.
     """
 
     reflections: int = 0
@@ -47,7 +49,8 @@ class Job:
         dependencies: Which packages the code may name: `off`, `locked` or `resolve`.
         judge: Whether the model is asked for a second opinion on the result.
         thinking: How much thought goes into it.
-        closely: Whether the model is led, one question at a time, in the place of choosing among tools.
+        closely: Whether the model is led, one question at a time, in the place of choosing among
+            tools.
     """
 
     task: str

@@ -1,8 +1,9 @@
 """What was wrong before a run began: findings of its input, which stay the input's and block nothing.
 
-Excused is only what can be told to be the same thing. A test that failed is the same as long as its file is as it came,
-or the test still says what it said: one that is written anew under an old name is new. A finding is the same when its
-file has no more of its kind than it had. What a run has mended stays mended: broken again, it is the run's.
+Excused is only what can be told to be the same thing. A test that failed is the same as long as its
+file is as it came, or the test still says what it said: one that is written anew under an old name
+is new. A finding is the same when its file has no more of its kind than it had. What a run has
+mended stays mended: broken again, it is the run's.
 """
 
 import itertools
@@ -67,7 +68,8 @@ class Baseline:
         Args:
             report: The report.
             files: The store that it is on, path → object.
-            whole: Whether all was checked that the input was checked for; otherwise only tests can be mended.
+            whole: Whether all was checked that the input was checked for; otherwise only tests can
+                be mended.
         """
         for result in report.results:
             if result.verdict is Verdict.BROKEN:

@@ -1,7 +1,7 @@
 """The checks of a book: what to run in the box, and how to read what comes back.
 
-`sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A chapter that is not
-written yet does so only at the end, and what can only be guessed is advice.
+`sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A
+chapter that is not written yet does so only at the end, and what can only be guessed is advice.
 """
 
 import json

@@ -25,11 +25,13 @@ class Checks:
 
     Attributes:
         jobs: The names of all jobs that `jobs_for` can give.
-        at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
-            chapters that are still missing, for example. None where the same is due all along.
-        for_input: Gives what to run on an input before anything is done with it; None where that is the same as ever.
-        originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
-            does not say of each file all that is wrong with it.
+        at_the_end: What takes their place in the last instruction and after it, where more is due
+            than before: the chapters that are still missing, for example. None where the same is
+            due all along.
+        for_input: Gives what to run on an input before anything is done with it; None where that is
+            the same as ever.
+        originals: Gives what to run on the input for some of its files, once they have been
+            changed, where `jobs_for` does not say of each file all that is wrong with it.
     """
 
     jobs_for: JobMaker
@@ -118,7 +120,8 @@ def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport
 def describe(report: CheckReport, limit: int) -> str:
     """Give what is wrong as text for the model, about `limit` characters long; what is left out is counted.
 
-    Checks that passed are named only when all did: small models take `lint: clean` for something to look into.
+    Checks that passed are named only when all did: small models take `lint: clean` for something to
+    look into.
     """
     lines: list[str] = []
     left = limit

@@ -1,8 +1,9 @@
 """The evaluator E(D) of the paper: it checks the file store and reaches the one verdict that counts.
 
-The verdict that is recorded is the one that the control unit acts on: findings of the run's input are
-excused by then (`baseline`), and tests that have gone out of sight are held against it (`test_ledger`).
-On a resumed or replayed run each method returns what the trace holds and touches no sandbox.
+The verdict that is recorded is the one that the control unit acts on: findings of the run's input
+are excused by then (`baseline`), and tests that have gone out of sight are held against it
+(`test_ledger`). On a resumed or replayed run each method returns what the trace holds and touches
+no sandbox.
 """
 
 import json
@@ -73,9 +74,14 @@ class Evaluator:
         self._baseline = Baseline(origin)
         self._ledger = TestLedger()
         self._learned: set[str] = set()
-        self._state = self._tree = ""
+        self._state = self._checked_tree = ""
         self.report = CheckReport()
         self.input_report = CheckReport()
+
+    @property
+    def tree(self) -> str:
+        """A hash of the store as it is now."""
+        return self._store.tree
 
     @property
     def summary(self) -> str:
@@ -85,7 +91,7 @@ class Evaluator:
     @property
     def is_outdated(self) -> bool:
         """Whether the store has changed since the newest verdict."""
-        return self._store.tree != self._tree
+        return self._store.tree != self._checked_tree
 
     def findings(self, limit: int) -> str:
         """Return what the newest evaluation found, as text for the model of about `limit` characters."""
@@ -94,8 +100,8 @@ class Evaluator:
     def start(self) -> CheckReport:
         """Evaluate the input as it came, and return the verdict on it with its own findings excused.
 
-        Both are recorded: the baseline, and the verdict that stands until something is written. A run
-        without input records nothing.
+        Both are recorded: the baseline, and the verdict that stands until something is written. A
+        run without input records nothing.
 
         Raises:
             SettingsError: The checks of the input do not come to an end.
@@ -116,9 +122,13 @@ class Evaluator:
         Args:
             whole: Whether everything has to be there by now, because nothing is to come.
         """
-        state = self._state_of(whole=whole)
-        if state == self._state:
+        if self._state_of(whole=whole) == self._state:
             return self.report
+        return self.evaluate(whole=whole)
+
+    def evaluate(self, *, whole: bool) -> CheckReport:
+        """Return the verdict on the store, which is evaluated even if it has not changed."""
+        state = self._state_of(whole=whole)
         unmet = self._dependencies.settle(self._store)
         self._learn()
         found = self._recorded(
@@ -149,7 +159,7 @@ class Evaluator:
     def _enter(self, state: str, report: CheckReport) -> CheckReport:
         """Take in a recorded verdict on the store as it is now."""
         self._ledger = self._ledger.after(report)
-        self._state, self._tree = state, self._store.tree
+        self._state, self._checked_tree = state, self._store.tree
         self.report = report
         return report
 

@@ -1,7 +1,7 @@
 """Packages that generated code depends on: fetched once, recorded as objects, mounted read-only in every box.
 
-The wheels themselves are objects of the run's record. So a run that is resumed or replayed, and every box that takes
-the place of a lost one, has the same bytes without any network.
+The wheels themselves are objects of the run's record. So a run that is resumed or replayed, and
+every box that takes the place of a lost one, has the same bytes without any network.
 """
 
 import hashlib
@@ -44,7 +44,8 @@ class Dependencies:
     """The packages of one run, from evaluation to evaluation.
 
     Args:
-        mode: `off`: files that name packages mean nothing. `locked`: exact versions with hashes. `resolve`: any.
+        mode: `off`: files that name packages mean nothing. `locked`: exact versions with hashes.
+            `resolve`: any.
         run: The run's name.
         journal: Where what was fetched is recorded.
         means: None with `off`.
@@ -92,7 +93,8 @@ class Dependencies:
     def settle(self, store: FileStore) -> CheckResult | None:
         """Have fetched what the store's files name, once for each wording; gives what is wrong with it, if anything.
 
-        Where the working box has other packages than are wanted now, it is closed: the next one has them.
+        Where the working box has other packages than are wanted now, it is closed: the next one has
+        them.
         """
         if self._means is None or self._mode == "off":
             return None

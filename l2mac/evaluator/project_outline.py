@@ -75,9 +75,10 @@ def _is_outlined(path: str) -> bool:
 def read_survey(job: JobResult, limit: int, task: str) -> str:
     """Give the outline in at most about `limit` characters, from the report of the job `survey`.
 
-    The beginning of the README comes first, with at most a quarter of the room; then each file with what it defines,
-    tests last. Where not all have room, those come first that share words with the task, and the rest is counted. A
-    report that cannot be read is said to be none: nothing hangs on it.
+    The beginning of the README comes first, with at most a quarter of the room; then each file with
+    what it defines, tests last. Where not all have room, those come first that share words with the
+    task, and the rest is counted. A report that cannot be read is said to be none: nothing hangs on
+    it.
     """
     try:
         readme, modules = _read(job)

@@ -1,8 +1,9 @@
 """Read the report that the preloaded pytest leaves in the box, and judge the tests by it.
 
-A pass needs all of it: exit code 0, a complete report whose own end agrees, every declared test collected,
-every collected test accounted for from its start to its end, none deselected, at least one passed, none failed. The
-report comes from the process that ran the tests, so a test that sets out to forge it can; see SECURITY.md.
+A pass needs all of it: exit code 0, a complete report whose own end agrees, every declared test
+collected, every collected test accounted for from its start to its end, none deselected, at least
+one passed, none failed. The report comes from the process that ran the tests, so a test that sets
+out to forge it can; see SECURITY.md.
 """
 
 import json

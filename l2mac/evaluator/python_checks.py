@@ -1,7 +1,7 @@
 """The checks of the codebase domain: what to run in the box, and how to read what comes back.
 
-Everything read here comes from processes that also ran generated code. It is parsed strictly: what is missing,
-contradicts itself or was cut off makes a check broken or failed, never passed.
+Everything read here comes from processes that also ran generated code. It is parsed strictly: what
+is missing, contradicts itself or was cut off makes a check broken or failed, never passed.
 """
 
 import json
@@ -57,8 +57,9 @@ def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple
 def judge(result: RunResult) -> CheckReport:
     """Read what the jobs of `jobs_for` left: syntax, lint, tests.
 
-    Lint and tests count for nothing while a file is not valid Python: what they say then only repeats it. Sources that
-    were written to meanwhile fail the lint: it may have read something else than what is there.
+    Lint and tests count for nothing while a file is not valid Python: what they say then only
+    repeats it. Sources that were written to meanwhile fail the lint: it may have read something
+    else than what is there.
     """
     syntax, lint = _judge_lint(result.job("lint"))
     if result.rewritten and lint.verdict is not Verdict.BROKEN:

@@ -1,7 +1,8 @@
 """What generated code depends on, as its files say it: read strictly, so that pip gets names and versions alone.
 
-A requirements file can do much more for pip: name other indexes, local paths, addresses, further files. None of that
-is passed on; what is not plainly a name with versions is a finding for the model.
+A requirements file can do much more for pip: name other indexes, local paths, addresses, further
+files. None of that is passed on; what is not plainly a name with versions is a finding for the
+model.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Keep account of the tests over a run: a test that was seen failing has to pass before work is done.
 
 Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test
-may move to another file or class: a test of the same name that was not there when it failed takes its
-place.
+may move to another file or class: a test of the same name that was not there when it failed takes
+its place.
 """
 
 from collections.abc import Iterable, Mapping
@@ -95,8 +95,8 @@ class TestLedger:
     def judge_fresh(self, report: CheckReport) -> CheckReport:
         """Return the final evaluation, made in a fresh sandbox, with what the ledger holds against it.
 
-        The tests that passed last have to pass there, too. Tests that passed at some time of the run
-        and are gone at its end are named in a result that passes.
+        The tests that passed last have to pass there, too. Tests that passed at some time of the
+        run and are gone at its end are named in a result that passes.
         """
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report

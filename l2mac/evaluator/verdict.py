@@ -51,7 +51,8 @@ class CheckResult:
     Attributes:
         outcomes: For tests: every collected test's id and how it ended.
         declared: For tests: the ids, without parameters, that the files themselves declare.
-        prints: One for each declared id: another as soon as the test says something else; empty where that is unknown.
+        prints: One for each declared id: another as soon as the test says something else; empty
+            where that is unknown.
         excused: Findings that the run's input had already, so that they are no part of the verdict.
         gates: The results that say nothing as long as this one has failed.
     """

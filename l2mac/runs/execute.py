@@ -7,25 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from l2mac.control.budget import Limits, Spending
-from l2mac.control.control_unit import ControlUnit
-from l2mac.control.effects import Effects, Prices
-from l2mac.control.methods.codet import CodeT
-from l2mac.control.methods.one_shot import OneShot
-from l2mac.control.methods.reflexion import Reflexion
-from l2mac.control.methods.self_refine import SelfRefine
+from l2mac.control.budget import Limits, Spending, TurnBudget
+from l2mac.control.effects import Model, Notes, Prices, Tools
 from l2mac.control.outcome import Outcome, Status
+from l2mac.control.project_files import ProjectFiles
 from l2mac.control.request_keys import RequestKeys
-from l2mac.control.run_spec import Job, Method
+from l2mac.control.run_spec import Method
 from l2mac.domains.loader import Domain, load_domain, recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
+from l2mac.evaluator.project_outline import ProjectOutliner
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.file_store import FileStore, SandboxMaker
 from l2mac.processor.model_roles import ModelRole
 from l2mac.processor.protocol import Processor, Watcher
-from l2mac.processor.token_estimate import TokenEstimator
+from l2mac.runs.composition import Ports, make_work
 from l2mac.runs.recorded_input import adopt
 from l2mac.runs.recorded_spec import Plan, started
 from l2mac.trace.events import ModelCalled, ProtocolChosen, RunEnded, SandboxOpened, SessionStarted
@@ -37,14 +34,6 @@ from l2mac.workspace.input_folder import Input
 from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
-_Work = ControlUnit | OneShot | CodeT | SelfRefine | Reflexion
-_METHODS: Mapping[Method, Callable[[Job, Effects], _Work]] = {
-    "l2mac": ControlUnit,
-    "one-shot": OneShot,
-    "codet": CodeT,
-    "self-refine": SelfRefine,
-    "reflexion": Reflexion,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +42,8 @@ class Resources:
 
     Attributes:
         processor: The language model.
-        negotiate: Finds out how the processor's tools are called and says so; None when there is nothing to find out.
+        negotiate: Finds out how the processor's tools are called and says so; None when there is
+            nothing to find out.
         use_protocol: Tells the processor what was found out before.
         open_box: Makes a verified box for the run of that name.
         packages: Where packages come from; None where there are none to be had.
@@ -79,9 +69,9 @@ class Resources:
 class SessionResult:
     """What a session left: the outcome, the files as path → object, and what was spent in all.
 
-    `origin` are the files that the run began with, path → object.
-    `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
-    `evaluator` is whether the control unit's evaluator was on.
+    `origin` are the files that the run began with, path → object. `seal` is the last link of the
+    record's chain: noted elsewhere, it shows any later change of the record. `evaluator` is whether
+    the control unit's evaluator was on.
     """
 
     run: str
@@ -109,7 +99,8 @@ def execute(
         given: The files to begin with; a run that has recorded them needs them no more.
 
     Raises:
-        SandboxError, ProcessorError, TraceError, RunLocked: The world's fault; the run is kept and can be resumed.
+        SandboxError, ProcessorError, TraceError, RunLocked: The world's fault; the run is kept and
+            can be resumed.
     """
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
@@ -138,13 +129,8 @@ def execute(
                 dependencies=dependencies,
                 origin=origin,
             )
-            effects = _effects(plan, means, journal, store, spending, domain, evaluator, origin)
-            closely = (
-                plan.leads_closely(protocol)
-                and effects.domain.toolbelt.has("write_files")
-                and not origin
-            )
-            outcome = finish(_METHODS[plan.method](_job(plan, closely=closely), effects).run())
+            ports = _ports(plan, means, journal, store, spending, domain, evaluator, origin)
+            outcome = finish(make_work(plan, ports, protocol=protocol).run())
         files = {entry.path: entry.digest for entry in store.files}
         return SessionResult(
             folder.name,
@@ -220,19 +206,6 @@ def _box_maker(
     return make
 
 
-def _job(plan: Plan, *, closely: bool) -> Job:
-    return Job(
-        task=plan.task,
-        program=plan.program,
-        steps=plan.steps,
-        context_tokens=plan.context_tokens,
-        dependencies=plan.dependencies,
-        thinking=plan.thinking,
-        judge=plan.judge,
-        closely=closely,
-    )
-
-
 def _negotiate(means: Resources, journal: Journal) -> str:
     """Find out how tools are called with this model, once per run; empty where there is nothing to find out."""
     if means.negotiate is None:
@@ -245,7 +218,7 @@ def _negotiate(means: Resources, journal: Journal) -> str:
     return event.protocol
 
 
-def _effects(
+def _ports(
     plan: Plan,
     means: Resources,
     journal: Journal,
@@ -254,22 +227,42 @@ def _effects(
     domain: Domain,
     evaluator: Evaluator,
     origin: Mapping[str, str],
-) -> Effects:
-    return Effects(
+) -> Ports:
+    """Return the ways of the run to its surroundings."""
+    keys = RequestKeys(journal.objects)
+    model = Model(
         journal=journal,
         processor=means.processor,
-        store=store,
-        domain=domain,
         spending=spending,
-        estimator=TokenEstimator(),
+        keys=keys,
+        context_tokens=plan.context_tokens,
+        reply_tokens=plan.reply_tokens,
+        seed=plan.seed,
         prices=means.prices,
         watch=means.watch,
-        evaluator=evaluator,
-        namer=RequestKeys(journal.objects),
-        reply_tokens=plan.reply_tokens,
-        execution_timeout_s=plan.execution_timeout_s,
-        outcome_characters=plan.outcome_characters,
-        seed=plan.seed,
         role_prices=means.role_prices,
+    )
+    tools = Tools(
+        journal=journal,
+        store=store,
+        toolbelt=domain.toolbelt,
+        keys=keys,
+        outcome_characters=plan.outcome_characters,
+        execution_timeout_s=plan.execution_timeout_s,
+    )
+    files = ProjectFiles(
+        store,
+        journal.objects,
         origin=origin,
+        listing_characters=plan.outcome_characters // 2,
+    )
+    return Ports(
+        domain=domain,
+        evaluator=evaluator,
+        model=model,
+        tools=tools,
+        files=files,
+        outliner=ProjectOutliner(journal, store),
+        notes=Notes(journal),
+        budget=TurnBudget(spending, journal),
     )

@@ -40,8 +40,8 @@ def named_by(report: CheckReport) -> ChooseFile | None:
 def severity(report: CheckReport) -> int:
     """Give how much is wrong, so that two states of the store can be compared.
 
-    What keeps more from being seen weighs more: a file that is mended so far that its tests run is better for it,
-    although they fail.
+    What keeps more from being seen weighs more: a file that is mended so far that its tests run is
+    better for it, although they fail.
     """
     return sum(_weight(result) for result in report.results if result.verdict in WRONG)
 
@@ -99,7 +99,8 @@ def edited(text: str, edit: EditLines) -> str:
     """Give a text after a change.
 
     Raises:
-        ValueError: It has no such lines, or the change changes nothing; the message is for the model.
+        ValueError: It has no such lines, or the change changes nothing; the message is for the
+            model.
     """
     lines = text.removesuffix("\n").split("\n")
     if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):

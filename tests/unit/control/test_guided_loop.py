@@ -19,8 +19,8 @@ from scripted_room import (
 
 from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
+from l2mac.control.guided.guided_planner import groups
 from l2mac.control.outcome import Status
-from l2mac.control.planner import groups
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
