@@ -19,8 +19,8 @@ from l2mac.bench.measurement import Measurement, read_measurement, write_whole
 from l2mac.bench.task import Task
 from l2mac.bench.variant import Variant
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import SettingsError, TraceError
-from l2mac.runs.recorded_spec import Plan
 from l2mac.settings.settings import Settings
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import RunStarted
@@ -64,7 +64,7 @@ class Cell:
     seed: int
     folder: Path
     settings: Settings
-    plan: Plan
+    plan: RunSpec
     facts: Mapping[str, Any]
     given: Input | None = None
 
@@ -143,7 +143,7 @@ class Cell:
 
 
 def facts_of(
-    task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan
+    task: Task, variant: Variant, seed: int, settings: Settings, plan: RunSpec
 ) -> dict[str, Any]:
     """Give all that decides what comes of a cell, by name."""
     recorded = {
@@ -151,10 +151,10 @@ def facts_of(
         for name, value in asdict(plan).items()
         if name not in ("task", "definition", "setup")
     }
-    thinking = recorded.pop("thinking")
+    planning = recorded.pop("planning")
     return {
         **recorded,
-        **{f"thinking.{name}": value for name, value in thinking.items()},
+        **{f"planning.{name}": value for name, value in planning.items()},
         **{name: settings.model_dump(mode="json")[name] for name in (*_LIMITS, *_MODEL)},
         "roles": settings.roles.model_dump(
             mode="json", exclude_defaults=True, exclude=_ROLE_SECRETS

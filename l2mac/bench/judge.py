@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from l2mac.bench.wording import render
 from l2mac.control.effects import Prices
-from l2mac.control.registry import numbered_list
 from l2mac.control.file_listing import paged_files
+from l2mac.control.registry import numbered_list
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Message, Request, Role
 from l2mac.processor.protocol import Processor

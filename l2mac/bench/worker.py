@@ -9,7 +9,7 @@ from l2mac.bench.measuring import measure
 from l2mac.bench.packages import recorded_wheels
 from l2mac.errors import TraceError
 from l2mac.processor.cancellation import CancelScope
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.session import SessionListener, Source, start, take_up
 from sandbox.engine.factory import SandboxFactory
 
@@ -30,7 +30,7 @@ class LiveWorker:
         if run is None:
             start(cell.settings, cell.plan, audience, given=cell.given, fuse=fuse)
         else:
-            take_up(cell.settings, Source(run, recorded_plan(run), {}), audience, fuse=fuse)
+            take_up(cell.settings, Source(run, read_spec(run), {}), audience, fuse=fuse)
 
     def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""

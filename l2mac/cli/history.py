@@ -10,7 +10,7 @@ from l2mac.cli.exit_codes import FAILING, OK
 from l2mac.cli.options import json_option, runs_dir_option, settings_from
 from l2mac.errors import SettingsError
 from l2mac.runs.folders import find_run, new_run
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.retention import pin as set_pin
 from l2mac.safe_text import clean
 from l2mac.trace.branching import fork as fork_run
@@ -117,7 +117,7 @@ def fork(name: str, step: int, title: str | None, runs_dir: Path | None, *, as_j
       l2mac fork last --at 3 --name "other storage"
     """
     source = _folder(name, runs_dir)
-    target = new_run(_runs_dir(runs_dir), title or recorded_plan(source).task)
+    target = new_run(_runs_dir(runs_dir), title or read_spec(source).task)
     try:
         done = fork_run(source, step, target)
     except BaseException:

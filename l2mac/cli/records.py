@@ -205,9 +205,9 @@ def _parts(events: list[Event]) -> list[dict[str, Any]]:
 
 def _method(events: list[Event]) -> dict[str, Any]:
     settings = next((event.settings for event in events if isinstance(event, RunStarted)), {})
-    method, thinking = str(settings.get("method", "l2mac")), settings.get("thinking")
-    evaluator = thinking.get("evaluator", True) is True if isinstance(thinking, dict) else True
-    return {"method": method, "evaluator": method == "l2mac" and evaluator}
+    method, planning = str(settings.get("method", "l2mac")), settings.get("planning")
+    checked = planning.get("evaluator", True) is True if isinstance(planning, dict) else True
+    return {"method": method, "evaluator": method == "l2mac" and checked}
 
 
 def _keeping(folder: Path) -> dict[str, Any]:

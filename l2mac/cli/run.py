@@ -20,11 +20,11 @@ from l2mac.cli.options import (
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import SettingsError
 from l2mac.runs.execute import SessionResult
 from l2mac.runs.folders import slug
 from l2mac.runs.program_file import given_program
-from l2mac.runs.recorded_spec import Plan
 from l2mac.runs.session import (
     MOST_TASK_BYTES,
     Source,
@@ -233,7 +233,7 @@ def _read_task(task: str | None, task_file: Path | None) -> str:
     return text
 
 
-def _output_folder(output: Path | None, plan: Plan) -> Path | None:
+def _output_folder(output: Path | None, plan: RunSpec) -> Path | None:
     """Give the folder for the result, which does not exist yet; refuse before anything is spent.
 
     None where the result is somebody's files with changes: they are brought back with `l2mac export --into`.

@@ -79,7 +79,7 @@ def load_domain_file(path: Path) -> Domain:
 
 
 def recorded_domain(text: str) -> Domain:
-    """Give the domain that a run was recorded with; kinds of prompts that are newer come from the shipped ones.
+    """Give the domain that a run was recorded with.
 
     Raises:
         SettingsError: The record names what this version does not know.
@@ -91,8 +91,7 @@ def recorded_domain(text: str) -> Domain:
         raise source.error(
             (), f"is none ({error}); use the version of l2mac that recorded it"
         ) from None
-    newer = _shipped(own.name if own.name in DOMAINS else _ROOT)[0].prompts
-    return _build(replace(own, prompts={**newer, **own.prompts}), source)
+    return _build(own, source)
 
 
 def with_tools(domain: Domain, names: str) -> Domain:

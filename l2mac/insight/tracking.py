@@ -30,7 +30,6 @@ from l2mac.trace.history import RecordedStoreState, apply_event
 MetricValues = Mapping[str, float]
 _CHECKS = ("syntax", "lint")
 _SETTINGS = (
-    "domain",
     "steps",
     "context_tokens",
     "reply_tokens",
@@ -50,7 +49,7 @@ _SETUP = (
     "prompt_price",
     "completion_price",
 )
-_THINKING = (
+_PLANNING = (
     "reflections",
     "coverage",
     "max_replans",
@@ -190,12 +189,12 @@ def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
     """Give the settings of a run that say nothing about its task, its server or its keys."""
     settings = begun.settings
-    setup, thinking = settings.get("setup"), settings.get("thinking")
-    found = {name: settings.get(name) for name in _SETTINGS}
+    setup, planning = settings.get("setup"), settings.get("planning")
+    found = {"domain": begun.domain} | {name: settings.get(name) for name in _SETTINGS}
     found |= {name: setup.get(name) for name in _SETUP} if isinstance(setup, dict) else {}
     found |= (
-        {f"thinking/{name}": thinking.get(name) for name in _THINKING}
-        if isinstance(thinking, dict)
+        {f"planning/{name}": planning.get(name) for name in _PLANNING}
+        if isinstance(planning, dict)
         else {}
     )
     return {

@@ -17,7 +17,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call as the model wrote it; `arguments` is its text, which need not be valid JSON."""
+    """A tool call as the model wrote it; `arguments` is its text, which need not be valid JSON.
+
+    `id` is the server's, which may be missing or given twice, until `l2mac.control.turn` numbers the calls.
+    """
 
     id: str
     name: str

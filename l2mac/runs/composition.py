@@ -27,6 +27,7 @@ from l2mac.control.project_briefing import ProjectBriefing
 from l2mac.control.project_files import ProjectFiles
 from l2mac.control.replanner import Replanner
 from l2mac.control.requirements import TaskRequirements
+from l2mac.control.run_spec import RunSpec
 from l2mac.control.second_opinion import NoOpinion, SecondOpinion
 from l2mac.control.structured_output import StructuredOutput
 from l2mac.control.summariser import ModelSummariser, NoSummaries
@@ -37,7 +38,6 @@ from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.project_outline import ProjectOutliner
 from l2mac.evaluator.unchecked import UncheckedEvaluator
 from l2mac.processor.messages import Message, Role
-from l2mac.runs.recorded_spec import Plan
 from l2mac.tools.forms import complete_spec
 
 
@@ -74,7 +74,7 @@ class Ports:
     budget: TurnBudget
 
 
-def make_work(spec: Plan, ports: Ports, *, protocol: str) -> Work:
+def make_work(spec: RunSpec, ports: Ports, *, protocol: str) -> Work:
     """Return the control unit, or the method that the paper compares it with.
 
     Args:
@@ -85,7 +85,7 @@ def make_work(spec: Plan, ports: Ports, *, protocol: str) -> Work:
     if spec.method != "l2mac":
         return _METHODS[spec.method](spec, ports)
     guided = (
-        spec.leads_closely(protocol)
+        spec.is_guided(protocol)
         and ports.domain.toolbelt.has("write_files")
         and not ports.files.began_with_files
     )
@@ -95,13 +95,13 @@ def make_work(spec: Plan, ports: Ports, *, protocol: str) -> Work:
 class _ControlUnitMaker:
     """Makes the parts of one control unit, and joins them."""
 
-    def __init__(self, spec: Plan, ports: Ports, *, guided: bool) -> None:
+    def __init__(self, spec: RunSpec, ports: Ports, *, guided: bool) -> None:
         self._spec = spec
         self._ports = ports
         self._guided = guided
         self._prompts = ports.domain.prompts
         self._evaluator: EvaluatorModule = ports.evaluator
-        if not spec.thinking.evaluator:
+        if not spec.planning.evaluator:
             self._evaluator = UncheckedEvaluator(ports.evaluator)
         system = Message(Role.SYSTEM, self._prompts.render("system"))
         if guided:
@@ -136,7 +136,7 @@ class _ControlUnitMaker:
         )
 
     def _agentic_parts(self) -> tuple[Planner, Executor]:
-        spec, ports, planning = self._spec, self._ports, self._spec.thinking
+        spec, ports, planning = self._spec, self._ports, self._spec.planning
         planner = ModelPlanner(
             task=spec.task,
             steps=spec.steps,
@@ -186,10 +186,10 @@ class _ControlUnitMaker:
         return planner, executor
 
     def _steering(self) -> Steering:
-        checked = self._spec.thinking.evaluator
+        checked = self._spec.planning.evaluator
         complete = complete_spec(checked=checked)
         task = self._spec.task
-        if not self._spec.thinking.task_in_context:
+        if not self._spec.planning.task_in_context:
             task = self._prompts.render("task_not_shown")
         return Steering(
             system=self._system("system"),
@@ -202,13 +202,13 @@ class _ControlUnitMaker:
         )
 
     def _system(self, kind: str) -> Message:
-        checked = self._spec.thinking.evaluator
+        checked = self._spec.planning.evaluator
         return _system_message(self._spec, self._ports, kind, checked=checked)
 
     def _replanner(self) -> Replanner:
         return Replanner(
             task=self._spec.task,
-            max_replans=self._spec.thinking.max_replans,
+            max_replans=self._spec.planning.max_replans,
             prompts=self._prompts,
             structured=self._structured,
             files=self._ports.files,
@@ -218,7 +218,7 @@ class _ControlUnitMaker:
         )
 
     def _acceptance(self) -> Acceptance:
-        ports, planning = self._ports, self._spec.thinking
+        ports, planning = self._ports, self._spec.planning
         traceability = Traceability(
             enabled=planning.requirements,
             rounds=planning.requirement_rounds,
@@ -240,11 +240,11 @@ class _ControlUnitMaker:
         )
 
 
-def _one_shot(spec: Plan, ports: Ports) -> Work:
+def _one_shot(spec: RunSpec, ports: Ports) -> Work:
     return OneShot(_agent(spec, ports), ports.domain.prompts)
 
 
-def _codet(spec: Plan, ports: Ports) -> Work:
+def _codet(spec: RunSpec, ports: Ports) -> Work:
     return CodeT(
         _agent(spec, ports),
         ports.domain.prompts,
@@ -255,11 +255,11 @@ def _codet(spec: Plan, ports: Ports) -> Work:
     )
 
 
-def _self_refine(spec: Plan, ports: Ports) -> Work:
+def _self_refine(spec: RunSpec, ports: Ports) -> Work:
     return SelfRefine(_agent(spec, ports), ports.domain.prompts)
 
 
-def _reflexion(spec: Plan, ports: Ports) -> Work:
+def _reflexion(spec: RunSpec, ports: Ports) -> Work:
     return Reflexion(
         _agent(spec, ports),
         ports.domain.prompts,
@@ -268,7 +268,7 @@ def _reflexion(spec: Plan, ports: Ports) -> Work:
     )
 
 
-_METHODS: Mapping[str, Callable[[Plan, Ports], Work]] = {
+_METHODS: Mapping[str, Callable[[RunSpec, Ports], Work]] = {
     "one-shot": _one_shot,
     "codet": _codet,
     "self-refine": _self_refine,
@@ -276,7 +276,7 @@ _METHODS: Mapping[str, Callable[[Plan, Ports], Work]] = {
 }
 
 
-def _agent(spec: Plan, ports: Ports) -> SingleWindowAgent:
+def _agent(spec: RunSpec, ports: Ports) -> SingleWindowAgent:
     """Return the agent of a comparison method, which is not told of any check."""
     return SingleWindowAgent(
         task=spec.task,
@@ -293,7 +293,7 @@ def _agent(spec: Plan, ports: Ports) -> SingleWindowAgent:
     )
 
 
-def _opinions(spec: Plan, ports: Ports) -> Opinions:
+def _opinions(spec: RunSpec, ports: Ports) -> Opinions:
     judging = ports.domain.definition.judge
     if not spec.judge or judging is None:
         return NoOpinion()
@@ -306,7 +306,7 @@ def _opinions(spec: Plan, ports: Ports) -> Opinions:
     )
 
 
-def _system_message(spec: Plan, ports: Ports, kind: str, *, checked: bool) -> Message:
+def _system_message(spec: RunSpec, ports: Ports, kind: str, *, checked: bool) -> Message:
     """Return the message M_s that heads every window.
 
     Args:

@@ -12,8 +12,8 @@ from l2mac.control.effects import Model, Notes, Prices, Tools
 from l2mac.control.outcome import Outcome, Status
 from l2mac.control.project_files import ProjectFiles
 from l2mac.control.request_keys import RequestKeys
-from l2mac.control.run_spec import Method
-from l2mac.domains.loader import Domain, load_domain, recorded_domain
+from l2mac.control.run_spec import Method, RunSpec
+from l2mac.domains.loader import Domain, recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
@@ -24,7 +24,7 @@ from l2mac.processor.model_roles import ModelRole
 from l2mac.processor.protocol import Processor, Watcher
 from l2mac.runs.composition import Ports, make_work
 from l2mac.runs.recorded_input import adopt
-from l2mac.runs.recorded_spec import Plan, started
+from l2mac.runs.recorded_spec import record_spec
 from l2mac.trace.events import ModelCalled, ProtocolChosen, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.history import recorded_files, recorded_input
 from l2mac.trace.journal import EntryListener, Journal
@@ -87,13 +87,13 @@ class SessionResult:
 
 
 def execute(
-    folder: Path, plan: Plan, means: Resources, reason: Reason, *, given: Input | None = None
+    folder: Path, plan: RunSpec, means: Resources, reason: Reason, *, given: Input | None = None
 ) -> SessionResult:
     """Execute a run, or go on with it, until it ends in whatever way.
 
     Args:
         folder: The run's folder.
-        plan: What to do; for a recorded run what `recorded_plan` gives.
+        plan: What to do; for a recorded run what `read_spec` gives.
         means: What to work with.
         reason: Why this session takes place.
         given: The files to begin with; a run that has recorded them needs them no more.
@@ -105,7 +105,7 @@ def execute(
     with Journal(folder, listener=means.listener) as journal:
         journal.require_objects()
         journal.note(
-            started(plan, journal.objects)
+            record_spec(plan, journal.objects)
         )  # first of all: from here on the run can be resumed
         journal.bracket(
             SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image)
@@ -118,9 +118,7 @@ def execute(
         with _ending(folder, journal, store) as finish:
             origin = _open(store, plan, journal, given)
             protocol = _negotiate(means, journal)
-            domain = (
-                recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain)
-            )
+            domain = recorded_domain(plan.definition)
             evaluator = Evaluator(
                 journal=journal,
                 store=store,
@@ -141,7 +139,7 @@ def execute(
             journal.elapsed_s,
             journal.seal,
             method=plan.method,
-            evaluator=plan.method == "l2mac" and plan.thinking.evaluator,
+            evaluator=plan.checks_work,
             origin=origin,
         )
 
@@ -154,7 +152,9 @@ def _spending(means: Resources, journal: Journal) -> Spending:
     return spending
 
 
-def _open(store: FileStore, plan: Plan, journal: Journal, given: Input | None) -> Mapping[str, str]:
+def _open(
+    store: FileStore, plan: RunSpec, journal: Journal, given: Input | None
+) -> Mapping[str, str]:
     """Make the box with all that is recorded in it; gives the files that the run begins with, path → object."""
     begun = adopt(plan, journal, given)
     store.open_with(recorded_files(journal.recorded() or begun))
@@ -219,7 +219,7 @@ def _negotiate(means: Resources, journal: Journal) -> str:
 
 
 def _ports(
-    plan: Plan,
+    plan: RunSpec,
     means: Resources,
     journal: Journal,
     store: FileStore,

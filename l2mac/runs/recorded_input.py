@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterable
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import TraceError
-from l2mac.runs.recorded_spec import Plan
 from l2mac.trace.events import Event
 from l2mac.trace.history import recorded_input, tree_hash
 from l2mac.trace.input_events import InputRecorded
@@ -23,7 +23,7 @@ def tree_of(given: Input) -> str:
     )
 
 
-def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
+def adopt(plan: RunSpec, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
     """Give the event by which the run took its input over, recorded now or before; none where it begins with nothing.
 
     Raises:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import L2macError, SettingsError
 from l2mac.evaluator.packages import PackageSource, recorded_fetch
 from l2mac.processor.cancellation import CancelScope
@@ -13,7 +14,7 @@ from l2mac.runs.execute import Reason, SessionResult, execute
 from l2mac.runs.folders import find_run, new_run
 from l2mac.runs.recorded_input import recorded_origin, tree_of
 from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.replay import ReplayProcessor
 from l2mac.runs.wiring import (
     check_packages,
@@ -58,7 +59,7 @@ class Source:
     """A recorded run to take up or repeat: its folder, what it was to do, and the settings that it stays with."""
 
     folder: Path
-    plan: Plan
+    plan: RunSpec
     settings: Mapping[str, Any]
 
 
@@ -89,7 +90,7 @@ def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str
 
 def prepare_plan(
     settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None
-) -> Plan:
+) -> RunSpec:
     """Give what is to be done, with everything refused that can be before anything is started.
 
     Raises:
@@ -124,7 +125,7 @@ def find_source(runs_dir: Path, name: str) -> Source:
         RunNotFound, TraceError: There is none, or its record cannot be read.
     """
     folder = find_run(runs_dir, name)
-    plan = recorded_plan(folder)
+    plan = read_spec(folder)
     own = folder.parent.resolve() == runs_dir.resolve()
     kept = {
         **(plan.setup if own else {}),
@@ -136,7 +137,7 @@ def find_source(runs_dir: Path, name: str) -> Source:
 
 def start(
     settings: Settings,
-    plan: Plan,
+    plan: RunSpec,
     audience: SessionListener,
     *,
     given: Input | None = None,
@@ -211,7 +212,7 @@ def repeat(settings: Settings, source: Source, audience: SessionListener) -> Rep
 
 def _with_model(
     settings: Settings,
-    plan: Plan,
+    plan: RunSpec,
     audience: SessionListener,
     reason: Reason,
     make_folder: Callable[[], Path],

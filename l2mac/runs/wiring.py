@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
-from l2mac.control.run_spec import Thinking
+from l2mac.control.run_spec import ExecutionMode, PlanningOptions, RunSpec
 from l2mac.domains.loader import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.errors import ModelNotConfigured, SettingsError
 from l2mac.evaluator.packages import MODES, PackageSource
@@ -21,7 +21,6 @@ from l2mac.processor.response_cache import ResponseCache
 from l2mac.processor.routing import RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
-from l2mac.runs.recorded_spec import Plan
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
 from l2mac.settings.toml_file import read_key
@@ -34,15 +33,16 @@ _RECORDED = frozenset(
     " completion_price image runtime memory cpus pids disk volume timeout deps deps_index"
     " deps_hosts deps_private_hosts deps_ca_file".split()
 )
+_MODES: Mapping[str, ExecutionMode] = {"close": "guided", "free": "agentic", "auto": "auto"}
 _NO_MODEL = (
     "no model is configured; name one and its server, for example: export OPENAI_API_KEY=... and l2mac run --model"
     " gpt-4.1 ..., or for a local server: l2mac run --base-url http://127.0.0.1:8000/v1 --model NAME ..."
 )
 
 
-def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
+def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> RunSpec:
     """Give what is recorded of the settings and stays the same for the whole run."""
-    return Plan(
+    return RunSpec(
         task=task,
         domain=domain.name,
         definition=domain.definition.as_text(),
@@ -53,18 +53,18 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         execution_timeout_s=min(20.0, settings.timeout),
         seed=settings.seed,
         dependencies=settings.deps,
-        guidance=settings.guidance,
+        mode=_MODES[settings.guidance],
         judge=settings.judge,
         method=settings.method,
         setup=_recorded(settings),
-        thinking=_thinking(settings, program),
+        planning=_planning(settings, program),
     )
 
 
-def _thinking(settings: Settings, program: tuple[str, ...]) -> Thinking:
+def _planning(settings: Settings, program: tuple[str, ...]) -> PlanningOptions:
     """Give how much thought goes into the program; without a program, none, and whoever asks for some is told so."""
     if settings.method == "l2mac":
-        return Thinking(
+        return PlanningOptions(
             reflections=settings.reflections,
             coverage=settings.coverage,
             max_replans=settings.max_replans,
@@ -82,7 +82,7 @@ def _thinking(settings: Settings, program: tuple[str, ...]) -> Thinking:
             raise SettingsError(
                 flag, f"changes --method l2mac and has no place in {settings.method}; leave it out"
             )
-    return Thinking()
+    return PlanningOptions()
 
 
 def choose_domain(settings: Settings) -> Domain:
@@ -288,7 +288,7 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     return PackageSource(fetch, boxes.install_packages)
 
 
-def check_packages(plan: Plan, settings: Settings) -> None:
+def check_packages(plan: RunSpec, settings: Settings) -> None:
     """Make sure that a recorded run may fetch what it would fetch.
 
     Raises:

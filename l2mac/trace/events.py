@@ -15,15 +15,27 @@ from l2mac.trace.input_events import InputRecorded, ProjectOutlined
 from l2mac.trace.method_events import Parts
 from sandbox.results import Change
 
+TRACE_FORMAT = 1
+"""The number of the trace's format; a trace of another format is refused (`l2mac.trace.chain`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Note: what is to be done, and every setting that decides how."""
+    """Note: the run's specification, as the first line of its trace.
+
+    Attributes:
+        format: The number of the trace's format.
+        task_object: The task.
+        domain: The name of the domain.
+        domain_object: The domain's definition in full.
+        settings: All other fields of `l2mac.control.run_spec.RunSpec`.
+    """
 
     kind: Literal["run"] = "run"
+    format: int = TRACE_FORMAT
     task_object: str
     domain: str
-    domain_object: str = ""
+    domain_object: str
     settings: dict[str, Any]
 
 
@@ -197,7 +209,6 @@ class InstructionStarted:
     number: int
     total: int
     restart: int
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

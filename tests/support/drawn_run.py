@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from run_specs import definition_of
+
 from l2mac.control.outcome import RequirementRow
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.trace.chain import START, End, Entry, encode_line, read_trace
@@ -85,8 +87,8 @@ class Record:
             RunStarted(
                 task_object=self.put(task),
                 domain="codebase",
+                domain_object=self.put(definition_of("codebase")),
                 settings={
-                    "task": task,
                     "steps": 10,
                     "context_tokens": context_tokens,
                     "program": [],

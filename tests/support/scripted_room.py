@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+from run_specs import run_spec
+
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, JobResult, Stream
@@ -82,8 +83,7 @@ class Room:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
-        return execute(self.folder, Plan(**values), means, "run")
+        return execute(self.folder, run_spec(**plan), means, "run")
 
     def last_words(self) -> str:
         """What the control unit said last in the newest request."""

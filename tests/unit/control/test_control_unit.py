@@ -21,7 +21,7 @@ from l2mac.domains.loader import load_domain_file
 from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.evaluator.verdict import Verdict
 from l2mac.processor.messages import Reply, Role, ToolCall, Usage
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.testing.memory_sandbox import ScriptedRun
 from sandbox import SandboxDied
 
@@ -295,7 +295,7 @@ def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(room: Room, tmp
     definition = load_domain_file(file).definition.as_text()
     room.work([PLAN, CHAPTER], [WHOLE], domain="my", definition=definition, limits=Limits(turns=1))
     file.write_text(text.replace("first", "second"))
-    plan = recorded_plan(room.folder)
+    plan = read_spec(room.folder)
     assert (plan.domain, plan.definition) == ("my", definition)
     room.work([DONE, SUMMARY], [WHOLE], domain="my", definition=plan.definition)
     assert {request.messages[0].content for request in room.processor.requests} == {

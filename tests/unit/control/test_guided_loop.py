@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from run_specs import run_spec
 from scripted_room import (
     FAILED,
     HANGING,
@@ -25,7 +26,7 @@ from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
 from l2mac.runs.execute import SessionResult
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.wiring import choose_domain
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.testing.memory_sandbox import ScriptedRun
@@ -68,7 +69,7 @@ def room(tmp_path: Path) -> Room:
 
 
 def lead(room: Room, replies, runs=(), **more) -> SessionResult:
-    return room.work(replies, runs, **{"guidance": "close", "program": ("Do it.",), **more})
+    return room.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
 
 
 def asked(room: Room, number: int) -> str:
@@ -293,34 +294,28 @@ def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
         lead(room, replies, [NO_TESTS])
-    again = room.work([TEST, DONE], [PASSED, PASSED], guidance="close", program=("Do it.",))
+    again = room.work([TEST, DONE], [PASSED, PASSED], mode="guided", program=("Do it.",))
     assert again.outcome.status is Status.COMPLETED
     assert len(room.processor.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("guidance", "protocol", "closely"),
+    ("mode", "protocol", "guided"),
     [
         ("auto", "json", True),
         ("auto", "native", False),
         ("auto", "", False),
-        ("close", "native", True),
-        ("free", "json", False),
+        ("guided", "native", True),
+        ("agentic", "json", False),
     ],
 )
-def test_who_is_led_closely(guidance: str, protocol: str, closely: bool):
-    assert Plan(task="x", guidance=guidance).leads_closely(protocol) is closely
+def test_auto_mode_guides_models_that_call_tools_by_json(mode: str, protocol: str, guided: bool):
+    assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_a_record_from_before_there_was_guidance_is_free(room: Room):
-    room.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
-    assert '"guidance"' not in (room.folder / "trace.jsonl").read_text()
-    assert recorded_plan(room.folder).guidance == "free"
-
-
-def test_guidance_is_recorded(room: Room):
+def test_guided_mode_is_recorded(room: Room):
     lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert recorded_plan(room.folder).guidance == "close"
+    assert read_spec(room.folder).mode == "guided"
 
 
 def test_the_report_of_a_led_run_names_the_tests(room: Room):

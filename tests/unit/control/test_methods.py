@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner
 from feature_model import FeatureModel, call, run_checks, task_of
-from source_tree import ROOT
+from run_specs import run_spec
 from thinking_room import ThinkingRoom
 
 from l2mac.api import finished_run
@@ -19,14 +19,14 @@ from l2mac.cli.report import result_as_json
 from l2mac.control.budget import Limits
 from l2mac.control.methods.codet import best_agreement, is_test_file, with_tests
 from l2mac.control.outcome import Status
-from l2mac.control.run_spec import METHODS, Method, Thinking
-from l2mac.domains.loader import load_domain, load_domain_file, recorded_domain
+from l2mac.control.run_spec import METHODS, Method, PlanningOptions
+from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.audit import audit_run
 from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import Plan, recorded_plan, started
+from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.replay import ReplayProcessor
 from l2mac.runs.wiring import choose_domain, make_plan
 from l2mac.settings.settings import Settings
@@ -37,9 +37,7 @@ from l2mac.trace.events import (
     Checked,
     InstructionCompleted,
     InstructionStarted,
-    ModelCalled,
     PlanMade,
-    RunStarted,
     SandboxOpened,
 )
 from l2mac.trace.history import accesses, recorded_files, steps
@@ -51,10 +49,6 @@ from sandbox import FileEntry
 TASK = task_of("alpha", "beta")
 BASELINES = tuple(method for method in METHODS if method != "l2mac")
 SLOPPY = {"sloppy": frozenset({"beta"})}
-NEW_KINDS = (
-    "unchecked completed_unchecked task_not_shown whole_task interface candidate candidate_tests feedback revision"
-    " reflection trial"
-).split()
 DONE = call("complete_instruction")
 
 
@@ -592,7 +586,7 @@ def test_the_record_of_each_is_intact_and_comes_to_its_files(room: ThinkingRoom,
     result = room.work(faulty(method), task=TASK, method=method)
     assert (audit_run(room.folder).verdict, audit_run(room.folder).findings) == ("intact", [])
     assert {entry.path: entry.digest for entry in recorded_files(room.events())} == result.files
-    assert recorded_plan(room.folder).method == method
+    assert read_spec(room.folder).method == method
     touched = accesses(
         read_trace(room.folder / "trace.jsonl")[0], ObjectStore(room.folder / "objects.pack")
     )
@@ -611,23 +605,17 @@ def test_a_box_that_is_lost_anywhere_is_replaced_and_the_run_comes_to_its_end(
         assert audit_run(room.folder).verdict == "intact"
 
 
-def test_a_run_of_l2mac_is_recorded_as_before_there_were_methods(room: ThinkingRoom):
+def test_run_spec_is_recorded_in_full_and_read_back(room: ThinkingRoom):
     room.work(FeatureModel(), task=TASK, coverage=True)
-    settings = room.notes(RunStarted)[0].settings
-    assert "method" not in settings
-    assert settings["thinking"].keys() == set(Thinking.__dataclass_fields__) - {
-        "evaluator",
-        "task_in_context",
-    }
-    assert recorded_plan(room.folder).method == "l2mac"
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").method == "l2mac"
+    expected = run_spec(task=TASK, planning=PlanningOptions(coverage=True))
+    assert read_spec(room.folder) == expected
 
 
-def test_a_record_with_a_method_of_a_later_version_is_a_sentence(room: ThinkingRoom):
+def test_run_spec_with_an_unknown_method_is_one_sentence(room: ThinkingRoom):
     with Journal(room.folder) as journal:
-        journal.note(started(Plan(task=TASK, method="debate"), journal.objects))  # type: ignore[arg-type]
-    with pytest.raises(TraceError, match="a method that this version of l2mac does not know"):
-        recorded_plan(room.folder)
+        journal.note(record_spec(run_spec(task=TASK, method="debate"), journal.objects))
+    with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
+        read_spec(room.folder)
 
 
 # Settings and domains
@@ -644,7 +632,7 @@ def test_the_settings_know_every_method_and_no_other():
 @pytest.mark.parametrize("method", BASELINES)
 def test_a_method_without_a_program_records_no_thinking_about_one(method: Method):
     plan = make_plan(settings(method=method), "x", (), load_domain("codebase"))
-    assert (plan.method, plan.thinking) == (method, Thinking())
+    assert (plan.method, plan.planning) == (method, PlanningOptions())
 
 
 @pytest.mark.parametrize(
@@ -669,18 +657,6 @@ def test_codet_is_refused_where_no_tests_are_run():
     assert choose_domain(
         settings(method="reflexion", domain="book", domain_file=None, judge=False, tools="")
     )
-
-
-def test_domains_from_before_there_were_methods_still_load(tmp_path: Path):
-    for domain in (
-        load_domain("codebase"),
-        load_domain("book"),
-        load_domain_file(ROOT / "examples/domains/recipe-cards.toml"),
-    ):
-        old = json.loads(domain.definition.as_text())
-        for kind in NEW_KINDS:
-            del old["prompts"][kind]
-        assert set(NEW_KINDS) <= recorded_domain(json.dumps(old)).definition.prompts.keys()
 
 
 # For the user
@@ -820,13 +796,4 @@ def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
         again = room.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
         assert room.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
-    assert recorded_plan(whole.folder).thinking == Thinking(**thinking)
-
-
-def test_a_run_with_thinking_that_an_earlier_version_recorded_goes_on(room: ThinkingRoom):
-    """Such a record has no word about the evaluator and the task in context."""
-    spent = room.work(FeatureModel(), task=TASK, coverage=True, limits=Limits(tokens=2500))
-    assert spent.outcome.status is Status.BUDGET
-    assert "evaluator" not in json.dumps([event.settings for event in room.notes(RunStarted)])
-    assert room.work(FeatureModel(), task=TASK, coverage=True).outcome.status is Status.COMPLETED
-    assert len(room.notes(ModelCalled)) > 3
+    assert read_spec(whole.folder).planning == PlanningOptions(**thinking)

@@ -18,11 +18,11 @@ from l2mac.cli.records import show
 from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.control.budget import Limits
 from l2mac.control.outcome import RequirementRow, Status
-from l2mac.control.run_spec import Thinking
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
 from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.replay import ReplayProcessor
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
@@ -37,7 +37,6 @@ from l2mac.trace.events import (
     Replanned,
     RequirementsExamined,
     RequirementsListed,
-    RunStarted,
     StoreRestored,
 )
 from l2mac.trace.history import recorded_files
@@ -111,16 +110,9 @@ def test_without_any_of_it_a_run_asks_for_a_plan_turns_and_summaries_alone(room:
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_a_run_without_any_of_it_is_recorded_as_before_there_was_any(room: ThinkingRoom):
-    room.work(FeatureModel(), task=TASK)
-    assert "thinking" not in room.notes(RunStarted)[0].settings
-    assert recorded_plan(room.folder).thinking == Thinking()
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
-
-
-def test_what_a_run_was_told_about_thinking_is_what_a_later_session_reads(room: ThinkingRoom):
+def test_planning_options_of_a_run_are_read_back_by_a_later_session(room: ThinkingRoom):
     room.work(FeatureModel(), task=TASK, **EVERYTHING)
-    assert recorded_plan(room.folder).thinking == Thinking(**EVERYTHING)
+    assert read_spec(room.folder).planning == PlanningOptions(**EVERYTHING)
 
 
 # Reflection
@@ -717,7 +709,7 @@ def test_what_is_not_shown_has_an_exit_code_of_its_own():
 
 def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     settings = Settings.model_construct()
-    assert make_plan(settings, "x", (), load_domain("codebase")).thinking == Thinking(
+    assert make_plan(settings, "x", (), load_domain("codebase")).planning == PlanningOptions(
         coverage=True, max_replans=3, requirements=True, requirement_rounds=1
     )
 

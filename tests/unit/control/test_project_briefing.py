@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from recorded_run import DONE, SUMMARY, call
+from run_specs import run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -16,7 +17,7 @@ from l2mac.processor.messages import Reply
 from l2mac.runs.audit import INTACT, audit_run
 from l2mac.runs.execute import Reason, Resources, SessionResult, execute
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.testing.memory_sandbox import SandboxScript, ScriptedRun, job_result
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
@@ -99,8 +100,8 @@ class Room:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, "input": tree_of(GIVEN), **plan}
-        return execute(self.folder, Plan(**values), means, reason, given=given)
+        spec = run_spec(**{"input": tree_of(GIVEN), **plan})
+        return execute(self.folder, spec, means, reason, given=given)
 
     def events(self) -> list[Event]:
         return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]
@@ -162,12 +163,7 @@ def test_without_an_input_nothing_of_it_is_said(room: Room):
     write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
     room.work((PLAN, write, DONE), turns=2, input="", given=None)
     assert "existing project" not in "".join(room.asked_of_the_model())
-    assert (
-        "input"
-        not in json.loads((room.folder / TRACE_FILE).read_text().splitlines()[0])["event"][
-            "settings"
-        ]
-    )
+    assert read_spec(room.folder).input == ""
 
 
 def test_a_new_failing_test_is_due_beside_the_old_one(room: Room):
@@ -258,7 +254,7 @@ def test_the_audit_knows_every_byte_of_the_input(room: Room):
 
 def test_the_plan_that_is_recorded_names_the_input(room: Room):
     room.work()
-    assert recorded_plan(room.folder).input == tree_of(GIVEN)
+    assert read_spec(room.folder).input == tree_of(GIVEN)
 
 
 def on_the_host(folder: Path, **contents: str) -> Path:

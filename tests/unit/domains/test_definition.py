@@ -159,13 +159,11 @@ def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path):
         load(b"#" * (1 << 20) + b"\n")
 
 
-def test_a_record_of_an_older_version_gets_the_kinds_that_it_lacks():
-    definition = load_domain("book").definition
-    old = definition.as_text().replace('"judge": "A book', '"judge": "An old book')
-    assert recorded_domain(old).definition.prompts["judge"].startswith("An old book")
-    content = json.loads(definition.as_text())
+def test_a_recorded_domain_without_a_kind_of_prompt_is_refused():
+    content = json.loads(load_domain("book").definition.as_text())
     del content["prompts"]["judge"]
-    assert recorded_domain(json.dumps(content)).definition == definition
+    with pytest.raises(SettingsError, match="'judge': is missing"):
+        recorded_domain(json.dumps(content))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "prompts": {}, "surprise": 1}'])

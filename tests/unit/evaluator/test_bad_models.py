@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_specs import run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.control.outcome import Status
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.memory_sandbox import SandboxScript
 from l2mac.testing.model_server import ModelServer, ScriptedReply
 
@@ -41,7 +41,7 @@ def work(
                 model="bad",
                 image="none",
             )
-            result = execute(folder, Plan(task="Make it.", context_tokens=WINDOW), means, "run")
+            result = execute(folder, run_spec(context_tokens=WINDOW), means, "run")
         return result, [request.body for request in server.requests]
 
 

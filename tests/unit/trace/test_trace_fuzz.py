@@ -26,7 +26,6 @@ EVENTS = st.one_of(
         number=st.integers(),
         total=st.integers(),
         restart=st.integers(),
-        reason=NAMES,
     ),
     st.builds(RunEnded, status=NAMES, cause=NAMES),
     st.builds(
