@@ -4,36 +4,29 @@ What `count` and `pylint` say comes from processes that ran nothing of the store
 ran it; it is taken only as far as it fits what `count` says of the same files.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
-import pydantic
 from pydantic import Field
 
-from l2mac.evaluator.wording import cause_sentence, valid_text
-from sandbox import Cause, JobResult
+from l2mac.evaluator.checker_report import IncompleteReport, ReportLine, read_report
+from l2mac.evaluator.wording import valid_text
+from sandbox import JobResult
 
 _NATURAL = Annotated[int, Field(ge=0)]
 _LINE = Annotated[int, Field(ge=1)]
 _TEXT_CHARACTERS = 500
 _TESTS_RAN = range(3)
 _NO_TESTS = 5
-T = TypeVar("T", bound="_Event")
+T = TypeVar("T", bound=ReportLine)
 
 
 class NoReading(Exception):
     """A report gives no number; says why."""
 
 
-class _Event(pydantic.BaseModel):
-    """A line of a report: nothing else, nothing converted."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Counted(_Event):
+class _Counted(ReportLine):
     e: Literal["file"]
     path: str
     test: bool
@@ -43,13 +36,13 @@ class _Counted(_Event):
     statements: list[Annotated[list[_LINE], Field(min_length=2, max_length=2)]]
 
 
-class _Ran(_Event):
+class _Ran(ReportLine):
     e: Literal["ran"]
     path: str
     lines: list[_LINE]
 
 
-class _Found(_Event):
+class _LintFinding(ReportLine):
     e: Literal["syntax", "stub", "hook", "message"]
     path: str
     line: _NATURAL
@@ -61,7 +54,7 @@ class _Found(_Event):
     hint: str = ""
 
 
-class _End(_Event):
+class _MeasureEnd(ReportLine):
     e: Literal["end"]
     code: int
 
@@ -120,7 +113,7 @@ def read_lint(job: JobResult) -> tuple[tuple[str, ...], tuple[str, ...]]:
         NoReading: The report is missing or is not what the job writes.
     """
     lines, _ = _lines(job)
-    found = [_parsed(_Found, line) for line in lines]
+    found = [_parsed(_LintFinding, line) for line in lines]
     invalid = {one.path for one in found if one.e == "syntax"}
     errors = [one for one in found if one.e in ("syntax", "message")]
     texts = (
@@ -159,22 +152,17 @@ def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
     return Coverage(covered)
 
 
-def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
-    """Give a report's lines but the last, and the code that the last one states."""
-    if not job.succeeded:
-        raise NoReading(
-            cause_sentence(job)
-            if job.cause is not Cause.EXITED
-            else f"it ended with exit code {job.code}"
-        )
-    if job.report.elided:
-        raise NoReading("its report is too long to be read whole")
-    *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
-    return lines, _parsed(_End, last).code
-
-
-def _parsed(kind: type[T], line: bytes) -> T:
+def _lines(job: JobResult) -> tuple[Sequence[object], int]:
+    """Return a report's lines but the last, and the code that the last one states."""
     try:
-        return kind.model_validate(json.loads(line))
+        lines, end = read_report(job)
+    except IncompleteReport as problem:
+        raise NoReading(str(problem)) from None
+    return lines, _parsed(_MeasureEnd, end).code
+
+
+def _parsed(kind: type[T], line: object) -> T:
+    try:
+        return kind.model_validate(line)
     except (ValueError, RecursionError):
         raise NoReading("its report is not complete, or not what the job writes") from None

@@ -1,12 +1,12 @@
 """The outline of a run's input as the model sees it, with less detail the more files there are."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l2mac.evaluator.checker_report import read_clean_report
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.trace.input_events import ProjectOutlined
@@ -14,7 +14,6 @@ from l2mac.trace.journal import Journal
 from sandbox import Job, JobResult
 
 _README_SHARE = 4
-_END = {"e": "end", "code": 0}
 _OUTLINED = (".py", ".md")
 
 
@@ -91,13 +90,8 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
 
 
 def _read(job: JobResult) -> tuple[str, list[_Module]]:
-    if not job.succeeded or job.report.elided:
-        raise ValueError("there is no complete report")
-    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
-    if json.loads(end) != _END:
-        raise ValueError("the last line is not an end")
     readme, modules = "", []
-    for event in map(json.loads, lines):
+    for event in read_clean_report(job):
         if event["e"] == "readme":
             readme = readme or valid_text(str(event["text"]))
         elif event["e"] == "file" and event["names"]:

@@ -6,13 +6,13 @@ one passed, none failed. The report comes from the process that ran the tests, s
 out to forge it can; see SECURITY.md.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import pydantic
 
+from l2mac.evaluator.checker_report import ReportLine, report_lines
 from l2mac.evaluator.verdict import CheckResult, Finding, TestCounts, Verdict
 from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, JobResult
@@ -27,47 +27,41 @@ HOOK = "{name} decides how tests are reported; code may not judge itself: remove
 _WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
 
 
-class _Event(pydantic.BaseModel):
-    """A line of the report, as `sandbox.checkers.jobs` writes it: nothing else, nothing converted."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Deselected(_Event):
+class _Deselected(ReportLine):
     e: Literal["deselected"]
     ids: list[str]
 
 
-class _Declared(_Event):
+class _Declared(ReportLine):
     e: Literal["declared"]
     ids: list[str]
-    prints: list[str] = []
+    prints: list[str] = pydantic.Field(default_factory=list)
 
 
-class _Collected(_Event):
+class _Collected(ReportLine):
     e: Literal["collected"]
     ids: list[str]
 
 
-class _NotCollected(_Event):
+class _NotCollected(ReportLine):
     e: Literal["collect"]
     id: str
     outcome: Literal["failed", "skipped"]
     text: Any
 
 
-class _Start(_Event):
+class _Start(ReportLine):
     e: Literal["start"]
     id: str
 
 
-class _Hook(_Event):
+class _Hook(ReportLine):
     e: Literal["hook"]
     name: str
     plugin: str
 
 
-class _Phase(_Event):
+class _Phase(ReportLine):
     e: Literal["phase"]
     id: str
     when: Literal["setup", "call", "teardown"]
@@ -76,12 +70,12 @@ class _Phase(_Event):
     text: Any = ""
 
 
-class _Internal(_Event):
+class _Internal(ReportLine):
     e: Literal["internal"]
     text: Any
 
 
-class _End(_Event):
+class _PytestEnd(ReportLine):
     e: Literal["end"]
     code: int
 
@@ -95,14 +89,14 @@ _Line = (
     | _Hook
     | _Phase
     | _Internal
-    | _End
+    | _PytestEnd
 )
 _LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
     Annotated[_Line, pydantic.Field(discriminator="e")]
 )
 
 
-class _Tally:
+class _TestTally:
     """What the report says, line by line."""
 
     def __init__(self) -> None:
@@ -146,16 +140,16 @@ class _Tally:
             if self.unread.get(test.partition("::")[0]) == "skipped":
                 self.outcomes.setdefault(test, "skipped")
 
-    def read(self, lines: Iterable[bytes]) -> None:
+    def read(self, lines: Iterable[Any]) -> None:
         """Take in a report.
 
         Raises:
-            ValueError, RecursionError: It is none.
+            ValueError, RecursionError: A line is not one that `sandbox.checkers.jobs` writes there.
         """
         for line in lines:
             if self.end_code is not None:
                 raise ValueError("something stands behind the end")
-            self._take(_LINE.validate_python(json.loads(line)))
+            self._take(_LINE.validate_python(line))
 
     def _take(self, event: _Line) -> None:
         match event:
@@ -180,7 +174,7 @@ class _Tally:
                 self._take_phase(event)
             case _Internal():
                 self.findings.append(Finding("", f"pytest itself failed:\n{_short(event.text)}"))
-            case _End():
+            case _PytestEnd():
                 self.end_code = event.code
 
     def _take_unread(self, event: _NotCollected) -> None:
@@ -221,10 +215,10 @@ def base_id(test: str) -> str:
 
 def judge_tests(job: JobResult) -> CheckResult:
     """Give the verdict on the tests."""
-    tally = _Tally()
+    tally = _TestTally()
     readable = not job.report.elided
     try:
-        tally.read((job.report.head + job.report.tail).splitlines())
+        tally.read(report_lines(job))
     except (ValueError, RecursionError):
         readable = False
     tally.skip_unread()
@@ -263,7 +257,7 @@ def judge_tests(job: JobResult) -> CheckResult:
 
 
 def _verdict(
-    job: JobResult, tally: _Tally, counts: TestCounts, *, readable: bool
+    job: JobResult, tally: _TestTally, counts: TestCounts, *, readable: bool
 ) -> tuple[Verdict, str]:
     if job.cause is not Cause.EXITED:
         where = f" while running {tally.running}" if tally.running else ""
@@ -295,7 +289,7 @@ def _verdict(
     return Verdict.PASSED, summary
 
 
-def _counts(tally: _Tally) -> TestCounts:
+def _counts(tally: _TestTally) -> TestCounts:
     by_outcome = Counter(tally.outcomes.values())
     return TestCounts(
         collected=len(tally.collected or ()),
@@ -307,7 +301,7 @@ def _counts(tally: _Tally) -> TestCounts:
     )
 
 
-def _summary(counts: TestCounts, tally: _Tally) -> str:
+def _summary(counts: TestCounts, tally: _TestTally) -> str:
     parts = [f"{counts.passed} passed"]
     named = {
         "failed": counts.failed,

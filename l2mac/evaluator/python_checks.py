@@ -4,17 +4,16 @@ Everything read here comes from processes that also ran generated code. It is pa
 is missing, contradicts itself or was cut off makes a check broken or failed, never passed.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from l2mac.evaluator.checker_report import read_clean_report, why_incomplete
 from l2mac.evaluator.pytest_report import HOOK, judge_tests
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
-from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
-from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+from l2mac.evaluator.wording import how_many, valid_text
+from sandbox import FileEntry, Job, JobResult, RunResult
 
-_END = {"e": "end", "code": 0}
 _REWRITTEN = (
     "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
     " even for a moment: let it write to tmp_path"
@@ -80,23 +79,16 @@ def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
 
 
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
-    broken = (_broken("syntax", job), _broken("lint", job))
-    if not job.succeeded or job.report.elided:
-        return broken
     events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
     only_compiled = 0
-    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
-        if json.loads(end) != _END:
-            raise ValueError("the last line is not an end")
-        for line in lines:
-            event = json.loads(line)
+        for event in read_clean_report(job):
             if event["e"] == "compiled":
                 only_compiled = int(event["count"])
             else:
                 events[event["e"]].append(_checked(event))
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
-        return broken
+        return _broken("syntax", job), _broken("lint", job)
     in_order = events["stub"] + events["hook"] + events["message"]
     lint = _from_events("lint", in_order)
     if only_compiled and not in_order:
@@ -164,11 +156,7 @@ def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
 
 def _broken(name: str, job: JobResult) -> CheckResult:
     text = job.errors.text(1500) or job.output.text(1500)
-    reason = (
-        cause_sentence(job)
-        if job.cause is not Cause.EXITED or job.code
-        else "it left no complete report"
-    )
+    reason = why_incomplete(job)
     return CheckResult(
         name=name,
         verdict=Verdict.BROKEN,
