@@ -63,7 +63,7 @@ class Acceptance:
         return self._opinions.add_to(outcome)
 
     def out_of_budget(self, cause: str) -> Outcome:
-        """Return the outcome of a run whose budget is exhausted before its result is verified."""
+        """Return the outcome of a run that ends before its result is verified."""
         said = "; ".join(filter(None, (cause, self._evaluator.remark)))
         return Outcome(Status.BUDGET, said, self._evaluator.report, self._traceability.rows)
 

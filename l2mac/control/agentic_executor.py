@@ -91,7 +91,7 @@ class AgenticExecutor:
         self._idle_turns = 0
 
     def execute(self, instruction: Instruction, summary: str) -> str:
-        """Work on an instruction until it is done, restarting whenever its context is exhausted."""
+        """Work on an instruction until it is done, restarting with a full context."""
         self._repetition = RepetitionDetector()
         self._idle_turns = restart = 0
         while True:
@@ -103,7 +103,7 @@ class AgenticExecutor:
             restart += 1
 
     def _take_turns(self, instruction: Instruction, window: ContextWindow) -> bool:
-        """Let the model work; True when the instruction is done, False when the context is exhausted."""
+        """Let the model work; False when its context is exhausted before it is done."""
         while window.has_room():
             self._budget.begin_turn()
             reply = self._model.ask(
@@ -125,12 +125,12 @@ class AgenticExecutor:
         return False
 
     def _tools(self) -> tuple[ToolSpec, ...]:
-        """Return the tools of the next turn: a model that only looks around may finish or write."""
+        """Return the tools of a turn: a model that only looks around may finish or write."""
         is_idle = self._idle_turns >= _MOST_IDLE_TURNS
         return self._steering.deciding_tools if is_idle else self._steering.tools
 
     def _perform(self, instruction: Instruction, reply: Reply) -> tuple[tuple[Message, ...], bool]:
-        """Perform a reply; return the messages to remember, and whether the instruction is done."""
+        """Perform a reply; return the messages to keep, and whether the work is done."""
         before = self._files.tree
         turn = self._turns.perform(reply, lambda: self._is_accepted(instruction))
         self._idle_turns = self._idle_turns + 1 if self._files.tree == before else 0
@@ -143,7 +143,7 @@ class AgenticExecutor:
         return self._evaluator.check(whole=instruction.is_last).accepts_completion
 
     def _guidance(self, instruction: Instruction, reply: Reply, *, claimed: bool) -> str:
-        """Return what the checks say (M_fe), or the question whether the instruction is done (M_cc)."""
+        """Return the checks' findings (M_fe), or the question whether it is done (M_cc)."""
         render, evaluator = self._prompts.render, self._evaluator
         written = evaluator.is_outdated
         if reply.cut_off and not written:

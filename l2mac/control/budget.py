@@ -1,4 +1,4 @@
-"""The bounds of a run and what it has spent; an exhausted budget ends the run with its own cause."""
+"""The bounds of a run, and its spending; an exhausted budget ends it with its own cause."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,8 +85,8 @@ class Spending:
     def out_of_time(self) -> BudgetExhausted:
         """Return the error for a call of the model in whose middle the time is over."""
         return BudgetExhausted(
-            f"{self.limits.time_s or 0:g} seconds of work are over (--max-time), which ended a call of"
-            " the model; what that had taken is not in the count of tokens"
+            f"{self.limits.time_s or 0:g} seconds of work are over (--max-time), which ended a call"
+            " of the model; what that had taken is not in the count of tokens"
         )
 
     def check_instruction(self) -> None:
@@ -152,7 +152,7 @@ class TurnBudget:
         self._spending.count_restart()
 
     def abort(self, number: int, cause: str) -> None:
-        """Record that an instruction is exhausted, so that a session with larger bounds agrees."""
+        """Record an exhausted instruction, so that a session with larger bounds agrees."""
         key = f"{number} {self._spending.turns} {self._spending.restarts}"
         event = InstructionAborted(key=key, number=number, cause=cause)
         self._journal.effect(InstructionAborted, key, lambda: event)

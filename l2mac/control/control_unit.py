@@ -57,7 +57,7 @@ class ControlUnit:
         self._registry = InstructionRegistry(())
 
     def run(self) -> Outcome:
-        """Execute the whole program, verify the result in a fresh sandbox, compare it with the task."""
+        """Execute the whole program, verify the result, and compare it with the task."""
         try:
             self._evaluator.start()
             self._briefing.prepare(self._evaluator.input_report)

@@ -139,7 +139,7 @@ class Model:
         *,
         reply_tokens: int = 0,
     ) -> int:
-        """Return the tokens of the window that a call leaves; negative when it does not fit."""
+        """Return the tokens that a call leaves of the window; negative if it does not fit."""
         used = self.estimator.estimate(messages, tools)
         return self.context_tokens - used - self._truncated_at(reply_tokens)
 
@@ -162,8 +162,8 @@ class Model:
         )
         if not window.has_room():
             raise BudgetExhausted(
-                f"the task, the instruction and the tools alone take about {window.used_tokens} tokens,"
-                f" which leaves no room for a reply in a window of {self.context_tokens}"
+                f"the task, the instruction and the tools alone take about {window.used_tokens}"
+                f" tokens, which leaves no room for a reply in a window of {self.context_tokens}"
                 " (--context-tokens)"
             )
         return window
@@ -172,7 +172,8 @@ class Model:
         return min(reply_tokens or self.reply_tokens, self.reply_tokens)
 
     def _learn(self, event: ModelCalled, request: Request) -> None:
-        """Correct the estimator, which is the writing model's: others have other tokenizers."""
+        """Correct the estimator, by calls of the writing model alone."""
+        # Models of other roles have other tokenizers.
         if role_of(request.purpose) != "write":
             return
         if not event.reply_object:
@@ -282,7 +283,7 @@ class Tools:
 
 
 def _believed(counted: int | None, estimate: int) -> tuple[int, bool]:
-    """Return the server's count if it can be true, else the estimate, and whether it was the server's."""
+    """Return the server's count if it can be true, else the estimate, and which it is."""
     if counted is None:
         return estimate, False
     least, most = estimate / _MOST_BELIEVABLE, max(estimate, 1) * _MOST_BELIEVABLE

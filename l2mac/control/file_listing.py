@@ -17,7 +17,7 @@ FileText = tuple[str, str]
 
 
 def describe_files(paths: Sequence[str], limit: int) -> str:
-    """Return the list of paths; folders with counts where the paths take more than `limit` characters."""
+    """Return the list of paths, or of folders with counts where it is too long."""
     if not paths:
         return _NONE
     listing = ", ".join(paths)
@@ -35,7 +35,7 @@ def truncated(text: str, limit: int) -> str:
 
 
 def fenced_files(texts: Sequence[FileText], first: str, limit: int) -> str:
-    """Return whole files, each in a fence, as many as take no more than `limit` characters together.
+    """Return whole files, each in a fence, as many as `limit` characters can hold.
 
     Args:
         texts: The files, in the order in which they are shown.
@@ -57,7 +57,7 @@ def fenced_files(texts: Sequence[FileText], first: str, limit: int) -> str:
 
 
 def headed_files(texts: Iterable[FileText], limit: int) -> str:
-    """Return files, each below a line with its path, in about `limit` characters together.
+    """Return files, each below a line with its path, in about `limit` characters.
 
     A file that does not fit is truncated; files without room for a piece are named at the end.
     """
@@ -79,7 +79,7 @@ def headed_files(texts: Iterable[FileText], limit: int) -> str:
 
 
 def paged_files(texts: Iterable[FileText], room: Callable[[], int]) -> Iterator[tuple[str, int]]:
-    """Yield files, each below a line with its path, page by page, with the page's characters of text.
+    """Yield pages of files below their paths, each page with its characters of text.
 
     Args:
         texts: The files; a long text continues on the next page.

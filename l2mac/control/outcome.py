@@ -80,7 +80,7 @@ def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
 
 
 def with_files(outcome: Outcome, *, written: bool) -> Outcome:
-    """Return the outcome, which is not completed when no file was written: nothing is done then."""
+    """Return the outcome, which is not completed when no file was written."""
     if written or outcome.status is not Status.COMPLETED:
         return outcome
     return replace(outcome, status=Status.FAILING, cause=f"nothing was written; {outcome.cause}")

@@ -1,4 +1,4 @@
-"""The prompt program before it is executed: made by the model, reflected upon, compared with the task.
+"""The prompt program before it is executed: made, reflected upon, compared with the task.
 
 The model's statements about its own plan are claims. It is checked mechanically only that a claim
 names requirements and instructions that exist; whether an instruction really carries out a
@@ -48,7 +48,7 @@ class GivenProgram:
 
 
 class ModelPlanner:
-    """Has the model make the prompt program: the bootstrap of the paper, and what improves its result.
+    """Has the model make the prompt program: the bootstrap of the paper, and revisions.
 
     Args:
         task: The task.
@@ -124,7 +124,7 @@ class ModelPlanner:
         return best
 
     def _gaps(self, program: Program, requirements: tuple[str, ...], number: int) -> Gaps | None:
-        """Return the places of requirements that no instruction covers; None without a usable claim."""
+        """Return the places of requirements that no instruction covers; None if unknown."""
         listed, plan = numbered_list(requirements), numbered_list(program)
         question = Question(
             purpose="coverage",

@@ -1,4 +1,4 @@
-"""The parts that a control unit is put together from, as it sees them; `l2mac.runs` chooses them."""
+"""The parts of a control unit, as it sees them; `l2mac.runs.composition` chooses them."""
 
 from typing import Protocol
 
@@ -88,7 +88,7 @@ class EvaluatorModule(Protocol):
         ...
 
     def check(self, *, whole: bool) -> CheckReport:
-        """Return the verdict on the store; with `whole`, everything has to be there by now."""
+        """Return the verdict on the store; with `whole`, everything has to be there."""
         ...
 
     def verify(self) -> CheckReport:

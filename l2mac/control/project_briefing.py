@@ -58,7 +58,7 @@ class ProjectBriefing:
         )
 
     def prompt(self, kind: str) -> str:
-        """Return the kind of prompt that takes another's place where there are files already."""
+        """Return the kind of prompt in another's place where files exist already."""
         return _IN_THEIR_PLACE.get(kind, kind) if self._rules else kind
 
     def with_rules(self, system: Message) -> Message:

@@ -97,7 +97,7 @@ def _numbered(pairs: list[tuple[str, int]]) -> tuple[Instruction, ...]:
 
 
 def normal_form(text: str) -> str:
-    """Return a text without differences of case, white space, and punctuation at its ends."""
+    """Return a text without its case, white space and punctuation at its ends."""
     return " ".join(text.casefold().split()).strip(".,;:!?-* ")
 
 

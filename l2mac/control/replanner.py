@@ -63,7 +63,7 @@ class Replanner:
         self._findings_characters = findings_characters
 
     def may_replan(self, instruction: Instruction) -> bool:
-        """Whether the bounds on replans and instructions allow a replan of this instruction."""
+        """Whether the bounds on replans and instructions allow one of this instruction."""
         return (
             self._left > 0
             and instruction.replans < REPLANS_PER_INSTRUCTION
@@ -71,7 +71,7 @@ class Replanner:
         )
 
     def replan(self, instruction: Instruction, registry: InstructionRegistry, cause: str) -> bool:
-        """Have the model make an instruction smaller; False when the program stays as it is.
+        """Have the model make an instruction smaller; False if the program stays.
 
         Args:
             instruction: The current one.

@@ -41,7 +41,7 @@ class TaskRequirements:
         return "" if self._listed is None else self._listed.problem
 
     def texts(self) -> tuple[str, ...]:
-        """Return the requirements; none when the model gives no usable list, see `problem`."""
+        """Return the requirements; none without a usable list, see `problem`."""
         if self._listed is None:
             self._texts, problem = self._ask()
             self._listed = RequirementsListed(
@@ -79,7 +79,8 @@ def check_requirements(submitted: SubmitRequirements) -> tuple[str, ...]:
         raise ValueError("the list has no requirement; name at least one")
     if len(texts) > MOST_REQUIREMENTS:
         raise ValueError(
-            f"the list has {len(texts)} requirements; join related ones, at most {MOST_REQUIREMENTS}"
+            f"the list has {len(texts)} requirements; join related ones,"
+            f" at most {MOST_REQUIREMENTS}"
         )
     for number, text in enumerate(texts, 1):
         if not normal_form(text):

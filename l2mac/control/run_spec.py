@@ -1,4 +1,4 @@
-"""The specification of a run: every setting that decides how it goes, recorded as its first line."""
+"""The specification of a run: every setting that decides how it goes, recorded with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,18 +14,20 @@ ExecutionMode = Literal["auto", "guided", "agentic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningOptions:
-    """The options of planning, checking and summarising; planning beyond the bootstrap is off by default.
+    """The options of planning, checking and summarising; extra planning is off by default.
 
     Attributes:
         reflections: How often the model is asked for a better plan.
         coverage: Whether its plan is compared with the task's requirements.
         max_replans: How many exhausted instructions a run may split, or prepare by others.
         requirements: Whether the verified result is compared with the task's requirements.
-        requirement_rounds: How often requirements that are not shown are carried out and examined again.
+        requirement_rounds: How often requirements that are not shown are carried out and examined
+            again.
         summary: Whether a summary (M_rs of the paper) is handed from window to window.
-        evaluator: Whether the store is checked on the way; the final verification takes place always.
-        task_in_context: Whether each instruction's window holds the whole task, as in the original's
-            release, or the instruction alone, as in Algorithm 1 of its paper.
+        evaluator: Whether the store is checked on the way; the final verification takes place
+            always.
+        task_in_context: Whether each instruction's window holds the whole task, as in the
+            original's release, or the instruction alone, as in Algorithm 1 of its paper.
     """
 
     reflections: int = 0
@@ -40,11 +42,12 @@ class PlanningOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """Every setting that is recorded with a run and stays the same when it is resumed.
+    """Every setting that is recorded with a run and stays the same for all its sessions.
 
     Attributes:
         task: The user's prompt.
-        definition: The domain in full, as `Definition.as_text` returns it, so that a resume uses that.
+        definition: The domain in full, as `Definition.as_text` returns it, so that a resume uses
+            that.
         domain: The name of the domain.
         program: Instructions given by the user; empty when the model makes them.
         steps: How many instructions the model may make.
@@ -55,7 +58,8 @@ class RunSpec:
         dependencies: The packages that the code may name: `off`, `locked` or `resolve`.
         judge: Whether the model is asked for a second opinion on the result.
         method: The algorithm.
-        input: The hash of the tree of files that the run begins with; empty where it begins with none.
+        input: The hash of the tree of files that the run begins with; empty where it begins with
+            none.
         setup: Settings of the model and the sandbox, which a resume takes over.
         planning: The options of planning, checking and summarising.
         mode: Whether the model is asked one question at a time or chooses among tools.

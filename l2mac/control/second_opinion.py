@@ -1,4 +1,4 @@
-"""A second opinion: the model is asked about each file of the finished result; answers are only shown.
+"""A second opinion: the model is asked about files of the result; answers are only shown.
 
 An opinion is no check. It comes from a model, often the one that did the work, so it can neither
 make up for a check that failed nor make a run fail; nor does it end a run when it cannot be had.

@@ -1,4 +1,4 @@
-"""Ask the model for one answer in a given form, and again with the reason when it cannot be used."""
+"""Ask the model for one answer in a given form, and again when it cannot be used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class StructuredOutput:
         self.system = system
 
     def room(self, question: Question, form: Form[A]) -> int:
-        """Return the tokens of the window that a question leaves; negative when it does not fit."""
+        """Return the tokens that a question leaves of the window; negative if none."""
         messages = (self.system, Message(Role.USER, question.text))
         return self._model.room(messages, (form.spec,), reply_tokens=question.reply_tokens)
 

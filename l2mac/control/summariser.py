@@ -37,7 +37,7 @@ class ModelSummariser:
         self._prompts = prompts
 
     def summarise(self, window: ContextWindow, kind: str) -> str:
-        """Ask for a summary (M_cs), dropping the oldest turns until question and answer fit.
+        """Ask for a summary (M_cs), dropping the oldest turns until the question fits.
 
         Args:
             window: The context window; turns that are dropped are lost to it.

@@ -1,4 +1,4 @@
-"""The final comparison of the result with the task: requirement → files and passed tests that show it.
+"""The final comparison of the result with the task: requirement → files and passed tests.
 
 The table is the model's claim, and is labelled so wherever it appears. It is checked mechanically
 that the files are in the verified store, and that the tests were collected and passed in the fresh
@@ -86,7 +86,7 @@ class Traceability:
         self.rows: tuple[RequirementRow, ...] = ()
 
     def examine(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with the table, worse than before if a requirement is not shown."""
+        """Return the outcome with the table, worse if a requirement is not shown."""
         if not self._enabled or outcome.status is not Status.COMPLETED:
             return outcome
         requirements = self._requirements.texts()
@@ -102,7 +102,7 @@ class Traceability:
         return self._with_rows(outcome, problem)
 
     def follow_up_instructions(self, outcome: Outcome) -> tuple[str, ...]:
-        """Return instructions for requirements that are not shown; none where no round is left."""
+        """Return instructions for requirements that are not shown, if a round is left."""
         missing = [row.requirement for row in outcome.requirements if not row.shown]
         if not missing or outcome.status is not Status.UNSHOWN or outcome.unexamined:
             return ()
@@ -138,7 +138,7 @@ class Traceability:
         )
 
     def _claims(self, requirements: tuple[str, ...], report: CheckReport) -> tuple[Claims, str]:
-        """Show the files page by page; return the model's claims, and why there are none if so.
+        """Show the files page by page; return the model's claims, or why there are none.
 
         Without files the model is not asked, as nothing can be shown.
         """
@@ -243,7 +243,7 @@ class _ClaimCheck:
         return bool(self._jobs_for([self._files[path] for path in sorted(files)]))
 
     def _test(self, name: str) -> str:
-        """Return the passed test with this id, or the only one whose last part is this name."""
+        """Return the passed test with this id, or the only one of this name."""
         name = base_id(name)
         if name in self._passed:
             return name

@@ -62,7 +62,8 @@ class TurnRunner:
         return Turn(tuple(messages), claimed, completed)
 
     def _with_own_ids(self, reply: Reply) -> Reply:
-        """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""
+        """Return the reply with its calls numbered over the whole run."""
+        # Ids of servers are random, sometimes missing or given twice.
         calls = []
         for call in reply.tool_calls:
             self._calls += 1

@@ -1,4 +1,4 @@
-"""The checks of a book: what to run in the box, and how to read what comes back.
+"""The checks of a book: the jobs to run in the sandbox, and how to read their reports.
 
 `sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A
 chapter that is not written yet does so only at the end, and what can only be guessed is advice.
@@ -48,22 +48,23 @@ class _BookEnd(ReportLine):
 
 
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
-    """Give what to run for these files; nothing while there is no Markdown file."""
-    return jobs_at_the_end(files) if any(entry.path.endswith(".md") for entry in files) else ()
+    """Return the jobs for these files; none while there is no Markdown file."""
+    has_text = any(entry.path.endswith(".md") for entry in files)
+    return jobs_at_the_end(files) if has_text else ()
 
 
 def jobs_at_the_end(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
-    """Give what to run for these files where a book has to be there: the check, even if there is no file at all."""
+    """Return the job for these files where a book has to be there, even without files."""
     return (Job("prose", checker="prose", paths=tuple(entry.path for entry in files)),)
 
 
 def judge(result: RunResult) -> CheckReport:
-    """Read what the job left; chapters that are not written yet are counted, not missed."""
+    """Read the job's report; chapters that are not written yet are not missed."""
     return _judged(result.job("prose"), whole=False)
 
 
 def judge_whole(result: RunResult) -> CheckReport:
-    """Read what the job left when the whole book has to be there."""
+    """Read the job's report when the whole book has to be there."""
     return _judged(result.job("prose"), whole=True)
 
 

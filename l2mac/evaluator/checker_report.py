@@ -1,7 +1,7 @@
 """The report that a checker leaves in the sandbox: JSON lines, of which the last one is its end.
 
-Reports come from processes that may also have run generated code. They are read strictly: a report that
-is truncated, lacks its end or holds anything but JSON is incomplete, and never repaired.
+Reports come from processes that may also have run generated code. They are read strictly: a report
+that is truncated, lacks its end or holds anything but JSON is incomplete, and never repaired.
 """
 
 import json
@@ -69,7 +69,7 @@ def read_clean_report(job: JobResult) -> list[Any]:
 
 
 def why_incomplete(job: JobResult) -> str:
-    """Return why a checker's report could not be used, as a short sentence without its subject."""
+    """Return why a checker's report could not be used, as a short sentence."""
     if job.cause is not Cause.EXITED or job.code:
         return cause_sentence(job)
     return "it left no complete report"

@@ -72,7 +72,7 @@ def _is_outlined(path: str) -> bool:
 
 
 def read_survey(job: JobResult, limit: int, task: str) -> str:
-    """Give the outline in at most about `limit` characters, from the report of the job `survey`.
+    """Return the outline in about `limit` characters, from the report of `survey`.
 
     The beginning of the README comes first, with at most a quarter of the room; then each file with
     what it defines, tests last. Where not all have room, those come first that share words with the
@@ -116,16 +116,19 @@ def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> 
 
 
 def _words(text: str) -> frozenset[str]:
-    """Give the words of a text, in the singular as far as an ending shows it; short ones say nothing."""
+    """Return the longer words of a text, in the singular as far as an ending shows it."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
     return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z]{4,}", spaced.lower()))
 
 
 def _full(module: _Module) -> str:
-    shown = [name + (f": {', '.join(inside)}" if inside else "") for name, inside in module.names]
-    return f"{module.path}: {'; '.join(shown)}" + (
-        f"; and {module.more} more" if module.more else ""
-    )
+    shown = [_with_members(name, inside) for name, inside in module.names]
+    more = f"; and {module.more} more" if module.more else ""
+    return f"{module.path}: {'; '.join(shown)}{more}"
+
+
+def _with_members(name: str, inside: Sequence[str]) -> str:
+    return f"{name}: {', '.join(inside)}" if inside else name
 
 
 def _short(module: _Module) -> str:
@@ -134,7 +137,7 @@ def _short(module: _Module) -> str:
 
 
 def _counted(modules: Sequence[_Module], limit: int, line: Callable[[_Module], str]) -> str:
-    """Give half of the room to the first modules and the rest to counts by folder."""
+    """Return the first modules in half of the room, and counts by folder of the rest."""
     lines: list[str] = []
     left = limit // 2
     for module in modules:

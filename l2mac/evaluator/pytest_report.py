@@ -20,8 +20,8 @@ from sandbox import Cause, JobResult
 _NO_TESTS = 5
 _TEXT_CHARACTERS = 2500
 _HIDDEN = (
-    "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is one that pytest"
-    " skips, or its class has an __init__"
+    "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is"
+    " one that pytest skips, or its class has an __init__"
 )
 HOOK = "{name} decides how tests are reported; code may not judge itself: remove it"
 _WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
@@ -97,7 +97,7 @@ _LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
 
 
 class _TestTally:
-    """What the report says, line by line."""
+    """The counts and findings of a report, line by line."""
 
     def __init__(self) -> None:
         self.declared: dict[str, str] | None = None
@@ -118,7 +118,7 @@ class _TestTally:
         return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
 
     def hidden(self) -> list[str]:
-        """Give the tests that their files declare, can be read, and that were not collected all the same."""
+        """Return the declared tests of readable files that were not collected."""
         known = {base_id(test) for test in (*(self.collected or ()), *self.outcomes)}
         return sorted(
             test
@@ -127,7 +127,7 @@ class _TestTally:
         )
 
     def unfair(self) -> str:
-        """Say by what the store decided about its own tests; empty when by nothing."""
+        """Return how the store tampered with its own tests; empty when it did not."""
         if self.hooks:
             return (
                 f"how they are reported was decided by {how_many(self.hooks, 'hook')} of the store"
@@ -156,9 +156,7 @@ class _TestTally:
             case _Declared():
                 self._take_declared(event)
             case _Collected():
-                if self.collected is not None:
-                    raise ValueError("the tests were collected twice")
-                self.collected = frozenset(event.ids)
+                self._take_collected(event)
             case _Deselected():
                 self.deselected += len(event.ids)
             case _NotCollected():
@@ -166,16 +164,23 @@ class _TestTally:
             case _Start():
                 self.running = event.id
             case _Hook():
-                self.hooks.append(event.name)
-                self.findings.append(
-                    Finding(valid_text(event.plugin), HOOK.format(name=valid_text(event.name)))
-                )
+                self._take_hook(event)
             case _Phase():
                 self._take_phase(event)
             case _Internal():
                 self.findings.append(Finding("", f"pytest itself failed:\n{_short(event.text)}"))
             case _PytestEnd():
                 self.end_code = event.code
+
+    def _take_collected(self, event: _Collected) -> None:
+        if self.collected is not None:
+            raise ValueError("the tests were collected twice")
+        self.collected = frozenset(event.ids)
+
+    def _take_hook(self, event: _Hook) -> None:
+        self.hooks.append(event.name)
+        text = HOOK.format(name=valid_text(event.name))
+        self.findings.append(Finding(valid_text(event.plugin), text))
 
     def _take_unread(self, event: _NotCollected) -> None:
         self.unread[event.id] = event.outcome
@@ -186,8 +191,8 @@ class _TestTally:
     def _take_declared(self, event: _Declared) -> None:
         if self.declared is not None or self.collected is not None:
             raise ValueError("the tests were declared twice, or too late")
-        prints = event.prints or [""] * len(event.ids)
-        self.declared = dict(zip(event.ids, prints, strict=True))
+        fingerprints = event.prints or [""] * len(event.ids)
+        self.declared = dict(zip(event.ids, fingerprints, strict=True))
 
     def _take_phase(self, phase: _Phase) -> None:
         if phase.id not in (self.collected or ()):
@@ -209,12 +214,12 @@ def _outcome(phase: _Phase) -> str:
 
 
 def base_id(test: str) -> str:
-    """Give a test's id without its parameters."""
+    """Return a test's id without its parameters."""
     return test.partition("[")[0]
 
 
 def judge_tests(job: JobResult) -> CheckResult:
-    """Give the verdict on the tests."""
+    """Return the verdict on the tests."""
     tally = _TestTally()
     readable = not job.report.elided
     try:
@@ -252,7 +257,7 @@ def judge_tests(job: JobResult) -> CheckResult:
         counts=counts,
         outcomes=tuple(sorted(tally.outcomes.items())),
         declared=tuple(sorted(tally.declared or ())),
-        prints=tuple(print_ for _, print_ in sorted((tally.declared or {}).items())),
+        fingerprints=tuple(one for _, one in sorted((tally.declared or {}).items())),
     )
 
 

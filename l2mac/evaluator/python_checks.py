@@ -1,4 +1,4 @@
-"""The checks of the codebase domain: what to run in the box, and how to read what comes back.
+"""The checks of the codebase domain: the jobs to run, and how to read their reports.
 
 Everything read here comes from processes that also ran generated code. It is parsed strictly: what
 is missing, contradicts itself or was cut off makes a check broken or failed, never passed.
@@ -15,15 +15,15 @@ from l2mac.evaluator.wording import how_many, valid_text
 from sandbox import FileEntry, Job, JobResult, RunResult
 
 _REWRITTEN = (
-    "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
-    " even for a moment: let it write to tmp_path"
+    "was written to while the checks ran, by the tests or by what they import; no test may change"
+    " the sources, not even for a moment: let it write to tmp_path"
 )
 _MOST_LINES = 10
 _LINTED_WHOLE = 200
 
 
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
-    """Give what to run for these files, side by side; nothing when there is no Python file.
+    """Return the jobs for these files, side by side; none without a Python file.
 
     Where there are many, lint does not look at those that are `known`, as they are in the input.
     """
@@ -36,7 +36,7 @@ def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[J
 
 
 def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run for an input: the same, but where there are many files all are compiled and none is linted."""
+    """Return the jobs for an input; of many files, all are compiled and none is linted."""
     sources = _sources(files)
     if len(sources) <= _LINTED_WHOLE:
         return jobs_for(files)
@@ -44,7 +44,7 @@ def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
 
 
 def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run on an input, of all these files, for those that are changed now: what its jobs left out."""
+    """Return the jobs that `jobs_for_input` left out, for files that have changed."""
     paths = _sources(changed)
     return (
         (Job("lint", checker="pylint", paths=paths),)
@@ -54,7 +54,7 @@ def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple
 
 
 def judge(result: RunResult) -> CheckReport:
-    """Read what the jobs of `jobs_for` left: syntax, lint, tests.
+    """Read the reports of the jobs of `jobs_for`: syntax, lint, tests.
 
     Lint and tests count for nothing while a file is not valid Python: what they say then only
     repeats it. Sources that were written to meanwhile fail the lint: it may have read something
@@ -97,7 +97,7 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
 
 
 def _checked(event: dict[str, Any]) -> dict[str, Any]:
-    """Give an event whose finding can be told.
+    """Return an event that makes a finding.
 
     Raises:
         KeyError, TypeError, ValueError, ArithmeticError: It lacks what it has to have.
@@ -112,7 +112,7 @@ def _checked(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
-    """Give a finding; `more` are the further lines at which the same was found."""
+    """Return a finding; `more` are the further lines at which the same was found."""
     finding = _alone(event)
     quote = f" (in: {event['quote']})" if event.get("quote") else ""
     others = (
@@ -131,7 +131,8 @@ def _alone(event: dict[str, Any]) -> Finding:
     if event["e"] == "stub":
         return Finding(
             where,
-            f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring",
+            f"{event['text']} is not written yet: its body does nothing; write it, or say why in a"
+            " docstring",
         )
     if event["e"] == "hook":
         return Finding(where, HOOK.format(name=event["text"]))
@@ -140,7 +141,7 @@ def _alone(event: dict[str, Any]) -> Finding:
 
 
 def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
-    """Give a result in which what is found again and again in a file is said once: a missing import is one fault."""
+    """Return a result in which repeated findings of a file are one."""
     if not events:
         return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
     alike: dict[tuple[str, str], list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""The ablation `--no-evaluator`: work is accepted without checks, and only the result is verified."""
+"""The ablation `--no-evaluator`: work is accepted without checks, the result is verified."""
 
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.verdict import CheckReport

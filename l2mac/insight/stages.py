@@ -1,4 +1,4 @@
-"""What each instruction took: turns, restarts, tokens, time, files."""
+"""The turns, restarts, tokens, time and files of each instruction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ class _Ledger:
         self._current = self.planning
 
     def take(self, event: Event, took_s: float) -> None:
-        """Count an event where it belongs; what follows the last instruction is verification."""
+        """Count an event in its stage; verification follows the last instruction."""
         if isinstance(event, InstructionStarted):
             self._begin(event)
         self._current.take(event, took_s)
@@ -108,7 +108,7 @@ class _Ledger:
         self._put(event.instruction_objects, place)
 
     def _put(self, objects: Iterable[str], place: int) -> None:
-        """Add instructions to the program; what was replaced stays in sight before what took its place."""
+        """Add instructions to the program; a replaced one stays in sight before them."""
         added = [_Tally("instruction", name, "to come") for name in objects]
         behind = self.program[place] if place < len(self.program) else None
         shown = self.shown.index(behind) if behind is not None else len(self.shown)
@@ -119,7 +119,7 @@ class _Ledger:
 def stages_of(
     entries: Sequence[Entry], counting: Sequence[Entry], text_of: Callable[[str], str]
 ) -> tuple[Stage, ...]:
-    """Give what every part of the run took.
+    """Return the turns, tokens and time of every part of the run.
 
     Args:
         entries: All lines.

@@ -1,4 +1,4 @@
-"""What a closely led model's answers mean: files to write, the file that is wrong, a change of a few lines."""
+"""The answers of a guided model: files to write, the file to correct, a change of a few lines."""
 
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from l2mac.tools.forms import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
@@ -11,7 +11,7 @@ WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
 def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
-    """Give the files of an answer.
+    """Return the files of an answer.
 
     Raises:
         ValueError: One is named twice.
@@ -24,7 +24,7 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
 
 
 def named_by(report: CheckReport) -> ChooseFile | None:
-    """Give the file that the first finding lies in, and what it says; None where only the model can know.
+    """Return the file of the first finding, and its text; None where only the model can know.
 
     A failing test says where it fails, and not whether the test or the code is wrong.
     """
@@ -38,7 +38,7 @@ def named_by(report: CheckReport) -> ChooseFile | None:
 
 
 def severity(report: CheckReport) -> int:
-    """Give how much is wrong, so that two states of the store can be compared.
+    """Return how much is wrong, so that two states of the store can be compared.
 
     What keeps more from being seen weighs more: a file that is mended so far that its tests run is
     better for it, although they fail.
@@ -55,12 +55,12 @@ def _weight(result: CheckResult) -> int:
 
 
 def same(answer: ChooseFile) -> ChooseFile:
-    """Give an answer of which nothing has to be checked."""
+    """Return an answer of which nothing has to be checked."""
     return answer
 
 
 def done(answer: SubmitDone) -> SubmitDone:
-    """Give an answer that says that all is done, or what is missing and where.
+    """Return an answer that says that all is done, or what is missing and where.
 
     Raises:
         ValueError: It says neither.
@@ -73,7 +73,7 @@ def done(answer: SubmitDone) -> SubmitDone:
 
 
 def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
-    """Whether what the first finding is about is prose: a file of long lines, and no short line of it is named."""
+    """Whether the first finding is about prose: long lines, and no short one is named."""
     lines = text.split("\n")
     if all(len(line) <= _LONGEST_LINE for line in lines):
         return False
@@ -89,14 +89,14 @@ def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
 
 
 def numbered(text: str) -> str:
-    """Give a text with its line numbers, as `edited` counts them."""
+    """Return a text with its line numbers, as `edited` counts them."""
     return "\n".join(
         f"{number}: {line}" for number, line in enumerate(text.removesuffix("\n").split("\n"), 1)
     )
 
 
 def edited(text: str, edit: EditLines) -> str:
-    """Give a text after a change.
+    """Return a text after a change.
 
     Raises:
         ValueError: It has no such lines, or the change changes nothing; the message is for the
@@ -111,7 +111,10 @@ def edited(text: str, edit: EditLines) -> str:
         and edit.text.strip()
         and not _indented(edit.text)
     ):
-        said = "begins with spaces, and the new text does not; give it with the indentation that it has to have"
+        said = (
+            "begins with spaces, and the new text does not; give it with the indentation that it"
+            " has to have"
+        )
         raise ValueError(f"line {edit.line} {said}")
     end = (
         edit.line - 1
@@ -122,7 +125,8 @@ def edited(text: str, edit: EditLines) -> str:
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
         raise ValueError(
-            "the change leaves the file as it is; give the line that is wrong and another text for it"
+            "the change leaves the file as it is; give the line that is wrong and another text for"
+            " it"
         )
     return after
 

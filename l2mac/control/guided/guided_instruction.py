@@ -82,7 +82,7 @@ class GuidedInstruction:
 
     @property
     def temperature(self) -> float:
-        """The temperature of the next question: the warmer, the longer nothing new has come."""
+        """The temperature of the next question, which rises while nothing new comes."""
         return min(BASE_TEMPERATURE + _WARMING * self.stuck, _HOTTEST)
 
     def notice(self, findings: str) -> None:
@@ -146,7 +146,7 @@ class GuidedInstruction:
             return None
 
     def _whole(self, text: str, *, first: str, hidden: str) -> str:
-        """Return a whole question: the state of the work, with as many files as there is room for."""
+        """Return a whole question: the state of the work, its files as far as there is room."""
         problem = f"{self.problem}\n\n" if self.problem else ""
         limit = self._room_for_files(f"{self._state('')}\n\n{problem}{text}")
         files = self.asker.files
@@ -158,10 +158,11 @@ class GuidedInstruction:
         model = self.asker.model
         room = model.room((self.asker.structured.system, Message(Role.USER, bare)))
         if room < 0:
-            used = model.context_tokens - model.reply_tokens - room
+            window = model.context_tokens
+            used = window - model.reply_tokens - room
             raise BudgetExhausted(
-                f"the task, the instruction and a question alone take about {used} tokens, which leaves"
-                f" no room for a reply in a window of {model.context_tokens} (--context-tokens)"
+                f"the task, the instruction and a question alone take about {used} tokens,"
+                f" which leaves no room for a reply in a window of {window} (--context-tokens)"
             )
         return int(model.characters(room) * _FILL)
 

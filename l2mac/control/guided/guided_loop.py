@@ -86,7 +86,7 @@ class GuidedExecutor:
         self._findings_characters = findings_characters
 
     def execute(self, instruction: Instruction, summary: str) -> str:
-        """Work on an instruction until it is done; its text is the summary for the next one."""
+        """Work on an instruction until it is done; its text is the next one's summary."""
         note = InstructionStarted(number=instruction.number, total=instruction.total, restart=0)
         self._notes.note(note)
         work = GuidedInstruction(asker=self._asker, instruction=instruction, before=summary)
@@ -108,7 +108,7 @@ class GuidedExecutor:
                 self._correct(work, report)
 
     def _with_what_helped(self, work: GuidedInstruction, report: CheckReport) -> CheckReport:
-        """Undo a correction that made the findings worse: a small model would go on from there."""
+        """Undo a correction that made it worse: a small model would go on from there."""
         done, work.correction = work.correction, None
         if (
             done is None
@@ -122,7 +122,7 @@ class GuidedExecutor:
         return self._check(work)
 
     def _check(self, work: GuidedInstruction) -> CheckReport:
-        """Check the store; nothing is missed yet while planned files are still to be written."""
+        """Check the store; nothing is missed while planned files are still to be written."""
         return self._evaluator.check(whole=work.instruction.is_last and not work.planned)
 
     def _asked_files(self, work: GuidedInstruction) -> Sequence[PlannedFile]:
@@ -146,7 +146,7 @@ class GuidedExecutor:
             work.planned.pop(0)  # the model fails to write it; the checks will say if it is missed
 
     def _correct(self, work: GuidedInstruction, report: CheckReport) -> None:
-        """Have a file corrected: the file that a finding names, or else the model's choice."""
+        """Have a file corrected: the one that a finding names, or the model's choice."""
         work.fixes += 1
         findings = self._findings(report)
         choice = named_by(report) if work.stuck < _FOLLOWED else None
@@ -208,7 +208,7 @@ class GuidedExecutor:
         self._write(work, text, choice.path, hidden=hidden, at_least=_WARM)
 
     def _is_done(self, work: GuidedInstruction, report: CheckReport) -> bool:
-        """Ask whether the instruction is done; a missing part is added, or is the next file."""
+        """Ask whether the work is done; a missing part is added, or is the next file."""
         text = self._prompts.render(
             "close_done", instruction=work.instruction.text, checks=report.summary
         )
@@ -240,7 +240,7 @@ class GuidedExecutor:
         return content is not None and self._put(work, path, content)
 
     def _put(self, work: GuidedInstruction, path: str, content: str) -> bool:
-        """Write a file as the model's own call of the tool would; return whether it was written."""
+        """Write a file by the tool, as the model would; return whether it was written."""
         arguments = json.dumps({"files": [{"path": path, "content": content}]}, ensure_ascii=False)
         outcome = self._tools.use(ToolCall("call_1", "write_files", arguments))
         work.problem = "" if outcome.ok else outcome.text

@@ -1,4 +1,4 @@
-"""The prompt program of guided mode: a small model names the files, and a few make an instruction."""
+"""The prompt program of guided mode: the model names files, and a few make an instruction."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -70,7 +70,7 @@ class GuidedPlanner:
 
 
 def groups(files: Files) -> tuple[Files, ...]:
-    """Return files in groups that make an instruction each, as few and as even as possible."""
+    """Return files in groups that make an instruction each, few and even ones."""
     count = -(-len(files) // _FILES_AT_ONCE)
     bounds = [len(files) * number // count for number in range(count + 1)]
     return tuple(files[start:end] for start, end in pairwise(bounds))

@@ -54,7 +54,7 @@ class CodeT:
         self._notes = notes
 
     def run(self) -> Outcome:
-        """Have candidates and tests written and one chosen, then verify it in a fresh sandbox."""
+        """Have candidates and tests written and one chosen, then verify it."""
         return self._agent.outcome_of(self._choose, by="codet, without checks before the choice")
 
     def _choose(self) -> None:
@@ -92,7 +92,7 @@ class CodeT:
         )
 
     def _written(self, part: str, instruction: str) -> CandidateFiles:
-        """Have files written from nothing, so that nothing that was written before is seen."""
+        """Have files written from nothing, with nothing in sight of earlier parts."""
         if self._agent.has_begun:
             self._tools.restore((), f"no files and a new box for {part}")
         self._agent.work(part, instruction, temperature=_TEMPERATURE)
@@ -101,7 +101,7 @@ class CodeT:
     def _results(
         self, candidates: Sequence[CandidateFiles], tests: CandidateFiles
     ) -> tuple[list[frozenset[str]], frozenset[str]]:
-        """Run each candidate against the tests; return which each passed, and all that are known."""
+        """Run each candidate against the tests; return those passed, and all known."""
         paths = {entry.path for entry in tests}
         passed, known = [], frozenset[str]()
         for number, files in enumerate(candidates, 1):
@@ -121,7 +121,7 @@ def is_test_file(path: str) -> bool:
 
 
 def with_tests(files: CandidateFiles, tests: CandidateFiles) -> CandidateFiles:
-    """Return a candidate with the tests in it; files that stand in the tests' way are left out."""
+    """Return a candidate with the tests in it, without files that are in their way."""
     paths = {entry.path for entry in tests}
     folders = {folder for path in paths for folder in _folders(path)}
     fitting = [

@@ -1,4 +1,4 @@
-"""One shot: the task, the tools, one context. The paper's tables name it by the model alone (GPT4)."""
+"""One shot: the task, the tools, one context. The paper's tables call it GPT4."""
 
 from l2mac.control.methods.single_window import SingleWindowAgent
 from l2mac.control.outcome import Outcome

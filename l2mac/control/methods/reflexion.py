@@ -1,4 +1,4 @@
-"""Reflexion (Shinn et al. 2023): a trial, checks, a reflection on what failed, and a new trial with it.
+"""Reflexion (Shinn et al. 2023): a trial, checks, a reflection on failures, and a new trial.
 
 The files and the memory of reflections go from trial to trial; the checks' findings do not.
 """

@@ -1,4 +1,4 @@
-"""Self-Refine (Madaan et al. 2023): a draft, then rounds of the model's own feedback and a revision.
+"""Self-Refine (Madaan et al. 2023): a draft, then rounds of the model's feedback and revision.
 
 Nothing is run on the way: the feedback is about what the model sees in its files.
 """

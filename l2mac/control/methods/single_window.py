@@ -80,7 +80,7 @@ class SingleWindowAgent:
         return self._parts > 0
 
     def outcome_of(self, work: Callable[[], None], *, by: str) -> Outcome:
-        """Have all the work done; then, as for the control unit, a fresh sandbox alone decides.
+        """Have all the work done, then verify it as the control unit does.
 
         Without the model's word that it is done the run is not completed, though: the window is a
         budget, too.
@@ -100,7 +100,7 @@ class SingleWindowAgent:
             return Outcome(Status.BUDGET, cause, self._evaluator.report)
 
     def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> None:
-        """Have the model work in a fresh window until it says that it is done, or the window is full.
+        """Have the model work in a fresh window until it is done, or the window is full.
 
         Args:
             part: The name of this part of the work, for the trace.
@@ -129,7 +129,7 @@ class SingleWindowAgent:
         self.unfinished = "" if claimed_done else part
 
     def answer(self, purpose: str, kind: str, reply_tokens: int, **values: str) -> str:
-        """Ask one question; return the reply's text, or nothing where the question does not fit."""
+        """Ask one question; return the reply's text, or "" where the question does not fit."""
         messages = (self._system, Message(Role.USER, self._prompts.render(kind, **values)))
         reply = self._model.ask(
             purpose, messages, temperature=BASE_TEMPERATURE, reply_tokens=reply_tokens
@@ -175,7 +175,7 @@ class SingleWindowAgent:
         return False
 
     def _reminder(self, instruction: str, reply: Reply, *, wrote: bool) -> Iterator[Message]:
-        """Yield why a reply did nothing: it was truncated, or calls no tool. This is no steering."""
+        """Yield why a reply did nothing: it was truncated, or calls no tool."""
         render = self._prompts.render
         if reply.cut_off and not wrote:
             yield Message(Role.USER, render("cut_off", limit=self._model.reply_tokens))

@@ -49,17 +49,17 @@ def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str
     found = []
     with Journal(folder) as journal:
         dependencies = Dependencies(mode, "run", journal, world.means)
-        dependencies.adopt(journal.recorded())
+        dependencies.restore(journal.recorded())
         boxes = SandboxScript()
 
         def make_sandbox(_: str):
-            dependencies.bring()
+            dependencies.install()
             return boxes.make_sandbox()
 
         store = FileStore(make_sandbox, journal.objects)
         for text in texts:
             store.write({"requirements.txt": text.encode()})
-            result = dependencies.settle(store)
+            result = dependencies.resolve(store)
             found.append(
                 "" if result is None else " ".join(finding.text for finding in result.findings)
             )
@@ -90,9 +90,9 @@ def test_packages_that_unpack_to_something_else_than_before_end_the_session(tmp_
     other = PackageSource(world.fetch, lambda *_: Installed(digest="0" * 64))
     with Journal(tmp_path) as journal:
         dependencies = Dependencies("resolve", "run", journal, other)
-        dependencies.adopt(journal.recorded())
+        dependencies.restore(journal.recorded())
         with pytest.raises(TraceError, match="something else"):
-            dependencies.bring()
+            dependencies.install()
 
 
 def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path):
