@@ -1,7 +1,7 @@
 """Agentic mode: the model chooses among tools, turn by turn, until an instruction is done.
 
-This is the inner loop of Algorithm 1 of the paper: ask, perform the calls, check, say what the
-checks found; restart the same instruction with a summary whenever its context window is exhausted.
+This is the inner loop of Algorithm 1 of the paper: ask, perform the calls, check, report
+the findings; restart the same instruction with a summary whenever its context window is exhausted.
 """
 
 from dataclasses import dataclass

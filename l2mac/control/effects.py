@@ -64,7 +64,7 @@ class Model:
     """The language model P_LLM of the paper, as an effect.
 
     Attributes:
-        keys: Names what is sent to the model.
+        keys: Names the messages and tools of requests.
         context_tokens: The model's declared window, prompt and reply together.
         reply_tokens: Where every reply is truncated.
         watch: Called with each piece of the model's text as it arrives.
@@ -266,7 +266,7 @@ class Tools:
         changes = (*gone, *(Change(entry.path, entry.size, entry.digest) for entry in other))
         self.journal.note(StoreRestored(changes=changes, reason=reason))
         self.store.apply(changes)
-        if not self.journal.repeating:  # until then the sandbox holds what the trace comes to
+        if not self.journal.repeating:  # until then the sandbox holds all recorded files
             self.store.close()
 
     def _perform(self, key: str, call: ToolCall) -> ToolRan:

@@ -28,7 +28,7 @@ class RequirementRow:
     Attributes:
         shown: Whether a file, and where files of its kind are checked a passed test, shows it.
         files: Paths in the verified store.
-        tests: Ids of tests that passed in the fresh box.
+        tests: Ids of tests that passed in the fresh sandbox.
         refused: Files and tests that were claimed and do not exist or have not passed.
     """
 

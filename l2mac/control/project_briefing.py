@@ -18,7 +18,7 @@ class ProjectBriefing:
         files: The file store, for prompts.
         outliner: Outlines the files.
         prompts: The prompts of the domain.
-        task: The task; what has to do with it comes first in an outline that cannot show all.
+        task: The task; files that share words with it come first in an outline without enough room.
         outline_characters: How long the outline may be.
 
     Attributes:

@@ -1,8 +1,8 @@
 """Names for the parts of a request: each message and each set of tools is an object.
 
-A resumed run names everything once more to see that the record fits, however large it is. So what
-takes long is done once: things are known by identity, and a long text that stands in two places,
-such as a tool call's arguments in its key and in the next request, is quoted once.
+A resumed run names everything once more, to compare it with the trace. So slow work is done once:
+messages and tools are known by identity, and a long text that is used twice, such as a tool call's
+arguments in its key and in the next request, is quoted once.
 """
 
 import hashlib

@@ -128,7 +128,7 @@ class Baseline:
         ]
 
     def _is_same(self, test: str, fingerprints: Mapping[str, str], files: FileDigests) -> bool:
-        """Whether a test is the input's: by its file, or by the fingerprint of its source."""
+        """Whether a test is the input's, by its file or the fingerprint of its source."""
         name = base_id(test)
         if self._as_it_came(test.partition("::")[0], files):
             return True
@@ -168,7 +168,7 @@ def named(report: CheckReport) -> str:
 
 
 def _mended(failing: set[str], result: CheckResult) -> set[str]:
-    """Return the failing names that a report shows fixed: passed tests, readable files."""
+    """Return the failing names that a report shows to be fixed."""
     passed = {test for test, outcome in result.outcomes if outcome == "passed"}
     every = {test for test, _ in result.outcomes}
     holding = {

@@ -1,7 +1,7 @@
 """The checks of a book: the jobs to run in the sandbox, and how to read their reports.
 
-`sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A
-chapter that is not written yet does so only at the end, and what can only be guessed is advice.
+`sandbox.checkers.prose` makes the findings, and this module weighs them. Most findings refuse
+completion. A missing chapter does so only at the end, and guesses are advice.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -24,14 +24,14 @@ class Checks:
     """The checks of a domain.
 
     Attributes:
-        jobs: The names of all jobs that `jobs_for` can give.
-        at_the_end: What takes their place in the last instruction and after it, where more is due
-            than before: the chapters that are still missing, for example. None where the same is
-            due all along.
-        for_input: Gives what to run on an input before anything is done with it; None where that is
-            the same as ever.
-        originals: Gives what to run on the input for some of its files, once they have been
-            changed, where `jobs_for` does not say of each file all that is wrong with it.
+        jobs_for: Makes the jobs for the files of a store.
+        judge: Returns the report on the results of these jobs.
+        jobs: The names of all jobs that `jobs_for` can make.
+        at_the_end: The checks in their place in the last instruction and after it, where more is
+            due then: all chapters of a book, for example. None where the same is due all along.
+        for_input: Makes the jobs for an input as it came; None where that is `jobs_for`.
+        originals: Makes the jobs for files of the input that have been changed since, where
+            `for_input` leaves out findings of single files.
     """
 
     jobs_for: JobMaker

@@ -1,7 +1,7 @@
 """Packages of generated code: fetched once, recorded, mounted read-only in every sandbox.
 
-The wheels themselves are objects of the run's record. So a run that is resumed or replayed, and
-every box that takes the place of a lost one, has the same bytes without any network.
+The wheels themselves are objects of the run's trace. So a run that is resumed or replayed, and a
+sandbox that replaces a lost one, have the same bytes without any network.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ _MOST_FETCHES = 20
 _REASON_CHARACTERS = 1500
 
 Fetch = Callable[[str, str, bool], Fetched]
-"""Fetch for the run of that name what the requirements say; with hashes for all of them, or not."""
+"""Fetches for a run, by name, the packages of a requirements text, with all hashes or without."""
 Install = Callable[[str, Mapping[str, bytes]], Installed]
-"""From now on give the run's boxes these packages, in place of those before."""
+"""Gives all further sandboxes of a run, by name, these wheels in place of the old ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class Dependencies:
 
 
 def recorded_fetch(events: Sequence[Event], objects: ObjectStore) -> Fetch:
-    """Return a fetch that takes everything from a trace, for a replay without a network."""
+    """Return a fetch that takes all from a trace, for a replay without a network."""
     recorded = {
         event.requirements_object: event for event in events if isinstance(event, PackagesFetched)
     }

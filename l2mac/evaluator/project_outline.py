@@ -19,7 +19,7 @@ _OUTLINED = (".py", ".md")
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A file with what it defines: each name with what is in it."""
+    """A file with the names that it defines, each with the names inside it."""
 
     path: str
     names: tuple[tuple[str, tuple[str, ...]], ...]
@@ -75,9 +75,9 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
     """Return the outline in about `limit` characters, from the report of `survey`.
 
     The beginning of the README comes first, with at most a quarter of the room; then each file with
-    what it defines, tests last. Where not all have room, those come first that share words with the
-    task, and the rest is counted. A report that cannot be read is said to be none: nothing hangs on
-    it.
+    the names that it defines, tests last. Where not all have room, files that share words with the
+    task come first, and the rest is counted. Without a readable report the outline says so, as
+    nothing depends on it.
     """
     try:
         readme, modules = _read(job)

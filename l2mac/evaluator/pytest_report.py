@@ -1,6 +1,6 @@
-"""Read the report that the preloaded pytest leaves in the box, and judge the tests by it.
+"""Read the report that the preloaded pytest leaves in the sandbox, and judge the tests by it.
 
-A pass needs all of it: exit code 0, a complete report whose own end agrees, every declared test
+A pass needs all of these: exit code 0, a complete report whose own end agrees, every declared test
 collected, every collected test accounted for from its start to its end, none deselected, at least
 one passed, none failed. The report comes from the process that ran the tests, so a test that sets
 out to forge it can; see SECURITY.md.
@@ -235,13 +235,10 @@ def judge_tests(job: JobResult) -> CheckResult:
         before = "" if verdict is Verdict.NOTHING else f"{summary}, "
         verdict, summary = Verdict.FAILED, f"{before}{how_many(hidden, 'test')} not collected"
         findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
-    if verdict is Verdict.FAILED and (
-        tally.deselected or tally.collected is None or job.code not in (0, 1)
-    ):
-        findings = (
-            *findings,
-            Finding("", summary),
-        )  # what no test can be blamed for, and no input excuses
+    is_odd = tally.deselected or tally.collected is None or job.code not in (0, 1)
+    if verdict is Verdict.FAILED and is_odd:
+        # No single test causes such a failure, so no test of the input can excuse it.
+        findings = (*findings, Finding("", summary))
     if verdict in (Verdict.BROKEN, Verdict.FAILED) and (verdict is Verdict.BROKEN or not findings):
         findings = (
             Finding(tally.running, f"{summary}\n{job.output.text(_TEXT_CHARACTERS)}"),

@@ -1,7 +1,7 @@
 """The checks of the codebase domain: the jobs to run, and how to read their reports.
 
-Everything read here comes from processes that also ran generated code. It is parsed strictly: what
-is missing, contradicts itself or was cut off makes a check broken or failed, never passed.
+The reports come from processes that also ran generated code. They are read strictly: a report that
+is incomplete, contradicts itself or is truncated makes a check broken or failed, never passed.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,7 +36,7 @@ def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[J
 
 
 def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Return the jobs for an input; of many files, all are compiled and none is linted."""
+    """Return the jobs for an input; many files are all compiled and not linted."""
     sources = _sources(files)
     if len(sources) <= _LINTED_WHOLE:
         return jobs_for(files)
@@ -56,9 +56,9 @@ def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple
 def judge(result: RunResult) -> CheckReport:
     """Read the reports of the jobs of `jobs_for`: syntax, lint, tests.
 
-    Lint and tests count for nothing while a file is not valid Python: what they say then only
-    repeats it. Sources that were written to meanwhile fail the lint: it may have read something
-    else than what is there.
+    Lint and tests do not count while a file is not valid Python: their findings would only repeat
+    that. Sources that were written to while the checks ran fail the lint, which may have read other
+    contents.
     """
     syntax, lint = _judge_lint(result.job("lint"))
     if result.rewritten and lint.verdict is not Verdict.BROKEN:

@@ -1,8 +1,8 @@
 """The packages that files of a store name, read strictly: pip gets names and versions alone.
 
 A requirements file can do much more for pip: name other indexes, local paths, addresses, further
-files. None of that is passed on; what is not plainly a name with versions is a finding for the
-model.
+files. None of that is passed on: a line that is not plainly a name with versions is a finding for
+the model.
 """
 
 import re
@@ -106,7 +106,7 @@ def _problem(line: str, *, hashed: bool) -> str:
 
 
 def _from_text(content: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a requirements file with their places, joined where continued."""
+    """Yield the lines of a requirements file and their places, joined if continued."""
     whole, start = "", 0
     text = _decoded(content)
     for number, line in enumerate([*text.splitlines(), ""], 1):

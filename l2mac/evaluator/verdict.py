@@ -15,11 +15,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or several of a sort in one file.
+    """One fault, or several of a sort in one file.
 
     Attributes:
         where: `path:line`, a test's id, or empty.
-        text: What is wrong, for whoever mends it.
+        text: The fault, for the model that fixes it.
         sort: The text as far as it does not depend on the place; empty where all of it does not.
         count: How often it was found.
     """
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestCounts:
-    """How the tests ended; `collected` is what pytest found, so that a missing test shows."""
+    """The tests by their outcomes; `collected` are all that pytest found."""
 
     __test__ = False
 
@@ -53,7 +53,7 @@ class CheckResult:
         declared: For tests: the ids, without parameters, that the files themselves declare.
         fingerprints: A hash of the source of each declared id; empty where it is not known.
         excused: Findings that the run's input had already, which are no part of the verdict.
-        gates: The results that say nothing as long as this one has failed.
+        gates: The results that are meaningless as long as this one has failed.
     """
 
     name: str
@@ -111,7 +111,7 @@ class CheckReport:
 
 
 def _closed(result: CheckResult, gate: str) -> CheckResult:
-    """Return a result, or a failed one without findings where a gate before it has failed."""
+    """Return a result, or one without findings where its gate has failed."""
     if not gate:
         return result
     return CheckResult(

@@ -24,24 +24,25 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
 
 
 def named_by(report: CheckReport) -> ChooseFile | None:
-    """Return the file of the first finding, and its text; None where only the model can know.
+    """Return the file of the first finding; None where only the model can know.
 
     A failing test says where it fails, and not whether the test or the code is wrong.
     """
     for result in report.results:
         for finding in result.findings if result.verdict in WRONG else ():
-            path, _, line = finding.where.rpartition(":")
             if "::" in finding.where or "." not in finding.where:
                 return None
-            return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
+            path, _, line = finding.where.rpartition(":")
+            path = path if line.isdigit() else finding.where
+            return ChooseFile(path=path, wrong=finding.text)
     return None
 
 
 def severity(report: CheckReport) -> int:
     """Return how much is wrong, so that two states of the store can be compared.
 
-    What keeps more from being seen weighs more: a file that is mended so far that its tests run is
-    better for it, although they fail.
+    A fault that hides others weighs more: a file whose tests run for the first time is better than
+    before, although they fail.
     """
     return sum(_weight(result) for result in report.results if result.verdict in WRONG)
 

@@ -146,7 +146,7 @@ class GuidedInstruction:
             return None
 
     def _whole(self, text: str, *, first: str, hidden: str) -> str:
-        """Return a whole question: the state of the work, its files as far as there is room."""
+        """Return a whole question: the state of the work, with files as room allows."""
         problem = f"{self.problem}\n\n" if self.problem else ""
         limit = self._room_for_files(f"{self._state('')}\n\n{problem}{text}")
         files = self.asker.files

@@ -199,7 +199,7 @@ class GuidedExecutor:
         return self._put(work, choice.path, after)
 
     def _rewrite(self, work: GuidedInstruction, choice: ChooseFile, findings: str) -> None:
-        """Ask for a file as a whole, warm enough that it does not become what it was."""
+        """Ask for a whole file, warm enough that the old one is not repeated."""
         values = {"path": choice.path, "wrong": choice.wrong}
         if work.stuck >= _ANEW_AFTER:
             text, hidden = self._prompts.render("close_anew", **values), choice.path

@@ -129,7 +129,7 @@ class SingleWindowAgent:
         self.unfinished = "" if claimed_done else part
 
     def answer(self, purpose: str, kind: str, reply_tokens: int, **values: str) -> str:
-        """Ask one question; return the reply's text, or "" where the question does not fit."""
+        """Ask one question; return the reply's text, or "" if the question does not fit."""
         messages = (self._system, Message(Role.USER, self._prompts.render(kind, **values)))
         reply = self._model.ask(
             purpose, messages, temperature=BASE_TEMPERATURE, reply_tokens=reply_tokens
