@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from run_specs import run_spec
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.errors import SettingsError, TraceError
 from l2mac.processor.messages import Reply
@@ -42,8 +44,8 @@ REPLIES = (PLAN, EDIT, DONE, SUMMARY)
 END = b'{"e": "end", "code": 0}\n'
 
 
-def suite(**more: str) -> bytes:
-    outcomes = {**OLD, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
+def suite(*, old: dict[str, str] = OLD, code: int = 1, **more: str) -> bytes:
+    outcomes = {**old, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
     lines: list[dict[str, object]] = [
         {"e": "declared", "ids": list(outcomes), "prints": list(outcomes)},
         {"e": "collected", "ids": list(outcomes)},
@@ -51,7 +53,7 @@ def suite(**more: str) -> bytes:
     for test, outcome in outcomes.items():
         lines.append({"e": "phase", "id": test, "when": "call", "outcome": outcome, "text": "no"})
         lines.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
-    lines.append({"e": "end", "code": 1})
+    lines.append({"e": "end", "code": code})
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
@@ -133,6 +135,21 @@ def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(room: Ro
     assert (baseline.baseline, baseline.verdict) == (True, "failed")
     assert (verdict.baseline, verdict.verdict) == (False, "passed")
     assert "1 test fails as it did before" in verdict.summary
+
+
+@pytest.mark.parametrize("evaluator", [True, False])
+def test_a_failing_test_of_the_input_may_not_be_deleted(room: Room, evaluator: bool):
+    def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
+        if any(box.contents["a.py"] == b"A = 1\n" for box in room.boxes.boxes):
+            return Room.checks(room, jobs)
+        room.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
+        results = Room.checks(room, jobs).jobs
+        return ScriptedRun(jobs=tuple(replace(job, code=0) for job in results))
+
+    room.checks = checks  # type: ignore[method-assign]
+    result = room.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
+    assert result.outcome.status is (Status.BUDGET if evaluator else Status.FAILING)
+    assert "1 test that failed cannot be seen" in result.outcome.report.summary
 
 
 def test_the_box_is_filled_before_anything_is_asked(room: Room):
