@@ -1,4 +1,4 @@
-"""The control unit against scripted replies and boxes: what it asks, accepts, refuses, and when it stops."""
+"""The control unit with scripted replies and sandboxes: its questions, refusals and ends."""
 
 import json
 from pathlib import Path

@@ -26,7 +26,8 @@ def test_the_paths_are_listed_up_to_the_very_limit():
 def test_many_files_are_counted_by_folder():
     files = ("a.py", "b/c.py", "b/d.py", "b/e/f.py")
     assert describe_files(files, 29) == (
-        "4 files: ./ (1 files), b/ (2 files), b…; use list_files and search_files to find what you need"
+        "4 files: ./ (1 files), b/ (2 files), b…;"
+        " use list_files and search_files to find what you need"
     )
 
 

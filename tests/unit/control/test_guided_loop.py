@@ -1,4 +1,4 @@
-"""A model that is led closely: what it is asked, what comes of its answers, and that nothing unchecked is accepted."""
+"""Guided mode: its questions, the effects of answers, and no acceptance without checks."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The paper's baselines as runs like any other: what each does, and that record, resume, replay and audit hold."""
+"""The comparison methods as runs like any other, with trace, resume, replay and audit."""
 
 import json
 import shutil
@@ -763,7 +763,7 @@ def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget
     )
 
 
-def test_without_the_task_in_context_an_instructions_window_holds_the_instruction_and_the_summary_alone(
+def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
     room: ThinkingRoom,
 ):
     model = Listening()

@@ -1,4 +1,4 @@
-"""Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
+"""Planning: reflection, coverage, replanning, and the final comparison with the task."""
 
 import importlib.util
 import json

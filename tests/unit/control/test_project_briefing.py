@@ -1,4 +1,4 @@
-"""Runs that begin with files: what is recorded first, what the model is told, what is accepted, what resumes."""
+"""Runs that begin with files: recording, briefing, acceptance and resuming."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Models that behave badly, over real HTTP: every one ends in a named budget, with what it spent counted sanely."""
+"""Models that behave badly, over real HTTP: each ends in a named budget, soundly counted."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was wrong before a run began is excused, and nothing else: attempts to hide behind it among them."""
+"""The baseline excuses the findings of the input and nothing else, whatever is tried."""
 
 import pytest
 

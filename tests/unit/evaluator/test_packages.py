@@ -1,4 +1,4 @@
-"""Packages of a run: fetched once, recorded, taken from the record ever after, locked by hash on the host."""
+"""Packages of a run: fetched once, recorded, read from the trace, locked by hash."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNREACHABLE = Fetched(output="ERROR: no answer", connections=({"unreachable": Tr
 
 
 class World:
-    """An index that gives what the test says, boxes that take it, and how often either was asked."""
+    """A scripted index and sandboxes that take its packages, with counts of both."""
 
     def __init__(self, *answers: Fetched, refuses: str = "") -> None:
         self.answers = list(answers)
@@ -45,7 +45,7 @@ class World:
 
 
 def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str]:
-    """Work through some wordings of requirements.txt in one session; gives what was found wrong with each."""
+    """Resolve some wordings of requirements.txt in one session; return the failures."""
     found = []
     with Journal(folder) as journal:
         dependencies = Dependencies(mode, "run", journal, world.means)
