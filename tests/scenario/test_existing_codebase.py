@@ -121,16 +121,17 @@ def test_what_is_left_out_is_named_and_the_model_never_sees_it(finished):
 
 def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
     room, _, _ = finished
-    verdicts: list[tuple[str, str]] = []
+    verdicts: list[tuple[str, str]] = [("the input", "")]
     for event in room.events():
         if isinstance(event, ToolRan) and event.changes:
             verdicts.append((event.name, ""))
         elif isinstance(event, Checked) and not (event.baseline or event.final):
             verdicts[-1] = (verdicts[-1][0], event.verdict)
     assert [one for one in verdicts if one[1]] == [
+        ("the input", "passed"),
         ("edit_file", "failed"),
         ("edit_file", "passed"),
-        ("delete_files", "nothing to check"),
+        ("delete_files", "failed"),
         ("write_files", "passed"),
     ]
     claims = [request.body["messages"] for request in room.server.requests]
