@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, RUNTIMES, BoxKeeper, known_runtime, leftovers, missing, wait_until
+from engine import RUN, RUNTIMES, SharedSandbox, known_runtime, leftovers, missing, wait_until
 
 from sandbox import EngineUnavailable, ImageUnavailable, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -71,13 +71,15 @@ def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMak
 
 
 @pytest.fixture(scope="module")
-def keeper(engine: Engine, box_image: SandboxImage, runtime: str) -> Iterator[BoxKeeper]:
-    keeper = BoxKeeper(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
-    yield keeper
-    keeper.close()
+def shared_sandbox(
+    engine: Engine, box_image: SandboxImage, runtime: str
+) -> Iterator[SharedSandbox]:
+    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
+    yield shared_sandbox
+    shared_sandbox.close()
 
 
 @pytest.fixture
-def box(keeper: BoxKeeper) -> DockerSandbox:
+def box(shared_sandbox: SharedSandbox) -> DockerSandbox:
     """Give the module's box of this runtime, its store empty."""
-    return keeper.fresh()
+    return shared_sandbox.fresh()

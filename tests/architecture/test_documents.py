@@ -12,9 +12,7 @@ TESTS = {
     for one in functions(module.tree)
     if one.name.startswith("test_")
 }
-CATALOGUE = (
-    "test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing"
-)
+CATALOGUE = "test_every_catalogued_attack_is_contained_and_its_control_succeeds"
 
 
 def _exists(name: str) -> bool:
@@ -56,7 +54,7 @@ def test_links_of_the_documents_lead_somewhere():
             )
 
 
-def test_the_reference_is_what_the_program_says():
+def test_reference_page_matches_the_commands_help_and_settings():
     words = [sys.executable, str(ROOT / ".ci" / "reference"), "--check"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -128,7 +128,7 @@ def test_each_library_has_one_door():
     assert outside == []
 
 
-def test_each_door_is_used_so_that_the_list_says_how_things_are():
+def test_every_listed_door_is_used():
     doors = [(library, door) for library in DOORS for door in DOORS[library]]
     used = [
         (library, door)
@@ -140,13 +140,13 @@ def test_each_door_is_used_so_that_the_list_says_how_things_are():
     assert used == doors
 
 
-def test_nothing_on_the_host_runs_or_loads_what_it_is_given():
+def test_host_modules_never_run_or_load_given_code():
     assert {
         module.name: harmful(module.tree) for module in host_modules() if harmful(module.tree)
     } == {}
 
 
-def test_in_the_box_only_the_checkers_compile():
+def test_only_the_checkers_compile_code_in_the_sandbox():
     compiling = {
         module.name
         for module in guest_modules()
@@ -244,7 +244,7 @@ def _names(tree: ast.AST) -> list[str]:
     return [name for _, name in imported(tree)]
 
 
-def test_what_both_sides_use_stands_on_the_standard_library():
+def test_modules_of_both_sides_import_only_the_standard_library():
     for module in modules("sandbox"):
         if module.name in ("sandbox.protocol", "sandbox.paths"):
             assert {

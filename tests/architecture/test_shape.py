@@ -105,7 +105,7 @@ def test_imports_are_absolute():
     assert relative == []
 
 
-def test_the_sandbox_exports_exactly_what_is_public():
+def test_sandbox_package_exports_exactly_its_public_classes():
     pure = (sandbox.errors, sandbox.interface, sandbox.paths, sandbox.policy, sandbox.results)
     classes = {
         name
@@ -132,7 +132,7 @@ def test_importing_the_packages_starts_nothing():
         assert calls == [], f"{module.name}:{calls[0].lineno}"
 
 
-def test_nothing_is_done_when_the_garbage_collector_pleases():
+def test_no_class_defines_a_finalizer():
     assert [
         module.name
         for module in ALL

@@ -64,7 +64,7 @@ def idle(value):
     assert asserting_nothing(ast.parse(source)) == ["test_a", "test_e"]
 
 
-def test_nothing_is_mocked():
+def test_tests_import_no_mocking_library():
     mocking = ("unittest.mock", "mock")
     assert [
         one.name for one in modules("tests") for library in mocking if imports_of(one.tree, library)

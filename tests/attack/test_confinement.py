@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import requests
-from engine_room import RUN
+from engine import RUN
 from weak_container import Weakening, with_host, without
 
 from sandbox import EngineUnavailable, IsolationMismatch, SandboxPolicy

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from battery_image import with_batteries
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -75,7 +75,7 @@ if __name__ == '__main__':
 """
 
 
-def test_what_ordinary_programs_do_works_under_the_profile(engine, box_image, runtime):
+def test_ordinary_programs_work_under_the_seccomp_profile(engine, box_image, runtime):
     image = with_batteries(engine, box_image, Path("~/.cache/l2mac").expanduser())
     policy = SandboxPolicy(cpus=2.0, runtime=runtime, timeout_s=300)
     with DockerSandbox(engine, image, policy, run=RUN) as box:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from engine_room import RUN, leftovers
+from engine import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
 from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
@@ -107,7 +107,7 @@ def box_with(engine, box_image, *wheels: tuple[str, bytes]) -> Iterator[DockerSa
         layer.close()
 
 
-def test_what_is_named_is_fetched_with_what_it_needs_from_the_allowed_host(fetched):
+def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched):
     lines = (
         f"{name}==1.0 --hash=sha256:{hash_of(made)}\n"
         for name, made in (("good", GOOD), ("helper", HELPER))
@@ -118,7 +118,7 @@ def test_what_is_named_is_fetched_with_what_it_needs_from_the_allowed_host(fetch
     assert {row["verdict"] for row in result.receipt["rows"]} <= {"match", "not available"}
 
 
-def test_a_file_on_another_host_is_refused_and_with_that_host_allowed_it_comes(fetched, index):
+def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index):
     index.packages["lured"] = dict([wheel("lured", {"lured.py": ""})])
     result, proxy = fetched("lured\n")
     assert not result.wheels
@@ -128,7 +128,7 @@ def test_a_file_on_another_host_is_refused_and_with_that_host_allowed_it_comes(f
     assert list(fetched("lured\n", hosts=(HOST, OTHER))[0].wheels) == ["lured-1.0-py3-none-any.whl"]
 
 
-def test_an_index_whose_name_means_an_inner_address_is_not_reached(fetched, index):
+def test_index_that_resolves_to_a_private_address_is_not_reached(fetched, index):
     asked = len(index.asked)
     result, proxy = fetched("good\n", address="169.254.169.254")
     assert not result.wheels
@@ -158,7 +158,7 @@ def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index)
     )
 
 
-def test_without_a_proxy_there_is_nothing_on_the_loopback(box):
+def test_loopback_is_empty_without_a_proxy(box):
     probe = f"import socket; socket.create_connection(('127.0.0.1', {TUNNEL_PORT}), timeout=5)"
     seen = box.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
     assert "ConnectionRefusedError" in seen.errors.text(5000)
@@ -187,7 +187,7 @@ def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
     assert "No matching distribution" in result.output or "proxy" in result.output
 
 
-def test_packages_can_be_imported_and_nobody_in_the_box_can_change_them(engine, box_image):
+def test_packages_are_importable_and_read_only_in_the_sandbox(engine, box_image):
     change = "import os\nfor f in (lambda: open('/packages/new', 'w'), lambda: open('/packages/good.py', 'w'),"
     change += (
         " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
@@ -212,7 +212,7 @@ def test_packages_can_be_imported_and_nobody_in_the_box_can_change_them(engine, 
     assert (rows["inside.packages"], rows["inside./packages.ro"]) == ("match", "match")
 
 
-def test_a_box_whose_packages_are_not_those_that_were_unpacked_is_not_used(engine, box_image):
+def test_sandbox_with_other_packages_than_unpacked_is_refused(engine, box_image):
     layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
     try:
         with pytest.raises(IsolationMismatch) as caught:
@@ -228,7 +228,7 @@ def test_a_box_whose_packages_are_not_those_that_were_unpacked_is_not_used(engin
     assert caught.value.rows == ("inside.packages",)
 
 
-def test_without_its_packages_the_same_import_fails(box):
+def test_package_import_fails_without_the_package_layer(box):
     seen = box.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
     assert "ModuleNotFoundError" in seen.errors.text(2000)
 

@@ -6,7 +6,7 @@ import struct
 import time
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import (
     Cause,
@@ -91,7 +91,7 @@ def test_no_signal_from_a_test_harms_a_later_check(open_sandbox):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
-def test_under_gvisor_a_signal_ends_at_most_the_box(open_sandbox, gvisor, number):
+def test_signal_under_gvisor_ends_at_most_the_sandbox(open_sandbox, gvisor, number):
     box = open_sandbox(runtime=gvisor)
 
     with contextlib.suppress(SandboxDied):
@@ -132,7 +132,7 @@ def test_a_forged_frame_is_never_believed(open_sandbox, runtime, frame):
         assert alive(box)
 
 
-def test_under_gvisor_a_forged_frame_is_what_ends_the_box(open_sandbox, gvisor):
+def test_forged_frame_ends_the_sandbox_under_gvisor(open_sandbox, gvisor):
     box = open_sandbox(runtime=gvisor)
 
     with pytest.raises(SandboxCompromised):

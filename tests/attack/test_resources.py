@@ -8,7 +8,7 @@ import resource
 import time
 
 import pytest
-from engine_room import BoxKeeper
+from engine import SharedSandbox
 
 from sandbox import Cause, Job, JobResult, RunResult, SandboxLost, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -78,10 +78,10 @@ ONE_LINE = "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))"
 
 
 @pytest.fixture(scope="module")
-def keeper(engine, box_image, runtime):
-    keeper = BoxKeeper(engine, box_image, SandboxPolicy(runtime=runtime, **LIMITS))
-    yield keeper
-    keeper.close()
+def shared_sandbox(engine, box_image, runtime):
+    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(runtime=runtime, **LIMITS))
+    yield shared_sandbox
+    shared_sandbox.close()
 
 
 def program(source: str, *arguments: str) -> list[Job]:
@@ -94,10 +94,10 @@ def measured(box: DockerSandbox, source: str, *arguments: str) -> tuple[object, 
 
 
 def survived(
-    keeper: BoxKeeper, runtime: str, jobs: list[Job], timeout_s: float
+    shared_sandbox: SharedSandbox, runtime: str, jobs: list[Job], timeout_s: float
 ) -> RunResult | None:
     """Run a bomb; gives its result after the box has worked on, None when gVisor's box was lost, as it may be."""
-    box = keeper.fresh()
+    box = shared_sandbox.fresh()
     try:
         result = box.run(jobs, timeout_s=timeout_s)
         assert box.run([Job("after", ("echo", "alive"))]).jobs[0].output.head == b"alive\n"
@@ -109,10 +109,10 @@ def survived(
 
 
 @pytest.mark.parametrize("bomb", [FORK_BOMB, SETSID_BOMB], ids=["fork bomb", "setsid fork bomb"])
-def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(keeper, runtime, bomb):
+def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(shared_sandbox, runtime, bomb):
     started_at = time.monotonic()
 
-    result = survived(keeper, runtime, program(bomb), 2)
+    result = survived(shared_sandbox, runtime, program(bomb), 2)
 
     assert time.monotonic() - started_at < 30
     if result:
@@ -136,8 +136,8 @@ def test_processes_are_bounded_and_the_refusal_is_the_named_cause(open_sandbox):
 
 
 @pytest.mark.parametrize("source", [HOARD, MANY_HOARDERS], ids=["one process", "many small ones"])
-def test_running_out_of_memory_is_the_named_cause(keeper, runtime, source):
-    result = survived(keeper, runtime, program(source, "2000"), 30)
+def test_running_out_of_memory_is_the_named_cause(shared_sandbox, runtime, source):
+    result = survived(shared_sandbox, runtime, program(source, "2000"), 30)
 
     if runtime == "runc":
         assert (result.jobs[0].cause, bool(result.oom_kills)) == (Cause.MEMORY, True)
@@ -145,12 +145,12 @@ def test_running_out_of_memory_is_the_named_cause(keeper, runtime, source):
         assert not result.jobs[0].succeeded
 
 
-def test_filled_scratch_and_store_take_no_memory_from_the_guest(keeper, runtime):
+def test_filled_scratch_and_store_take_no_memory_from_the_guest(shared_sandbox, runtime):
     paths = ("/tmp", "/dev/shm", "/workspace")
 
-    filled, job = measured(keeper.fresh(), FILL, "1000", *paths)
+    filled, job = measured(shared_sandbox.fresh(), FILL, "1000", *paths)
     result = survived(
-        keeper,
+        shared_sandbox,
         runtime,
         program("import sys\n" + FILL + "x = bytearray(b'x') * (600 << 20)", "1000", *paths),
         30,
@@ -166,10 +166,10 @@ def test_filled_scratch_and_store_take_no_memory_from_the_guest(keeper, runtime)
 @pytest.mark.parametrize(
     "source", [ENDLESS, ONE_LINE], ids=["endless lines", "one line of a gigabyte"]
 )
-def test_output_is_bounded_and_the_host_keeps_little_of_it(keeper, runtime, source):
+def test_output_is_bounded_and_the_host_keeps_little_of_it(shared_sandbox, runtime, source):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    result = survived(keeper, runtime, program(source), 30)
+    result = survived(shared_sandbox, runtime, program(source), 30)
 
     job = result.jobs[0]
     assert job.cause is Cause.OUTPUT
@@ -178,7 +178,7 @@ def test_output_is_bounded_and_the_host_keeps_little_of_it(keeper, runtime, sour
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 32 * MIB
 
 
-def test_a_box_of_the_least_memory_takes_the_largest_request_when_it_is_full(open_sandbox, runtime):
+def test_full_sandbox_of_least_memory_handles_the_largest_request(open_sandbox, runtime):
     policy = SandboxPolicy(**LIMITS)
     box = open_sandbox(
         **{

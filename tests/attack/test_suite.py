@@ -21,9 +21,7 @@ from sandbox.errors import SandboxError
 NOT_CONTAINABLE = {54, 63}
 
 
-def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protection_is_missing(
-    box_image, tmp_path
-):
+def test_every_catalogued_attack_is_contained_and_its_control_succeeds(box_image, tmp_path):
     command = [
         sys.executable,
         "-m",
@@ -59,9 +57,7 @@ def test_every_attack_of_the_catalogue_is_contained_and_succeeds_where_a_protect
 
 
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
-def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(
-    engine, box_image, gvisor, scene
-):
+def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(engine, box_image, gvisor, scene):
     site = Site(engine, box_image, gvisor, fresh_run())
 
     findings = list(scene(site))
@@ -74,7 +70,7 @@ def test_gvisor_contains_what_reaches_for_the_kernel_and_the_guest(
     assert host.differences(site) == ()
 
 
-def test_the_host_check_sees_what_is_left(engine, box_image):
+def test_host_check_reports_leftover_containers(engine, box_image):
     site = Site(engine, box_image, "runc", fresh_run())
     with site.box() as arena:
         container = arena.box.container
@@ -83,7 +79,7 @@ def test_the_host_check_sees_what_is_left(engine, box_image):
         assert host.differences(site) == ()
 
 
-def test_what_got_through_or_was_never_shown_to_be_possible_does_not_hold():
+def test_attack_report_fails_on_successful_and_unproven_attacks():
     held = {"number": 1, "observed": "refused", "control": "got through"}
     assert AttackFinding(**held).verdict is AttackVerdict.CONTAINED
     assert AttackFinding(**held, held=False).verdict is AttackVerdict.FAILED
@@ -121,7 +117,7 @@ FAILED = dataclasses.replace(PROVEN, held=False)
         ([PROVEN], AttackVerdict.CONTAINED),
     ],
 )
-def test_what_is_not_shown_in_time_is_tried_once_more_and_what_a_box_did_not_withstand_is_not(
+def test_unproven_attacks_are_retried_once_and_successful_ones_never(
     engine, box_image, passes, verdict
 ):
     left = list(passes)

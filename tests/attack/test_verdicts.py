@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.checks import Checks, evaluate
@@ -173,7 +173,7 @@ def test_it():
     assert evaluated(store, {"test_it.py": forging}).verdict is Verdict.PASSED
 
 
-def test_a_test_that_is_taken_away_while_the_checks_run_is_missed_all_the_same(store):
+def test_tests_hidden_during_the_checks_fail_the_verdict(store):
     """The store's code empties its failing test, keeps a linter busy with a large file, and puts the test back."""
     hiding = """
 import time
@@ -192,7 +192,7 @@ def pytest_unconfigure():
     assert report.verdict is Verdict.FAILED
 
 
-def test_a_source_that_is_another_one_while_the_checks_run_is_found_out(store):
+def test_sources_modified_during_the_checks_fail_the_verdict(store):
     """What the lint would refuse is put aside before it gets there, and is back when everything has ended."""
     swapping = """
 import time
@@ -223,7 +223,7 @@ def test_it():
     }
 
 
-def test_tests_may_read_sources_and_write_what_is_none(store):
+def test_tests_may_read_sources_and_write_other_files(store):
     sound = """
 from pathlib import Path
 def test_it(tmp_path):

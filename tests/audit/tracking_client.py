@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import wandb
-from drawn_run import known
+from traces import known
 
 from l2mac.insight.reading import report_reader
 from l2mac.insight.tracking import track
@@ -22,7 +22,7 @@ from l2mac.trace.objects import ObjectStore
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_their_client_is_sent_the_numbers_and_looks_around_for_nothing_else(
+def test_wandb_client_gets_the_numbers_and_collects_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("WANDB_MODE", "offline")

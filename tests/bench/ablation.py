@@ -13,8 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from feature_model import FeatureModel, task_of
-from thinking_room import ThinkingRoom
+from feature_sessions import FeatureSessions
+from scripted_models.features import FeatureModel, task_of
 
 from l2mac.control.budget import Limits
 from l2mac.control.outcome import Status
@@ -160,16 +160,18 @@ def rows() -> Iterator[tuple[str, ...]]:
     for case in CASES:
         for name, thinking in case.switches.items():
             with tempfile.TemporaryDirectory() as folder:
-                room, model = ThinkingRoom(Path(folder) / "run"), FeatureModel(**case.model)
+                sessions, model = FeatureSessions(Path(folder) / "run"), FeatureModel(**case.model)
                 task, limits = task_of(*FEATURES), Limits(turns=12)
-                result = room.work(
+                result = sessions.work(
                     model, task=task, limits=limits, context_tokens=case.context_tokens, **thinking
                 )
-                yield (case.fault, name, *_figures(room, model, result))
+                yield (case.fault, name, *_figures(sessions, model, result))
 
 
-def _figures(room: ThinkingRoom, model: FeatureModel, result: SessionResult) -> tuple[str, ...]:
-    objects = ObjectStore(room.folder / "objects.pack")
+def _figures(
+    sessions: FeatureSessions, model: FeatureModel, result: SessionResult
+) -> tuple[str, ...]:
+    objects = ObjectStore(sessions.folder / "objects.pack")
     texts = {path: objects.get(name) for path, name in result.files.items()}
     right = sum(
         f"test_{name}.py" in texts
@@ -178,11 +180,13 @@ def _figures(room: ThinkingRoom, model: FeatureModel, result: SessionResult) -> 
     )
     return (
         OUTCOMES[result.outcome.status],
-        str(len(room.notes(ModelCalled))),
+        str(len(sessions.notes(ModelCalled))),
         str(model.asked.count("turn")),
         str(result.spending.prompt_tokens + result.spending.completion_tokens),
-        f"{len(room.notes(InstructionCompleted))}/{len(room.program())}" if room.program() else "-",
-        str(len(room.notes(Checked))),
+        f"{len(room.notes(InstructionCompleted))}/{len(room.program())}"
+        if sessions.program()
+        else "-",
+        str(len(sessions.notes(Checked))),
         f"{right}/{len(FEATURES)}",
     )
 

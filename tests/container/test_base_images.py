@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import ImageUnavailable, Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -77,7 +77,7 @@ def derive(engine, box_image) -> Iterator[Deriver]:
         engine.api.remove_image(tag, force=True)
 
 
-def test_whatever_an_accepted_image_brings_has_no_effect_in_a_box(engine, derive):
+def test_image_settings_and_privileged_files_have_no_effect(engine, derive):
     """Privileged files lose their privilege; entry point, user, health check and variables steer nothing."""
     image = prepare_image(engine, derive(*SURPRISES, program=PLANT), CACHE, lambda _: None)
     with DockerSandbox(engine, image, SandboxPolicy(cpus=1.0), run=RUN) as box:
@@ -127,16 +127,14 @@ def test_the_planted_files_are_privileged_before_they_are_stripped(engine, deriv
         ("ONBUILD RUN touch /planted", "has ONBUILD steps"),
     ],
 )
-def test_what_cannot_be_taken_from_an_image_is_refused_before_anything_is_built(
-    engine, derive, change, said
-):
+def test_images_with_unremovable_settings_are_refused_before_a_build(engine, derive, change, said):
     steps: list[str] = []
     with pytest.raises(ImageUnavailable, match=said):
         prepare_image(engine, derive(change), CACHE, steps.append)
     assert steps == []
 
 
-def test_an_image_whose_python_is_too_old_is_refused_with_its_version(engine, derive):
+def test_image_with_an_old_python_is_refused_with_its_version(engine, derive):
     program = f"import os\nos.unlink('/usr/bin/python3')\nopen('/usr/bin/python3', 'w').write({OLD_PYTHON!r})\n"
     tag = derive(program=program + "os.chmod('/usr/bin/python3', 0o755)")
     with pytest.raises(ImageUnavailable, match=r"Python 3\.9\.2 is too old"):

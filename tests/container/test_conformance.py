@@ -1,19 +1,22 @@
 """The battery that every box must pass, on every runtime."""
 
 import pytest
-from engine_room import RUNTIMES, BoxKeeper
+from engine import RUNTIMES, SharedSandbox
 
 from sandbox.conformance import BATTERY, KNOWN_DIFFERENCES, ConformanceCheck, perform
 
 
 @pytest.mark.parametrize("check", BATTERY, ids=lambda check: check.__name__)
-def test_the_box_conforms(
-    check: ConformanceCheck, keeper: BoxKeeper, runtime: str, request: pytest.FixtureRequest
+def test_sandbox_passes_every_conformance_check(
+    check: ConformanceCheck,
+    shared_sandbox: SharedSandbox,
+    runtime: str,
+    request: pytest.FixtureRequest,
 ):
     difference = KNOWN_DIFFERENCES.get(runtime, {}).get(check.__name__)
     if difference:
         request.applymarker(pytest.mark.xfail(reason=difference, strict=True))
-    perform(check, keeper.fresh())
+    perform(check, shared_sandbox.fresh())
 
 
 def test_every_known_difference_is_one_of_a_check_and_says_why():

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, leftovers, wait_until, wait_until_none
+from engine import RUN, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, box_labels, reap
 
-HOLDER = Path(__file__).parents[1] / "support" / "box_holder.py"
+HOLDER = Path(__file__).parents[1] / "support" / "sandbox_owner.py"
 LEASE_S = 3
 PATIENCE_S = 15
 Holder = subprocess.Popen[str]
@@ -84,9 +84,7 @@ def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
-def test_an_owner_killed_while_it_opens_a_box_leaves_nothing_that_the_next_start_does_not_remove(
-    engine, hold, delay_s
-):
+def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(engine, hold, delay_s):
     holder = hold(1)
     line_of(holder, "opening")
     time.sleep(delay_s)
@@ -125,9 +123,7 @@ def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox):
     assert box.run([Job("after", ("true",))]).jobs[0].succeeded
 
 
-def test_the_reaper_leaves_boxes_of_the_living_alone_and_removes_those_of_the_dead(
-    engine, box_image, hold
-):
+def test_reaper_removes_only_sandboxes_of_dead_owners(engine, box_image, hold):
     living = hold(1)
     (mine,) = line_of(living, "open ")
     labels = {**box_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
@@ -195,7 +191,7 @@ def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runt
     assert set(volumes) <= {"mount", "unmount"}
 
 
-def test_closing_twice_is_harmless_and_a_closed_box_says_so(open_sandbox):
+def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox):
     box = open_sandbox()
     box.close()
     box.close()
@@ -213,7 +209,7 @@ def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
         raise ZeroDivisionError
 
 
-def test_an_interrupted_request_ends_the_box_lest_its_reply_be_taken_for_another(open_sandbox):
+def test_interrupted_request_closes_the_sandbox(open_sandbox):
     box = open_sandbox()
     # A process that a script started in the background is born deaf to the keyboard's interrupt.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from engine_room import BoxKeeper
+from engine import SharedSandbox
 
 from l2mac.bench.code_metrics import CodeMetrics, measure_by_hand, measure_code, measure_coverage
 from l2mac.bench.readings import NoReading, read_count, read_coverage
@@ -121,14 +121,14 @@ def test_a_suite_that_meddles_with_its_report_has_no_coverage(box: DockerSandbox
 
 
 @pytest.fixture
-def store(tmp_path: Any, keeper: BoxKeeper) -> Any:
+def store(tmp_path: Any, shared_sandbox: SharedSandbox) -> Any:
     def make(files: dict[str, str]) -> RecordedStore:
         objects = ObjectStore(tmp_path / "objects.pack")
         entries = [
             FileEntry(path, len(text.encode()), objects.put(text.encode()))
             for path, text in files.items()
         ]
-        return RecordedStore("run", entries, objects, lambda _: keeper.fresh())
+        return RecordedStore("run", entries, objects, lambda _: shared_sandbox.fresh())
 
     return make
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import RUN, wait_until, wait_until_none
+from engine import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
 from sandbox import IsolationMismatch, SandboxPolicy
@@ -21,7 +21,7 @@ from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.reaper import LABEL, reap
 from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
-HOLDER = Path(__file__).parents[1] / "support" / "box_under_fire.py"
+HOLDER = Path(__file__).parents[1] / "support" / "busy_owner.py"
 KILLS = int(os.environ.get("L2MAC_KILLS", "12"))
 ALIVE = 8 if KILLS >= 100 else 4
 LONGEST_WAIT_S = 1.0
@@ -50,7 +50,7 @@ def image(own, engine, box_image):
     return own.take_image(engine, box_image)
 
 
-def test_a_runtime_whose_limits_do_not_bind_is_found_out_and_the_next_one_taken(own, image, gvisor):
+def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
     with own.connect() as engine:
         choice = choose_runtime(engine, image, POLICY, RUN)
 
@@ -107,7 +107,7 @@ class Fire:
         self.opened += owner.communicate()[0].startswith("open")
 
 
-def test_killed_owners_and_a_crashed_engine_leave_nothing_and_neighbours_stay(own, image):
+def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image):
     fire, living = Fire(own, image.id), None
     with own.connect() as engine:
         neighbour = engine.api.create_container(

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import baseline_story
 import pytest
+from scripted_models import baselines
 
 import l2mac
 from l2mac.control.outcome import Status
@@ -70,7 +70,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with ModelServer(baseline_story.answer) as server:
+    with ModelServer(baselines.answer) as server:
         yield Desk(tmp_path_factory.mktemp("baselines"), server)
 
 
@@ -85,31 +85,27 @@ def finished(desk: Desk) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
 def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, desk: Desk, method: str):
-    assert (desk.folder / method / "todo.py").read_text() == baseline_story.FILES["todo.py"]
-    assert set(finished[method]["files"]) == set(baseline_story.FILES)
+    assert (desk.folder / method / "todo.py").read_text() == baselines.FILES["todo.py"]
+    assert set(finished[method]["files"]) == set(baselines.FILES)
     assert (finished[method]["status"], finished[method]["method"]) == ("completed", method)
     assert finished[method]["tests"]["passed"] == 1
 
 
-def test_one_shot_hands_out_what_it_wrote_with_its_failing_test(finished, desk: Desk):
-    assert (desk.folder / "one-shot" / "todo.py").read_text() == baseline_story.WRONG["todo.py"]
+def test_one_shot_returns_its_files_with_the_failing_test(finished, desk: Desk):
+    assert (desk.folder / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
     assert "in a fresh box" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 
-def test_codet_ran_each_candidate_against_the_tests_in_a_box_and_kept_the_first_that_agrees(
-    finished, desk: Desk
-):
+def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(finished, desk: Desk):
     events = desk.events(finished["codet"])
     (chosen,) = [event for event in events if isinstance(event, CandidateChosen)]
     assert chosen == CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
 
 
 @pytest.mark.parametrize("method", BOXES)
-def test_every_box_of_each_method_is_in_its_record_with_a_receipt_and_the_record_is_intact(
-    finished, desk: Desk, method: str
-):
+def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(finished, desk: Desk, method: str):
     opened = [
         event.purpose for event in desk.events(finished[method]) if isinstance(event, SandboxOpened)
     ]
@@ -162,7 +158,7 @@ def _has_begun(run: Path, part: str) -> bool:
     return any(isinstance(event, PartStarted) and event.name == part for event in events)
 
 
-def test_without_its_evaluator_l2mac_hands_out_what_fails_and_says_how_it_came_about(desk: Desk):
+def test_run_without_evaluator_returns_failing_files_and_states_the_cause(desk: Desk):
     program = '["Write todo.py and its test."]'
     words = ("--no-evaluator", "--program", program, "--no-requirements")
     unchecked = desk.run("unchecked", *words, code=1)

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import bench_room
 import pytest
+from scripted_models import bench
 
 from l2mac.testing.model_server import ModelServer, ScriptedReply
 from sandbox.engine.connection import Engine
@@ -56,12 +56,10 @@ def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(
     assert len(commands) == 7
     for name, content in re.findall(r"`([\w.]+)`:\n\n```\w+\n(.*?)```", page, re.DOTALL):
         (tmp_path / name).write_text(content)
-    (tmp_path / "ours.jsonl").write_text(bench_room.problems())
-    assert (
-        json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0]) == bench_room.PROBLEMS[0]
-    )
+    (tmp_path / "ours.jsonl").write_text(bench.problems())
+    assert json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0]) == bench.PROBLEMS[0]
     outputs = []
-    with ModelServer(bench_room.answer) as server:
+    with ModelServer(bench.answer) as server:
         for command in commands:
             variables = environment(tmp_path, server)
             done = subprocess.run(
@@ -102,7 +100,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
         if body.get("seed") == 1 and "complete_instruction" in tools and len(held) < 2:
             held.append(number)
             time.sleep(3)  # the second run is in the middle of its work
-        return bench_room.answer(body, number)
+        return bench.answer(body, number)
 
     words = ("--task", "smoke", "--seeds", "2", "--dir", "results")
     with ModelServer(answer) as server:
@@ -140,7 +138,7 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(tmp_path: Path, en
             bench(tmp_path, server, "--task", "smoke", "--seeds", "4", "--dir", "results"), 6
         )
     assert "3 cells in a row could not be finished" in err
-    with ModelServer(bench_room.answer) as server:
+    with ModelServer(bench.answer) as server:
         out, err = finish(
             bench(
                 tmp_path,
@@ -165,7 +163,7 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(tmp_path: Path, en
 def test_a_run_out_of_budget_is_measured_and_stands_in_the_table(
     tmp_path: Path, engine: Engine, budget: tuple[str]
 ):
-    with ModelServer(bench_room.answer) as server:
+    with ModelServer(bench.answer) as server:
         words = ("--task", "smoke", "--seeds", "1", "--dir", "results", "--no-features")
         out, _ = finish(bench(tmp_path, server, *words, *budget))
     assert re.search(r"l2mac +1 +0 ", out)

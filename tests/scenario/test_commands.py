@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-import short_story
-import story
+from scripted_models import forty_files, one_module
 
 from l2mac.testing.faults import ServerError, Unauthorized, UnknownModel
 from l2mac.testing.model_server import ModelServer
@@ -118,32 +117,32 @@ def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(
     tmp_path: Path, fault, said
 ):
     def answer(body, index):
-        return fault if index > 1 else short_story.answer(body, index)
+        return fault if index > 1 else one_module.answer(body, index)
 
     with ModelServer(answer) as server:
         done = l2mac(tmp_path, "run", "x", **with_model(server))
     assert done.returncode == 6
     assert said in done.stderr
     assert "go on with: l2mac resume" in done.stderr
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         resumed = l2mac(tmp_path, "resume", "--output", "out", **with_model(server))
     assert resumed.returncode == 0, resumed.stderr
-    assert (tmp_path / "out" / "todo.py").read_text() == short_story.FILES["todo.py"]
+    assert (tmp_path / "out" / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
 def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(tmp_path: Path):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         spent = l2mac(tmp_path, "run", "x", "--max-turns", "1", "--json", **with_model(server))
         resumed = l2mac(tmp_path, "resume", "--json", **with_model(server))
     assert spent.returncode == 3
-    assert set(json.loads(spent.stdout)["files"]) == set(short_story.FILES)
+    assert set(json.loads(spent.stdout)["files"]) == set(one_module.FILES)
     assert (resumed.returncode, json.loads(resumed.stdout)["status"]) == (0, "completed")
 
 
 def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(tmp_path: Path, engine: Engine):
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         variables = environment(
-            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(forty_files.CONTEXT_TOKENS))
         )
         command = [sys.executable, "-m", "l2mac", "run", "x"]
         process = subprocess.Popen(
@@ -160,9 +159,9 @@ def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(tmp_path: Path, e
 
 
 def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(tmp_path: Path, engine: Engine):
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         variables = environment(
-            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(forty_files.CONTEXT_TOKENS))
         )
         command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
         process = subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.DEVNULL)
@@ -178,13 +177,13 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(tmp_path: Pat
     assert not engine.api.containers(all=True, filters=labels)
 
 
-def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact(tmp_path: Path):
+def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(tmp_path: Path):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         variables = environment(
-            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+            tmp_path, **with_model(server, L2MAC_CONTEXT_TOKENS=str(forty_files.CONTEXT_TOKENS))
         )
         command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
         done = subprocess.run(
@@ -203,8 +202,8 @@ def test_a_full_disk_stops_the_run_with_its_cause_and_what_was_written_is_intact
 
 
 def test_two_processes_cannot_work_on_one_run(tmp_path: Path):
-    with ModelServer(story.answer) as server:
-        variables = with_model(server, L2MAC_CONTEXT_TOKENS=str(story.CONTEXT_TOKENS))
+    with ModelServer(forty_files.answer) as server:
+        variables = with_model(server, L2MAC_CONTEXT_TOKENS=str(forty_files.CONTEXT_TOKENS))
         command = [sys.executable, "-m", "l2mac", "run", "x", "--quiet"]
         process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path, **variables))
         try:
@@ -218,7 +217,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path):
 
 
 def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(tmp_path: Path):
-    with ModelServer(short_story.answer) as foreign:
+    with ModelServer(one_module.answer) as foreign:
         made = l2mac(tmp_path, "run", "x", "--max-turns", "1", **with_model(foreign))
         assert made.returncode == 3
         asked = len(foreign.requests)
@@ -232,7 +231,7 @@ def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(tmp_path
 
 def test_the_key_is_nowhere_in_record_output_logs_or_box(tmp_path: Path):
     canary = "canary-4f1d9b7c2e"
-    with ModelServer(short_story.answer, key=canary) as server:
+    with ModelServer(one_module.answer, key=canary) as server:
         variables = with_model(server, OPENAI_API_KEY=canary, L2MAC_LOG_LEVEL="debug")
         done = l2mac(tmp_path, "run", "x", **variables)
     assert done.returncode == 0, done.stderr

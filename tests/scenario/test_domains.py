@@ -7,8 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import book_story
 import pytest
+from scripted_models import book
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.testing.scripted_reply import ScriptedReply
@@ -72,7 +72,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
         "--quiet",
         "a book of bread",
     )
-    with ModelServer(book_story.answer) as server:
+    with ModelServer(book.answer) as server:
         done = l2mac(folder, *words, **served(server))
     assert done.returncode == 0, done.stdout + done.stderr
     return (
@@ -84,9 +84,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obje
 
 def test_a_book_is_written_checked_in_the_box_and_exported(book):
     folder, result, _ = book
-    assert {
-        path: (folder / "out" / path).read_text() for path in book_story.FILES
-    } == book_story.FILES
+    assert {path: (folder / "out" / path).read_text() for path in book.FILES} == book.FILES
     checks = {check["name"]: (check["verdict"], check["summary"]) for check in result["checks"]}
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
@@ -106,9 +104,7 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
 
 def test_the_second_opinion_is_shown_as_one(book):
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
-    assert opinions == [
-        (path, book_story.OPINION) for path in sorted(book_story.FILES) if path != "outline.md"
-    ]
+    assert opinions == [(path, book.OPINION) for path in sorted(book.FILES) if path != "outline.md"]
 
 
 def test_a_book_is_exported_as_one_document_into_a_new_file(book):
@@ -129,7 +125,7 @@ def test_a_book_can_be_replayed(book):
     done = l2mac(folder, "replay", str(result["run"]), "--output", "again", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "hash by hash" in done.stdout
-    assert book_story.OPINION in done.stdout
+    assert book.OPINION in done.stdout
 
 
 def cards(body, _: int) -> ScriptedReply:
@@ -207,7 +203,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(tmp_path: 
         (("--judge",), "--judge: the domain codebase does not say what to judge"),
     ],
 )
-def test_what_is_wrong_with_a_domain_is_said_before_any_model_or_box(
+def test_domain_errors_are_reported_before_any_model_or_sandbox(
     tmp_path: Path, words: tuple[str, ...], said: str
 ):
     (tmp_path / "bad.toml").write_text("name = 'bad'\n[prompts]\ncut_off = '$limit, $5'\n")

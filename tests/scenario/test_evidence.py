@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
+from scripted_models import one_module
 
 from l2mac.testing.model_server import ModelServer
 
@@ -64,14 +64,14 @@ def environment(folder: Path, server: ModelServer) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("evidence")
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         result = json.loads(
             Desk(folder, server, {}).l2mac("run", "a list", "--json", "--output", "out")
         )
         yield Desk(folder, server, result)
 
 
-def test_a_finished_run_is_intact_with_its_seal_its_receipts_and_its_export(desk: Desk):
+def test_finished_run_verifies_with_its_seal_receipts_and_export(desk: Desk):
     found = desk.verdict("last", "--seal", desk.result["seal"], "--export", "out")
     assert (found["verdict"], found["findings"], found["receipts"]) == ("intact", [], 2)
     receipt = json.loads((desk.run / "receipts/001.json").read_text())
@@ -111,9 +111,7 @@ def test_a_run_that_is_killed_is_incomplete_and_not_altered(desk: Desk, tmp_path
     assert (found["verdict"], found["state"]) == ("incomplete", "at work or killed")
 
 
-def test_a_fork_taken_back_and_resumed_has_the_same_bytes_and_is_repeated_to_the_same_hashes(
-    desk: Desk, tmp_path: Path
-):
+def test_rewound_fork_resumes_and_replays_to_the_same_bytes(desk: Desk, tmp_path: Path):
     before = {
         path.name: path.read_bytes()
         for path in desk.run.iterdir()
@@ -147,7 +145,7 @@ def test_the_history_of_files_is_shown_as_data_and_as_a_map(desk: Desk):
     run = desk.result["run"]
     accesses = json.loads(desk.l2mac("show", run, "--files", "--json"))["accesses"]
     assert {(one["path"], one["how"], one["instruction"]) for one in accesses} == {
-        (path, "created", 1) for path in short_story.FILES
+        (path, "created", 1) for path in one_module.FILES
     }
     assert "todo.py" in desk.l2mac("show", run, "--files")
 
@@ -161,7 +159,7 @@ def test_a_run_is_compared_with_a_folder_and_merged_into_it(desk: Desk, tmp_path
     desk.l2mac("export", run, "--into", str(project), "--yes", code=2)
     assert [path.name for path in project.iterdir()] == ["todo.py"]
     desk.l2mac("export", run, "--into", str(project), "--yes", "--overwrite")
-    assert {path: (project / path).read_text() for path in short_story.FILES} == short_story.FILES
+    assert {path: (project / path).read_text() for path in one_module.FILES} == one_module.FILES
     assert desk.verdict(run, "--export", str(project))["verdict"] == "intact"
 
 

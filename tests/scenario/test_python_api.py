@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
+from scripted_models import one_module
 
 import l2mac
 from l2mac.control.outcome import Status
@@ -24,7 +24,7 @@ from sandbox.engine.connection import Engine
 
 IMAGE = os.environ.get("L2MAC_TEST_IMAGE", "l2mac-base:latest")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embedded_run.py"
-TEXTS = dict(short_story.FILES)
+TEXTS = dict(one_module.FILES)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def left(engine: Engine, run: str) -> int:
 
 
 def test_the_example_runs_as_it_stands(tmp_path: Path):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         values = {name: str(value) for name, value in given(server, tmp_path).items()}
         variables = {
             **os.environ,
@@ -70,7 +70,7 @@ def test_the_example_runs_as_it_stands(tmp_path: Path):
 
 def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
     with (
-        ModelServer(short_story.answer) as server,
+        ModelServer(one_module.answer) as server,
         l2mac.Run("a list", **given(server, tmp_path)) as run,
     ):
         events = list(run)
@@ -85,7 +85,7 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
 def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
     tmp_path: Path, engine: Engine
 ):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         with l2mac.Run("a list", **given(server, tmp_path)) as run:
             for event in run:
                 if isinstance(event, ToolRan):
@@ -100,7 +100,7 @@ def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
 
 
 @pytest.mark.parametrize("ended_by", ["leaving", "max_time"])
-def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
+def test_run_ends_at_once_even_if_the_server_is_silent(
     tmp_path: Path, engine: Engine, ended_by: str
 ):
     silent, over = threading.Event(), threading.Event()
@@ -109,7 +109,7 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
         if len(body["messages"]) > 2 and not over.is_set():
             silent.set()
             over.wait(120)
-        return short_story.answer(body, number)
+        return one_module.answer(body, number)
 
     options = {"max_time": 15} if ended_by == "max_time" else {}
     with ModelServer(then_silent) as server:
@@ -139,7 +139,7 @@ def test_a_silent_server_keeps_a_run_from_ending_no_longer_than_a_speaking_one(
 
 
 def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         with pytest.warns(UserWarning, match="checks cannot be switched off"):
             files = l2mac.generate_codebase(
                 "a list",
@@ -152,9 +152,9 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
     assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
 
 
-def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path: Path):
+def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path):
     def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
-        reply = short_story.answer(body, index)
+        reply = one_module.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
             return ScriptedReply(
                 tool_calls=[("write_files", {"files": [{"path": "a.py", "content": "A = 1\n"}]})]
@@ -171,10 +171,10 @@ def test_what_does_not_pass_comes_back_as_an_error_that_holds_the_files(tmp_path
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from_the_cache(
+def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(
     tmp_path: Path,
 ):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         options = {
             **given(server, tmp_path),
             "plan_model": "planner",
@@ -210,7 +210,7 @@ def test_each_role_is_asked_at_its_own_model_and_a_repeated_run_is_answered_from
         ({"tools_enabled": ["no_such_tool"]}, "--tools"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_before_anything_is_started(
+def test_invalid_parameters_are_refused_by_name_before_a_run_starts(
     parameters: dict[str, Any], field: str
 ):
     with pytest.raises(SettingsError) as caught:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import short_story
+from scripted_models import one_module
 
 from l2mac.testing.model_server import ModelServer
 
@@ -21,7 +21,7 @@ SAID = ("completed", "['test_todo.py', 'todo.py']", "hello from the box")
 
 @pytest.mark.parametrize(("program", "said"), list(zip(PROGRAMS, SAID, strict=True)))
 def test_a_program_of_the_page_works_as_it_stands(tmp_path: Path, program: str, said: str):
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         own = {
             "L2MAC_BASE_URL": server.base_url,
             "L2MAC_MODEL": "scripted",

@@ -10,8 +10,8 @@ import venv
 from pathlib import Path
 
 import pytest
-import short_story
 from pages import commands_of, environment
+from scripted_models import one_module
 
 from l2mac.cli import exit_codes
 from l2mac.testing.model_server import ModelServer
@@ -27,7 +27,7 @@ COMMANDS = commands_of("README.md")
 def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
     ours = [command for command in COMMANDS if command.startswith("l2mac ")]
     assert len(ours) >= 9
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         variables = environment(
             tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE
         )
@@ -43,13 +43,13 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path):
             )
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     (result,) = (tmp_path / "workspace").glob("a-command-line-to-do")
-    assert (result / "todo.py").read_text() == short_story.FILES["todo.py"]
+    assert (result / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
 def test_the_commands_of_the_tutorial_work_in_their_order(tmp_path: Path):
     commands = commands_of("docs/tutorial.md")
     assert len(commands) > 12
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         variables = environment(
             tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE
         )
@@ -64,7 +64,7 @@ def test_the_commands_of_the_tutorial_work_in_their_order(tmp_path: Path):
             )
             expected = exit_codes.FAILING if command.startswith("l2mac diff") else exit_codes.OK
             assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"
-    assert (tmp_path / "todo" / "todo.py").read_text() == short_story.FILES["todo.py"]
+    assert (tmp_path / "todo" / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
 def test_the_commands_of_the_page_about_insight_work_in_their_order(tmp_path: Path):
@@ -149,7 +149,7 @@ def test_an_installed_wheel_in_an_empty_environment_is_enough(tmp_path: Path):
     subprocess.run(
         [python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True, capture_output=True
     )
-    with ModelServer(short_story.answer) as server:
+    with ModelServer(one_module.answer) as server:
         variables = environment(
             tmp_path, L2MAC_BASE_URL=server.base_url, L2MAC_MODEL="scripted", L2MAC_IMAGE=IMAGE
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short_story
+from scripted_models import one_module
 
 from l2mac.errors import ProcessorError
 from l2mac.processor.model_settings import ModelSettings
@@ -129,14 +129,14 @@ class Spy:
         turns = sum(message["role"] == "assistant" for message in body["messages"])
         tools = {tool["function"]["name"] for tool in body.get("tools", [])}
         if "run_python_file" not in tools or turns == 0:
-            return short_story.answer(body, index)
+            return one_module.answer(body, index)
         if turns == 1:
             files = [{"path": "look.py", "content": LOOK}]
             calls = [("write_files", {"files": files}), ("run_python_file", {"path": "look.py"})]
             return ScriptedReply("look", tool_calls=calls)
         self.told = json.dumps(body["messages"])
         self._look_at_the_engine()
-        return short_story.answer(body, index)
+        return one_module.answer(body, index)
 
     def _look_at_the_engine(self) -> None:
         (run,) = self._runs.iterdir()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_story
+from scripted_models import guided
 
 from l2mac.runs.audit import audit_run
 from l2mac.testing.model_server import ModelServer
@@ -36,14 +36,14 @@ def l2mac(runs: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def led(tmp_path_factory: pytest.TempPathFactory):
     """One run of a small model that forgets an import."""
     runs = tmp_path_factory.mktemp("small") / "runs"
-    with ModelServer(small_story.answer) as server:
+    with ModelServer(guided.answer) as server:
         model = ("--base-url", server.base_url, "--model", "small", "--context-tokens", "8192")
         done = l2mac(runs, "run", *model, "--json", "--quiet", "a list of things to do")
     (folder,) = runs.iterdir()
     return runs, done, [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
 
 
-def test_a_model_without_tool_calls_of_its_own_is_led_to_the_end(led):
+def test_model_without_tool_calls_completes_in_guided_mode(led):
     _, done, _ = led
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "completed"
@@ -58,7 +58,7 @@ def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led):
     ) == 1
 
 
-def test_a_led_run_replays_without_a_model_and_its_record_holds(led):
+def test_guided_run_replays_without_a_model_and_verifies(led):
     runs, _, _ = led
     (folder,) = runs.iterdir()
     assert audit_run(folder).verdict == "intact"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-import story
+from scripted_models import forty_files
 
 from l2mac.testing.model_server import ModelServer
 from l2mac.trace.chain import read_trace
@@ -37,7 +37,7 @@ def command(server: ModelServer, runs: Path, *words: str) -> list[str]:
         "--model",
         "scripted",
         "--context-tokens",
-        str(story.CONTEXT_TOKENS),
+        str(forty_files.CONTEXT_TOKENS),
     ]
     return [
         sys.executable,
@@ -75,7 +75,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> dict[s
     """One uninterrupted run of the story, with what the engine saw meanwhile."""
     folder = tmp_path_factory.mktemp("story")
     since = int(time.time())
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         words = ("run", "--output", str(folder / "out"), "--json", "--quiet", "the story")
         done = subprocess.run(
             command(server, folder / "runs", *words), capture_output=True, text=True, check=False
@@ -92,21 +92,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> dict[s
     return {"folder": folder, "done": done, "actions": actions, "run": run}
 
 
-def test_ten_instructions_with_overflows_faults_and_malformed_calls_end_with_the_right_bytes(
+def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(
     finished,
 ):
     done, folder = finished["done"], finished["folder"]
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["status"], result["tests"]["passed"]) == ("completed", story.INSTRUCTIONS)
-    assert files_of(folder / "out") == story.expected_files()
+    assert (result["status"], result["tests"]["passed"]) == ("completed", forty_files.INSTRUCTIONS)
+    assert files_of(folder / "out") == forty_files.expected_files()
 
 
 def test_the_engine_saw_boxes_made_and_removed_and_no_other_door_into_them(finished):
     assert set(finished["actions"]) - {"kill"} == {"create", "attach", "start", "die", "destroy"}
 
 
-def test_nothing_is_left_in_the_engine_after_a_run(finished, engine: Engine):
+def test_run_leaves_nothing_in_the_engine(finished, engine: Engine):
     assert what_is_left(engine, finished["run"]) == 0
 
 
@@ -142,7 +142,10 @@ def test_no_request_is_larger_than_the_declared_window(finished):
     calls = [
         event for event in events_of(finished["folder"] / "runs") if isinstance(event, ModelCalled)
     ]
-    assert max(call.prompt_tokens + call.max_reply_tokens for call in calls) <= story.CONTEXT_TOKENS
+    assert (
+        max(call.prompt_tokens + call.max_reply_tokens for call in calls)
+        <= forty_files.CONTEXT_TOKENS
+    )
 
 
 def test_an_exhausted_context_restarts_the_same_instruction(finished):
@@ -153,7 +156,7 @@ def test_an_exhausted_context_restarts_the_same_instruction(finished):
     ]
     assert {event.number for event in starts if event.restart} == {4}
     assert [event.number for event in starts if not event.restart] == list(
-        range(1, story.INSTRUCTIONS + 1)
+        range(1, forty_files.INSTRUCTIONS + 1)
     )
 
 
@@ -176,10 +179,10 @@ def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert files_of(tmp_path / "out") == story.expected_files()
+    assert files_of(tmp_path / "out") == forty_files.expected_files()
 
 
-def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leaves_nothing(
+def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(
     tmp_path: Path, engine: Engine
 ):
     chance = random.Random(20231)
@@ -187,7 +190,7 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
         tmp_path / "runs",
         ("run", "--quiet", "--output", str(tmp_path / "out"), "the story"),
     )
-    with ModelServer(story.answer) as server:
+    with ModelServer(forty_files.answer) as server:
         for _ in range(KILLS):
             process = subprocess.Popen(command(server, runs, *words), stderr=subprocess.DEVNULL)
             time.sleep(chance.uniform(0.8, 1.9))
@@ -200,7 +203,7 @@ def test_a_run_killed_thirty_times_and_resumed_ends_with_the_same_bytes_and_leav
         )
     (run,) = runs.iterdir()
     assert done.returncode == 0, done.stderr
-    assert files_of(tmp_path / "out") == story.expected_files()
+    assert files_of(tmp_path / "out") == forty_files.expected_files()
     deadline = time.monotonic() + 15
     while what_is_left(engine, run.name) and time.monotonic() < deadline:
         time.sleep(0.2)

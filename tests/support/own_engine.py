@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from engine_room import missing, wait_until
+from engine import missing, wait_until
 
 from sandbox.engine.connection import Engine
 from sandbox.engine.image import BaseImage, SandboxImage

@@ -49,7 +49,7 @@ def guest_modules() -> tuple[Module, ...]:
 
 
 def _runs_in_container(module: Module) -> bool:
-    return any(module.is_below(room) for room in CONTAINER_SIDE)
+    return any(module.is_below(sessions) for sessions in CONTAINER_SIDE)
 
 
 @functools.cache

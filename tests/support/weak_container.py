@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from engine_room import RUN
+from engine import RUN
 
 from sandbox import SandboxPolicy
 from sandbox.engine.connection import Engine

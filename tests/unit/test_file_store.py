@@ -48,7 +48,7 @@ def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
     assert len(script.boxes) == 1
 
 
-def test_what_is_written_is_in_the_box_and_in_the_record(objects: ObjectStore):
+def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore):
     script = SandboxScript()
     store = store_with(script, objects)
     changes = store.write(FILES)
@@ -133,7 +133,7 @@ def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectSto
     assert again.read("b/c.py") == FILES["b/c.py"]
 
 
-def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore):
+def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
     script = SandboxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -144,7 +144,7 @@ def test_what_an_execution_wrote_becomes_part_of_the_store(objects: ObjectStore)
     assert in_box(script) == mirrored(store, objects) == expected
 
 
-def test_what_a_check_wrote_is_undone(objects: ObjectStore):
+def test_files_written_by_a_check_are_undone(objects: ObjectStore):
     script = SandboxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -165,7 +165,7 @@ def test_what_a_check_wrote_is_undone(objects: ObjectStore):
         (KeepCaps(total_bytes=2), {"c"}),
     ],
 )
-def test_what_is_over_the_caps_is_undone_and_deletions_are_kept(
+def test_changes_over_the_caps_are_undone_and_deletions_kept(
     objects: ObjectStore, caps: KeepCaps, kept: set[str]
 ):
     script = SandboxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
@@ -305,7 +305,7 @@ def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects:
     assert store.files == ()
 
 
-def test_a_run_taken_up_has_its_files_in_the_box_before_its_record_is_walked_through(
+def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(
     objects: ObjectStore,
 ):
     first = store_with(SandboxScript(), objects)
@@ -358,7 +358,7 @@ def a_days_work(store: FileStore) -> None:
     persist(lambda: store.read("a.py"))
 
 
-def test_whichever_call_loses_the_box_the_work_ends_with_the_same_bytes(tmp_path: Path):
+def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path):
     def come_to(jobs: tuple[Job, ...]) -> ScriptedRun:
         return (
             written(made=b"made", empty=None)

@@ -20,7 +20,7 @@ def test_importing_the_package_loads_none_of_its_libraries():
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
 
 
-def test_asking_for_a_name_loads_what_it_needs():
+def test_package_attribute_loads_its_modules_on_access():
     code = "import sys; import l2mac; l2mac.Run; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True

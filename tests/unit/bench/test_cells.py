@@ -75,7 +75,7 @@ def test_a_cell_goes_from_new_over_ended_to_measured(tmp_path: Path):
     assert cell.state() == "measured"
 
 
-def test_a_run_that_was_cut_off_is_taken_up_and_one_out_of_budget_has_ended(tmp_path: Path):
+def test_truncated_run_counts_as_begun_and_exhausted_run_as_ended(tmp_path: Path):
     first, second = cells(tmp_path, seeds=2)
     run = ended(first)
     trace = run / "trace.jsonl"
@@ -144,7 +144,7 @@ def test_a_measurement_comes_back_as_it_was(tmp_path: Path):
         ({"roles": {"judge": {"model": "judge"}}}, r"roles: "),
     ],
 )
-def test_other_settings_on_the_same_folder_are_refused_by_name(
+def test_changed_settings_on_a_benchmark_folder_are_refused_by_name(
     tmp_path: Path, more: dict[str, Any], said: str
 ):
     cells(tmp_path)[0].begin()
@@ -154,7 +154,7 @@ def test_other_settings_on_the_same_folder_are_refused_by_name(
         cells(tmp_path, features=False)
 
 
-def test_another_server_for_the_same_model_goes_on_with_the_same_folder(tmp_path: Path):
+def test_benchmark_folder_continues_with_another_server_for_its_model(tmp_path: Path):
     cells(tmp_path)[0].begin()
     assert cells(tmp_path, {"base_url": "http://127.0.0.1:10/v1"})[0].state() == "new"
 
@@ -166,7 +166,7 @@ def test_two_benches_do_not_work_on_the_same_folder(tmp_path: Path):
     assert cells(tmp_path)
 
 
-def test_the_number_of_runs_and_their_bounds_are_said_before_anything_starts(tmp_path: Path):
+def test_plan_states_the_number_of_runs_and_their_bounds(tmp_path: Path):
     (cell,) = cells(tmp_path)
     write_measurement(cell.folder, measurement(ended(cell)))
     variants = (Variant("l2mac"), Variant("short", {"summary": False}))
@@ -197,7 +197,7 @@ def test_runs_that_failed_or_ran_out_of_budget_are_part_of_every_mean(tmp_path: 
     )
 
 
-def test_what_could_not_be_measured_is_counted_and_no_zero(tmp_path: Path):
+def test_unmeasured_values_are_counted_and_never_zero(tmp_path: Path):
     forged = {"metrics": {**NUMBERS, "coverage_percent": None}}
     rows = rows_of(results(tmp_path, {}, {}, forged))
     assert (rows[0].estimates["coverage_percent"].mean, rows[0].unmeasured) == (
@@ -235,13 +235,13 @@ def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Pat
     )
 
 
-def test_a_suite_has_pass_at_k_over_its_problems_and_none_of_a_problem_with_samples_missing(
+def test_pass_at_k_leaves_out_problems_with_missing_samples(
     tmp_path: Path,
 ):
-    import bench_room
+    from scripted_models import bench
 
     path = tmp_path / "ours.jsonl"
-    path.write_text(bench_room.problems())
+    path.write_text(bench.problems())
     some = cells(tmp_path, tasks=(), humaneval=path, seeds=2)
     solved = [100.0, 0.0, 100.0, 100.0, 0.0]  # the last sample of the third problem is missing
     found = [

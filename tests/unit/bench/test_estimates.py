@@ -28,7 +28,7 @@ def test_the_points_of_student_are_those_of_the_tables(freedom: int):
     assert t_quantile(freedom) == pytest.approx(TABLE[freedom], abs=6e-4)
 
 
-def test_other_levels_are_those_of_the_tables_too():
+def test_student_quantiles_match_the_tables_at_other_levels():
     assert t_quantile(10, level=0.99) == pytest.approx(3.169, abs=6e-4)
     assert t_within(2.228, 10) == pytest.approx(0.95, abs=1e-4)
 

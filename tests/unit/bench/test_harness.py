@@ -106,7 +106,7 @@ def failing(error: L2macError | SandboxError, *seeds: int) -> Recorder:
     return Recorder(before)
 
 
-def test_every_cell_is_run_and_measured_once_and_results_stand_in_their_order(tmp_path: Path):
+def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path):
     some, worker = cells(tmp_path, 6), Recorder()
     results = work(some, worker, jobs=3)
     assert sorted(worker.ran) == sorted(worker.measured) == list(range(6))
@@ -120,7 +120,7 @@ def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
     assert worker.at_once == 2
 
 
-def test_what_is_finished_is_not_repeated(tmp_path: Path):
+def test_finished_cells_are_not_repeated(tmp_path: Path):
     some = cells(tmp_path, 3)
     work(some, Recorder())
     before = {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()}
@@ -175,7 +175,7 @@ def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
 @pytest.mark.parametrize(
     "error", [SettingsError("--steps", "cannot be"), ModelNotConfigured("no model")]
 )
-def test_what_all_cells_share_ends_the_work_at_once(tmp_path: Path, error: L2macError):
+def test_errors_shared_by_all_cells_end_the_benchmark_at_once(tmp_path: Path, error: L2macError):
     worker = failing(error, *range(5))
     with pytest.raises(type(error)):
         work(cells(tmp_path, 5), worker)
@@ -190,7 +190,7 @@ def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
         work(cells(tmp_path, 2), Recorder(broken))
 
 
-def test_a_run_whose_code_keeps_ending_its_boxes_is_measured_as_it_is_and_not_left_out(
+def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(
     tmp_path: Path,
 ):
     def dies(cell: Cell, *_: Any) -> None:
@@ -206,12 +206,12 @@ def test_a_run_whose_code_keeps_ending_its_boxes_is_measured_as_it_is_and_not_le
     assert sum("its box was lost in session" in line for line in listener.lines) == 3
 
 
-def test_a_box_that_is_lost_before_anything_is_recorded_is_a_fault_of_the_world(tmp_path: Path):
+def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path):
     (result,) = work(cells(tmp_path, 1), failing(SandboxDied("the engine is gone"), 0))
     assert isinstance(result.fault, SandboxDied)
 
 
-def test_when_it_is_interrupted_what_is_at_work_ends_in_order_and_nothing_new_begins(
+def test_interrupt_ends_active_cells_in_order_and_starts_no_others(
     tmp_path: Path,
 ):
     ended: list[int] = []

@@ -40,7 +40,7 @@ def judge(
     ), processor
 
 
-def test_a_claim_whose_file_and_test_are_there_counts():
+def test_claim_counts_when_its_file_and_test_exist():
     one, processor = judge(reply((1, ["calc.py"], ["test_calc.py::test_add"]), (2, [], [])))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows[0] == FeatureRow(
@@ -64,7 +64,7 @@ def test_a_claim_whose_file_and_test_are_there_counts():
         (0, ["calc.py"], []),
     ],
 )
-def test_a_judge_that_lies_about_what_is_there_gives_no_feature(
+def test_claims_without_existing_evidence_give_no_feature(
     claim: tuple[int, list[str], list[str]],
 ):
     one, _ = judge(reply(claim))
@@ -73,7 +73,7 @@ def test_a_judge_that_lies_about_what_is_there_gives_no_feature(
     assert [row.tests for row in found.rows] == [(), ()]
 
 
-def test_what_was_named_and_is_not_there_is_kept_as_refused():
+def test_claimed_names_that_do_not_exist_are_kept_as_refused():
     one, _ = judge(reply((1, ["calc.py", "made_up.py"], ["test_calc.py::test_other"])))
     row = one.judge(FEATURES, PROGRAM).rows[0]
     assert (row.files, row.tests, row.refused) == (
@@ -83,7 +83,7 @@ def test_what_was_named_and_is_not_there_is_kept_as_refused():
     )
 
 
-def test_a_program_without_code_has_no_feature_and_nobody_is_asked():
+def test_program_without_code_has_no_feature_and_costs_no_request():
     one, processor = judge()
     empty = JudgedProgram(
         texts={"README.md": "All done."}, evidence=frozenset(), passed=frozenset()
@@ -92,7 +92,7 @@ def test_a_program_without_code_has_no_feature_and_nobody_is_asked():
     assert processor.requests == []
 
 
-def test_an_answer_in_no_usable_form_is_asked_for_again_and_then_gives_no_number():
+def test_unusable_answers_are_retried_and_then_give_no_number():
     one, processor = judge(Reply(content="All of them!"), Reply(content="FEATURES_FUNCTIONAL=2"))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows == ()
@@ -105,7 +105,7 @@ def test_a_page_that_does_not_fit_gives_no_number_instead_of_a_low_one():
     assert one.judge(FEATURES, PROGRAM).rows == ()
 
 
-def test_a_long_program_is_shown_in_parts_and_a_file_counts_only_where_it_was_seen():
+def test_files_count_as_evidence_only_in_the_part_that_shows_them():
     texts = {f"part{number}.py": f"VALUE = {number}\n" * 400 for number in range(4)}
     program = JudgedProgram(texts=texts, evidence=frozenset(texts), passed=frozenset())
     answers = [reply((1, ["part3.py"], [])) for _ in range(12)]

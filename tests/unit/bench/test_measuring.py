@@ -155,14 +155,14 @@ def test_a_report_of_coverage_that_is_forged_or_missing_is_never_a_number(
     assert found.metrics["tests_passed"] == 1
 
 
-def test_without_a_count_of_statements_there_is_no_coverage_either(tmp_path: Path):
+def test_coverage_is_missing_without_a_statement_count(tmp_path: Path):
     found = measured(tmp_path / "run", count=b"")
     assert (found.metrics["coverage_percent"], found.metrics["lines_of_code"]) == (None, None)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.problems["lines_of_code"] == "not every file was counted"
 
 
-def test_a_suite_that_hangs_has_passed_nothing_and_all_its_tests_are_broken(tmp_path: Path):
+def test_hanging_suite_counts_all_its_tests_as_errors(tmp_path: Path):
     hung = job_result(
         "tests",
         cause=Cause.TIMEOUT,
@@ -252,7 +252,7 @@ def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path:
     assert (found.status, found.problems) == ("budget spent", {})
 
 
-def test_a_run_out_of_budget_is_measured_for_what_there_is(tmp_path: Path):
+def test_run_out_of_budget_is_measured_by_its_existing_files(tmp_path: Path):
     record(tmp_path / "run", (PLAN, write(a="A = 1\n"), *[Reply(content="Hm.")] * 3), turns=2)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.status == "budget spent"
@@ -327,7 +327,7 @@ MESSAGE = {
 
 
 @pytest.mark.parametrize("seen_at_once", [[], [MESSAGE]])
-def test_errors_in_other_files_are_found_beside_a_file_that_is_no_python_and_counted_once(
+def test_lint_errors_beside_an_invalid_file_are_counted_once(
     tmp_path: Path, seen_at_once: list[dict[str, Any]]
 ):
     record(tmp_path / "run")

@@ -52,7 +52,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
     return folder
 
 
-def test_a_run_is_measured_with_the_packages_that_its_files_name_at_its_end(tmp_path: Path):
+def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path):
     assert recorded_wheels(record(tmp_path / "run", "old", "new")) == dict([WHEELS["new"]])
 
 

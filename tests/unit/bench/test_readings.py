@@ -53,12 +53,12 @@ def test_coverage_is_the_share_of_statements_outside_tests_that_ran():
     assert coverage.percent == 30
 
 
-def test_tests_that_fail_still_have_a_coverage_and_no_test_at_all_has_none_of_it():
+def test_failing_tests_have_coverage_and_missing_tests_have_none():
     assert read_coverage(job([RAN, {"e": "end", "code": 1}]), FILES).percent == 30
     assert read_coverage(job([{"e": "end", "code": 5}]), FILES).percent == 0
 
 
-def test_where_there_is_nothing_to_run_nothing_is_covered():
+def test_coverage_of_tests_alone_is_zero():
     assert read_coverage(job([END]), {"test_a.py": FILES["test_a.py"]}).percent == 0
 
 
@@ -82,7 +82,7 @@ def test_where_there_is_nothing_to_run_nothing_is_covered():
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_a_report_of_coverage_that_is_forged_badly_or_missing_gives_no_number(
+def test_malformed_or_missing_coverage_reports_give_no_number(
     report: list[Any] | bytes,
 ):
     with pytest.raises(NoReading):
@@ -111,7 +111,7 @@ def test_bytes_of_any_kind_never_give_a_number_or_a_crash(report: bytes):
             read(job(report))
 
 
-def test_lines_that_ran_in_files_which_the_store_does_not_have_count_for_nothing():
+def test_coverage_of_files_outside_the_store_does_not_count():
     assert (
         read_coverage(job([{"e": "ran", "path": "made.py", "lines": [1]}, END]), FILES).percent == 0
     )

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import bench_room
 import pytest
+from scripted_models import bench
 
 from l2mac.bench.benchmark import TaskChoice, prepare
 from l2mac.bench.humaneval import read_problems
@@ -70,7 +70,7 @@ def test_every_shipped_task_is_complete_and_numbers_each_feature_once():
         assert numbers == list(range(1, len(task.features) + 1))
 
 
-def test_the_url_shortener_brings_nine_tests_whose_names_its_prompt_says():
+def test_url_shortener_tests_use_only_names_from_its_prompt():
     task = shipped_task("url-shortener")
     assert task.handwritten is not None
     assert (
@@ -123,9 +123,7 @@ def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path):
         ('title = "Mine"', "title = Mine", r"is no valid TOML: .*line 2"),
     ],
 )
-def test_what_is_wrong_in_a_task_is_said_with_its_line(
-    folder: Path, before: str, after: str, problem: str
-):
+def test_task_file_errors_name_their_line(folder: Path, before: str, after: str, problem: str):
     assert before in TASK
     with pytest.raises(SettingsError, match=problem):
         read(folder, TASK.replace(before, after))
@@ -221,7 +219,7 @@ def test_variants_have_names_of_their_own_that_folders_can_have():
 @pytest.mark.parametrize("packed", [False, True])
 def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool):
     path = tmp_path / "ours.jsonl"
-    content = bench_room.problems().encode()
+    content = bench.problems().encode()
     path.write_bytes(gzip.compress(content) if packed else content)
     tasks = read_problems(path)
     assert [task.name for task in tasks] == ["ours-0", "ours-1", "ours-2"]
@@ -245,7 +243,7 @@ def test_a_malformed_problem_is_named_by_its_line(
     tmp_path: Path, change: dict[str, Any], problem: str
 ):
     path = tmp_path / "ours.jsonl"
-    lines = [{**bench_room.PROBLEMS[0]}, {**bench_room.PROBLEMS[1], **change}]
+    lines = [{**bench.PROBLEMS[0]}, {**bench.PROBLEMS[1], **change}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(SettingsError, match=problem):
         read_problems(path)

@@ -32,7 +32,7 @@ def models(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_only_model_is_tried_and_what_is_printed_is_a_settings_file(tmp_path: Path):
+def test_models_command_probes_the_only_model_and_prints_settings(tmp_path: Path):
     with ModelServer(answer) as server:
         done = models(tmp_path, "--base-url", server.base_url, "--probe-context", "2048")
     assert done.returncode == 0, done.stderr
@@ -47,7 +47,7 @@ def test_the_only_model_is_tried_and_what_is_printed_is_a_settings_file(tmp_path
     )
 
 
-def test_as_json_there_is_one_object_with_everything(tmp_path: Path):
+def test_models_command_prints_one_json_object(tmp_path: Path):
     with ModelServer(answer, models=("a", "b")) as server:
         done = models(tmp_path, "--base-url", server.base_url, "--model", "b", "--json")
     found = json.loads(done.stdout)
@@ -70,7 +70,7 @@ def test_a_refused_key_is_the_models_exit_code(tmp_path: Path):
     assert "OPENAI_API_KEY" in done.stderr
 
 
-def test_the_presets_are_listed_without_asking_anybody(tmp_path: Path):
+def test_presets_are_listed_without_any_request(tmp_path: Path):
     done = models(tmp_path, "--presets")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ("ollama", "azure", "http://127.0.0.1:11434/v1"))

@@ -27,7 +27,7 @@ def dangerous(text: str) -> list[str]:
 
 
 @given(text=ANYTHING)
-def test_nothing_that_a_terminal_acts_upon_passes(text: str):
+def test_clean_text_has_no_terminal_control(text: str):
     assert dangerous(clean(text)) == []
     assert dangerous(one_line(text, 50)) == []
 
@@ -85,6 +85,6 @@ def test_one_line_is_one_line_within_its_limit(text: str, limit: int):
     assert len(line.splitlines()) <= 1
 
 
-def test_what_is_cut_off_is_marked():
+def test_truncated_lines_are_marked():
     assert one_line("a long sentence", 8) == "a long …"
     assert one_line("short", 5) == "short"

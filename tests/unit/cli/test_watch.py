@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from drawn_run import HOSTILE, Record, hostile, known, report
 from recorded_run import STORY, record
 from source_tree import ROOT
+from traces import HOSTILE, TraceBuilder, hostile, known, report
 
 from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, UNSHOWN
 from l2mac.cli.progress import Progress
@@ -73,9 +73,7 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 @pytest.mark.parametrize("pace", [1, 7, 300, 5000])
-def test_a_growing_trace_gives_each_line_once_however_its_bytes_come(
-    writer: Writer, tmp_path: Path, pace: int
-):
+def test_growing_trace_yields_each_line_once_at_any_pace(writer: Writer, tmp_path: Path, pace: int):
     def grow(_: float) -> None:
         writer.write(min(writer.written + pace * 17, len(writer.content)))
 
@@ -119,7 +117,7 @@ def test_half_a_line_waits_for_its_other_half(writer: Writer):
 
 
 def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     assert len(follower.look().entries) == 2
     with (made.folder / TRACE_FILE).open("ab") as file:
@@ -131,7 +129,7 @@ def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_p
     assert isinstance(entry.event, SessionStarted)
 
 
-def test_lines_that_are_gone_are_told_and_what_takes_their_place_is_given(tmp_path: Path):
+def test_removed_lines_are_withdrawn_and_their_successors_read(tmp_path: Path):
     made = known(tmp_path / "run")
     path = made.folder / TRACE_FILE
     lines = path.read_bytes().splitlines(keepends=True)
@@ -143,7 +141,7 @@ def test_lines_that_are_gone_are_told_and_what_takes_their_place_is_given(tmp_pa
     assert len(follower.look().entries) == 2
 
 
-def test_another_trace_in_the_same_place_is_read_from_where_it_differs(tmp_path: Path):
+def test_replaced_trace_is_read_from_its_first_difference(tmp_path: Path):
     one, other = known(tmp_path / "one"), hostile(tmp_path / "other")
     follower = Follower(one.folder / TRACE_FILE)
     count = len(follower.look().entries)
@@ -162,10 +160,10 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
         Follower(path).look()
 
 
-def test_a_line_that_is_altered_after_it_was_seen_is_noticed_when_the_next_one_comes(
+def test_line_altered_after_reading_is_noticed_with_the_next_one(
     tmp_path: Path,
 ):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     follower.look()
     path = made.folder / TRACE_FILE
@@ -224,7 +222,7 @@ def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path):
 
 
 def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
-    run = Record(tmp_path / "run").begin().folder
+    run = TraceBuilder(tmp_path / "run").begin().folder
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -271,7 +269,7 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     ],
 )
 def test_the_exit_code_is_that_of_the_outcome(tmp_path: Path, status: str, code: int):
-    Record(tmp_path / "run").begin().end(status)
+    TraceBuilder(tmp_path / "run").begin().end(status)
     assert invoke(str(tmp_path / "run")).return_value == code
 
 
@@ -290,7 +288,7 @@ def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path):
     )
 
 
-def test_as_json_there_is_one_event_on_each_line(tmp_path: Path):
+def test_watch_prints_one_json_event_per_line(tmp_path: Path):
     known(tmp_path / "run")
     lines = [
         json.loads(line) for line in invoke(str(tmp_path / "run"), "--json").output.splitlines()
@@ -309,7 +307,7 @@ def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path):
 
 
 def test_a_check_is_told_with_its_verdict(tmp_path: Path):
-    Record(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
+    TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
         "budget spent"
     )
     assert (

@@ -21,7 +21,7 @@ def call(prompt: int, completion: int, cost_usd: float = 0.0) -> ModelCalled:
     )
 
 
-def test_without_bounds_nothing_is_ever_spent():
+def test_budget_without_limits_is_never_exhausted():
     spending = Spending(Limits())
     spending.add(call(10**9, 10**9, 10**6))
     spending.check(elapsed_s=10**9)

@@ -37,7 +37,7 @@ def test_messages_come_in_order_behind_the_head():
     assert context.messages == (SYSTEM, TASK, *TURN, Message(Role.USER, "last"))
 
 
-def test_there_is_room_up_to_the_window_less_the_reply_and_not_beyond():
+def test_context_has_room_up_to_the_window_less_the_reply():
     used = window(10_000).used_tokens
     assert window(used + 100, reply=100).has_room()
     assert not window(used + 99, reply=100).has_room()
@@ -120,7 +120,7 @@ def test_an_overflow_makes_the_estimate_more_careful_within_bounds():
 
 
 @given(counts=st.lists(st.integers(-10, 10**7)))
-def test_whatever_a_server_counts_the_ratio_stays_believable(counts: list[int]):
+def test_token_ratio_stays_plausible_for_any_server_count(counts: list[int]):
     estimator = TokenEstimator()
     for count in counts:
         estimator.learn((SYSTEM, TASK), (TOOL,), count)

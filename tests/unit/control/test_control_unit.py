@@ -31,48 +31,50 @@ SUMMARY = Reply(content="It is done.")
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def sessions(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
-def test_a_plan_is_made_written_checked_completed_and_verified(room: Room):
-    result = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+def test_a_plan_is_made_written_checked_completed_and_verified(sessions: Room):
+    result = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py"}
-    assert len(room.boxes.boxes) == 2
+    assert len(sessions.boxes.boxes) == 2
 
 
-def test_a_claim_is_not_accepted_while_a_check_fails(room: Room):
+def test_a_claim_is_not_accepted_while_a_check_fails(sessions: Room):
     replies = [PLAN, write(), DONE, write("A = 2\n"), DONE, SUMMARY]
-    assert room.work(replies, [FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
-    refusal = room.processor.requests[3].messages[-2]
+    assert sessions.work(replies, [FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    refusal = sessions.processor.requests[3].messages[-2]
     assert (refusal.role, refusal.content) == (Role.TOOL, "not accepted: the checks do not pass")
-    assert "assert 1 == 2" in room.processor.requests[3].messages[-1].content
+    assert "assert 1 == 2" in sessions.processor.requests[3].messages[-1].content
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
-def test_no_verdict_but_a_pass_lets_an_instruction_be_done(room: Room, verdict: ScriptedRun):
-    result = room.work([PLAN, write(), DONE], [verdict], limits=Limits(turns=2))
+def test_no_verdict_but_a_pass_lets_an_instruction_be_done(sessions: Room, verdict: ScriptedRun):
+    result = sessions.work([PLAN, write(), DONE], [verdict], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
 
 
-def test_missing_tests_are_asked_for_by_name(room: Room):
-    room.work([PLAN, write(), DONE], [NO_TESTS], limits=Limits(turns=2))
-    assert "write a test file named test_*.py" in room.processor.requests[-1].messages[-1].content
+def test_missing_tests_are_asked_for_by_name(sessions: Room):
+    sessions.work([PLAN, write(), DONE], [NO_TESTS], limits=Limits(turns=2))
+    assert (
+        "write a test file named test_*.py" in sessions.processor.requests[-1].messages[-1].content
+    )
 
 
-def test_a_final_verification_that_fails_makes_the_run_fail(room: Room):
-    result = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, FAILED])
+def test_a_final_verification_that_fails_makes_the_run_fail(sessions: Room):
+    result = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, FAILED])
     assert result.outcome.status is Status.FAILING
     assert "in a fresh box" in result.outcome.cause
 
 
-def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(room: Room):
-    result = room.work(
+def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(sessions: Room):
+    result = sessions.work(
         [write(), DONE, SUMMARY, DONE, SUMMARY], [PASSED, PASSED], program=("one", "two")
     )
     assert result.outcome.status is Status.COMPLETED
-    assert "It is done." in room.processor.requests[3].messages[1].content
+    assert "It is done." in sessions.processor.requests[3].messages[1].content
 
 
 @pytest.mark.parametrize(
@@ -89,29 +91,29 @@ def test_a_program_of_the_user_needs_no_plan_and_keeps_its_order(room: Room):
         ),
     ],
 )
-def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(room: Room, bad: Reply):
-    assert room.work([bad] * 5, steps=2).outcome.status is Status.NO_PLAN
-    assert "A first plan could not be used" in room.last_words()
+def test_an_unusable_plan_is_asked_for_again_and_five_end_the_run(sessions: Room, bad: Reply):
+    assert sessions.work([bad] * 5, steps=2).outcome.status is Status.NO_PLAN
+    assert "A first plan could not be used" in sessions.last_words()
 
 
-def test_a_context_that_is_exhausted_restarts_the_same_instruction_with_a_summary(room: Room):
+def test_exhausted_context_restarts_its_instruction_with_a_summary(sessions: Room):
     overflow = ContextOverflow("too long")
     replies = [PLAN, write(), overflow, Reply(content="Half of it."), DONE, SUMMARY]
-    result = room.work(replies, [PASSED, PASSED])
+    result = sessions.work(replies, [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    restarted = room.processor.requests[4].messages
+    restarted = sessions.processor.requests[4].messages
     assert len(restarted) == 2
     assert "Half of it." in restarted[1].content
 
 
-def test_a_server_that_never_accepts_the_messages_ends_in_a_named_budget(room: Room):
-    result = room.work([PLAN, *[ContextOverflow("no")] * 40], limits=Limits(restarts=3))
+def test_a_server_that_never_accepts_the_messages_ends_in_a_named_budget(sessions: Room):
+    result = sessions.work([PLAN, *[ContextOverflow("no")] * 40], limits=Limits(restarts=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-restarts" in result.outcome.cause
 
 
-def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(room: Room):
-    result = room.work([PLAN], context_tokens=2100, reply_tokens=500, task="x" * 9000)
+def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(sessions: Room):
+    result = sessions.work([PLAN], context_tokens=2100, reply_tokens=500, task="x" * 9000)
     assert "--context-tokens" in result.outcome.cause
 
 
@@ -125,7 +127,7 @@ def test_a_window_too_small_for_the_task_is_said_so_before_any_turn(room: Room):
     ],
 )
 def test_each_budget_ends_the_run_with_its_own_cause_and_keeps_the_files(
-    room: Room, limits: Limits, flag: str
+    sessions: Room, limits: Limits, flag: str
 ):
     usage = Usage(300, 300)
     replies = [
@@ -135,80 +137,82 @@ def test_each_budget_ends_the_run_with_its_own_cause_and_keeps_the_files(
             for n in range(9)
         ),
     ]
-    result = room.work(replies, [PASSED] * 9, limits=limits)
+    result = sessions.work(replies, [PASSED] * 9, limits=limits)
     assert result.outcome.status is Status.BUDGET
     assert flag in result.outcome.cause
 
 
-def test_a_larger_budget_goes_on_where_the_smaller_one_ended(room: Room):
-    room.work([PLAN, write()], [FAILED], limits=Limits(turns=1))
-    result = room.work([write("A = 2\n"), DONE, SUMMARY], [PASSED, PASSED], limits=Limits(turns=9))
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(sessions: Room):
+    sessions.work([PLAN, write()], [FAILED], limits=Limits(turns=1))
+    result = sessions.work(
+        [write("A = 2\n"), DONE, SUMMARY], [PASSED, PASSED], limits=Limits(turns=9)
+    )
     assert result.outcome.status is Status.COMPLETED
-    assert room.processor.left == 0
+    assert sessions.processor.left == 0
 
 
-def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(room: Room):
-    room.work([PLAN, *[write()] * 4], [FAILED], limits=Limits(turns=4))
-    temperatures = [request.temperature for request in room.processor.requests[1:]]
+def test_a_repeating_model_is_warmed_up_sees_its_reply_once_and_is_told(sessions: Room):
+    sessions.work([PLAN, *[write()] * 4], [FAILED], limits=Limits(turns=4))
+    temperatures = [request.temperature for request in sessions.processor.requests[1:]]
     assert temperatures == [0.01, 0.01, 0.11, 0.21]
-    last = room.processor.requests[-1].messages
+    last = sessions.processor.requests[-1].messages
     assert sum(message.role is Role.ASSISTANT for message in last) == 1
     assert "You have given this reply before" in last[-1].content
 
 
-def test_talk_without_a_tool_call_is_answered_with_a_request_to_act(room: Room):
-    room.work([PLAN, Reply(content="I think..."), DONE, SUMMARY])
-    assert "You called no tool" in room.processor.requests[2].messages[-1].content
+def test_talk_without_a_tool_call_is_answered_with_a_request_to_act(sessions: Room):
+    sessions.work([PLAN, Reply(content="I think..."), DONE, SUMMARY])
+    assert "You called no tool" in sessions.processor.requests[2].messages[-1].content
 
 
-def test_calls_after_an_accepted_claim_are_not_performed(room: Room):
+def test_calls_after_an_accepted_claim_are_not_performed(sessions: Room):
     both = Reply(content="", tool_calls=(*DONE.tool_calls, *write().tool_calls))
-    result = room.work([PLAN, both, SUMMARY])
+    result = sessions.work([PLAN, both, SUMMARY])
     assert result.files == {}
 
 
-def test_a_command_that_ends_its_box_is_an_answer_and_the_files_are_there_in_the_next(room: Room):
+def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(sessions: Room):
     run = call("run_python_file", path="a.py")
-    result = room.work(
+    result = sessions.work(
         [PLAN, write(), run, DONE, SUMMARY], [PASSED, SandboxDied("out of memory"), PASSED]
     )
     assert result.outcome.status is Status.COMPLETED
-    answer = room.processor.requests[3].messages[-2].content
+    answer = sessions.processor.requests[3].messages[-2].content
     assert "this ended the sandbox (out of memory)" in answer
-    assert [set(box.contents) for box in room.boxes.boxes[1:]] == [{"a.py"}, {"a.py"}]
+    assert [set(box.contents) for box in sessions.boxes.boxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
-def test_a_dead_model_keeps_the_run_and_a_later_session_finishes_it_with_the_same_requests(
-    room: Room,
+def test_session_after_a_dead_model_repeats_the_lost_request(
+    sessions: Room,
 ):
     with pytest.raises(ModelUnavailable):
-        room.work([PLAN, write(), ModelUnavailable("down")], [PASSED])
-    lost = room.processor.requests[-1]
-    result = room.work([DONE, SUMMARY], [PASSED])
+        sessions.work([PLAN, write(), ModelUnavailable("down")], [PASSED])
+    lost = sessions.processor.requests[-1]
+    result = sessions.work([DONE, SUMMARY], [PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert room.processor.requests[0] == lost
+    assert sessions.processor.requests[0] == lost
 
 
-def test_a_run_that_is_over_is_over_again_without_model_or_checks(room: Room):
-    first = room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
-    again = room.work([])
+def test_a_run_that_is_over_is_over_again_without_model_or_checks(sessions: Room):
+    first = sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+    again = sessions.work([])
     assert (again.outcome.status, again.files) == (first.outcome.status, first.files)
 
 
-def test_a_record_of_another_task_does_not_fit(room: Room):
-    room.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
+def test_a_record_of_another_task_does_not_fit(sessions: Room):
+    sessions.work([PLAN, write(), DONE, SUMMARY], [PASSED, PASSED])
     with pytest.raises(TraceError, match="does not fit"):
-        room.work([], task="Make another.")
+        sessions.work([], task="Make another.")
 
 
 def test_the_nth_call_of_the_model_may_fail_for_every_n(tmp_path: Path):
     replies = [PLAN, write(), DONE, SUMMARY]
     for n in range(len(replies)):
-        room = Room(tmp_path / str(n))
-        room.folder.mkdir()
+        sessions = Room(tmp_path / str(n))
+        sessions.folder.mkdir()
         with pytest.raises(ModelUnavailable):
-            room.work([*replies[:n], ModelUnavailable("down")], [PASSED])
-        result = room.work(replies[n:], [PASSED, PASSED] if n < 2 else [PASSED])
+            sessions.work([*replies[:n], ModelUnavailable("down")], [PASSED])
+        result = sessions.work(replies[n:], [PASSED, PASSED] if n < 2 else [PASSED])
         assert result.outcome.status is Status.COMPLETED
         assert set(result.files) == {"a.py"}
 
@@ -240,64 +244,70 @@ OUTLINE, CHAPTER = write("# T\n", "outline.md"), write("# One\n", "chapters/1.md
 MISSING, WHOLE = prose(missing=True), prose(missing=False)
 
 
-def test_what_is_missing_is_due_in_the_last_instruction_only(room: Room):
+def test_missing_chapters_are_due_only_in_the_last_instruction(sessions: Room):
     replies = [BOOK_PLAN, OUTLINE, DONE, SUMMARY, DONE, CHAPTER, DONE, SUMMARY]
-    result = room.work(replies, [MISSING, MISSING, WHOLE, WHOLE], domain="book")
+    result = sessions.work(replies, [MISSING, MISSING, WHOLE, WHOLE], domain="book")
     assert result.outcome.status is Status.COMPLETED
-    assert "chapter 1 is not written" in room.processor.requests[5].messages[-1].content
+    assert "chapter 1 is not written" in sessions.processor.requests[5].messages[-1].content
 
 
-def test_a_book_of_nothing_is_not_done(room: Room):
-    result = room.work([PLAN, DONE], [MISSING], domain="book", limits=Limits(turns=1))
+def test_a_book_of_nothing_is_not_done(sessions: Room):
+    result = sessions.work([PLAN, DONE], [MISSING], domain="book", limits=Limits(turns=1))
     assert (result.outcome.status, result.files) == (Status.BUDGET, {})
     assert result.outcome.report.verdict is Verdict.FAILED
 
 
 @pytest.mark.parametrize(("last", "status"), [(WHOLE, Status.COMPLETED), (MISSING, Status.FAILING)])
-def test_an_opinion_is_kept_and_changes_no_verdict(room: Room, last: ScriptedRun, status: Status):
+def test_an_opinion_is_kept_and_changes_no_verdict(
+    sessions: Room, last: ScriptedRun, status: Status
+):
     replies = [PLAN, CHAPTER, DONE, SUMMARY, Reply(content="All of it is wrong.")]
-    result = room.work(replies, [WHOLE, last], domain="book", judge=True)
+    result = sessions.work(replies, [WHOLE, last], domain="book", judge=True)
     assert result.outcome.status is status
     assert result.outcome.opinions == (Opinion("chapters/1.md", "All of it is wrong."),)
-    assert "# One" in room.last_words()
+    assert "# One" in sessions.last_words()
 
 
-def test_without_the_switch_no_opinion_is_asked_for(room: Room):
+def test_second_opinion_is_requested_only_with_its_switch(sessions: Room):
     assert (
-        room.work([PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE], domain="book").outcome.opinions
+        sessions.work(
+            [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE], domain="book"
+        ).outcome.opinions
         == ()
     )
 
 
 @pytest.mark.parametrize("trouble", [ModelUnavailable("gone"), ContextOverflow("too long")])
-def test_an_opinion_that_cannot_be_had_ends_nothing(room: Room, trouble: Exception):
-    result = room.work(
+def test_an_opinion_that_cannot_be_had_ends_nothing(sessions: Room, trouble: Exception):
+    result = sessions.work(
         [PLAN, CHAPTER, DONE, SUMMARY, trouble], [WHOLE, WHOLE], domain="book", judge=True
     )
     assert result.outcome.status is Status.COMPLETED
     assert [opinion.text.startswith("(none: ") for opinion in result.outcome.opinions] == [True]
 
 
-def test_a_spent_budget_ends_the_asking_for_opinions_and_not_the_run(room: Room):
+def test_a_spent_budget_ends_the_asking_for_opinions_and_not_the_run(sessions: Room):
     replies, runs = [PLAN, CHAPTER, DONE, SUMMARY], [WHOLE, WHOLE]
-    cost = room.work(replies, runs, domain="book").spending.cost_usd
-    (room.folder / "other").mkdir()
-    other = Room(room.folder / "other")
+    cost = sessions.work(replies, runs, domain="book").spending.cost_usd
+    (sessions.folder / "other").mkdir()
+    other = Room(sessions.folder / "other")
     result = other.work(replies, runs, domain="book", judge=True, limits=Limits(cost_usd=cost))
     assert result.outcome.status is Status.COMPLETED
     assert "(none: " in result.outcome.opinions[0].text
 
 
-def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(room: Room, tmp_path: Path):
+def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(sessions: Room, tmp_path: Path):
     file = tmp_path / "my.toml"
     text = 'name = "my"\nchecks = ["book"]\n[prompts]\nsystem = "The first text."\n'
     file.write_text(text)
     definition = load_domain_file(file).definition.as_text()
-    room.work([PLAN, CHAPTER], [WHOLE], domain="my", definition=definition, limits=Limits(turns=1))
+    sessions.work(
+        [PLAN, CHAPTER], [WHOLE], domain="my", definition=definition, limits=Limits(turns=1)
+    )
     file.write_text(text.replace("first", "second"))
-    plan = read_spec(room.folder)
+    plan = read_spec(sessions.folder)
     assert (plan.domain, plan.definition) == ("my", definition)
-    room.work([DONE, SUMMARY], [WHOLE], domain="my", definition=plan.definition)
-    assert {request.messages[0].content for request in room.processor.requests} == {
+    sessions.work([DONE, SUMMARY], [WHOLE], domain="my", definition=plan.definition)
+    assert {request.messages[0].content for request in sessions.processor.requests} == {
         "The first text."
     }

@@ -64,54 +64,56 @@ NO_EDIT = (Reply(content="I do not know."),) * 2
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def sessions(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
-def lead(room: Room, replies, runs=(), **more) -> SessionResult:
-    return room.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
+def lead(sessions: Room, replies, runs=(), **more) -> SessionResult:
+    return sessions.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
 
 
-def asked(room: Room, number: int) -> str:
-    return room.processor.requests[number].messages[-1].content
+def asked(sessions: Room, number: int) -> str:
+    return sessions.processor.requests[number].messages[-1].content
 
 
-def test_files_are_named_written_one_by_one_checked_and_done(room: Room):
-    result = lead(room, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
+def test_files_are_named_written_one_by_one_checked_and_done(sessions: Room):
+    result = lead(
+        sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED]
+    )
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py", "test_a.py"}
-    assert [request.purpose for request in room.processor.requests] == [
+    assert [request.purpose for request in sessions.processor.requests] == [
         "choose",
         "turn",
         "turn",
         "choose",
     ]
-    assert "all of test_a.py" in asked(room, 2)
+    assert "all of test_a.py" in asked(sessions, 2)
 
 
-def test_every_question_stands_alone_and_shows_the_files_as_they_are(room: Room):
-    lead(room, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
-    assert all(len(request.messages) == 2 for request in room.processor.requests)
-    assert "a.py:\n```\nA = 1\n```" in asked(room, 2)
-    assert "Make it." in asked(room, 2)
+def test_every_question_stands_alone_and_shows_the_files_as_they_are(sessions: Room):
+    lead(sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
+    assert all(len(request.messages) == 2 for request in sessions.processor.requests)
+    assert "a.py:\n```\nA = 1\n```" in asked(sessions, 2)
+    assert "Make it." in asked(sessions, 2)
 
 
-def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(room: Room):
-    lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert room.processor.requests[1].tools == ()
+def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: Room):
+    lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
+    assert sessions.processor.requests[1].tools == ()
 
 
-def test_findings_lead_to_the_file_that_is_chosen(room: Room):
+def test_findings_lead_to_the_file_that_is_chosen(sessions: Room):
     replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(1, "A = 2"), DONE]
-    result = lead(room, replies, [FAILED, PASSED, PASSED])
+    result = lead(sessions, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "assert 1 == 2" in asked(room, 2)
-    assert "by one change of its lines: A must be 2" in asked(room, 3)
-    assert "1: A = 1" in asked(room, 3)
-    assert "assert 1 == 2" in asked(room, 3)
+    assert "assert 1 == 2" in asked(sessions, 2)
+    assert "by one change of its lines: A must be 2" in asked(sessions, 3)
+    assert "1: A = 1" in asked(sessions, 3)
+    assert "assert 1 == 2" in asked(sessions, 3)
 
 
-def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(room: Room):
+def test_whole_file_is_requested_after_an_unusable_edit(sessions: Room):
     whole = Reply(content="```\nA = 2\n```")
     replies = [
         files("a.py"),
@@ -122,19 +124,21 @@ def test_without_a_usable_change_the_file_is_asked_for_as_a_whole(room: Room):
         whole,
         DONE,
     ]
-    result = lead(room, replies, [FAILED, PASSED, PASSED])
+    result = lead(sessions, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "there is no line 7; the file has 1 lines" in asked(room, 4)
-    assert "Correct a.py: A must be 2" in asked(room, 5)
+    assert "there is no line 7; the file has 1 lines" in asked(sessions, 4)
+    assert "Correct a.py: A must be 2" in asked(sessions, 5)
 
 
-def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(room: Room):
+def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: Room):
     whole = Reply(content="```\nA = 3\n```")
     replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
-    assert lead(room, replies, [FAILED, FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    assert (
+        lead(sessions, replies, [FAILED, FAILED, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    )
 
 
-def test_a_correction_that_makes_it_worse_is_undone_and_said(room: Room):
+def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: Room):
     replies = [
         files("a.py"),
         CODE,
@@ -144,10 +148,10 @@ def test_a_correction_that_makes_it_worse_is_undone_and_said(room: Room):
         Reply(content="```\nA = 2\n```"),
         DONE,
     ]
-    result = lead(room, replies, [FAILED, HANGING, FAILED, PASSED, PASSED])
+    result = lead(sessions, replies, [FAILED, HANGING, FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "Your last change of a.py made it worse, so it was undone." in asked(room, 4)
-    assert "a.py:\n```\nA = 1\n```" in asked(room, 4)
+    assert "Your last change of a.py made it worse, so it was undone." in asked(sessions, 4)
+    assert "a.py:\n```\nA = 1\n```" in asked(sessions, 4)
 
 
 def test_a_correction_that_shows_more_is_no_worse():
@@ -176,69 +180,67 @@ def test_a_correction_that_shows_more_is_no_worse():
 
 
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
-def test_nothing_is_asked_about_being_done_while_a_check_does_not_pass(
-    room: Room, verdict: ScriptedRun
-):
+def test_completion_is_not_asked_about_while_a_check_fails(sessions: Room, verdict: ScriptedRun):
     replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
-    result = lead(room, replies, [verdict], limits=Limits(turns=3))
+    result = lead(sessions, replies, [verdict], limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
-    assert not any("submit_done" in str(request.tools) for request in room.processor.requests)
+    assert not any("submit_done" in str(request.tools) for request in sessions.processor.requests)
 
 
-def test_what_is_missing_is_written_next(room: Room):
+def test_missing_file_is_written_next(sessions: Room):
     missing = call("submit_done", done=False, missing="it lacks B", path="b.py")
     replies = [files("a.py"), CODE, missing, Reply(content="```\nB = 1\n```"), DONE]
-    result = lead(room, replies, [PASSED, PASSED, PASSED])
+    result = lead(sessions, replies, [PASSED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py", "b.py"}
-    assert "Write b.py now. It has to hold: it lacks B" in asked(room, 3)
+    assert "Write b.py now. It has to hold: it lacks B" in asked(sessions, 3)
 
 
-def test_an_answer_that_says_neither_is_asked_again(room: Room):
+def test_an_answer_that_says_neither_is_asked_again(sessions: Room):
     neither = call("submit_done", done=False, missing="", path="")
-    result = lead(room, [files("a.py"), CODE, neither, DONE], [PASSED, PASSED])
+    result = lead(sessions, [files("a.py"), CODE, neither, DONE], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "name it and the path" in asked(room, 3)
+    assert "name it and the path" in asked(sessions, 3)
 
 
-def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(room: Room):
+def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(sessions: Room):
     cut = Reply(content="```python\nA = 1\n", cut_off=True)
-    lead(room, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
-    assert "was cut off" in asked(room, 2)
-    assert room.processor.requests[2].temperature > room.processor.requests[1].temperature
+    lead(sessions, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
+    assert "was cut off" in asked(sessions, 2)
+    assert sessions.processor.requests[2].temperature > sessions.processor.requests[1].temperature
 
 
-def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(room: Room):
-    result = lead(room, [files("../a.py"), CODE, CODE], limits=Limits(turns=2))
+def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: Room):
+    result = lead(sessions, [files("../a.py"), CODE, CODE], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
-    assert "refused" in asked(room, 2)
+    assert "refused" in asked(sessions, 2)
     assert result.files == {}
 
 
-def test_a_model_that_repeats_itself_for_ever_ends_within_its_turns_and_gets_warmer(room: Room):
+def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: Room):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
-    result = lead(room, replies, [FAILED] * 10, limits=Limits(turns=10))
+    result = lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
     assert "an instruction took 10 turns without being done (--max-turns)" in result.outcome.cause
-    temperatures = [request.temperature for request in room.processor.requests]
+    temperatures = [request.temperature for request in sessions.processor.requests]
     assert temperatures[-1] > temperatures[3]
 
 
-def test_after_corrections_in_vain_a_file_is_written_from_scratch_without_the_old_one_in_sight(
-    room: Room,
+def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
+    sessions: Room,
 ):
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
-    lead(room, replies, [FAILED] * 10, limits=Limits(turns=7))
+    lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=7))
     anew = [
         request
-        for request in room.processor.requests
+        for request in sessions.processor.requests
         if "did not help" in request.messages[-1].content
     ]
     assert anew
     assert "A = 1" not in anew[0].messages[-1].content
 
 
-def test_the_next_file_is_written_after_two_corrections_in_vain(room: Room):
+def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: Room):
     replies = [
         files("a.py", "b.py"),
         CODE,
@@ -249,35 +251,37 @@ def test_the_next_file_is_written_after_two_corrections_in_vain(room: Room):
         CODE,
         CODE,
     ]
-    lead(room, replies, [FAILED], limits=Limits(turns=4))
-    assert "Write b.py now" in room.last_words()
+    lead(sessions, replies, [FAILED], limits=Limits(turns=4))
+    assert "Write b.py now" in sessions.last_words()
 
 
-def test_a_prompt_that_does_not_fit_is_a_turn_without_result(room: Room):
-    result = lead(room, [files("a.py"), ContextOverflow("too long"), CODE, DONE], [PASSED, PASSED])
+def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: Room):
+    result = lead(
+        sessions, [files("a.py"), ContextOverflow("too long"), CODE, DONE], [PASSED, PASSED]
+    )
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_without_an_account_of_its_files_an_instruction_begins_with_what_the_checks_miss(
-    room: Room,
+def test_instruction_without_a_file_list_begins_with_the_check_findings(
+    sessions: Room,
 ):
     nothing = Reply(content="I do not know.")
     replies = [nothing, nothing, choose("a.py"), CODE, DONE]
-    assert lead(room, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
+    assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
-def test_the_plan_of_a_closely_led_model_is_its_files(room: Room):
+def test_the_plan_of_a_closely_led_model_is_its_files(sessions: Room):
     plan = files("a.py", "test_a.py")
-    result = lead(room, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
+    result = lead(sessions, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
-    assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(room, 1)
+    assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(sessions, 1)
 
 
-def test_without_a_usable_plan_the_task_is_the_only_instruction(room: Room):
+def test_task_is_the_only_instruction_without_a_usable_plan(sessions: Room):
     twice = files("a.py", "a.py")
     replies = [twice, twice, files("a.py"), CODE, DONE]
-    assert lead(room, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
-    assert "You are at step 1 of 1:\n\nMake it." in asked(room, 3)
+    assert lead(sessions, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
+    assert "You are at step 1 of 1:\n\nMake it." in asked(sessions, 3)
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (4, [4]), (5, [2, 3]), (9, [3, 3, 3])])
@@ -288,15 +292,13 @@ def test_files_are_grouped_evenly(count: int, sizes: list[int]):
     assert sum(grouped, ()) == planned
 
 
-def test_an_instruction_that_was_broken_off_is_resumed_without_asking_again(
-    room: Room, tmp_path: Path
-):
+def test_aborted_instruction_resumes_without_repeating_questions(sessions: Room, tmp_path: Path):
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
-        lead(room, replies, [NO_TESTS])
-    again = room.work([TEST, DONE], [PASSED, PASSED], mode="guided", program=("Do it.",))
+        lead(sessions, replies, [NO_TESTS])
+    again = sessions.work([TEST, DONE], [PASSED, PASSED], mode="guided", program=("Do it.",))
     assert again.outcome.status is Status.COMPLETED
-    assert len(room.processor.requests) == 2
+    assert len(sessions.processor.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -313,15 +315,15 @@ def test_auto_mode_guides_models_that_call_tools_by_json(mode: str, protocol: st
     assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_guided_mode_is_recorded(room: Room):
-    lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert read_spec(room.folder).mode == "guided"
+def test_guided_mode_is_recorded(sessions: Room):
+    lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
+    assert read_spec(sessions.folder).mode == "guided"
 
 
-def test_the_report_of_a_led_run_names_the_tests(room: Room):
-    result = lead(room, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
+def test_the_report_of_a_led_run_names_the_tests(sessions: Room):
+    result = lead(sessions, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
-    assert json.loads((room.folder / "report.json").read_text())
+    assert json.loads((sessions.folder / "report.json").read_text())
 
 
 def linted(path: str, line: int, text: str) -> ScriptedRun:
@@ -338,23 +340,23 @@ def linted(path: str, line: int, text: str) -> ScriptedRun:
     return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
 
 
-def test_a_finding_that_names_its_file_leads_there_without_a_question(room: Room):
+def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: Room):
     replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
     wrong = linted("a.py", 3, "insert before line 1: import math")
-    result = lead(room, replies, [wrong, PASSED, PASSED])
+    result = lead(sessions, replies, [wrong, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert "by one change of its lines: E1 s: x; insert before line 1: import math" in asked(
-        room, 2
+        sessions, 2
     )
     tools = [
         event
-        for event in read_trace(room.folder / "trace.jsonl")[0]
+        for event in read_trace(sessions.folder / "trace.jsonl")[0]
         if isinstance(event.event, ToolRan)
     ]
     assert len(tools) == 2
 
 
-def test_a_finding_that_leads_nowhere_is_left_to_the_model(room: Room):
+def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: Room):
     replies = [
         files("a.py"),
         CODE,
@@ -366,7 +368,7 @@ def test_a_finding_that_leads_nowhere_is_left_to_the_model(room: Room):
         DONE,
     ]
     wrong = linted("a.py", 3, "no name B in module b")
-    assert lead(room, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
+    assert lead(sessions, replies, [wrong, PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
 def prose(*missing: str) -> ScriptedRun:
@@ -387,27 +389,31 @@ def prose(*missing: str) -> ScriptedRun:
     )
 
 
-def test_chapters_that_are_still_to_come_are_not_missed_while_files_are_left_to_write(room: Room):
+def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: Room):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
     )
     replies = [files("outline.md", "chapters/01-flour.md"), outline, chapter, DONE]
-    result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
+    result = lead(
+        sessions, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book"
+    )
     assert result.outcome.status is Status.COMPLETED
-    assert "Write chapters/01-flour.md now" in asked(room, 2)
-    assert "not written yet" not in asked(room, 2)
+    assert "Write chapters/01-flour.md now" in asked(sessions, 2)
+    assert "not written yet" not in asked(sessions, 2)
 
 
-def test_a_chapter_that_is_missing_in_the_end_is_asked_for(room: Room):
+def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: Room):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
     )
     replies = [files("outline.md"), outline, chapter, DONE]
-    result = lead(room, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book")
+    result = lead(
+        sessions, replies, [prose("chapters/01-flour.md"), prose(), prose()], domain="book"
+    )
     assert result.outcome.status is Status.COMPLETED
-    assert "chapters/01-flour.md: is not written yet" in asked(room, 2)
+    assert "chapters/01-flour.md: is not written yet" in asked(sessions, 2)
 
 
 TEXT = "one\ntwo\nthree\n"
@@ -424,7 +430,7 @@ TEXT = "one\ntwo\nthree\n"
         ("delete", 1, 2, "", "three\n"),
     ],
 )
-def test_a_change_of_lines_does_what_it_says(
+def test_line_edits_insert_replace_and_delete(
     action: str, line: int, last: int, text: str, after: str
 ):
     assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
@@ -474,37 +480,37 @@ def test_lines_are_numbered_as_changes_count_them():
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
 
-def test_what_is_missing_in_a_file_that_is_there_is_a_change_of_it(room: Room):
+def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: Room):
     missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
     replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
-    result = lead(room, replies, [PASSED, PASSED, PASSED])
+    result = lead(sessions, replies, [PASSED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
-    assert "by one change of its lines: it lacks B" in asked(room, 3)
+    assert "by one change of its lines: it lacks B" in asked(sessions, 3)
 
 
-def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(room: Room):
-    result = lead(room, [], task="word " * 5000, context_tokens=4096)
+def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: Room):
+    result = lead(sessions, [], task="word " * 5000, context_tokens=4096)
     assert result.outcome.status is Status.BUDGET
     assert "(--context-tokens)" in result.outcome.cause
-    assert room.processor.requests == []
+    assert sessions.processor.requests == []
 
 
-def test_files_that_find_no_room_are_named(room: Room):
+def test_files_that_find_no_room_are_named(sessions: Room):
     large = Reply(content=f"```\n{'A = 1' * 3000}\n```")
     lead(
-        room,
+        sessions,
         [files("a.py", "b.py"), large, CODE, DONE],
         [PASSED] * 3,
         context_tokens=6000,
         reply_tokens=1500,
     )
-    assert "(not shown, for want of room: a.py)" in asked(room, 2)
+    assert "(not shown, for want of room: a.py)" in asked(sessions, 2)
 
 
-def test_packages_that_may_be_named_are_spoken_of_in_every_question(room: Room):
-    lead(room, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
+def test_packages_that_may_be_named_are_spoken_of_in_every_question(sessions: Room):
+    lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
     assert all(
-        "requirements.txt" in request.messages[0].content for request in room.processor.requests
+        "requirements.txt" in request.messages[0].content for request in sessions.processor.requests
     )
 
 
@@ -517,7 +523,7 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     assert choose_domain(settings(guidance="auto", tools="edit_file")).name == "codebase"
 
 
-def test_prose_is_asked_for_as_a_whole_and_warm(room: Room):
+def test_prose_is_asked_for_as_a_whole_and_warm(sessions: Room):
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content=f"# Flour\n\n{'word ' * 60}"),
@@ -531,8 +537,8 @@ def test_prose_is_asked_for_as_a_whole_and_warm(room: Room):
     ]
     wrong = prose("chapters/01-flour.md")
     assert (
-        lead(room, replies, [prose(), wrong, prose(), prose()], domain="book").outcome.status
+        lead(sessions, replies, [prose(), wrong, prose(), prose()], domain="book").outcome.status
         is Status.COMPLETED
     )
-    assert "Reply with the whole corrected text of chapters/01-flour.md" in asked(room, 3)
-    assert room.processor.requests[3].temperature == 0.5
+    assert "Reply with the whole corrected text of chapters/01-flour.md" in asked(sessions, 3)
+    assert sessions.processor.requests[3].temperature == 0.5

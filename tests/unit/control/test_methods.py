@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 from click.testing import CliRunner
-from feature_model import FeatureModel, call, run_checks, task_of
+from feature_sessions import FeatureSessions
 from run_specs import run_spec
-from thinking_room import ThinkingRoom
+from scripted_models.features import FeatureModel, call, run_checks, task_of
 
 from l2mac.api import finished_run
 from l2mac.cli.progress import Progress
@@ -76,12 +76,12 @@ class Listening(FeatureModel):
 
 
 @pytest.fixture
-def room(memory: Path) -> ThinkingRoom:
-    return ThinkingRoom(memory / "run")
+def sessions(memory: Path) -> FeatureSessions:
+    return FeatureSessions(memory / "run")
 
 
-def parts(room: ThinkingRoom) -> list[str]:
-    return [note.name for note in room.notes(PartStarted)]
+def parts(sessions: FeatureSessions) -> list[str]:
+    return [note.name for note in sessions.notes(PartStarted)]
 
 
 # All of them
@@ -89,10 +89,10 @@ def parts(room: ThinkingRoom) -> list[str]:
 
 @pytest.mark.parametrize("method", BASELINES)
 def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
-    room: ThinkingRoom, method: Method
+    sessions: FeatureSessions, method: Method
 ):
     model = Listening()
-    result = room.work(model, task=TASK, method=method)
+    result = sessions.work(model, task=TASK, method=method)
     assert result.outcome.status is Status.COMPLETED
     assert {f"{kind}{name}.py" for kind in ("", "test_") for name in ("alpha", "beta")} == set(
         result.files
@@ -101,13 +101,13 @@ def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
     assert tools == {spec.name for spec in load_domain("codebase").toolbelt.specs} | {
         "complete_instruction"
     }
-    assert not room.notes(PlanMade)
-    assert not room.notes(InstructionStarted)
+    assert not sessions.notes(PlanMade)
+    assert not sessions.notes(InstructionStarted)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_final_verification_in_a_fresh_box_decides_for_every_method_alike(
-    room: ThinkingRoom, method: Method
+def test_final_verification_decides_the_outcome_of_every_method(
+    sessions: FeatureSessions, method: Method
 ):
     def failing(jobs):
         tests = [
@@ -124,27 +124,27 @@ def test_the_final_verification_in_a_fresh_box_decides_for_every_method_alike(
         return failing(jobs) if len(asked) == count else run_checks(jobs)
 
     asked: list[object] = []
-    whole = room.work(FeatureModel(), task=TASK, method=method, checks=passing)
+    whole = sessions.work(FeatureModel(), task=TASK, method=method, checks=passing)
     assert whole.outcome.status is Status.COMPLETED
     count, asked = len(asked), []
-    other = ThinkingRoom(room.folder.parent / "other")
+    other = FeatureSessions(sessions.folder.parent / "other")
     outcome = other.work(FeatureModel(), task=TASK, method=method, checks=failing_last).outcome
     assert outcome.status is Status.FAILING
     assert "in a fresh box" in outcome.cause
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_that_wrote_nothing_has_not_completed(room: ThinkingRoom, method: Method):
+def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, method: Method):
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
-    outcome = room.work(model, task=TASK, method=method).outcome
+    outcome = sessions.work(model, task=TASK, method=method).outcome
     assert outcome.status is Status.FAILING
     assert "nothing was written" in outcome.cause
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_no_method_is_told_what_is_wrong_while_it_writes(room: ThinkingRoom, method: Method):
+def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions, method: Method):
     model = Listening(**SLOPPY)
-    room.work(model, task=TASK, method=method)
+    sessions.work(model, task=TASK, method=method)
     turns = [request for request in model.requests if request.purpose == "turn"]
     assert {message.role for request in turns for message in request.messages[2:]} <= {
         Role.ASSISTANT,
@@ -157,21 +157,25 @@ def test_no_method_is_told_what_is_wrong_while_it_writes(room: ThinkingRoom, met
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(room: ThinkingRoom, method: Method):
-    spent = room.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
+def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
+    sessions: FeatureSessions, method: Method
+):
+    spent = sessions.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
     assert spent.outcome.status is Status.BUDGET
     assert spent.outcome.cause.startswith("1000 tokens are spent (--max-tokens); by " + method)
-    assert room.work(FeatureModel(), task=TASK, method=method).outcome.status is Status.COMPLETED
-
-
-def test_turns_are_counted_for_each_part_of_the_work(room: ThinkingRoom):
     assert (
-        room.work(
+        sessions.work(FeatureModel(), task=TASK, method=method).outcome.status is Status.COMPLETED
+    )
+
+
+def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
+    assert (
+        sessions.work(
             FeatureModel(), task=TASK, method="one-shot", limits=Limits(turns=2)
         ).outcome.status
         == "budget spent"
     )
-    other = ThinkingRoom(room.folder.parent / "other")
+    other = FeatureSessions(sessions.folder.parent / "other")
     assert (
         other.work(
             FeatureModel(), task=TASK, method="self-refine", limits=Limits(turns=3)
@@ -183,22 +187,22 @@ def test_turns_are_counted_for_each_part_of_the_work(room: ThinkingRoom):
 # One shot
 
 
-def test_one_shot_has_one_context_and_checks_nothing_before_the_end(room: ThinkingRoom):
+def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: FeatureSessions):
     model = Listening(**SLOPPY)
-    outcome = room.work(model, task=TASK, method="one-shot").outcome
+    outcome = sessions.work(model, task=TASK, method="one-shot").outcome
     assert len(model.windows()) == 1
     assert set(model.asked) == {"turn"}
-    assert [note.final for note in room.notes(Checked)] == [True]
+    assert [note.final for note in sessions.notes(Checked)] == [True]
     assert outcome.status is Status.FAILING
     assert outcome.cause.endswith("by one-shot, without checks on the way")
 
 
-def test_a_context_that_is_full_ends_the_draft_and_what_there_is_is_verified(room: ThinkingRoom):
+def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions):
     features = [f"f{number}" for number in range(20)]
     model = FeatureModel(filler=2000)
-    result = room.work(model, task=task_of(*features), method="one-shot", context_tokens=6000)
+    result = sessions.work(model, task=task_of(*features), method="one-shot", context_tokens=6000)
     assert 2 <= len(result.files) < 40
-    assert [note.claimed_done for note in room.notes(PartEnded)] == [False]
+    assert [note.claimed_done for note in sessions.notes(PartEnded)] == [False]
     assert result.outcome.status is Status.BUDGET
     assert result.outcome.cause.startswith(
         "the context was full before the draft was done (--context-tokens); syntax"
@@ -206,28 +210,28 @@ def test_a_context_that_is_full_ends_the_draft_and_what_there_is_is_verified(roo
     assert result.outcome.report.counts.passed == len(result.files) // 2
 
 
-def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(room: ThinkingRoom):
+def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(sessions: FeatureSessions):
     replies = [
         write(alpha="A = 1", test_alpha="def test_it():\n    assert 1\n"),
         ContextOverflow("no"),
     ]
-    outcome = room.work(
+    outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="one-shot", checks=run_checks
     ).outcome
     assert outcome.status is Status.BUDGET
     assert "the context was full" in outcome.cause
 
 
-def test_a_task_without_room_for_a_reply_is_a_sentence(room: ThinkingRoom):
-    outcome = room.work(
+def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions):
+    outcome = sessions.work(
         FeatureModel(), task=TASK + "x" * 9000, method="one-shot", context_tokens=4000
     ).outcome
     assert outcome.status is Status.BUDGET
     assert "--context-tokens" in outcome.cause
 
 
-def test_a_reply_without_a_call_is_reminded_of_tools_once_and_ends_the_draft_the_second_time(
-    room: ThinkingRoom,
+def test_second_reply_without_a_tool_call_ends_the_draft(
+    sessions: FeatureSessions,
 ):
     talk = Reply(content="Here it is.")
     replies = [
@@ -238,14 +242,14 @@ def test_a_reply_without_a_call_is_reminded_of_tools_once_and_ends_the_draft_the
     ]
     processor = ScriptedProcessor(replies)
     assert (
-        room.work(processor, task=TASK, method="one-shot", checks=run_checks).outcome.status
+        sessions.work(processor, task=TASK, method="one-shot", checks=run_checks).outcome.status
         is Status.COMPLETED
     )
     assert processor.left == 0
     assert processor.requests[1].messages[-1].content.startswith("You called no tool")
 
 
-def test_a_reply_that_was_cut_off_is_no_end(room: ThinkingRoom):
+def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions):
     torn = Reply(
         content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), cut_off=True
     )
@@ -257,7 +261,7 @@ def test_a_reply_that_was_cut_off_is_no_end(room: ThinkingRoom):
         DONE,
     ]
     processor = ScriptedProcessor(replies)
-    room.work(processor, task=TASK, method="one-shot", checks=run_checks)
+    sessions.work(processor, task=TASK, method="one-shot", checks=run_checks)
     assert processor.left == 0
     assert all("cut off" in request.messages[-1].content for request in processor.requests[1:4])
 
@@ -295,7 +299,7 @@ def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool):
     assert is_test_file(path) is is_one
 
 
-def test_tests_take_the_place_of_what_stands_in_their_way():
+def test_generated_tests_replace_conflicting_files():
     files = [
         FileEntry(path, 1, "a")
         for path in ("a.py", "tests", "t/test_b.py", "t/test_c.py/data", "t/other")
@@ -315,7 +319,7 @@ def test_tests_take_the_place_of_what_stands_in_their_way():
     ]
 
 
-def test_a_file_where_the_tests_have_a_folder_breaks_no_run(room: ThinkingRoom):
+def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSessions):
     files = {"tests": "no folder", "a.py": "A = 1"}
     candidate = call(
         "write_files", files=[{"path": path, "content": text} for path, text in files.items()]
@@ -325,25 +329,32 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(room: ThinkingRoom):
         files=[{"path": "tests/test_a.py", "content": "def test_it():\n    assert 1\n"}],
     )
     replies = [Reply(content="a.py"), *[candidate, DONE] * 3, test, DONE]
-    result = room.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks)
+    result = sessions.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks)
     assert result.outcome.status is Status.COMPLETED
     assert set(result.files) == {"a.py", "tests/test_a.py"}
 
 
-def test_codet_keeps_a_candidate_that_agrees_with_another_on_the_most_tests(room: ThinkingRoom):
+def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions):
     model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
-    result = room.work(model, task=TASK, method="codet")
+    result = sessions.work(model, task=TASK, method="codet")
     assert result.outcome.status is Status.COMPLETED
-    assert room.notes(CandidateChosen) == [
+    assert sessions.notes(CandidateChosen) == [
         CandidateChosen(passed=(1, 2, 2), tests=2, chosen=2, agreeing=2)
     ]
     assert "candidate 2 of 3 kept: 2 passed the same 2 of 2 tests" in result.outcome.cause
-    assert parts(room) == ["candidate 1 of 3", "candidate 2 of 3", "candidate 3 of 3", "the tests"]
+    assert parts(sessions) == [
+        "candidate 1 of 3",
+        "candidate 2 of 3",
+        "candidate 3 of 3",
+        "the tests",
+    ]
 
 
-def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(room: ThinkingRoom):
+def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
+    sessions: FeatureSessions,
+):
     model = Listening()
-    room.work(model, task=TASK, method="codet")
+    sessions.work(model, task=TASK, method="codet")
     assert len(model.windows()) == 4
     for window in model.windows():
         assert "A file for each feature, named after it" in window
@@ -351,7 +362,7 @@ def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(room: 
     assert {request.temperature for request in model.requests if request.purpose == "turn"} == {0.8}
 
 
-def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(room: ThinkingRoom):
+def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: FeatureSessions):
     seen: list[tuple[str, ...]] = []
 
     def looking(jobs):
@@ -362,20 +373,20 @@ def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(room: ThinkingR
     for name in ("one", "two", "three"):
         replies += [write(**{name: "A = 1"}), DONE]
     replies += [write(test_it="def test_it():\n    assert 1\n", helper="B = 1"), DONE]
-    result = room.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=looking)
+    result = sessions.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=looking)
     assert seen == [
         tuple(sorted((f"{name}.py", "test_it.py"))) for name in ("one", "two", "three", "one")
     ]
     assert set(result.files) == {"one.py", "test_it.py"}
     opened = [
         entry.event
-        for entry in read_trace(room.folder / "trace.jsonl")[0]
+        for entry in read_trace(sessions.folder / "trace.jsonl")[0]
         if isinstance(entry.event, SandboxOpened)
     ]
     assert [box.purpose for box in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
 
 
-def test_a_candidates_own_tests_have_no_say_in_the_choice(room: ThinkingRoom):
+def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions):
     own = "def test_it():\n    assert 1\n"
     replies = [Reply(content="a.py")]
     for number in (1, 2, 3):
@@ -393,22 +404,22 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(room: ThinkingRoom):
             },
         )
 
-    room.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=failing_first)
-    assert room.notes(CandidateChosen) == [
+    sessions.work(ScriptedProcessor(replies), task=TASK, method="codet", checks=failing_first)
+    assert sessions.notes(CandidateChosen) == [
         CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
     ]
 
 
-def test_without_any_test_the_first_candidate_is_kept_and_the_run_fails(room: ThinkingRoom):
+def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions):
     replies = [Reply(content=""), *[write(a="A = 1"), DONE] * 3, DONE]
-    outcome = room.work(
+    outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks
     ).outcome
     assert outcome.status is Status.FAILING
     assert "there are no tests" in outcome.cause
 
 
-def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(room: ThinkingRoom):
+def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions: FeatureSessions):
     test = "def test_it():\n    assert 1\n"
     replies = [
         Reply(content="a.py"),
@@ -416,7 +427,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(room: Th
         ContextOverflow("no"),
         *[write(a="A = 1"), DONE] * 2,
     ]
-    outcome = room.work(
+    outcome = sessions.work(
         ScriptedProcessor([*replies, write(test_a=test), DONE]),
         task=TASK,
         method="codet",
@@ -429,71 +440,73 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(room: Th
 # Self-Refine
 
 
-def test_self_refine_asks_for_feedback_on_the_files_and_has_it_carried_out_three_times(
-    room: ThinkingRoom,
+def test_self_refine_applies_feedback_on_the_files_three_times(
+    sessions: FeatureSessions,
 ):
     model = Listening(**SLOPPY)
-    result = room.work(model, task=TASK, method="self-refine")
+    result = sessions.work(model, task=TASK, method="self-refine")
     assert result.outcome.status is Status.COMPLETED
-    assert parts(room) == ["the draft", "revision 1 of 3", "revision 2 of 3", "revision 3 of 3"]
+    assert parts(sessions) == ["the draft", "revision 1 of 3", "revision 2 of 3", "revision 3 of 3"]
     asked = [
         request.messages[-1].content for request in model.requests if request.purpose == "feedback"
     ]
     assert len(asked) == 3
     assert "--- beta.py\nNAME = 'WRONG'" in asked[0]
     assert "2. Nothing is wrong." in model.windows()[2]
-    assert [note.final for note in room.notes(Checked)] == [True]
+    assert [note.final for note in sessions.notes(Checked)] == [True]
 
 
-def test_self_refine_mends_nothing_that_the_model_does_not_see(room: ThinkingRoom):
-    outcome = room.work(FeatureModel(**SLOPPY, blind=True), task=TASK, method="self-refine").outcome
+def test_self_refine_mends_nothing_that_the_model_does_not_see(sessions: FeatureSessions):
+    outcome = sessions.work(
+        FeatureModel(**SLOPPY, blind=True), task=TASK, method="self-refine"
+    ).outcome
     assert outcome.status is Status.FAILING
 
 
-def test_files_that_do_not_fit_into_a_question_are_cut_and_named(room: ThinkingRoom):
+def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: FeatureSessions):
     model = Listening(filler=14_000)
-    room.work(model, task=TASK, method="self-refine", context_tokens=9000)
+    sessions.work(model, task=TASK, method="self-refine", context_tokens=9000)
     asked = next(
         request.messages[-1].content for request in model.requests if request.purpose == "feedback"
     )
     assert "[... cut ...]" in asked
     assert "(There is no room to show test_alpha.py, test_beta.py.)" in asked
-    assert "ContextOverflow" not in str(room.events())
+    assert "ContextOverflow" not in str(sessions.events())
 
 
 # Reflexion
 
 
-def test_reflexion_stops_as_soon_as_the_checks_pass(room: ThinkingRoom):
+def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions):
     model = FeatureModel()
-    assert room.work(model, task=TASK, method="reflexion").outcome.status is Status.COMPLETED
+    assert sessions.work(model, task=TASK, method="reflexion").outcome.status is Status.COMPLETED
     assert set(model.asked) == {"turn"}
-    assert parts(room) == ["the draft"]
+    assert parts(sessions) == ["the draft"]
 
 
-def test_reflexion_reflects_on_what_the_checks_found_and_tries_anew_with_the_memory_of_it(
-    room: ThinkingRoom,
+def test_reflexion_retries_with_a_reflection_on_the_check_findings(
+    sessions: FeatureSessions,
 ):
     model = Listening(**SLOPPY)
-    outcome = room.work(model, task=TASK, method="reflexion").outcome
+    outcome = sessions.work(model, task=TASK, method="reflexion").outcome
     assert outcome.status is Status.COMPLETED
     assert "1 of 3 further trials" in outcome.cause
-    assert parts(room) == ["the draft", "further trial 1 of 3"]
+    assert parts(sessions) == ["the draft", "further trial 1 of 3"]
     assert "1. The feature beta is wrong." in model.windows()[1]
     reflection = next(request for request in model.requests if request.purpose == "reflection")
     assert "- test_beta.py::test_it" in reflection.messages[-1].content
 
 
-def test_reflexion_ends_after_three_further_trials(room: ThinkingRoom):
+def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions):
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
-    room.work(model, task=TASK, method="reflexion")
+    sessions.work(model, task=TASK, method="reflexion")
     assert model.asked.count("reflection") == 3
-    assert parts(room)[-1] == "further trial 3 of 3"
+    assert parts(sessions)[-1] == "further trial 3 of 3"
 
 
-def test_reflexion_goes_on_when_the_context_was_full_before_a_trial_was_done(room: ThinkingRoom):
+def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: FeatureSessions):
     model = Listening(filler=6000)
-    outcome = room.work(
+    outcome = sessions.work(
         model, task=task_of("a", "b", "c", "d"), method="reflexion", context_tokens=8000
     ).outcome
     assert outcome.status is Status.COMPLETED
@@ -505,7 +518,7 @@ def test_reflexion_goes_on_when_the_context_was_full_before_a_trial_was_done(roo
     assert "(the context was full before the attempt was done)" in reflections[0]
 
 
-def test_a_trial_that_deletes_the_failing_test_has_not_passed(room: ThinkingRoom):
+def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureSessions):
     test = "def test_it():\n    assert 1\n"
     deleted = [Reply(content="Delete it."), call("delete_files", paths=["test_b.py"]), DONE]
     nothing = [Reply(content="No idea."), DONE]
@@ -520,7 +533,7 @@ def test_a_trial_that_deletes_the_failing_test_has_not_passed(room: ThinkingRoom
     def failing(jobs):
         return run_checks(jobs, {"a.py": b"", "b.py": b"'WRONG'"})
 
-    outcome = room.work(
+    outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="reflexion", checks=failing
     ).outcome
     assert outcome.status is Status.FAILING
@@ -537,24 +550,22 @@ def faulty(method: Method) -> FeatureModel:
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
-    memory: Path, method: Method
-):
-    whole = ThinkingRoom(memory / "whole")
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path, method: Method):
+    whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
     for kept in range(1, len(lines)):
-        room = ThinkingRoom(memory / str(kept))
-        shutil.copy(whole.folder / "objects.pack", room.folder)
-        (room.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
-        again = room.work(faulty(method), task=TASK, method=method)
-        assert room.told() == whole.told()
+        sessions = FeatureSessions(memory / str(kept))
+        shutil.copy(whole.folder / "objects.pack", sessions.folder)
+        (sessions.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
+        again = sessions.work(faulty(method), task=TASK, method=method)
+        assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
 @pytest.mark.parametrize("method", BASELINES)
 def test_a_replay_performs_the_same_again(memory: Path, method: Method):
-    source, repeated = ThinkingRoom(memory / "source"), ThinkingRoom(memory / "repeated")
+    source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(method), task=TASK, method=method)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
     again = repeated.work(
@@ -565,57 +576,63 @@ def test_a_replay_performs_the_same_again(memory: Path, method: Method):
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_run_can_be_taken_back_to_each_of_its_steps_and_goes_on_to_the_same(
-    memory: Path, method: Method
-):
-    whole = ThinkingRoom(memory / "whole")
+def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method):
+    whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     found = steps(read_trace(whole.folder / "trace.jsonl")[0])
     assert {"part ended", "write_files"} <= {step.what for step in found}
     for step in found:
-        room = ThinkingRoom(Path(shutil.copytree(whole.folder, memory / f"back{step.number}")))
-        rewind(room.folder, step.number)
-        assert room.work(faulty(method), task=TASK, method=method).files == result.files
-        forked = ThinkingRoom(memory / f"fork{step.number}")
+        sessions = FeatureSessions(
+            Path(shutil.copytree(whole.folder, memory / f"back{step.number}"))
+        )
+        rewind(sessions.folder, step.number)
+        assert sessions.work(faulty(method), task=TASK, method=method).files == result.files
+        forked = FeatureSessions(memory / f"fork{step.number}")
         fork(whole.folder, step.number, forked.folder)
         assert forked.work(faulty(method), task=TASK, method=method).files == result.files
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_the_record_of_each_is_intact_and_comes_to_its_files(room: ThinkingRoom, method: Method):
-    result = room.work(faulty(method), task=TASK, method=method)
-    assert (audit_run(room.folder).verdict, audit_run(room.folder).findings) == ("intact", [])
-    assert {entry.path: entry.digest for entry in recorded_files(room.events())} == result.files
-    assert read_spec(room.folder).method == method
-    touched = accesses(
-        read_trace(room.folder / "trace.jsonl")[0], ObjectStore(room.folder / "objects.pack")
+def test_the_record_of_each_is_intact_and_comes_to_its_files(
+    sessions: FeatureSessions, method: Method
+):
+    result = sessions.work(faulty(method), task=TASK, method=method)
+    assert (audit_run(sessions.folder).verdict, audit_run(sessions.folder).findings) == (
+        "intact",
+        [],
     )
-    assert {access.instruction for access in touched} <= set(range(1, len(parts(room)) + 1))
+    assert {entry.path: entry.digest for entry in recorded_files(sessions.events())} == result.files
+    assert read_spec(sessions.folder).method == method
+    touched = accesses(
+        read_trace(sessions.folder / "trace.jsonl")[0],
+        ObjectStore(sessions.folder / "objects.pack"),
+    )
+    assert {access.instruction for access in touched} <= set(range(1, len(parts(sessions)) + 1))
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_box_that_is_lost_anywhere_is_replaced_and_the_run_comes_to_its_end(
-    memory: Path, method: Method
-):
+def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method):
     for lost in range(1, 30):
-        room = ThinkingRoom(memory / str(lost))
-        result = room.work(faulty(method), task=TASK, method=method, lost_at=(lost,))
+        sessions = FeatureSessions(memory / str(lost))
+        result = sessions.work(faulty(method), task=TASK, method=method, lost_at=(lost,))
         assert result.outcome.status in (Status.COMPLETED, Status.FAILING)
-        assert {entry.path: entry.digest for entry in recorded_files(room.events())} == result.files
-        assert audit_run(room.folder).verdict == "intact"
+        assert {
+            entry.path: entry.digest for entry in recorded_files(sessions.events())
+        } == result.files
+        assert audit_run(sessions.folder).verdict == "intact"
 
 
-def test_run_spec_is_recorded_in_full_and_read_back(room: ThinkingRoom):
-    room.work(FeatureModel(), task=TASK, coverage=True)
+def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions):
+    sessions.work(FeatureModel(), task=TASK, coverage=True)
     expected = run_spec(task=TASK, planning=PlanningOptions(coverage=True))
-    assert read_spec(room.folder) == expected
+    assert read_spec(sessions.folder) == expected
 
 
-def test_run_spec_with_an_unknown_method_is_one_sentence(room: ThinkingRoom):
-    with Journal(room.folder) as journal:
+def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions):
+    with Journal(sessions.folder) as journal:
         journal.note(record_spec(run_spec(task=TASK, method="debate"), journal.objects))
     with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
-        read_spec(room.folder)
+        read_spec(sessions.folder)
 
 
 # Settings and domains
@@ -663,32 +680,32 @@ def test_codet_is_refused_where_no_tests_are_run():
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_what_is_printed_names_the_method_and_says_that_nothing_was_checked(
-    room: ThinkingRoom, method: Method
+def test_printed_results_name_the_method_and_the_missing_evaluator(
+    sessions: FeatureSessions, method: Method
 ):
-    result = room.work(faulty(method), task=TASK, method=method)
-    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    result = sessions.work(faulty(method), task=TASK, method=method)
+    shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"method   {method}\n" in shown
     assert f"  done  {parts(room)[-1]}\n" in shown
-    facts = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)
+    facts = json.loads(CliRunner().invoke(show, [str(sessions.folder), "--json"]).output)
     assert (facts["method"], facts["evaluator"], len(facts["parts"])) == (
         method,
         False,
-        len(parts(room)),
+        len(parts(sessions)),
     )
     report = json.loads(result_as_json(result, None, 0, replayed=None, difference=""))
     assert (report["method"], report["evaluator"]) == (method, False)
     assert (finished_run(result).method, finished_run(result).evaluator) == (method, False)
     assert f"by {method}" in result.outcome.cause
-    listed = CliRunner().invoke(runs, ["--runs-dir", str(room.folder.parent)]).output
+    listed = CliRunner().invoke(runs, ["--runs-dir", str(sessions.folder.parent)]).output
     assert f"{len(parts(room))}/{len(parts(room))} parts" in listed
 
 
-def test_progress_names_the_parts_and_the_choice(room: ThinkingRoom):
-    room.work(faulty("codet"), task=TASK, method="codet")
+def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
+    sessions.work(faulty("codet"), task=TASK, method="codet")
     stream = StringIO()
     with Progress(stream=stream) as progress:
-        for entry in read_trace(room.folder / "trace.jsonl")[0]:
+        for entry in read_trace(sessions.folder / "trace.jsonl")[0]:
             progress.on(entry)
     said = stream.getvalue()
     assert "candidate 2 of 3: done, unchecked" in said
@@ -699,21 +716,21 @@ def test_progress_names_the_parts_and_the_choice(room: ThinkingRoom):
 # Ablations of L2MAC
 
 
-def test_without_the_evaluator_claims_are_accepted_unchecked_and_the_fresh_box_still_decides(
-    room: ThinkingRoom,
+def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
+    sessions: FeatureSessions,
 ):
-    on = ThinkingRoom(room.folder.parent / "on")
+    on = FeatureSessions(sessions.folder.parent / "on")
     assert on.work(FeatureModel(**SLOPPY), task=TASK).outcome.status is Status.COMPLETED
-    result = room.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
+    result = sessions.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
     assert result.outcome.status is Status.FAILING
-    assert [note.final for note in room.notes(Checked)] == [True]
-    assert [note.checked for note in room.notes(InstructionCompleted)] == [False, False]
+    assert [note.final for note in sessions.notes(Checked)] == [True]
+    assert [note.checked for note in sessions.notes(InstructionCompleted)] == [False, False]
     assert {note.checked for note in on.notes(InstructionCompleted)} == {True}
 
 
-def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
+def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
     model = Listening()
-    result = room.work(model, task=TASK, evaluator=False)
+    result = sessions.work(model, task=TASK, evaluator=False)
     assert result.outcome.status is Status.COMPLETED
     assert result.outcome.cause.endswith("the work was done without checks (--no-evaluator)")
     turns = [request for request in model.requests if request.purpose == "turn"]
@@ -727,7 +744,7 @@ def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
         for spec in one.tools
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
-    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
@@ -735,20 +752,20 @@ def test_without_the_evaluator_everything_says_so(room: ThinkingRoom):
     )
     stream = StringIO()
     with Progress(stream=stream) as progress:
-        for entry in read_trace(room.folder / "trace.jsonl")[0]:
+        for entry in read_trace(sessions.folder / "trace.jsonl")[0]:
             progress.on(entry)
     assert "instruction 1 done, unchecked" in stream.getvalue()
 
 
-def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget(
-    room: ThinkingRoom,
+def test_idle_model_without_evaluator_ends_at_its_budget(
+    sessions: FeatureSessions,
 ):
     class Idle(FeatureModel):
         def _turn(self, request: Request, question: str) -> Reply:
             return call("list_files")
 
     model = Idle()
-    result = room.work(
+    result = sessions.work(
         model,
         task=TASK,
         program=("Write feature alpha.",),
@@ -764,10 +781,10 @@ def test_without_the_evaluator_a_model_that_only_looks_around_ends_in_its_budget
 
 
 def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
-    room: ThinkingRoom,
+    sessions: FeatureSessions,
 ):
     model = Listening()
-    assert room.work(model, task=TASK, task_in_context=False).outcome.status is Status.COMPLETED
+    assert sessions.work(model, task=TASK, task_in_context=False).outcome.status is Status.COMPLETED
     for request in model.requests:
         shows = "It has feature" in str(request.messages)
         assert shows is (request.purpose == "plan")
@@ -785,15 +802,15 @@ def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
 ):
     limits = Limits(turns=3)
     model = {"together": 2, "most": 1} if "max_replans" in thinking else {}
-    whole = ThinkingRoom(memory / "whole")
+    whole = FeatureSessions(memory / "whole")
     result = whole.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
     assert result.outcome.status is Status.COMPLETED
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
     for kept in range(1, len(lines)):
-        room = ThinkingRoom(memory / str(kept))
-        shutil.copy(whole.folder / "objects.pack", room.folder)
-        (room.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
-        again = room.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
-        assert room.told() == whole.told()
+        sessions = FeatureSessions(memory / str(kept))
+        shutil.copy(whole.folder / "objects.pack", sessions.folder)
+        (sessions.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
+        again = sessions.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
+        assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
     assert read_spec(whole.folder).planning == PlanningOptions(**thinking)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from feature_model import FeatureModel, call, run_checks, task_of
+from feature_sessions import FeatureSessions
+from scripted_models.features import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
-from thinking_room import ThinkingRoom
 
 from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
 from l2mac.cli.records import show
@@ -100,89 +100,89 @@ BROKEN = range(len(broken("")))
 
 
 @pytest.fixture
-def room(memory: Path) -> ThinkingRoom:
-    return ThinkingRoom(memory / "run")
+def sessions(memory: Path) -> FeatureSessions:
+    return FeatureSessions(memory / "run")
 
 
-def test_without_any_of_it_a_run_asks_for_a_plan_turns_and_summaries_alone(room: ThinkingRoom):
+def test_run_without_thinking_requests_only_plan_turns_and_summaries(sessions: FeatureSessions):
     model = FeatureModel()
-    assert room.work(model, task=TASK).outcome.status is Status.COMPLETED
+    assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_planning_options_of_a_run_are_read_back_by_a_later_session(room: ThinkingRoom):
-    room.work(FeatureModel(), task=TASK, **EVERYTHING)
-    assert read_spec(room.folder).planning == PlanningOptions(**EVERYTHING)
+def test_planning_options_of_a_run_are_read_back_by_a_later_session(sessions: FeatureSessions):
+    sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
+    assert read_spec(sessions.folder).planning == PlanningOptions(**EVERYTHING)
 
 
 # Reflection
 
 
-def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(room: ThinkingRoom):
+def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(sessions: FeatureSessions):
     model = FeatureModel(forgets=frozenset({"beta"}))
-    room.work(model, task=TASK, reflections=2)
+    sessions.work(model, task=TASK, reflections=2)
     assert model.asked[:4] == ["submit_plan"] * 3 + ["turn"]
     assert "Write feature alpha" in model.questions[1]
     assert TASK in model.questions[1]
-    assert [(note.reason, note.round, note.problem) for note in room.notes(PlanRevised)] == [
+    assert [(note.reason, note.round, note.problem) for note in sessions.notes(PlanRevised)] == [
         ("reflection", 1, ""),
         ("reflection", 2, ""),
     ]
-    assert any("beta" in text for text in room.program())
+    assert any("beta" in text for text in sessions.program())
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(room: ThinkingRoom, kind: int):
+def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(sessions: FeatureSessions, kind: int):
     good = call("submit_plan", steps=["Write feature alpha."])
     model = saying("submit_plan", good, broken("submit_plan")[kind])
-    assert room.work(model, task=TASK, reflections=1).outcome.status is Status.COMPLETED
-    assert room.program() == ["Write feature alpha."]
+    assert sessions.work(model, task=TASK, reflections=1).outcome.status is Status.COMPLETED
+    assert sessions.program() == ["Write feature alpha."]
     assert model.asked.count("submit_plan") == 3
-    assert "no usable answer in 2 attempts" in room.notes(PlanRevised)[0].problem
+    assert "no usable answer in 2 attempts" in sessions.notes(PlanRevised)[0].problem
 
 
 @pytest.mark.parametrize(
     "steps", [[], ["same", "same"], [f"step {n}" for n in range(10_000)], [""], [" ", "x"]]
 )
 def test_a_plan_of_no_or_ten_thousand_or_equal_or_empty_steps_is_no_plan(
-    room: ThinkingRoom, steps: list[str]
+    sessions: FeatureSessions, steps: list[str]
 ):
     model = saying("submit_plan", call("submit_plan", steps=steps))
-    assert room.work(model, task=TASK, **EVERYTHING).outcome.status is Status.NO_PLAN
+    assert sessions.work(model, task=TASK, **EVERYTHING).outcome.status is Status.NO_PLAN
     assert model.asked == ["submit_plan"] * 5
 
 
-def test_a_plan_in_another_language_is_a_plan(room: ThinkingRoom):
+def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
     steps = ["実装する: feature alpha、テストも。", "Пиши feature beta."]
     model = saying("submit_plan", call("submit_plan", steps=steps))
-    assert room.work(model, task=TASK).outcome.status is Status.COMPLETED
-    assert room.program() == steps
+    assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
+    assert sessions.program() == steps
 
 
 # Coverage
 
 
-def test_a_requirement_that_no_instruction_covers_is_fed_back_until_one_does(room: ThinkingRoom):
+def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions):
     model = FeatureModel(forgets=frozenset({"beta"}))
-    room.work(model, task=TASK, coverage=True)
-    assert [note.steps for note in room.notes(CoverageClaimed)] == [
+    sessions.work(model, task=TASK, coverage=True)
+    assert [note.steps for note in sessions.notes(CoverageClaimed)] == [
         ((1,), (), (2,), (3,)),
         ((1,), (2,), (3,), (4,)),
     ]
     feedback = next(text for text in model.questions if "No step of this plan" in text)
     assert "- It has feature beta.\n" in feedback
     assert "- It has feature alpha." not in feedback
-    assert len(room.program()) == 4
+    assert len(sessions.program()) == 4
 
 
-def test_a_plan_that_covers_everything_costs_two_calls(room: ThinkingRoom):
+def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions):
     model = FeatureModel()
-    room.work(model, task=TASK, coverage=True)
+    sessions.work(model, task=TASK, coverage=True)
     assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
 
 
-def test_coverage_that_is_never_reached_ends_after_two_rounds_with_the_best_plan(
-    room: ThinkingRoom,
+def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(
+    sessions: FeatureSessions,
 ):
     plans = [
         call("submit_plan", steps=["Write feature alpha."]),
@@ -190,59 +190,61 @@ def test_coverage_that_is_never_reached_ends_after_two_rounds_with_the_best_plan
         call("submit_plan", steps=["Write nothing."]),
     ]
     model = saying("submit_plan", *plans)
-    room.work(model, task=TASK, coverage=True)
-    assert room.program() == ["Write feature alpha.", "Write feature beta."]
+    sessions.work(model, task=TASK, coverage=True)
+    assert sessions.program() == ["Write feature alpha.", "Write feature beta."]
     assert model.asked.count("submit_plan") == 3
     assert model.asked.count("submit_coverage") == 3
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_claim_of_coverage_keeps_the_plan_and_says_so(room: ThinkingRoom, kind: int):
+def test_an_unusable_claim_of_coverage_keeps_the_plan_and_says_so(
+    sessions: FeatureSessions, kind: int
+):
     model = saying("submit_coverage", broken("submit_coverage")[kind])
-    assert room.work(model, task=TASK, coverage=True).outcome.status is Status.COMPLETED
+    assert sessions.work(model, task=TASK, coverage=True).outcome.status is Status.COMPLETED
     assert model.asked.count("submit_coverage") == 2
-    assert "no usable answer" in room.notes(CoverageClaimed)[0].problem
+    assert "no usable answer" in sessions.notes(CoverageClaimed)[0].problem
 
 
-def test_numbers_that_do_not_exist_cover_nothing(room: ThinkingRoom):
+def test_numbers_that_do_not_exist_cover_nothing(sessions: FeatureSessions):
     entries = [{"requirement": 1, "steps": [0, 5, -1, 10**9, 2]}, {"requirement": 77, "steps": [1]}]
     model = saying("submit_coverage", call("submit_coverage", coverage=entries))
-    room.work(model, task=TASK, coverage=True)
-    assert {note.steps for note in room.notes(CoverageClaimed)} == {((2,), (), (), ())}
+    sessions.work(model, task=TASK, coverage=True)
+    assert {note.steps for note in sessions.notes(CoverageClaimed)} == {((2,), (), (), ())}
 
 
-def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(room: ThinkingRoom):
+def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(sessions: FeatureSessions):
     model = FeatureModel()
-    room.work(model, task=TASK, program=("Write feature alpha.",), reflections=2, coverage=True)
-    assert room.program() == ["Write feature alpha."]
+    sessions.work(model, task=TASK, program=("Write feature alpha.",), reflections=2, coverage=True)
+    assert sessions.program() == ["Write feature alpha."]
     assert set(model.asked) == {"turn", "summary"}
 
 
 # The list of requirements
 
 
-def test_a_list_is_made_once_and_serves_the_plan_and_the_result(room: ThinkingRoom):
+def test_a_list_is_made_once_and_serves_the_plan_and_the_result(sessions: FeatureSessions):
     model = faulty()
-    room.work(model, task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    sessions.work(model, task=TASK, limits=Limits(turns=4), **EVERYTHING)
     assert model.asked.count("submit_requirements") == 1
-    assert len(room.notes(RequirementsListed)) == 1
+    assert len(sessions.notes(RequirementsListed)) == 1
 
 
-def test_repetitions_in_a_list_count_once_and_other_languages_count(room: ThinkingRoom):
+def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: FeatureSessions):
     texts = [
         "It has feature alpha.",
         "it has  feature ALPHA",
         "Есть feature beta.",
         "特徴 feature gamma を持つ。",
     ]
-    room.work(
+    sessions.work(
         saying("submit_requirements", call("submit_requirements", requirements=texts)),
         task=TASK,
         coverage=True,
     )
-    objects = ObjectStore(room.folder / "objects.pack")
+    objects = ObjectStore(sessions.folder / "objects.pack")
     listed = [
-        objects.get_text(name) for name in room.notes(RequirementsListed)[0].requirement_objects
+        objects.get_text(name) for name in sessions.notes(RequirementsListed)[0].requirement_objects
     ]
     assert listed == ["It has feature alpha.", *texts[2:]]
 
@@ -258,11 +260,11 @@ def test_repetitions_in_a_list_count_once_and_other_languages_count(room: Thinki
         [str(n) for n in range(10_000)],
     ],
 )
-def test_a_list_that_is_empty_or_huge_is_asked_for_again_and_three_times_at_most(
-    room: ThinkingRoom, texts: list[str]
+def test_unusable_requirement_lists_are_requested_three_times_at_most(
+    sessions: FeatureSessions, texts: list[str]
 ):
     model = saying("submit_requirements", call("submit_requirements", requirements=texts))
-    outcome = room.work(
+    outcome = sessions.work(
         model, task=TASK, coverage=True, requirements=True, requirement_rounds=1
     ).outcome
     assert model.asked.count("submit_requirements") == 3
@@ -275,31 +277,31 @@ def test_a_list_that_is_empty_or_huge_is_asked_for_again_and_three_times_at_most
 # Replanning
 
 
-def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(room: ThinkingRoom):
+def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: FeatureSessions):
     model = FeatureModel(together=4, most=2)
-    result = room.work(model, task=TASK, limits=Limits(turns=3), max_replans=1)
+    result = sessions.work(model, task=TASK, limits=Limits(turns=3), max_replans=1)
     assert result.outcome.status is Status.COMPLETED
-    assert len(room.program()) == 4
-    assert [(note.number, note.action) for note in room.notes(Replanned)] == [(1, "split")]
+    assert len(sessions.program()) == 4
+    assert [(note.number, note.action) for note in sessions.notes(Replanned)] == [(1, "split")]
     after = model.questions[model.asked.index("submit_replan") + 1]
     assert "An attempt at more than this was broken off" in after
 
 
-def test_without_a_replan_left_the_same_run_ends_in_its_budget(room: ThinkingRoom):
-    result = room.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
+def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions):
+    result = sessions.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-turns" in result.outcome.cause
 
 
-def test_a_replan_that_does_not_fit_into_the_window_is_not_asked_for_and_said_so(
-    room: ThinkingRoom,
+def test_replan_that_exceeds_the_window_is_skipped_and_noted(
+    sessions: FeatureSessions,
 ):
     model = FeatureModel(most=1)
     program = (
         "Write feature alpha and feature beta.",
         *(f"{number}: {'go on ' * 90}" for number in range(100)),
     )
-    result = room.work(
+    result = sessions.work(
         model,
         task=TASK,
         context_tokens=8000,
@@ -309,16 +311,18 @@ def test_a_replan_that_does_not_fit_into_the_window_is_not_asked_for_and_said_so
     )
     assert result.outcome.status is Status.BUDGET
     assert "submit_replan" not in model.asked
-    assert "does not fit" in room.notes(Replanned)[0].problem
+    assert "does not fit" in sessions.notes(Replanned)[0].problem
 
 
-def test_an_instruction_may_get_others_before_it_and_is_then_carried_out_itself(room: ThinkingRoom):
+def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions):
     insert = call(
         "submit_replan", action="insert", steps=["Write feature alpha.", "Write feature beta."]
     )
     model = saying("submit_replan", insert, together=3, most=2)
-    room.work(model, task=task_of("alpha", "beta", "gamma"), limits=Limits(turns=3), max_replans=1)
-    assert room.program() == [
+    sessions.work(
+        model, task=task_of("alpha", "beta", "gamma"), limits=Limits(turns=3), max_replans=1
+    )
+    assert sessions.program() == [
         "Write feature alpha.",
         "Write feature beta.",
         "Write feature alpha and feature beta and feature gamma, with tests.",
@@ -342,31 +346,31 @@ def test_an_instruction_may_get_others_before_it_and_is_then_carried_out_itself(
         ("wait", ["Write feature alpha."]),
     ],
 )
-def test_a_replan_that_repeats_the_plan_or_is_no_split_is_refused_three_times_at_most(
-    room: ThinkingRoom, action: str, steps: list[str]
+def test_useless_replans_are_refused_three_times_at_most(
+    sessions: FeatureSessions, action: str, steps: list[str]
 ):
     model = saying(
         "submit_replan", call("submit_replan", action=action, steps=steps), together=2, most=1
     )
-    result = room.work(model, task=TASK, limits=Limits(turns=2), max_replans=9)
+    result = sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=9)
     assert result.outcome.status is Status.BUDGET
     assert model.asked.count("submit_replan") == 3
-    assert "no usable answer in 3 attempts" in room.notes(Replanned)[0].problem
-    assert len(room.program()) == 2
+    assert "no usable answer in 3 attempts" in sessions.notes(Replanned)[0].problem
+    assert len(sessions.program()) == 2
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_replan_ends_the_run_in_its_budget(room: ThinkingRoom, kind: int):
+def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions, kind: int):
     model = saying("submit_replan", broken("submit_replan")[kind], together=4, most=1)
     assert (
-        room.work(model, task=TASK, limits=Limits(turns=2), max_replans=9).outcome.status
+        sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=9).outcome.status
         is Status.BUDGET
     )
     assert model.asked.count("submit_replan") == 3
 
 
-def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_each_instruction(
-    room: ThinkingRoom,
+def test_endless_replanning_stops_at_the_limit_of_each_instruction(
+    sessions: FeatureSessions,
 ):
     numbers = iter(range(1000))
 
@@ -378,16 +382,14 @@ def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_each_instructi
         )
 
     model = saying("submit_replan", always_other, together=4, most=1)
-    result = room.work(model, task=TASK, limits=Limits(turns=2), max_replans=50)
+    result = sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=50)
     assert result.outcome.status is Status.BUDGET
     assert model.asked.count("submit_replan") == 2
-    assert len(room.program()) == 1 + 2 * 4
+    assert len(sessions.program()) == 1 + 2 * 4
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_the_run(
-    room: ThinkingRoom, most: int
-):
+def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessions, most: int):
     numbers = iter(range(1000))
 
     def hopeless(_: str) -> Reply:
@@ -395,42 +397,44 @@ def test_a_model_that_replans_for_ever_is_stopped_by_the_bound_on_the_run(
         return call("submit_replan", action="split", steps=steps)
 
     model = saying("submit_replan", hopeless, together=1, most=0)
-    room.work(model, task=TASK, limits=Limits(turns=2), max_replans=most)
+    sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=most)
     assert model.asked.count("submit_replan") == min(most, 2)
 
 
-def test_a_budget_of_the_run_is_never_replanned(room: ThinkingRoom):
+def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions):
     model = FeatureModel(together=4, most=2)
-    result = room.work(model, task=TASK, limits=Limits(tokens=2000), max_replans=9)
+    result = sessions.work(model, task=TASK, limits=Limits(tokens=2000), max_replans=9)
     assert "--max-tokens" in result.outcome.cause
     assert "submit_replan" not in model.asked
 
 
-def test_after_a_replan_in_vain_a_larger_budget_goes_on_with_the_same_instruction(
-    room: ThinkingRoom,
+def test_larger_budget_continues_the_instruction_after_a_failed_replan(
+    sessions: FeatureSessions,
 ):
     vain = saying("submit_replan", Reply(content="no"), together=4)
     assert (
-        room.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
+        sessions.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
         is Status.BUDGET
     )
-    later = room.work(FeatureModel(together=4), task=TASK, limits=Limits(turns=40), max_replans=1)
+    later = sessions.work(
+        FeatureModel(together=4), task=TASK, limits=Limits(turns=40), max_replans=1
+    )
     assert later.outcome.status is Status.COMPLETED
-    assert len(room.notes(InstructionAborted)) == 1
+    assert len(sessions.notes(InstructionAborted)) == 1
 
 
 # The final check against the requirements
 
 
-def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(room: ThinkingRoom):
+def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions):
     model = FeatureModel(neglects=frozenset({"beta"}))
-    result = room.work(model, task=TASK, requirements=True, requirement_rounds=1)
+    result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=1)
     assert result.outcome.status is Status.COMPLETED
-    assert [(note.shown, note.total) for note in room.notes(RequirementsExamined)] == [
+    assert [(note.shown, note.total) for note in sessions.notes(RequirementsExamined)] == [
         (3, 4),
         (4, 4),
     ]
-    assert len(room.notes(InstructionsAdded)) == 1
+    assert len(sessions.notes(InstructionsAdded)) == 1
     assert result.outcome.requirements[1] == RequirementRow(
         requirement="It has feature beta.",
         shown=True,
@@ -439,19 +443,19 @@ def test_what_is_not_shown_becomes_an_instruction_and_is_examined_again(room: Th
     )
 
 
-def test_without_a_round_left_the_outcome_says_what_is_not_shown(room: ThinkingRoom):
-    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+def test_outcome_names_unverified_requirements_without_rounds_left(sessions: FeatureSessions):
+    result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     assert result.outcome.status is Status.UNSHOWN
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
     assert [row.shown for row in result.outcome.requirements] == [True, False, True, True]
     assert "beta.py" not in result.files
 
 
-def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(memory: Path):
-    without, room = ThinkingRoom(memory / "without"), ThinkingRoom(memory / "with")
+def test_failed_follow_up_restores_the_verified_files(memory: Path):
+    without, sessions = FeatureSessions(memory / "without"), FeatureSessions(memory / "with")
     faults = {"neglects": frozenset({"beta"}), "fails_later": True}
     verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
-    result = room.work(
+    result = sessions.work(
         FeatureModel(**faults),
         task=TASK,
         limits=Limits(turns=3),
@@ -460,15 +464,15 @@ def test_an_attempt_at_what_is_not_shown_that_fails_leaves_what_was_verified(mem
     )
     assert result.files == verified.files
     assert {
-        entry.path: entry.digest for entry in recorded_files(tuple(room.events()))
+        entry.path: entry.digest for entry in recorded_files(tuple(sessions.events()))
     } == verified.files
     assert result.outcome.status is Status.UNSHOWN
     assert result.outcome.requirements == verified.outcome.requirements
     assert "an attempt at them failed and was undone" in result.outcome.cause
-    assert len(room.notes(InstructionsAdded)) == 1
+    assert len(sessions.notes(InstructionsAdded)) == 1
 
 
-def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: ThinkingRoom):
+def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions):
     model = FeatureModel(neglects=frozenset({"beta"}))
     runs: list[tuple[Job, ...]] = []
 
@@ -481,7 +485,7 @@ def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: Thin
             else good
         )
 
-    result = room.work(
+    result = sessions.work(
         model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last
     )
     assert result.outcome.status is Status.UNSHOWN
@@ -489,15 +493,15 @@ def test_an_attempt_that_passes_no_fresh_box_leaves_what_was_verified(room: Thin
     assert len(result.files) == 6
 
 
-def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
+def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSessions):
     nothing = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}],
     )
     model = saying("submit_evidence", nothing)
-    result = room.work(model, task=TASK, requirements=True, requirement_rounds=2)
+    result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=2)
     assert result.outcome.status is Status.UNSHOWN
-    assert len(room.notes(RequirementsExamined)) == 3
+    assert len(sessions.notes(RequirementsExamined)) == 3
     assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
 
 
@@ -515,17 +519,17 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(room: ThinkingRoom):
         (["../../etc/passwd"], ["test_alpha.py::test_it"], False),
     ],
 )
-def test_only_files_that_exist_and_tests_that_passed_show_anything(
-    room: ThinkingRoom, files: list[str], tests: list[str], shown: bool
+def test_evidence_counts_only_existing_files_and_passed_tests(
+    sessions: FeatureSessions, files: list[str], tests: list[str], shown: bool
 ):
     claim = call("submit_evidence", evidence=[{"requirement": 1, "files": files, "tests": tests}])
-    result = room.work(
+    result = sessions.work(
         saying("submit_evidence", claim), task=task_of("alpha", "beta"), requirements=True
     )
     assert result.outcome.requirements[0].shown is shown
 
 
-def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingRoom):
+def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: FeatureSessions):
     claim = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["alpha.py"], "tests": ["test_x.py::skip"]}],
@@ -542,7 +546,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingR
         report = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         return ScriptedRun(jobs=(good.jobs[0], job_result("tests", report=report)))
 
-    result = room.work(
+    result = sessions.work(
         saying("submit_evidence", claim), task=task_of("alpha"), requirements=True, checks=skipping
     )
     assert "1 skipped" in result.outcome.cause
@@ -550,7 +554,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(room: ThinkingR
     assert result.outcome.status is Status.UNSHOWN
 
 
-def test_a_document_is_shown_by_itself_as_no_test_can(room: ThinkingRoom):
+def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions):
     listed = call("submit_requirements", requirements=["There is a README."])
     claim = call(
         "submit_evidence", evidence=[{"requirement": 1, "files": ["README.md"], "tests": []}]
@@ -567,39 +571,39 @@ def test_a_document_is_shown_by_itself_as_no_test_can(room: ThinkingRoom):
     model = Writer(
         forms={"submit_requirements": lambda _: listed, "submit_evidence": lambda _: claim}
     )
-    result = room.work(model, task=TASK, program=("Write it.",), requirements=True)
+    result = sessions.work(model, task=TASK, program=("Write it.",), requirements=True)
     assert result.outcome.status is Status.COMPLETED
     assert result.outcome.requirements[0].tests == ()
 
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
-    room: ThinkingRoom, kind: int
+    sessions: FeatureSessions, kind: int
 ):
     model = saying("submit_evidence", broken("submit_evidence")[kind])
-    result = room.work(model, task=TASK, requirements=True, requirement_rounds=5)
+    result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=5)
     assert result.outcome.status is Status.UNSHOWN
     assert model.asked.count("submit_evidence") == 2
-    assert room.notes(InstructionsAdded) == []
+    assert sessions.notes(InstructionsAdded) == []
 
 
 @pytest.mark.parametrize(("features", "filler", "most"), [(4, 0, 1), (4, 6000, 2), (14, 12_000, 6)])
-def test_files_are_shown_page_by_page_as_the_window_permits_and_within_a_bound(
-    room: ThinkingRoom, features: int, filler: int, most: int
+def test_files_are_shown_in_pages_within_window_and_limit(
+    sessions: FeatureSessions, features: int, filler: int, most: int
 ):
     model = FeatureModel(filler=filler)
     names = [f"f{number}" for number in range(features)]
-    result = room.work(
+    result = sessions.work(
         model, task=task_of(*names), steps=20, context_tokens=6000, requirements=True
     )
     shown = [text for text in model.questions if "Contents, part" in text]
     assert len(shown) == most
-    assert (room.notes(RequirementsExamined)[0].unseen_characters > 0) == (most == 6)
+    assert (sessions.notes(RequirementsExamined)[0].unseen_characters > 0) == (most == 6)
     assert all(f"part {number}:" in text for number, text in enumerate(shown, 1))
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_fails_its_checks_is_not_examined(room: ThinkingRoom):
+def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
     runs = iter([run_checks] * 4)
 
     def failing_at_last(jobs: tuple[Job, ...]) -> ScriptedRun:
@@ -608,7 +612,7 @@ def test_a_run_that_fails_its_checks_is_not_examined(room: ThinkingRoom):
         )(jobs)
 
     model = FeatureModel()
-    result = room.work(model, task=TASK, requirements=True, checks=failing_at_last)
+    result = sessions.work(model, task=TASK, requirements=True, checks=failing_at_last)
     assert result.outcome.status is Status.FAILING
     assert "submit_evidence" not in model.asked
 
@@ -616,9 +620,9 @@ def test_a_run_that_fails_its_checks_is_not_examined(room: ThinkingRoom):
 # Ablation
 
 
-def test_without_summaries_none_is_asked_for_and_none_is_handed_on(room: ThinkingRoom):
+def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions):
     model = FeatureModel()
-    assert room.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
+    assert sessions.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
     assert "summary" not in model.asked
 
 
@@ -641,7 +645,7 @@ STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
         (STUCK, ("alpha",), {InstructionAborted, StoreRestored}),
     ],
 )
-def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
     memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
 ):
     task, limits = task_of(*features), Limits(turns=2)
@@ -649,28 +653,28 @@ def test_a_run_killed_after_any_entry_of_its_record_lands_on_the_same_bytes(
     def model() -> FeatureModel:
         return FeatureModel(**faults)
 
-    whole = ThinkingRoom(memory / "whole")
+    whole = FeatureSessions(memory / "whole")
     result = whole.work(model(), task=task, limits=limits, **EVERYTHING)
     assert {type(event) for event in whole.events()} >= kinds
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
     for kept in range(1, len(lines)):
-        room = ThinkingRoom(memory / str(kept))
-        shutil.copy(whole.folder / "objects.pack", room.folder)
-        (room.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
-        again = room.work(model(), task=task, limits=limits, **EVERYTHING)
-        assert room.told() == whole.told()
+        sessions = FeatureSessions(memory / str(kept))
+        shutil.copy(whole.folder / "objects.pack", sessions.folder)
+        (sessions.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
+        again = sessions.work(model(), task=task, limits=limits, **EVERYTHING)
+        assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
-def test_a_replan_stands_whatever_bounds_a_later_session_has(room: ThinkingRoom):
-    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
-    before = room.told()
-    room.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
-    assert room.told() == before
+def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions):
+    sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    before = sessions.told()
+    sessions.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
+    assert sessions.told() == before
 
 
 def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
-    source, repeated = ThinkingRoom(memory / "source"), ThinkingRoom(memory / "repeated")
+    source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
     again = repeated.work(
@@ -683,13 +687,13 @@ def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
 # For the user
 
 
-def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
-    result = room.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
-    shown = CliRunner().invoke(show, [str(room.folder)]).output
+def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
+    result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
+    shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"required {CLAIM}\n" in shown
     assert "NOT SHOWN It has feature beta.\n" in shown
     assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
-    table = json.loads(CliRunner().invoke(show, [str(room.folder), "--json"]).output)[
+    table = json.loads(CliRunner().invoke(show, [str(sessions.folder), "--json"]).output)[
         "requirements"
     ]
     assert (
@@ -702,7 +706,7 @@ def test_show_and_json_label_the_table_as_a_claim(room: ThinkingRoom):
     )
 
 
-def test_what_is_not_shown_has_an_exit_code_of_its_own():
+def test_unverified_requirements_have_their_own_exit_code():
     assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
     assert list(BY_STATUS.values()).count(UNSHOWN) == 1
 
@@ -714,13 +718,13 @@ def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     )
 
 
-def test_a_programs_instructions_are_counted_as_they_are_after_every_change(room: ThinkingRoom):
-    room.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
-    started = room.notes(InstructionStarted)
-    assert started[-1].number == started[-1].total == len(room.program())
+def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions):
+    sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
+    started = sessions.notes(InstructionStarted)
+    assert started[-1].number == started[-1].total == len(sessions.program())
 
 
-def test_side_by_side_each_switch_and_method_does_about_a_fault_what_it_is_for():
+def test_each_ablation_changes_exactly_its_own_fault():
     spec = importlib.util.spec_from_file_location(
         "ablation", ROOT / "tests" / "bench" / "ablation.py"
     )

@@ -116,162 +116,162 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def sessions(tmp_path: Path) -> Room:
     return Room(tmp_path / "run")
 
 
-def test_the_input_is_recorded_checked_and_surveyed_before_the_model_is_asked(room: Room):
-    assert room.work().outcome.status is Status.COMPLETED
-    kinds = [type(event) for event in room.events()]
+def test_input_is_recorded_checked_and_surveyed_before_the_first_request(sessions: Room):
+    assert sessions.work().outcome.status is Status.COMPLETED
+    kinds = [type(event) for event in sessions.events()]
     adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
     assert adopted < begun < kinds.index(ProjectOutlined) < kinds.index(ModelCalled)
-    assert recorded_input(room.events()).keys() == GIVEN.contents.keys()
-    assert next(event for event in room.events() if isinstance(event, Checked)).baseline
+    assert recorded_input(sessions.events()).keys() == GIVEN.contents.keys()
+    assert next(event for event in sessions.events() if isinstance(event, Checked)).baseline
 
 
-def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(room: Room):
-    room.work((PLAN, DONE, SUMMARY))
-    baseline, verdict, *_ = (event for event in room.events() if isinstance(event, Checked))
+def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions: Room):
+    sessions.work((PLAN, DONE, SUMMARY))
+    baseline, verdict, *_ = (event for event in sessions.events() if isinstance(event, Checked))
     assert (baseline.baseline, baseline.verdict) == (True, "failed")
     assert (verdict.baseline, verdict.verdict) == (False, "passed")
     assert "1 test fails as it did before" in verdict.summary
 
 
 @pytest.mark.parametrize("evaluator", [True, False])
-def test_a_failing_test_of_the_input_may_not_be_deleted(room: Room, evaluator: bool):
+def test_a_failing_test_of_the_input_may_not_be_deleted(sessions: Room, evaluator: bool):
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        if any(box.contents["a.py"] == b"A = 1\n" for box in room.boxes.boxes):
-            return Room.checks(room, jobs)
-        room.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
-        results = Room.checks(room, jobs).jobs
+        if any(box.contents["a.py"] == b"A = 1\n" for box in sessions.boxes.boxes):
+            return Room.checks(sessions, jobs)
+        sessions.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
+        results = Room.checks(sessions, jobs).jobs
         return ScriptedRun(jobs=tuple(replace(job, code=0) for job in results))
 
-    room.checks = checks  # type: ignore[method-assign]
-    result = room.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
+    sessions.checks = checks  # type: ignore[method-assign]
+    result = sessions.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
     assert result.outcome.status is (Status.BUDGET if evaluator else Status.FAILING)
     assert "1 test that failed cannot be seen" in result.outcome.report.summary
 
 
-def test_the_box_is_filled_before_anything_is_asked(room: Room):
-    result = room.work()
-    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+def test_the_box_is_filled_before_anything_is_asked(sessions: Room):
+    result = sessions.work()
+    assert sessions.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
-    assert result.origin == recorded_input(room.events())
+    assert result.origin == recorded_input(sessions.events())
 
 
-def test_the_end_says_what_fails_as_it_did_before(room: Room):
-    outcome = room.work().outcome
+def test_outcome_names_tests_that_fail_as_before(sessions: Room):
+    outcome = sessions.work().outcome
     assert outcome.status is Status.COMPLETED
     assert "1 test fails as it did before" in outcome.cause
 
 
-def test_the_model_is_told_what_is_there_and_what_was_wrong(room: Room):
-    room.work()
-    plan, turn, *_ = room.asked_of_the_model()
+def test_prompts_state_existing_files_and_baseline_failures(sessions: Room):
+    sessions.work()
+    plan, turn, *_ = sessions.asked_of_the_model()
     for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
         assert text in plan
     assert "test_a.py::test_old" in turn
     assert "change existing files in place" in turn
 
 
-def test_without_an_input_nothing_of_it_is_said(room: Room):
-    room.tests = suite(test_old="passed")
-    room.tests = room.tests.replace(b'"failed"', b'"passed"').replace(b'"code": 1', b'"code": 0')
+def test_prompts_without_input_mention_no_existing_files(sessions: Room):
+    sessions.tests = suite(test_old="passed")
+    sessions.tests = sessions.tests.replace(b'"failed"', b'"passed"').replace(
+        b'"code": 1', b'"code": 0'
+    )
     write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
-    room.work((PLAN, write, DONE), turns=2, input="", given=None)
-    assert "existing project" not in "".join(room.asked_of_the_model())
-    assert read_spec(room.folder).input == ""
+    sessions.work((PLAN, write, DONE), turns=2, input="", given=None)
+    assert "existing project" not in "".join(sessions.asked_of_the_model())
+    assert read_spec(sessions.folder).input == ""
 
 
-def test_a_new_failing_test_is_due_beside_the_old_one(room: Room):
+def test_a_new_failing_test_is_due_beside_the_old_one(sessions: Room):
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        new = any(box.contents["a.py"] == b"A = 2\n" for box in room.boxes.boxes)
-        room.tests = suite(test_new="failed") if new else suite()
-        return Room.checks(room, jobs)
+        new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.boxes.boxes)
+        sessions.tests = suite(test_new="failed") if new else suite()
+        return Room.checks(sessions, jobs)
 
-    room.checks = checks  # type: ignore[method-assign]
-    result = room.work((PLAN, EDIT, DONE), turns=2)
+    sessions.checks = checks  # type: ignore[method-assign]
+    result = sessions.work((PLAN, EDIT, DONE), turns=2)
     assert result.outcome.status is Status.BUDGET
-    last = room.processor.requests[-1].messages[-1].content
+    last = sessions.processor.requests[-1].messages[-1].content
     assert "test_a.py::test_new" in last
     assert "test_a.py::test_old" not in last
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
-def test_an_input_whose_checks_come_to_no_end_is_refused_and_says_what_to_do(
-    room: Room, cause: Cause
-):
-    room.cause = cause
+def test_input_whose_checks_do_not_finish_is_refused_with_advice(sessions: Room, cause: Cause):
+    sessions.cause = cause
     with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
-        room.work(())
-    assert not [event for event in room.events() if isinstance(event, ModelCalled)]
-    room.cause = Cause.EXITED
-    assert room.work(given=None, reason="resume").outcome.status is Status.COMPLETED
+        sessions.work(())
+    assert not [event for event in sessions.events() if isinstance(event, ModelCalled)]
+    sessions.cause = Cause.EXITED
+    assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_is_taken_up_needs_the_folder_no_more(room: Room):
-    assert room.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
-    result = room.work((DONE, SUMMARY), given=None, reason="resume")
+def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: Room):
+    assert sessions.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
+    result = sessions.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
-    assert room.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
+    assert sessions.boxes.boxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
 
 
-def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(room: Room):
-    room.work((PLAN, EDIT), turns=1)
-    lines = (room.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
+def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: Room):
+    sessions.work((PLAN, EDIT), turns=1)
+    lines = (sessions.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
     adopted = next(
         number
         for number, line in enumerate(lines)
         if b'"kind":"input"' in line.replace(b": ", b":")
     )
-    (room.folder / TRACE_FILE).write_bytes(b"".join(lines[:adopted]))
+    (sessions.folder / TRACE_FILE).write_bytes(b"".join(lines[:adopted]))
     with pytest.raises(TraceError, match="before its input was recorded; start it again"):
-        room.work((), given=None, reason="resume")
+        sessions.work((), given=None, reason="resume")
 
 
-def test_other_files_than_those_of_the_plan_are_refused(room: Room):
+def test_input_that_differs_from_its_specification_is_refused(sessions: Room):
     with pytest.raises(TraceError, match="not those that the run was to begin with"):
-        room.work((), given=Input({"a.py": b"other"}))
+        sessions.work((), given=Input({"a.py": b"other"}))
 
 
-def test_a_replay_takes_the_input_from_the_record(room: Room, tmp_path: Path):
-    done = room.work()
-    given = recorded_origin(room.events(), ObjectStore(room.folder / OBJECTS_FILE))
+def test_a_replay_takes_the_input_from_the_record(sessions: Room, tmp_path: Path):
+    done = sessions.work()
+    given = recorded_origin(sessions.events(), ObjectStore(sessions.folder / OBJECTS_FILE))
     assert given == GIVEN
     again = Room(tmp_path / "again")
     assert again.work(given=given, reason="replay").files == done.files
 
 
-def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(room: Room):
-    room.work()
-    first = steps(read_trace(room.folder / TRACE_FILE)[0])[0]
+def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: Room):
+    sessions.work()
+    first = steps(read_trace(sessions.folder / TRACE_FILE)[0])[0]
     assert (first.number, first.what, set(first.files)) == (0, "input", set(GIVEN.contents))
-    rewind(room.folder, 0)
-    assert {entry.path for entry in recorded_files(room.events())} == set(GIVEN.contents)
-    assert room.work(given=None, reason="resume").outcome.status is Status.COMPLETED
+    rewind(sessions.folder, 0)
+    assert {entry.path for entry in recorded_files(sessions.events())} == set(GIVEN.contents)
+    assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_a_fork_has_the_input_too(room: Room, tmp_path: Path, step: int):
-    room.work()
+def test_a_fork_has_the_input_too(sessions: Room, tmp_path: Path, step: int):
+    sessions.work()
     other = Room(tmp_path / "fork")
-    fork(room.folder, step, other.folder)
+    fork(sessions.folder, step, other.folder)
     left = {0: REPLIES, 1: REPLIES[2:], 2: ()}[step]
     assert other.work(left, given=None, reason="resume").outcome.status is Status.COMPLETED
     assert audit_run(other.folder).verdict == INTACT
 
 
-def test_the_audit_knows_every_byte_of_the_input(room: Room):
-    room.work()
-    assert audit_run(room.folder).verdict == INTACT
-    pack = room.folder / OBJECTS_FILE
+def test_the_audit_knows_every_byte_of_the_input(sessions: Room):
+    sessions.work()
+    assert audit_run(sessions.folder).verdict == INTACT
+    pack = sessions.folder / OBJECTS_FILE
     pack.write_bytes(pack.read_bytes().replace(b"# Notes\n", b"# Other\n"))
-    assert audit_run(room.folder).verdict == "altered"
+    assert audit_run(sessions.folder).verdict == "altered"
 
 
-def test_the_plan_that_is_recorded_names_the_input(room: Room):
-    room.work()
-    assert read_spec(room.folder).input == tree_of(GIVEN)
+def test_the_plan_that_is_recorded_names_the_input(sessions: Room):
+    sessions.work()
+    assert read_spec(sessions.folder).input == tree_of(GIVEN)
 
 
 def on_the_host(folder: Path, **contents: str) -> Path:
@@ -285,40 +285,40 @@ def on_the_host(folder: Path, **contents: str) -> Path:
     return folder
 
 
-def test_only_what_the_run_changed_comes_back(room: Room, tmp_path: Path):
-    result = room.work()
+def test_merge_brings_back_only_changes_of_the_run(sessions: Room, tmp_path: Path):
+    result = sessions.work()
     host = on_the_host(tmp_path / "host", notes__md="mine\n")
     plan = plan_merge(result.files, host, result.origin)
     assert (plan.added, plan.updated, plan.conflicts, plan.same) == ((), ("a.py",), (), ())
-    assert merge(plan, result.files, ObjectStore(room.folder / OBJECTS_FILE), overwrite=False) == (
-        "a.py",
-    )
+    assert merge(
+        plan, result.files, ObjectStore(sessions.folder / OBJECTS_FILE), overwrite=False
+    ) == ("a.py",)
     assert (host / "notes.md").read_text() == "mine\n"
     assert (host / "a.py").read_text() == "A = 2\n"
 
 
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
-def test_what_the_user_changed_meanwhile_is_a_conflict(room: Room, tmp_path: Path, meanwhile: str):
-    result = room.work()
+def test_files_changed_by_the_user_meanwhile_are_conflicts(
+    sessions: Room, tmp_path: Path, meanwhile: str
+):
+    result = sessions.work()
     host = on_the_host(tmp_path / "host", a__py="mine\n")
     if meanwhile == "deleted":
         (host / "a.py").unlink()
     plan = plan_merge(result.files, host, result.origin)
     assert plan.conflicts == ("a.py",)
     with pytest.raises(SettingsError, match="--overwrite"):
-        merge(plan, result.files, ObjectStore(room.folder / OBJECTS_FILE), overwrite=False)
+        merge(plan, result.files, ObjectStore(sessions.folder / OBJECTS_FILE), overwrite=False)
 
 
-def test_what_the_user_deleted_and_the_run_left_alone_does_not_come_back(
-    room: Room, tmp_path: Path
-):
-    result = room.work()
+def test_files_deleted_by_the_user_stay_deleted(sessions: Room, tmp_path: Path):
+    result = sessions.work()
     host = on_the_host(tmp_path / "host")
     (host / "notes.md").unlink()
     merge(
         plan_merge(result.files, host, result.origin),
         result.files,
-        ObjectStore(room.folder / OBJECTS_FILE),
+        ObjectStore(sessions.folder / OBJECTS_FILE),
         overwrite=False,
     )
     assert not (host / "notes.md").exists()
@@ -328,32 +328,32 @@ def many() -> Input:
     return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
 
 
-def test_of_many_files_only_those_that_are_changed_are_linted_before_and_after_the_change(
-    room: Room,
+def test_only_changed_files_are_linted_in_a_large_input(
+    sessions: Room,
 ):
-    room.work(given=many(), input=tree_of(many()))
-    begun, before, after, final = (job for job in room.asked if job.name == "lint")
+    sessions.work(given=many(), input=tree_of(many()))
+    begun, before, after, final = (job for job in sessions.asked if job.name == "lint")
     assert (begun.paths, len(begun.others)) == ((), 252)
     assert (before.paths, before.others) == (("a.py",), ())
     assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
 
 
-def test_what_was_wrong_with_a_file_before_its_change_is_looked_for_in_the_input_itself(room: Room):
-    room.work(given=many(), input=tree_of(many()))
+def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: Room):
+    sessions.work(given=many(), input=tree_of(many()))
     before = next(
         box
-        for box in room.boxes.boxes
+        for box in sessions.boxes.boxes
         if [job.name for jobs in box.asked for job in jobs] == ["lint"]
     )
     assert before.contents["a.py"] == b"A = 1\n"
 
 
-def test_a_run_with_many_files_is_taken_up_where_it_stopped(room: Room):
-    room.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
-    asked = len(room.asked)
-    result = room.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
+def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: Room):
+    sessions.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
+    asked = len(sessions.asked)
+    result = sessions.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
     assert result.outcome.status is Status.COMPLETED
-    assert [job.name for job in room.asked[asked:]] == [
+    assert [job.name for job in sessions.asked[asked:]] == [
         "lint",
         "tests",
     ]  # the final verification alone

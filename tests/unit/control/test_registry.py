@@ -27,12 +27,12 @@ def test_the_summary_goes_to_the_next_instruction_and_no_further():
     assert registry.summary == "two exists"
 
 
-def test_without_instructions_there_is_nothing_to_do():
+def test_empty_registry_has_no_current_instruction():
     registry = InstructionRegistry(())
     assert (registry.total, registry.current()) == (0, None)
 
 
-def test_a_program_is_taken_without_the_white_space_around_its_instructions():
+def test_program_instructions_are_stripped():
     assert check_program([" a \n", "b"], at_most=2, field="f") == ("a", "b")
 
 

@@ -17,11 +17,11 @@ def temperatures(texts: str) -> list[float]:
     return seen
 
 
-def test_without_repetition_the_temperature_stays_low():
+def test_temperature_stays_low_without_repetition():
     assert temperatures("abcdefg") == [BASE_TEMPERATURE] * 7
 
 
-def test_with_each_repetition_it_rises_by_a_tenth_up_to_one():
+def test_temperature_rises_by_a_tenth_per_repetition_up_to_one():
     assert temperatures("a" * 13) == [
         0.01,
         0.11,
@@ -39,7 +39,7 @@ def test_with_each_repetition_it_rises_by_a_tenth_up_to_one():
     ]
 
 
-def test_it_returns_at_once_when_something_else_is_said():
+def test_temperature_returns_to_base_after_a_different_reply():
     assert temperatures("aaaab") == [0.01, 0.11, 0.21, 0.31, 0.01]
 
 
@@ -50,7 +50,7 @@ def test_repetition_with_a_period_of_one_two_or_three_is_found(texts: str, repea
 
 
 @pytest.mark.parametrize("texts", ["abcdabcd", "aba", "abcab", "abcbacbca"])
-def test_what_is_no_repetition_of_a_short_period_is_none(texts: str):
+def test_texts_without_a_short_period_are_no_repetition(texts: str):
     assert set(temperatures(texts)) == {BASE_TEMPERATURE}
 
 
@@ -75,14 +75,14 @@ def test_the_ids_of_calls_make_no_difference():
         Reply(content="x", tool_calls=(ToolCall("1", "a", "{}"), ToolCall("2", "a", "{}"))),
     ],
 )
-def test_another_text_name_or_argument_is_another_reply(other: Reply):
+def test_replies_differ_by_text_tool_name_or_argument(other: Reply):
     detector = RepetitionDetector()
     detector.observe(Reply(content="x", tool_calls=(ToolCall("1", "a", "{}"),)))
     detector.observe(other)
     assert not detector.repeating
 
 
-def test_only_the_last_reply_tells_whether_it_stands_for_the_one_before():
+def test_repetition_is_judged_by_the_last_reply_only():
     detector = RepetitionDetector()
     for text in "abab":
         detector.observe(reply(text))

@@ -32,9 +32,7 @@ def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
 
 @settings(max_examples=50)
 @given(call=CALLS, tree=TEXT)
-def test_the_key_of_a_call_is_the_hash_of_its_name_its_arguments_and_the_store(
-    call: ToolCall, tree: str
-):
+def test_call_key_hashes_name_arguments_and_store(call: ToolCall, tree: str):
     assert RequestKeys(ObjectStore(Path())).key_of_call(call, tree) == hash_of(
         [call.name, call.arguments, tree]
     )

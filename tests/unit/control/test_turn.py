@@ -9,18 +9,18 @@ from l2mac.processor.messages import Message, Reply, Role, ToolCall
 PLAN = call("submit_plan", steps=["Do it."])
 
 
-def dialogue(room: Room) -> tuple[Message, ...]:
-    return room.processor.requests[-1].messages
+def dialogue(sessions: Room) -> tuple[Message, ...]:
+    return sessions.processor.requests[-1].messages
 
 
 @pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", ""), ("call_1", "call_1")])
 def test_calls_get_distinct_ids_whatever_ids_the_server_gives(tmp_path, ids: tuple[str, str]):
-    room = Room(tmp_path)
+    sessions = Room(tmp_path)
     looks = [
         Reply(content=str(turn), tool_calls=tuple(ToolCall(one, "list_files", "{}") for one in ids))
         for turn in range(3)
     ]
-    room.work([PLAN, *looks], [PASSED], limits=Limits(turns=3))
-    called = [one.id for message in dialogue(room) for one in message.tool_calls]
-    answered = [message.tool_call_id for message in dialogue(room) if message.role is Role.TOOL]
+    sessions.work([PLAN, *looks], [PASSED], limits=Limits(turns=3))
+    called = [one.id for message in dialogue(sessions) for one in message.tool_calls]
+    answered = [message.tool_call_id for message in dialogue(sessions) if message.role is Role.TOOL]
     assert called == answered == ["call_1", "call_2", "call_3", "call_4"]

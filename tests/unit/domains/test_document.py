@@ -64,7 +64,7 @@ def test_the_pages_stand_in_the_order_in_which_they_are_read():
     assert book(FILES).title == "The Title & <b>"
 
 
-def test_without_chapters_there_is_no_book():
+def test_book_without_chapters_is_refused():
     with pytest.raises(SettingsError, match=r"no chapters/\*\.md"):
         book({"outline.md": "# X", "app.py": "x = 1"})
 
@@ -79,7 +79,7 @@ def test_one_markdown_file_has_one_title_and_links_that_lead_inside():
     assert "- [Foreword](#foreword)\n- [Chapter 2: B](#chapter-2-b)" in text
 
 
-def test_html_links_lead_to_what_is_there_and_nowhere_else():
+def test_html_links_lead_only_to_existing_targets():
     tree = ET.fromstring(as_html(book(FILES), language="en").decode().partition("\n")[2])
     ids = [element.get("id") for element in tree.iter() if element.get("id")]
     links = {element.text: element.get("href") for element in tree.iter("a")}
@@ -106,7 +106,7 @@ class Reader(HTMLParser):
         self.targets += [value for name, value in attrs if name in ("href", "src")]
 
 
-def test_what_a_hostile_text_holds_stays_text():
+def test_markup_in_hostile_chapters_stays_text():
     hostile = book({"outline.md": HOSTILE, "chapters/1.md": HOSTILE})
     pages = [
         as_html(hostile, language="en"),
@@ -175,7 +175,7 @@ def test_an_epub_is_built_as_readers_expect():
     assert [element.text for element in package.iter(f"{opf}meta")] == [WHEN]
 
 
-def test_every_link_in_an_epub_leads_to_a_page_and_an_anchor_that_are_there():
+def test_epub_links_lead_to_existing_pages_and_anchors():
     parsed = trees(as_epub(book(FILES), language="en", modified=WHEN))
     anchors = {
         name: {one.get("id") for one in tree.iter() if one.get("id")}
@@ -199,7 +199,7 @@ def test_the_same_book_at_the_same_time_is_the_same_file():
 
 
 @given(st.text(max_size=300), st.binary(max_size=100))
-def test_whatever_a_chapter_holds_the_documents_are_well_formed(text: str, noise: bytes):
+def test_documents_are_well_formed_for_any_chapter_text(text: str, noise: bytes):
     content = text.encode("utf-8", "surrogatepass") + b"\n\n" + noise
     whole = book({"outline.md": content, "chapters/1.md": content})
     assert trees(as_epub(whole, language="en", modified=WHEN)).keys() >= {"book/page-001.xhtml"}

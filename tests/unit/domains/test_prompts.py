@@ -60,7 +60,7 @@ def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, prob
         prompts(cut_off=text)
 
 
-def test_every_kind_says_what_it_is_for():
+def test_every_prompt_kind_has_a_purpose():
     assert PURPOSES.keys() == KINDS.keys()
 
 

@@ -65,7 +65,7 @@ def test_a_test_that_failed_before_and_still_does_is_excused_and_named():
     assert [one.where for one in judged.results[0].excused] == ["test_a.py::test_x"]
 
 
-def test_it_is_still_excused_when_other_tests_join_it_in_its_file():
+def test_failing_test_stays_excused_when_others_join_its_file():
     after = {**BEFORE, "test_a.py::test_new": "passed"}
     assert began_with(suite(BEFORE)).judge(suite(after), EDITED).accepts_completion
 
@@ -84,7 +84,7 @@ def test_a_test_that_passed_before_and_fails_now_is_due():
     assert due(began_with(suite(BEFORE)).judge(suite(after), ORIGIN)) == ["test_a.py::test_y"]
 
 
-def test_another_parameter_of_a_failing_test_is_due():
+def test_other_parameter_of_an_excused_test_is_due():
     before = {"test_a.py::test_x[1]": "failed", "test_a.py::test_x[2]": "passed"}
     after = dict.fromkeys(before, "failed")
     assert due(began_with(suite(before)).judge(suite(after), ORIGIN)) == ["test_a.py::test_x[2]"]
@@ -96,7 +96,7 @@ def test_a_new_test_under_the_name_of_one_that_failed_is_due(now: str):
     assert due(began_with(suite(BEFORE)).judge(rewritten, EDITED)) == ["test_a.py::test_x"]
 
 
-def test_tests_of_before_that_say_something_else_now_are_counted_for_the_user():
+def test_changed_inherited_tests_are_counted_in_the_summary():
     weaker = suite(
         BEFORE,
         fingerprints={
@@ -110,7 +110,7 @@ def test_tests_of_before_that_say_something_else_now_are_counted_for_the_user():
     assert "1 test of before says something else now" in judged.summary
 
 
-def test_what_cannot_be_told_by_its_text_is_excused_only_in_a_file_that_is_as_it_came():
+def test_tests_without_fingerprint_are_excused_only_in_unchanged_files():
     inherited = suite(BEFORE, fingerprints={})
     baseline = began_with(inherited)
     assert baseline.judge(inherited, ORIGIN).accepts_completion
@@ -141,7 +141,7 @@ def test_a_file_that_was_made_importable_and_broken_again_is_due():
     assert due(baseline.judge(before, ORIGIN)) == ["test_a.py"]
 
 
-def test_while_nothing_is_mended_a_failing_test_stays_excused():
+def test_failing_test_stays_excused_until_it_is_fixed():
     baseline = began_with(suite(BEFORE))
     for _ in range(3):
         judged = baseline.judge(suite(BEFORE), EDITED)
@@ -163,7 +163,7 @@ def test_a_finding_that_belongs_to_no_test_is_never_excused():
     assert not began_with(report).judge(report, ORIGIN).accepts_completion
 
 
-def test_what_broke_is_never_excused():
+def test_broken_checks_are_never_excused():
     broken = CheckReport(
         (CheckResult(name="tests", verdict=Verdict.BROKEN, summary="", counts=TestCounts()),)
     )
@@ -173,7 +173,7 @@ def test_what_broke_is_never_excused():
 UNDEFINED = "E0602 undefined-variable: Undefined variable 'x'"
 
 
-def test_a_lint_finding_is_excused_wherever_it_has_moved_in_its_file():
+def test_lint_finding_is_excused_at_any_line_of_its_file():
     judged = began_with(lint(("a.py:3", UNDEFINED))).judge(lint(("a.py:90", UNDEFINED)), EDITED)
     assert judged.accepts_completion
     assert judged.summary == "lint: 1 errors (as before the run)"
@@ -214,7 +214,7 @@ def test_a_finding_that_was_mended_in_a_file_is_due_when_it_comes_again():
     ).accepts_completion  # the file is as it came
 
 
-def test_a_file_that_is_not_looked_at_because_nobody_changed_it_mends_nothing():
+def test_unchecked_unchanged_files_keep_their_baseline_findings():
     baseline = began_with(lint(("b.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=True)
     assert baseline.judge(lint(("b.py:3", UNDEFINED)), {**EDITED, "b.py": "2"}).accepts_completion
@@ -232,7 +232,7 @@ def test_a_command_that_failed_is_excused_as_long_as_it_says_the_same():
     ).accepts_completion
 
 
-def test_what_was_not_looked_for_is_not_mended():
+def test_partial_checks_keep_the_baseline_findings():
     baseline = began_with(lint(("a.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=False)
     assert baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED).accepts_completion
@@ -252,7 +252,7 @@ def test_old_invalid_files_do_not_close_the_gate_and_a_new_one_does():
     assert judged.results[1].summary == "not judged before the syntax is right"
 
 
-def test_without_an_input_nothing_is_excused():
+def test_run_without_input_excuses_no_failure():
     baseline = Baseline({})
     assert due(baseline.judge(suite(BEFORE), {})) == ["test_a.py::test_x"]
 
@@ -300,13 +300,13 @@ def test_a_test_may_move_to_another_file():
     assert report.accepts_completion
 
 
-def test_what_was_skipped_before_stays_out_of_the_way():
+def test_inherited_skipped_tests_do_not_block_completion():
     before = {"test_a.py::test_s": "skipped", "test_a.py::test_y": "passed"}
     assert after_input(before, before).accepts_completion
     assert after_input(before, {"test_a.py::test_y": "passed"}).accepts_completion
 
 
-def test_what_is_learned_later_of_a_file_is_excused_and_counted_once():
+def test_baseline_findings_learned_later_are_excused_once():
     baseline = began_with(lint(("a.py:1", "stub")))
     baseline.learn(lint(("a.py:1", "stub"), ("a.py:3", UNDEFINED)))
     judged = baseline.judge(
@@ -324,7 +324,7 @@ def test_from_a_look_that_came_to_no_end_nothing_is_learned():
     assert due(baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED)) == ["a.py:3"]
 
 
-def test_what_was_wrong_is_named_in_few_words():
+def test_baseline_failures_are_summarized_in_few_words():
     report = CheckReport(
         (
             *lint(*((f"a.py:{line}", "x\nlong") for line in range(20))).results,

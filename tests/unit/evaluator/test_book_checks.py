@@ -163,7 +163,7 @@ def test_a_command_passes_by_its_exit_code_alone(result: JobResult, verdict: Ver
     assert command_judge(COMMAND)(ran(result)).verdict is verdict
 
 
-def test_what_a_failed_command_put_out_is_shown():
+def test_output_of_a_failed_command_is_shown():
     result = job_result("style", code=1, output=b"line 3 \xff is wrong", errors=b"and more")
     (finding,) = command_judge(COMMAND)(ran(result)).results[0].findings
     assert (
@@ -171,7 +171,7 @@ def test_what_a_failed_command_put_out_is_shown():
     )
 
 
-def test_several_checks_make_one_report_of_what_was_due():
+def test_several_checks_make_one_report_of_their_due_jobs():
     command = Checks(command_jobs(COMMAND), command_judge(COMMAND), frozenset({"style"}))
     both = together((load_domain("book").checks, command))
     assert [job.name for job in both.jobs_for(entries("a.py", "b.md"))] == ["prose", "style"]

@@ -30,7 +30,7 @@ def result(name: str, verdict: Verdict, *findings: Finding) -> CheckResult:
     return CheckResult(name=name, verdict=verdict, summary=verdict, findings=findings)
 
 
-def test_without_python_files_no_box_is_asked(objects: ObjectStore):
+def test_evaluation_without_python_files_uses_no_sandbox(objects: ObjectStore):
     script = SandboxScript()
     store = FileStore(script.make_sandbox, objects)
     assert evaluate(store, CHECKS) == CheckReport()
@@ -58,7 +58,7 @@ def test_checks_that_cost_the_box_are_broken(objects: ObjectStore):
     assert script.boxes[-1].contents == {"a.py": b"x = 1\n"}
 
 
-def test_what_is_wrong_is_said_and_what_is_right_is_not():
+def test_report_description_lists_only_failures():
     report = CheckReport(
         (
             result("syntax", Verdict.PASSED),
@@ -74,12 +74,12 @@ def test_what_is_wrong_is_said_and_what_is_right_is_not():
     ]
 
 
-def test_when_all_is_right_that_is_said():
+def test_passing_report_is_described_as_passing():
     report = CheckReport((result("syntax", Verdict.PASSED), result("tests", Verdict.PASSED)))
     assert describe(report, 1000) == "syntax: passed\ntests: passed"
 
 
-def test_what_is_left_out_is_counted():
+def test_report_description_counts_omitted_findings():
     findings = [Finding(f"a.py:{number}", "x" * 40) for number in range(10)]
     lines = describe(CheckReport((result("lint", Verdict.FAILED, *findings),)), 120).splitlines()
     assert len(lines) == 5

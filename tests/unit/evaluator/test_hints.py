@@ -28,7 +28,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sources:
         ("No name 'Heap' in module 'stack'", "stack defines: Stack, peek, twin"),
     ],
 )
-def test_a_message_comes_with_the_line_to_add_or_with_what_there_is(
+def test_hint_names_the_line_to_add_or_the_existing_names(
     sources: Sources, message: str, hint: str
 ):
     assert hint in sources.hint("other.py", message)
@@ -37,7 +37,7 @@ def test_a_message_comes_with_the_line_to_add_or_with_what_there_is(
 @pytest.mark.parametrize(
     "message", ["Undefined variable 'twin'", "Undefined variable 'x'", "No name 'a' in module 'b'"]
 )
-def test_what_is_ambiguous_or_unknown_is_not_guessed(sources: Sources, message: str):
+def test_hint_is_empty_for_ambiguous_or_unknown_names(sources: Sources, message: str):
     assert sources.hint("other.py", message) == ""
 
 
@@ -46,7 +46,7 @@ def test_one_line_imports_all_that_is_undefined_of_a_module(sources: Sources):
     assert hint == "insert before line 1: from stack import Stack, peek"
 
 
-def test_an_import_goes_behind_what_has_to_come_first(
+def test_hint_places_imports_behind_docstring_and_future_imports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -66,7 +66,7 @@ def test_a_finding_quotes_its_line(sources: Sources):
 @pytest.mark.parametrize(
     ("path", "line"), [("stack.py", 0), ("stack.py", 3), ("stack.py", 99), ("gone.py", 1)]
 )
-def test_where_there_is_no_line_none_is_quoted(sources: Sources, path: str, line: int):
+def test_finding_without_a_line_quotes_none(sources: Sources, path: str, line: int):
     assert sources.quote(path, line) == ""
 
 

@@ -48,52 +48,52 @@ IT_IS_DELETED = ends(test_b="passed")
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def sessions(tmp_path: Path) -> Room:
     """A run that deletes its failing test, whose claim of being done is refused."""
-    room = Room(tmp_path)
-    room.work([PLAN, write(), WEAKER, DONE], [ONE_FAILS, IT_IS_DELETED], limits=Limits(turns=3))
-    return room
+    sessions = Room(tmp_path)
+    sessions.work([PLAN, write(), WEAKER, DONE], [ONE_FAILS, IT_IS_DELETED], limits=Limits(turns=3))
+    return sessions
 
 
-def events(room: Room) -> list[Event]:
-    return [entry.event for entry in read_trace(room.folder / TRACE_FILE)[0]]
+def events(sessions: Room) -> list[Event]:
+    return [entry.event for entry in read_trace(sessions.folder / TRACE_FILE)[0]]
 
 
-def checks(room: Room) -> list[Checked]:
-    return [event for event in events(room) if isinstance(event, Checked)]
+def checks(sessions: Room) -> list[Checked]:
+    return [event for event in events(sessions) if isinstance(event, Checked)]
 
 
-def progress_lines(room: Room) -> str:
+def progress_lines(sessions: Room) -> str:
     stream = io.StringIO()
     with Progress(stream=stream) as progress:
-        for entry in read_trace(room.folder / TRACE_FILE)[0]:
+        for entry in read_trace(sessions.folder / TRACE_FILE)[0]:
             progress.on(entry)
     return stream.getvalue()
 
 
-def test_recorded_verdict_is_the_one_the_control_unit_acted_on(room: Room):
-    answer = room.processor.requests[-1].messages
-    assert room.work([DONE], limits=Limits(turns=4)).outcome.status is Status.BUDGET
-    refused = room.processor.requests[-1].messages[-2].content
+def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: Room):
+    answer = sessions.processor.requests[-1].messages
+    assert sessions.work([DONE], limits=Limits(turns=4)).outcome.status is Status.BUDGET
+    refused = sessions.processor.requests[-1].messages[-2].content
     assert refused == "not accepted: the checks do not pass"
     assert REFUSAL in answer[-1].content
-    assert [event.verdict for event in checks(room)] == ["failed", "failed"]
-    assert REFUSAL in checks(room)[-1].summary
+    assert [event.verdict for event in checks(sessions)] == ["failed", "failed"]
+    assert REFUSAL in checks(sessions)[-1].summary
 
 
-def test_progress_watch_and_show_print_the_verdict_acted_on(room: Room):
-    assert re.search(rf"checked: failed \(.*{REFUSAL}\)", progress_lines(room))
-    watched = CliRunner().invoke(watch, [str(room.folder)]).output
+def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: Room):
+    assert re.search(rf"checked: failed \(.*{REFUSAL}\)", progress_lines(sessions))
+    watched = CliRunner().invoke(watch, [str(sessions.folder)]).output
     assert re.search(rf"checked: failed \(.*{REFUSAL}\)", watched)
-    shown = CliRunner().invoke(show, [str(room.folder)]).output
+    shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert re.search(rf"checks +failed \(.*{REFUSAL}\)", shown)
 
 
-def test_report_and_junit_say_the_verdict_acted_on(room: Room):
-    insight = read_insight(room.folder)
+def test_report_and_junit_say_the_verdict_acted_on(sessions: Room):
+    insight = read_insight(sessions.folder)
     assert [point.verdict for point in insight.checks] == ["failed", "failed"]
     assert insight.last is not None
-    assert insight.last.summary == checks(room)[-1].summary
+    assert insight.last.summary == checks(sessions)[-1].summary
     assert REFUSAL in as_markdown(insight)
     document = ET.fromstring(as_junit(insight))
     failed = [
@@ -102,27 +102,27 @@ def test_report_and_junit_say_the_verdict_acted_on(room: Room):
     assert "inventory" in failed
 
 
-def test_every_verdict_is_that_of_its_recorded_report(room: Room):
-    insight = read_insight(room.folder)
-    recorded = [(event.verdict, event.summary) for event in checks(room)]
+def test_every_verdict_is_that_of_its_recorded_report(sessions: Room):
+    insight = read_insight(sessions.folder)
+    recorded = [(event.verdict, event.summary) for event in checks(sessions)]
     assert [(point.verdict, point.summary) for point in insight.checks] == recorded
 
 
-def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(room: Room):
-    result = room.work([DONE], limits=Limits(turns=4))
-    assert room.boxes.boxes[0].asked == []
+def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(sessions: Room):
+    result = sessions.work([DONE], limits=Limits(turns=4))
+    assert sessions.boxes.boxes[0].asked == []
     assert REFUSAL in result.outcome.report.summary
 
 
 def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path):
-    room = Room(tmp_path)
+    sessions = Room(tmp_path)
     both = ends(test_a="passed", test_b="passed")
     replies = [PLAN, write(), DONE, call("complete_instruction")]
-    result = room.work(replies, [both, IT_IS_DELETED])
-    final = checks(room)[-1]
+    result = sessions.work(replies, [both, IT_IS_DELETED])
+    final = checks(sessions)[-1]
     assert result.outcome.status is Status.FAILING
     assert (final.final, final.verdict) == (True, "failed")
     assert (
         result.outcome.report.summary == final.summary == read_insight(tmp_path).checks[-1].summary
     )
-    assert "verified in a fresh box: failed" in progress_lines(room)
+    assert "verified in a fresh box: failed" in progress_lines(sessions)

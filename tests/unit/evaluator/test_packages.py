@@ -68,7 +68,7 @@ def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str
     return found
 
 
-def test_the_same_wording_is_fetched_once_and_a_change_brings_other_packages(tmp_path: Path):
+def test_packages_are_fetched_once_for_each_requirement_text(tmp_path: Path):
     world = World(Fetched(wheels=WHEEL, output=""), FAILED)
     assert settled(
         tmp_path, world, "attrs\n", "attrs\n# why\n", "no-such\n", "no-such \n", "attrs\n"
@@ -84,7 +84,7 @@ def test_a_resumed_run_fetches_nothing_and_its_first_box_has_the_packages(tmp_pa
     assert world.installed == [list(WHEEL)]
 
 
-def test_packages_that_unpack_to_something_else_than_before_end_the_session(tmp_path: Path):
+def test_packages_that_unpack_differently_end_the_session(tmp_path: Path):
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     world = World()
     other = PackageSource(world.fetch, lambda *_: Installed(digest="0" * 64))
@@ -101,16 +101,14 @@ def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path)
     assert world.installed == [list(WHEEL), []]
 
 
-def test_a_failure_is_a_finding_and_one_for_want_of_an_answer_is_tried_again(tmp_path: Path):
+def test_fetch_failures_are_findings_and_missing_answers_are_retried(tmp_path: Path):
     world = World(UNREACHABLE, Fetched(wheels=WHEEL, output=""), FAILED)
     found = settled(tmp_path, world, "attrs\n", "attrs\n", "other\n", "other\n")
     assert found == ["no answer", "", *["No matching distribution found for attrs"] * 2]
 
 
 @pytest.mark.parametrize(("digest", "problem"), [(HASH, ""), ("0" * 64, "does not have a hash")])
-def test_locked_compares_the_hashes_on_the_host_whatever_pip_says(
-    tmp_path: Path, digest: str, problem: str
-):
+def test_locked_mode_compares_hashes_on_the_host_itself(tmp_path: Path, digest: str, problem: str):
     found = settled(
         tmp_path,
         World(Fetched(wheels=WHEEL, output="")),
@@ -137,7 +135,7 @@ def test_off_means_that_the_files_name_nothing(tmp_path: Path):
     assert settled(tmp_path, World(), "--index-url https://evil.test\n", mode="off") == [""]
 
 
-def test_a_replay_takes_the_wheels_from_the_record_and_nothing_that_is_not_there(tmp_path: Path):
+def test_replay_takes_wheels_only_from_the_trace(tmp_path: Path):
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     with Journal(tmp_path) as journal:
         fetch = recorded_fetch(journal.recorded(), journal.objects)

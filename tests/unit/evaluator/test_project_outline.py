@@ -22,7 +22,7 @@ def outline(*lines: object, limit: int = 2000, task: str = "") -> str:
     return read_survey(job_result("survey", report=report), limit, task)
 
 
-def test_an_outline_names_what_each_file_defines_and_begins_with_the_readme():
+def test_outline_starts_with_the_readme_and_names_definitions():
     text = outline(
         {"e": "readme", "path": "README.md", "text": "# Shop\n"},
         line("test_a.py", "t()"),
@@ -33,7 +33,7 @@ def test_an_outline_names_what_each_file_defines_and_begins_with_the_readme():
 
 @pytest.mark.parametrize("limit", [300, 1500, 5000])
 @pytest.mark.parametrize("count", [3, 40, 3000])
-def test_however_much_there_is_an_outline_keeps_its_bounds(limit: int, count: int):
+def test_outline_keeps_its_limit_for_any_number_of_files(limit: int, count: int):
     text = outline(
         {"e": "readme", "path": "README.md", "text": "x" * 3000},
         *(line(f"p{number}/m.py", f"function_{number}(a, b)") for number in range(count)),
@@ -43,7 +43,7 @@ def test_however_much_there_is_an_outline_keeps_its_bounds(limit: int, count: in
     assert count == 3 or "more files, by folder" in text or "p39/m.py" in text
 
 
-def test_where_not_all_have_room_what_has_to_do_with_the_task_comes_first():
+def test_bounded_outline_puts_files_related_to_the_task_first():
     modules = [line(f"a{number}/m.py", f"something_{number}(x)") for number in range(500)]
     text = outline(
         *modules,

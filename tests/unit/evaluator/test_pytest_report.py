@@ -134,7 +134,7 @@ def test_an_exit_code_counts_even_if_every_test_passed():
     assert "what pytest said" in result.findings[0].text
 
 
-def test_a_hook_of_the_store_that_decides_about_outcomes_fails_what_passed():
+def test_outcome_hooks_of_the_store_fail_passing_tests():
     hook = {"e": "hook", "name": "pytest_runtest_makereport", "plugin": "conftest.py"}
     result = judged([*GOOD[:-1], hook, GOOD[-1]])
     assert result.verdict is Verdict.FAILED
@@ -147,7 +147,7 @@ def test_a_hook_of_the_store_that_decides_about_outcomes_fails_what_passed():
     ]
 
 
-def test_only_skipped_tests_are_no_pass():
+def test_suite_of_skipped_tests_has_not_passed():
     result = judged(report(skipped("a"), skipped("b")))
     assert (result.verdict, result.summary) == (
         Verdict.NOTHING,
@@ -155,7 +155,7 @@ def test_only_skipped_tests_are_no_pass():
     )
 
 
-def test_only_expected_failures_are_no_pass():
+def test_suite_of_expected_failures_has_not_passed():
     assert (
         judged(report(phases("x", call={"outcome": "skipped", "xfail": True}))).verdict
         is Verdict.NOTHING
@@ -196,7 +196,7 @@ def test_beside_a_file_that_cannot_be_imported_the_others_run():
     assert [finding.where for finding in result.findings] == ["test_b.py"]
 
 
-def test_a_file_that_cannot_be_imported_does_not_account_for_others_that_did_not_run():
+def test_unimportable_file_does_not_excuse_other_missing_tests():
     assert (
         judged([UNREAD, *report(collected=["test_a.py::test_a"], code=1)], code=1).verdict
         is Verdict.BROKEN
@@ -278,7 +278,7 @@ def test_a_report_that_is_incomplete_or_no_report_is_broken(lines: list[Any]):
 @pytest.mark.parametrize(
     "content", [b"{", b"\xff\n", b"[" * 100_000, b"9" * 100_000, b"NaN\n", b"\n"]
 )
-def test_what_is_no_json_is_broken(content: bytes):
+def test_report_with_invalid_json_is_broken(content: bytes):
     assert judged(content + encoded(GOOD)).verdict is Verdict.BROKEN
     assert judged(encoded(GOOD) + content).verdict is Verdict.BROKEN
 
@@ -356,7 +356,7 @@ def test_a_report_that_lacks_lines_is_no_pass_unless_they_say_nothing(dropped: s
 
 
 @given(order=st.permutations(range(len(GOOD))))
-def test_a_report_in_another_order_is_no_pass_unless_it_begins_and_ends_as_it_has_to(
+def test_reordered_report_without_its_end_is_broken(
     order: list[int],
 ):
     result = judged([GOOD[number] for number in order])
@@ -382,7 +382,7 @@ def test_no_line_turns_failing_tests_into_a_pass(position: int, line: Any, repla
 
 
 @given(content=st.binary())
-def test_no_bytes_stop_the_judge_or_pass(content: bytes):
+def test_arbitrary_report_bytes_never_pass(content: bytes):
     assert judged(content).verdict is Verdict.BROKEN
     assert judged(encoded(GOOD[:2]) + content).verdict is not Verdict.PASSED
 
@@ -523,7 +523,7 @@ def guest_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CheckRe
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_the_guest_reports_is_judged_rightly(guest_results: dict[str, CheckResult], name: str):
+def test_guest_reports_get_the_expected_verdicts(guest_results: dict[str, CheckResult], name: str):
     _, verdict, summary = CASES[name]
     result = guest_results[name]
     assert (result.verdict, result.summary[: len(summary)]) == (verdict, summary)
@@ -532,9 +532,7 @@ def test_what_the_guest_reports_is_judged_rightly(guest_results: dict[str, Check
 @pytest.mark.parametrize(
     "name", [name for name, case in CASES.items() if case[1] is Verdict.FAILED]
 )
-def test_what_failed_in_the_guest_is_found_with_words(
-    guest_results: dict[str, CheckResult], name: str
-):
+def test_guest_failures_have_findings_with_text(guest_results: dict[str, CheckResult], name: str):
     assert (
         any(finding.text for finding in guest_results[name].findings)
         or "deselected" in guest_results[name].summary

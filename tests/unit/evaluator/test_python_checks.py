@@ -77,7 +77,7 @@ def test_python_files_are_linted_by_name_and_all_tests_are_run():
 
 
 @pytest.mark.parametrize("paths", [(), ("README.md", "py", "a.pyx")])
-def test_without_python_files_there_is_nothing_to_run(paths: tuple[str, ...]):
+def test_python_checks_need_no_job_without_python_files(paths: tuple[str, ...]):
     assert jobs_for(files(*paths)) == ()
 
 
@@ -112,7 +112,7 @@ def test_sources_that_were_written_to_meanwhile_fail_lint():
     assert verdicts(judged(b"", rewritten=("a.py",)))["lint"] is Verdict.BROKEN
 
 
-def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
+def test_lint_finding_quotes_its_line_and_lists_repetitions_once():
     first = {**MESSAGE, "line": 4, "quote": "print(x)", "hint": "insert before line 1: import x"}
     again = [{**MESSAGE, "line": line, "quote": f"f(x, {line})"} for line in range(5, 20)]
     other = {**MESSAGE, "path": "b.py", "quote": ""}
@@ -126,7 +126,7 @@ def test_a_finding_quotes_its_line_and_says_once_what_stands_in_many():
     assert alone == "E0602 undefined-variable: x"
 
 
-def test_while_a_file_is_no_python_nothing_else_is_judged():
+def test_lint_and_tests_are_not_judged_beside_a_syntax_error():
     report = judged([SYNTAX, END], tests=[]).gated()
     assert verdicts(report) == dict.fromkeys(("syntax", "lint", "tests"), Verdict.FAILED)
     assert [(one.where, one.text) for one in report.results[0].findings] == [
@@ -199,7 +199,7 @@ def test_a_linter_that_did_not_come_to_its_end_breaks_both(job: JobResult, reaso
     assert reason in report.results[0].summary
 
 
-def test_what_a_broken_linter_said_is_shown():
+def test_output_of_a_broken_linter_is_shown():
     report = judged(job_result("lint", code=1, errors=b"Traceback", output=b"..."))
     assert "Traceback" in report.results[0].findings[0].text
 
@@ -210,7 +210,7 @@ def test_text_that_is_no_valid_unicode_is_made_so():
 
 
 @given(content=st.binary())
-def test_no_bytes_stop_the_judge_or_pass(content: bytes):
+def test_arbitrary_report_bytes_never_pass(content: bytes):
     assert judged(content).verdict is Verdict.BROKEN
 
 
@@ -240,9 +240,7 @@ def test_no_line_turns_a_failing_report_into_a_pass(position: int, line: Any):
         ("return\n", "a.py:1"),
     ],
 )
-def test_what_the_guest_says_of_invalid_files_is_judged_rightly(
-    tmp_path: Path, content: str, where: str
-):
+def test_invalid_files_are_reported_at_their_line(tmp_path: Path, content: str, where: str):
     (tmp_path / "a.py").write_text(content, encoding="utf-8")
     words = [sys.executable, "-c", GUEST, str(tmp_path), str(tmp_path / "report"), "a.py"]
     subprocess.run(words, check=True, timeout=60, env={"PATH": os.environ["PATH"]})
@@ -270,13 +268,13 @@ def test_the_worst_verdict_counts(some: tuple[Verdict, ...], worst: Verdict):
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_only_a_pass_is_accepted_as_done(verdict: Verdict):
+def test_completion_is_accepted_only_after_a_pass(verdict: Verdict):
     assert CheckReport((result(verdict), result(Verdict.PASSED))).accepts_completion == (
         verdict is Verdict.PASSED
     )
 
 
-def test_without_a_check_that_is_due_work_may_be_done():
+def test_completion_is_accepted_without_a_due_check():
     assert CheckReport().accepts_completion
     assert CheckReport().summary == "nothing to check"
 

@@ -54,7 +54,7 @@ def test_names_with_versions_are_taken(line: str):
         "-",
     ],
 )
-def test_whatever_else_a_requirements_file_can_tell_pip_is_a_finding_at_its_line(line: str):
+def test_other_pip_options_in_requirements_are_findings_at_their_line(line: str):
     wanted = read(f"attrs\n{line}\n")
     assert [finding.where for finding in wanted.findings] == ["requirements.txt:2"]
 
@@ -67,7 +67,7 @@ def test_locked_takes_exact_versions_with_hashes_alone(line: str):
     assert not read(f"attrs==23.1.0 \\\n    {HASH} \\\n    {HASH}\n", hashed=True).findings
 
 
-def test_a_project_file_counts_and_locked_takes_only_what_the_requirements_pin():
+def test_locked_mode_requires_pins_for_project_dependencies():
     project = '[project]\nname = "x"\ndependencies = ["attrs>=23"]\n'
     assert read("", project=project).lines == ("attrs>=23",)
     assert read("", project=project, hashed=True).findings

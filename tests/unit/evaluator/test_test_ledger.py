@@ -60,7 +60,7 @@ def test_deleting_every_file_does_not_get_rid_of_a_failing_test():
     assert not report.accepts_completion
 
 
-def test_a_failing_test_that_passes_later_is_settled_wherever_it_stands():
+def test_failing_test_is_settled_when_it_passes_in_another_file():
     moved = CheckReport(
         (
             CheckResult(
@@ -89,7 +89,7 @@ def test_a_namesake_that_was_there_all_along_settles_nothing():
     assert lost(report) == ["b.py::test_x"]
 
 
-def test_one_passing_parameter_does_not_settle_another_that_fails_or_is_skipped():
+def test_passing_parameter_does_not_settle_a_failing_one():
     both = {"test_x[1]": "passed", "test_x[2]": "failed"}
     _, report = after(evaluation(**both), evaluation(**{**both, "test_x[2]": "skipped"}))
     assert lost(report) == ["test_a.py::test_x"]
@@ -106,14 +106,14 @@ def test_a_test_that_never_failed_may_go_and_is_named_at_the_end():
 
 
 @pytest.mark.parametrize("fresh", [{"test_y": "passed"}, {"test_x": "skipped", "test_y": "passed"}])
-def test_what_passed_at_last_has_to_pass_in_a_fresh_box(fresh: dict[str, str]):
+def test_final_verification_fails_if_a_test_no_longer_passes(fresh: dict[str, str]):
     ledger, _ = after(evaluation(test_x="passed", test_y="passed"))
     final = ledger.judge_fresh(evaluation(**fresh))
     assert final.verdict is Verdict.FAILED
     assert lost(final) == ["test_a.py::test_x"]
 
 
-def test_while_something_fails_anyway_nothing_is_added():
+def test_ledger_adds_no_finding_to_a_failing_report():
     _, report = after(evaluation(test_x="failed"), evaluation(test_y="failed"))
     assert lost(report) == []
 
@@ -130,7 +130,7 @@ OUTCOMES = st.dictionaries(
 
 
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
-def test_nothing_is_accepted_while_the_last_word_on_a_test_was_that_it_fails(
+def test_completion_is_refused_while_any_test_failed_last(
     history: list[dict[str, str]],
 ):
     _, report = after(*(evaluation(**outcomes) for outcomes in history))

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from drawn_run import Record, known, report
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_run import STORY, record
 from source_tree import ROOT
+from traces import TraceBuilder, known, report
 
 from l2mac.cli.insight import as_series
 from l2mac.errors import TraceError
@@ -34,7 +34,7 @@ def insight(tmp_path_factory: pytest.TempPathFactory) -> Insight:
     return read_insight(folder)
 
 
-def test_each_instruction_has_its_turns_restarts_tokens_cost_time_and_files(insight: Insight):
+def test_stages_list_turns_restarts_tokens_cost_time_and_files(insight: Insight):
     rows = {
         (stage.phase, stage.number, stage.text): (
             stage.state, stage.turns, stage.restarts, stage.checks, stage.prompt_tokens, stage.completion_tokens,
@@ -63,7 +63,7 @@ def test_the_stages_together_are_the_whole_run(insight: Insight):
 
 
 def test_an_instruction_that_others_were_put_before_waits_behind_them(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("First.", "Second.").instruction(1)
+    made = TraceBuilder(tmp_path / "run").begin().plan("First.", "Second.").instruction(1)
     made.add(
         Replanned(number=1, action="insert", instruction_objects=(made.put("Before."),))
     ).instruction(1, total=3)
@@ -113,7 +113,7 @@ def test_the_heat_map_has_a_letter_for_each_file_at_each_touch(insight: Insight)
     assert [column.instruction for column in insight.heat_map.columns] == [1, 1, 1, 2, 2, 2, 3]
 
 
-def test_calls_say_what_was_sent_what_was_refused_and_what_was_taken_back(insight: Insight):
+def test_calls_show_sent_refused_and_rewound_requests(insight: Insight):
     assert [one.prompt_tokens for one in insight.calls if one.purpose == "turn"] == [
         100,
         0,
@@ -150,7 +150,7 @@ def test_the_outcome_and_the_seal_are_the_records(tmp_path: Path):
 
 
 def test_checks_have_the_recorded_verdicts_and_the_last_one_is_no_baseline(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py")
     first, second = report(passed=["t.py::test_a"], failed=["t.py::test_b"]), report(lint=1)
     made.check(first).check(second).check(first, baseline=True)
     insight = read_insight(made.folder)
@@ -160,7 +160,7 @@ def test_checks_have_the_recorded_verdicts_and_the_last_one_is_no_baseline(tmp_p
 
 def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path):
     made = (
-        Record(tmp_path / "run")
+        TraceBuilder(tmp_path / "run")
         .begin()
         .plan("a")
         .instruction(1)
@@ -172,7 +172,7 @@ def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path)
 
 
 def test_an_attempt_that_was_undone_shows_as_such(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).write("a.py", "b.py")
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).write("a.py", "b.py")
     made.add(StoreRestored(changes=(Change("b.py", -1, ""),))).write("a.py")
     assert {row.path: row.cells for row in read_insight(made.folder).heat_map.rows} == {
         "a.py": "wew",
@@ -219,7 +219,7 @@ def test_the_bundled_session_is_read_although_no_session_of_it_is_recorded():
 
 
 @pytest.mark.parametrize("lines", range(1, 36, 5))
-def test_a_record_is_read_at_whatever_line_it_stops(tmp_path: Path, lines: int):
+def test_truncated_trace_is_read_up_to_its_last_whole_line(tmp_path: Path, lines: int):
     run = shutil.copytree(BUNDLED, tmp_path / "run")
     content = (run / TRACE_FILE).read_bytes().splitlines(keepends=True)
     (run / TRACE_FILE).write_bytes(b"".join(content[:lines]) + content[lines][:40])
@@ -246,7 +246,7 @@ def test_a_record_that_is_empty_altered_or_lacks_an_object_is_refused(tmp_path: 
     "receipt", ["", "null", "[]", '{"rows": 3}', '{"rows": [1]}', '{"image": [], "engine": 1}', "{"]
 )
 def test_a_receipt_that_is_none_shows_nothing(tmp_path: Path, receipt: str):
-    made = Record(tmp_path / "run").begin()
+    made = TraceBuilder(tmp_path / "run").begin()
     made.add(SandboxOpened(receipt_object=made.put(receipt), purpose="work"))
     (box,) = read_insight(made.folder).boxes
     assert box.rows == box.unavailable == ()

@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
-from drawn_run import HALF, HOSTILE, HOSTILE_PATH, Record, hostile, known, large, report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from source_tree import ROOT
+from traces import HALF, HOSTILE, HOSTILE_PATH, TraceBuilder, hostile, known, large, report
 
 from l2mac.cli.insight import report as report_command
 from l2mac.control.outcome import CLAIM
@@ -89,7 +89,7 @@ def controls(text: str) -> list[str]:
     ]
 
 
-def test_what_a_hostile_run_holds_stays_text(tmp_path: Path):
+def test_markup_in_a_hostile_run_stays_text(tmp_path: Path):
     page = as_page(insight_of(hostile, tmp_path))
     reader = Reader(page)
     assert reader.tags <= ELEMENTS
@@ -125,7 +125,7 @@ def test_the_page_loads_nothing_and_its_policy_allows_its_own_style_alone(tmp_pa
     )
 
 
-def test_the_page_says_what_the_record_says(tmp_path: Path):
+def test_page_shows_the_facts_of_the_trace(tmp_path: Path):
     insight = insight_of(known, tmp_path)
     said = " ".join(Reader(as_page(insight)).text)
     for wanted in (
@@ -140,7 +140,7 @@ def test_the_page_says_what_the_record_says(tmp_path: Path):
 
 
 def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path):
-    insight = insight_of(lambda folder: Record(folder).begin(), tmp_path)
+    insight = insight_of(lambda folder: TraceBuilder(folder).begin(), tmp_path)
     reader = Reader(as_page(insight))
     assert reader.open == []
     assert "at work or killed" in reader.text
@@ -153,7 +153,7 @@ def test_the_page_of_the_bundled_session_is_whole():
     assert "shortener/store.py" in reader.text
 
 
-def test_a_large_run_is_a_page_of_bounded_size_that_says_what_it_leaves_out(tmp_path: Path):
+def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path):
     insight = insight_of(large, tmp_path)
     assert insight.events > 10_000
     assert len(insight.files) > 1000
@@ -172,7 +172,7 @@ def test_a_large_run_is_a_page_of_bounded_size_that_says_what_it_leaves_out(tmp_
 def test_no_single_text_makes_a_page_large(tmp_path: Path):
     def endless(folder: Path) -> None:
         text = "x" * 300_000
-        made = Record(folder).begin(text).plan(text).instruction(1).call().write("p" * 4000)
+        made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write("p" * 4000)
         made.check(
             CheckReport(
                 (
@@ -198,11 +198,9 @@ ANY = st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace").deco
 
 @settings(max_examples=50)
 @given(st.text(max_size=200), ANY, ANY)
-def test_whatever_the_texts_are_the_documents_are_well_formed(
-    tmp_path_factory, text: str, path: str, test: str
-):
+def test_reports_of_any_texts_are_well_formed(tmp_path_factory, text: str, path: str, test: str):
     def any_run(folder: Path) -> None:
-        made = Record(folder).begin(text).plan(text).instruction(1).call().write(path or "x")
+        made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write(path or "x")
         made.check(report(failed=[f"{path}::{test}"], lint=1, text=test), final=True).end(
             "completed", path
         )
@@ -213,7 +211,7 @@ def test_whatever_the_texts_are_the_documents_are_well_formed(
     assert controls(as_markdown(insight)) == []
 
 
-def test_junit_has_a_case_for_the_verification_for_each_check_and_for_each_test(tmp_path: Path):
+def test_junit_has_cases_for_verification_checks_and_tests(tmp_path: Path):
     root = ET.fromstring(as_junit(insight_of(known, tmp_path)))
     cases = [
         (case.get("classname"), case.get("name"), [child.tag for child in case])
@@ -232,9 +230,9 @@ def test_junit_has_a_case_for_the_verification_for_each_check_and_for_each_test(
     }  # fmt: skip
 
 
-def test_junit_names_what_failed_and_why(tmp_path: Path):
+def test_junit_names_failures_with_their_text(tmp_path: Path):
     def failing(folder: Path) -> None:
-        made = Record(folder).begin().plan("a").instruction(1).write("a.py")
+        made = TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py")
         tests = report(
             passed=["t/test_a.py::A::test_a"], failed=["t/test_a.py::A::B::test_b[x::y]"], lint=2
         )
@@ -254,11 +252,11 @@ def test_junit_names_what_failed_and_why(tmp_path: Path):
 
 def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path):
     def unverified(folder: Path) -> None:
-        Record(folder).begin().plan("a").instruction(1).write("a.py").check(
+        TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py").check(
             report(passed=["t.py::test_a"])
         )
 
-    for number, lay_down in enumerate((unverified, lambda folder: Record(folder).begin())):
+    for number, lay_down in enumerate((unverified, lambda folder: TraceBuilder(folder).begin())):
         root = ET.fromstring(as_junit(insight_of(lay_down, tmp_path / str(number))))
         (case,) = (
             case for case in root.iter("testcase") if case.get("name") == "verified in a fresh box"
@@ -274,7 +272,7 @@ def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path
     )  # fmt: skip
 
     def hiding(folder: Path) -> None:
-        Record(folder).begin().plan("a").instruction(1).write("a.py").check(
+        TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py").check(
             CheckReport((hidden,)), final=True
         )
 
@@ -283,11 +281,11 @@ def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path
     assert (cases["test_a[1]"], cases["test_b"]) == ([], ["error"])
 
 
-def test_junit_is_bounded_and_leaves_out_what_passed_first(tmp_path: Path):
+def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path):
     passed = [f"t.py::test_{number}" for number in range(MOST_TESTS + 50)]
 
     def many(folder: Path) -> None:
-        made = Record(folder).begin().plan("a").instruction(1).write("a.py")
+        made = TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py")
         made.check(report(passed=passed, failed=["z.py::test_z"]), final=True)
 
     text = as_junit(insight_of(many, tmp_path))

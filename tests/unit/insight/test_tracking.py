@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from drawn_run import Record, hostile, known, report
 from recorded_run import STORY, record
+from traces import TraceBuilder, hostile, known, report
 
 from l2mac.cli.insight import track as track_command
 from l2mac.errors import SettingsError, TraceError
@@ -91,7 +91,7 @@ def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path):
         assert {type(value) for value in values} <= {int, float}
 
 
-def test_nothing_that_a_model_or_the_user_wrote_is_sent(tmp_path: Path):
+def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path):
     for lay_down in (known, hostile):
         sink = tracked(lay_down(tmp_path / f"the-task-in-words-{lay_down.__name__}").folder)
         sent = json.dumps([sink.run_id, dict(sink.config), sink.lines, dict(sink.final)])
@@ -108,7 +108,7 @@ def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
         "image": "private/image",
     }
     planning = {"coverage": True, "new_switch": "secret"}
-    made = Record(tmp_path / "run").begin(
+    made = TraceBuilder(tmp_path / "run").begin(
         "secret", setup=setup, planning=planning, program=["secret"], surprise="secret"
     )
     assert dict(tracked(made.folder).config) == {
@@ -121,7 +121,9 @@ def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
     own = CheckResult(
         name="secret", verdict=Verdict.FAILED, summary="s", findings=(Finding("", "x"),) * 3
     )
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1).check(CheckReport((own,)))
+    made = (
+        TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(CheckReport((own,)))
+    )
     assert tracked(made.folder).lines[-1][1]["findings/other"] == 3.0
 
 
@@ -133,7 +135,7 @@ def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path):
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_what_is_taken_back_stays_spent_and_its_work_is_undone(tmp_path: Path, step: int):
+def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int):
     record(tmp_path / "run")
     rewind(tmp_path / "run", step)
     result = record(
@@ -156,7 +158,7 @@ def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
 
 
 def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path):
-    made = Record(tmp_path / "run").begin().plan("a").instruction(1)
+    made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1)
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
     made.check(report(lint=1))
@@ -170,7 +172,7 @@ def test_a_record_without_a_run_is_refused(tmp_path: Path):
         track("run", [], lambda _: report(), RecordingSink())
 
 
-def test_without_their_client_the_command_says_what_to_install(tmp_path: Path, monkeypatch):
+def test_track_without_wandb_names_the_package_to_install(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     known(tmp_path / "run")
     done = CliRunner().invoke(

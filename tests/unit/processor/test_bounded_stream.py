@@ -48,7 +48,7 @@ def test_a_long_stream_of_short_lines_passes() -> None:
     assert len(list(bounded(Body(*[MEBIBYTE + b"\n"] * 40)))) == 40
 
 
-def test_another_body_is_bounded_as_a_whole() -> None:
+def test_other_response_bodies_are_bounded_as_a_whole() -> None:
     with pytest.raises(httpx2.RemoteProtocolError, match="too large"):
         list(bounded(Body(*[MEBIBYTE + b"\n"] * 40), "application/json"))
 

@@ -101,7 +101,7 @@ def test_no_pause_between_two_tries_is_longer_than_the_time():
             processor.complete(replace(REQUEST, within_s=0.3), unwatched)
 
 
-def test_a_server_that_never_finishes_the_hello_of_tls_is_left_when_the_time_is_over():
+def test_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as mute, soon():
         settings = ModelSettings(
             model="m",
@@ -120,7 +120,7 @@ def test_negotiating_ends_with_its_time(silence: Silence):
         silence.over.set()
 
 
-def test_a_reply_in_time_is_a_reply_and_so_is_one_after_a_call_that_was_ended():
+def test_processor_still_works_after_a_call_reached_its_deadline():
     answers = [ScriptedReply("one"), Stalled(seconds=LONG_S), ScriptedReply("two")]
     with ModelServer(sequence(answers)) as server, make(server) as processor:
         assert processor.complete(replace(REQUEST, within_s=SOON_S), unwatched).content == "one"
@@ -140,7 +140,7 @@ def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
         watcher.join()
 
 
-def test_nothing_is_asked_after_a_cancellation():
+def test_cancelled_processor_sends_no_request():
     fuse = CancelScope(give_up)
     with ModelServer(sequence([])) as server, make(server, fuse) as processor:
         fuse.cancel()
@@ -170,7 +170,7 @@ def run(tmp_path: Path) -> Callable[..., SessionResult]:
     return work
 
 
-def test_a_run_whose_time_ends_during_a_call_is_recorded_as_that_and_goes_on_from_there(
+def test_run_whose_time_ends_during_a_call_can_be_resumed(
     run: Callable[..., SessionResult], silence: Silence
 ):
     scripted = [

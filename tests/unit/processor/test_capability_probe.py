@@ -69,7 +69,7 @@ def test_a_server_that_can_do_everything():
 
 
 @pytest.mark.parametrize("lacking", ["usage", "streaming", "native", "json", "seed"])
-def test_what_a_server_lacks_is_found_and_nothing_else(lacking: str):
+def test_probe_finds_exactly_the_missing_capabilities(lacking: str):
     assert [name for name, one in found(**{lacking: True}).items() if not one.works] == [lacking]
 
 
@@ -118,7 +118,7 @@ def test_a_server_that_cuts_without_saying_so_is_found_out():
     assert "without an error" in finding.text
 
 
-def test_nothing_longer_than_asked_for_is_sent_and_the_announced_cost_holds():
+def test_window_probe_stays_within_its_limit_and_announced_cost():
     with ModelServer(windowed(10**9)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=8000, progress=lambda _: None)
     sent = [
@@ -129,7 +129,7 @@ def test_nothing_longer_than_asked_for_is_sent_and_the_announced_cost_holds():
     assert not finding.ended
 
 
-def test_without_counts_the_doubt_is_said():
+def test_window_probe_without_usage_counts_states_its_doubt():
     with ModelServer(windowed(10**9, counts=False)) as server, client(server) as processor:
         assert "would not show" in probe_window(processor, up_to=2000, progress=lambda _: None).text
 

@@ -78,7 +78,7 @@ def test_an_overflow_is_known_by_its_code(code: str) -> None:
         (422, "Field required", ErrorKind.REQUEST),
     ],
 )
-def test_other_words_are_taken_for_what_they_mean(
+def test_refusals_of_other_servers_are_classified(
     status: int, words: str, trouble: ErrorKind
 ) -> None:
     assert judge(status, "", words) is trouble
@@ -97,7 +97,7 @@ def test_other_words_are_taken_for_what_they_mean(
         ([1], "[1]"),
     ],
 )
-def test_an_error_is_read_in_whatever_form_it_comes(body: object, text: str) -> None:
+def test_error_bodies_of_any_form_are_read(body: object, text: str) -> None:
     assert refused(400, body, Redactor(())).text == text
 
 
@@ -162,9 +162,9 @@ def test_a_secret_is_taken_out(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["sk-abcdef123456", "Incorrect API key provided: ab***********yz."]
 )
-def test_what_looks_like_a_key_is_taken_out(text: str) -> None:
+def test_texts_like_keys_are_redacted(text: str) -> None:
     assert Redactor(()).line(text).endswith("[redacted]")
 
 
-def test_what_is_too_short_to_be_a_secret_stays() -> None:
+def test_short_texts_are_not_redacted() -> None:
     assert Redactor(["", "a"]).line("a banana") == "a banana"

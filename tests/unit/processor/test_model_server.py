@@ -109,7 +109,9 @@ def test_calls_have_ids_that_no_earlier_call_has() -> None:
 
 
 @pytest.mark.parametrize("body", [ASKED, STREAMED])
-def test_with_a_response_format_the_first_call_is_the_content(body: dict[str, Any]) -> None:
+def test_model_server_sends_the_call_as_content_with_a_response_format(
+    body: dict[str, Any],
+) -> None:
     reply = ScriptedReply("First.", tool_calls=[("read", {"path": "x"}), ("other", {})])
     _, _, text = ask([reply], {**body, "response_format": {"type": "json_schema"}})
     if body.get("stream"):
@@ -201,12 +203,12 @@ def test_the_end_of_the_server_does_not_hide_the_first_error() -> None:
             raise ValueError("first")
 
 
-def test_only_the_right_key_is_let_in() -> None:
+def test_model_server_accepts_only_its_key() -> None:
     with ModelServer(sequence([]), key="another") as server:
         assert post(server, ASKED)[0] == 401
 
 
-def test_other_paths_are_unknown() -> None:
+def test_model_server_answers_404_on_other_paths() -> None:
     with ModelServer(sequence([])) as server:
         assert post(server, ASKED, "/v2/chat/completions")[0] == 404
     assert server.requests == []
@@ -228,7 +230,7 @@ def test_a_stalled_stream_does_not_outlive_its_server() -> None:
 REQUEST = Request(messages=(Message(Role.USER, "Hello?"),))
 
 
-def test_a_scripted_processor_gives_its_replies_in_order_and_keeps_the_requests() -> None:
+def test_scripted_processor_returns_replies_in_order_and_keeps_requests() -> None:
     pieces: list[str] = []
     processor = ScriptedProcessor([Reply(content="one"), Reply(content="")])
     assert [processor.complete(REQUEST, pieces.append).content for _ in range(2)] == ["one", ""]
@@ -237,7 +239,7 @@ def test_a_scripted_processor_gives_its_replies_in_order_and_keeps_the_requests(
     assert processor.left == 0
 
 
-def test_a_scripted_processor_raises_what_its_script_says() -> None:
+def test_scripted_processor_raises_scripted_exceptions() -> None:
     processor = ScriptedProcessor([ModelUnavailable("gone"), Reply(content="back")])
     with pytest.raises(ModelUnavailable, match="gone"):
         processor.complete(REQUEST, print)

@@ -146,7 +146,7 @@ def test_no_seed_is_sent_where_none_is_set() -> None:
     assert "seed" not in server.requests[0].body
 
 
-def test_azure_names_the_deployment_in_the_path_and_the_key_in_its_own_header() -> None:
+def test_azure_requests_use_the_deployment_path_and_api_key_header() -> None:
     with ModelServer(sequence([HELLO])) as server:
         with make(server.base_url.removesuffix("/v1"), api_version="2024-10-21") as processor:
             assert processor.complete(PLAIN, unwatched).content == HELLO.content
@@ -195,7 +195,7 @@ def test_an_empty_reply_is_a_reply() -> None:
     assert (reply.content, reply.tool_calls, reply.cut_off) == ("", (), False)
 
 
-def test_usage_is_what_the_server_counts() -> None:
+def test_usage_is_taken_from_the_server() -> None:
     assert complete(
         [ScriptedReply("x", usage={"prompt_tokens": 5, "completion_tokens": 2})]
     ).usage == Usage(5, 2)
@@ -324,7 +324,7 @@ def test_silence_ends_a_try() -> None:
     assert "0.02 s of silence" in str(error)
 
 
-def test_a_stream_that_dribbles_for_ever_ends_with_its_time() -> None:
+def test_endless_stream_of_comments_ends_at_its_deadline() -> None:
     error = failure([Dribbled(100_000)], time=Time(step=1), timeout_s=5, max_retries=0)
     assert isinstance(error, ModelUnavailable)
     assert "5 s in all" in str(error)
@@ -338,7 +338,7 @@ def test_requests_per_minute_are_kept() -> None:
     assert time.sleeps == [30, 30]
 
 
-def test_tokens_per_minute_are_kept_by_what_was_really_used() -> None:
+def test_tokens_per_minute_are_limited_by_actual_usage() -> None:
     time = Time()
     reply = ScriptedReply("x", usage={"prompt_tokens": 500, "completion_tokens": 100})
     with serving([reply] * 3, time, tokens_per_minute=1000) as (processor, _):
@@ -461,7 +461,7 @@ def test_messages_that_do_not_fit_are_an_overflow(fault: Fault) -> None:
     ],
     ids=repr,
 )
-def test_a_refusal_says_what_to_do(fault: Fault, words: str) -> None:
+def test_refusals_advise_the_user(fault: Fault, words: str) -> None:
     error = str(failure([fault]))
     assert words.partition(": .*")[0] in error
     assert words.partition(": .*")[2] in error
@@ -532,7 +532,7 @@ def test_the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     assert KEY not in "".join(lines) + caplog.text
 
 
-def test_nothing_secret_is_shown_by_repr() -> None:
+def test_repr_of_the_processor_shows_no_secret() -> None:
     settings = ModelSettings(
         model="m",
         base_url=f"http://user:{KEY}@h/v1",
@@ -583,7 +583,7 @@ def test_negotiation_finds_json_where_no_call_comes_back(refusal: ScriptedReply 
 @pytest.mark.parametrize(
     "second", [ScriptedReply("no JSON"), RefusedRequest("response_format is unavailable")]
 )
-def test_negotiation_that_finds_nothing_says_what_to_do(second: ScriptedReply | Fault) -> None:
+def test_failed_negotiation_advises_another_model(second: ScriptedReply | Fault) -> None:
     with serving([ScriptedReply("text"), second], protocol="auto") as (processor, _):
         with pytest.raises(ModelRejected, match=r"neither calls tools.*choose another model"):
             processor.negotiate(unwatched)
@@ -608,7 +608,7 @@ def test_negotiation_with_a_server_out_of_order_says_so() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["native", "json"])
-def test_what_is_set_is_not_negotiated(protocol: Literal["native", "json"]) -> None:
+def test_configured_protocol_is_not_negotiated(protocol: Literal["native", "json"]) -> None:
     with serving([], protocol=protocol) as (processor, server):
         assert processor.negotiate(unwatched) == processor.protocol == protocol
     assert server.requests == []
@@ -694,7 +694,7 @@ def test_settings_that_cannot_be_are_refused_without_repeating_them(
     assert KEY not in everything(caught.value)
 
 
-def test_without_an_address_the_model_is_openais() -> None:
+def test_openai_is_the_default_server() -> None:
     assert ModelSettings(model="m").address == "https://api.openai.com/v1"
 
 

@@ -52,11 +52,11 @@ def test_an_equal_request_is_answered_and_the_answer_is_marked(folder: Path):
         {"seed": None},
     ],
 )
-def test_any_other_request_is_not(folder: Path, other: dict[str, object]):
+def test_other_requests_are_not_answered_from_the_cache(folder: Path, other: dict[str, object]):
     assert cache(folder).find(replace(REQUEST, **other)) is None  # type: ignore[arg-type]
 
 
-def test_another_model_or_server_is_not_the_same(folder: Path):
+def test_cache_distinguishes_models_and_servers(folder: Path):
     assert cache(folder, identity="server other").find(REQUEST) is None
 
 
@@ -70,7 +70,7 @@ def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path):
 @pytest.mark.parametrize(
     "reply", [replace(REPLY, cut_off=True), Reply(content=""), replace(REPLY, content="x" * 2**24)]
 )
-def test_what_is_cut_off_empty_or_huge_is_not_kept(tmp_path: Path, reply: Reply):
+def test_truncated_empty_or_huge_replies_are_not_cached(tmp_path: Path, reply: Reply):
     cache(tmp_path / "cache").keep(REQUEST, reply)
     assert cache(tmp_path / "cache").find(REQUEST) is None
 
@@ -100,7 +100,7 @@ def test_one_changed_byte_is_noticed(folder: Path):
     assert cache(folder).find(REQUEST) is None
 
 
-def test_only_its_owner_can_read_it(folder: Path):
+def test_cache_is_readable_only_by_its_owner(folder: Path):
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
     assert stat.S_IMODE(entry(folder).stat().st_mode) == 0o600
 
@@ -124,6 +124,6 @@ def test_a_folder_that_cannot_be_made_costs_the_entry_not_the_reply(tmp_path: Pa
     assert one.find(REQUEST) is None
 
 
-def test_nothing_of_the_request_is_in_the_folder(folder: Path):
+def test_cache_folder_holds_nothing_of_the_request(folder: Path):
     assert b"\xc3\xbcn" not in entry(folder).read_bytes()
     assert "server" not in entry(folder).read_text()

@@ -55,7 +55,7 @@ def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
     assert [(call.name, call.arguments) for call in reader.tool_calls] == [("f", "{}"), ("g", "[]")]
 
 
-def test_a_refusal_is_what_the_model_said() -> None:
+def test_refusal_text_is_the_reply() -> None:
     assert read({"content": None, "refusal": "I will not."}).content == "I will not."
 
 
@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_can_still_be_encoded() -> None:
 @pytest.mark.parametrize(
     "delta", [{"content": "x" * 50}, {"tool_calls": [piece(0, "a", "f", "x" * 50)]}]
 )
-def test_what_is_too_long_is_cut(delta: dict[str, Any]) -> None:
+def test_long_replies_are_truncated(delta: dict[str, Any]) -> None:
     reader = read({"content": "abc"}, delta, {"content": "more"}, most_characters=20)
     assert reader.is_full
     assert reader.is_cut_off
@@ -115,7 +115,7 @@ def test_the_last_usage_counts() -> None:
         {"model": 5},
     ],
 )
-def test_what_is_no_completion_is_malformed(data: object) -> None:
+def test_data_that_is_no_completion_is_malformed(data: object) -> None:
     with pytest.raises(MalformedAnswer):
         ResponseParser(10).take(data)
 

@@ -80,7 +80,7 @@ def test_each_purpose_has_its_role(purpose: str, role: str):
     assert role_of(purpose) == role
 
 
-def test_a_role_with_a_server_of_its_own_is_asked_there_and_never_sees_the_main_key(tmp_path: Path):
+def test_role_with_its_own_server_never_sends_the_main_key_there(tmp_path: Path):
     (tmp_path / "key").write_text(OTHER_KEY)
     with two_servers() as (main, other):
         text = f'[roles.plan]\nmodel = "large"\nbase_url = "{other.base_url}"\n'
@@ -108,7 +108,7 @@ def test_a_role_with_a_server_of_its_own_is_asked_there_and_never_sees_the_main_
         ]
 
 
-def test_another_model_at_the_same_server_has_the_same_key(tmp_path: Path):
+def test_role_at_the_same_server_uses_the_main_key(tmp_path: Path):
     with two_servers() as (main, _):
         chosen = settings(
             tmp_path,
@@ -162,7 +162,7 @@ def test_prices_are_those_of_the_role(tmp_path: Path):
     assert role_prices(chosen) == {"plan": Prices(prompt_usd=30.0, completion_usd=2.0)}
 
 
-def test_what_is_recorded_names_the_roles_without_login_and_key_file(tmp_path: Path):
+def test_recorded_roles_hold_neither_login_nor_key_file(tmp_path: Path):
     text = (
         '[roles.judge]\nmodel = "j"\nbase_url = "http://me:secret@host/v1"\napi_key_file = "/k"\n'
     )

@@ -141,7 +141,7 @@ def test_native_calls_come_back_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
-def test_without_tools_plain_text_is_sent_and_read(protocol: NativeTools | JsonTools) -> None:
+def test_requests_without_tools_are_plain_text(protocol: NativeTools | JsonTools) -> None:
     plain = request(tools=())
     body = protocol.encode(plain)
     assert body == {
@@ -184,7 +184,7 @@ def test_json_tools_are_described_behind_the_system_message() -> None:
     )
 
 
-def test_a_json_tool_that_is_the_only_one_and_required_is_described_beside_the_question() -> None:
+def test_only_required_json_tool_is_described_beside_the_question() -> None:
     system, user = JsonTools().encode(request(tools=(READ,), tool="read"))["messages"]
     assert system["content"] == "You write code."
     assert user["content"].startswith("Begin.\n\n")

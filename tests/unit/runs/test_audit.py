@@ -61,7 +61,7 @@ def test_a_run_as_it_was_recorded_is_intact(run: Path):
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_any_flipped_dropped_or_added_byte_is_found(
+def test_audit_finds_every_flipped_dropped_or_added_byte(
     run: Path, verdict_of, name: str, data: st.DataObject
 ):
     content = (run / name).read_bytes()
@@ -80,7 +80,7 @@ def test_any_flipped_dropped_or_added_byte_is_found(
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_any_dropped_doubled_or_moved_line_is_found(
+def test_audit_finds_every_dropped_doubled_or_moved_line(
     run: Path, verdict_of, name: str, data: st.DataObject
 ):
     lines = (run / name).read_bytes().splitlines(keepends=True)
@@ -106,7 +106,7 @@ def test_lines_that_were_dropped_at_the_end_are_named(copy: Path):
     assert "3 are missing" in finding.problem
 
 
-def test_end_and_report_dropped_together_are_incomplete_and_the_seal_shows_it(copy: Path):
+def test_seal_reveals_a_dropped_end_and_report(copy: Path):
     seal = audit_run(copy).seal
     lines = (copy / TRACE_FILE).read_bytes().splitlines(keepends=True)
     (copy / TRACE_FILE).write_bytes(b"".join(lines[:-3]))
@@ -124,7 +124,7 @@ def test_the_noted_seal_fits_and_another_does_not(run: Path):
     assert audit_run(run, seal="0" * 64).verdict == "altered"
 
 
-def test_wherever_a_first_session_is_killed_the_record_is_incomplete_and_not_altered(copy: Path):
+def test_trace_of_a_killed_first_session_is_incomplete_not_altered(copy: Path):
     content = (copy / TRACE_FILE).read_bytes()
     (copy / REPORT_FILE).unlink()
     shutil.rmtree(copy / "receipts")
@@ -153,7 +153,7 @@ def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Pa
 
 
 @pytest.mark.parametrize("make", ["link", "file", "folder", "receipt"])
-def test_whatever_no_run_writes_is_found(copy: Path, make: str):
+def test_audit_finds_foreign_files_in_the_run_folder(copy: Path, make: str):
     if make == "link":
         (copy / "trace.jsonl").rename(copy.parent / "elsewhere")
         (copy / "trace.jsonl").symlink_to(copy.parent / "elsewhere")
@@ -164,7 +164,7 @@ def test_whatever_no_run_writes_is_found(copy: Path, make: str):
     assert audit_run(copy).verdict == "altered"
 
 
-def test_a_receipt_with_a_row_that_failed_is_found_even_when_the_chain_names_it(tmp_path: Path):
+def test_audit_finds_a_failed_receipt_row_even_if_the_chain_is_valid(tmp_path: Path):
     row = {"name": "inside.uid", "verdict": "mismatch"}
     with Journal(tmp_path) as journal:
         name = journal.objects.put(json.dumps({"rows": [row]}).encode())

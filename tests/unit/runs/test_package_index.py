@@ -19,7 +19,7 @@ def index_of(environment: dict[str, str] | None = None, **settings: object):
     )
 
 
-def test_by_default_it_is_the_public_index_with_its_file_host():
+def test_default_package_index_is_pypi_with_its_file_host():
     index = index_of({"PIP_CERT": ""})
     assert index.url == "https://pypi.org/simple/"
     assert index.reach.hosts == {"pypi.org", "files.pythonhosted.org"}
@@ -55,7 +55,7 @@ def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path:
         "nonsense",
     ],
 )
-def test_an_index_that_the_box_must_not_know_or_cannot_reach_is_refused_without_its_secret(
+def test_unusable_index_url_is_refused_without_showing_its_secret(
     url: str,
 ):
     with pytest.raises(SettingsError) as caught:
@@ -68,7 +68,7 @@ def test_a_way_through_another_proxy_is_refused():
         index_of({"HTTPS_PROXY": "http://proxy.test:3128"})
 
 
-def test_of_the_file_with_authorities_only_certificates_reach_the_box(tmp_path: Path):
+def test_only_certificates_of_the_authorities_file_reach_the_sandbox(tmp_path: Path):
     file = tmp_path / "all.pem"
     file.write_bytes(b"# ours\n" + PEM + KEY)
     assert index_of(deps_ca_file=file).certificates == PEM

@@ -93,7 +93,7 @@ def test_a_list_on_the_command_line_gives_its_instructions(given_text: str):
     assert given_program(given_text) == ("one", "two")
 
 
-def test_what_is_no_list_on_the_command_line_is_a_files_path(tmp_path: Path):
+def test_program_option_without_a_list_is_a_file_path(tmp_path: Path):
     assert given_program(str(program(tmp_path, "p.txt", "one\n\ntwo"))) == ("one", "two")
     with pytest.raises(SettingsError, match=r"--program none\.yaml: cannot be read"):
         given_program("none.yaml")
@@ -118,9 +118,7 @@ def test_what_is_no_list_on_the_command_line_is_a_files_path(tmp_path: Path):
         (f'["{"x" * (4 * 1024 * 1024)}"]', "is longer than"),
     ],
 )
-def test_a_broken_list_on_the_command_line_is_one_sentence_and_never_evaluated(
-    text: str, problem: str
-):
+def test_broken_program_list_is_one_sentence_and_never_evaluated(text: str, problem: str):
     with pytest.raises(SettingsError, match=problem) as caught:
         given_program(text)
     assert caught.value.field == "--program"
@@ -128,7 +126,7 @@ def test_a_broken_list_on_the_command_line_is_one_sentence_and_never_evaluated(
 
 
 @given(content=st.text(st.characters(codec="utf-8")), ending=st.sampled_from([".yaml", ".txt"]))
-def test_whatever_stands_in_a_file_it_gives_instructions_or_one_sentence(
+def test_any_program_file_yields_instructions_or_a_settings_error(
     tmp_path_factory: pytest.TempPathFactory, content: str, ending: str
 ):
     path = program(tmp_path_factory.mktemp("p"), f"p{ending}", content)

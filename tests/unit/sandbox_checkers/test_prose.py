@@ -111,7 +111,7 @@ def test_a_book_without_an_outline_is_told_so(found):
         ),
     ],
 )
-def test_what_is_wrong_with_an_outline_is_found(found, outline: str, finding: str):
+def test_outline_mistakes_are_found(found, outline: str, finding: str):
     findings, _ = found({"outline.md": outline, "foreword.md": "# Foreword\n\nWords of crumb."})
     assert [one for one in findings if one.startswith(finding)], findings
 
@@ -312,11 +312,11 @@ def test_a_chapter_is_as_long_as_its_outline_asks(found, words: int, said: str):
         "First line  \r\nsecond line.",
     ],
 )
-def test_what_only_looks_like_a_mistake_is_left_alone(found, text: str):
+def test_correct_prose_that_resembles_mistakes_has_no_findings(found, text: str):
     assert found({**GOOD, "chapters/02-oven.md": OVEN_WITH + text})[0] == []
 
 
-def test_the_report_is_bounded_and_keeps_what_weighs_most(found):
+def test_prose_report_is_bounded_and_keeps_the_gravest_findings(found):
     outline = "# T\n\nNames: Gone\n\n" + "".join(
         f"## {number}. C{number}\n\nx\n\n" for number in range(1, 600)
     )

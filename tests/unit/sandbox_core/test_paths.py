@@ -142,7 +142,7 @@ def test_names_that_mean_trouble_somewhere_are_refused(name):
 
 
 @pytest.mark.parametrize("value", [None, 1, b"a", ["a"], {}])
-def test_what_is_no_text_is_refused(value):
+def test_paths_that_are_no_text_are_refused(value):
     with pytest.raises(PathError):
         check_path(value)
 

@@ -77,13 +77,13 @@ def test_sizes_are_read_as_people_write_them(text, size):
 @pytest.mark.parametrize(
     "text", ["", "m", "0", "0.1", "-1", "1x", "1e9", "nan", "1 2", "9" * 400, "1pb", "99999t"]
 )
-def test_what_is_no_size_is_refused(text):
+def test_invalid_sizes_are_refused(text):
     with pytest.raises(PolicyError):
         parse_size(text)
 
 
 @given(st.text())
-def test_any_text_is_a_size_or_refused(text):
+def test_parse_size_returns_a_size_or_refuses_any_text(text):
     try:
         assert parse_size(text) >= 1
     except PolicyError:

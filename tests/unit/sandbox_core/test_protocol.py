@@ -125,7 +125,7 @@ def test_a_header_that_is_no_json_object_is_a_bad_frame(header):
 @pytest.mark.parametrize(
     ("header", "body"), [({"a": "x" * MAX_HEADER_BYTES}, b""), ({}, bytes(MAX_BODY_BYTES + 1))]
 )
-def test_what_is_too_large_is_not_sealed_and_does_not_count(header, body):
+def test_too_large_messages_are_refused_without_using_a_number(header, body):
     sender, receiver = Sealer(b"H", KEY), Sealer(b"H", KEY)
     with pytest.raises(ProtocolError):
         sender.seal(header, body)

@@ -136,7 +136,7 @@ def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
         (b"CONNECT index.test:443 HTTP/1.1\r\n", 400),
     ],
 )
-def test_nobody_else_is_reached(upstream, head: bytes, status: int):
+def test_proxy_refuses_every_other_host(upstream, head: bytes, status: int):
     world = World(upstream[0], PUBLIC)
     client = Client(head)
     client.answered.set()
@@ -176,7 +176,7 @@ def test_a_name_that_means_an_inner_address_is_refused(
     assert world.connected == []
 
 
-def test_a_host_that_the_user_calls_private_is_reached_at_a_private_address_and_no_other_is(
+def test_only_declared_private_hosts_may_resolve_to_private_addresses(
     upstream,
 ):
     world = World(upstream[0], "10.0.0.1")
@@ -187,7 +187,7 @@ def test_a_host_that_the_user_calls_private_is_reached_at_a_private_address_and_
     assert "not a public address" in refused(proxy, Client(request(OTHER), hello_for(OTHER)))
 
 
-def test_not_even_a_private_host_is_the_machines_own_metadata_service(upstream):
+def test_private_host_may_never_be_the_metadata_service(upstream):
     world = World(upstream[0], "169.254.169.254")
     proxy = world.proxy(private_hosts=frozenset({HOST}))
     assert "no server has" in refused(proxy, Client(request(), hello_for(HOST)))
@@ -238,7 +238,7 @@ def test_bytes_and_connections_are_bounded(upstream, cap: dict[str, int]):
     assert refused(World(upstream[0], PUBLIC).proxy(**cap), Client(request(), hello_for(HOST)))
 
 
-def test_a_host_that_does_not_answer_is_told_apart_from_one_that_is_not_allowed(upstream):
+def test_unreachable_hosts_are_distinguished_from_refused_ones(upstream):
     def nobody(_: str) -> list[str]:
         raise OSError
 

@@ -71,11 +71,11 @@ def test_every_difference_from_the_engines_default_is_named():
     assert hashlib.sha256(" ".join(dockers).encode()).hexdigest() == DOCKERS_NAMES
 
 
-def test_what_is_not_named_is_refused():
+def test_unnamed_system_calls_are_refused():
     assert (PROFILE["defaultAction"], PROFILE["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
 
 
-def test_only_native_entry_points_exist():
+def test_profile_allows_only_native_entry_points():
     assert all(not entry["subArchitectures"] for entry in PROFILE["archMap"])
 
 
@@ -118,7 +118,7 @@ def test_clone_makes_no_namespace():
 
 
 @pytest.mark.parametrize("request_", [0x5412, 0x541C])
-def test_nothing_types_into_a_terminal(request_):
+def test_profile_forbids_typing_into_a_terminal(request_):
     assert request_ not in {rule["args"][0]["valueTwo"] for rule in rules_for("ioctl")}
 
 

@@ -24,7 +24,7 @@ def context(folder: Path, name: str, **endpoint: Any) -> Path:
     return folder / "contexts/tls" / key / "docker"
 
 
-def test_without_any_choice_it_is_the_socket_of_the_machine(tmp_path):
+def test_default_engine_address_is_the_local_socket(tmp_path):
     assert find_engine({"DOCKER_CONFIG": str(tmp_path)}) == {"base_url": SOCKET}
     assert find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}) == {
         "base_url": SOCKET

@@ -53,7 +53,7 @@ def test_every_error_of_the_library_becomes_one_of_ours(error):
     assert isinstance(ours.value.__cause__, error)
 
 
-def test_what_the_engine_refuses_is_told_from_an_engine_that_is_not_there():
+def test_engine_refusals_are_distinguished_from_a_missing_engine():
     with pytest.raises(SandboxError) as refused, engine_errors("x"):
         raise docker.errors.APIError("no", explanation="no such runtime")
     assert not isinstance(refused.value, EngineUnavailable)
@@ -68,7 +68,7 @@ def test_our_own_errors_and_mistakes_pass_through():
             raise error
 
 
-def test_no_engine_is_one_sentence_that_says_what_to_do(tmp_path):
+def test_missing_engine_is_one_sentence_with_advice(tmp_path):
     with pytest.raises(EngineUnavailable, match="DOCKER_HOST"):
         Engine.connect({"DOCKER_HOST": f"unix://{tmp_path}/missing.sock"})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_box import RECORDED, recorded_image, recorded_views
+from recorded_sandbox import RECORDED, recorded_image, recorded_views
 
 from l2mac.cli import exit_codes
 from sandbox import EngineUnfit, IsolationMismatch, SandboxPolicy
@@ -63,7 +63,7 @@ def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
         (runtime("--debug-log", "/a/path"), "/a/path"),
     ],
 )
-def test_each_weakness_of_an_engine_is_named_and_no_receipt_is_given_either(weakness, said):
+def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said):
     info = {**INFO, **weakness}
     with pytest.raises(EngineUnfit, match=said):
         require_fit(info, VERSION, "")
@@ -91,7 +91,7 @@ def test_arguments_that_loosen_nothing_are_no_reason(argument):
     assert loosening(runtime(argument), "runc") == []
 
 
-def test_only_the_arguments_of_the_runtime_that_is_used_count():
+def test_arguments_of_unused_runtimes_are_ignored():
     info = copy.deepcopy(INFO)
     info["Runtimes"]["loose"] = {"path": "runsc", "runtimeArgs": ["--ignore-cgroups"]}
     require_fit(info, VERSION, "runc")

@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recorded_box import scripted_box
+from recorded_sandbox import scripted_box
 
 from sandbox import (
     Cause,
@@ -117,7 +117,7 @@ def test_a_reply_in_small_pieces_is_a_reply():
         "an endless piece", "half a piece's header",
     ],
 )  # fmt: skip
-def test_what_is_no_reply_is_a_typed_error_in_time(step, error):
+def test_invalid_replies_are_typed_errors_in_time(step, error):
     started_at = time.monotonic()
 
     with pytest.raises(error):
@@ -142,7 +142,7 @@ def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
         asked(step)
 
 
-def test_what_a_dead_box_said_last_is_shown_without_control_characters():
+def test_last_words_of_a_dead_sandbox_have_no_control_characters():
     def step(conversation):
         conversation.send(b"first\n\x1b[31mred\x07 \xe2\x80\xae\xff last", STDERR)
         conversation.hang_up()
@@ -276,7 +276,7 @@ def test_processes_that_outlive_their_command_cost_the_box():
         assert api.removed
 
 
-def test_a_box_that_died_says_what_is_known_of_it():
+def test_sandbox_death_names_exit_code_and_last_error():
     def step(conversation):
         conversation.send(b"Traceback ...\nMemoryError: out\x1b[2J\n", STDERR)
         conversation.hang_up()

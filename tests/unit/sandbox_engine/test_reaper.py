@@ -25,11 +25,11 @@ def test_a_living_process_keeps_its_boxes():
     assert not owner_is_dead(MINE)
 
 
-def test_an_ended_process_does_not():
+def test_ended_process_keeps_no_sandbox():
     assert owner_is_dead({**MINE, OWNER: f"{ended_process()}@12345"})
 
 
-def test_another_process_under_the_same_number_is_not_the_owner():
+def test_process_with_a_reused_number_is_not_the_owner():
     assert owner_is_dead({**MINE, OWNER: f"{os.getpid()}@1"})
 
 
@@ -42,7 +42,7 @@ def test_another_process_under_the_same_number_is_not_the_owner():
         {**MINE, OWNER: f"{10**30}@1"},
     ],
 )  # fmt: skip
-def test_what_cannot_be_judged_is_somebodys(labels):
+def test_owners_that_cannot_be_identified_count_as_alive(labels):
     assert not owner_is_dead(labels)
 
 
@@ -86,14 +86,14 @@ class EngineWithBoxes:
             raise self._failing
 
 
-def test_only_the_boxes_of_the_dead_go():
+def test_reaper_removes_only_objects_of_dead_owners():
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     api = EngineWithBoxes({"a": MINE, "b": dead, "c": {}}, {"v": dead, "w": MINE})
     assert reap(Engine(api, {})) == 2
     assert api.removed == ["b", "v"]
 
 
-def test_what_somebody_else_removes_at_the_same_time_is_no_failure():
+def test_objects_removed_concurrently_are_no_failure():
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     gone = docker.errors.NotFound("gone")
     assert reap(Engine(EngineWithBoxes({"b": dead}, {"v": dead}, failing=gone), {})) == 1

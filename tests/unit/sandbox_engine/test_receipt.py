@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from recorded_box import recorded_image, recorded_views
+from recorded_sandbox import recorded_image, recorded_views
 
 from sandbox import IsolationMismatch, SandboxPolicy
 from sandbox.engine.receipt import Views, make_receipt
@@ -157,7 +157,7 @@ def test_every_row_has_a_flip():
     assert set(rows_of(recorded_views())) == set(FLIPS) | OTHERWISE_TESTED
 
 
-def test_a_recorded_box_is_what_it_was_asked_to_be():
+def test_receipt_of_the_recorded_sandbox_matches_its_request():
     verdicts = rows_of(recorded_views())
     assert [name for name, verdict in verdicts.items() if verdict != "match"] == [
         "outside.AppArmorProfile"
@@ -177,7 +177,7 @@ def test_a_profile_in_another_form_is_the_same_profile():
     assert rows_of(views)["outside.SecurityOpt"] == "match"
 
 
-def test_another_runtime_than_the_one_asked_for_is_a_mismatch():
+def test_receipt_with_another_runtime_is_a_mismatch():
     with pytest.raises(IsolationMismatch) as mismatch:
         receipt_of(recorded_views(), SandboxPolicy(runtime="runsc"))
     assert mismatch.value.rows == ("outside.Runtime",)
@@ -215,11 +215,11 @@ def test_apparmor_counts_where_the_engine_has_it(profile, verdict):
         ("inside.disk", part("spaces", "/workspace", None)),
     ],
 )
-def test_what_cannot_be_seen_is_not_available_and_no_match(row, flip):
+def test_invisible_facts_are_not_available_rather_than_a_match(row, flip):
     assert rows_of(flipped(flip))[row] == "not available"
 
 
-def test_a_kernel_of_its_own_may_leave_the_seccomp_mode_out_but_never_show_a_capability():
+def test_own_kernel_may_hide_the_seccomp_mode_but_no_capability():
     views = recorded_views()
     views.outside["HostConfig"]["Runtime"] = "runsc"
     posture = views.hello["posture"]

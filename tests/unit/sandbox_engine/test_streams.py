@@ -61,7 +61,7 @@ def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames):
             streams.take(header, body)
 
 
-def test_what_was_on_its_way_when_a_stream_ended_is_no_error():
+def test_frames_arriving_after_a_stream_ended_are_no_error():
     streams, opened, _ = tunnel()
     streams.take(frame(1, "open"), b"")
     opened.get(timeout=PATIENCE_S).close()

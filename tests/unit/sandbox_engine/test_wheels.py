@@ -56,14 +56,14 @@ def test_a_missing_wheel_is_found_out(lock, cached):
         fetch_wheels(lock, cached.parent)
 
 
-def test_a_link_in_the_cache_is_judged_by_what_it_leads_to(lock, cached, tmp_path):
+def test_cached_link_to_other_content_is_refused(lock, cached, tmp_path):
     (cached / "two-2.0-py3-none-any.whl").unlink()
     (cached / "two-2.0-py3-none-any.whl").symlink_to(lock)
     with pytest.raises(ImageBuildFailed):
         fetch_wheels(lock, cached.parent)
 
 
-def test_another_lock_has_another_folder(lock, cached):
+def test_each_lock_file_has_its_own_cache_folder(lock, cached):
     lock.write_text("no requirement, so that no index is asked for it !!")
     with pytest.raises(ImageBuildFailed, match="downloaded"):
         fetch_wheels(lock, cached.parent)

@@ -61,7 +61,7 @@ def test_a_request_of_a_greeted_host_is_taken(host):
     assert host.channel.receive(2) == ({"op": "list"}, b"x" * 300_000)
 
 
-def test_nothing_is_given_while_the_host_says_nothing(host):
+def test_guest_receives_nothing_while_the_host_is_silent(host):
     host.greet()
     assert host.channel.receive(0.05) is None
 
@@ -147,7 +147,7 @@ def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
     checker.stop()
 
 
-def test_without_room_for_a_checker_jobs_are_lost_and_the_guest_is_not():
+def test_guest_survives_a_checker_that_cannot_start():
     checker = Checker(Spawned(), ["checker"], {})
     checker.ensure()
     checker.settle()

@@ -31,7 +31,7 @@ def unpack(
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
 
 
-def test_what_a_wheel_holds_comes_out_readable_and_without_any_mode_of_its_own(tmp_path: Path):
+def test_unpacked_wheel_files_are_read_only_without_their_own_modes(tmp_path: Path):
     assert unpack(tmp_path / "t", wheel(FILES, mode=0o6777)) == sorted(FILES)
     assert {
         stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "t").rglob("*") if path.is_file()
@@ -49,7 +49,7 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFBLK, stat.S_IFSOCK])
-def test_what_is_no_regular_file_is_refused(tmp_path: Path, kind: int):
+def test_wheel_entries_that_are_no_regular_files_are_refused(tmp_path: Path, kind: int):
     with pytest.raises(WheelRefused, match="regular"):
         unpack(tmp_path / "t", wheel({"a": "/etc/passwd"}, kind=kind))
 
@@ -92,7 +92,7 @@ def test_a_changed_mode_changes_the_hash(tmp_path: Path):
     assert digest_of(str(tmp_path / "t")) != before
 
 
-def test_what_is_no_zip_file_is_said_by_its_name(tmp_path: Path, capsys):
+def test_wheel_that_is_no_zip_file_is_named(tmp_path: Path, capsys):
     source = tmp_path / "s" / "bad-1-py3-none-any.whl"
     source.mkdir(parents=True)
     (source / "0000").write_bytes(b"nothing of the kind")

@@ -159,7 +159,7 @@ def test_a_link_in_place_of_a_folder_or_file_leads_nowhere(store, root, target):
             request()
 
 
-def test_a_written_file_replaces_a_link_rather_than_what_it_points_at(store, root, tmp_path):
+def test_written_file_replaces_a_link_and_not_its_target(store, root, tmp_path):
     (root / "link.txt").symlink_to(tmp_path / "secret.txt")
 
     store.write([("link.txt", b"new")])
@@ -168,7 +168,7 @@ def test_a_written_file_replaces_a_link_rather_than_what_it_points_at(store, roo
     assert not (root / "link.txt").is_symlink()
 
 
-def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(store, root):
+def test_pipe_in_place_of_a_file_is_refused_without_blocking(store, root):
     os.mkfifo(root / "main.py")
     with pytest.raises(StoreRefusal, match="not a regular file"):
         store.read("main.py", 0, 10)
@@ -278,9 +278,7 @@ def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path):
     assert (kept / "file").read_text() == "kept"
 
 
-def test_an_empty_directory_that_a_command_left_does_not_stand_in_the_way_of_a_file(
-    store: GuestFileStore, root: Path
-):
+def test_empty_directories_left_by_a_command_never_block_a_file(store: GuestFileStore, root: Path):
     (root / "a" / "b" / "c").mkdir(parents=True)
     (root / "d" / "e").mkdir(parents=True)
     (root / "d" / "kept.txt").write_text("x")

@@ -49,7 +49,7 @@ def test_every_preset_leads_to_a_server_and_to_its_own_key_only(tmp_path: Path, 
     assert chosen.key(environment) == ALL_KEYS.get(preset.key_variable, "")
 
 
-def test_what_is_given_is_stronger_than_the_preset_wherever_it_is_given(tmp_path: Path):
+def test_explicit_settings_override_the_preset_from_any_source(tmp_path: Path):
     assert (
         load(tmp_path, 'base_url = "http://gpu:9/v1"', preset="vllm").base_url == "http://gpu:9/v1"
     )
@@ -85,7 +85,7 @@ def test_an_unknown_preset_is_refused_with_the_names_of_those_there_are(tmp_path
     assert caught.value.field == "--preset"
 
 
-def test_azure_by_name_asks_the_deployment_with_its_version_and_its_own_header(
+def test_azure_preset_requests_the_deployment_with_version_and_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     with ModelServer(sequence([ScriptedReply("hello")])) as server:
@@ -104,6 +104,6 @@ def test_azure_by_name_asks_the_deployment_with_its_version_and_its_own_header(
     assert "openai-key" not in str(request.headers)
 
 
-def test_azure_without_an_endpoint_says_what_is_missing(tmp_path: Path):
+def test_azure_without_an_endpoint_is_refused_with_advice(tmp_path: Path):
     with pytest.raises(SettingsError, match="endpoint of the resource"):
         make_processor(load(tmp_path, preset="azure", model="d", api_key="k"))

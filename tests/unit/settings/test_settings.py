@@ -63,7 +63,7 @@ def field_of(load: Load, *args: Any, **sources: Any) -> str:
     return caught.value.field
 
 
-def test_without_any_source_the_defaults_hold(tmp_path: Path):
+def test_defaults_hold_without_any_settings_source(tmp_path: Path):
     settings = load_settings(
         {}, project=tmp_path / "none.toml", user=tmp_path / "none" / "config.toml"
     )
@@ -80,7 +80,7 @@ def test_each_source_is_stronger_than_the_one_below_it(load: Load, monkeypatch: 
     assert load({"steps": 2}, **files).steps == 2
 
 
-def test_a_flag_that_is_not_given_leaves_the_others_their_say(load: Load):
+def test_omitted_flag_leaves_the_weaker_sources_in_force(load: Load):
     assert load({"steps": None}, in_user="steps = 5").steps == 5
 
 
@@ -100,12 +100,12 @@ def test_an_empty_variable_counts_as_none(load: Load, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", SECURITY)
-def test_a_project_file_may_not_decide_what_confines_or_where_the_key_goes(load: Load, name: str):
+def test_project_file_may_set_neither_confinement_nor_key_destination(load: Load, name: str):
     assert field_of(load, in_project=f'{name} = "x"') == f"l2mac.toml: {name}"
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_a_project_file_may_choose_freely_only_what_is_listed(load: Load, name: str):
+def test_project_file_may_set_only_listed_settings(load: Load, name: str):
     """A new setting is closed to project files until it is opened on purpose."""
     free = {"model", "domain", "steps", "context_tokens", "reply_tokens", "tool_protocol", "seed"}
     lowerable = {
@@ -170,11 +170,11 @@ def test_a_project_file_may_lower_a_limit(load: Load, text: str, name: str, valu
         'disk = ""',
     ],
 )
-def test_a_project_file_may_not_raise_a_limit_however_it_writes_it(load: Load, text: str):
+def test_project_file_may_not_raise_a_limit_in_any_notation(load: Load, text: str):
     assert field_of(load, in_project=text) == f"l2mac.toml: {text.partition(' ')[0]}"
 
 
-def test_what_a_project_file_may_lower_is_measured_by_the_users_file(load: Load):
+def test_project_file_limits_are_compared_with_the_user_file(load: Load):
     assert load(in_user='memory = "4g"', in_project='memory = "3g"').memory == 3 * 1024**3
     assert field_of(load, in_user="pids = 100", in_project="pids = 101") == "l2mac.toml: pids"
 
@@ -224,12 +224,12 @@ def test_a_file_that_is_no_toml_is_an_error_that_names_it(tmp_path: Path, text: 
         load_settings({}, project=tmp_path / "none", user=broken)
 
 
-def test_a_folder_in_the_place_of_a_file_is_an_error_that_names_it(tmp_path: Path):
+def test_folder_in_place_of_a_settings_file_is_named_as_an_error(tmp_path: Path):
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings({}, project=tmp_path, user=tmp_path / "none")
 
 
-def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path):
+def test_endless_settings_file_is_not_read_whole(tmp_path: Path):
     endless = tmp_path / "l2mac.toml"
     endless.symlink_to("/dev/zero")
     with pytest.raises(SettingsError, match="is larger than"):
@@ -252,7 +252,7 @@ def test_sizes_are_read_in_every_common_form(load: Load, text: str, size: int):
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1x", "g", "1e3", "nan", "½g"])
-def test_what_is_no_size_is_refused_with_an_example(load: Load, text: str):
+def test_invalid_size_setting_is_refused_with_an_example(load: Load, text: str):
     with pytest.raises(SettingsError, match=r"--disk: .*(512m|greater than 0)"):
         load({"disk": text})
 
@@ -273,7 +273,7 @@ def test_an_empty_variable_is_not_blamed(load: Load, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "flag", [{"timeout": float("inf")}, {"cpus": float("nan")}, {"max_cost": float("inf")}]
 )
-def test_what_is_not_finite_is_refused(load: Load, flag: dict[str, float]):
+def test_non_finite_limits_are_refused(load: Load, flag: dict[str, float]):
     assert field_of(load, flag) == "--" + next(iter(flag)).replace("_", "-")
 
 

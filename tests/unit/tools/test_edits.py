@@ -40,7 +40,7 @@ PATCH = """diff --git a/app.py b/app.py
 """
 
 
-class Desk:
+class StoreTools:
     """The file tools on a store in memory."""
 
     def __init__(self, folder: Path) -> None:
@@ -59,21 +59,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def tools(tmp_path: Path) -> StoreTools:
+    return StoreTools(tmp_path)
 
 
-def test_every_one_of_the_counted_places_is_replaced(desk: Desk):
-    outcome = desk.call("edit_file", path="app.py", old="return", new="yield", count=2)
+def test_every_one_of_the_counted_places_is_replaced(tools: StoreTools):
+    outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=2)
     assert outcome.text == "replaced the text 2 times, at the lines 5, 9 of app.py"
-    assert desk.contents["app.py"] == APP.replace("return", "yield").encode()
+    assert tools.contents["app.py"] == APP.replace("return", "yield").encode()
 
 
-def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(desk: Desk):
-    outcome = desk.call("edit_file", path="app.py", old="return", new="yield", count=3)
+def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreTools):
+    outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=3)
     assert "stands 2 times in 'app.py', not 3 times" in outcome.text
     assert "give count 2; it begins at the lines 5, 9" in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 @pytest.mark.parametrize(
@@ -87,31 +87,29 @@ def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(desk: Desk):
         ("nothing at all like it", "copy the text exactly"),
     ],
 )
-def test_text_that_stands_nowhere_is_refused_with_what_comes_closest(
-    desk: Desk, old: str, said: str
-):
-    outcome = desk.call("edit_file", path="app.py", old=old, new="x")
+def test_missing_text_is_refused_with_its_closest_lines(tools: StoreTools, old: str, said: str):
+    outcome = tools.call("edit_file", path="app.py", old=old, new="x")
     assert said in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
-def test_a_patch_of_several_files_is_applied_whole(desk: Desk):
-    outcome = desk.call("apply_patch", patch=PATCH)
+def test_a_patch_of_several_files_is_applied_whole(tools: StoreTools):
+    outcome = tools.call("apply_patch", patch=PATCH)
     assert outcome.text == "applied 3 hunks to app.py, new/c.py"
     after = APP.replace("return 1", "return 10").replace("return 2\n", "return 2\n    # the end\n")
-    assert desk.contents == {**FILES, "app.py": after.encode(), "new/c.py": b"C = 3\nD = 4\n"}
+    assert tools.contents == {**FILES, "app.py": after.encode(), "new/c.py": b"C = 3\nD = 4\n"}
     assert {change.path for change in outcome.changes} == {"app.py", "new/c.py"}
 
 
-def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(desk: Desk):
-    outcome = desk.call("apply_patch", patch=PATCH.replace(" def second():", " def secund():"))
+def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(tools: StoreTools):
+    outcome = tools.call("apply_patch", patch=PATCH.replace(" def second():", " def secund():"))
     assert (
         "hunk 2 of app.py (line 8 of the patch) does not fit: its line 'def secund():'"
         in outcome.text
     )
     assert "line 8 of the file is 'def second():'" in outcome.text
     assert "closest is lines 8 to 9" in outcome.text
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 def header(path: str, hunk: str) -> str:
@@ -151,13 +149,13 @@ def header(path: str, hunk: str) -> str:
         ("--- /dev/null\n+++ b/../out.py\n@@ -0,0 +1 @@\n+A\n", "refused"),
     ],
 )
-def test_what_is_no_proper_patch_is_refused_by_line_and_changes_nothing(
-    desk: Desk, patch: str, said: str
+def test_malformed_patch_is_refused_by_line_and_changes_nothing(
+    tools: StoreTools, patch: str, said: str
 ):
-    outcome = desk.call("apply_patch", patch=patch)
+    outcome = tools.call("apply_patch", patch=patch)
     assert said in outcome.text
     assert not outcome.ok
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 @pytest.mark.parametrize(("off", "fits"), [(OFFSET, True), (OFFSET + 1, False)])
@@ -196,7 +194,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  x", "-y", "+z", "@q", "\\ w"]
 
 
 @given(LINES, LINES, st.integers(0, 4))
-def test_what_difflib_writes_is_read_and_gives_what_it_was_made_from(
+def test_difflib_patches_apply_to_their_original_result(
     before: list[str], after: list[str], context: int
 ):
     """Without context a place can be ambiguous: then it is refused, never guessed."""

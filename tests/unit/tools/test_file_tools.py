@@ -17,7 +17,7 @@ FILES = {"app.py": b"one\ntwo\nthree\n", "lib/util.py": b"def twice(x):\n    ret
 BELT = Toolbelt(file_tools(), {})
 
 
-class Desk:
+class StoreTools:
     """Tools over a store in memory."""
 
     def __init__(
@@ -37,27 +37,27 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def tools(tmp_path: Path) -> StoreTools:
+    return StoreTools(tmp_path)
 
 
-def test_files_are_listed_with_their_sizes(desk: Desk):
-    assert desk.call("list_files") == ToolOutcome("app.py (14 bytes)\nlib/util.py (31 bytes)")
+def test_files_are_listed_with_their_sizes(tools: StoreTools):
+    assert tools.call("list_files") == ToolOutcome("app.py (14 bytes)\nlib/util.py (31 bytes)")
 
 
 @pytest.mark.parametrize("folder", ["lib", "lib/", "/lib", "lib//"])
-def test_files_of_a_folder_are_listed(desk: Desk, folder: str):
-    assert desk.call("list_files", folder=folder).text == "lib/util.py (31 bytes)"
+def test_files_of_a_folder_are_listed(tools: StoreTools, folder: str):
+    assert tools.call("list_files", folder=folder).text == "lib/util.py (31 bytes)"
 
 
-def test_a_folder_is_not_the_beginning_of_another_name(desk: Desk):
-    desk.call("write_files", files=[{"path": "library.py", "content": ""}])
-    assert desk.call("list_files", folder="lib").text == "lib/util.py (31 bytes)"
-    assert desk.call("list_files", folder="none").text == "there are no files"
+def test_a_folder_is_not_the_beginning_of_another_name(tools: StoreTools):
+    tools.call("write_files", files=[{"path": "library.py", "content": ""}])
+    assert tools.call("list_files", folder="lib").text == "lib/util.py (31 bytes)"
+    assert tools.call("list_files", folder="none").text == "there are no files"
 
 
-def test_a_file_is_shown_with_line_numbers(desk: Desk):
-    outcome = desk.call("view_files", files=[{"path": "app.py"}])
+def test_a_file_is_shown_with_line_numbers(tools: StoreTools):
+    outcome = tools.call("view_files", files=[{"path": "app.py"}])
     assert outcome == ToolOutcome("app.py (lines 1 to 4 of 4)\n1\tone\n2\ttwo\n3\tthree\n4\t")
 
 
@@ -69,20 +69,20 @@ def test_a_file_is_shown_with_line_numbers(desk: Desk):
         ({"last_line": 1}, ["1\tone"]),
     ],
 )
-def test_some_lines_are_shown(desk: Desk, lines: dict[str, int], shown: list[str]):
-    outcome = desk.call("view_files", files=[{"path": "app.py", **lines}])
+def test_view_shows_the_requested_lines(tools: StoreTools, lines: dict[str, int], shown: list[str]):
+    outcome = tools.call("view_files", files=[{"path": "app.py", **lines}])
     assert outcome.text.splitlines()[1:] == shown
 
 
 @pytest.mark.parametrize("lines", [{"first_line": 9}, {"first_line": 3, "last_line": 2}])
-def test_lines_that_are_not_there_are_none(desk: Desk, lines: dict[str, int]):
-    outcome = desk.call("view_files", files=[{"path": "app.py", **lines}])
+def test_lines_that_are_not_there_are_none(tools: StoreTools, lines: dict[str, int]):
+    outcome = tools.call("view_files", files=[{"path": "app.py", **lines}])
     assert len(outcome.text.splitlines()) == 1
     assert "of 4" in outcome.text
 
 
-def test_several_files_are_shown_and_a_missing_one_is_named(desk: Desk):
-    outcome = desk.call(
+def test_several_files_are_shown_and_a_missing_one_is_named(tools: StoreTools):
+    outcome = tools.call(
         "view_files", files=[{"path": "none.py"}, {"path": "app.py", "last_line": 1}]
     )
     assert not outcome.ok
@@ -91,9 +91,9 @@ def test_several_files_are_shown_and_a_missing_one_is_named(desk: Desk):
     )
 
 
-def test_bytes_that_are_no_text_are_shown_as_escapes(desk: Desk):
-    desk.store.write({"blob": b"\xff\x00"})
-    assert desk.call("view_files", files=[{"path": "blob"}]).text.endswith("1\t\\xff\x00")
+def test_bytes_that_are_no_text_are_shown_as_escapes(tools: StoreTools):
+    tools.store.write({"blob": b"\xff\x00"})
+    assert tools.call("view_files", files=[{"path": "blob"}]).text.endswith("1\t\\xff\x00")
 
 
 @given(
@@ -107,12 +107,12 @@ def test_bytes_that_are_no_text_are_shown_as_escapes(desk: Desk):
 def test_reading_on_where_it_says_shows_every_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], characters: int
 ):
-    desk = Desk(tmp_path_factory.mktemp("desk"), characters=characters)
-    desk.store.write({"f": "\n".join(lines).encode()})
+    tools = StoreTools(tmp_path_factory.mktemp("desk"), characters=characters)
+    tools.store.write({"f": "\n".join(lines).encode()})
     seen: list[str] = []
     first = 1
     while first:
-        text = desk.call("view_files", files=[{"path": "f", "first_line": first}]).text
+        text = tools.call("view_files", files=[{"path": "f", "first_line": first}]).text
         assert len(text) <= characters + 200
         shown = text.split("\n")[1:]
         seen += [line for line in shown if not line.startswith("[... lines")]
@@ -128,32 +128,32 @@ def test_reading_on_where_it_says_shows_every_line(
         )
 
 
-def test_lines_that_contain_a_text_are_found(desk: Desk):
-    assert desk.call("search_files", text="twice").text == "lib/util.py:1: def twice(x):"
-    assert desk.call("search_files", text="TWO", ignore_case=True).text == "app.py:2: two"
-    assert desk.call("search_files", text="t.o").text == "no file contains 't.o'"
+def test_lines_that_contain_a_text_are_found(tools: StoreTools):
+    assert tools.call("search_files", text="twice").text == "lib/util.py:1: def twice(x):"
+    assert tools.call("search_files", text="TWO", ignore_case=True).text == "app.py:2: two"
+    assert tools.call("search_files", text="t.o").text == "no file contains 't.o'"
 
 
-def test_more_matches_than_can_be_shown_are_said_to_be_more(desk: Desk):
-    desk.store.write({"many": b"rare\n" * 101})
-    assert desk.call("search_files", text="rare").text.count("many:") == 100
-    assert "more than 100 lines match" in desk.call("search_files", text="rare").text
+def test_more_matches_than_can_be_shown_are_said_to_be_more(tools: StoreTools):
+    tools.store.write({"many": b"rare\n" * 101})
+    assert tools.call("search_files", text="rare").text.count("many:") == 100
+    assert "more than 100 lines match" in tools.call("search_files", text="rare").text
 
 
-def test_written_files_are_in_the_store(desk: Desk):
+def test_written_files_are_in_the_store(tools: StoreTools):
     files = [{"path": "new/a.py", "content": "ünï\r\n"}, {"path": "app.py", "content": ""}]
-    outcome = desk.call("write_files", files=files)
+    outcome = tools.call("write_files", files=files)
     assert (outcome.ok, outcome.text) == (True, "wrote new/a.py, app.py")
     assert [change.path for change in outcome.changes] == ["new/a.py", "app.py"]
-    assert desk.contents == {
+    assert tools.contents == {
         "new/a.py": "ünï\r\n".encode(),
         "app.py": b"",
         "lib/util.py": FILES["lib/util.py"],
     }
 
 
-def test_what_is_written_again_unchanged_is_said_to_be_so(desk: Desk):
-    outcome = desk.call("write_files", files=[{"path": "app.py", "content": "one\ntwo\nthree\n"}])
+def test_unchanged_writes_are_reported_as_unchanged(tools: StoreTools):
+    outcome = tools.call("write_files", files=[{"path": "app.py", "content": "one\ntwo\nthree\n"}])
     assert outcome == ToolOutcome("nothing has changed in app.py: this is what was there before")
 
 
@@ -166,17 +166,17 @@ def test_what_is_written_again_unchanged_is_said_to_be_so(desk: Desk):
         [{"path": "/etc/passwd", "content": ""}],
     ],
 )
-def test_one_refused_file_refuses_them_all(desk: Desk, files: list[dict[str, str]]):
-    outcome = desk.call("write_files", files=files)
+def test_one_refused_file_refuses_them_all(tools: StoreTools, files: list[dict[str, str]]):
+    outcome = tools.call("write_files", files=files)
     assert not outcome.ok
     assert outcome.text.startswith("refused: ")
-    assert (outcome.changes, desk.contents) == ((), FILES)
+    assert (outcome.changes, tools.contents) == ((), FILES)
 
 
-def test_one_exact_piece_of_text_is_replaced(desk: Desk):
-    outcome = desk.call("edit_file", path="app.py", old="two\n", new="2 $x \\1\n")
+def test_one_exact_piece_of_text_is_replaced(tools: StoreTools):
+    outcome = tools.call("edit_file", path="app.py", old="two\n", new="2 $x \\1\n")
     assert outcome.text == "replaced the text at line 2 of app.py"
-    assert desk.contents["app.py"] == b"one\n2 $x \\1\nthree\n"
+    assert tools.contents["app.py"] == b"one\n2 $x \\1\nthree\n"
     assert [change.path for change in outcome.changes] == ["app.py"]
 
 
@@ -191,46 +191,46 @@ def test_one_exact_piece_of_text_is_replaced(desk: Desk):
     ],
 )
 def test_text_that_does_not_stand_there_exactly_once_is_refused(
-    desk: Desk, content: bytes, old: str, problem: str
+    tools: StoreTools, content: bytes, old: str, problem: str
 ):
-    desk.store.write({"app.py": content})
-    outcome = desk.call("edit_file", path="app.py", old=old, new="x")
+    tools.store.write({"app.py": content})
+    outcome = tools.call("edit_file", path="app.py", old=old, new="x")
     assert problem in outcome.text
-    assert (outcome.ok, desk.contents["app.py"]) == (False, content)
+    assert (outcome.ok, tools.contents["app.py"]) == (False, content)
 
 
-def test_a_file_that_is_not_there_cannot_be_edited(desk: Desk):
-    assert desk.call("edit_file", path="none", old="x", new="y") == ToolOutcome(
+def test_a_file_that_is_not_there_cannot_be_edited(tools: StoreTools):
+    assert tools.call("edit_file", path="none", old="x", new="y") == ToolOutcome(
         "refused: there is no file 'none'", ok=False
     )
 
 
-def test_deleted_files_are_gone(desk: Desk):
-    outcome = desk.call("delete_files", paths=["app.py", "app.py"])
-    assert (outcome.text, desk.contents) == (
+def test_deleted_files_are_gone(tools: StoreTools):
+    outcome = tools.call("delete_files", paths=["app.py", "app.py"])
+    assert (outcome.text, tools.contents) == (
         "deleted app.py",
         {"lib/util.py": FILES["lib/util.py"]},
     )
 
 
-def test_one_missing_file_keeps_them_all(desk: Desk):
-    outcome = desk.call("delete_files", paths=["app.py", "none"])
+def test_one_missing_file_keeps_them_all(tools: StoreTools):
+    outcome = tools.call("delete_files", paths=["app.py", "none"])
     assert (outcome.ok, outcome.text) == (False, "refused: there is no file 'none'")
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 def test_a_lost_box_is_an_outcome_and_the_files_are_as_before(tmp_path: Path):
-    desk = Desk(tmp_path, lost_at=(2,))
-    outcome = desk.call("write_files", files=[{"path": "new", "content": ""}])
+    tools = StoreTools(tmp_path, lost_at=(2,))
+    outcome = tools.call("write_files", files=[{"path": "new", "content": ""}])
     assert not outcome.ok
     assert outcome.text.endswith("the files are as they were before the call")
-    assert desk.contents == FILES
+    assert tools.contents == FILES
 
 
 def test_long_outcomes_are_cut_with_a_mark(tmp_path: Path):
-    desk = Desk(tmp_path, characters=300)
-    desk.store.write({f"folder/file{number}.py": b"x" * 200 for number in range(50)})
-    for outcome in (desk.call("list_files"), desk.call("search_files", text="x")):
+    tools = StoreTools(tmp_path, characters=300)
+    tools.store.write({f"folder/file{number}.py": b"x" * 200 for number in range(50)})
+    for outcome in (tools.call("list_files"), tools.call("search_files", text="x")):
         assert len(outcome.text) < 400
         assert outcome.text.endswith("characters did not fit ...]")
 

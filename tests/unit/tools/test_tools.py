@@ -148,7 +148,7 @@ def test_schemas_are_plain():
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_every_tool_of_a_domain_has_a_plain_schema_with_described_properties(domain: str):
+def test_domain_tools_have_plain_schemas_with_described_properties(domain: str):
     for spec in (*load_domain(domain).toolbelt.specs, plan_form(5).spec, complete_spec()):
         assert spec.description.endswith(".")
         assert spec.parameters["additionalProperties"] is False
@@ -204,7 +204,7 @@ def test_a_program_is_run_with_its_arguments_as_they_are(tmp_path: Path):
     assert script.boxes[0].asked == [(Job("program", argv=("python", "app/main.py", *arguments)),)]
 
 
-def test_what_a_program_puts_out_and_leaves_is_told(tmp_path: Path):
+def test_execution_outcome_reports_output_and_leftovers(tmp_path: Path):
     job = job_result("program", code=3, output=b"out", errors=b"err")
     run = ScriptedRun(
         jobs=(job,), writes={"made.txt": b"x"}, leftovers=2, removed=1, oom_kills=1, pids_denied=4
@@ -269,7 +269,7 @@ def test_long_output_is_cut_in_the_middle(tmp_path: Path):
 
 @pytest.mark.parametrize("path", ["none.py", "../a", "/a", "-c", "", "a\0b"])
 @pytest.mark.parametrize("name", ["run_python_file", "run_tests"])
-def test_only_files_of_the_store_are_run(tmp_path: Path, name: str, path: str):
+def test_execution_runs_only_files_of_the_store(tmp_path: Path, name: str, path: str):
     script = SandboxScript()
     arguments = {"path": path} if name == "run_python_file" else {"paths": [path]}
     outcome = call(EXECUTION, name, arguments, context_with(tmp_path, script, a=b""))
@@ -287,7 +287,7 @@ def test_an_argument_that_no_program_can_get_is_refused(tmp_path: Path):
     assert outcome == ToolOutcome("refused: an argument contains a NUL character", ok=False)
 
 
-def test_tests_are_run_all_or_some_and_what_they_write_is_undone(tmp_path: Path):
+def test_run_tests_runs_all_or_named_tests_and_undoes_their_writes(tmp_path: Path):
     run = ScriptedRun(jobs=(job_result("tests", report=PASSING),), writes={"trash": b""})
     script = SandboxScript(runs=[run, run])
     context = context_with(tmp_path, script, a=b"")

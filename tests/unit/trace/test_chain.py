@@ -153,7 +153,7 @@ def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_pat
     assert read_first(tmp_path / "none.jsonl", PlanMade) is None
 
 
-def test_a_flipped_bit_behind_the_first_event_of_a_kind_is_found_all_the_same(tmp_path: Path):
+def test_flipped_bit_behind_the_requested_event_is_found(tmp_path: Path):
     content = b"".join(lines_of(EVENTS[:4]))
     for position in range(len(content) - 1):
         altered = bytearray(content)
@@ -179,7 +179,7 @@ def test_swapped_lines_are_found(tmp_path: Path, at: int):
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS) + 1))
-def test_a_line_of_another_run_is_found_wherever_it_is_put(tmp_path: Path, at: int):
+def test_line_of_another_run_is_found_at_every_position(tmp_path: Path, at: int):
     lines, foreign = lines_of(EVENTS), lines_of((*EVENTS[:at], EVENTS[-1], EVENTS[-1]))[-1]
     with pytest.raises(TraceError, match="has been altered"):
         read_trace(trace_file(tmp_path, b"".join([*lines[:at], foreign, *lines[at:]])))

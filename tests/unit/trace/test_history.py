@@ -111,7 +111,7 @@ def test_a_rewound_run_can_go_another_way_and_be_taken_back_again(run: Path):
     assert audit_run(run).verdict == "intact"
 
 
-def test_what_a_rewound_part_cost_stays_spent(run: Path):
+def test_cost_of_rewound_steps_still_counts(run: Path):
     spent = record(run, ()).spending.prompt_tokens
     rewind(run, 3)
     assert record(run, AFTER_STEP[3]).spending.prompt_tokens > spent
@@ -135,9 +135,7 @@ def test_a_fork_goes_on_by_itself_and_leaves_its_origin_alone(
     assert (run / TRACE_FILE).read_bytes() == before
 
 
-def test_a_run_that_somebody_works_on_is_neither_rewound_nor_forked_nor_cleaned(
-    run: Path, tmp_path: Path
-):
+def test_locked_run_is_neither_rewound_nor_forked_nor_removed(run: Path, tmp_path: Path):
     (tmp_path / "fork").mkdir()
     with Journal(run):
         with pytest.raises(RunLocked, match="another process works on the run"):
@@ -157,7 +155,7 @@ def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: i
 
 
 @given(backs=st.lists(st.integers(-5, 40), max_size=8))
-def test_whatever_is_rewound_what_counts_is_in_order_and_before_what_was_taken_back(
+def test_effective_entries_are_ordered_and_exclude_rewound_ones(
     backs: list[int],
 ):
     entries: list[Entry] = []
@@ -174,9 +172,7 @@ def test_whatever_is_rewound_what_counts_is_in_order_and_before_what_was_taken_b
         assert not set(kept) & set(taken_back)
 
 
-def test_only_old_unpinned_folders_that_hold_a_run_and_nothing_else_are_removed(
-    run: Path, tmp_path: Path
-):
+def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path: Path):
     runs = run.parent
     for name in ("pinned", "young", "foreign", "linked", "other"):
         shutil.copytree(run, runs / name)

@@ -130,7 +130,7 @@ def two_turns(tmp_path: Path) -> int:
 
 
 @pytest.mark.parametrize("damage", ["cut", "zeros"])
-def test_after_a_power_failure_the_run_goes_on_from_what_is_whole(
+def test_run_resumes_from_its_whole_events_after_a_power_failure(
     tmp_path: Path, two_turns: int, damage: str
 ):
     """The trace has survived as it was, of the objects only what was waited for; the rest is cut off or empty."""
@@ -154,9 +154,7 @@ def test_after_a_power_failure_the_run_goes_on_from_what_is_whole(
             assert len(journal.recorded()) == len(left) + 1
 
 
-def test_objects_that_were_durable_and_are_missing_are_an_error_and_not_a_shorter_run(
-    tmp_path: Path, two_turns: int
-):
+def test_missing_durable_objects_are_an_error(tmp_path: Path, two_turns: int):
     objects, trace = (tmp_path / OBJECTS_FILE).read_bytes(), (tmp_path / TRACE_FILE).read_bytes()
     for size in range(0, two_turns, 7):
         (tmp_path / TRACE_FILE).write_bytes(trace)
@@ -166,7 +164,7 @@ def test_objects_that_were_durable_and_are_missing_are_an_error_and_not_a_shorte
                 journal.require_objects()
 
 
-def test_what_a_later_session_has_built_upon_is_not_dropped(tmp_path: Path):
+def test_events_used_by_a_later_session_are_never_dropped(tmp_path: Path):
     with Journal(tmp_path) as journal:
         journal.effect(ToolRan, "one", lambda: tool(journal, "one"))
     with Journal(tmp_path) as journal:
@@ -222,7 +220,7 @@ def test_closing_twice_is_harmless(tmp_path: Path):
         assert again.recorded() == ()
 
 
-def test_a_full_disk_is_an_error_and_what_was_written_before_is_intact(tmp_path: Path):
+def test_trace_stays_intact_when_the_disk_is_full(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-c", SMALL_DISK, str(tmp_path)],
         capture_output=True,
@@ -253,7 +251,7 @@ def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path
     ]
 
 
-def test_what_an_effect_raises_is_not_recorded(tmp_path: Path):
+def test_exceptions_of_an_effect_are_not_recorded(tmp_path: Path):
     with Journal(tmp_path) as journal:
         with pytest.raises(ZeroDivisionError):
             journal.effect(ProtocolChosen, "key", lambda: choice(str(1 // 0)))
@@ -287,7 +285,7 @@ def test_a_note_is_recorded_once_and_compared_afterwards(tmp_path: Path):
     assert events_in(tmp_path) == [STARTED]
 
 
-def test_another_note_than_the_recorded_one_does_not_fit(tmp_path: Path):
+def test_note_that_differs_from_the_recorded_one_is_refused(tmp_path: Path):
     with Journal(tmp_path) as journal:
         journal.note(InstructionStarted(number=1, total=2, restart=0))
     with Journal(tmp_path) as journal:
@@ -310,7 +308,7 @@ def test_brackets_stand_outside_the_order_of_effects(tmp_path: Path):
     ] * 3
 
 
-def test_the_listener_hears_what_is_appended_and_nothing_that_is_repeated(tmp_path: Path):
+def test_listener_hears_appended_entries_and_no_repeated_ones(tmp_path: Path):
     with Journal(tmp_path) as journal:
         journal.note(STARTED)
     heard: list[Entry] = []
@@ -330,7 +328,7 @@ def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_p
     assert [entry.elapsed_s for entry in read_trace(tmp_path / "trace.jsonl")[0]] == [7.5, 9.75]
 
 
-def test_an_interrupt_at_any_line_leaves_a_trace_that_the_end_can_be_written_to(
+def test_trace_accepts_its_end_after_an_interrupt_at_any_line(
     tmp_path_factory: pytest.TempPathFactory,
 ):
     step, interrupted = 0, True

@@ -95,7 +95,7 @@ def test_a_flipped_bit_is_never_given_out(path: Path):
 @pytest.mark.parametrize(
     "name", ["", "ab", "../../../etc/passwd", "..//dev/zero", "A" * 64, "0" * 63 + "/", "0" * 64]
 )
-def test_what_is_no_known_hash_names_nothing(path: Path, name: str):
+def test_unknown_hashes_name_no_object(path: Path, name: str):
     fill(path, b"content")
     with pytest.raises(TraceError, match="is missing"):
         ObjectStore(path).get(name)
@@ -129,7 +129,7 @@ def test_a_record_that_a_power_failure_left_empty_is_written_again(path: Path):
     assert ObjectStore(path).get(names[1]) == b"second"
 
 
-def test_what_is_required_has_to_be_there(path: Path):
+def test_required_objects_must_exist(path: Path):
     names = fill(path, b"first", b"second")
     ObjectStore(path).require(names)
     with pytest.raises(TraceError, match="the object 000000000000 is missing"):
@@ -153,7 +153,7 @@ def test_closing_twice_is_harmless_and_the_file_is_opened_again(path: Path):
     assert objects.get(name) == b"content"
 
 
-def test_a_full_disk_is_an_error_and_what_was_written_before_and_after_is_intact(path: Path):
+def test_object_store_stays_intact_when_the_disk_is_full(path: Path):
     done = subprocess.run(
         [sys.executable, "-c", SMALL_DISK, str(path)],
         capture_output=True,

@@ -51,14 +51,14 @@ def chained(events: list[Event]) -> bytes:
 
 
 @given(content=BYTES)
-def test_the_reader_of_lines_gives_what_is_intact_and_names_the_rest(content: bytes):
+def test_line_reader_rejects_arbitrary_bytes_with_a_reason(content: bytes):
     lines, problem = scan_lines(content)
     assert not lines
     assert bool(problem) == (b"\n" in content)
 
 
 @given(content=BYTES, name=st.text(max_size=64))
-def test_the_store_of_objects_gives_the_named_bytes_or_an_error_of_the_record(
+def test_object_store_of_any_bytes_raises_errors_and_accepts_new_objects(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
 ):
     path = tmp_path_factory.mktemp("run") / OBJECTS_FILE

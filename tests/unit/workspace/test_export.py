@@ -120,7 +120,7 @@ def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, object
     assert json.loads((done.folder / MANIFEST).read_text()) == {"sha256": files, "set_aside": {}}
 
 
-def test_nothing_but_regular_files_that_nobody_can_execute_is_written(
+def test_export_writes_only_regular_files_without_execute_bits(
     tmp_path: Path, objects: ObjectStore
 ):
     before = os.umask(0o022)
@@ -192,12 +192,12 @@ def test_files_that_letter_case_alone_tells_apart_are_not_both_written(
     assert set(sort_out(dict.fromkeys(paths, "0" * 64))[1]) == aside
 
 
-def test_a_twin_of_what_is_set_aside_has_no_twin():
+def test_case_twins_of_a_quarantined_name_are_quarantined():
     assert set(sort_out({".GIT": "0", ".git": "0", "a": "0"})[1]) == {".GIT", ".git"}
 
 
 @given(paths=st.lists(st.text("aA/.gßẞs~", min_size=1, max_size=6), max_size=6))
-def test_whatever_is_sorted_out_for_writing_can_be_written_anywhere(paths: list[str]):
+def test_writable_names_never_collide_on_any_file_system(paths: list[str]):
     writable, aside = sort_out(dict.fromkeys(paths, "0" * 64))
     assert writable.keys() | aside.keys() == set(paths)
     assert writable.keys() & aside.keys() == set()

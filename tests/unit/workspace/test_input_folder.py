@@ -46,9 +46,7 @@ def test_files_are_taken_byte_by_byte_and_nothing_is_written(tmp_path: Path):
         ".l2mac-manifest.json", "service-account-prod.json",
     ],
 )  # fmt: skip
-def test_version_control_caches_and_what_usually_holds_secrets_stay_out_and_are_named(
-    tmp_path: Path, path: str
-):
+def test_version_control_caches_and_secrets_are_excluded_by_name(tmp_path: Path, path: str):
     found = read(make(tmp_path, "a.py", path))
     assert set(found.contents) == {"a.py"}
     (named,) = (name for names in found.left_out.values() for name in names)
@@ -110,7 +108,7 @@ def test_the_folder_itself_may_not_be_a_link(tmp_path: Path):
 
 
 @pytest.mark.parametrize("swapped", ["a.py", "sub"])
-def test_what_turns_into_a_link_while_it_is_read_is_refused(tmp_path: Path, swapped: str):
+def test_files_replaced_by_links_while_reading_are_refused(tmp_path: Path, swapped: str):
     outside = make(tmp_path / "outside", "a.py", "b.py")
     folder = make(tmp_path / "in", "a.py", "sub/b.py")
     with HostFolder(folder) as host:
@@ -121,7 +119,7 @@ def test_what_turns_into_a_link_while_it_is_read_is_refused(tmp_path: Path, swap
             host.read("a.py" if swapped == "a.py" else "sub/b.py", 100)
 
 
-def test_names_that_the_store_refuses_are_named_together_before_anything_starts(tmp_path: Path):
+def test_unacceptable_input_names_are_reported_together(tmp_path: Path):
     make(tmp_path, "a.py", "con.txt", "what?.py", *(f"x:{number}" for number in range(9)))
     with pytest.raises(
         SettingsError, match=r"device on some systems.*what.*and 6 more: rename .*leave.*--exclude"
@@ -170,7 +168,7 @@ def test_folders_that_are_too_deep_are_refused(tmp_path: Path):
         read(tmp_path)
 
 
-def test_an_empty_folder_is_refused_and_says_what_was_left_out(tmp_path: Path):
+def test_empty_input_is_refused_with_its_excluded_files(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"no file.*version control: \.git/"):
         read(make(tmp_path, ".git/config"))
 
@@ -189,7 +187,7 @@ def test_earlier_results_of_l2mac_are_left_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize("inside", ["", "out", "a/b"])
-def test_nothing_may_be_written_into_the_input(tmp_path: Path, inside: str):
+def test_input_folder_accepts_no_writes(tmp_path: Path, inside: str):
     with pytest.raises(SettingsError, match=r"--output: .* lies in --input-dir"):
         check_outside(tmp_path, tmp_path / inside, "--output")
     check_outside(tmp_path, tmp_path.parent / "elsewhere", "--output")

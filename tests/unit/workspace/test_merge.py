@@ -57,9 +57,7 @@ def test_new_files_are_added_and_the_hosts_own_stay(project: Path, objects: Obje
     assert (project / "a").stat().st_mode & 0o7777 == 0o644 & ~_umask()
 
 
-def test_what_an_earlier_export_wrote_is_updated_and_what_somebody_changed_is_not(
-    project: Path, objects: ObjectStore
-):
+def test_merge_updates_its_own_files_and_keeps_edited_ones(project: Path, objects: ObjectStore):
     first = kept(objects, a="1", b="1", c="1", d="1")
     merge(plan_merge(first, project), first, objects, overwrite=False)
     (project / "b").write_text("mine")
@@ -140,7 +138,7 @@ def test_a_link_in_the_place_of_the_folder_is_refused(
         plan_merge(kept(objects, a="1"), tmp_path / "link")
 
 
-def test_what_is_set_aside_goes_under_numbers_with_an_index(tmp_path: Path, objects: ObjectStore):
+def test_quarantined_files_get_numbers_and_an_index(tmp_path: Path, objects: ObjectStore):
     files = {**kept(objects, a="1"), ".envrc": objects.put(b"evil"), "../up": objects.put(b"worse")}
     folder = quarantine(files, sort_out(files)[1], objects, tmp_path / "aside")
     assert sorted(state(folder)) == ["00001.txt", "00002.txt", "index.json"]
@@ -155,7 +153,7 @@ NAMES = st.text("aAe\u0301é/.\\~\x00\n ", min_size=1, max_size=8) | st.sampled_
 
 @settings(max_examples=60)
 @given(paths=st.lists(NAMES, max_size=6))
-def test_whatever_the_names_no_export_leaves_its_folder_or_fails_otherwise_than_said(
+def test_export_of_any_names_stays_in_its_folder_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, paths: list[str]
 ):
     here = tmp_path_factory.mktemp("here")
@@ -172,7 +170,7 @@ def test_whatever_the_names_no_export_leaves_its_folder_or_fails_otherwise_than_
 
 
 @given(path=NAMES)
-def test_whatever_is_asked_of_a_folder_of_the_host_stays_in_it(
+def test_host_folder_never_writes_outside_itself(
     tmp_path_factory: pytest.TempPathFactory, path: str
 ):
     here = tmp_path_factory.mktemp("here")

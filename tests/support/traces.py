@@ -43,7 +43,7 @@ HALF = "\ud800"
 HOSTILE_PATH = "a/</td><svg onload=alert(3)>\u202egnp.py"
 
 
-class Record:
+class TraceBuilder:
     """A run's folder while it is laid down.
 
     Args:
@@ -242,12 +242,12 @@ def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> st
     )
 
 
-def known(folder: Path) -> Record:
+def known(folder: Path) -> TraceBuilder:
     """Lay down a run of two instructions, one of them split, with a restart, a rewind and every kind of figure.
 
     Each line takes a second; each call of the model sends 100 tokens, gets 10 and costs half a dollar.
     """
-    record = Record(folder).begin(
+    record = TraceBuilder(folder).begin(
         "Make a package.", seed=7, setup={"model": "scripted", "base_url": "http://secret/v1"}
     )
     record.add(SandboxOpened(receipt_object=record.put(receipt()), purpose="work"))
@@ -284,9 +284,9 @@ def known(folder: Path) -> Record:
     )
 
 
-def hostile(folder: Path) -> Record:
+def hostile(folder: Path) -> TraceBuilder:
     """Lay down a run in which every text and name that a model or a box can choose tries to be something else."""
-    record = Record(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
+    record = TraceBuilder(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
     text = json.dumps(
         {
             "image": {"reference": HOSTILE},
@@ -308,9 +308,9 @@ def hostile(folder: Path) -> Record:
     return record.end("completed", HOSTILE)
 
 
-def large(folder: Path) -> Record:
+def large(folder: Path) -> TraceBuilder:
     """Lay down a run of about 10,000 lines with 1,000 files in 400 instructions."""
-    record = Record(folder, took_s=0.5).begin("Make everything. " * 2000)
+    record = TraceBuilder(folder, took_s=0.5).begin("Make everything. " * 2000)
     record.plan(*(f"Write part {number}, {'at length, ' * 50}" for number in range(1, 401)))
     tests = [f"tests/test_{n}.py::test_{'long' * 20}_{n}" for n in range(60)]
     every = report(passed=tests, lint=3)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from short_story import FILES
+from scripted_models.one_module import FILES
 
 from l2mac.testing.scripted_reply import ScriptedReply
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from feature_model import FeatureModel, run_checks
 from run_specs import run_spec
+from scripted_models.features import FeatureModel, run_checks
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -23,7 +23,7 @@ from sandbox import Job
 E = TypeVar("E", bound=Event)
 
 
-class ThinkingRoom:
+class FeatureSessions:
     """A run's folder, and sessions on it."""
 
     def __init__(self, folder: Path) -> None:

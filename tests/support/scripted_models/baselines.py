@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import short_story
+from scripted_models import one_module
 
 from l2mac.testing.scripted_reply import ScriptedReply
 
-FILES = short_story.FILES
+FILES = one_module.FILES
 WRONG = {"todo.py": FILES["todo.py"].replace("[*items, item]", "items")}
 _TEXTS = {
     "have to agree on": "todo.py: add(items, item) gives a new list with the item at its end.",
@@ -25,7 +25,7 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         texts = [text for words, text in _TEXTS.items() if words in messages[-1]["content"]]
         return ScriptedReply(texts[0] if texts else "todo.py exists.")
     if len(tools) == 1:
-        return short_story.answer(body, 0)
+        return one_module.answer(body, 0)
     if "The checks do not pass" in messages[-1]["content"]:
         return _write({"todo.py": FILES["todo.py"]})
     if any(message["role"] == "assistant" for message in messages):

@@ -31,7 +31,7 @@ def known_runtime(engine: Engine, name: str) -> str:
     return name
 
 
-class BoxKeeper:
+class SharedSandbox:
     """One box for many tests: opened when it is first asked for, and again when a test has lost it."""
 
     def __init__(self, engine: Engine, image: SandboxImage, policy: SandboxPolicy) -> None:
