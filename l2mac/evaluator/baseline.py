@@ -202,10 +202,7 @@ def _counted(findings: Iterable[Finding]) -> Kinds:
 
 def _as_before(result: CheckResult, old: tuple[Finding, ...]) -> str:
     if result.counts is None:
-        return (
-            "as before the run"
-            if len(old) == len(result.findings)
-            else f"{len(old)} of them as before the run"
-        )
+        which = "" if len(old) == len(result.findings) else f"{len(old)} of them "
+        return f"{which}as before the run"
     count = len({finding.where for finding in old})
     return f"{count} {'test fails as it' if count == 1 else 'tests fail as they'} did before"

@@ -46,11 +46,9 @@ def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
 def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
     """Return the jobs that `jobs_for_input` left out, for files that have changed."""
     paths = _sources(changed)
-    return (
-        (Job("lint", checker="pylint", paths=paths),)
-        if paths and len(_sources(files)) > _LINTED_WHOLE
-        else ()
-    )
+    if not paths or len(_sources(files)) <= _LINTED_WHOLE:
+        return ()
+    return (Job("lint", checker="pylint", paths=paths),)
 
 
 def judge(result: RunResult) -> CheckReport:
@@ -115,12 +113,12 @@ def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
     """Return a finding; `more` are the further lines at which the same was found."""
     finding = _alone(event)
     quote = f" (in: {event['quote']})" if event.get("quote") else ""
-    others = (
-        f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}"
-        if more
-        else ""
-    )
-    others += " …" if len(more) > _MOST_LINES else ""
+    others = ""
+    if more:
+        lines = ", ".join(map(str, more[:_MOST_LINES]))
+        others = f"; the same at {len(more)} more: line {lines}"
+    if len(more) > _MOST_LINES:
+        others += " …"
     hint = f"; {event['hint']}" if event.get("hint") else ""
     text = f"{finding.text}{quote}{others}{hint}"
     return Finding(finding.where, text, sort=finding.text, count=1 + len(more))

@@ -130,11 +130,9 @@ def _from_project(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(content: bytes) -> str:
-    return (
-        "(larger than 64 KiB)"
-        if len(content) > _MOST_BYTES
-        else content.decode("utf-8", "backslashreplace")
-    )
+    if len(content) > _MOST_BYTES:
+        return "(larger than 64 KiB)"
+    return content.decode("utf-8", "backslashreplace")
 
 
 def _name_of(line: str) -> str:

@@ -117,11 +117,9 @@ def edited(text: str, edit: EditLines) -> str:
             " has to have"
         )
         raise ValueError(f"line {edit.line} {said}")
-    end = (
-        edit.line - 1
-        if edit.action == "insert_before"
-        else max(edit.line, min(edit.last_line, len(lines)))
-    )
+    end = max(edit.line, min(edit.last_line, len(lines)))
+    if edit.action == "insert_before":
+        end = edit.line - 1
     new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
