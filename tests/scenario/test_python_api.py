@@ -130,7 +130,7 @@ def test_run_ends_at_once_even_if_the_server_is_silent(
 
 def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
     with ModelServer(one_module.answer) as server:
-        with pytest.warns(UserWarning, match="checks cannot be switched off"):
+        with pytest.warns(UserWarning, match="run_tests=False has no effect"):
             files = l2mac.generate_codebase(
                 "a list",
                 run_tests=False,

@@ -39,7 +39,7 @@ def test_signals_inherited_as_ignored_end_a_command_in_order(
         assert process.stdout.readline()
         process.send_signal(number)
         _, said = process.communicate()
-    assert (process.returncode, said.strip()) == (130, "l2mac: interrupted")
+    assert (process.returncode, said.strip()) == (130, "l2mac: Interrupted.")
 
 
 @pytest.mark.parametrize("closed", CLOSED, ids=CLOSED.values())
