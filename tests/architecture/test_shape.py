@@ -276,12 +276,12 @@ def imports_between(some: tuple[Module, ...]) -> dict[str, set[str]]:
     return graph
 
 
-def test_no_module_imports_itself_in_a_circle():
+def test_no_module_imports_itself_in_a_circle() -> None:
     order = list(graphlib.TopologicalSorter(imports_between(ALL)).static_order())
     assert len(order) == len(ALL)
 
 
-def test_the_search_for_circles_finds_one():
+def test_the_search_for_circles_finds_one() -> None:
     circle = (
         Module("a", ROOT, "from b import x"),
         Module("b", ROOT, "import c"),
@@ -291,14 +291,14 @@ def test_the_search_for_circles_finds_one():
         list(graphlib.TopologicalSorter(imports_between(circle)).static_order())
 
 
-def test_imports_are_absolute():
+def test_imports_are_absolute() -> None:
     relative = [
         module.name for module in ALL for _, name in imported(module.tree) if name.startswith(".")
     ]
     assert relative == []
 
 
-def test_sandbox_package_exports_exactly_its_public_classes():
+def test_sandbox_package_exports_exactly_its_public_classes() -> None:
     pure = (sandbox.errors, sandbox.interface, sandbox.paths, sandbox.policy, sandbox.results)
     classes = {
         name
@@ -312,7 +312,7 @@ def test_sandbox_package_exports_exactly_its_public_classes():
     assert all(hasattr(sandbox, name) for name in sandbox.__all__)
 
 
-def test_importing_the_packages_starts_nothing():
+def test_importing_the_packages_starts_nothing() -> None:
     """Check that no module calls anything at its top level."""
     for module in ALL:
         if module.name in ("l2mac.__main__", "sandbox.container_main"):
@@ -325,7 +325,7 @@ def test_importing_the_packages_starts_nothing():
         assert calls == [], f"{module.name}:{calls[0].lineno}"
 
 
-def test_no_class_defines_a_finalizer():
+def test_no_class_defines_a_finalizer() -> None:
     assert [
         module.name
         for module in ALL
@@ -334,7 +334,7 @@ def test_no_class_defines_a_finalizer():
     ] == []
 
 
-def test_no_module_is_named_after_leftovers():
+def test_no_module_is_named_after_leftovers() -> None:
     vague = {
         "utils",
         "util",
@@ -349,7 +349,7 @@ def test_no_module_is_named_after_leftovers():
     assert [module.name for module in ALL if vague & set(module.name.split("."))] == []
 
 
-def test_the_control_unit_fits_one_screen_and_imports_few_modules():
+def test_the_control_unit_fits_one_screen_and_imports_few_modules() -> None:
     (unit,) = (module for module in ALL if module.name == "l2mac.control.control_unit")
     ours = {name for _, name in imported(unit.tree) if name.startswith("l2mac.")}
     assert len(unit.text.splitlines()) <= 150

@@ -11,6 +11,7 @@ from engine import RUN
 from sandbox import EngineUnavailable, IsolationMismatch, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
+from sandbox.engine.image import SandboxImage
 
 Weakening = Callable[[dict[str, Any]], None]
 
@@ -123,7 +124,7 @@ WEAKENINGS: dict[str, tuple[Weakening, str]] = {
 
 
 @pytest.mark.parametrize("name", WEAKENINGS)
-def test_the_receipt_sees_every_weakening(engine, box_image, name):
+def test_the_receipt_sees_every_weakening(engine: Engine, box_image: SandboxImage, name) -> None:
     weaken, row = WEAKENINGS[name]
     weak_engine = Engine(WeakeningApi(engine.api, weaken), engine.version)
     box = DockerSandbox(weak_engine, box_image, SandboxPolicy(cpus=1.0), run=RUN)
@@ -136,7 +137,7 @@ def test_the_receipt_sees_every_weakening(engine, box_image, name):
     assert row in mismatch.value.rows
 
 
-def test_an_engine_that_goes_away_is_a_typed_error(engine, box_image):
+def test_an_engine_that_goes_away_is_a_typed_error(engine: Engine, box_image: SandboxImage) -> None:
     class GoneApi(WeakeningApi):
         def start(self, *_: object) -> None:
             raise requests.exceptions.ConnectionError("gone")

@@ -6,7 +6,9 @@ from battery_image import with_batteries
 from engine import RUN, cache_folder
 
 from sandbox import Job, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 
 ORDINARY = r"""
 import asyncio, ctypes, fcntl, glob, json, mmap, multiprocessing, os, pty, resource, select, signal, socket, sqlite3
@@ -74,7 +76,9 @@ if __name__ == '__main__':
 """
 
 
-def test_ordinary_programs_work_under_the_seccomp_profile(engine, box_image, runtime):
+def test_ordinary_programs_work_under_the_seccomp_profile(
+    engine: Engine, box_image: SandboxImage, runtime: str
+) -> None:
     image = with_batteries(engine, box_image, cache_folder())
     policy = SandboxPolicy(cpus=2.0, runtime=runtime, timeout_s=300)
     with DockerSandbox(engine, image, policy, run=RUN) as box:

@@ -14,7 +14,9 @@ from engine import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
 from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.packages import PackageLayer, fetch
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
@@ -50,7 +52,7 @@ print(*outcomes)
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> Iterator[WheelIndex]:
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WheelIndex]:
     packages = {
         name: dict([made])
         for name, made in (("good", GOOD), ("helper", HELPER), ("outside", OUTSIDE))
@@ -61,7 +63,7 @@ def index(tmp_path_factory) -> Iterator[WheelIndex]:
 
 
 @pytest.fixture
-def fetched(engine, box_image, index):
+def fetched(engine: Engine, box_image: SandboxImage, index: WheelIndex):
     """Give a function that fetches, and hands the proxy it was done with to the test."""
 
     def go(
@@ -107,7 +109,7 @@ def box_with(engine, box_image, *wheels: tuple[str, bytes]) -> Iterator[DockerSa
         layer.close()
 
 
-def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched):
+def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched) -> None:
     lines = (
         f"{name}==1.0 --hash=sha256:{hash_of(made)}\n"
         for name, made in (("good", GOOD), ("helper", HELPER))
@@ -118,7 +120,7 @@ def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched):
     assert {row["verdict"] for row in result.receipt["rows"]} <= {"match", "not available"}
 
 
-def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index):
+def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index: WheelIndex) -> None:
     index.packages["lured"] = dict([wheel("lured", {"lured.py": ""})])
     result, proxy = fetched("lured\n")
     assert not result.wheels
@@ -128,7 +130,9 @@ def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index):
     assert list(fetched("lured\n", hosts=(HOST, OTHER))[0].wheels) == ["lured-1.0-py3-none-any.whl"]
 
 
-def test_index_that_resolves_to_a_private_address_is_not_reached(fetched, index):
+def test_index_that_resolves_to_a_private_address_is_not_reached(
+    fetched, index: WheelIndex
+) -> None:
     asked = len(index.asked)
     result, proxy = fetched("good\n", address="169.254.169.254")
     assert not result.wheels
@@ -136,19 +140,21 @@ def test_index_that_resolves_to_a_private_address_is_not_reached(fetched, index)
     assert len(index.asked) == asked
 
 
-def test_a_source_distribution_is_not_taken(fetched):
+def test_a_source_distribution_is_not_taken(fetched) -> None:
     result, _ = fetched("source\n")
     assert not result.wheels
     assert "No matching distribution found for source" in result.output
 
 
-def test_a_wheel_with_another_hash_is_not_taken(fetched):
+def test_a_wheel_with_another_hash_is_not_taken(fetched) -> None:
     result, _ = fetched(f"helper==1.0 --hash=sha256:{'0' * 64}\n", hashed=True)
     assert not result.wheels
     assert "DO NOT MATCH THE HASHES" in result.output
 
 
-def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index):
+def test_the_fetching_box_has_no_way_out_but_the_proxy(
+    engine: Engine, box_image: SandboxImage, index: WheelIndex
+) -> None:
     proxy = proxy_to(index, HOST)
     with DockerSandbox(engine, box_image, POLICY, run=RUN, proxy=proxy) as box:
         seen = box.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
@@ -158,13 +164,15 @@ def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index)
     )
 
 
-def test_loopback_is_empty_without_a_proxy(box):
+def test_loopback_is_empty_without_a_proxy(box: DockerSandbox) -> None:
     probe = f"import socket; socket.create_connection(('127.0.0.1', {TUNNEL_PORT}), timeout=5)"
     seen = box.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
     assert "ConnectionRefusedError" in seen.errors.text(5000)
 
 
-def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
+def test_a_proxy_that_dies_leaves_no_way_out(
+    engine: Engine, box_image: SandboxImage, index: WheelIndex
+) -> None:
     class Broken(Proxy):
         def serve(self, client) -> None:
             client.close()
@@ -187,7 +195,9 @@ def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
     assert "No matching distribution" in result.output or "proxy" in result.output
 
 
-def test_packages_are_importable_and_read_only_in_the_sandbox(engine, box_image):
+def test_packages_are_importable_and_read_only_in_the_sandbox(
+    engine: Engine, box_image: SandboxImage
+) -> None:
     change = "import os\nfor f in (lambda: open('/packages/new', 'w'), lambda: open('/packages/good.py', 'w'),"
     change += (
         " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
@@ -212,7 +222,9 @@ def test_packages_are_importable_and_read_only_in_the_sandbox(engine, box_image)
     assert (rows["inside.packages"], rows["inside./packages.ro"]) == ("match", "match")
 
 
-def test_sandbox_with_other_packages_than_unpacked_is_refused(engine, box_image):
+def test_sandbox_with_other_packages_than_unpacked_is_refused(
+    engine: Engine, box_image: SandboxImage
+) -> None:
     layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
     try:
         with pytest.raises(IsolationMismatch) as caught:
@@ -228,12 +240,14 @@ def test_sandbox_with_other_packages_than_unpacked_is_refused(engine, box_image)
     assert caught.value.rows == ("inside.packages",)
 
 
-def test_package_import_fails_without_the_package_layer(box):
+def test_package_import_fails_without_the_package_layer(box: DockerSandbox) -> None:
     seen = box.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
     assert "ModuleNotFoundError" in seen.errors.text(2000)
 
 
-def test_a_wheel_that_leads_elsewhere_is_refused_and_leaves_nothing(engine, box_image):
+def test_a_wheel_that_leads_elsewhere_is_refused_and_leaves_nothing(
+    engine: Engine, box_image: SandboxImage
+) -> None:
     before = leftovers(engine)
     with pytest.raises(Refused, match="escape"):
         PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()

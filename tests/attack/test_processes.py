@@ -7,6 +7,7 @@ import time
 
 import pytest
 from engine import RUN
+from engine_room import SandboxMaker
 
 from sandbox import (
     Cause,
@@ -17,7 +18,9 @@ from sandbox import (
     SandboxPolicy,
     SandboxTimeout,
 )
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.protocol import Sealer
 
 SIGNALS = [int(number) for number in signal.Signals] + [34, 64]
@@ -60,7 +63,7 @@ def alive(box: DockerSandbox) -> bool:
     return box.run(ECHO).jobs[0].output.head == b"alive\n"
 
 
-def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox):
+def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox: SandboxMaker) -> None:
     box = open_sandbox(runtime="runc")
 
     python(box, f"import os\nfor n in {SIGNALS}:\n    os.kill(1, n)\n    os.kill(1, 18)")
@@ -68,7 +71,7 @@ def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox):
     assert alive(box)
 
 
-def test_no_signal_from_a_test_harms_a_later_check(open_sandbox):
+def test_no_signal_from_a_test_harms_a_later_check(open_sandbox: SandboxMaker) -> None:
     box = open_sandbox(runtime="runc")
     box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
     tests = [Job("tests", checker="pytest")]
@@ -91,7 +94,9 @@ def test_no_signal_from_a_test_harms_a_later_check(open_sandbox):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
-def test_signal_under_gvisor_ends_at_most_the_sandbox(open_sandbox, gvisor, number):
+def test_signal_under_gvisor_ends_at_most_the_sandbox(
+    open_sandbox: SandboxMaker, gvisor: str, number
+) -> None:
     box = open_sandbox(runtime=gvisor)
 
     with contextlib.suppress(SandboxDied):
@@ -99,7 +104,9 @@ def test_signal_under_gvisor_ends_at_most_the_sandbox(open_sandbox, gvisor, numb
         assert alive(box)
 
 
-def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
+def test_a_stopped_guest_is_given_up_in_time(
+    engine: Engine, box_image: SandboxImage, gvisor: str
+) -> None:
     policy = SandboxPolicy(cpus=1.0, runtime=gvisor)
     with DockerSandbox(engine, box_image, policy, run=RUN, grace_s=3) as box:
         started_at = time.monotonic()
@@ -119,7 +126,7 @@ def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
     ],
     ids=["a reply", "a refusal", "garbage", "an endless frame"],
 )
-def test_a_forged_frame_is_never_believed(open_sandbox, runtime, frame):
+def test_a_forged_frame_is_never_believed(open_sandbox: SandboxMaker, runtime: str, frame) -> None:
     box = open_sandbox(runtime=runtime)
     try:
         result = python(box, FORGE, frame.hex())
@@ -132,14 +139,18 @@ def test_a_forged_frame_is_never_believed(open_sandbox, runtime, frame):
         assert alive(box)
 
 
-def test_forged_frame_ends_the_sandbox_under_gvisor(open_sandbox, gvisor):
+def test_forged_frame_ends_the_sandbox_under_gvisor(
+    open_sandbox: SandboxMaker, gvisor: str
+) -> None:
     box = open_sandbox(runtime=gvisor)
 
     with pytest.raises(SandboxCompromised):
         python(box, FORGE, frame_of({"ok": True, "digests": []}).hex())
 
 
-def test_requests_that_a_command_steals_are_no_way_in(open_sandbox, runtime):
+def test_requests_that_a_command_steals_are_no_way_in(
+    open_sandbox: SandboxMaker, runtime: str
+) -> None:
     box = open_sandbox(runtime=runtime, lease_s=4)
     try:
         python(box, STEAL)

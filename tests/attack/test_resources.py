@@ -9,9 +9,12 @@ import time
 
 import pytest
 from engine import SharedSandbox
+from engine_room import SandboxMaker
 
 from sandbox import Cause, Job, JobResult, RunResult, SandboxLost, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 
 MIB = 1 << 20
 LIMITS = {
@@ -78,7 +81,7 @@ ONE_LINE = "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))"
 
 
 @pytest.fixture(scope="module")
-def shared_sandbox(engine, box_image, runtime):
+def shared_sandbox(engine: Engine, box_image: SandboxImage, runtime: str):
     shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(runtime=runtime, **LIMITS))
     yield shared_sandbox
     shared_sandbox.close()
@@ -109,7 +112,9 @@ def survived(
 
 
 @pytest.mark.parametrize("bomb", [FORK_BOMB, SETSID_BOMB], ids=["fork bomb", "setsid fork bomb"])
-def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(shared_sandbox, runtime, bomb):
+def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(
+    shared_sandbox: SharedSandbox, runtime: str, bomb
+) -> None:
     started_at = time.monotonic()
 
     result = survived(shared_sandbox, runtime, program(bomb), 2)
@@ -120,7 +125,9 @@ def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(shared_sandbox, runti
         assert runtime == "runsc" or (result.pids_denied and result.leftovers > 30)
 
 
-def test_processes_are_bounded_and_the_refusal_is_the_named_cause(open_sandbox):
+def test_processes_are_bounded_and_the_refusal_is_the_named_cause(
+    open_sandbox: SandboxMaker,
+) -> None:
     box = open_sandbox(
         **LIMITS, runtime="runc"
     )  # gVisor bounds its own threads: there a bomb costs the box, as shown above
@@ -136,7 +143,9 @@ def test_processes_are_bounded_and_the_refusal_is_the_named_cause(open_sandbox):
 
 
 @pytest.mark.parametrize("source", [HOARD, MANY_HOARDERS], ids=["one process", "many small ones"])
-def test_running_out_of_memory_is_the_named_cause(shared_sandbox, runtime, source):
+def test_running_out_of_memory_is_the_named_cause(
+    shared_sandbox: SharedSandbox, runtime: str, source
+) -> None:
     result = survived(shared_sandbox, runtime, program(source, "2000"), 30)
 
     if runtime == "runc":
@@ -145,7 +154,9 @@ def test_running_out_of_memory_is_the_named_cause(shared_sandbox, runtime, sourc
         assert not result.jobs[0].succeeded
 
 
-def test_filled_scratch_and_store_take_no_memory_from_the_guest(shared_sandbox, runtime):
+def test_filled_scratch_and_store_take_no_memory_from_the_guest(
+    shared_sandbox: SharedSandbox, runtime: str
+) -> None:
     paths = ("/tmp", "/dev/shm", "/workspace")
 
     filled, job = measured(shared_sandbox.fresh(), FILL, "1000", *paths)
@@ -166,7 +177,9 @@ def test_filled_scratch_and_store_take_no_memory_from_the_guest(shared_sandbox, 
 @pytest.mark.parametrize(
     "source", [ENDLESS, ONE_LINE], ids=["endless lines", "one line of a gigabyte"]
 )
-def test_output_is_bounded_and_the_host_keeps_little_of_it(shared_sandbox, runtime, source):
+def test_output_is_bounded_and_the_host_keeps_little_of_it(
+    shared_sandbox: SharedSandbox, runtime: str, source
+) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     result = survived(shared_sandbox, runtime, program(source), 30)
@@ -178,7 +191,9 @@ def test_output_is_bounded_and_the_host_keeps_little_of_it(shared_sandbox, runti
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 32 * MIB
 
 
-def test_full_sandbox_of_least_memory_handles_the_largest_request(open_sandbox, runtime):
+def test_full_sandbox_of_least_memory_handles_the_largest_request(
+    open_sandbox: SandboxMaker, runtime: str
+) -> None:
     policy = SandboxPolicy(**LIMITS)
     box = open_sandbox(
         **{

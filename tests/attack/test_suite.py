@@ -14,12 +14,16 @@ from sandbox.attack.catalogue import rows
 from sandbox.attack.findings import AttackFinding, AttackReport, AttackVerdict, judge
 from sandbox.attack.site import NothingShown, Site, fresh_run
 from sandbox.attack.suite import Scene, play
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import SandboxError
 
 NOT_CONTAINABLE = {54, 63}
 
 
-def test_every_catalogued_attack_is_contained_and_its_control_succeeds(box_image, cli: Cli):
+def test_every_catalogued_attack_is_contained_and_its_control_succeeds(
+    box_image: SandboxImage, cli: Cli
+) -> None:
     done = cli.run("doctor", "--attack", "--json", "--image", box_image.base.reference)
     report = json.loads(done.stdout)
     wrong = [
@@ -41,7 +45,9 @@ def test_every_catalogued_attack_is_contained_and_its_control_succeeds(box_image
 
 
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
-def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(engine, box_image, gvisor, scene):
+def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(
+    engine: Engine, box_image: SandboxImage, gvisor: str, scene
+) -> None:
     site = Site(engine, box_image, gvisor, fresh_run())
 
     findings = list(scene(site))
@@ -54,7 +60,7 @@ def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(engine, box_image, 
     assert host.differences(site) == ()
 
 
-def test_host_check_reports_leftover_containers(engine, box_image):
+def test_host_check_reports_leftover_containers(engine: Engine, box_image: SandboxImage) -> None:
     site = Site(engine, box_image, "runc", fresh_run())
     with site.sandbox() as arena:
         container = arena.sandbox.container
@@ -63,7 +69,7 @@ def test_host_check_reports_leftover_containers(engine, box_image):
         assert host.differences(site) == ()
 
 
-def test_attack_report_fails_on_successful_and_unproven_attacks():
+def test_attack_report_fails_on_successful_and_unproven_attacks() -> None:
     held = {"number": 1, "observed": "refused", "control": "got through"}
     assert AttackFinding(**held).verdict is AttackVerdict.CONTAINED
     assert AttackFinding(**held, held=False).verdict is AttackVerdict.FAILED
@@ -102,8 +108,8 @@ FAILED = dataclasses.replace(PROVEN, held=False)
     ],
 )
 def test_unproven_attacks_are_retried_once_and_successful_ones_never(
-    engine, box_image, passes, verdict
-):
+    engine: Engine, box_image: SandboxImage, passes, verdict
+) -> None:
     left = list(passes)
 
     def attack(_: Site) -> Iterator[AttackFinding]:
@@ -121,7 +127,9 @@ def test_unproven_attacks_are_retried_once_and_successful_ones_never(
     assert len(left) == (len(passes) - 1 if first_settles else 0)
 
 
-def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, box_image):
+def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(
+    engine: Engine, box_image: SandboxImage
+) -> None:
     passes = [
         [FAILED, dataclasses.replace(UNPROVEN, number=2)],
         [PROVEN, dataclasses.replace(PROVEN, number=2)],
@@ -142,7 +150,9 @@ def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, bo
     ]
 
 
-def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, box_image):
+def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(
+    engine: Engine, box_image: SandboxImage
+) -> None:
     site = Site(engine, box_image, "runc", fresh_run())
     with pytest.raises(NothingShown, match="could not run"):
         site.control(
@@ -160,7 +170,7 @@ def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, 
     assert host.differences(site) == ()
 
 
-def test_no_setting_and_no_other_command_can_express_a_weak_box():
+def test_no_setting_and_no_other_command_can_express_a_weak_box() -> None:
     weakening = ("weak", "attack", "privileged", "capab", "seccomp", "network", "rootfs", "mount")
     fields = [field.name for field in dataclasses.fields(SandboxPolicy)]
     assert [name for name in fields if any(word in name for word in weakening)] == []
@@ -174,7 +184,7 @@ def test_no_setting_and_no_other_command_can_express_a_weak_box():
     assert importers == {"l2mac.cli.attack"}
 
 
-def test_every_program_is_used_by_the_suite():
+def test_every_program_is_used_by_the_suite() -> None:
     text = "".join(
         module.text
         for module in modules("l2mac", "sandbox")

@@ -17,7 +17,9 @@ from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.file_store import FileStore
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 
 FAILING = "def test_it():\n    assert 1 + 1 == 3\n"
 PASSING = "def test_other():\n    assert 1 + 1 == 2\n"
@@ -107,7 +109,9 @@ CHEATS = {
 
 
 @pytest.fixture(scope="module")
-def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
+def store(
+    engine: Engine, box_image: SandboxImage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FileStore]:
     def box(_: str) -> DockerSandbox:
         return DockerSandbox(
             engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN
@@ -132,7 +136,7 @@ def evaluated(
 
 
 @pytest.mark.parametrize("trick", CHEATS.values(), ids=CHEATS.keys())
-def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
+def test_a_failing_store_does_not_turn_green_by_a_trick(store: FileStore, trick) -> None:
     inventory = TestLedger()
     honest = {"test_it.py": FAILING, "test_other.py": PASSING}
     assert (
@@ -144,7 +148,7 @@ def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
     assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
 
 
-def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
+def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store: FileStore) -> None:
     honest = {
         "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",
         "test_other.py": "import unittest\nclass Other(unittest.TestCase):\n    def test_o(self): self.assertTrue(1)\n",
@@ -155,7 +159,7 @@ def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
     assert evaluated(store, honest, TestLedger()).verdict is Verdict.PASSED
 
 
-def test_a_forged_report_of_the_very_process_cannot_be_excluded(store):
+def test_a_forged_report_of_the_very_process_cannot_be_excluded(store: FileStore) -> None:
     """A test can rewrite its own outcome in memory; SECURITY.md says so, and this shows that it is so."""
     forging = """
 import gc, os
@@ -173,7 +177,7 @@ def test_it():
     assert evaluated(store, {"test_it.py": forging}).verdict is Verdict.PASSED
 
 
-def test_tests_hidden_during_the_checks_fail_the_verdict(store):
+def test_tests_hidden_during_the_checks_fail_the_verdict(store: FileStore) -> None:
     """The store's code empties its failing test, keeps a linter busy with a large file, and puts the test back."""
     hiding = """
 import time
@@ -192,7 +196,7 @@ def pytest_unconfigure():
     assert report.verdict is Verdict.FAILED
 
 
-def test_sources_modified_during_the_checks_fail_the_verdict(store):
+def test_sources_modified_during_the_checks_fail_the_verdict(store: FileStore) -> None:
     """What the lint would refuse is put aside before it gets there, and is back when everything has ended."""
     swapping = """
 import time
@@ -223,7 +227,7 @@ def test_it():
     }
 
 
-def test_tests_may_read_sources_and_write_other_files(store):
+def test_tests_may_read_sources_and_write_other_files(store: FileStore) -> None:
     sound = """
 from pathlib import Path
 def test_it(tmp_path):

@@ -10,8 +10,9 @@ import pytest
 from engine import RUN
 
 from sandbox import ImageUnavailable, Job, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
-from sandbox.engine.image import prepare_image
+from sandbox.engine.image import SandboxImage, prepare_image
 
 CACHE = Path("/nowhere")  # no image here gets as far as a download
 SURPRISES = (
@@ -51,7 +52,7 @@ Deriver = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def derive(engine, box_image) -> Iterator[Deriver]:
+def derive(engine: Engine, box_image: SandboxImage) -> Iterator[Deriver]:
     """Give a function that makes an image of the base: a program run in it as root, then changes of its description."""
     made: list[str] = []
 
@@ -77,7 +78,9 @@ def derive(engine, box_image) -> Iterator[Deriver]:
         engine.api.remove_image(tag, force=True)
 
 
-def test_image_settings_and_privileged_files_have_no_effect(engine, derive):
+def test_image_settings_and_privileged_files_have_no_effect(
+    engine: Engine, derive: Deriver
+) -> None:
     """Privileged files lose their privilege; entry point, user, health check and variables steer nothing."""
     image = prepare_image(engine, derive(*SURPRISES, program=PLANT), CACHE, lambda _: None)
     with DockerSandbox(engine, image, SandboxPolicy(cpus=1.0), run=RUN) as box:
@@ -100,7 +103,9 @@ def test_image_settings_and_privileged_files_have_no_effect(engine, derive):
         assert b"PYTEST_ADDOPTS" not in variables
 
 
-def test_the_planted_files_are_privileged_before_they_are_stripped(engine, derive, box_image):
+def test_the_planted_files_are_privileged_before_they_are_stripped(
+    engine: Engine, derive: Deriver, box_image: SandboxImage
+) -> None:
     """The negative control: the very look sees the privileges in the image as it was derived."""
     tag = derive(program=PLANT)
     container = engine.api.create_container(tag, ["python3", "-c", LOOK], network_disabled=True)[
@@ -127,14 +132,18 @@ def test_the_planted_files_are_privileged_before_they_are_stripped(engine, deriv
         ("ONBUILD RUN touch /planted", "has ONBUILD steps"),
     ],
 )
-def test_images_with_unremovable_settings_are_refused_before_a_build(engine, derive, change, said):
+def test_images_with_unremovable_settings_are_refused_before_a_build(
+    engine: Engine, derive: Deriver, change: str, said: str
+) -> None:
     steps: list[str] = []
     with pytest.raises(ImageUnavailable, match=said):
         prepare_image(engine, derive(change), CACHE, steps.append)
     assert steps == []
 
 
-def test_image_with_an_old_python_is_refused_with_its_version(engine, derive):
+def test_image_with_an_old_python_is_refused_with_its_version(
+    engine: Engine, derive: Deriver
+) -> None:
     program = f"import os\nos.unlink('/usr/bin/python3')\nopen('/usr/bin/python3', 'w').write({OLD_PYTHON!r})\n"
     tag = derive(program=program + "os.chmod('/usr/bin/python3', 0o755)")
     with pytest.raises(ImageUnavailable, match=r"Python 3\.9\.2 is too old"):

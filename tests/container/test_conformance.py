@@ -12,14 +12,14 @@ def test_sandbox_passes_every_conformance_check(
     shared_sandbox: SharedSandbox,
     runtime: str,
     request: pytest.FixtureRequest,
-):
+) -> None:
     difference = KNOWN_DIFFERENCES.get(runtime, {}).get(check.__name__)
     if difference:
         request.applymarker(pytest.mark.xfail(reason=difference, strict=True))
     perform(check, shared_sandbox.fresh())
 
 
-def test_every_known_difference_is_one_of_a_check_and_says_why():
+def test_every_known_difference_is_one_of_a_check_and_says_why() -> None:
     names = {check.__name__ for check in BATTERY}
     for runtime, differences in KNOWN_DIFFERENCES.items():
         assert runtime in ("runc", "runsc")

@@ -9,12 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 from engine import RUN, leftovers, wait_until, wait_until_none
+from engine_room import SandboxMaker
 
 from sandbox import Job, SandboxDied, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL, reap, sandbox_labels
 
 HOLDER = Path(__file__).parents[1] / "support" / "sandbox_owner.py"
@@ -23,7 +27,7 @@ Holder = subprocess.Popen[str]
 
 
 @pytest.fixture
-def hold(box_image) -> Iterator[Callable[..., Holder]]:
+def hold(box_image: SandboxImage) -> Iterator[Callable[..., Holder]]:
     """Give a function that starts a process which opens boxes for this run; each is ended at the end."""
     with contextlib.ExitStack() as stack:
 
@@ -66,7 +70,9 @@ def runs_a_command(engine, container: str) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [(), ("600",)], ids=["idle", "in the middle of a command"])
-def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
+def test_a_killed_owner_leaves_nothing(
+    engine: Engine, hold: Callable[..., Holder], seconds
+) -> None:
     holder = hold(1, *seconds)
     (container,) = line_of(holder, "open ")
     assert len(leftovers(engine)) == 2  # a container and a volume
@@ -77,7 +83,9 @@ def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
     assert wait_until_none(lambda: leftovers(engine)) == []
 
 
-def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
+def test_eight_boxes_of_a_killed_owner_leave_nothing(
+    engine: Engine, hold: Callable[..., Holder]
+) -> None:
     holder = hold(8)
     line_of(holder, "open ")
     assert len(leftovers(engine)) == 16
@@ -88,7 +96,9 @@ def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
-def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(engine, hold, delay_s):
+def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(
+    engine: Engine, hold: Callable[..., Holder], delay_s: float
+) -> None:
     holder = hold(1)
     line_of(holder, "opening")
     time.sleep(delay_s)
@@ -107,7 +117,9 @@ def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(engine, h
     assert wait_until_none(left_by_a_start) == []
 
 
-def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
+def test_a_silent_owner_loses_its_box_when_the_lease_ends(
+    engine: Engine, hold: Callable[..., Holder]
+) -> None:
     holder = hold(1)
     line_of(holder, "open ")
     started_at = time.monotonic()
@@ -119,13 +131,15 @@ def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
     holder.send_signal(signal.SIGCONT)
 
 
-def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox):
+def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox: SandboxMaker) -> None:
     box = open_sandbox(lease_s=4)
     time.sleep(5)  # longer than the lease; a beat is sent several times in one
     assert box.run([Job("after", ("true",))]).jobs[0].succeeded
 
 
-def test_reaper_removes_only_sandboxes_of_dead_owners(engine, box_image, hold):
+def test_reaper_removes_only_sandboxes_of_dead_owners(
+    engine: Engine, box_image: SandboxImage, hold: Callable[..., Holder]
+) -> None:
     living = hold(1)
     (mine,) = line_of(living, "open ")
     labels = {**sandbox_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
@@ -156,7 +170,9 @@ def dead_pid() -> int:
     return done.pid
 
 
-def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runtime):
+def test_a_whole_life_shows_no_second_door_to_the_engine(
+    engine: Engine, box_image: SandboxImage, runtime: str
+) -> None:
     """An event of exec, archive, copy or extract would be a way into the box beside its channel."""
     since = int(time.time()) - 1
     box = DockerSandbox(
@@ -193,7 +209,7 @@ def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runt
     assert set(volumes) <= {"mount", "unmount"}
 
 
-def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox):
+def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox: SandboxMaker) -> None:
     box = open_sandbox()
     box.close()
     box.close()
@@ -202,7 +218,7 @@ def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox):
         box.files()
 
 
-def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
+def test_the_first_error_is_not_hidden_by_closing(engine: Engine, box_image: SandboxImage) -> Never:
     with (
         pytest.raises(ZeroDivisionError),
         DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box,
@@ -211,7 +227,9 @@ def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
         raise ZeroDivisionError
 
 
-def test_interrupted_request_closes_the_sandbox(engine, open_sandbox, interruptible):
+def test_interrupted_request_closes_the_sandbox(
+    engine: Engine, open_sandbox: SandboxMaker, interruptible: None
+) -> None:
     box = open_sandbox()
 
     def interrupt() -> None:

@@ -47,7 +47,7 @@ def lines_of(report: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (report.report.head + report.report.tail).splitlines()]
 
 
-def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox):
+def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox) -> None:
     box.write(
         {
             "calc.py": CALC,
@@ -67,7 +67,9 @@ def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: Docker
     assert [path for path, file in files.items() if not file.valid] == ["bad.py"]
 
 
-def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(box: DockerSandbox):
+def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(
+    box: DockerSandbox,
+) -> None:
     box.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
     files = read_count(job(box, "count", "calc.py", "never.py", "test_calc.py"))
     coverage = read_coverage(job(box, "coverage"), files)
@@ -75,7 +77,7 @@ def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(box: D
     assert coverage.percent == 50
 
 
-def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox):
+def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox) -> None:
     test = (
         b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
     )
@@ -87,7 +89,7 @@ def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox):
     assert b"ModuleNotFoundError" in result.errors.head
 
 
-def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox):
+def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox) -> None:
     test = b"import coverage\n\n\ndef test_it():\n    assert coverage.MINE == 1\n"
     box.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
     files = read_count(job(box, "count", "coverage.py", "test_it.py"))
@@ -112,7 +114,9 @@ ALL_LINES = (
     ],
     ids=["exit", "exit in a test", "SystemExit", "hangs", "forged lines", "closed report"],
 )
-def test_a_suite_that_meddles_with_its_report_has_no_coverage(box: DockerSandbox, test: str):
+def test_a_suite_that_meddles_with_its_report_has_no_coverage(
+    box: DockerSandbox, test: str
+) -> None:
     box.write({"calc.py": CALC, "test_it.py": test.encode()})
     files = read_count(job(box, "count", "calc.py", "test_it.py"))
     result = box.run([Job("one", checker="coverage")], timeout_s=8).job("one")
@@ -199,7 +203,7 @@ def by_hand(store: Any, files: dict[str, str]) -> CodeMetrics:
     return numbers
 
 
-def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
+def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any) -> None:
     numbers = by_hand(store, {"shortener.py": SHORTENER, "conftest.py": HOOK})
     failed = {test for test, state in numbers.details["handwritten"].items() if state != "passed"}
     assert failed == {"test_by_hand.py::test_an_address_expires"}
@@ -221,11 +225,11 @@ def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
 )
 def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(
     store: Any, files: dict[str, str]
-):
+) -> None:
     assert by_hand(store, files).metrics["handwritten_percent"] == 0
 
 
-def test_a_store_is_counted_linted_tested_and_covered(store: Any):
+def test_a_store_is_counted_linted_tested_and_covered(store: Any) -> None:
     files = {
         "calc.py": CALC.decode(),
         "test_calc.py": TEST.decode() + "\n\ndef test_wrong():\n    assert add(1, 1) == 3\n",

@@ -14,7 +14,9 @@ from engine import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
 from sandbox import IsolationMismatch, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL, reap
 from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
@@ -26,7 +28,7 @@ POLICY = SandboxPolicy(cpus=1.0)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory) -> Iterator[OwnEngine]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
     """Give an engine with a runtime that ignores limits, one that does so without saying, and one that is not there."""
     folder = tmp_path_factory.mktemp("engine")
     disguise = folder / "runsc"
@@ -42,11 +44,11 @@ def own(tmp_path_factory) -> Iterator[OwnEngine]:
 
 
 @pytest.fixture(scope="module")
-def image(own, engine, box_image):
+def image(own: OwnEngine, engine: Engine, box_image: SandboxImage):
     return own.take_image(engine, box_image)
 
 
-def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
+def test_runtime_with_unenforced_limits_is_passed_over(own: OwnEngine, image, gvisor: str) -> None:
     with own.connect() as engine:
         choice = choose_runtime(engine, image, POLICY, RUN)
 
@@ -58,12 +60,16 @@ def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
     assert "--ignore-cgroups" in reasons["runsc-open"]
 
 
-def test_a_runtime_that_is_named_is_never_replaced_by_another(own, image, gvisor):
+def test_a_runtime_that_is_named_is_never_replaced_by_another(
+    own: OwnEngine, image, gvisor: str
+) -> None:
     with own.connect() as engine, pytest.raises(IsolationMismatch, match="--ignore-cgroups"):
         DockerSandbox(engine, image, SandboxPolicy(cpus=1.0, runtime="runsc-open"), run=RUN).open()
 
 
-def test_the_same_runtime_without_the_argument_is_taken(engine, box_image, gvisor):
+def test_the_same_runtime_without_the_argument_is_taken(
+    engine: Engine, box_image: SandboxImage, gvisor: str
+) -> None:
     """The negative control: it is the argument that is found out, not gVisor."""
     assert choose_runtime(engine, box_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
 
@@ -103,7 +109,9 @@ class Fire:
         self.opened += owner.communicate()[0].startswith("open")
 
 
-def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image):
+def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(
+    own: OwnEngine, image
+) -> None:
     fire, living = Fire(own, image.id), None
     with own.connect() as engine:
         neighbour = engine.api.create_container(

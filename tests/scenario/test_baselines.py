@@ -41,27 +41,35 @@ def events(result: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
-def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, cli: Cli, method: str):
+def test_the_file_that_was_wrong_at_first_is_right_in_the_end(
+    finished: dict[str, dict[str, Any]], cli: Cli, method: str
+) -> None:
     assert (cli.home / method / "todo.py").read_text() == baselines.FILES["todo.py"]
     assert set(finished[method]["files"]) == set(baselines.FILES)
     assert (finished[method]["status"], finished[method]["method"]) == ("completed", method)
     assert finished[method]["tests"]["passed"] == 1
 
 
-def test_one_shot_returns_its_files_with_the_failing_test(finished, cli: Cli):
+def test_one_shot_returns_its_files_with_the_failing_test(
+    finished: dict[str, dict[str, Any]], cli: Cli
+) -> None:
     assert (cli.home / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
     assert "in a fresh sandbox" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 
-def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(finished, cli: Cli):
+def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(
+    finished: dict[str, dict[str, Any]], cli: Cli
+) -> None:
     (chosen,) = [event for event in events(finished["codet"]) if isinstance(event, CandidateChosen)]
     assert chosen == CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
 
 
 @pytest.mark.parametrize("method", BOXES)
-def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(finished, cli: Cli, method: str):
+def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(
+    finished: dict[str, dict[str, Any]], cli: Cli, method: str
+) -> None:
     opened = [
         event.purpose for event in events(finished[method]) if isinstance(event, SandboxOpened)
     ]
@@ -70,12 +78,16 @@ def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(finished, cli: C
     assert (verdict["verdict"], verdict["receipts"]) == ("intact", BOXES[method])
 
 
-def test_a_method_can_be_replayed_in_new_boxes(finished, cli: Cli):
+def test_a_method_can_be_replayed_in_new_boxes(
+    finished: dict[str, dict[str, Any]], cli: Cli
+) -> None:
     again = cli.json("replay", finished["codet"]["run"], "--quiet", "--output", "again")
     assert (again["difference"], again["files"]) == ("", finished["codet"]["files"])
 
 
-def test_a_method_killed_midway_is_resumed_to_the_same_files(finished, cli: Cli):
+def test_a_method_killed_midway_is_resumed_to_the_same_files(
+    finished: dict[str, dict[str, Any]], cli: Cli
+) -> None:
     before = set(cli.runs.iterdir())
     process = cli.start("run", "a list", "--quiet", "--method", "codet", "--output", "none")
     assert wait_until(
@@ -95,7 +107,7 @@ def has_begun(folder: Path, part: str) -> bool:
     return any(isinstance(event, PartStarted) and event.name == part for event in events_of(folder))
 
 
-def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: Cli):
+def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: Cli) -> None:
     program = '["Write todo.py and its test."]'
     words = ("--no-evaluator", "--program", program, "--no-requirements")
     unchecked = run(cli, "unchecked", *words, code=1)
@@ -107,7 +119,7 @@ def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: C
 
 def test_a_method_is_a_setting_of_the_python_interface_too(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(cli.home)
     assert cli.server is not None
     settings = {

@@ -55,8 +55,8 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
     ],
 )
 def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(
-    cli: Cli, words, variables, code, said
-):
+    cli: Cli, words, variables, code: int, said: str
+) -> None:
     done = cli.run(*words, code=code, **variables)
     assert done.stdout == ""
     assert said in done.stderr
@@ -64,7 +64,7 @@ def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(
     assert not cli.runs.exists()
 
 
-def test_a_settings_file_with_an_unknown_key_is_named(cli: Cli):
+def test_a_settings_file_with_an_unknown_key_is_named(cli: Cli) -> None:
     (cli.home / "l2mac.toml").write_text("stepps = 3\n")
     assert "l2mac.toml: stepps" in cli.run("runs", code=2).stderr
 
@@ -77,7 +77,9 @@ def test_a_settings_file_with_an_unknown_key_is_named(cli: Cli):
         (ServerError(500, retry_after="0"), "l2mac resume"),
     ],
 )
-def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(cli: Cli, fault, said):
+def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(
+    cli: Cli, fault, said: str
+) -> None:
     with cli.serving(lambda body, index: fault if index > 1 else one_module.answer(body, index)):
         done = cli.run("run", "x", code=6)
     assert said in done.stderr
@@ -87,7 +89,7 @@ def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(cli: 
     assert (cli.home / "out" / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
-def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(cli: Cli):
+def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(cli: Cli) -> None:
     with cli.serving(one_module.answer):
         spent = cli.json("run", "x", "--max-turns", "1", code=3)
         resumed = cli.json("resume")
@@ -95,7 +97,7 @@ def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(cli: C
     assert resumed["status"] == "completed"
 
 
-def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(cli: Cli, engine: Engine):
+def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(cli: Cli, engine: Engine) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", **WINDOW)
         assert wait_until(lambda: cli.lines() >= 12)
@@ -107,7 +109,9 @@ def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(cli: Cli, engine:
     assert not engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run.name}"})
 
 
-def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(cli: Cli, engine: Engine):
+def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(
+    cli: Cli, engine: Engine
+) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         assert wait_until(lambda: cli.lines() >= 8)
@@ -120,7 +124,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(cli: Cli, eng
     assert wait_until(lambda: not engine.api.containers(all=True, filters=labels))
 
 
-def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli):
+def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -129,7 +133,7 @@ def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli):
     assert cli.json("show")["tool_calls"] >= 2
 
 
-def test_two_processes_cannot_work_on_one_run(cli: Cli):
+def test_two_processes_cannot_work_on_one_run(cli: Cli) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         try:
@@ -141,7 +145,7 @@ def test_two_processes_cannot_work_on_one_run(cli: Cli):
     assert "Another process works on the run" in done.stderr
 
 
-def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli):
+def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli) -> None:
     with cli.serving(one_module.answer) as foreign:
         cli.run("run", "x", "--max-turns", "1", code=3)
         asked = len(foreign.requests)
@@ -152,7 +156,7 @@ def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli
     assert "No model is configured" in done.stderr
 
 
-def test_the_key_is_nowhere_in_record_output_logs_or_box(cli: Cli):
+def test_the_key_is_nowhere_in_record_output_logs_or_box(cli: Cli) -> None:
     canary = "canary-4f1d9b7c2e"
     with cli.serving(one_module.answer, key=canary) as server:
         done = cli.run("run", "x", OPENAI_API_KEY=canary, L2MAC_LOG_LEVEL="debug")

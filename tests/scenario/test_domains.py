@@ -37,7 +37,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, Any],
     return cli, result, [request.body["messages"][-1]["content"] for request in server.requests]
 
 
-def test_a_book_is_written_checked_in_the_box_and_exported(book):
+def test_a_book_is_written_checked_in_the_box_and_exported(
+    book: tuple[Cli, dict[str, Any], list[str]],
+) -> None:
     cli, result, _ = book
     assert {
         path: (cli.home / "out" / path).read_text() for path in book_model.FILES
@@ -46,7 +48,9 @@ def test_a_book_is_written_checked_in_the_box_and_exported(book):
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
 
-def test_the_model_was_told_of_every_mistake_with_its_place(book):
+def test_the_model_was_told_of_every_mistake_with_its_place(
+    book: tuple[Cli, dict[str, Any], list[str]],
+) -> None:
     told = "\n".join(book[2])
     for finding in (
         "- chapters/02-oven.md: has 15 words where the outline asks for 25; write about 10 more",
@@ -59,14 +63,16 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
         assert finding in told
 
 
-def test_the_second_opinion_is_shown_as_one(book):
+def test_the_second_opinion_is_shown_as_one(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
     assert opinions == [
         (path, book_model.OPINION) for path in sorted(book_model.FILES) if path != "outline.md"
     ]
 
 
-def test_a_book_is_exported_as_one_document_into_a_new_file(book):
+def test_a_book_is_exported_as_one_document_into_a_new_file(
+    book: tuple[Cli, dict[str, Any], list[str]],
+) -> None:
     cli, result, _ = book
     for form in ("md", "html", "epub"):
         words = ("export", result["run"], "--format", form, "--output", f"book.{form}")
@@ -78,7 +84,7 @@ def test_a_book_is_exported_as_one_document_into_a_new_file(book):
         assert archive.namelist()[0] == "mimetype"
 
 
-def test_a_book_can_be_replayed(book):
+def test_a_book_can_be_replayed(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
     cli, result, _ = book
     done = cli.run("replay", result["run"], "--output", "again", "--quiet")
     assert "hash by hash" in done.stdout
@@ -112,7 +118,7 @@ def cards(body, _: int) -> ScriptedReply:
     return ScriptedReply(tool_calls=[script[min(turn, 4)]])
 
 
-def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
+def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli) -> None:
     file = ROOT / "examples/domains/recipe-cards.toml"
     words = (
         "run",
@@ -160,13 +166,13 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
 )
 def test_domain_errors_are_reported_before_any_model_or_sandbox(
     cli: Cli, words: tuple[str, ...], said: str
-):
+) -> None:
     (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ntruncated = '$limit, $5'\n")
     assert said in cli.run("run", *words, "x", code=2, **NOWHERE).stderr
     assert not cli.runs.exists()
 
 
-def test_prompts_are_listed_shown_exported_and_checked(cli: Cli):
+def test_prompts_are_listed_shown_exported_and_checked(cli: Cli) -> None:
     kinds = {row["kind"]: row for row in cli.json("prompts", "list")}
     assert kinds["truncated"]["placeholders"] == ["limit"]
     assert "writes books" in cli.json("prompts", "show", "system", "--domain", "book")["text"]

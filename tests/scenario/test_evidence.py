@@ -32,7 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedRun]:
         yield FinishedRun(cli)
 
 
-def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: FinishedRun):
+def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: FinishedRun) -> None:
     found = finished.verdict("last", "--seal", finished.result["seal"], "--export", "out")
     assert (found["verdict"], found["findings"], found["receipts"]) == ("intact", [], 2)
     receipt = json.loads((finished.folder / "receipts/001.json").read_text())
@@ -40,7 +40,9 @@ def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: Finis
     assert len(receipt["rows"]) > 50
 
 
-def test_a_changed_export_and_a_changed_record_are_found(finished: FinishedRun, tmp_path: Path):
+def test_a_changed_export_and_a_changed_record_are_found(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     out = shutil.copytree(finished.cli.home / "out", tmp_path / "out")
     (out / "todo.py").write_text("evil")
     assert finished.verdict("last", "--export", str(out), code=7)["verdict"] == "altered"
@@ -50,7 +52,9 @@ def test_a_changed_export_and_a_changed_record_are_found(finished: FinishedRun, 
     assert "missing" in finished.cli.run("audit", "verify", str(run), code=7).stdout
 
 
-def test_a_run_that_is_killed_is_incomplete_and_not_altered(finished: FinishedRun, tmp_path: Path):
+def test_a_run_that_is_killed_is_incomplete_and_not_altered(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     process = Cli(tmp_path, finished.cli.server).start("run", "a list", "--quiet")
     assert wait_until(lambda: list(tmp_path.glob("runs/*/receipts/001.json")))
     process.kill()
@@ -60,7 +64,9 @@ def test_a_run_that_is_killed_is_incomplete_and_not_altered(finished: FinishedRu
     assert (found["verdict"], found["state"]) == ("incomplete", "at work or killed")
 
 
-def test_rewound_fork_resumes_and_replays_to_the_same_bytes(finished: FinishedRun, tmp_path: Path):
+def test_rewound_fork_resumes_and_replays_to_the_same_bytes(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     before = {
         path.name: path.read_bytes()
         for path in finished.folder.iterdir()
@@ -84,7 +90,7 @@ def test_rewound_fork_resumes_and_replays_to_the_same_bytes(finished: FinishedRu
     assert before == {name: (finished.folder / name).read_bytes() for name in before}
 
 
-def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRun):
+def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRun) -> None:
     run = finished.name
     accesses = finished.cli.json("show", run, "--files")["accesses"]
     assert {(one["path"], one["how"], one["instruction"]) for one in accesses} == {
@@ -93,7 +99,9 @@ def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRu
     assert "todo.py" in finished.cli.run("show", run, "--files").stdout
 
 
-def test_a_run_is_compared_with_a_folder_and_merged_into_it(finished: FinishedRun, tmp_path: Path):
+def test_a_run_is_compared_with_a_folder_and_merged_into_it(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
     run, project = finished.name, tmp_path / "project"
     project.mkdir()
     (project / "todo.py").write_text("mine\n")
@@ -106,7 +114,7 @@ def test_a_run_is_compared_with_a_folder_and_merged_into_it(finished: FinishedRu
     assert finished.verdict(run, "--export", str(project))["verdict"] == "intact"
 
 
-def test_pinned_runs_are_listed_and_not_cleaned(finished: FinishedRun):
+def test_pinned_runs_are_listed_and_not_cleaned(finished: FinishedRun) -> None:
     run = finished.name
     finished.cli.run("pin", run)
     rows = {row["run"]: row for row in finished.cli.json("runs")}

@@ -53,7 +53,9 @@ def finished(
         yield project, json.loads(done.stdout), done.stderr
 
 
-def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
+def test_feature_is_added_despite_reported_failures_of_the_baseline(
+    finished: tuple[Project, dict[str, Any], str],
+) -> None:
     _, result, progress = finished
     assert result["status"] == "completed"
     assert "lint: 1 error (as before the run)" in result["cause"]
@@ -67,7 +69,9 @@ def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
     assert "baseline: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
 
 
-def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
+def test_excluded_input_files_are_named_and_never_sent_to_the_model(
+    finished: tuple[Project, dict[str, Any], str],
+) -> None:
     project, _, progress = finished
     assert "version control: .git/" in progress
     assert "names that usually hold secrets: .env" in progress
@@ -76,7 +80,9 @@ def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
     assert "class Cart: add, total" in said
 
 
-def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
+def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(
+    finished: tuple[Project, dict[str, Any], str],
+) -> None:
     project, _, _ = finished
     verdicts: list[tuple[str, str]] = [("the input", "")]
     for event in project.events():
@@ -104,7 +110,9 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
     )
 
 
-def test_diff_and_audit_account_for_every_changed_byte(finished):
+def test_diff_and_audit_account_for_every_changed_byte(
+    finished: tuple[Project, dict[str, Any], str],
+) -> None:
     project, _, _ = finished
     diff = project.run("diff", "last", code=exit_codes.FAILING)
     assert [line for line in diff.stdout.splitlines() if line.startswith("+++ ")] == [
@@ -116,14 +124,18 @@ def test_diff_and_audit_account_for_every_changed_byte(finished):
     project.run("audit", "verify", "last")
 
 
-def test_a_replay_needs_no_folder_and_comes_to_the_same_files(finished, cli: Cli):
+def test_a_replay_needs_no_folder_and_comes_to_the_same_files(
+    finished: tuple[Project, dict[str, Any], str], cli: Cli
+) -> None:
     project, result, _ = finished
     done = cli.run("replay", str(project.runs / result["run"]), "--output", "out")
     assert "all files have the recorded hashes" in done.stdout
     assert (cli.home / "out/docs/notes.txt").read_text() == existing_project.FILES["docs/notes.txt"]
 
 
-def test_export_merges_only_changes_and_keeps_later_edits(finished, tmp_path: Path):
+def test_export_merges_only_changes_and_keeps_later_edits(
+    finished: tuple[Project, dict[str, Any], str], tmp_path: Path
+) -> None:
     project, _, _ = finished
     mine = tmp_path / "mine"
     shutil.copytree(project.package, mine)
@@ -142,7 +154,7 @@ def test_export_merges_only_changes_and_keeps_later_edits(finished, tmp_path: Pa
     assert (mine / "src/shop/cart.py").read_text() == "mine"
 
 
-def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project):
+def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project) -> None:
     process = project.start("run", "--input-dir", "shop", "--quiet", TASK)
     assert wait_until(
         lambda: project.lines() and any(isinstance(event, ToolRan) for event in project.events())
@@ -155,7 +167,7 @@ def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project):
     assert "1 test fails as it did before" in result["cause"]
 
 
-def test_input_folder_accepts_neither_exports_nor_traces(project: Project):
+def test_input_folder_accepts_neither_exports_nor_traces(project: Project) -> None:
     for words in (["--output", "shop/out"], ["--runs-dir", "shop/runs"]):
         done = project.run("run", "--input-dir", "shop", *words, TASK, code=exit_codes.USAGE)
         assert words[0] in done.stderr
@@ -163,7 +175,7 @@ def test_input_folder_accepts_neither_exports_nor_traces(project: Project):
     assert project.server.requests == []
 
 
-def test_input_with_hanging_tests_is_refused_with_advice(project: Project):
+def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> None:
     (project.package / "tests/test_hangs.py").write_text(
         "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
     )
@@ -172,7 +184,9 @@ def test_input_with_hanging_tests_is_refused_with_advice(project: Project):
     project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 
-def test_the_python_api_takes_a_folder_too(project: Project, monkeypatch: pytest.MonkeyPatch):
+def test_the_python_api_takes_a_folder_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project.home)
     assert project.server is not None
     values: dict[str, Any] = {
@@ -187,7 +201,7 @@ def test_the_python_api_takes_a_folder_too(project: Project, monkeypatch: pytest
     assert "def count" in files["src/shop/cart.py"]
 
 
-def test_the_commands_of_the_page_work_in_their_order(project: Project):
+def test_the_commands_of_the_page_work_in_their_order(project: Project) -> None:
     commands = commands_of("docs/existing-codebase.md")
     assert len(commands) >= 8
     for command in commands:

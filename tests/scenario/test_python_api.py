@@ -27,7 +27,7 @@ TEXTS = dict(one_module.FILES)
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("L2MAC_", "OPENAI_"))]:
         monkeypatch.delenv(name)
@@ -48,14 +48,14 @@ def left(engine: Engine, run: str) -> int:
     return len(engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"}))
 
 
-def test_the_example_runs_as_it_stands(cli: Cli):
+def test_the_example_runs_as_it_stands(cli: Cli) -> None:
     with cli.serving(one_module.answer):
         done = cli.python(str(EXAMPLE), "a list", L2MAC_COVERAGE="off", L2MAC_REQUIREMENTS="off")
     assert "instruction 1 of 1" in done.stdout
     assert "completed: test_todo.py, todo.py" in done.stdout
 
 
-def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
+def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path) -> None:
     with (
         ModelServer(one_module.answer) as server,
         l2mac.Run("a list", **given(server, tmp_path)) as run,
@@ -71,7 +71,7 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
 
 def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
     tmp_path: Path, engine: Engine
-):
+) -> None:
     with ModelServer(one_module.answer) as server:
         with l2mac.Run("a list", **given(server, tmp_path)) as run:
             for event in run:
@@ -89,7 +89,7 @@ def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
 @pytest.mark.parametrize("ended_by", ["leaving", "max_time"])
 def test_run_ends_at_once_even_if_the_server_is_silent(
     tmp_path: Path, engine: Engine, ended_by: str
-):
+) -> None:
     silent, over = threading.Event(), threading.Event()
 
     def then_silent(body: dict[str, Any], number: int) -> ScriptedReply:
@@ -128,7 +128,7 @@ def test_run_ends_at_once_even_if_the_server_is_silent(
         Cli(tmp_path, server).run("resume", "last")
 
 
-def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
+def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path) -> None:
     with ModelServer(one_module.answer) as server:
         with pytest.warns(UserWarning, match="run_tests=False has no effect"):
             files = l2mac.generate_codebase(
@@ -142,7 +142,7 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
     assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
 
 
-def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path):
+def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path) -> None:
     def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
         reply = one_module.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
@@ -161,7 +161,7 @@ def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Path):
+def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Path) -> None:
     with ModelServer(one_module.answer) as server:
         options = {
             **given(server, tmp_path),
@@ -200,7 +200,7 @@ def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Pa
 )
 def test_invalid_parameters_are_refused_by_name_before_a_run_starts(
     parameters: dict[str, Any], field: str
-):
+) -> None:
     with pytest.raises(SettingsError) as caught:
         base = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "debugging_level": "error"}
         l2mac.run_l2mac("a list", **{**base, **parameters})

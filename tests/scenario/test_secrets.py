@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cli import Cli
+from engine_room import SandboxMaker
 from scripted_models import one_module
 
 from l2mac.errors import ProcessorError
@@ -140,7 +141,7 @@ class Spy:
 
 def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     tmp_path: Path, engine: Engine
-):
+) -> None:
     cli = plant(tmp_path)
     spy = Spy(engine, cli.runs)
     with cli.serving(spy.answer, key=KEY) as server:
@@ -166,7 +167,9 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")],
     ids=lambda fault: type(fault).__name__,
 )
-def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
+def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(
+    tmp_path: Path, fault
+) -> None:
     cli = plant(tmp_path)
     with cli.serving(lambda *_: fault) as server:
         url = server.base_url.replace("http://", f"http://user:{MARK}-url@")
@@ -184,7 +187,9 @@ def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_p
         f"https://user:{MARK}-url@nowhere.invalid/v1",
     ],
 )
-def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, monkeypatch):
+def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(
+    url, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{MARK}-proxy@127.0.0.1:9")
     settings = ModelSettings(model="m", base_url=url, api_key=KEY)
     with (
@@ -201,7 +206,9 @@ def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, m
     )
 
 
-def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, open_sandbox):
+def test_the_search_would_find_a_secret_in_every_kind_of_place(
+    tmp_path: Path, open_sandbox: SandboxMaker
+) -> None:
     """The negative control: a canary planted in each kind of place once is found there."""
     box = open_sandbox()
     box.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})

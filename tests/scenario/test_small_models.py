@@ -17,12 +17,12 @@ def led(tmp_path_factory: pytest.TempPathFactory):
     return cli, result, cli.events()
 
 
-def test_model_without_tool_calls_completes_in_guided_mode(led):
+def test_model_without_tool_calls_completes_in_guided_mode(led) -> None:
     _, result, _ = led
     assert result["status"] == "completed"
 
 
-def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led):
+def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led) -> None:
     _, _, events = led
     verdicts = [event.verdict for event in events if isinstance(event, Checked)]
     assert verdicts == ["nothing to check", "nothing to check", "failed", "passed", "passed"]
@@ -31,7 +31,7 @@ def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led):
     ) == 1
 
 
-def test_guided_run_replays_without_a_model_and_verifies(led):
+def test_guided_run_replays_without_a_model_and_verifies(led) -> None:
     cli, result, _ = led
     assert audit_run(cli.runs / result["run"]).verdict == "intact"
     cli.run("replay", result["run"])

@@ -10,12 +10,12 @@ from l2mac.errors import SettingsError, reason_of
         ("l2mac.toml: steps", "too many", "l2mac.toml: steps: too many"),
     ],
 )
-def test_a_settings_error_always_names_its_field(field: str, problem: str, sentence: str):
+def test_a_settings_error_always_names_its_field(field: str, problem: str, sentence: str) -> None:
     error = SettingsError(field, problem)
     assert str(error) == sentence
     assert (error.field, error.problem) == (field, problem)
 
 
-def test_the_reason_of_a_system_error_has_no_number():
+def test_the_reason_of_a_system_error_has_no_number() -> None:
     assert reason_of(FileNotFoundError(2, "No such file", "x")) == "No such file"
     assert reason_of(ValueError("not a number")) == "not a number"

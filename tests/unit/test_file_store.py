@@ -50,7 +50,7 @@ def written(**files: bytes | None) -> ScriptedRun:
     )
 
 
-def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
+def test_no_box_is_made_before_it_is_needed(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     assert (store.files, script.sandboxes) == ((), [])
@@ -58,7 +58,7 @@ def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
     assert len(script.sandboxes) == 1
 
 
-def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore):
+def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     changes = store.write(FILES)
@@ -70,7 +70,7 @@ def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectSt
     assert store.files == script.sandboxes[0].files()
 
 
-def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
+def test_writing_the_same_again_changes_nothing(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(), objects)
     store.write(FILES)
     tree = store.tree
@@ -80,7 +80,7 @@ def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
     assert store.tree != tree
 
 
-def test_a_refused_write_changes_nothing(objects: ObjectStore):
+def test_a_refused_write_changes_nothing(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
@@ -89,7 +89,7 @@ def test_a_refused_write_changes_nothing(objects: ObjectStore):
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
-def test_deleted_files_are_gone_from_both(objects: ObjectStore):
+def test_deleted_files_are_gone_from_both(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
@@ -101,7 +101,7 @@ def test_deleted_files_are_gone_from_both(objects: ObjectStore):
     )
 
 
-def test_a_refused_deletion_deletes_nothing(objects: ObjectStore):
+def test_a_refused_deletion_deletes_nothing(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
@@ -110,21 +110,21 @@ def test_a_refused_deletion_deletes_nothing(objects: ObjectStore):
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
-def test_a_search_is_the_boxs(objects: ObjectStore):
+def test_a_search_is_the_boxs(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(), objects)
     store.write({"a": b"x\nY\n", "b": b"y"})
     found, more = store.search("y", ignore_case=True, max_matches=1)
     assert ([(match.path, match.line) for match in found], more) == ([("a", 2)], True)
 
 
-def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore):
+def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(policy=LARGE_WRITES), objects)
     store.write({"large": bytes(16 * 1024 * 1024 + 1)})
     with pytest.raises(Refused, match="cannot be read whole"):
         store.read("large")
 
 
-def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: ObjectStore):
+def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: ObjectStore) -> None:
     one, two = store_with(SandboxScript(), objects), store_with(SandboxScript(), objects)
     one.write({"a": b"1", "b": b"2"})
     two.write({"b": b"2"})
@@ -134,7 +134,7 @@ def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: Ob
     assert one.tree != two.tree
 
 
-def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectStore):
+def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectStore) -> None:
     script = SandboxScript()
     store, again = store_with(SandboxScript(), objects), store_with(script, objects)
     for changes in (store.write(FILES), store.delete(["a.py"])):
@@ -143,7 +143,7 @@ def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectSto
     assert again.read("b/c.py") == FILES["b/c.py"]
 
 
-def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
+def test_files_written_by_an_execution_join_the_store(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -154,7 +154,7 @@ def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
     assert in_box(script) == mirrored(store, objects) == expected
 
 
-def test_files_written_by_a_check_are_undone(objects: ObjectStore):
+def test_files_written_by_a_check_are_undone(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -177,7 +177,7 @@ def test_files_written_by_a_check_are_undone(objects: ObjectStore):
 )
 def test_changes_over_the_caps_are_undone_and_deletions_kept(
     objects: ObjectStore, caps: KeepCaps, kept: set[str]
-):
+) -> None:
     script = SandboxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
     store = store_with(script, objects, caps=caps)
     store.write(FILES)
@@ -191,7 +191,7 @@ def test_changes_over_the_caps_are_undone_and_deletions_kept(
     assert in_box(script) == mirrored(store, objects) == expected
 
 
-def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: ObjectStore):
+def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[ScriptedRun(writes={"b": b"file", "b/c.py": None})])
     store = store_with(script, objects, caps=KeepCaps(files=1))
     store.write({"b/c.py": b"x"})
@@ -199,7 +199,9 @@ def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: O
     assert in_box(script) == mirrored(store, objects) == {"b": b"file"}
 
 
-def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objects: ObjectStore):
+def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(
+    objects: ObjectStore,
+) -> None:
     large = {f"f{number}": bytes([number]) * 7_000_000 for number in range(7)}
     script = SandboxScript(
         runs=[ScriptedRun(writes=dict.fromkeys(large, b""))], policy=LARGE_WRITES
@@ -213,7 +215,9 @@ def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objec
     assert script.calls - calls == 1 + 4
 
 
-def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects: ObjectStore):
+def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(
+    objects: ObjectStore,
+) -> None:
     """An empty folder in the place of a file is not a change that can be undone."""
     script = SandboxScript(runs=[ScriptedRun(writes={"a": None})])
     store = store_with(script, objects)
@@ -225,7 +229,7 @@ def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects
     assert in_box(script) == mirrored(store, objects) == {"a": b"x"}
 
 
-def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore):
+def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
@@ -235,7 +239,7 @@ def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore)
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
-def test_a_write_that_loses_its_box_has_not_happened(objects: ObjectStore):
+def test_a_write_that_loses_its_box_has_not_happened(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
@@ -244,7 +248,7 @@ def test_a_write_that_loses_its_box_has_not_happened(objects: ObjectStore):
     assert in_box(script) == mirrored(store, objects) == FILES
 
 
-def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
+def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 4, 6})
     store = store_with(script, objects)
     store.write(FILES)
@@ -256,7 +260,7 @@ def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
     assert all(box.closed for box in script.sandboxes)
 
 
-def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
+def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 4, 7, 9})
     store = store_with(script, objects)
     store.write(FILES)
@@ -269,7 +273,7 @@ def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
     assert outcomes == [b"replaced", b"replaced", FILES["a.py"], b"replaced", b"replaced"]
 
 
-def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: ObjectStore):
+def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 3})
     store = store_with(script, objects)
     store.write(FILES)
@@ -279,7 +283,9 @@ def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: Object
     assert store.read("a.py") == FILES["a.py"]
 
 
-def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects: ObjectStore):
+def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(
+    objects: ObjectStore,
+) -> None:
     store = store_with(SandboxScript(), objects)
     store.write(FILES)
     script = SandboxScript(policy=SandboxPolicy(disk_bytes=3))
@@ -289,7 +295,7 @@ def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects
     assert script.sandboxes[0].closed
 
 
-def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: ObjectStore):
+def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     with pytest.raises(TraceError):
@@ -297,7 +303,7 @@ def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: Object
     assert script.sandboxes[0].closed
 
 
-def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
+def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     box = store.open()
@@ -307,7 +313,9 @@ def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
     assert store.files == ()
 
 
-def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects: ObjectStore):
+def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(
+    objects: ObjectStore,
+) -> None:
     script = SandboxScript(runs=[written(new=b"new")])
     store = store_with(script, objects)
     box = store.open()
@@ -317,7 +325,7 @@ def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects:
     assert store.files == ()
 
 
-def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore):
+def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore) -> None:
     first = store_with(SandboxScript(), objects)
     changes = first.write(FILES)
     script = SandboxScript()
@@ -329,7 +337,7 @@ def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: Obje
     assert len(script.sandboxes) == 1
 
 
-def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
+def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore) -> None:
     first = store_with(SandboxScript(), objects)
     first.write(FILES)
     script = SandboxScript()
@@ -339,7 +347,7 @@ def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
     assert (in_box(script), store.tree) == (FILES, first.tree)
 
 
-def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: ObjectStore):
+def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
@@ -368,7 +376,7 @@ def a_days_work(store: FileStore) -> None:
     persist(lambda: store.read("a.py"))
 
 
-def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path):
+def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def come_to(jobs: tuple[Job, ...]) -> ScriptedRun:
         return (
             written(made=b"made", empty=None)
@@ -401,7 +409,7 @@ def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path)
 )
 def test_box_and_record_never_part(
     tmp_path_factory: pytest.TempPathFactory, steps: list, lost_at: set[int]
-):
+) -> None:
     objects = ObjectStore(tmp_path_factory.mktemp("objects") / "objects.pack")
     script = SandboxScript(lost_at=lost_at)
     store = store_with(script, objects)

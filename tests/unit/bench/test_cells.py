@@ -64,7 +64,7 @@ def measurement(run: Path, **more: Any) -> Measurement:
     return Measurement(run=run.name, seal=read_trace(run / "trace.jsonl")[2], **given)
 
 
-def test_a_cell_goes_from_new_over_ended_to_measured(tmp_path: Path):
+def test_a_cell_goes_from_new_over_ended_to_measured(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path)
     assert cell.state() == "new"
     cell.begin()
@@ -75,7 +75,7 @@ def test_a_cell_goes_from_new_over_ended_to_measured(tmp_path: Path):
     assert cell.state() == "measured"
 
 
-def test_truncated_run_counts_as_begun_and_exhausted_run_as_ended(tmp_path: Path):
+def test_truncated_run_counts_as_begun_and_exhausted_run_as_ended(tmp_path: Path) -> None:
     first, second = cells(tmp_path, seeds=2)
     run = ended(first)
     trace = run / "trace.jsonl"
@@ -85,14 +85,14 @@ def test_truncated_run_counts_as_begun_and_exhausted_run_as_ended(tmp_path: Path
     assert second.state() == "ended"
 
 
-def test_a_run_that_has_no_first_line_has_not_begun(tmp_path: Path):
+def test_a_run_that_has_no_first_line_has_not_begun(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path)
     (cell.folder / "20260101-empty").mkdir(parents=True)
     (cell.folder / "20260101-empty" / "trace.jsonl").write_bytes(b"")
     assert cell.state() == "new"
 
 
-def test_a_measurement_of_another_state_of_the_run_is_refused(tmp_path: Path):
+def test_a_measurement_of_another_state_of_the_run_is_refused(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path)
     run = ended(cell)
     write_measurement(cell.folder, replace(measurement(run), seal="0" * 64))
@@ -110,7 +110,7 @@ def test_a_measurement_of_another_state_of_the_run_is_refused(tmp_path: Path):
         list.clear,
     ],
 )
-def test_a_measurement_that_was_altered_is_refused(tmp_path: Path, change: Any):
+def test_a_measurement_that_was_altered_is_refused(tmp_path: Path, change: Any) -> None:
     (cell,) = cells(tmp_path)
     run = ended(cell)
     write_measurement(cell.folder, measurement(run))
@@ -125,7 +125,7 @@ def test_a_measurement_that_was_altered_is_refused(tmp_path: Path, change: Any):
         cell.state()
 
 
-def test_a_measurement_comes_back_as_it_was(tmp_path: Path):
+def test_a_measurement_comes_back_as_it_was(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path)
     written = measurement(
         ended(cell), details={"coverage": {"a.py": [1, 2]}}, problems={"lint_errors": "gone"}
@@ -146,7 +146,7 @@ def test_a_measurement_comes_back_as_it_was(tmp_path: Path):
 )
 def test_changed_settings_on_a_benchmark_folder_are_refused_by_name(
     tmp_path: Path, more: dict[str, Any], said: str
-):
+) -> None:
     cells(tmp_path)[0].begin()
     with pytest.raises(SettingsError, match=said):
         cells(tmp_path, more)
@@ -154,19 +154,19 @@ def test_changed_settings_on_a_benchmark_folder_are_refused_by_name(
         cells(tmp_path, features=False)
 
 
-def test_benchmark_folder_continues_with_another_server_for_its_model(tmp_path: Path):
+def test_benchmark_folder_continues_with_another_server_for_its_model(tmp_path: Path) -> None:
     cells(tmp_path)[0].begin()
     assert cells(tmp_path, {"base_url": "http://127.0.0.1:10/v1"})[0].state() == "new"
 
 
-def test_two_benches_do_not_work_on_the_same_folder(tmp_path: Path):
+def test_two_benches_do_not_work_on_the_same_folder(tmp_path: Path) -> None:
     with prepare(choice(tmp_path), settings_for(tmp_path)):
         with pytest.raises(RunLocked, match="Another `l2mac bench` works in"):
             cells(tmp_path)
     assert cells(tmp_path)
 
 
-def test_plan_states_the_number_of_runs_and_their_bounds(tmp_path: Path):
+def test_plan_states_the_number_of_runs_and_their_bounds(tmp_path: Path) -> None:
     (cell,) = cells(tmp_path)
     write_measurement(cell.folder, measurement(ended(cell)))
     variants = (Variant("l2mac"), Variant("short", {"summary": False}))
@@ -185,7 +185,7 @@ def results(folder: Path, *measured: dict[str, Any] | None, **chosen: Any) -> li
     return found
 
 
-def test_runs_that_failed_or_ran_out_of_budget_are_part_of_every_mean(tmp_path: Path):
+def test_runs_that_failed_or_ran_out_of_budget_are_part_of_every_mean(tmp_path: Path) -> None:
     spent = {"status": Status.BUDGET, "metrics": {**NUMBERS, "features_percent": 0.0}}
     failing = {"status": Status.FAILING, "metrics": {**NUMBERS, "features_percent": 25.0}}
     (row,) = rows_of(results(tmp_path, {}, spent, failing, None))
@@ -197,7 +197,7 @@ def test_runs_that_failed_or_ran_out_of_budget_are_part_of_every_mean(tmp_path: 
     )
 
 
-def test_unmeasured_values_are_counted_and_never_zero(tmp_path: Path):
+def test_unmeasured_values_are_counted_and_never_zero(tmp_path: Path) -> None:
     forged = {"metrics": {**NUMBERS, "coverage_percent": None}}
     rows = rows_of(results(tmp_path, {}, {}, forged))
     assert (rows[0].estimates["coverage_percent"].mean, rows[0].unmeasured) == (
@@ -209,7 +209,7 @@ def test_unmeasured_values_are_counted_and_never_zero(tmp_path: Path):
     assert "cov % could not be measured in 1 of 3 runs" in text
 
 
-def test_tables_say_how_runs_ended_and_how_many_are_missing(tmp_path: Path):
+def test_tables_say_how_runs_ended_and_how_many_are_missing(tmp_path: Path) -> None:
     rows = rows_of(results(tmp_path, {}, {"status": Status.BUDGET}, None))
     for text in ("\n".join(table_lines(rows)), markdown(rows)):
         assert "2 of 3" in text
@@ -218,7 +218,7 @@ def test_tables_say_how_runs_ended_and_how_many_are_missing(tmp_path: Path):
         assert "a model's claim" in text
 
 
-def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Path):
+def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Path) -> None:
     content = json.loads(json.dumps(results_as_json(results(tmp_path, {}, None))))
     first, second = content["runs"]
     assert (first["task"], first["variant"], first["seed"], first["metrics"]) == (
@@ -235,7 +235,7 @@ def test_the_json_has_each_run_with_its_folder_and_its_own_numbers(tmp_path: Pat
     )
 
 
-def test_pass_at_k_leaves_out_problems_with_missing_samples(tmp_path: Path):
+def test_pass_at_k_leaves_out_problems_with_missing_samples(tmp_path: Path) -> None:
     from scripted_models import bench
 
     path = tmp_path / "ours.jsonl"

@@ -108,7 +108,7 @@ def failing(error: L2macError | SandboxError, *seeds: int) -> Recorder:
     return Recorder(before)
 
 
-def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path):
+def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path) -> None:
     some, worker = cells(tmp_path, 6), Recorder()
     results = work(some, worker, jobs=3)
     assert sorted(worker.ran) == sorted(worker.measured) == list(range(6))
@@ -116,7 +116,7 @@ def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path
     assert all(result.measurement for result in results)
 
 
-def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
+def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path) -> None:
     two = threading.Barrier(2)
 
     def meet(*_: object) -> None:
@@ -128,7 +128,7 @@ def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
     assert worker.at_once == 2
 
 
-def test_finished_cells_are_not_repeated(tmp_path: Path):
+def test_finished_cells_are_not_repeated(tmp_path: Path) -> None:
     some = cells(tmp_path, 3)
     work(some, Recorder())
     before = {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()}
@@ -141,7 +141,7 @@ def test_finished_cells_are_not_repeated(tmp_path: Path):
     } == before
 
 
-def test_a_run_that_has_ended_is_only_measured(tmp_path: Path):
+def test_a_run_that_has_ended_is_only_measured(tmp_path: Path) -> None:
     some = cells(tmp_path, 1)
     some[0].begin()
     record(some[0].folder / "20260101-a-run")
@@ -150,7 +150,7 @@ def test_a_run_that_has_ended_is_only_measured(tmp_path: Path):
     assert (worker.ran, worker.measured) == ([], [0])
 
 
-def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path):
+def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path) -> None:
     some = cells(tmp_path, 1)
     some[0].begin()
     trace = record(some[0].folder / "20250101-cut").folder / "trace.jsonl"
@@ -162,7 +162,7 @@ def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path):
     assert result.measurement.run == "20250101-cut"
 
 
-def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path):
+def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path) -> None:
     some = cells(tmp_path, 4)
     results = work(some, failing(ModelUnavailable("down"), 1, 2))
     assert [result.measurement is None for result in results] == [False, True, True, False]
@@ -172,7 +172,7 @@ def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path):
     assert again.ran == [1, 2]
 
 
-def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
+def test_three_faults_in_a_row_end_the_work(tmp_path: Path) -> None:
     worker, listener = failing(EngineUnavailable("no engine"), *range(9)), Quiet()
     results = work(cells(tmp_path, 9), worker, listener)
     assert worker.ran == [0, 1, 2]
@@ -183,14 +183,16 @@ def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
 @pytest.mark.parametrize(
     "error", [SettingsError("--steps", "cannot be"), ModelNotConfigured("no model")]
 )
-def test_errors_shared_by_all_cells_end_the_benchmark_at_once(tmp_path: Path, error: L2macError):
+def test_errors_shared_by_all_cells_end_the_benchmark_at_once(
+    tmp_path: Path, error: L2macError
+) -> None:
     worker = failing(error, *range(5))
     with pytest.raises(type(error)):
         work(cells(tmp_path, 5), worker)
     assert worker.ran == [0]
 
 
-def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
+def test_a_defect_is_no_fault_of_the_world(tmp_path: Path) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
@@ -198,7 +200,7 @@ def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
         work(cells(tmp_path, 2), Recorder(broken))
 
 
-def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
+def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path) -> None:
     def dies(cell: Cell, *_: Any) -> None:
         if cell.run is None:
             trace = record(cell.folder / "20260101-a-run").folder / "trace.jsonl"
@@ -212,14 +214,14 @@ def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
     assert sum("its sandbox was lost in session" in line for line in listener.lines) == 3
 
 
-def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path):
+def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path) -> None:
     (result,) = work(cells(tmp_path, 1), failing(SandboxDied("the engine is gone"), 0))
     assert isinstance(result.fault, SandboxDied)
 
 
 def test_interrupt_ends_active_cells_in_order_and_starts_no_others(
     tmp_path: Path, interruptible: None
-):
+) -> None:
     ended: list[int] = []
     at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 

@@ -102,7 +102,7 @@ def measured(
     return measure(folder, task, SandboxFactory(**reports).open, judge)
 
 
-def test_a_run_is_measured_from_its_record_and_bound_to_its_seal(tmp_path: Path):
+def test_a_run_is_measured_from_its_record_and_bound_to_its_seal(tmp_path: Path) -> None:
     run = record(tmp_path / "run")
     found = measured(tmp_path / "run")
     assert (found.run, found.seal, found.status) == ("run", run.seal, "completed")
@@ -124,7 +124,7 @@ def test_a_run_is_measured_from_its_record_and_bound_to_its_seal(tmp_path: Path)
     assert found.problems == {}
 
 
-def test_measuring_changes_nothing_in_the_record(tmp_path: Path):
+def test_measuring_changes_nothing_in_the_record(tmp_path: Path) -> None:
     record(tmp_path / "run")
     before = {
         path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
@@ -148,21 +148,21 @@ def test_measuring_changes_nothing_in_the_record(tmp_path: Path):
 )
 def test_a_report_of_coverage_that_is_forged_or_missing_is_never_a_number(
     tmp_path: Path, report: Any
-):
+) -> None:
     found = measured(tmp_path / "run", coverage=report)
     assert found.metrics["coverage_percent"] is None
     assert found.problems["coverage_percent"]
     assert found.metrics["tests_passed"] == 1
 
 
-def test_coverage_is_missing_without_a_statement_count(tmp_path: Path):
+def test_coverage_is_missing_without_a_statement_count(tmp_path: Path) -> None:
     found = measured(tmp_path / "run", count=b"")
     assert (found.metrics["coverage_percent"], found.metrics["lines_of_code"]) == (None, None)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.problems["lines_of_code"] == "not every file was counted"
 
 
-def test_hanging_suite_counts_all_its_tests_as_errors(tmp_path: Path):
+def test_hanging_suite_counts_all_its_tests_as_errors(tmp_path: Path) -> None:
     hung = job_result(
         "tests",
         cause=Cause.TIMEOUT,
@@ -178,7 +178,7 @@ def test_hanging_suite_counts_all_its_tests_as_errors(tmp_path: Path):
     assert "did not end in time" in found.problems["tests_passed"]
 
 
-def test_passed_and_failed_and_broken_and_skipped_tests_are_counted_apart(tmp_path: Path):
+def test_passed_and_failed_and_broken_and_skipped_tests_are_counted_apart(tmp_path: Path) -> None:
     report = report_of(
         [f"a.py::{name}" for name in "abcd"],
         code=1,
@@ -221,19 +221,19 @@ def test_passed_and_failed_and_broken_and_skipped_tests_are_counted_apart(tmp_pa
 )
 def test_hand_written_tests_that_cannot_import_or_do_not_end_have_failed(
     tmp_path: Path, report: Any, percent: int
-):
+) -> None:
     assert (
         measured(tmp_path / "run", **{"by hand": report}).metrics["handwritten_percent"] == percent
     )
 
 
-def test_more_hand_written_tests_than_the_task_says_are_the_tasks_fault(tmp_path: Path):
+def test_more_hand_written_tests_than_the_task_says_are_the_tasks_fault(tmp_path: Path) -> None:
     report = report_of([f"{HAND}::test_{number}" for number in (1, 2, 3)])
     with pytest.raises(SettingsError, match="has 3 tests, not 2"):
         measured(tmp_path / "run", **{"by hand": report})
 
 
-def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path: Path):
+def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path: Path) -> None:
     record(tmp_path / "run", (PLAN, *[Reply(content="I would rather talk.")] * 3), turns=2)
     boxes = SandboxFactory()
     judge = FeatureJudge(
@@ -254,14 +254,14 @@ def test_a_run_that_wrote_nothing_counts_with_zeros_and_no_box_is_made(tmp_path:
     assert (found.status, found.problems) == ("budget exhausted", {})
 
 
-def test_run_out_of_budget_is_measured_by_its_existing_files(tmp_path: Path):
+def test_run_out_of_budget_is_measured_by_its_existing_files(tmp_path: Path) -> None:
     record(tmp_path / "run", (PLAN, write(a="A = 1\n"), *[Reply(content="Hm.")] * 3), turns=2)
     found = measured(tmp_path / "run", count=lines(counted("a.py", 4), END))
     assert found.status == "budget exhausted"
     assert found.metrics["coverage_percent"] == 50
 
 
-def test_a_box_that_is_lost_once_is_replaced_and_the_number_is_the_same(tmp_path: Path):
+def test_a_box_that_is_lost_once_is_replaced_and_the_number_is_the_same(tmp_path: Path) -> None:
     record(tmp_path / "run")
     boxes = SandboxFactory()
     boxes.script.lost_at = (2,)
@@ -270,7 +270,7 @@ def test_a_box_that_is_lost_once_is_replaced_and_the_number_is_the_same(tmp_path
     assert all(box.closed for box in boxes.script.sandboxes)
 
 
-def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path):
+def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path) -> None:
     run = tmp_path / "run"
     record(
         run,
@@ -290,7 +290,7 @@ def test_the_stores_conftest_has_no_say_about_hand_written_tests(tmp_path: Path)
     assert by_hand.contents["test_by_hand.py"] == TASK.handwritten.text.encode()
 
 
-def test_an_unreadable_judgement_is_no_number(tmp_path: Path):
+def test_an_unreadable_judgement_is_no_number(tmp_path: Path) -> None:
     processor = ScriptedProcessor([Reply(content="All of them."), Reply(content="All.")])
     judge = FeatureJudge(processor, context_tokens=8192, prices=Prices(), prepare=lambda: None)
     found = measured(tmp_path / "run", judge=judge)
@@ -298,7 +298,7 @@ def test_an_unreadable_judgement_is_no_number(tmp_path: Path):
     assert "no usable answer" in found.problems["features_percent"]
 
 
-def test_features_are_counted_with_and_without_a_test_that_passed(tmp_path: Path):
+def test_features_are_counted_with_and_without_a_test_that_passed(tmp_path: Path) -> None:
     claims = [
         {"requirement": 1, "files": ["a.py"], "tests": ["a.py::t"]},
         {"requirement": 2, "files": ["p/b.py"], "tests": ["a.py::other"]},
@@ -331,7 +331,7 @@ MESSAGE = {
 @pytest.mark.parametrize("seen_at_once", [[], [MESSAGE]])
 def test_lint_errors_beside_an_invalid_file_are_counted_once(
     tmp_path: Path, seen_at_once: list[dict[str, Any]]
-):
+) -> None:
     record(tmp_path / "run")
     boxes = SandboxFactory()
     asked: list[tuple[str, ...]] = []

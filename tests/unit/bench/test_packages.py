@@ -52,14 +52,14 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
     return folder
 
 
-def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path):
+def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "run", "old", "new")) == dict([WHEELS["new"]])
 
 
-def test_a_run_that_took_no_packages_is_measured_without(tmp_path: Path):
+def test_a_run_that_took_no_packages_is_measured_without(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "off", "old", mode="off")) == {}
     assert recorded_wheels(record(tmp_path / "none", mode="resolve")) == {}
 
 
-def test_a_run_that_ended_before_its_packages_came_is_measured_without(tmp_path: Path):
+def test_a_run_that_ended_before_its_packages_came_is_measured_without(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "run", "old", fetched=False)) == {}

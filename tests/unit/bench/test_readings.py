@@ -45,7 +45,7 @@ def job(lines: list[Any] | bytes) -> JobResult:
     return job_result("job", report=report)
 
 
-def test_coverage_is_the_share_of_statements_outside_tests_that_ran():
+def test_coverage_is_the_share_of_statements_outside_tests_that_ran() -> None:
     coverage = read_coverage(
         job([RAN, {"e": "ran", "path": "test_a.py", "lines": [1, 2]}, END]), FILES
     )
@@ -53,12 +53,12 @@ def test_coverage_is_the_share_of_statements_outside_tests_that_ran():
     assert coverage.percent == 30
 
 
-def test_failing_tests_have_coverage_and_missing_tests_have_none():
+def test_failing_tests_have_coverage_and_missing_tests_have_none() -> None:
     assert read_coverage(job([RAN, {"e": "end", "code": 1}]), FILES).percent == 30
     assert read_coverage(job([{"e": "end", "code": 5}]), FILES).percent == 0
 
 
-def test_coverage_of_tests_alone_is_zero():
+def test_coverage_of_tests_alone_is_zero() -> None:
     assert read_coverage(job([END]), {"test_a.py": FILES["test_a.py"]}).percent == 0
 
 
@@ -82,7 +82,7 @@ def test_coverage_of_tests_alone_is_zero():
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] | bytes):
+def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] | bytes) -> None:
     with pytest.raises(NoReading):
         read_coverage(job(report), FILES)
 
@@ -96,26 +96,26 @@ def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] 
         replace(job([RAN, END]), report=OutputStream(b'{"e": "end", "code": 0}\n', b"", 10_000)),
     ],
 )
-def test_a_job_that_did_not_come_to_its_end_gives_no_number(result: JobResult):
+def test_a_job_that_did_not_come_to_its_end_gives_no_number(result: JobResult) -> None:
     for read in (read_count, read_lint, lambda one: read_coverage(one, FILES)):
         with pytest.raises(NoReading):
             read(result)
 
 
 @given(st.binary(max_size=200))
-def test_bytes_of_any_kind_never_give_a_number_or_a_crash(report: bytes):
+def test_bytes_of_any_kind_never_give_a_number_or_a_crash(report: bytes) -> None:
     for read in (read_count, read_lint, lambda one: read_coverage(one, FILES)):
         with pytest.raises(NoReading):
             read(job(report))
 
 
-def test_coverage_of_files_outside_the_store_does_not_count():
+def test_coverage_of_files_outside_the_store_does_not_count() -> None:
     assert (
         read_coverage(job([{"e": "ran", "path": "made.py", "lines": [1]}, END]), FILES).percent == 0
     )
 
 
-def test_the_files_are_counted():
+def test_the_files_are_counted() -> None:
     (file,) = read_count(job([COUNTED, END])).values()
     assert (file.code, file.statements, file.to_cover) == (7, ((1, 1), (3, 5)), 2)
 
@@ -131,12 +131,12 @@ def test_the_files_are_counted():
         [COUNTED],
     ],
 )
-def test_a_count_that_contradicts_itself_gives_no_number(report: list[Any]):
+def test_a_count_that_contradicts_itself_gives_no_number(report: list[Any]) -> None:
     with pytest.raises(NoReading):
         read_count(job(report))
 
 
-def test_errors_of_lint_are_those_of_pylint_and_files_that_are_no_python():
+def test_errors_of_lint_are_those_of_pylint_and_files_that_are_no_python() -> None:
     errors, invalid = read_lint(job([SYNTAX, STUB, MESSAGE, END]))
     assert errors == ("bad.py:1: syntax never closed", "a.py:4: E0602 x")
     assert invalid == ("bad.py",)

@@ -57,11 +57,11 @@ def read(folder: Path, text: str) -> Any:
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_the_tasks_of_the_paper_have_its_features_in_its_groups(name: str):
+def test_the_tasks_of_the_paper_have_its_features_in_its_groups(name: str) -> None:
     assert [len(group.features) for group in shipped_task(name).groups] == PAPER[name]
 
 
-def test_every_shipped_task_is_complete_and_numbers_each_feature_once():
+def test_every_shipped_task_is_complete_and_numbers_each_feature_once() -> None:
     assert {*PAPER, "smoke"} == set(shipped_names())
     for name in shipped_names():
         task = shipped_task(name)
@@ -70,7 +70,7 @@ def test_every_shipped_task_is_complete_and_numbers_each_feature_once():
         assert numbers == list(range(1, len(task.features) + 1))
 
 
-def test_url_shortener_tests_use_only_names_from_its_prompt():
+def test_url_shortener_tests_use_only_names_from_its_prompt() -> None:
     task = shipped_task("url-shortener")
     assert task.handwritten is not None
     assert (
@@ -84,7 +84,7 @@ def test_url_shortener_tests_use_only_names_from_its_prompt():
     assert {name for name in called if f"`{name}(" not in task.text} == set()
 
 
-def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path):
+def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path) -> None:
     task = read(folder, TASK)
     assert task.features == ("It is there.", "It is good.", "It is quick.")
     assert task.handwritten.text.startswith("def test_it")
@@ -123,18 +123,20 @@ def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path):
         ('title = "Mine"', "title = Mine", r"is not valid TOML: .*line 2"),
     ],
 )
-def test_task_file_errors_name_their_line(folder: Path, before: str, after: str, problem: str):
+def test_task_file_errors_name_their_line(
+    folder: Path, before: str, after: str, problem: str
+) -> None:
     assert before in TASK
     with pytest.raises(SettingsError, match=problem):
         read(folder, TASK.replace(before, after))
 
 
-def test_a_task_with_nothing_to_measure_is_refused(folder: Path):
+def test_a_task_with_nothing_to_measure_is_refused(folder: Path) -> None:
     with pytest.raises(SettingsError, match="nothing to measure"):
         read(folder, 'name = "a"\ntitle = "A"\nprompt = "Write it."\n')
 
 
-def test_a_task_that_cannot_be_read_is_refused(tmp_path: Path):
+def test_a_task_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         read_task(tmp_path / "none.toml")
 
@@ -159,7 +161,7 @@ def prepared(chosen: TaskChoice, **settings: Any) -> int:
         return len(all_of_it.cells)
 
 
-def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder: Path):
+def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder: Path) -> None:
     (folder / "mine.toml").write_text(
         TASK.replace("[[groups]]", 'input_dir = "code"\n\n[[groups]]', 1)
     )
@@ -173,7 +175,7 @@ def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder
         prepared(choice(folder / "out", task_files=mine, variants=(method_variant("codet"),)))
 
 
-def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path):
+def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path) -> None:
     (folder / "mine.toml").write_text(TASK.replace('"mine"', '"smoke"'))
     with pytest.raises(SettingsError, match="two tasks are called 'smoke'"):
         prepared(choice(folder, tasks=("smoke",), task_files=(folder / "mine.toml",)))
@@ -181,12 +183,12 @@ def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path):
         prepared(choice(folder))
 
 
-def test_the_cells_are_tasks_by_variants_by_seeds(tmp_path: Path):
+def test_the_cells_are_tasks_by_variants_by_seeds(tmp_path: Path) -> None:
     variants = (method_variant("l2mac"), parse_variant("short = {summary = false}"))
     assert prepared(choice(tmp_path, tasks=("smoke", "finances"), variants=variants, seeds=5)) == 20
 
 
-def test_a_variant_is_a_name_and_settings():
+def test_a_variant_is_a_name_and_settings() -> None:
     assert parse_variant("short = {summary = false, steps = 3}") == Variant(
         "short", {"summary": False, "steps": 3}
     )
@@ -204,12 +206,12 @@ def test_a_variant_is_a_name_and_settings():
         ("short = {api_key = 'x'}", "a key must not be recorded"),
     ],
 )
-def test_a_variant_that_is_none_is_refused(text: str, problem: str):
+def test_a_variant_that_is_none_is_refused(text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         parse_variant(text)
 
 
-def test_variants_have_names_of_their_own_that_folders_can_have():
+def test_variants_have_names_of_their_own_that_folders_can_have() -> None:
     with pytest.raises(SettingsError, match="two variants are called 'a'"):
         check_variants((Variant("a"), Variant("a")))
     with pytest.raises(SettingsError, match="is not a valid name"):
@@ -217,7 +219,7 @@ def test_variants_have_names_of_their_own_that_folders_can_have():
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool):
+def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool) -> None:
     path = tmp_path / "ours.jsonl"
     content = bench.problems().encode()
     path.write_bytes(gzip.compress(content) if packed else content)
@@ -241,7 +243,7 @@ def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool):
 )
 def test_a_malformed_problem_is_named_by_its_line(
     tmp_path: Path, change: dict[str, Any], problem: str
-):
+) -> None:
     path = tmp_path / "ours.jsonl"
     lines = [{**bench.PROBLEMS[0]}, {**bench.PROBLEMS[1], **change}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -258,7 +260,7 @@ def test_a_malformed_problem_is_named_by_its_line(
         (b"\xff\xfe", "cannot be read"),
     ],
 )
-def test_a_file_without_problems_is_refused(tmp_path: Path, content: bytes, problem: str):
+def test_a_file_without_problems_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "ours.jsonl"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=problem):

@@ -22,7 +22,7 @@ ROOT = click.Context(l2mac, info_name="l2mac")
 COMMANDS = list(commands(l2mac, ROOT))
 
 
-def test_summary_of_a_command_is_the_first_line_of_its_help():
+def test_summary_of_a_command_is_the_first_line_of_its_help() -> None:
     text = l2mac.get_help(click.Context(l2mac, info_name="l2mac", terminal_width=200))
     for name in l2mac.list_commands(ROOT):
         command = l2mac.get_command(ROOT, name)
@@ -33,7 +33,7 @@ def test_summary_of_a_command_is_the_first_line_of_its_help():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)
-def test_help_of_an_option_is_one_line_that_ends_with_a_full_stop(command: click.Command):
+def test_help_of_an_option_is_one_line_that_ends_with_a_full_stop(command: click.Command) -> None:
     options = [one for one in command.params if isinstance(one, click.Option)]
     texts = {one.name: one.help or "" for one in options if one.name not in ("help", "version")}
     assert {
@@ -41,7 +41,7 @@ def test_help_of_an_option_is_one_line_that_ends_with_a_full_stop(command: click
     } == {}
 
 
-def test_help_lists_every_exit_code_on_a_line_of_its_own():
+def test_help_lists_every_exit_code_on_a_line_of_its_own() -> None:
     text = l2mac.get_help(ROOT)
     for code, meaning in exit_codes.MEANINGS.items():
         assert f"\n  {code:5}  {meaning}" in text

@@ -66,7 +66,7 @@ def asked(sessions: ScriptedSessions, number: int) -> str:
     return sessions.processor.requests[number].messages[-1].content
 
 
-def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedSessions):
+def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedSessions) -> None:
     result = lead(
         sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED]
     )
@@ -81,19 +81,21 @@ def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedS
     assert "all of test_a.py" in asked(sessions, 2)
 
 
-def test_every_question_stands_alone_and_shows_the_files_as_they_are(sessions: ScriptedSessions):
+def test_every_question_stands_alone_and_shows_the_files_as_they_are(
+    sessions: ScriptedSessions,
+) -> None:
     lead(sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
     assert all(len(request.messages) == 2 for request in sessions.processor.requests)
     assert "a.py:\n```\nA = 1\n```" in asked(sessions, 2)
     assert "Make it." in asked(sessions, 2)
 
 
-def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: ScriptedSessions):
+def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: ScriptedSessions) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
     assert sessions.processor.requests[1].tools == ()
 
 
-def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
+def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions) -> None:
     replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(1, "A = 2"), DONE]
     result = lead(sessions, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
@@ -103,7 +105,7 @@ def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
     assert "assert 1 == 2" in asked(sessions, 3)
 
 
-def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessions):
+def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessions) -> None:
     whole = Reply(content="```\nA = 2\n```")
     replies = [
         files("a.py"),
@@ -120,7 +122,9 @@ def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessio
     assert "Correct a.py: A must be 2" in asked(sessions, 5)
 
 
-def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: ScriptedSessions):
+def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(
+    sessions: ScriptedSessions,
+) -> None:
     whole = Reply(content="```\nA = 3\n```")
     replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
     assert (
@@ -128,7 +132,7 @@ def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: Scr
     )
 
 
-def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedSessions):
+def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py"),
         CODE,
@@ -144,7 +148,7 @@ def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedS
     assert "a.py:\n```\nA = 1\n```" in asked(sessions, 4)
 
 
-def test_a_correction_that_shows_more_is_no_worse():
+def test_a_correction_that_shows_more_is_no_worse() -> None:
     unread = CheckReport(
         (
             of_tests(errors=1),
@@ -172,14 +176,14 @@ def test_a_correction_that_shows_more_is_no_worse():
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
 def test_completion_is_not_asked_about_while_a_check_fails(
     sessions: ScriptedSessions, verdict: ScriptedRun
-):
+) -> None:
     replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
     result = lead(sessions, replies, [verdict], limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert not any("submit_done" in str(request.tools) for request in sessions.processor.requests)
 
 
-def test_missing_file_is_written_next(sessions: ScriptedSessions):
+def test_missing_file_is_written_next(sessions: ScriptedSessions) -> None:
     missing = call("submit_done", done=False, missing="it lacks B", path="b.py")
     replies = [files("a.py"), CODE, missing, Reply(content="```\nB = 1\n```"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -188,28 +192,30 @@ def test_missing_file_is_written_next(sessions: ScriptedSessions):
     assert "Write b.py now. It has to hold: it lacks B" in asked(sessions, 3)
 
 
-def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions):
+def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions) -> None:
     neither = call("submit_done", done=False, missing="", path="")
     result = lead(sessions, [files("a.py"), CODE, neither, DONE], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert "name it and the path" in asked(sessions, 3)
 
 
-def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(sessions: ScriptedSessions):
+def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(
+    sessions: ScriptedSessions,
+) -> None:
     cut = Reply(content="```python\nA = 1\n", truncated=True)
     lead(sessions, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
     assert "was cut off" in asked(sessions, 2)
     assert sessions.processor.requests[2].temperature > sessions.processor.requests[1].temperature
 
 
-def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: ScriptedSessions):
+def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [files("../a.py"), CODE, CODE], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
     assert "refused" in asked(sessions, 2)
     assert result.files == {}
 
 
-def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: ScriptedSessions):
+def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: ScriptedSessions) -> None:
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
     result = lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
@@ -220,7 +226,7 @@ def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: Script
 
 def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
     sessions: ScriptedSessions,
-):
+) -> None:
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
     lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=7))
     anew = [
@@ -232,7 +238,7 @@ def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
     assert "A = 1" not in anew[0].messages[-1].content
 
 
-def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: ScriptedSessions):
+def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py", "b.py"),
         CODE,
@@ -247,27 +253,29 @@ def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: Script
     assert "Write b.py now" in sessions.last_words()
 
 
-def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedSessions):
+def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedSessions) -> None:
     result = lead(
         sessions, [files("a.py"), ContextOverflow("too long"), CODE, DONE], [PASSED, PASSED]
     )
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_instruction_without_a_file_list_begins_with_the_check_findings(sessions: ScriptedSessions):
+def test_instruction_without_a_file_list_begins_with_the_check_findings(
+    sessions: ScriptedSessions,
+) -> None:
     nothing = Reply(content="I do not know.")
     replies = [nothing, nothing, choose("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
-def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions):
+def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions) -> None:
     plan = files("a.py", "test_a.py")
     result = lead(sessions, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
     assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(sessions, 1)
 
 
-def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSessions):
+def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSessions) -> None:
     twice = files("a.py", "a.py")
     replies = [twice, twice, files("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
@@ -275,7 +283,7 @@ def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSe
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (4, [4]), (5, [2, 3]), (9, [3, 3, 3])])
-def test_files_are_grouped_evenly(count: int, sizes: list[int]):
+def test_files_are_grouped_evenly(count: int, sizes: list[int]) -> None:
     planned = tuple(PlannedFile(path=f"{number}.py", holds="x") for number in range(count))
     grouped = groups(planned)
     assert [len(group) for group in grouped] == sizes
@@ -284,7 +292,7 @@ def test_files_are_grouped_evenly(count: int, sizes: list[int]):
 
 def test_aborted_instruction_resumes_without_repeating_questions(
     sessions: ScriptedSessions, tmp_path: Path
-):
+) -> None:
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
         lead(sessions, replies, [NO_TESTS])
@@ -303,16 +311,18 @@ def test_aborted_instruction_resumes_without_repeating_questions(
         ("agentic", "json", False),
     ],
 )
-def test_auto_mode_guides_models_that_call_tools_by_json(mode: str, protocol: str, guided: bool):
+def test_auto_mode_guides_models_that_call_tools_by_json(
+    mode: str, protocol: str, guided: bool
+) -> None:
     assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_guided_mode_is_recorded(sessions: ScriptedSessions):
+def test_guided_mode_is_recorded(sessions: ScriptedSessions) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
     assert read_spec(sessions.folder).mode == "guided"
 
 
-def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions):
+def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
     assert json.loads((sessions.folder / "report.json").read_text())
@@ -332,7 +342,9 @@ def linted(path: str, line: int, text: str) -> ScriptedRun:
     return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
 
 
-def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: ScriptedSessions):
+def test_a_finding_that_names_its_file_leads_there_without_a_question(
+    sessions: ScriptedSessions,
+) -> None:
     replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
     wrong = linted("a.py", 3, "insert before line 1: import math")
     result = lead(sessions, replies, [wrong, PASSED, PASSED])
@@ -348,7 +360,7 @@ def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: 
     assert len(tools) == 2
 
 
-def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: ScriptedSessions):
+def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py"),
         CODE,
@@ -381,7 +393,9 @@ def prose(*missing: str) -> ScriptedRun:
     )
 
 
-def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: ScriptedSessions):
+def test_later_chapters_are_not_missing_while_files_remain_to_write(
+    sessions: ScriptedSessions,
+) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
@@ -395,7 +409,7 @@ def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: Sc
     assert "not written yet" not in asked(sessions, 2)
 
 
-def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSessions):
+def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSessions) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
@@ -424,7 +438,7 @@ TEXT = "one\ntwo\nthree\n"
 )
 def test_line_edits_insert_replace_and_delete(
     action: str, line: int, last: int, text: str, after: str
-):
+) -> None:
     assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
 
 
@@ -434,12 +448,12 @@ def test_line_edits_insert_replace_and_delete(
 )
 def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(
     action: str, line: int, text: str
-):
+) -> None:
     with pytest.raises(ValueError, match=r"there is no line|as it is"):
         edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
 
 
-def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
+def test_a_change_that_drops_the_indentation_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="line 2 begins with spaces, and the new text does not"):
         edited(
             "def f():\n    return 1\n",
@@ -461,18 +475,18 @@ def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
 )
 def test_a_heading_is_changed_by_its_line_and_a_paragraph_is_not(
     text: str, where: str, paragraph: bool
-):
+) -> None:
     failed = CheckResult(
         name="text", verdict=Verdict.FAILED, summary="x", findings=(Finding(where, "wrong"),)
     )
     assert is_a_paragraph(text, CheckReport((failed,)), "a.md") is paragraph
 
 
-def test_lines_are_numbered_as_changes_count_them():
+def test_lines_are_numbered_as_changes_count_them() -> None:
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
 
-def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: ScriptedSessions):
+def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: ScriptedSessions) -> None:
     missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
     replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -480,14 +494,14 @@ def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: Scripted
     assert "by one change of its lines: it lacks B" in asked(sessions, 3)
 
 
-def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: ScriptedSessions):
+def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [], task="word " * 5000, context_tokens=4096)
     assert result.outcome.status is Status.BUDGET
     assert "(--context-tokens)" in result.outcome.cause
     assert sessions.processor.requests == []
 
 
-def test_files_that_find_no_room_are_named(sessions: ScriptedSessions):
+def test_files_that_find_no_room_are_named(sessions: ScriptedSessions) -> None:
     large = Reply(content=f"```\n{'A = 1' * 3000}\n```")
     lead(
         sessions,
@@ -499,14 +513,16 @@ def test_files_that_find_no_room_are_named(sessions: ScriptedSessions):
     assert "(not shown, for want of room: a.py)" in asked(sessions, 2)
 
 
-def test_packages_that_may_be_named_are_spoken_of_in_every_question(sessions: ScriptedSessions):
+def test_packages_that_may_be_named_are_spoken_of_in_every_question(
+    sessions: ScriptedSessions,
+) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
     assert all(
         "requirements.txt" in request.messages[0].content for request in sessions.processor.requests
     )
 
 
-def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
+def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path) -> None:
     def settings(**flags: str) -> Settings:
         return load_settings(flags, project=tmp_path / "none.toml", user=tmp_path / "none.toml")
 
@@ -515,7 +531,7 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     assert choose_domain(settings(mode="auto", tools="edit_file")).name == "codebase"
 
 
-def test_prose_is_asked_for_as_a_whole_and_warm(sessions: ScriptedSessions):
+def test_prose_is_asked_for_as_a_whole_and_warm(sessions: ScriptedSessions) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content=f"# Flour\n\n{'word ' * 60}"),

@@ -91,7 +91,7 @@ def parts(sessions: FeatureSessions) -> list[str]:
 @pytest.mark.parametrize("method", BASELINES)
 def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     model = Listening()
     result = sessions.work(model, task=TASK, method=method)
     assert result.outcome.status is Status.COMPLETED
@@ -109,7 +109,7 @@ def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
 @pytest.mark.parametrize("method", METHODS)
 def test_final_verification_decides_the_outcome_of_every_method(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     def failing(jobs):
         tests = [
             f"{path}::test_it" for job in jobs for path in job.paths if path.startswith("test_")
@@ -135,7 +135,9 @@ def test_final_verification_decides_the_outcome_of_every_method(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, method: Method):
+def test_a_run_that_wrote_nothing_has_not_completed(
+    sessions: FeatureSessions, method: Method
+) -> None:
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     outcome = sessions.work(model, task=TASK, method=method).outcome
     assert outcome.status is Status.FAILING
@@ -143,7 +145,9 @@ def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, m
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions, method: Method):
+def test_methods_get_no_check_results_while_they_write(
+    sessions: FeatureSessions, method: Method
+) -> None:
     model = Listening(**SLOPPY)
     sessions.work(model, task=TASK, method=method)
     turns = [request for request in model.requests if request.purpose == "turn"]
@@ -160,7 +164,7 @@ def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions
 @pytest.mark.parametrize("method", BASELINES)
 def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     spent = sessions.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
     assert spent.outcome.status is Status.BUDGET
     assert spent.outcome.cause.startswith("1000 tokens are spent (--max-tokens); by " + method)
@@ -169,7 +173,7 @@ def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
     )
 
 
-def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
+def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions) -> None:
     assert (
         sessions.work(
             FeatureModel(), task=TASK, method="one-shot", limits=Limits(turns=2)
@@ -188,7 +192,9 @@ def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
 # One shot
 
 
-def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: FeatureSessions):
+def test_one_shot_has_one_context_and_checks_nothing_before_the_end(
+    sessions: FeatureSessions,
+) -> None:
     model = Listening(**SLOPPY)
     outcome = sessions.work(model, task=TASK, method="one-shot").outcome
     assert len(model.windows()) == 1
@@ -198,7 +204,7 @@ def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: Fe
     assert outcome.cause.endswith("by one-shot, without checks on the way")
 
 
-def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions):
+def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions) -> None:
     features = [f"f{number}" for number in range(20)]
     model = FeatureModel(filler=2000)
     result = sessions.work(model, task=task_of(*features), method="one-shot", context_tokens=6000)
@@ -211,7 +217,9 @@ def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSes
     assert result.outcome.report.counts.passed == len(result.files) // 2
 
 
-def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(sessions: FeatureSessions):
+def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(
+    sessions: FeatureSessions,
+) -> None:
     replies = [
         write(alpha="A = 1", test_alpha="def test_it():\n    assert 1\n"),
         ContextOverflow("no"),
@@ -223,7 +231,7 @@ def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(sessions: Fe
     assert "the context was full" in outcome.cause
 
 
-def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions):
+def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions) -> None:
     outcome = sessions.work(
         FeatureModel(), task=TASK + "x" * 9000, method="one-shot", context_tokens=4000
     ).outcome
@@ -231,7 +239,7 @@ def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions
     assert "--context-tokens" in outcome.cause
 
 
-def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessions):
+def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessions) -> None:
     talk = Reply(content="Here it is.")
     replies = [
         talk,
@@ -248,7 +256,7 @@ def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessio
     assert processor.requests[1].messages[-1].content.startswith("You called no tool")
 
 
-def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions):
+def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions) -> None:
     torn = Reply(
         content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), truncated=True
     )
@@ -280,7 +288,7 @@ def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions):
         ([set(), set(), set()], 0),
     ],
 )
-def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kept: int):
+def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kept: int) -> None:
     assert best_agreement([frozenset(tests) for tests in passed]) == kept
 
 
@@ -294,11 +302,11 @@ def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kep
         ("test_a.txt", False),
     ],
 )
-def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool):
+def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool) -> None:
     assert is_test_file(path) is is_one
 
 
-def test_generated_tests_replace_conflicting_files():
+def test_generated_tests_replace_conflicting_files() -> None:
     files = [
         FileEntry(path, 1, "a")
         for path in ("a.py", "tests", "t/test_b.py", "t/test_c.py/data", "t/other")
@@ -318,7 +326,7 @@ def test_generated_tests_replace_conflicting_files():
     ]
 
 
-def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSessions):
+def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSessions) -> None:
     files = {"tests": "no folder", "a.py": "A = 1"}
     candidate = call(
         "write_files", files=[{"path": path, "content": text} for path, text in files.items()]
@@ -333,7 +341,7 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSes
     assert set(result.files) == {"a.py", "tests/test_a.py"}
 
 
-def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions):
+def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions) -> None:
     model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
     result = sessions.work(model, task=TASK, method="codet")
     assert result.outcome.status is Status.COMPLETED
@@ -351,7 +359,7 @@ def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureS
 
 def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
     sessions: FeatureSessions,
-):
+) -> None:
     model = Listening()
     sessions.work(model, task=TASK, method="codet")
     assert len(model.windows()) == 4
@@ -361,7 +369,7 @@ def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
     assert {request.temperature for request in model.requests if request.purpose == "turn"} == {0.8}
 
 
-def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: FeatureSessions):
+def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: FeatureSessions) -> None:
     seen: list[tuple[str, ...]] = []
 
     def looking(jobs):
@@ -385,7 +393,7 @@ def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: Featu
     assert [box.purpose for box in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
 
 
-def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions):
+def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions) -> None:
     own = "def test_it():\n    assert 1\n"
     replies = [Reply(content="a.py")]
     for number in (1, 2, 3):
@@ -409,7 +417,7 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessi
     ]
 
 
-def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions):
+def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions) -> None:
     replies = [Reply(content=""), *[write(a="A = 1"), DONE] * 3, DONE]
     outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks
@@ -418,7 +426,9 @@ def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: Featu
     assert "there are no tests" in outcome.cause
 
 
-def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions: FeatureSessions):
+def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(
+    sessions: FeatureSessions,
+) -> None:
     test = "def test_it():\n    assert 1\n"
     replies = [
         Reply(content="a.py"),
@@ -439,7 +449,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions
 # Self-Refine
 
 
-def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions):
+def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions) -> None:
     model = Listening(**SLOPPY)
     result = sessions.work(model, task=TASK, method="self-refine")
     assert result.outcome.status is Status.COMPLETED
@@ -453,14 +463,14 @@ def test_self_refine_applies_feedback_on_the_files_three_times(sessions: Feature
     assert [note.final for note in sessions.notes(Checked)] == [True]
 
 
-def test_self_refine_mends_nothing_that_the_model_does_not_see(sessions: FeatureSessions):
+def test_self_refine_mends_nothing_that_the_model_does_not_see(sessions: FeatureSessions) -> None:
     outcome = sessions.work(
         FeatureModel(**SLOPPY, blind=True), task=TASK, method="self-refine"
     ).outcome
     assert outcome.status is Status.FAILING
 
 
-def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: FeatureSessions):
+def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: FeatureSessions) -> None:
     model = Listening(filler=14_000)
     sessions.work(model, task=TASK, method="self-refine", context_tokens=9000)
     asked = next(
@@ -474,14 +484,16 @@ def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: Featu
 # Reflexion
 
 
-def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions):
+def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK, method="reflexion").outcome.status is Status.COMPLETED
     assert set(model.asked) == {"turn"}
     assert parts(sessions) == ["the draft"]
 
 
-def test_reflexion_retries_with_a_reflection_on_the_check_findings(sessions: FeatureSessions):
+def test_reflexion_retries_with_a_reflection_on_the_check_findings(
+    sessions: FeatureSessions,
+) -> None:
     model = Listening(**SLOPPY)
     outcome = sessions.work(model, task=TASK, method="reflexion").outcome
     assert outcome.status is Status.COMPLETED
@@ -492,14 +504,16 @@ def test_reflexion_retries_with_a_reflection_on_the_check_findings(sessions: Fea
     assert "- test_beta.py::test_it" in reflection.messages[-1].content
 
 
-def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions):
+def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     sessions.work(model, task=TASK, method="reflexion")
     assert model.asked.count("reflection") == 3
     assert parts(sessions)[-1] == "further trial 3 of 3"
 
 
-def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: FeatureSessions):
+def test_reflexion_continues_after_a_trial_that_filled_the_context(
+    sessions: FeatureSessions,
+) -> None:
     model = Listening(filler=6000)
     outcome = sessions.work(
         model, task=task_of("a", "b", "c", "d"), method="reflexion", context_tokens=8000
@@ -513,7 +527,7 @@ def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: Fea
     assert "(the context was full before the attempt was done)" in reflections[0]
 
 
-def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureSessions):
+def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureSessions) -> None:
     test = "def test_it():\n    assert 1\n"
     deleted = [Reply(content="Delete it."), call("delete_files", paths=["test_b.py"]), DONE]
     nothing = [Reply(content="No idea."), DONE]
@@ -545,7 +559,9 @@ def faulty(method: Method) -> FeatureModel:
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path, method: Method):
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
+    memory: Path, method: Method
+) -> None:
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
@@ -559,7 +575,7 @@ def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path,
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_replay_performs_the_same_again(memory: Path, method: Method):
+def test_a_replay_performs_the_same_again(memory: Path, method: Method) -> None:
     source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(method), task=TASK, method=method)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
@@ -571,7 +587,7 @@ def test_a_replay_performs_the_same_again(memory: Path, method: Method):
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method):
+def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method) -> None:
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     found = steps(read_trace(whole.folder / "trace.jsonl")[0])
@@ -590,7 +606,7 @@ def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: 
 @pytest.mark.parametrize("method", BASELINES)
 def test_the_record_of_each_is_intact_and_comes_to_its_files(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     result = sessions.work(faulty(method), task=TASK, method=method)
     assert (audit_run(sessions.folder).verdict, audit_run(sessions.folder).findings) == (
         "intact",
@@ -606,7 +622,7 @@ def test_the_record_of_each_is_intact_and_comes_to_its_files(
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method):
+def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method) -> None:
     for lost in range(1, 30):
         sessions = FeatureSessions(memory / str(lost))
         result = sessions.work(faulty(method), task=TASK, method=method, lost_at=(lost,))
@@ -617,13 +633,13 @@ def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method:
         assert audit_run(sessions.folder).verdict == "intact"
 
 
-def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions):
+def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions) -> None:
     sessions.work(FeatureModel(), task=TASK, coverage=True)
     expected = run_spec(task=TASK, planning=PlanningOptions(coverage=True))
     assert read_spec(sessions.folder) == expected
 
 
-def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions):
+def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions) -> None:
     with Journal(sessions.folder) as journal:
         journal.note(record_spec(run_spec(task=TASK, method="debate"), journal.objects))
     with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
@@ -637,12 +653,12 @@ def settings(**given: object) -> Settings:
     return Settings.model_construct(**given)
 
 
-def test_the_settings_know_every_method_and_no_other():
+def test_the_settings_know_every_method_and_no_other() -> None:
     assert get_args(Settings.model_fields["method"].annotation) == METHODS
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_method_without_a_program_records_no_thinking_about_one(method: Method):
+def test_a_method_without_a_program_records_no_thinking_about_one(method: Method) -> None:
     plan = make_plan(settings(method=method), "x", (), load_domain("codebase"))
     assert (plan.method, plan.planning) == (method, PlanningOptions())
 
@@ -651,17 +667,17 @@ def test_a_method_without_a_program_records_no_thinking_about_one(method: Method
     "given",
     [{"reflections": 1}, {"summary": False}, {"evaluator": False}, {"task_in_context": False}],
 )
-def test_switches_of_l2mac_are_refused_with_another_method(given: dict[str, object]):
+def test_switches_of_l2mac_are_refused_with_another_method(given: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="applies only to --method l2mac, not to reflexion"):
         make_plan(settings(method="reflexion", **given), "x", (), load_domain("codebase"))
 
 
-def test_a_program_is_refused_where_there_is_none():
+def test_a_program_is_refused_where_there_is_none() -> None:
     with pytest.raises(SettingsError, match="--program applies only to --method l2mac"):
         make_plan(settings(method="one-shot"), "x", ("one",), load_domain("codebase"))
 
 
-def test_codet_is_refused_where_no_tests_are_run():
+def test_codet_is_refused_where_no_tests_are_run() -> None:
     with pytest.raises(SettingsError, match="The domain book has none"):
         choose_domain(
             settings(method="codet", domain="book", domain_file=None, judge=False, tools="")
@@ -677,7 +693,7 @@ def test_codet_is_refused_where_no_tests_are_run():
 @pytest.mark.parametrize("method", BASELINES)
 def test_printed_results_name_the_method_and_the_missing_evaluator(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     result = sessions.work(faulty(method), task=TASK, method=method)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"method   {method}\n" in shown
@@ -696,7 +712,7 @@ def test_printed_results_name_the_method_and_the_missing_evaluator(
     assert f"{len(parts(sessions))}/{len(parts(sessions))} parts" in listed
 
 
-def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
+def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions) -> None:
     sessions.work(faulty("codet"), task=TASK, method="codet")
     stream = StringIO()
     with Progress(stream=stream) as progress:
@@ -711,7 +727,9 @@ def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
 # Ablations of L2MAC
 
 
-def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(sessions: FeatureSessions):
+def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
+    sessions: FeatureSessions,
+) -> None:
     on = FeatureSessions(sessions.folder.parent / "on")
     assert on.work(FeatureModel(**SLOPPY), task=TASK).outcome.status is Status.COMPLETED
     result = sessions.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
@@ -721,7 +739,7 @@ def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(sessions: Fe
     assert {note.checked for note in on.notes(InstructionCompleted)} == {True}
 
 
-def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
+def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions) -> None:
     model = Listening()
     result = sessions.work(model, task=TASK, evaluator=False)
     assert result.outcome.status is Status.COMPLETED
@@ -752,7 +770,7 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
     assert "instruction 1 done, unchecked" in stream.getvalue()
 
 
-def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessions):
+def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessions) -> None:
     class Idle(FeatureModel):
         def _turn(self, request: Request, question: str) -> Reply:
             return call("list_files")
@@ -775,7 +793,7 @@ def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessio
 
 def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
     sessions: FeatureSessions,
-):
+) -> None:
     model = Listening()
     assert sessions.work(model, task=TASK, task_in_context=False).outcome.status is Status.COMPLETED
     for request in model.requests:
@@ -792,7 +810,7 @@ def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
 )
 def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
     memory: Path, thinking: dict[str, object]
-):
+) -> None:
     limits = Limits(turns=3)
     model = {"together": 2, "most": 1} if "max_replans" in thinking else {}
     whole = FeatureSessions(memory / "whole")

@@ -103,13 +103,17 @@ def sessions(memory: Path) -> FeatureSessions:
     return FeatureSessions(memory / "run")
 
 
-def test_run_without_thinking_requests_only_plan_turns_and_summaries(sessions: FeatureSessions):
+def test_run_without_thinking_requests_only_plan_turns_and_summaries(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_planning_options_of_a_run_are_read_back_by_a_later_session(sessions: FeatureSessions):
+def test_planning_options_of_a_run_are_read_back_by_a_later_session(
+    sessions: FeatureSessions,
+) -> None:
     sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
     assert read_spec(sessions.folder).planning == PlanningOptions(**EVERYTHING)
 
@@ -117,7 +121,9 @@ def test_planning_options_of_a_run_are_read_back_by_a_later_session(sessions: Fe
 # Reflection
 
 
-def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(sessions: FeatureSessions):
+def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel(forgets=frozenset({"beta"}))
     sessions.work(model, task=TASK, reflections=2)
     assert model.asked[:4] == ["submit_plan"] * 3 + ["turn"]
@@ -131,7 +137,9 @@ def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(sessions:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(sessions: FeatureSessions, kind: int):
+def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(
+    sessions: FeatureSessions, kind: int
+) -> None:
     good = call("submit_plan", steps=["Write feature alpha."])
     model = saying("submit_plan", good, broken("submit_plan")[kind])
     assert sessions.work(model, task=TASK, reflections=1).outcome.status is Status.COMPLETED
@@ -145,13 +153,13 @@ def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(sessions: FeatureS
 )
 def test_a_plan_of_no_or_ten_thousand_or_equal_or_empty_steps_is_no_plan(
     sessions: FeatureSessions, steps: list[str]
-):
+) -> None:
     model = saying("submit_plan", call("submit_plan", steps=steps))
     assert sessions.work(model, task=TASK, **EVERYTHING).outcome.status is Status.NO_PLAN
     assert model.asked == ["submit_plan"] * 5
 
 
-def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
+def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions) -> None:
     steps = ["実装する: feature alpha、テストも。", "Пиши feature beta."]
     model = saying("submit_plan", call("submit_plan", steps=steps))
     assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
@@ -161,7 +169,7 @@ def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
 # Coverage
 
 
-def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions):
+def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions) -> None:
     model = FeatureModel(forgets=frozenset({"beta"}))
     sessions.work(model, task=TASK, coverage=True)
     assert [note.steps for note in sessions.notes(CoverageClaimed)] == [
@@ -174,13 +182,15 @@ def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSes
     assert len(sessions.program()) == 4
 
 
-def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions):
+def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     sessions.work(model, task=TASK, coverage=True)
     assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
 
 
-def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(sessions: FeatureSessions):
+def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(
+    sessions: FeatureSessions,
+) -> None:
     plans = [
         call("submit_plan", steps=["Write feature alpha."]),
         call("submit_plan", steps=["Write feature alpha.", "Write feature beta."]),
@@ -196,21 +206,23 @@ def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(sessions: 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_unusable_claim_of_coverage_keeps_the_plan_and_says_so(
     sessions: FeatureSessions, kind: int
-):
+) -> None:
     model = saying("submit_coverage", broken("submit_coverage")[kind])
     assert sessions.work(model, task=TASK, coverage=True).outcome.status is Status.COMPLETED
     assert model.asked.count("submit_coverage") == 2
     assert "no usable answer" in sessions.notes(CoverageClaimed)[0].problem
 
 
-def test_numbers_that_do_not_exist_cover_nothing(sessions: FeatureSessions):
+def test_numbers_that_do_not_exist_cover_nothing(sessions: FeatureSessions) -> None:
     entries = [{"requirement": 1, "steps": [0, 5, -1, 10**9, 2]}, {"requirement": 77, "steps": [1]}]
     model = saying("submit_coverage", call("submit_coverage", coverage=entries))
     sessions.work(model, task=TASK, coverage=True)
     assert {note.steps for note in sessions.notes(CoverageClaimed)} == {((2,), (), (), ())}
 
 
-def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(sessions: FeatureSessions):
+def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel()
     sessions.work(model, task=TASK, program=("Write feature alpha.",), reflections=2, coverage=True)
     assert sessions.program() == ["Write feature alpha."]
@@ -220,14 +232,16 @@ def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(sessions:
 # The list of requirements
 
 
-def test_a_list_is_made_once_and_serves_the_plan_and_the_result(sessions: FeatureSessions):
+def test_a_list_is_made_once_and_serves_the_plan_and_the_result(sessions: FeatureSessions) -> None:
     model = faulty()
     sessions.work(model, task=TASK, limits=Limits(turns=4), **EVERYTHING)
     assert model.asked.count("submit_requirements") == 1
     assert len(sessions.notes(RequirementsListed)) == 1
 
 
-def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: FeatureSessions):
+def test_repetitions_in_a_list_count_once_and_other_languages_count(
+    sessions: FeatureSessions,
+) -> None:
     texts = [
         "It has feature alpha.",
         "it has  feature ALPHA",
@@ -259,7 +273,7 @@ def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: Fe
 )
 def test_unusable_requirement_lists_are_requested_three_times_at_most(
     sessions: FeatureSessions, texts: list[str]
-):
+) -> None:
     model = saying("submit_requirements", call("submit_requirements", requirements=texts))
     outcome = sessions.work(
         model, task=TASK, coverage=True, requirements=True, requirement_rounds=1
@@ -274,7 +288,9 @@ def test_unusable_requirement_lists_are_requested_three_times_at_most(
 # Replanning
 
 
-def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: FeatureSessions):
+def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel(together=4, most=2)
     result = sessions.work(model, task=TASK, limits=Limits(turns=3), max_replans=1)
     assert result.outcome.status is Status.COMPLETED
@@ -284,13 +300,13 @@ def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: Fe
     assert "An attempt at more than this was broken off" in after
 
 
-def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions):
+def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions) -> None:
     result = sessions.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-turns" in result.outcome.cause
 
 
-def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSessions):
+def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSessions) -> None:
     model = FeatureModel(most=1)
     program = (
         "Write feature alpha and feature beta.",
@@ -309,7 +325,7 @@ def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSe
     assert "does not fit" in sessions.notes(Replanned)[0].problem
 
 
-def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions):
+def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions) -> None:
     insert = call(
         "submit_replan", action="insert", steps=["Write feature alpha.", "Write feature beta."]
     )
@@ -343,7 +359,7 @@ def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureS
 )
 def test_useless_replans_are_refused_three_times_at_most(
     sessions: FeatureSessions, action: str, steps: list[str]
-):
+) -> None:
     model = saying(
         "submit_replan", call("submit_replan", action=action, steps=steps), together=2, most=1
     )
@@ -355,7 +371,9 @@ def test_useless_replans_are_refused_three_times_at_most(
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions, kind: int):
+def test_an_unusable_replan_ends_the_run_in_its_budget(
+    sessions: FeatureSessions, kind: int
+) -> None:
     model = saying("submit_replan", broken("submit_replan")[kind], together=4, most=1)
     assert (
         sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=9).outcome.status
@@ -364,7 +382,9 @@ def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions
     assert model.asked.count("submit_replan") == 3
 
 
-def test_endless_replanning_stops_at_the_limit_of_each_instruction(sessions: FeatureSessions):
+def test_endless_replanning_stops_at_the_limit_of_each_instruction(
+    sessions: FeatureSessions,
+) -> None:
     numbers = iter(range(1000))
 
     def always_other(_: str) -> Reply:
@@ -382,7 +402,9 @@ def test_endless_replanning_stops_at_the_limit_of_each_instruction(sessions: Fea
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessions, most: int):
+def test_endless_replanning_stops_at_the_limit_of_the_run(
+    sessions: FeatureSessions, most: int
+) -> None:
     numbers = iter(range(1000))
 
     def hopeless(_: str) -> Reply:
@@ -394,14 +416,16 @@ def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessi
     assert model.asked.count("submit_replan") == min(most, 2)
 
 
-def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions):
+def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions) -> None:
     model = FeatureModel(together=4, most=2)
     result = sessions.work(model, task=TASK, limits=Limits(tokens=2000), max_replans=9)
     assert "--max-tokens" in result.outcome.cause
     assert "submit_replan" not in model.asked
 
 
-def test_larger_budget_continues_the_instruction_after_a_failed_replan(sessions: FeatureSessions):
+def test_larger_budget_continues_the_instruction_after_a_failed_replan(
+    sessions: FeatureSessions,
+) -> None:
     vain = saying("submit_replan", Reply(content="no"), together=4)
     assert (
         sessions.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
@@ -417,7 +441,7 @@ def test_larger_budget_continues_the_instruction_after_a_failed_replan(sessions:
 # The final check against the requirements
 
 
-def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions):
+def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"beta"}))
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=1)
     assert result.outcome.status is Status.COMPLETED
@@ -434,7 +458,9 @@ def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: Featur
     )
 
 
-def test_outcome_names_unverified_requirements_without_rounds_left(sessions: FeatureSessions):
+def test_outcome_names_unverified_requirements_without_rounds_left(
+    sessions: FeatureSessions,
+) -> None:
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
@@ -442,7 +468,7 @@ def test_outcome_names_unverified_requirements_without_rounds_left(sessions: Fea
     assert "beta.py" not in result.files
 
 
-def test_failed_follow_up_restores_the_verified_files(memory: Path):
+def test_failed_follow_up_restores_the_verified_files(memory: Path) -> None:
     without, sessions = FeatureSessions(memory / "without"), FeatureSessions(memory / "with")
     faults = {"neglects": frozenset({"beta"}), "fails_later": True}
     verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
@@ -463,7 +489,7 @@ def test_failed_follow_up_restores_the_verified_files(memory: Path):
     assert len(sessions.notes(InstructionsAdded)) == 1
 
 
-def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions):
+def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"beta"}))
     runs: list[tuple[Job, ...]] = []
 
@@ -484,7 +510,7 @@ def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSess
     assert len(result.files) == 6
 
 
-def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSessions):
+def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSessions) -> None:
     nothing = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}],
@@ -512,7 +538,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSession
 )
 def test_evidence_counts_only_existing_files_and_passed_tests(
     sessions: FeatureSessions, files: list[str], tests: list[str], shown: bool
-):
+) -> None:
     claim = call("submit_evidence", evidence=[{"requirement": 1, "files": files, "tests": tests}])
     result = sessions.work(
         saying("submit_evidence", claim), task=task_of("alpha", "beta"), requirements=True
@@ -520,7 +546,7 @@ def test_evidence_counts_only_existing_files_and_passed_tests(
     assert result.outcome.requirements[0].shown is shown
 
 
-def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: FeatureSessions):
+def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: FeatureSessions) -> None:
     claim = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["alpha.py"], "tests": ["test_x.py::skip"]}],
@@ -545,7 +571,7 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: Featu
     assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
 
 
-def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions):
+def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions) -> None:
     listed = call("submit_requirements", requirements=["There is a README."])
     claim = call(
         "submit_evidence", evidence=[{"requirement": 1, "files": ["README.md"], "tests": []}]
@@ -570,7 +596,7 @@ def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
     sessions: FeatureSessions, kind: int
-):
+) -> None:
     model = saying("submit_evidence", broken("submit_evidence")[kind])
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=5)
     assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
@@ -581,7 +607,7 @@ def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
 @pytest.mark.parametrize(("features", "filler", "most"), [(4, 0, 1), (4, 6000, 2), (14, 12_000, 6)])
 def test_files_are_shown_in_pages_within_window_and_limit(
     sessions: FeatureSessions, features: int, filler: int, most: int
-):
+) -> None:
     model = FeatureModel(filler=filler)
     names = [f"f{number}" for number in range(features)]
     result = sessions.work(
@@ -594,7 +620,7 @@ def test_files_are_shown_in_pages_within_window_and_limit(
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
+def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions) -> None:
     runs = iter([run_checks] * 4)
 
     def failing_at_last(jobs: tuple[Job, ...]) -> ScriptedRun:
@@ -611,7 +637,7 @@ def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
 # Ablation
 
 
-def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions):
+def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
     assert "summary" not in model.asked
@@ -638,7 +664,7 @@ STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
 )
 def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
     memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
-):
+) -> None:
     task, limits = task_of(*features), Limits(turns=2)
 
     def model() -> FeatureModel:
@@ -657,14 +683,14 @@ def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
         assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
-def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions):
+def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions) -> None:
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     before = sessions.told()
     sessions.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
     assert sessions.told() == before
 
 
-def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
+def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path) -> None:
     source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
@@ -678,7 +704,7 @@ def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
 # For the user
 
 
-def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
+def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions) -> None:
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"required {CLAIM}\n" in shown
@@ -697,25 +723,25 @@ def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
     )
 
 
-def test_unverified_requirements_have_their_own_exit_code():
+def test_unverified_requirements_have_their_own_exit_code() -> None:
     assert BY_STATUS[Status.REQUIREMENTS_UNVERIFIED] == REQUIREMENTS_UNVERIFIED
     assert list(BY_STATUS.values()).count(REQUIREMENTS_UNVERIFIED) == 1
 
 
-def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
+def test_a_run_from_the_command_line_thinks_unless_told_otherwise() -> None:
     settings = Settings.model_construct()
     assert make_plan(settings, "x", (), load_domain("codebase")).planning == PlanningOptions(
         coverage=True, max_replans=3, requirements=True, requirement_rounds=1
     )
 
 
-def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions):
+def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions) -> None:
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     started = sessions.notes(InstructionStarted)
     assert started[-1].number == started[-1].total == len(sessions.program())
 
 
-def test_each_ablation_changes_exactly_its_own_fault():
+def test_each_ablation_changes_exactly_its_own_fault() -> None:
     spec = importlib.util.spec_from_file_location(
         "ablation", ROOT / "tests" / "bench" / "ablation.py"
     )

@@ -119,7 +119,9 @@ def sessions(tmp_path: Path) -> InputSessions:
     return InputSessions(tmp_path / "run")
 
 
-def test_input_is_recorded_checked_and_surveyed_before_the_first_request(sessions: InputSessions):
+def test_input_is_recorded_checked_and_surveyed_before_the_first_request(
+    sessions: InputSessions,
+) -> None:
     assert sessions.work().outcome.status is Status.COMPLETED
     kinds = [type(event) for event in sessions.events()]
     adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
@@ -128,7 +130,9 @@ def test_input_is_recorded_checked_and_surveyed_before_the_first_request(session
     assert next(event for event in sessions.events() if isinstance(event, Checked)).baseline
 
 
-def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions: InputSessions):
+def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(
+    sessions: InputSessions,
+) -> None:
     sessions.work((PLAN, DONE, SUMMARY))
     baseline, verdict, *_ = (event for event in sessions.events() if isinstance(event, Checked))
     assert (baseline.baseline, baseline.verdict) == (True, "failed")
@@ -137,7 +141,9 @@ def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions
 
 
 @pytest.mark.parametrize("evaluator", [True, False])
-def test_a_failing_test_of_the_input_may_not_be_deleted(sessions: InputSessions, evaluator: bool):
+def test_a_failing_test_of_the_input_may_not_be_deleted(
+    sessions: InputSessions, evaluator: bool
+) -> None:
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
         if any(sandbox.contents["a.py"] == b"A = 1\n" for sandbox in sessions.script.sandboxes):
             return InputSessions.checks(sessions, jobs)
@@ -151,20 +157,20 @@ def test_a_failing_test_of_the_input_may_not_be_deleted(sessions: InputSessions,
     assert "1 test that failed cannot be seen" in result.outcome.report.summary
 
 
-def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions):
+def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions) -> None:
     result = sessions.work()
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
     assert result.origin == recorded_input(sessions.events())
 
 
-def test_outcome_names_tests_that_fail_as_before(sessions: InputSessions):
+def test_outcome_names_tests_that_fail_as_before(sessions: InputSessions) -> None:
     outcome = sessions.work().outcome
     assert outcome.status is Status.COMPLETED
     assert "1 test fails as it did before" in outcome.cause
 
 
-def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessions):
+def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessions) -> None:
     sessions.work()
     plan, turn, *_ = sessions.asked_of_the_model()
     for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
@@ -173,7 +179,7 @@ def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessi
     assert "change existing files in place" in turn
 
 
-def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions):
+def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions) -> None:
     sessions.tests = suite(test_old="passed")
     sessions.tests = sessions.tests.replace(b'"failed"', b'"passed"').replace(
         b'"code": 1', b'"code": 0'
@@ -184,7 +190,7 @@ def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions
     assert read_spec(sessions.folder).input == ""
 
 
-def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
+def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions) -> None:
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
         new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.script.sandboxes)
         sessions.tests = suite(test_new="failed") if new else suite()
@@ -201,7 +207,7 @@ def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
 def test_input_whose_checks_do_not_finish_is_refused_with_advice(
     sessions: InputSessions, cause: Cause
-):
+) -> None:
     sessions.cause = cause
     with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
         sessions.work(())
@@ -210,14 +216,16 @@ def test_input_whose_checks_do_not_finish_is_refused_with_advice(
     assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: InputSessions):
+def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: InputSessions) -> None:
     assert sessions.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
     result = sessions.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
 
 
-def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: InputSessions):
+def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(
+    sessions: InputSessions,
+) -> None:
     sessions.work((PLAN, EDIT), turns=1)
     lines = (sessions.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
     adopted = next(
@@ -230,12 +238,12 @@ def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: I
         sessions.work((), given=None, reason="resume")
 
 
-def test_input_that_differs_from_its_specification_is_refused(sessions: InputSessions):
+def test_input_that_differs_from_its_specification_is_refused(sessions: InputSessions) -> None:
     with pytest.raises(TraceError, match="changed after the run was prepared"):
         sessions.work((), given=Input({"a.py": b"other"}))
 
 
-def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_path: Path):
+def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_path: Path) -> None:
     done = sessions.work()
     given = recorded_origin(sessions.events(), ObjectStore(sessions.folder / OBJECTS_FILE))
     assert given == GIVEN
@@ -243,7 +251,7 @@ def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_p
     assert again.work(given=given, reason="replay").files == done.files
 
 
-def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSessions):
+def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSessions) -> None:
     sessions.work()
     first = steps(read_trace(sessions.folder / TRACE_FILE)[0])[0]
     assert (first.number, first.action, set(first.files)) == (0, "input", set(GIVEN.contents))
@@ -253,7 +261,7 @@ def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSe
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step: int):
+def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step: int) -> None:
     sessions.work()
     other = InputSessions(tmp_path / "fork")
     fork(sessions.folder, step, other.folder)
@@ -262,7 +270,7 @@ def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step:
     assert audit_run(other.folder).verdict == INTACT
 
 
-def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
+def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions) -> None:
     sessions.work()
     assert audit_run(sessions.folder).verdict == INTACT
     pack = sessions.folder / OBJECTS_FILE
@@ -270,7 +278,7 @@ def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
     assert audit_run(sessions.folder).verdict == "altered"
 
 
-def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions):
+def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions) -> None:
     sessions.work()
     assert read_spec(sessions.folder).input == tree_of(GIVEN)
 
@@ -286,7 +294,7 @@ def on_the_host(folder: Path, **contents: str) -> Path:
     return folder
 
 
-def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_path: Path):
+def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_path: Path) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host", notes__md="mine\n")
     plan = plan_merge(result.files, host, result.origin)
@@ -301,7 +309,7 @@ def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
 def test_files_changed_by_the_user_meanwhile_are_conflicts(
     sessions: InputSessions, tmp_path: Path, meanwhile: str
-):
+) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host", a__py="mine\n")
     if meanwhile == "deleted":
@@ -312,7 +320,7 @@ def test_files_changed_by_the_user_meanwhile_are_conflicts(
         merge(plan, result.files, ObjectStore(sessions.folder / OBJECTS_FILE), overwrite=False)
 
 
-def test_files_deleted_by_the_user_stay_deleted(sessions: InputSessions, tmp_path: Path):
+def test_files_deleted_by_the_user_stay_deleted(sessions: InputSessions, tmp_path: Path) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host")
     (host / "notes.md").unlink()
@@ -329,7 +337,7 @@ def many() -> Input:
     return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
 
 
-def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions):
+def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions) -> None:
     sessions.work(given=many(), input=tree_of(many()))
     begun, before, after, final = (job for job in sessions.asked if job.name == "lint")
     assert (begun.paths, len(begun.others)) == ((), 252)
@@ -337,7 +345,7 @@ def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions)
     assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
 
 
-def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions):
+def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions) -> None:
     sessions.work(given=many(), input=tree_of(many()))
     before = next(
         box
@@ -347,7 +355,7 @@ def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: Input
     assert before.contents["a.py"] == b"A = 1\n"
 
 
-def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessions):
+def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessions) -> None:
     sessions.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
     asked = len(sessions.asked)
     result = sessions.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
@@ -359,7 +367,7 @@ def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessi
 
 
 @pytest.mark.parametrize("name", ["codebase", "book"])
-def test_every_domain_has_the_prompts_for_existing_files(name: str):
+def test_every_domain_has_the_prompts_for_existing_files(name: str) -> None:
     prompts = load_domain(name).prompts
     assert "edit_file" in prompts.render("existing", findings="x")
     assert "not" in prompts.render("outline", files="f", outline="o", findings="x")

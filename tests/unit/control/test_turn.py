@@ -1,5 +1,7 @@
 """One turn: each call of a reply gets one answer, under an id that only this call has."""
 
+from pathlib import Path
+
 import pytest
 from sandbox_scripts import PASSED
 from scripted_sessions import ScriptedSessions, call
@@ -15,7 +17,9 @@ def dialogue(sessions: ScriptedSessions) -> tuple[Message, ...]:
 
 
 @pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", ""), ("call_1", "call_1")])
-def test_calls_get_distinct_ids_whatever_ids_the_server_gives(tmp_path, ids: tuple[str, str]):
+def test_calls_get_distinct_ids_whatever_ids_the_server_gives(
+    tmp_path: Path, ids: tuple[str, str]
+) -> None:
     sessions = ScriptedSessions(tmp_path)
     looks = [
         Reply(content=str(turn), tool_calls=tuple(ToolCall(one, "list_files", "{}") for one in ids))

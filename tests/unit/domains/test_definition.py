@@ -26,12 +26,12 @@ def load(tmp_path: Path):
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples/domains").glob("*.toml")), ids=lambda path: path.name
 )
-def test_the_examples_load(path: Path):
+def test_the_examples_load(path: Path) -> None:
     assert load_domain_file(path).name == path.stem
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_domain_survives_its_record_and_its_export(name: str, load):
+def test_a_domain_survives_its_record_and_its_export(name: str, load) -> None:
     domain = load_domain(name)
     assert recorded_domain(domain.definition.as_text()).definition == domain.definition
     copied = load(domain.definition.as_toml("copy", extends="codebase"))
@@ -45,7 +45,7 @@ def test_a_domain_survives_its_record_and_its_export(name: str, load):
     )
 
 
-def test_a_small_file_takes_the_rest_over(load):
+def test_a_small_file_takes_the_rest_over(load) -> None:
     domain = load(
         'name = "poems"\nextends = "book"\n[prompts]\ntruncated = "At most $limit { } % tokens, '
         'for $$5."\n'
@@ -56,7 +56,7 @@ def test_a_small_file_takes_the_rest_over(load):
     assert domain.checks.jobs == {"prose"}
 
 
-def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load):
+def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None:
     domain = load(f'name = "x"\n{COMMAND}files = ["*.md"]\n')
     assert domain.checks.jobs == {"lint", "tests", "x"}
 
@@ -151,25 +151,25 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load):
         ),
     ],
 )
-def test_every_mistake_is_refused_with_its_place(load, text: str | bytes, said: str):
+def test_every_mistake_is_refused_with_its_place(load, text: str | bytes, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load(text)
 
 
-def test_more_commands_than_can_run_at_once_are_refused(load):
+def test_more_commands_than_can_run_at_once_are_refused(load) -> None:
     commands = "".join(COMMAND.replace('"x"', f'"x{number}"') for number in range(7))
     with pytest.raises(SettingsError, match="9 jobs; at most 8"):
         load(f"name = 'x'\n{commands}")
 
 
-def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path):
+def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml: is not readable"):
         load_domain_file(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="larger than"):
         load(b"#" * (1 << 20) + b"\n")
 
 
-def test_a_recorded_domain_keeps_its_own_prompts_and_needs_every_kind():
+def test_a_recorded_domain_keeps_its_own_prompts_and_needs_every_kind() -> None:
     definition = load_domain("book").definition
     other = definition.as_text().replace('"judge": "A book', '"judge": "Another book')
     assert recorded_domain(other).definition.prompts["judge"].startswith("Another book")
@@ -180,12 +180,12 @@ def test_a_recorded_domain_keeps_its_own_prompts_and_needs_every_kind():
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "prompts": {}, "surprise": 1}'])
-def test_a_record_that_is_none_is_refused(text: str):
+def test_a_record_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="use the version of l2mac that recorded it"):
         recorded_domain(text)
 
 
-def test_tools_can_be_narrowed_by_name_or_by_their_old_names():
+def test_tools_can_be_narrowed_by_name_or_by_their_old_names() -> None:
     domain = with_tools(load_domain("codebase"), "write_files, pytest_files,submit_plan")
     assert [spec.name for spec in domain.toolbelt.specs] == ["write_files", "run_tests"]
 
@@ -194,6 +194,6 @@ def test_tools_can_be_narrowed_by_name_or_by_their_old_names():
     ("names", "said"),
     [("shell", "'shell' is not a tool"), ("view_files", "must include a tool that writes files")],
 )
-def test_tools_that_are_not_there_or_write_nothing_are_refused(names: str, said: str):
+def test_tools_that_are_not_there_or_write_nothing_are_refused(names: str, said: str) -> None:
     with pytest.raises(SettingsError, match=f"--tools: {said}"):
         with_tools(load_domain("book"), names)

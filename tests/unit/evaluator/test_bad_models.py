@@ -72,7 +72,9 @@ def work(
         "noise",
     ],
 )
-def test_a_model_that_gets_nowhere_ends_in_a_named_budget(tmp_path: Path, turn: ScriptedReply):
+def test_a_model_that_gets_nowhere_ends_in_a_named_budget(
+    tmp_path: Path, turn: ScriptedReply
+) -> None:
     result, asked = work(tmp_path, turn)
     assert result.outcome.status is Status.BUDGET
     assert "--max-" in result.outcome.cause
@@ -89,7 +91,7 @@ def test_a_model_that_gets_nowhere_ends_in_a_named_budget(tmp_path: Path, turn: 
     ],
     ids=["prose in another language", "mid-JSON", "the same twice", "no list"],
 )
-def test_a_model_that_cannot_plan_ends_without_a_plan(tmp_path: Path, plan: ScriptedReply):
+def test_a_model_that_cannot_plan_ends_without_a_plan(tmp_path: Path, plan: ScriptedReply) -> None:
     result, asked = work(tmp_path, ScriptedReply("x"), plan=plan)
     assert result.outcome.status is Status.NO_PLAN
     assert len(asked) == 5
@@ -98,7 +100,7 @@ def test_a_model_that_cannot_plan_ends_without_a_plan(tmp_path: Path, plan: Scri
 @pytest.mark.parametrize("lie", [0, 1, 9_999_999])
 def test_a_model_that_lies_about_usage_is_believed_within_a_factor_of_four(
     tmp_path: Path, lie: int
-):
+) -> None:
     turn = ScriptedReply("nothing", usage={"prompt_tokens": lie, "completion_tokens": lie})
     (tmp_path / "honest").mkdir()
     (tmp_path / "lying").mkdir()

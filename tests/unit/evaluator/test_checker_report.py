@@ -19,7 +19,7 @@ def job(report: bytes, *, cause: Cause = Cause.EXITED, code: int = 0) -> JobResu
     return job_result("lint", cause=cause, code=code, report=report)
 
 
-def test_complete_report_is_read_up_to_its_end():
+def test_complete_report_is_read_up_to_its_end() -> None:
     lines, end = read_report(job(b'{"e": "a"}\n[1]\n' + END))
     assert (lines, end) == ([{"e": "a"}, [1]], {"e": "end", "code": 0})
     assert read_clean_report(job(b'{"e": "a"}\n' + END)) == [{"e": "a"}]
@@ -28,18 +28,18 @@ def test_complete_report_is_read_up_to_its_end():
 @pytest.mark.parametrize(
     "report", [b"", b"\n", b"{", b"x\n" + END, b"[" * 100_000, b"\xff\n" + END]
 )
-def test_report_that_is_not_json_lines_is_incomplete(report: bytes):
+def test_report_that_is_not_json_lines_is_incomplete(report: bytes) -> None:
     with pytest.raises(IncompleteReport):
         read_report(job(report))
 
 
 @pytest.mark.parametrize("last", [b'{"e": "a"}', b'{"e": "end", "code": 1}', b'{"e": "end"}', b"0"])
-def test_clean_report_needs_its_own_end(last: bytes):
+def test_clean_report_needs_its_own_end(last: bytes) -> None:
     with pytest.raises(IncompleteReport):
         read_clean_report(job(b'{"e": "a"}\n' + last))
 
 
-def test_truncated_report_is_incomplete():
+def test_truncated_report_is_incomplete() -> None:
     truncated = job(END)
     whole = OutputStream(END, b"", 10**9)
     elided = JobResult("lint", Cause.EXITED, 0, 1, truncated.output, truncated.errors, whole)
@@ -48,7 +48,7 @@ def test_truncated_report_is_incomplete():
 
 
 @pytest.mark.parametrize(("cause", "code"), [(Cause.TIMEOUT, 0), (Cause.EXITED, 1)])
-def test_report_of_a_failed_checker_does_not_count(cause: Cause, code: int):
+def test_report_of_a_failed_checker_does_not_count(cause: Cause, code: int) -> None:
     failed = job(END, cause=cause, code=code)
     with pytest.raises(IncompleteReport) as problem:
         read_report(failed)
@@ -56,5 +56,5 @@ def test_report_of_a_failed_checker_does_not_count(cause: Cause, code: int):
     assert list(report_lines(failed)) == [{"e": "end", "code": 0}]
 
 
-def test_missing_end_is_named_where_the_checker_succeeded():
+def test_missing_end_is_named_where_the_checker_succeeded() -> None:
     assert why_incomplete(job(b"")) == "it left no complete report"

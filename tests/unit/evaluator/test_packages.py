@@ -68,7 +68,7 @@ def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str
     return found
 
 
-def test_packages_are_fetched_once_for_each_requirement_text(tmp_path: Path):
+def test_packages_are_fetched_once_for_each_requirement_text(tmp_path: Path) -> None:
     world = World(Fetched(wheels=WHEEL, output=""), FAILED)
     assert settled(
         tmp_path, world, "attrs\n", "attrs\n# why\n", "no-such\n", "no-such \n", "attrs\n"
@@ -77,14 +77,14 @@ def test_packages_are_fetched_once_for_each_requirement_text(tmp_path: Path):
     assert world.installed == [list(WHEEL)]
 
 
-def test_a_resumed_run_fetches_nothing_and_its_first_box_has_the_packages(tmp_path: Path):
+def test_a_resumed_run_fetches_nothing_and_its_first_box_has_the_packages(tmp_path: Path) -> None:
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     world = World()
     assert settled(tmp_path, world, "attrs\n") == [""]
     assert world.installed == [list(WHEEL)]
 
 
-def test_packages_that_unpack_differently_end_the_session(tmp_path: Path):
+def test_packages_that_unpack_differently_end_the_session(tmp_path: Path) -> None:
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     world = World()
     other = PackageSource(world.fetch, lambda *_: Installed(digest="0" * 64))
@@ -95,20 +95,22 @@ def test_packages_that_unpack_differently_end_the_session(tmp_path: Path):
             dependencies.install()
 
 
-def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path):
+def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path) -> None:
     world = World(Fetched(wheels=WHEEL, output=""))
     assert settled(tmp_path, world, "attrs\n", "# none\n") == ["", ""]
     assert world.installed == [list(WHEEL), []]
 
 
-def test_fetch_failures_are_findings_and_missing_answers_are_retried(tmp_path: Path):
+def test_fetch_failures_are_findings_and_missing_answers_are_retried(tmp_path: Path) -> None:
     world = World(UNREACHABLE, Fetched(wheels=WHEEL, output=""), FAILED)
     found = settled(tmp_path, world, "attrs\n", "attrs\n", "other\n", "other\n")
     assert found == ["no answer", "", *["No matching distribution found for attrs"] * 2]
 
 
 @pytest.mark.parametrize(("digest", "problem"), [(HASH, ""), ("0" * 64, "does not have a hash")])
-def test_locked_mode_compares_hashes_on_the_host_itself(tmp_path: Path, digest: str, problem: str):
+def test_locked_mode_compares_hashes_on_the_host_itself(
+    tmp_path: Path, digest: str, problem: str
+) -> None:
     found = settled(
         tmp_path,
         World(Fetched(wheels=WHEEL, output="")),
@@ -119,23 +121,23 @@ def test_locked_mode_compares_hashes_on_the_host_itself(tmp_path: Path, digest: 
     assert bool(problem) == bool(found[0])
 
 
-def test_a_wheel_that_cannot_be_unpacked_is_a_finding(tmp_path: Path):
+def test_a_wheel_that_cannot_be_unpacked_is_a_finding(tmp_path: Path) -> None:
     world = World(Fetched(wheels=WHEEL, output=""), refuses="it holds a file with the path '../x'")
     assert settled(tmp_path, world, "attrs\n") == ["it holds a file with the path '../x'"]
 
 
-def test_a_run_fetches_so_often_and_no_more(tmp_path: Path):
+def test_a_run_fetches_so_often_and_no_more(tmp_path: Path) -> None:
     world = World(*[FAILED] * 30)
     found = settled(tmp_path, world, *(f"attrs=={number}\n" for number in range(25)))
     assert len(world.answers) == 10
     assert "20 times" in found[-1]
 
 
-def test_off_means_that_the_files_name_nothing(tmp_path: Path):
+def test_off_means_that_the_files_name_nothing(tmp_path: Path) -> None:
     assert settled(tmp_path, World(), "--index-url https://evil.test\n", mode="off") == [""]
 
 
-def test_replay_takes_wheels_only_from_the_trace(tmp_path: Path):
+def test_replay_takes_wheels_only_from_the_trace(tmp_path: Path) -> None:
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     with Journal(tmp_path) as journal:
         fetch = recorded_fetch(journal.recorded(), journal.objects)

@@ -89,7 +89,7 @@ def controls(text: str) -> list[str]:
     ]
 
 
-def test_markup_in_a_hostile_run_stays_text(tmp_path: Path):
+def test_markup_in_a_hostile_run_stays_text(tmp_path: Path) -> None:
     page = as_page(insight_of(hostile, tmp_path))
     reader = Reader(page)
     assert reader.tags <= ELEMENTS
@@ -105,14 +105,14 @@ def test_markup_in_a_hostile_run_stays_text(tmp_path: Path):
     assert "a/</td><svg onload=alert(3)>\\u202egnp.py" in said
 
 
-def test_the_search_for_harm_finds_it():
+def test_the_search_for_harm_finds_it() -> None:
     reader = Reader("<p onclick='x'><script src='y'></script></p>")
     assert not reader.tags <= ELEMENTS
     assert not reader.attributes <= ATTRIBUTES
     assert controls("\u202e\x1b") != []
 
 
-def test_the_page_loads_nothing_and_its_policy_allows_its_own_style_alone(tmp_path: Path):
+def test_the_page_loads_nothing_and_its_policy_allows_its_own_style_alone(tmp_path: Path) -> None:
     page = as_page(insight_of(known, tmp_path))
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -125,7 +125,7 @@ def test_the_page_loads_nothing_and_its_policy_allows_its_own_style_alone(tmp_pa
     )
 
 
-def test_page_shows_the_facts_of_the_trace(tmp_path: Path):
+def test_page_shows_the_facts_of_the_trace(tmp_path: Path) -> None:
     insight = insight_of(known, tmp_path)
     said = " ".join(Reader(as_page(insight)).text)
     for wanted in (
@@ -139,14 +139,14 @@ def test_page_shows_the_facts_of_the_trace(tmp_path: Path):
         assert wanted in said, wanted
 
 
-def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path):
+def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     insight = insight_of(lambda folder: TraceBuilder(folder).begin(), tmp_path)
     reader = Reader(as_page(insight))
     assert reader.open == []
     assert "at work or killed" in reader.text
 
 
-def test_the_page_of_the_bundled_session_is_whole():
+def test_the_page_of_the_bundled_session_is_whole() -> None:
     reader = Reader(as_page(read_insight(BUNDLED)))
     assert reader.open == []
     assert (
@@ -156,7 +156,7 @@ def test_the_page_of_the_bundled_session_is_whole():
     assert "shortener/store.py" in reader.text
 
 
-def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path):
+def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path) -> None:
     insight = insight_of(large, tmp_path)
     assert insight.events > 10_000
     assert len(insight.files) > 1000
@@ -172,7 +172,7 @@ def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path):
     assert "and 370 more" in as_markdown(insight)
 
 
-def test_no_single_text_makes_a_page_large(tmp_path: Path):
+def test_no_single_text_makes_a_page_large(tmp_path: Path) -> None:
     def endless(folder: Path) -> None:
         text = "x" * 300_000
         made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write("p" * 4000)
@@ -200,7 +200,9 @@ ANY = st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace").deco
 
 
 @given(st.text(max_size=200), ANY, ANY)
-def test_reports_of_any_texts_are_well_formed(tmp_path_factory, text: str, path: str, test: str):
+def test_reports_of_any_texts_are_well_formed(
+    tmp_path_factory: pytest.TempPathFactory, text: str, path: str, test: str
+) -> None:
     def any_run(folder: Path) -> None:
         made = TraceBuilder(folder).begin(text).plan(text).instruction(1).call().write(path or "x")
         made.check(report(failed=[f"{path}::{test}"], lint=1, text=test), final=True).end(
@@ -213,7 +215,7 @@ def test_reports_of_any_texts_are_well_formed(tmp_path_factory, text: str, path:
     assert controls(as_markdown(insight)) == []
 
 
-def test_junit_has_cases_for_verification_checks_and_tests(tmp_path: Path):
+def test_junit_has_cases_for_verification_checks_and_tests(tmp_path: Path) -> None:
     root = ET.fromstring(as_junit(insight_of(known, tmp_path)))
     cases = [
         (case.get("classname"), case.get("name"), [child.tag for child in case])
@@ -232,7 +234,7 @@ def test_junit_has_cases_for_verification_checks_and_tests(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_junit_names_failures_with_their_text(tmp_path: Path):
+def test_junit_names_failures_with_their_text(tmp_path: Path) -> None:
     def failing(folder: Path) -> None:
         made = TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py")
         tests = report(
@@ -252,7 +254,7 @@ def test_junit_names_failures_with_their_text(tmp_path: Path):
     assert lint[0].text == "a.py:1: lint 1\na.py:2: lint 2"
 
 
-def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path):
+def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path) -> None:
     def unverified(folder: Path) -> None:
         TraceBuilder(folder).begin().plan("a").instruction(1).write("a.py").check(
             report(passed=["t.py::test_a"])
@@ -269,7 +271,7 @@ def test_a_run_that_was_not_verified_is_not_green_in_junit(tmp_path: Path):
         assert root.get("errors") == "1"
 
 
-def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path: Path):
+def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path: Path) -> None:
     hidden = CheckResult(
         name="tests", verdict=Verdict.FAILED, summary="1 test not collected",
         outcomes=(("t.py::test_a[1]", "passed"),), declared=("t.py::test_a", "t.py::test_b"),
@@ -285,7 +287,7 @@ def test_a_test_that_its_file_declares_and_that_did_not_run_is_an_error(tmp_path
     assert (cases["test_a[1]"], cases["test_b"]) == ([], ["error"])
 
 
-def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path):
+def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path) -> None:
     passed = [f"t.py::test_{number}" for number in range(MOST_TESTS + 50)]
 
     def many(folder: Path) -> None:
@@ -301,7 +303,7 @@ def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path):
     assert [one.get("value") for one in root.iter("property")] == ["51 more tests are left out"]
 
 
-def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path):
+def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path) -> None:
     root = ET.fromstring(as_junit(insight_of(hostile, tmp_path)))
     assert {element.tag for element in root.iter()} <= {
         "testsuites",
@@ -313,7 +315,7 @@ def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path):
     assert clean(HOSTILE).replace("\ufffe", "") in {one.text for one in root.iter("failure")}
 
 
-def test_the_summary_of_a_hostile_run_holds_no_markup(tmp_path: Path):
+def test_the_summary_of_a_hostile_run_holds_no_markup(tmp_path: Path) -> None:
     text = as_markdown(insight_of(hostile, tmp_path))
     assert controls(text) == []
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
@@ -326,7 +328,7 @@ def test_the_summary_of_a_hostile_run_holds_no_markup(tmp_path: Path):
     assert headings == ["l2mac: ✓ completed", "Plan", "Last check", "Requirements"]
 
 
-def test_the_summary_is_read_at_a_glance(tmp_path: Path):
+def test_the_summary_is_read_at_a_glance(tmp_path: Path) -> None:
     text = as_markdown(insight_of(known, tmp_path))
     for wanted in (
         "## l2mac: ✗ requirements unverified", "| instructions done | 3 of 3 |",
@@ -336,7 +338,9 @@ def test_the_summary_is_read_at_a_glance(tmp_path: Path):
         assert wanted in text, wanted
 
 
-def test_the_command_writes_the_page_and_replaces_its_own_earlier_one(tmp_path: Path, monkeypatch):
+def test_the_command_writes_the_page_and_replaces_its_own_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     known(tmp_path / "my-run")
     first = invoke(str(tmp_path / "my-run"))
@@ -354,7 +358,7 @@ def test_the_command_writes_the_page_and_replaces_its_own_earlier_one(tmp_path: 
     assert sorted(os.listdir(tmp_path)) == ["my-run", "my-run.html", "new"]
 
 
-def test_a_file_that_is_no_report_is_written_over_with_force_alone(tmp_path: Path):
+def test_a_file_that_is_no_report_is_written_over_with_force_alone(tmp_path: Path) -> None:
     known(tmp_path / "run")
     mine = tmp_path / "mine.html"
     mine.write_text("# My l2mac report")
@@ -367,7 +371,7 @@ def test_a_file_that_is_no_report_is_written_over_with_force_alone(tmp_path: Pat
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_link_a_folder_or_a_pipe_is_never_written_over(tmp_path: Path, force: bool):
+def test_a_link_a_folder_or_a_pipe_is_never_written_over(tmp_path: Path, force: bool) -> None:
     (tmp_path / "target").write_text("<!-- l2mac report -->")
     (tmp_path / "link").symlink_to("target")
     (tmp_path / "folder").mkdir()
@@ -379,7 +383,7 @@ def test_a_link_a_folder_or_a_pipe_is_never_written_over(tmp_path: Path, force: 
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
 
 
-def test_one_thing_goes_to_standard_output(tmp_path: Path):
+def test_one_thing_goes_to_standard_output(tmp_path: Path) -> None:
     known(tmp_path / "run")
     run = str(tmp_path / "run")
     assert json.loads(invoke(run, "--json").stdout)["run"] == "run"
@@ -392,7 +396,7 @@ def test_one_thing_goes_to_standard_output(tmp_path: Path):
     assert (tmp_path / "summary.md").is_file()
 
 
-def test_the_series_of_a_hostile_run_are_plain_ascii(tmp_path: Path):
+def test_the_series_of_a_hostile_run_are_plain_ascii(tmp_path: Path) -> None:
     hostile(tmp_path / "run")
     said = invoke(str(tmp_path / "run"), "--json").stdout
     assert said.isascii()
@@ -400,12 +404,12 @@ def test_the_series_of_a_hostile_run_are_plain_ascii(tmp_path: Path):
     assert HOSTILE_PATH in {one["path"] for one in json.loads(said)["files"]}
 
 
-def test_every_table_has_a_bound():
+def test_every_table_has_a_bound() -> None:
     bounds = {name: value for name, value in vars(sections).items() if name.startswith("MOST_")}
     assert len(bounds) >= 7
     assert max(bounds.values()) <= 300
 
 
-def test_a_page_is_the_same_each_time_it_is_drawn(tmp_path: Path):
+def test_a_page_is_the_same_each_time_it_is_drawn(tmp_path: Path) -> None:
     insight = insight_of(known, tmp_path)
     assert as_page(insight) == as_page(replace(insight))

@@ -66,7 +66,7 @@ def tracked(folder: Path) -> RecordingSink:
     return sink
 
 
-def test_a_known_run_comes_to_known_numbers(tmp_path: Path):
+def test_a_known_run_comes_to_known_numbers(tmp_path: Path) -> None:
     sink = tracked(known(tmp_path / "run").folder)
     assert dict(sink.final) == {
         "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0, "model_calls": 10.0,
@@ -81,7 +81,7 @@ def test_a_known_run_comes_to_known_numbers(tmp_path: Path):
     assert [one["check/verified"] for one in checks if "check/verified" in one] == [1.0]
 
 
-def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path):
+def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path) -> None:
     for lay_down in (known, hostile):
         sink = tracked(lay_down(tmp_path / lay_down.__name__).folder)
         numbers = [line for line, _ in sink.lines]
@@ -91,7 +91,7 @@ def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path):
         assert {type(value) for value in values} <= {int, float}
 
 
-def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path):
+def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path) -> None:
     for lay_down in (known, hostile):
         sink = tracked(lay_down(tmp_path / f"the-task-in-words-{lay_down.__name__}").folder)
         sent = json.dumps([sink.run_id, dict(sink.config), sink.lines, dict(sink.final)])
@@ -99,7 +99,7 @@ def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path):
         assert sent.count("alert(1)") == ("scripted" not in sent)  # the model's name is a setting
 
 
-def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
+def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path) -> None:
     setup = {
         "model": "m",
         "base_url": "http://secret/v1",
@@ -117,7 +117,7 @@ def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
     }  # fmt: skip
 
 
-def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
+def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path) -> None:
     own = CheckResult(
         name="secret", verdict=Verdict.FAILED, summary="s", findings=(Finding("", "x"),) * 3
     )
@@ -127,7 +127,7 @@ def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
     assert tracked(made.folder).lines[-1][1]["findings/other"] == 3.0
 
 
-def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path):
+def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path) -> None:
     assert run_id("20260101-a-secret-plan-1f2e") == run_id("20260101-a-secret-plan-1f2e")
     assert run_id("a") != run_id("b")
     sink = tracked(known(tmp_path / "a-secret-plan").folder)
@@ -135,7 +135,7 @@ def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path):
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int):
+def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int) -> None:
     record(tmp_path / "run")
     rewind(tmp_path / "run", step)
     result = record(
@@ -149,7 +149,7 @@ def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int):
     assert (sink.final["instructions_done"], sink.completed) == (2, True)
 
 
-def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
+def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path) -> None:
     made = known(tmp_path / "run")
     sink, whole = RecordingSink(), tracked(made.folder)
     batches = ([entry] for entry in entries_of(made.folder))
@@ -157,7 +157,7 @@ def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
     assert sink == whole
 
 
-def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path):
+def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path) -> None:
     made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1)
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
@@ -167,12 +167,14 @@ def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: 
     assert read(entries_of(made.folder)[-1].event) == report(lint=2)
 
 
-def test_a_record_without_a_run_is_refused(tmp_path: Path):
+def test_a_record_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="nothing to send"):
         track("run", [], lambda _: report(), RecordingSink())
 
 
-def test_track_without_wandb_names_the_package_to_install(tmp_path: Path, monkeypatch):
+def test_track_without_wandb_names_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     known(tmp_path / "run")
     done = CliRunner().invoke(
@@ -182,7 +184,7 @@ def test_track_without_wandb_names_the_package_to_install(tmp_path: Path, monkey
     assert "pip install 'l2mac[wandb]'" in str(done.exception)
 
 
-def test_their_client_is_not_loaded_by_any_other_command():
+def test_their_client_is_not_loaded_by_any_other_command() -> None:
     program = "import sys, l2mac.cli.insight, l2mac.cli.main; print('wandb' in sys.modules)"
     assert (
         subprocess.run(

@@ -78,14 +78,14 @@ def make(
     return OpenAIProcessor(settings, cancel_scope=cancel_scope)
 
 
-def test_a_server_that_says_nothing_is_left_when_the_time_is_over(silence: Silence):
+def test_a_server_that_says_nothing_is_left_when_the_time_is_over(silence: Silence) -> None:
     with ModelServer(silence) as server, make(server) as processor, soon():
         with pytest.raises(OutOfTime, match="--max-time"):
             processor.complete(replace(REQUEST, within_s=0.3), unwatched)
         silence.over.set()
 
 
-def test_a_server_that_falls_silent_is_left_when_the_time_is_over():
+def test_a_server_that_falls_silent_is_left_when_the_time_is_over() -> None:
     with (
         ModelServer(sequence([Stalled(after_chunks=3, seconds=LONG_S)])) as server,
         make(server) as processor,
@@ -95,13 +95,13 @@ def test_a_server_that_falls_silent_is_left_when_the_time_is_over():
             processor.complete(replace(REQUEST, within_s=0.3), unwatched)
 
 
-def test_no_pause_between_two_tries_is_longer_than_the_time():
+def test_no_pause_between_two_tries_is_longer_than_the_time() -> None:
     with ModelServer(sequence([RateLimited("50")])) as server, make(server) as processor, soon():
         with pytest.raises(OutOfTime):
             processor.complete(replace(REQUEST, within_s=0.3), unwatched)
 
 
-def test_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline():
+def test_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute, soon():
         settings = ModelSettings(
             model="m",
@@ -113,14 +113,14 @@ def test_server_that_stalls_in_the_tls_handshake_is_left_at_the_deadline():
             processor.complete(replace(REQUEST, within_s=0.3), unwatched)
 
 
-def test_negotiating_ends_with_its_time(silence: Silence):
+def test_negotiating_ends_with_its_time(silence: Silence) -> None:
     with ModelServer(silence) as server, make(server, protocol="auto") as processor, soon():
         with pytest.raises(OutOfTime):
             processor.negotiate(unwatched, within_s=0.3)
         silence.over.set()
 
 
-def test_processor_still_works_after_a_call_reached_its_deadline():
+def test_processor_still_works_after_a_call_reached_its_deadline() -> None:
     answers = [ScriptedReply("one"), Stalled(seconds=LONG_S), ScriptedReply("two")]
     with ModelServer(sequence(answers)) as server, make(server) as processor:
         assert processor.complete(replace(REQUEST, within_s=SOON_S), unwatched).content == "one"
@@ -129,7 +129,7 @@ def test_processor_still_works_after_a_call_reached_its_deadline():
         assert processor.complete(REQUEST, unwatched).content == "two"
 
 
-def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
+def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence) -> None:
     cancel_scope = CancelScope(give_up)
     with ModelServer(silence) as server, make(server, cancel_scope) as processor, soon():
         watcher = threading.Thread(
@@ -142,7 +142,7 @@ def test_a_cancelled_call_ends_while_the_server_is_silent(silence: Silence):
         watcher.join()
 
 
-def test_cancelled_processor_sends_no_request():
+def test_cancelled_processor_sends_no_request() -> None:
     cancel_scope = CancelScope(give_up)
     with ModelServer(sequence([])) as server, make(server, cancel_scope) as processor:
         cancel_scope.cancel()
@@ -171,7 +171,9 @@ def run(tmp_path: Path) -> Callable[..., SessionResult]:
     return work
 
 
-def test_run_whose_time_ends_during_a_call_can_be_resumed(run: Callable[..., SessionResult]):
+def test_run_whose_time_ends_during_a_call_can_be_resumed(
+    run: Callable[..., SessionResult],
+) -> None:
     scripted = [
         ScriptedReply(
             one.content, tool_calls=[(c.name, json.loads(c.arguments)) for c in one.tool_calls]

@@ -67,28 +67,28 @@ def found(**lacking: bool) -> dict[str, Capability]:
         return {one.name: one for one in probe_capabilities(processor)}
 
 
-def test_a_server_that_can_do_everything():
+def test_a_server_that_can_do_everything() -> None:
     abilities = found()
     assert list(abilities) == ["answers", "usage", "streaming", "native", "json", "seed"]
     assert all(one.works for one in abilities.values())
 
 
 @pytest.mark.parametrize("lacking", ["usage", "streaming", "native", "json", "seed"])
-def test_probe_finds_exactly_the_missing_capabilities(lacking: str):
+def test_probe_finds_exactly_the_missing_capabilities(lacking: str) -> None:
     assert [name for name, one in found(**{lacking: True}).items() if not one.works] == [lacking]
 
 
-def test_a_seed_that_is_refused_is_said_to_be():
+def test_a_seed_that_is_refused_is_said_to_be() -> None:
     assert found(seed_at_all=True)["seed"] == Capability(
         "seed", works=False, text="the server refuses a seed"
     )
 
 
-def test_a_model_that_never_varies_says_nothing_about_seeds():
+def test_a_model_that_never_varies_says_nothing_about_seeds() -> None:
     assert found(chance=True)["seed"].works is None
 
 
-def test_a_refused_key_ends_the_probe_at_once():
+def test_a_refused_key_ends_the_probe_at_once() -> None:
     with ModelServer(Model(key=True)) as server, client(server) as processor:
         with pytest.raises(ModelRejected, match="refuses"):
             list(probe_capabilities(processor))
@@ -109,21 +109,21 @@ def windowed(window: int, *, cuts: bool = False, counts: bool = True) -> Any:
 
 
 @pytest.mark.parametrize("window", [1000, 3000, 5000, 8191])
-def test_the_window_is_found_from_below_within_an_eighth(window: int):
+def test_the_window_is_found_from_below_within_an_eighth(window: int) -> None:
     with ModelServer(windowed(window)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
     assert finding.limit_found
     assert window * 0.85 <= finding.accepted_tokens <= window
 
 
-def test_a_server_that_cuts_without_saying_so_is_found_out():
+def test_a_server_that_cuts_without_saying_so_is_found_out() -> None:
     with ModelServer(windowed(3000, cuts=True)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=20_000, progress=lambda _: None)
     assert (finding.accepted_tokens, finding.limit_found) == (3000, True)
     assert "without an error" in finding.text
 
 
-def test_window_probe_stays_within_its_limit_and_announced_cost():
+def test_window_probe_stays_within_its_limit_and_announced_cost() -> None:
     with ModelServer(windowed(10**9)) as server, client(server) as processor:
         finding = probe_window(processor, up_to=8000, progress=lambda _: None)
     sent = [
@@ -134,7 +134,7 @@ def test_window_probe_stays_within_its_limit_and_announced_cost():
     assert not finding.limit_found
 
 
-def test_window_probe_without_usage_counts_states_its_doubt():
+def test_window_probe_without_usage_counts_states_its_doubt() -> None:
     with ModelServer(windowed(10**9, counts=False)) as server, client(server) as processor:
         assert (
             "truncation is not detectable"
@@ -156,6 +156,8 @@ def test_window_probe_without_usage_counts_states_its_doubt():
         ({"max_model_len": -1}, None),
     ],
 )
-def test_a_declared_window_is_read_where_it_is_one(fields: dict[str, Any], window: int | None):
+def test_a_declared_window_is_read_where_it_is_one(
+    fields: dict[str, Any], window: int | None
+) -> None:
     answer = json.loads(json.dumps({"data": [{"id": "m", **fields}, {"id": "n"}]}))
     assert parse_model_list(answer, at_most=1) == (ModelInfo("m", window),)

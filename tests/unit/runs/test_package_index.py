@@ -19,14 +19,14 @@ def index_of(environment: dict[str, str] | None = None, **settings: object):
     )
 
 
-def test_default_package_index_is_pypi_with_its_file_host():
+def test_default_package_index_is_pypi_with_its_file_host() -> None:
     index = index_of({"PIP_CERT": ""})
     assert index.url == "https://pypi.org/simple/"
     assert index.reach.hosts == {"pypi.org", "files.pythonhosted.org"}
     assert not index.reach.private_hosts
 
 
-def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path: Path):
+def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path: Path) -> None:
     file = tmp_path / "pip.conf"
     file.write_text("[global]\nindex-url = https://file.test/simple\n")
     variables = {"PIP_CONFIG_FILE": str(file)}
@@ -55,18 +55,18 @@ def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path:
         "nonsense",
     ],
 )
-def test_unusable_index_url_is_refused_without_showing_its_secret(url: str):
+def test_unusable_index_url_is_refused_without_showing_its_secret(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
         index_of({"PIP_INDEX_URL": url})
     assert "secret" not in str(caught.value)
 
 
-def test_a_way_through_another_proxy_is_refused():
+def test_a_way_through_another_proxy_is_refused() -> None:
     with pytest.raises(SettingsError, match="HTTPS_PROXY"):
         index_of({"HTTPS_PROXY": "http://proxy.test:3128"})
 
 
-def test_only_certificates_of_the_authorities_file_reach_the_sandbox(tmp_path: Path):
+def test_only_certificates_of_the_authorities_file_reach_the_sandbox(tmp_path: Path) -> None:
     file = tmp_path / "all.pem"
     file.write_bytes(b"# ours\n" + PEM + KEY)
     assert index_of(deps_ca_file=file).certificates == PEM

@@ -33,7 +33,9 @@ def program(folder: Path, name: str, content: str | bytes) -> Path:
         ("p.yaml", b"\xef\xbb\xbf- Write the parser.\n- |\n  Write the printer,\n  with tests.\n"),
     ],
 )
-def test_each_format_gives_the_same_instructions(tmp_path: Path, name: str, content: str | bytes):
+def test_each_format_gives_the_same_instructions(
+    tmp_path: Path, name: str, content: str | bytes
+) -> None:
     assert load_program(program(tmp_path, name, content)) == STEPS
 
 
@@ -68,7 +70,7 @@ def test_each_format_gives_the_same_instructions(tmp_path: Path, name: str, cont
 )
 def test_a_broken_file_is_refused_by_its_name(
     tmp_path: Path, name: str, content: str | bytes, problem: str
-):
+) -> None:
     path = program(tmp_path, name, content)
     with pytest.raises(SettingsError, match=problem) as caught:
         load_program(path)
@@ -76,12 +78,12 @@ def test_a_broken_file_is_refused_by_its_name(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path):
+def test_a_file_that_is_not_there_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--program .*none\.yaml"):
         load_program(tmp_path / "none.yaml")
 
 
-def test_a_folder_is_refused_by_its_name(tmp_path: Path):
+def test_a_folder_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load_program(tmp_path)
 
@@ -89,11 +91,11 @@ def test_a_folder_is_refused_by_its_name(tmp_path: Path):
 @pytest.mark.parametrize(
     "given_text", ['["one", "two"]', ' ["one",\n"two"] ', '["\\u006fne", " two "]']
 )
-def test_a_list_on_the_command_line_gives_its_instructions(given_text: str):
+def test_a_list_on_the_command_line_gives_its_instructions(given_text: str) -> None:
     assert given_program(given_text) == ("one", "two")
 
 
-def test_program_option_without_a_list_is_a_file_path(tmp_path: Path):
+def test_program_option_without_a_list_is_a_file_path(tmp_path: Path) -> None:
     assert given_program(str(program(tmp_path, "p.txt", "one\n\ntwo"))) == ("one", "two")
     with pytest.raises(SettingsError, match=r"--program none\.yaml cannot be read"):
         given_program("none.yaml")
@@ -118,7 +120,7 @@ def test_program_option_without_a_list_is_a_file_path(tmp_path: Path):
         (f'["{"x" * (4 * 1024 * 1024)}"]', "is longer than"),
     ],
 )
-def test_broken_program_list_is_one_sentence_and_never_evaluated(text: str, problem: str):
+def test_broken_program_list_is_one_sentence_and_never_evaluated(text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem) as caught:
         given_program(text)
     assert caught.value.field == "--program"
@@ -128,7 +130,7 @@ def test_broken_program_list_is_one_sentence_and_never_evaluated(text: str, prob
 @given(content=st.text(st.characters(codec="utf-8")), ending=st.sampled_from([".yaml", ".txt"]))
 def test_any_program_file_yields_instructions_or_a_settings_error(
     tmp_path_factory: pytest.TempPathFactory, content: str, ending: str
-):
+) -> None:
     path = program(tmp_path_factory.mktemp("p"), f"p{ending}", content)
     try:
         instructions = load_program(path)

@@ -15,7 +15,7 @@ JOBS = [Job("a", ("true",))]
 
 
 @pytest.mark.parametrize("check", STORE, ids=lambda check: check.__name__)
-def test_memory_sandbox_passes_the_store_battery_of_real_sandboxes(check):
+def test_memory_sandbox_passes_the_store_battery_of_real_sandboxes(check) -> None:
     box: Sandbox = MemorySandbox()  # mypy sees here that it has the whole interface
     check(box)
     assert box.asked == []
@@ -35,7 +35,7 @@ class RenamesFiles(MemorySandbox):
 
 
 class AcceptsEveryName(MemorySandbox):
-    def _check_paths(self, files, after):
+    def _check_paths(self, files, after) -> None:
         pass
 
 
@@ -61,7 +61,7 @@ class ListsUnsorted(MemorySandbox):
 
 
 class DeletesBeforeItRefuses(MemorySandbox):
-    def delete(self, paths):
+    def delete(self, paths) -> None:
         for path in paths:
             super().delete([path])
 
@@ -103,13 +103,13 @@ BROKEN: Mapping[str, type[MemorySandbox]] = {
 
 
 @pytest.mark.parametrize("check", STORE, ids=lambda check: check.__name__)
-def test_every_store_check_rejects_a_fake_that_is_broken_there(check):
+def test_every_store_check_rejects_a_fake_that_is_broken_there(check) -> None:
     """The negative control: a check for which no broken fake is listed fails here."""
     with pytest.raises(Nonconforming):
         check(BROKEN[check.__name__]())
 
 
-def test_memory_sandbox_raises_when_its_script_runs_out():
+def test_memory_sandbox_raises_when_its_script_runs_out() -> None:
     with pytest.raises(AssertionError, match="0 runs and no one for"):
         MemorySandbox().run(JOBS)
     script = SandboxScript(runs=[ScriptedRun()])
@@ -118,7 +118,7 @@ def test_memory_sandbox_raises_when_its_script_runs_out():
         script.make_sandbox().run(JOBS)
 
 
-def test_memory_sandbox_returns_scripted_jobs_and_applies_scripted_writes():
+def test_memory_sandbox_returns_scripted_jobs_and_applies_scripted_writes() -> None:
     run = ScriptedRun(jobs=(job_result("a", code=3),), writes={"new": b"1", "old": None})
     box = SandboxScript(runs=[run]).make_sandbox()
     box.write({"old": b""})
@@ -127,7 +127,7 @@ def test_memory_sandbox_returns_scripted_jobs_and_applies_scripted_writes():
     assert (box.contents, box.asked) == ({"new": b"1"}, [tuple(JOBS)])
 
 
-def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs():
+def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs() -> None:
     box = SandboxScript(runs=[SandboxTimeout("too slow")]).make_sandbox()
     with pytest.raises(SandboxTimeout):
         box.run(JOBS)
@@ -141,7 +141,7 @@ def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs():
     assert (first.closed, second.closed, script.sandboxes) == (False, True, [first, second])
 
 
-def test_scripted_guest_raises_when_a_request_follows_its_last_step():
+def test_scripted_guest_raises_when_a_request_follows_its_last_step() -> None:
     with pytest.raises(AssertionError, match="no step"):
         with ScriptedGuest(replies({})) as guest:
             channel = GuestChannel(guest.host_end)
@@ -151,7 +151,7 @@ def test_scripted_guest_raises_when_a_request_follows_its_last_step():
             channel.close()
 
 
-def test_failed_conformance_checks_name_the_expected_and_the_seen_value():
+def test_failed_conformance_checks_name_the_expected_and_the_seen_value() -> None:
     with pytest.raises(Nonconforming, match="the answer should be 42 but is 41"):
         same(41, 42, "the answer")
     with pytest.raises(Nonconforming, match="so that the sun shines"):

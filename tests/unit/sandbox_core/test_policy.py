@@ -14,7 +14,7 @@ NUMBERS = [field.name for field in dataclasses.fields(SandboxPolicy) if field.ty
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, -math.inf])
-def test_a_limit_that_is_none_is_refused(name, value):
+def test_a_limit_that_is_none_is_refused(name, value) -> None:
     with pytest.raises(PolicyError, match=name):
         SandboxPolicy(**{name: value})
 
@@ -26,23 +26,23 @@ def test_a_limit_that_is_none_is_refused(name, value):
         ("max_write_bytes", 1 << 30), ("max_files", 1_000_000), ("volume", "bind"), ("cpus", 0.001),
     ],
 )  # fmt: skip
-def test_a_limit_that_could_not_be_held_is_refused(name, value):
+def test_a_limit_that_could_not_be_held_is_refused(name: str, value: float | int | str) -> None:
     with pytest.raises(PolicyError):
         SandboxPolicy(**{name: value})
 
 
-def test_memory_has_to_hold_all_that_is_kept_in_it():
+def test_memory_has_to_hold_all_that_is_kept_in_it() -> None:
     needed = SandboxPolicy().needed_memory_bytes
     assert SandboxPolicy(memory_bytes=needed).memory_bytes == needed
     with pytest.raises(PolicyError, match="memory"):
         SandboxPolicy(memory_bytes=needed - 1)
 
 
-def test_a_volume_on_disk_needs_no_memory():
+def test_a_volume_on_disk_needs_no_memory() -> None:
     assert SandboxPolicy(volume="disk").needed_memory_bytes < SandboxPolicy().needed_memory_bytes
 
 
-def test_no_field_can_loosen_the_confinement():
+def test_no_field_can_loosen_the_confinement() -> None:
     words = (
         "privileged",
         "cap",
@@ -70,20 +70,20 @@ def test_no_field_can_loosen_the_confinement():
         ("1t", 1 << 40),
     ],
 )
-def test_sizes_are_read_as_people_write_them(text, size):
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
     "text", ["", "m", "0", "0.1", "-1", "1x", "1e9", "nan", "1 2", "9" * 400, "1pb", "99999t"]
 )
-def test_invalid_sizes_are_refused(text):
+def test_invalid_sizes_are_refused(text: str) -> None:
     with pytest.raises(PolicyError):
         parse_size(text)
 
 
 @given(st.text())
-def test_parse_size_returns_a_size_or_refuses_any_text(text):
+def test_parse_size_returns_a_size_or_refuses_any_text(text) -> None:
     try:
         assert parse_size(text) >= 1
     except PolicyError:
@@ -91,5 +91,5 @@ def test_parse_size_returns_a_size_or_refuses_any_text(text):
 
 
 @given(st.integers(min_value=1, max_value=1 << 49))
-def test_a_formatted_size_reads_back_as_about_the_same(size):
+def test_a_formatted_size_reads_back_as_about_the_same(size) -> None:
     assert parse_size(format_size(size).removesuffix(" bytes")) == pytest.approx(size, rel=1e-2)

@@ -106,7 +106,7 @@ def refused(proxy: Proxy, client: Client) -> str:
     return proxy.decisions[-1].reason
 
 
-def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
+def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream: list[bytes]) -> None:
     world = World(upstream[0], PUBLIC)
     proxy, client = world.proxy(), Client(request(), hello_for(HOST))
     proxy.serve(client)
@@ -136,7 +136,7 @@ def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
         (b"CONNECT index.test:443 HTTP/1.1\r\n", 400),
     ],
 )
-def test_proxy_refuses_every_other_host(upstream, head: bytes, status: int):
+def test_proxy_refuses_every_other_host(upstream: list[bytes], head: bytes, status: int) -> None:
     world = World(upstream[0], PUBLIC)
     client = Client(head)
     client.answered.set()
@@ -169,14 +169,16 @@ def test_proxy_refuses_every_other_host(upstream, head: bytes, status: int):
 )
 @pytest.mark.parametrize("beside", [(), (PUBLIC,)])
 def test_a_name_that_means_an_inner_address_is_refused(
-    upstream, address: str, beside: tuple[str, ...]
-):
+    upstream: list[bytes], address: str, beside: tuple[str, ...]
+) -> None:
     world = World(upstream[0], *beside, address)
     assert "resolves to" in refused(world.proxy(), Client(request(), hello_for(HOST)))
     assert world.connected == []
 
 
-def test_only_declared_private_hosts_may_resolve_to_private_addresses(upstream):
+def test_only_declared_private_hosts_may_resolve_to_private_addresses(
+    upstream: list[bytes],
+) -> None:
     world = World(upstream[0], "10.0.0.1")
     proxy = world.proxy(hosts=frozenset({HOST, OTHER}), private_hosts=frozenset({HOST}))
     client = Client(request(), hello_for(HOST))
@@ -185,7 +187,7 @@ def test_only_declared_private_hosts_may_resolve_to_private_addresses(upstream):
     assert "not a public address" in refused(proxy, Client(request(OTHER), hello_for(OTHER)))
 
 
-def test_private_host_may_never_be_the_metadata_service(upstream):
+def test_private_host_may_never_be_the_metadata_service(upstream: list[bytes]) -> None:
     world = World(upstream[0], "169.254.169.254")
     proxy = world.proxy(private_hosts=frozenset({HOST}))
     assert "no server has" in refused(proxy, Client(request(), hello_for(HOST)))
@@ -203,21 +205,23 @@ def test_private_host_may_never_be_the_metadata_service(upstream):
     ],
     ids=["another name", "no name", "http", "ssh", "no client hello", "half a hello"],
 )
-def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(upstream, first: bytes):
+def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(
+    upstream: list[bytes], first: bytes
+) -> None:
     client = Client(request(), first)
     client.answered.set()
     assert refused(World(upstream[0], PUBLIC).proxy(), client)
     assert upstream[1:] in ([], [b""])
 
 
-def test_a_hello_that_comes_byte_by_byte_is_understood(upstream):
+def test_a_hello_that_comes_byte_by_byte_is_understood(upstream: list[bytes]) -> None:
     hello = hello_for(HOST)
     client = Client(request(), *(hello[place : place + 1] for place in range(len(hello))))
     World(upstream[0], PUBLIC).proxy().serve(client)
     assert client.got.endswith(b"echo")
 
 
-def test_a_hello_that_hides_its_name_is_refused():
+def test_a_hello_that_hides_its_name_is_refused() -> None:
     hello = bytearray(hello_for(HOST))
     hidden = b"\xfe\x0d\x00\x00"
     start = 43 + 1 + hello[43]
@@ -232,11 +236,11 @@ def test_a_hello_that_hides_its_name_is_refused():
 
 
 @pytest.mark.parametrize("cap", [{"max_bytes": 3}, {"max_connections": 0}])
-def test_bytes_and_connections_are_bounded(upstream, cap: dict[str, int]):
+def test_bytes_and_connections_are_bounded(upstream: list[bytes], cap: dict[str, int]) -> None:
     assert refused(World(upstream[0], PUBLIC).proxy(**cap), Client(request(), hello_for(HOST)))
 
 
-def test_unreachable_hosts_are_distinguished_from_refused_ones(upstream):
+def test_unreachable_hosts_are_distinguished_from_refused_ones(upstream: list[bytes]) -> None:
     def nobody(_: str) -> list[str]:
         raise OSError
 

@@ -57,12 +57,12 @@ def rules_for(name: str) -> list[dict]:
     return [rule for rule in PROFILE["syscalls"] if name in rule["names"]]
 
 
-def test_the_shipped_profile_is_the_written_one():
+def test_the_shipped_profile_is_the_written_one() -> None:
     shipped = (Path(sandbox.__file__).parent / "seccomp.json").read_text(encoding="utf-8")
     assert shipped == json.dumps(PROFILE, indent=1) + "\n"
 
 
-def test_every_difference_from_the_engines_default_is_named():
+def test_every_difference_from_the_engines_default_is_named() -> None:
     withheld = {name for names in ONLY_DOCKERS.values() for name in names.split()}
     assert withheld & set(seccomp.ALLOWED) == set()
     assert set(seccomp.ALLOWED) >= ONLY_OURS
@@ -71,20 +71,20 @@ def test_every_difference_from_the_engines_default_is_named():
     assert hashlib.sha256(" ".join(dockers).encode()).hexdigest() == DOCKERS_NAMES
 
 
-def test_unnamed_system_calls_are_refused():
+def test_unnamed_system_calls_are_refused() -> None:
     assert (PROFILE["defaultAction"], PROFILE["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
 
 
-def test_profile_allows_only_native_entry_points():
+def test_profile_allows_only_native_entry_points() -> None:
     assert all(not entry["subArchitectures"] for entry in PROFILE["archMap"])
 
 
 @pytest.mark.parametrize("name", ALWAYS_SHUT)
-def test_a_dangerous_call_is_not_allowed_under_any_condition(name):
+def test_a_dangerous_call_is_not_allowed_under_any_condition(name) -> None:
     assert [rule for rule in rules_for(name) if rule["action"] == "SCMP_ACT_ALLOW"] == []
 
 
-def test_no_call_is_allowed_twice_or_beside_its_condition():
+def test_no_call_is_allowed_twice_or_beside_its_condition() -> None:
     assert len(set(seccomp.ALLOWED)) == len(seccomp.ALLOWED)
     conditional = {
         name for rule in PROFILE["syscalls"] if rule.get("args") for name in rule["names"]
@@ -92,7 +92,7 @@ def test_no_call_is_allowed_twice_or_beside_its_condition():
     assert conditional & set(seccomp.ALLOWED) == set()
 
 
-def test_a_condition_allows_single_values_and_never_forbids_one():
+def test_a_condition_allows_single_values_and_never_forbids_one() -> None:
     """A rule that forbids a value can be passed by bits that the kernel does not read (CVE-2019-10063)."""
     operators = {
         argument["op"] for rule in PROFILE["syscalls"] for argument in rule.get("args", [])
@@ -100,17 +100,17 @@ def test_a_condition_allows_single_values_and_never_forbids_one():
     assert operators <= {"SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"}
 
 
-def test_sockets_are_local_or_of_the_internet():
+def test_sockets_are_local_or_of_the_internet() -> None:
     families = [rule["args"][0]["value"] for rule in rules_for("socket")]
     assert sorted(families) == [1, 2, 10]
 
 
-def test_clone3_is_unknown_rather_than_forbidden_as_threads_need_that():
+def test_clone3_is_unknown_rather_than_forbidden_as_threads_need_that() -> None:
     (rule,) = rules_for("clone3")
     assert (rule["action"], rule["errnoRet"]) == ("SCMP_ACT_ERRNO", 38)
 
 
-def test_clone_makes_no_namespace():
+def test_clone_makes_no_namespace() -> None:
     (rule,) = rules_for("clone")
     assert rule["args"] == [
         {"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
@@ -118,11 +118,11 @@ def test_clone_makes_no_namespace():
 
 
 @pytest.mark.parametrize("request_", [0x5412, 0x541C])
-def test_profile_forbids_typing_into_a_terminal(request_):
+def test_profile_forbids_typing_into_a_terminal(request_: int) -> None:
     assert request_ not in {rule["args"][0]["valueTwo"] for rule in rules_for("ioctl")}
 
 
-def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path):
+def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path: Path) -> None:
     package = tmp_path / "sandbox"
     shutil.copytree(
         Path(sandbox.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
@@ -150,7 +150,7 @@ def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path):
         assert "Reinstall l2mac" in done.stderr
 
 
-def test_every_call_that_is_withheld_is_tried_by_the_attack_suite():
+def test_every_call_that_is_withheld_is_tried_by_the_attack_suite() -> None:
     source = (Path(sandbox.__file__).parent / "attack" / "programs" / "syscalls.py").read_text(
         encoding="utf-8"
     )

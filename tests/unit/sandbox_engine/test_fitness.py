@@ -21,7 +21,7 @@ def runtime(*arguments: str) -> dict[str, Any]:
     return {"Runtimes": {"runc": {"path": "runc", "runtimeArgs": list(arguments)}}}
 
 
-def test_an_engine_with_all_of_it_is_fit():
+def test_an_engine_with_all_of_it_is_fit() -> None:
     assert require_fit(INFO, VERSION, "") is None  # what is unfit raises, as below
 
 
@@ -35,7 +35,7 @@ def test_an_engine_with_all_of_it_is_fit():
         ("Podman", "Podman, whose Docker-compatible API ignores a container"),
     ],
 )
-def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
+def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name: str, said: str) -> None:
     engine = ENGINES[name]
     with pytest.raises(EngineUnfit, match=said) as refusal:
         require_fit(engine["info"], engine["version"], "")
@@ -63,7 +63,7 @@ def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
         (runtime("--debug-log", "/a/path"), "/a/path"),
     ],
 )
-def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said):
+def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said: str) -> None:
     info = {**INFO, **weakness}
     with pytest.raises(EngineUnfit, match=said):
         require_fit(info, VERSION, "")
@@ -87,11 +87,11 @@ def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said):
         "--oci-seccomp",
     ],
 )
-def test_arguments_that_loosen_nothing_are_no_reason(argument):
+def test_arguments_that_loosen_nothing_are_no_reason(argument: str) -> None:
     assert loosening(runtime(argument), "runc") == []
 
 
-def test_arguments_of_unused_runtimes_are_ignored():
+def test_arguments_of_unused_runtimes_are_ignored() -> None:
     info = copy.deepcopy(INFO)
     info["Runtimes"]["loose"] = {"path": "runsc", "runtimeArgs": ["--ignore-cgroups"]}
     require_fit(info, VERSION, "runc")

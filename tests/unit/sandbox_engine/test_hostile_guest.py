@@ -70,34 +70,34 @@ def asked(*steps, requests=1, patience_s=PATIENCE_S):
             channel.close()
 
 
-def twice(conversation):
+def twice(conversation) -> None:
     frame = conversation.seal({"ok": True})
     conversation.send(frame + frame)
 
 
-def two_replies(conversation):
+def two_replies(conversation) -> None:
     conversation.send(conversation.seal({"n": 1}) + conversation.seal({"n": 2}))
 
 
-def replayed(conversation):
+def replayed(conversation) -> None:
     if not hasattr(conversation, "kept"):
         conversation.kept = conversation.seal({"ok": True})
     conversation.send(conversation.kept)
 
 
-def in_small_pieces(conversation):
+def in_small_pieces(conversation) -> None:
     for byte in conversation.seal({"ok": True}, b"body"):
         conversation.send(bytes([byte]))
 
 
-def babbles(conversation):
+def babbles(conversation) -> None:
     """Write to standard error without end, or until the host hangs up."""
     deadline = time.monotonic() + 2 * PATIENCE_S
     while conversation._connection.fileno() >= 0 and time.monotonic() < deadline:
         conversation.send(b"noise" * 1000, STDERR)
 
 
-def test_a_reply_in_small_pieces_is_a_reply():
+def test_a_reply_in_small_pieces_is_a_reply() -> None:
     assert asked(in_small_pieces) == ({"ok": True}, b"body")
 
 
@@ -125,7 +125,7 @@ def test_a_reply_in_small_pieces_is_a_reply():
         "an endless piece", "half a piece's header",
     ],
 )  # fmt: skip
-def test_invalid_replies_are_typed_errors_in_time(step, error):
+def test_invalid_replies_are_typed_errors_in_time(step, error) -> None:
     started_at = time.monotonic()
 
     with pytest.raises(error):
@@ -134,14 +134,14 @@ def test_invalid_replies_are_typed_errors_in_time(step, error):
     assert time.monotonic() - started_at < PATIENCE_S
 
 
-def test_a_replayed_reply_is_found_out():
+def test_a_replayed_reply_is_found_out() -> None:
     with pytest.raises(SandboxCompromised):
         asked(replayed, replayed, requests=2)
 
 
 @given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
-def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
-    def step(conversation):
+def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream) -> None:
+    def step(conversation) -> None:
         conversation.send(noise, stream)
         conversation.hang_up()
 
@@ -149,8 +149,8 @@ def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream):
         asked(step)
 
 
-def test_last_words_of_a_dead_sandbox_have_no_control_characters():
-    def step(conversation):
+def test_last_words_of_a_dead_sandbox_have_no_control_characters() -> None:
+    def step(conversation) -> None:
         conversation.send(b"first\n\x1b[31mred\x07 \xe2\x80\xae\xff last", STDERR)
         conversation.hang_up()
 
@@ -222,7 +222,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_reply_ends_the_box(name):
+def test_a_malformed_reply_ends_the_box(name) -> None:
     operation, step = MALFORMED[name]
     box, guest, api = scripted_box(step)
 
@@ -234,7 +234,7 @@ def test_a_malformed_reply_ends_the_box(name):
             OPERATIONS[operation](box)
 
 
-def test_a_well_formed_reply_is_a_result():
+def test_a_well_formed_reply_is_a_result() -> None:
     listing = replies({"files": [["a/b.txt", 3, DIGEST]]})
     found = replies({"matches": [["a.txt", 1, "x"]], "more": True})
     box, guest, _ = scripted_box(
@@ -267,14 +267,14 @@ def test_a_well_formed_reply_is_a_result():
         ({"kind": "output", "code": 0}, {"pids_denied": 1}, Cause.OUTPUT),
     ],
 )
-def test_the_cause_comes_from_the_kernels_counters(end, counts, cause):
+def test_the_cause_comes_from_the_kernels_counters(end, counts, cause) -> None:
     box, guest, _ = scripted_box(replies({**RUN, "jobs": [{**JOB, "end": end}], **counts}))
 
     with guest, box:
         assert box.run(JOBS).jobs[0].cause is cause
 
 
-def test_processes_that_outlive_their_command_cost_the_box():
+def test_processes_that_outlive_their_command_cost_the_box() -> None:
     box, guest, api = scripted_box(changed(survivors=1, leftovers=2))
 
     with guest, box:
@@ -283,8 +283,8 @@ def test_processes_that_outlive_their_command_cost_the_box():
         assert api.removed
 
 
-def test_sandbox_death_names_exit_code_and_last_error():
-    def step(conversation):
+def test_sandbox_death_names_exit_code_and_last_error() -> None:
+    def step(conversation) -> None:
         conversation.send(b"Traceback ...\nMemoryError: out\x1b[2J\n", STDERR)
         conversation.hang_up()
 
@@ -293,7 +293,7 @@ def test_sandbox_death_names_exit_code_and_last_error():
         box.files()
 
 
-def test_a_greeting_without_a_posture_ends_the_box():
+def test_a_greeting_without_a_posture_ends_the_box() -> None:
     box, guest, api = scripted_box()
     with guest, ScriptedGuest(replies({"posture": {}})) as liar:
         api._guest = liar
@@ -302,7 +302,7 @@ def test_a_greeting_without_a_posture_ends_the_box():
     assert api.removed
 
 
-def test_a_box_that_is_not_confined_is_not_opened():
+def test_a_box_that_is_not_confined_is_not_opened() -> None:
     box, guest, api = scripted_box()
     box._policy = box._policy.__class__(memory_bytes=2 << 30)
     with guest, pytest.raises(IsolationMismatch):
@@ -318,7 +318,7 @@ def test_a_box_that_is_not_confined_is_not_opened():
         lambda box: box.run((Job("long", ("true", "x" * (5 << 20))),)),
     ],
 )
-def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_):
+def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_) -> None:
     box, guest, _ = scripted_box(replies({"files": []}))
 
     with guest, box:
@@ -337,20 +337,20 @@ def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_):
         (Job("unknown", checker="ruff"),),
     ],
 )
-def test_jobs_that_make_no_sense_are_the_callers_mistake(jobs):
+def test_jobs_that_make_no_sense_are_the_callers_mistake(jobs) -> None:
     box, guest, _ = scripted_box()
     with guest, box, pytest.raises(ValueError, match="job"):
         box.run(jobs)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
-def test_a_time_limit_that_is_none_is_the_callers_mistake(timeout_s):
+def test_a_time_limit_that_is_none_is_the_callers_mistake(timeout_s) -> None:
     box, guest, _ = scripted_box()
     with guest, box, pytest.raises(ValueError, match="timeout"):
         box.run(JOBS, timeout_s=timeout_s)
 
 
-def test_a_command_never_gets_more_time_than_the_policy_says():
+def test_a_command_never_gets_more_time_than_the_policy_says() -> None:
     box, guest, _ = scripted_box(replies(RUN))
     with guest, box:
         box.run(JOBS, timeout_s=1e9)
@@ -383,7 +383,7 @@ def test_a_command_never_gets_more_time_than_the_policy_says():
     ),
     st.binary(max_size=10),
 )
-def test_any_reply_is_a_result_or_a_typed_error(fields, body):
+def test_any_reply_is_a_result_or_a_typed_error(fields, body) -> None:
     box, guest, _ = scripted_box(replies({**RUN, **fields}, body))
     with guest, box:
         try:

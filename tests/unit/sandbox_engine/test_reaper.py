@@ -21,15 +21,15 @@ def ended_process() -> int:
     return done.pid
 
 
-def test_a_living_process_keeps_its_boxes():
+def test_a_living_process_keeps_its_boxes() -> None:
     assert not owner_is_dead(MINE)
 
 
-def test_ended_process_keeps_no_sandbox():
+def test_ended_process_keeps_no_sandbox() -> None:
     assert owner_is_dead({**MINE, OWNER: f"{ended_process()}@12345"})
 
 
-def test_process_with_a_reused_number_is_not_the_owner():
+def test_process_with_a_reused_number_is_not_the_owner() -> None:
     assert owner_is_dead({**MINE, OWNER: f"{os.getpid()}@1"})
 
 
@@ -42,11 +42,11 @@ def test_process_with_a_reused_number_is_not_the_owner():
         {**MINE, OWNER: f"{10**30}@1"},
     ],
 )  # fmt: skip
-def test_owners_that_cannot_be_identified_count_as_alive(labels):
+def test_owners_that_cannot_be_identified_count_as_alive(labels) -> None:
     assert not owner_is_dead(labels)
 
 
-def test_a_process_that_is_hidden_from_us_is_not_dead():
+def test_a_process_that_is_hidden_from_us_is_not_dead() -> None:
     """PID 1 of another user answers with EPERM; its start time may be hidden, which proves nothing."""
     start = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
     assert not owner_is_dead({**MINE, OWNER: f"1@{start}"})
@@ -86,20 +86,20 @@ class EngineWithBoxes:
             raise self._failing
 
 
-def test_reaper_removes_only_objects_of_dead_owners():
+def test_reaper_removes_only_objects_of_dead_owners() -> None:
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     api = EngineWithBoxes({"a": MINE, "b": dead, "c": {}}, {"v": dead, "w": MINE})
     assert reap(Engine(api, {})) == 2
     assert api.removed == ["b", "v"]
 
 
-def test_objects_removed_concurrently_are_no_failure():
+def test_objects_removed_concurrently_are_no_failure() -> None:
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     gone = docker.errors.NotFound("gone")
     assert reap(Engine(EngineWithBoxes({"b": dead}, {"v": dead}, failing=gone), {})) == 1
 
 
-def test_an_engine_that_does_not_answer_is_said_to():
+def test_an_engine_that_does_not_answer_is_said_to() -> None:
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     api = EngineWithBoxes({"b": dead}, {}, failing=docker.errors.DockerException("no answer"))
     with pytest.raises(EngineUnavailable):

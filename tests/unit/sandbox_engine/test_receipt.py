@@ -145,7 +145,7 @@ def flipped(flip: Flip) -> Views:
 
 
 @pytest.mark.parametrize("name", FLIPS)
-def test_a_flipped_row_is_a_mismatch_that_names_it(name):
+def test_a_flipped_row_is_a_mismatch_that_names_it(name) -> None:
     with pytest.raises(IsolationMismatch) as mismatch:
         receipt_of(flipped(FLIPS[name]))
 
@@ -153,38 +153,38 @@ def test_a_flipped_row_is_a_mismatch_that_names_it(name):
     assert name in str(mismatch.value)
 
 
-def test_every_row_has_a_flip():
+def test_every_row_has_a_flip() -> None:
     assert set(rows_of(recorded_views())) == set(FLIPS) | OTHERWISE_TESTED
 
 
-def test_receipt_of_the_recorded_sandbox_matches_its_request():
+def test_receipt_of_the_recorded_sandbox_matches_its_request() -> None:
     verdicts = rows_of(recorded_views())
     assert [name for name, verdict in verdicts.items() if verdict != "match"] == [
         "outside.AppArmorProfile"
     ]
 
 
-def test_the_receipt_is_plain_json_and_knows_the_profile_by_its_hash():
+def test_the_receipt_is_plain_json_and_knows_the_profile_by_its_hash() -> None:
     text = json.dumps(receipt_of(recorded_views()))
     assert "seccomp=sha256:" in text
     assert json.loads(text)["engine"]["parts"] == {"runc": "1.1.5"}
 
 
-def test_a_profile_in_another_form_is_the_same_profile():
+def test_a_profile_in_another_form_is_the_same_profile() -> None:
     views = recorded_views()
     views.request["HostConfig"]["SecurityOpt"] = ["no-new-privileges", 'seccomp={"a": 1, "b": [2]}']
     views.outside["HostConfig"]["SecurityOpt"] = ['seccomp={"b":[2],"a":1}', "no-new-privileges"]
     assert rows_of(views)["outside.SecurityOpt"] == "match"
 
 
-def test_receipt_with_another_runtime_is_a_mismatch():
+def test_receipt_with_another_runtime_is_a_mismatch() -> None:
     with pytest.raises(IsolationMismatch) as mismatch:
         receipt_of(recorded_views(), SandboxPolicy(runtime="runsc"))
     assert mismatch.value.rows == ("outside.Runtime",)
 
 
 @pytest.mark.parametrize("user", ["0:0", "1000:1000", "root"])
-def test_an_ordinary_users_number_is_a_mismatch(user):
+def test_an_ordinary_users_number_is_a_mismatch(user: str) -> None:
     views = recorded_views()
     views.request["User"] = user
     with pytest.raises(IsolationMismatch) as mismatch:
@@ -195,7 +195,7 @@ def test_an_ordinary_users_number_is_a_mismatch(user):
 @pytest.mark.parametrize(
     ("profile", "verdict"), [("docker-default", "match"), ("", None), ("unconfined", None)]
 )
-def test_apparmor_counts_where_the_engine_has_it(profile, verdict):
+def test_apparmor_counts_where_the_engine_has_it(profile: str, verdict: str | None) -> None:
     views = recorded_views()
     views.info["SecurityOptions"].append("name=apparmor")
     views.outside["AppArmorProfile"] = profile
@@ -215,11 +215,11 @@ def test_apparmor_counts_where_the_engine_has_it(profile, verdict):
         ("inside.disk", part("spaces", "/workspace", None)),
     ],
 )
-def test_invisible_facts_are_not_available_rather_than_a_match(row, flip):
+def test_invisible_facts_are_not_available_rather_than_a_match(row: str, flip) -> None:
     assert rows_of(flipped(flip))[row] == "not available"
 
 
-def test_own_kernel_may_hide_the_seccomp_mode_but_no_capability():
+def test_own_kernel_may_hide_the_seccomp_mode_but_no_capability() -> None:
     views = recorded_views()
     views.outside["HostConfig"]["Runtime"] = "runsc"
     posture = views.hello["posture"]
@@ -236,7 +236,7 @@ def test_own_kernel_may_hide_the_seccomp_mode_but_no_capability():
         receipt_of(views, SandboxPolicy(runtime="runsc"))
 
 
-def test_the_engines_own_kernel_is_never_excused():
+def test_the_engines_own_kernel_is_never_excused() -> None:
     views = recorded_views()
     views.outside["HostConfig"]["Runtime"] = "runsc"
     views.hello["posture"]["status"]["Seccomp"] = "0"
@@ -246,7 +246,7 @@ def test_the_engines_own_kernel_is_never_excused():
 
 
 @pytest.mark.parametrize("argument", ["--ignore-cgroups", "-ignore-cgroups=true"])
-def test_a_runtime_that_ignores_the_limits_is_a_mismatch(argument):
+def test_a_runtime_that_ignores_the_limits_is_a_mismatch(argument: str) -> None:
     views = recorded_views()
     views.info["Runtimes"]["runc"]["runtimeArgs"] = [argument]
     with pytest.raises(IsolationMismatch) as mismatch:
@@ -254,7 +254,7 @@ def test_a_runtime_that_ignores_the_limits_is_a_mismatch(argument):
     assert mismatch.value.rows == ("outside.runtime_arguments",)
 
 
-def test_variables_of_the_base_image_are_expected():
+def test_variables_of_the_base_image_are_expected() -> None:
     views = recorded_views()
     image = recorded_image()
     environment = (*image.base.environment, "GPG_KEY=A035", "PYTHON_VERSION=3.11.9", "EMPTY=")

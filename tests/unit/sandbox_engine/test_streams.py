@@ -22,7 +22,7 @@ def frame(number: object, what: str) -> dict[str, object]:
     return {"stream": number, "do": what}
 
 
-def test_bytes_go_both_ways_piece_by_acknowledged_piece():
+def test_bytes_go_both_ways_piece_by_acknowledged_piece() -> None:
     streams, opened, sent = tunnel()
     streams.take(frame(1, "open"), b"")
     stream = opened.get(timeout=PATIENCE_S)
@@ -54,14 +54,14 @@ def test_bytes_go_both_ways_piece_by_acknowledged_piece():
         [(frame(number, "open"), b"") for number in range(1, MAX_STREAMS + 3)],
     ],
 )
-def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames):
+def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames) -> None:
     streams, _, _ = tunnel()
     with pytest.raises((ValueError, TypeError)):
         for header, body in frames:
             streams.take(header, body)
 
 
-def test_frames_arriving_after_a_stream_ended_are_no_error():
+def test_frames_arriving_after_a_stream_ended_are_no_error() -> None:
     streams, opened, _ = tunnel()
     streams.take(frame(1, "open"), b"")
     opened.get(timeout=PATIENCE_S).close()

@@ -26,12 +26,12 @@ from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
     ],
 )
 def test_runtimes_are_tried_from_the_strongest_down_and_unknown_ones_never(
-    runtimes, default, order
-):
+    runtimes, default: str, order
+) -> None:
     assert candidates({"Runtimes": runtimes, "DefaultRuntime": default}) == order
 
 
-def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken():
+def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken() -> None:
     text = RuntimeChoice(
         "runc", (("kata", "It does not start."), ("runsc", "Its limits do not bind."))
     ).text
@@ -42,7 +42,7 @@ def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken():
 
 
 @pytest.mark.parametrize(("verdict", "seen"), [("match", True), ("not available", False)])
-def test_limits_that_a_box_has_not_read_need_a_trial(verdict, seen):
+def test_limits_that_a_box_has_not_read_need_a_trial(verdict: str, seen: bool) -> None:
     rows = [
         {"name": "inside.memory", "verdict": "match"},
         {"name": "inside.pids", "verdict": verdict},

@@ -55,39 +55,39 @@ def host():
     host.close()
 
 
-def test_a_request_of_a_greeted_host_is_taken(host):
+def test_a_request_of_a_greeted_host_is_taken(host) -> None:
     host.greet()
     host.say({"op": "list"}, b"x" * 300_000)
     assert host.channel.receive(PATIENCE_S) == ({"op": "list"}, b"x" * 300_000)
 
 
-def test_guest_receives_nothing_while_the_host_is_silent(host):
+def test_guest_receives_nothing_while_the_host_is_silent(host) -> None:
     host.greet()
     assert host.channel.receive(0.05) is None
 
 
-def test_a_frame_without_the_key_is_a_bad_frame(host):
+def test_a_frame_without_the_key_is_a_bad_frame(host) -> None:
     host.greet()
     host.say_raw(Sealer(b"H").seal({"op": "run"}))
     with pytest.raises(ProtocolError):
         host.channel.receive(PATIENCE_S)
 
 
-def test_a_second_request_before_the_reply_is_a_bad_frame(host):
+def test_a_second_request_before_the_reply_is_a_bad_frame(host) -> None:
     host.greet()
     os.write(host.write_end, host.sealer.seal({"op": "list"}) + host.sealer.seal({"op": "list"}))
     with pytest.raises(ProtocolError, match="second"):
         host.channel.receive(PATIENCE_S)
 
 
-def test_the_end_of_the_channel_is_the_end_of_the_host(host):
+def test_the_end_of_the_channel_is_the_end_of_the_host(host) -> None:
     host.greet()
     host.hang_up()
     with pytest.raises(HostGone):
         host.channel.receive(PATIENCE_S)
 
 
-def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host):
+def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host) -> None:
     host.greet(lease_s=3600)
     renewed_at = host.channel._heard_at
     os.write(host.write_end, host.sealer.seal({"op": "beat"}))
@@ -99,7 +99,7 @@ def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host):
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_noise_is_never_a_request(noise):
+def test_noise_is_never_a_request(noise) -> None:
     host = Host()
     try:
         host.greet()
@@ -112,7 +112,7 @@ def test_noise_is_never_a_request(noise):
 
 
 @given(st.lists(st.binary(max_size=30), max_size=30), st.integers(0, 40), st.integers(0, 40))
-def test_a_capture_keeps_both_ends_and_counts_all(chunks, head_bytes, tail_bytes):
+def test_a_capture_keeps_both_ends_and_counts_all(chunks, head_bytes, tail_bytes) -> None:
     capture, whole = Capture(head_bytes, tail_bytes), b"".join(chunks)
     for chunk in chunks:
         capture.feed(chunk)
@@ -137,7 +137,7 @@ class Spawned:
         return self._pids.pop(0)
 
 
-def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
+def test_a_checker_that_was_collected_is_no_longer_known_by_its_number() -> None:
     """A number can come back as that of another process, which would then be spared."""
     checker = Checker(Spawned(999_999), ["checker"], {})
     checker.ensure()
@@ -149,7 +149,7 @@ def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
     checker.stop()
 
 
-def test_guest_survives_a_checker_that_cannot_start():
+def test_guest_survives_a_checker_that_cannot_start() -> None:
     checker = Checker(Spawned(), ["checker"], {})
     checker.ensure()
     checker.settle()
@@ -157,7 +157,7 @@ def test_guest_survives_a_checker_that_cannot_start():
     assert not checker.submit(0, {}, [])
 
 
-def test_an_image_without_checkers_has_none():
+def test_an_image_without_checkers_has_none() -> None:
     checker = Checker(Spawned(999_999), [], {})
     checker.ensure()
     assert checker.pid == 0

@@ -51,14 +51,14 @@ def settings_with(folder: Path, **given: Any) -> Settings:
 
 
 @pytest.mark.parametrize("model", [Settings, RoleSettings, Roles])
-def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[Any]):
+def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[Any]) -> None:
     texts = {name: help_of(field) for name, field in model.model_fields.items()}
     assert {
         name: text for name, text in texts.items() if not re.fullmatch(r".{8,71}\.", text)
     } == {}
 
 
-def test_every_option_for_a_setting_shows_the_description_of_the_setting():
+def test_every_option_for_a_setting_shows_the_description_of_the_setting() -> None:
     context = click.Context(l2mac)
     run = l2mac.get_command(context, "run")
     assert run is not None
@@ -68,7 +68,7 @@ def test_every_option_for_a_setting_shows_the_description_of_the_setting():
     assert {"plan_model", "judge_model"} <= shown.keys()
 
 
-def test_the_log_level_has_the_same_text_and_choices_at_both_places():
+def test_the_log_level_has_the_same_text_and_choices_at_both_places() -> None:
     option = next(one for one in l2mac.params if one.name == "log_level")
     assert isinstance(option, click.Option)
     assert isinstance(option.type, click.Choice)
@@ -76,17 +76,17 @@ def test_the_log_level_has_the_same_text_and_choices_at_both_places():
     assert tuple(option.type.choices) == get_args(FIELDS["log_level"].annotation)
 
 
-def test_the_template_describes_every_setting():
+def test_the_template_describes_every_setting() -> None:
     text = template()
     assert [name for name, field in FIELDS.items() if f"# {field.description}\n" not in text] == []
 
 
-def test_methods_of_the_settings_are_those_of_the_control_unit():
+def test_methods_of_the_settings_are_those_of_the_control_unit() -> None:
     assert get_args(FIELDS["method"].annotation) == METHODS
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
+def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
     """A setting is copied into the specification and read back, without a list of names to forget."""
     settings = settings_with(tmp_path, **{name: other_value(name)})
     plan = make_plan(settings, "Make it.", (), load_domain("codebase"))
@@ -109,12 +109,12 @@ def value_in_plan(plan: Any, name: str) -> Any:
     return getattr(plan if hasattr(plan, name) else plan.planning, name)
 
 
-def test_recorded_values_are_json(tmp_path: Path):
+def test_recorded_values_are_json(tmp_path: Path) -> None:
     settings = settings_with(tmp_path)
     for place in ("spec", "planning", "setup"):
         values = recorded_values(settings, place)
         assert json.loads(json.dumps(values)) == values
 
 
-def test_no_secret_is_recorded():
+def test_no_secret_is_recorded() -> None:
     assert {"api_key", "api_key_file", "response_cache"}.isdisjoint(RECORDED)

@@ -39,7 +39,7 @@ def sealed(record: dict[str, object]) -> bytes:
     return body + f',"sha256":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
 
 
-def test_a_run_is_recorded_with_the_number_of_the_format(tmp_path: Path):
+def test_a_run_is_recorded_with_the_number_of_the_format(tmp_path: Path) -> None:
     record(tmp_path / "run")
     first = json.loads((tmp_path / "run" / TRACE_FILE).read_text().splitlines()[0])
     assert first["event"]["format"] == TRACE_FORMAT
@@ -48,7 +48,9 @@ def test_a_run_is_recorded_with_the_number_of_the_format(tmp_path: Path):
 @pytest.mark.parametrize(
     ("format_", "named"), [(None, "without a number"), (0, "0"), (2, "2"), ("x", "x")]
 )
-def test_a_trace_of_another_format_is_one_sentence(tmp_path: Path, format_: object, named: str):
+def test_a_trace_of_another_format_is_one_sentence(
+    tmp_path: Path, format_: object, named: str
+) -> None:
     rewritten(tmp_path, format=format_)
     for read in (read_spec, lambda folder: read_trace(folder / TRACE_FILE), audit_run):
         with pytest.raises(TraceError, match=REFUSAL) as refusal:
@@ -58,12 +60,12 @@ def test_a_trace_of_another_format_is_one_sentence(tmp_path: Path, format_: obje
         Journal(tmp_path).open()
 
 
-def test_a_trace_of_this_format_is_read(tmp_path: Path):
+def test_a_trace_of_this_format_is_read(tmp_path: Path) -> None:
     rewritten(tmp_path)
     assert read_spec(tmp_path) == run_spec()
 
 
-def test_the_list_of_runs_names_a_trace_of_another_format(tmp_path: Path):
+def test_the_list_of_runs_names_a_trace_of_another_format(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     rewritten(tmp_path / "old", format=None)
     listed = CliRunner().invoke(runs, ["--runs-dir", str(tmp_path)]).output

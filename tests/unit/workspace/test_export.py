@@ -110,7 +110,9 @@ def everything_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, objects: ObjectStore):
+def test_the_files_appear_with_their_bytes_and_a_manifest(
+    tmp_path: Path, objects: ObjectStore
+) -> None:
     files = {"app.py": objects.put(b"x = 1\r\n\xff"), "a/b/c.py": objects.put(b"")}
     done = export(files, objects, tmp_path / "new" / "out")
     assert everything_in(done.folder) == [MANIFEST, "a", "a/b", "a/b/c.py", "app.py"]
@@ -121,7 +123,7 @@ def test_the_files_appear_with_their_bytes_and_a_manifest(tmp_path: Path, object
 
 def test_export_writes_only_regular_files_without_execute_bits(
     tmp_path: Path, objects: ObjectStore, usual_umask: None
-):
+) -> None:
     folder = export(kept(objects, a="#!/bin/sh", b__c="x"), objects, tmp_path / "out").folder
     modes = {path.name: path.lstat().st_mode for path in folder.rglob("*")}
     assert {stat.filemode(mode) for name, mode in modes.items() if name != "b"} == {"-rw-r--r--"}
@@ -133,7 +135,7 @@ def test_export_writes_only_regular_files_without_execute_bits(
 )
 def test_names_that_act_on_a_host_are_quarantined_with_a_reason(
     tmp_path: Path, objects: ObjectStore, path: str
-):
+) -> None:
     (tmp_path / "here").mkdir()
     done = export(
         {path: objects.put(b"evil"), "app.py": objects.put(b"good")},
@@ -149,7 +151,7 @@ def test_names_that_act_on_a_host_are_quarantined_with_a_reason(
 @pytest.mark.parametrize("folder", ["", "deep/er/"])
 def test_a_folder_that_git_takes_for_a_repository_is_none_any_more(
     tmp_path: Path, objects: ObjectStore, folder: str
-):
+) -> None:
     acting = (
         f'[core]\n\tbare = false\n\tworktree = {tmp_path}/out\n\tfsmonitor = "touch acted; false"\n'
     )
@@ -165,7 +167,7 @@ def test_a_folder_that_git_takes_for_a_repository_is_none_any_more(
 
 
 @pytest.mark.parametrize("path", ORDINARY)
-def test_an_ordinary_name_is_written(path: str):
+def test_an_ordinary_name_is_written(path: str) -> None:
     assert sort_out({path: "0" * 64}) == ({path: "0" * 64}, {})
 
 
@@ -183,16 +185,16 @@ def test_an_ordinary_name_is_written(path: str):
 )
 def test_files_that_letter_case_alone_tells_apart_are_not_both_written(
     paths: tuple[str, ...], aside: set[str]
-):
+) -> None:
     assert set(sort_out(dict.fromkeys(paths, "0" * 64))[1]) == aside
 
 
-def test_case_twins_of_a_quarantined_name_are_quarantined():
+def test_case_twins_of_a_quarantined_name_are_quarantined() -> None:
     assert set(sort_out({".GIT": "0", ".git": "0", "a": "0"})[1]) == {".GIT", ".git"}
 
 
 @given(paths=st.lists(st.text("aA/.gßẞs~", min_size=1, max_size=6), max_size=6))
-def test_writable_names_never_collide_on_any_file_system(paths: list[str]):
+def test_writable_names_never_collide_on_any_file_system(paths: list[str]) -> None:
     writable, aside = sort_out(dict.fromkeys(paths, "0" * 64))
     assert writable.keys() | aside.keys() == set(paths)
     assert writable.keys() & aside.keys() == set()
@@ -201,7 +203,7 @@ def test_writable_names_never_collide_on_any_file_system(paths: list[str]):
     assert not any(one.startswith(other + "/") for one in folded for other in folded)
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path, objects: ObjectStore):
+def test_an_existing_folder_is_left_alone(tmp_path: Path, objects: ObjectStore) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(SettingsError, match=r"--output .*exists"):
         export(kept(objects, a="x"), objects, tmp_path / "out")
@@ -211,7 +213,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path, objects: ObjectStore):
 @pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
 def test_a_link_in_the_place_of_the_folder_is_not_followed(
     tmp_path: Path, objects: ObjectStore, target: str
-):
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / target)
     with pytest.raises(SettingsError, match=r"--output .*exists"):
@@ -220,19 +222,19 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(
 
 
 @pytest.mark.parametrize("output", ["/", ".", ".."])
-def test_a_folder_without_a_name_of_its_own_exists(objects: ObjectStore, output: str):
+def test_a_folder_without_a_name_of_its_own_exists(objects: ObjectStore, output: str) -> None:
     with pytest.raises(SettingsError, match="exists"):
         export(kept(objects, a="x"), objects, Path(output))
 
 
-def test_a_missing_object_leaves_nothing_behind(tmp_path: Path, objects: ObjectStore):
+def test_a_missing_object_leaves_nothing_behind(tmp_path: Path, objects: ObjectStore) -> None:
     (tmp_path / "here").mkdir()
     with pytest.raises(TraceError, match="is missing"):
         export({**kept(objects, a__b="x"), "z": "0" * 64}, objects, tmp_path / "here" / "out")
     assert everything_in(tmp_path / "here") == []
 
 
-def test_an_altered_object_leaves_nothing_behind(tmp_path: Path, objects: ObjectStore):
+def test_an_altered_object_leaves_nothing_behind(tmp_path: Path, objects: ObjectStore) -> None:
     files = kept(objects, a="x", b="y")
     pack = tmp_path / "objects.pack"
     pack.write_bytes(pack.read_bytes()[:-1] + b"z")
@@ -244,14 +246,14 @@ def test_an_altered_object_leaves_nothing_behind(tmp_path: Path, objects: Object
 
 def test_a_name_of_an_object_that_is_a_path_leaves_nothing_behind(
     tmp_path: Path, objects: ObjectStore
-):
+) -> None:
     (tmp_path / "here").mkdir()
     with pytest.raises(TraceError, match="is missing"):
         export({"a": "..//etc/passwd"}, objects, tmp_path / "here" / "out")
     assert everything_in(tmp_path / "here") == []
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path):
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     words = [
         sys.executable,
@@ -265,13 +267,15 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path):
     assert everything_in(tmp_path / "here") == []
 
 
-def test_a_parent_that_cannot_be_made_is_a_usage_error(tmp_path: Path, objects: ObjectStore):
+def test_a_parent_that_cannot_be_made_is_a_usage_error(
+    tmp_path: Path, objects: ObjectStore
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"--output .*cannot be written"):
         export(kept(objects, a="x"), objects, tmp_path / "file" / "out")
 
 
-def test_a_parent_that_takes_no_folder_is_a_usage_error(objects: ObjectStore):
+def test_a_parent_that_takes_no_folder_is_a_usage_error(objects: ObjectStore) -> None:
     with pytest.raises(SettingsError, match=r"--output .*cannot be written"):
         export(kept(objects, a="x"), objects, Path("/proc/l2mac-output"))
 
@@ -281,7 +285,7 @@ def test_a_parent_that_takes_no_folder_is_a_usage_error(objects: ObjectStore):
 )  # `with` can be left before its end
 def test_an_interrupt_at_any_line_leaves_the_whole_folder_or_nothing(
     tmp_path: Path, objects: ObjectStore
-):
+) -> None:
     files = kept(objects, a="x", b__c="y")
     step, interrupted = 0, True
     while interrupted:
