@@ -6,8 +6,7 @@ import struct
 import time
 
 import pytest
-from engine import RUN
-from engine_room import SandboxMaker
+from engine import RUN, SandboxMaker
 
 from sandbox import (
     Cause,

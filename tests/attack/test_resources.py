@@ -8,8 +8,7 @@ import resource
 import time
 
 import pytest
-from engine import SharedSandbox
-from engine_room import SandboxMaker
+from engine import SandboxMaker, SharedSandbox
 
 from sandbox import Cause, Job, JobResult, RunResult, SandboxLost, SandboxPolicy
 from sandbox.engine.connection import Engine

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Never
 
 import pytest
-from engine import RUN, leftovers, wait_until, wait_until_none
-from engine_room import SandboxMaker
+from engine import RUN, SandboxMaker, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
 from sandbox.engine.connection import Engine

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cli import Cli
-from engine_room import SandboxMaker
+from engine import SandboxMaker
 from scripted_models import one_module
 
 from l2mac.errors import ProcessorError
