@@ -21,7 +21,7 @@ from l2mac.control.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
 from l2mac.evaluator.wording import how_many
 from l2mac.processor.cancellation import CancelScope
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.session import (
     SessionListener,
     Source,
@@ -94,9 +94,7 @@ class LiveWorker:
         if run is None:
             start(cell.settings, cell.plan, listener, run_input=cell.given, cancel_scope=scope)
         else:
-            resume_run(
-                cell.settings, Source(run, recorded_plan(run), {}), listener, cancel_scope=scope
-            )
+            resume_run(cell.settings, Source(run, read_spec(run), {}), listener, cancel_scope=scope)
 
     def measure(self, cell: Cell, progress: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""

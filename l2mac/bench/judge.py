@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from l2mac.bench.task import render
 from l2mac.control.effects import Prices
+from l2mac.control.file_listing import paged_files
 from l2mac.control.registry import numbered_list
-from l2mac.control.traceability import pages
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Message, Reply, Request, Role
 from l2mac.processor.protocol import Processor
@@ -135,7 +135,7 @@ class FeatureJudge:
         claims: dict[int, list[tuple[Evidence, frozenset[str]]]] = {}
         seen = 0
         problem = "features, tests and files leave no room for contents in the judge's window"
-        everything = pages(tuple(program.texts.items()), asking.room)
+        everything = paged_files(tuple(program.texts.items()), asking.room)
         for number, (page, taken) in enumerate(itertools.islice(everything, _MOST_PAGES), 1):
             try:
                 answer = asking.ask(number, page)

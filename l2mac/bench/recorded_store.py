@@ -9,7 +9,7 @@ from l2mac.errors import TraceError
 from l2mac.evaluator.packages import recorded_fetch
 from l2mac.evaluator.requirement_files import FILES, read_requirements
 from l2mac.file_store import fill
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.trace.chain import read_trace
 from l2mac.trace.history import effective, recorded_files
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
@@ -94,7 +94,7 @@ class RecordedStore:
 
 def recorded_wheels(run: Path) -> Mapping[str, bytes]:
     """Return the wheels that a run's final files require, if it fetched any."""
-    mode = recorded_plan(run).dependencies
+    mode = read_spec(run).dependencies
     if mode == "off":
         return {}
     events = [entry.event for entry in effective(read_trace(run / TRACE_FILE)[0])]

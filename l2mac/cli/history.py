@@ -17,7 +17,7 @@ from l2mac.cli.options import (
 from l2mac.errors import SettingsError
 from l2mac.runs.folders import new_run
 from l2mac.runs.folders import pin as set_pin
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.safe_text import clean
 from l2mac.trace.branching import fork as fork_run
 from l2mac.trace.branching import rewind as rewind_run
@@ -124,7 +124,7 @@ def fork(name: str, step: int, title: str | None, runs_dir: Path | None, *, as_j
       l2mac fork last --at 3 --name "other storage"
     """
     source = run_folder(name, runs_dir)
-    target = new_run(runs_folder(runs_dir), title or recorded_plan(source).task)
+    target = new_run(runs_folder(runs_dir), title or read_spec(source).task)
     try:
         done = fork_run(source, step, target)
     except BaseException:

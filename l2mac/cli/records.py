@@ -304,7 +304,7 @@ def _parts(events: list[Event]) -> list[dict[str, Any]]:
 
 def _method(events: list[Event]) -> dict[str, Any]:
     settings = next((event.settings for event in events if isinstance(event, RunStarted)), {})
-    method, planning = str(settings.get("method", "l2mac")), settings.get("thinking")
+    method, planning = str(settings.get("method", "l2mac")), settings.get("planning")
     evaluator = not isinstance(planning, dict) or planning.get("evaluator", True) is True
     return {"method": method, "evaluator": method == "l2mac" and evaluator}
 

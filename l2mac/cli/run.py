@@ -19,11 +19,11 @@ from l2mac.cli.options import (
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import SettingsError, reason_of
 from l2mac.runs.execute import SessionResult
 from l2mac.runs.folders import slug
 from l2mac.runs.program_file import given_program
-from l2mac.runs.recorded_spec import Plan
 from l2mac.runs.session import (
     MOST_TASK_BYTES,
     Source,
@@ -195,7 +195,7 @@ def _read_task(task: str | None, task_file: Path | None) -> str:
         raise SettingsError("--task-file", problem) from None
 
 
-def _output_folder(output: Path | None, plan: Plan) -> Path | None:
+def _output_folder(output: Path | None, plan: RunSpec) -> Path | None:
     """Return the new folder for the result, checked before anything is spent.
 
     None for a run with an input folder: `l2mac export --into` writes its changes back.

@@ -1,4 +1,4 @@
-"""The context window of the instruction in hand: its messages and whether they fit."""
+"""The context window C of the current instruction: its messages, and whether they fit."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ class ContextWindow:
         return self._estimator.estimate(self.messages, self._tools)
 
     def add(self, turn: Sequence[Message]) -> None:
-        """Append one turn: the reply, its tools' outcomes, what the control unit says to it."""
+        """Append one turn: the reply, its tools' outcomes, and the control unit's answer."""
         self._turns.append(tuple(turn))
 
     def replace_newest(self, turn: Sequence[Message]) -> None:

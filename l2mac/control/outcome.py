@@ -1,4 +1,4 @@
-"""How a run ends."""
+"""The outcome of a run."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,13 +23,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement of the task and what the model claims to show it, as far as the claim holds.
+    """One requirement of the task, and the model's claim that it is met, as far as the claim holds.
 
     Attributes:
         shown: Whether a file, and where files of its kind are checked a passed test, shows it.
         files: Paths in the verified store.
-        tests: Ids of tests that passed in the fresh box.
-        refused: What was claimed beyond that and does not exist or has not passed.
+        tests: Ids of tests that passed in the fresh sandbox.
+        refused: Files and tests that were claimed and do not exist or have not passed.
     """
 
     requirement: str
@@ -41,7 +41,7 @@ class RequirementRow:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the model says about a file of its own result: no check, and no part of any verdict."""
+    """The model's opinion on a file of its own result: no check, and no part of any verdict."""
 
     path: str
     text: str
@@ -54,7 +54,7 @@ class Outcome:
     Attributes:
         requirements: The table of requirements, a model's claim; empty when they were not examined.
         unexamined: Why the model gave no usable claim; empty when it gave one or was not asked.
-        opinions: What the model says about its own files, where it was asked.
+        opinions: The model's opinions on its own files, where it was asked.
     """
 
     status: Status
@@ -66,20 +66,21 @@ class Outcome:
 
 
 def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
-    """Give the outcome that the report from the fresh box comes to; nothing else makes a run completed.
+    """Return the outcome for the final verdict; nothing else makes a run completed.
 
     Args:
-        report: On the result as it is recorded.
-        remark: What is to be known about how the result came about.
+        report: The verdict on the recorded result, from a fresh sandbox.
+        remark: A reader of the outcome has to know this about how the result came about.
     """
-    done = report.accepts_completion
-    said = report.summary if done else f"in a fresh sandbox: {report.summary}"
-    cause = f"{said}; {remark}" if remark else said
-    return Outcome(Status.COMPLETED if done else Status.FAILING, cause, report)
+    if report.accepts_completion:
+        status, said = Status.COMPLETED, report.summary
+    else:
+        status, said = Status.FAILING, f"in a fresh sandbox: {report.summary}"
+    return Outcome(status, "; ".join(filter(None, (said, remark))), report)
 
 
 def with_files(outcome: Outcome, *, written: bool) -> Outcome:
-    """Give the outcome unless it is of a store without any file: there nothing is due, and nothing is done either."""
+    """Return the outcome, which is not completed when no file was written."""
     if written or outcome.status is not Status.COMPLETED:
         return outcome
     return replace(outcome, status=Status.FAILING, cause=f"no files were written; {outcome.cause}")

@@ -1,4 +1,4 @@
-"""A domain's own checks: programs that are run in the box, each a pass by its exit code alone."""
+"""A domain's own checks: programs that run in the sandbox and pass by their exit code."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class CommandCheck:
 
 
 def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
-    """Give the function from files to the command's job; nothing is due while no file fits its patterns."""
+    """Return the function from files to the command's job, due once a file fits."""
 
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - all are its own
         due = any(fnmatchcase(entry.path, pattern) for entry in files for pattern in command.files)
@@ -39,7 +39,7 @@ def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
 
 
 def command_judge(command: CommandCheck) -> Callable[[RunResult], CheckReport]:
-    """Give the function that reads what the command's job left."""
+    """Return the function that reads the result of the command's job."""
 
     def judge(result: RunResult) -> CheckReport:
         return CheckReport((_judged(command, result.job(command.name)),))

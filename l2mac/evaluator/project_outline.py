@@ -1,12 +1,12 @@
 """The outline of a run's input as the model sees it, with less detail the more files there are."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from l2mac.evaluator.checker_report import read_clean_report
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.trace.events import ProjectOutlined
@@ -14,13 +14,12 @@ from l2mac.trace.journal import Journal
 from sandbox import Job, JobResult
 
 _README_SHARE = 4
-_END = {"e": "end", "code": 0}
 _OUTLINED = (".py", ".md")
 
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A file with what it defines: each name with what is in it."""
+    """A file with the names that it defines, each with the names inside it."""
 
     path: str
     names: tuple[tuple[str, tuple[str, ...]], ...]
@@ -73,11 +72,12 @@ def _is_outlined(path: str) -> bool:
 
 
 def read_survey(job: JobResult, limit: int, task: str) -> str:
-    """Give the outline in at most about `limit` characters, from the report of the job `survey`.
+    """Return the outline in about `limit` characters, from the report of `survey`.
 
-    The beginning of the README comes first, with at most a quarter of the room; then each file with what it defines,
-    tests last. Where not all have room, those come first that share words with the task, and the rest is counted. A
-    report that cannot be read is said to be none: nothing hangs on it.
+    The beginning of the README comes first, with at most a quarter of the room; then each file with
+    the names that it defines, tests last. Where not all have room, files that share words with the
+    task come first, and the rest is counted. Without a readable report the outline says so, as
+    nothing depends on it.
     """
     try:
         readme, modules = _read(job)
@@ -90,13 +90,8 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
 
 
 def _read(job: JobResult) -> tuple[str, list[_Module]]:
-    if not job.succeeded or job.report.elided:
-        raise ValueError("there is no complete report")
-    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
-    if json.loads(end) != _END:
-        raise ValueError("the last line is not an end")
     readme, modules = "", []
-    for event in map(json.loads, lines):
+    for event in read_clean_report(job):
         if event["e"] == "readme":
             readme = readme or valid_text(str(event["text"]))
         elif event["e"] == "file" and event["names"]:
@@ -121,16 +116,19 @@ def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> 
 
 
 def _words(text: str) -> frozenset[str]:
-    """Give the words of a text, in the singular as far as an ending shows it; short ones say nothing."""
+    """Return the longer words of a text, in the singular as far as an ending shows it."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
     return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z]{4,}", spaced.lower()))
 
 
 def _full(module: _Module) -> str:
-    shown = [name + (f": {', '.join(inside)}" if inside else "") for name, inside in module.names]
-    return f"{module.path}: {'; '.join(shown)}" + (
-        f"; and {module.more} more" if module.more else ""
-    )
+    shown = [_with_members(name, inside) for name, inside in module.names]
+    more = f"; and {module.more} more" if module.more else ""
+    return f"{module.path}: {'; '.join(shown)}{more}"
+
+
+def _with_members(name: str, inside: Sequence[str]) -> str:
+    return f"{name}: {', '.join(inside)}" if inside else name
 
 
 def _short(module: _Module) -> str:
@@ -139,7 +137,7 @@ def _short(module: _Module) -> str:
 
 
 def _counted(modules: Sequence[_Module], limit: int, line: Callable[[_Module], str]) -> str:
-    """Give half of the room to the first modules and the rest to counts by folder."""
+    """Return the first modules in half of the room, and counts by folder of the rest."""
     lines: list[str] = []
     left = limit // 2
     for module in modules:

@@ -1,8 +1,8 @@
-"""Keep account of the tests over a run: a test that was seen failing has to pass before work is done.
+"""Keep account of a run's tests: a test that was seen failing has to pass.
 
 Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test
-may move to another file or class: a test of the same name that was not there when it failed takes its
-place.
+may move to another file or class: a test of the same name that was not there when it failed takes
+its place.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,14 +19,14 @@ _FAILING = frozenset({"failed", "error"})
 _WORST_FIRST = ("failed", "error", "xfailed", "skipped", "not run", "passed")
 _MOST_NAMES = 5
 _LOST = (
-    "was seen failing and is {state} now; bring it back under this name and make it pass, corrected if"
-    " it was wrong"
+    "was seen failing and is {state} now; bring it back under this name and make it pass, corrected"
+    " if it was wrong"
 )
 _KEPT = (
     "passed in the files as they came and is {state} now; bring it back under this name and keep it"
     " passing"
 )
-_NOT_AGAIN = "passed, and is {state} in a fresh box"
+_NOT_AGAIN = "passed, and is {state} in a fresh sandbox"
 States = dict[str, str]
 
 
@@ -56,7 +56,7 @@ class TestLedger:
 
     @classmethod
     def of_input(cls, report: CheckReport) -> "TestLedger":
-        """Return the ledger that begins with an input's tests, which may move but not disappear."""
+        """Return the ledger of an input's tests, which may move but not disappear."""
         states = _states(report)
         first = frozenset(states)
         passed = passed_tests(report)
@@ -64,7 +64,7 @@ class TestLedger:
         return cls(owed=owed, kept=passed, first=first, ever_passed=passed, last_passed=passed)
 
     def after(self, report: CheckReport) -> "TestLedger":
-        """Return the ledger after one more evaluation, as it came or as `judge` returned it."""
+        """Return the ledger after an evaluation, as it came or as `judge` returned it."""
         states = _states(report)
         passed = passed_tests(report)
         owed = dict(self.owed)
@@ -79,7 +79,7 @@ class TestLedger:
         )
 
     def judge(self, report: CheckReport) -> CheckReport:
-        """Return the report with a finding for every owed or kept test that is out of sight.
+        """Return the report with a finding for every owed or kept test out of sight.
 
         Args:
             report: The newest evaluation, which this ledger has taken in.
@@ -93,16 +93,16 @@ class TestLedger:
         return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 
     def judge_fresh(self, report: CheckReport) -> CheckReport:
-        """Return the final evaluation, made in a fresh sandbox, with what the ledger holds against it.
+        """Return the final evaluation, with what the ledger holds against it.
 
-        The tests that passed last have to pass there, too. Tests that passed at some time of the run
-        and are gone at its end are named in a result that passes.
+        The tests that passed last have to pass there, too. Tests that passed at some time of the
+        run and are gone at its end are named in a result that passes.
         """
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report
         states = _states(report)
         judged = _with_findings(
-            report, self.last_passed, states, "did not come up again in a fresh box", _NOT_AGAIN
+            report, self.last_passed, states, "did not come up again in a fresh sandbox", _NOT_AGAIN
         )
         if judged is not report:
             return judged
@@ -120,12 +120,12 @@ class TestLedger:
 
 
 def passed_tests(report: CheckReport) -> frozenset[str]:
-    """Return the ids, without parameters, of the tests that passed with all their parameters."""
+    """Return the ids, without parameters, of tests that passed with all of them."""
     return frozenset(test for test, state in _states(report).items() if state == "passed")
 
 
 def _takes_its_place(test: str, passed: frozenset[str], known: frozenset[str]) -> bool:
-    """Whether a failing test has passed itself, or one of its name that was not `known` then."""
+    """Whether a failing test has passed, or a test of its name that was not `known`."""
     name = test.rpartition("::")[2]
     return test in passed or any(other.rpartition("::")[2] == name for other in passed - known)
 

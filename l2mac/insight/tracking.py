@@ -31,7 +31,6 @@ from l2mac.trace.history import RecordedStoreState, apply_event
 MetricValues = Mapping[str, float]
 _CHECKS = ("syntax", "lint")
 _SETTINGS = (
-    "domain",
     "steps",
     "context_tokens",
     "reply_tokens",
@@ -51,7 +50,7 @@ _SETUP = (
     "prompt_price",
     "completion_price",
 )
-_THINKING = (
+_PLANNING = (
     "reflections",
     "coverage",
     "max_replans",
@@ -193,12 +192,13 @@ def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
     """Return the settings of a run that reveal nothing of its task, server or keys."""
     settings = begun.settings
-    setup, thinking = settings.get("setup"), settings.get("thinking")
-    found = {name: settings.get(name) for name in _SETTINGS}
+    setup, planning = settings.get("setup"), settings.get("planning")
+    found: dict[str, Any] = {"domain": begun.domain}
+    found |= {name: settings.get(name) for name in _SETTINGS}
     if isinstance(setup, dict):
         found |= {name: setup.get(name) for name in _SETUP}
-    if isinstance(thinking, dict):
-        found |= {f"thinking/{name}": thinking.get(name) for name in _THINKING}
+    if isinstance(planning, dict):
+        found |= {f"planning/{name}": planning.get(name) for name in _PLANNING}
     config = {}
     for name, value in found.items():
         if isinstance(value, str | float | int) and value != "":

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, groupby
+from itertools import groupby
 from typing import Any, Protocol
 
 from l2mac.processor.messages import Message, Request, Role, ToolCall, ToolSpec
@@ -64,10 +64,13 @@ class NativeTools:
         return body
 
     def decode(
-        self, request: Request, text: str, calls: Sequence[ToolCall]
+        self,
+        request: Request,  # noqa: ARG002 - as `ToolProtocol.decode`
+        text: str,
+        calls: Sequence[ToolCall],
     ) -> tuple[str, tuple[ToolCall, ...]]:
-        """Return text and calls, with new ids where the server's are missing or repeated."""
-        return text, _with_ids(calls, request)
+        """Return the text and the calls, with the server's ids, on which nothing relies."""
+        return text, tuple(calls)
 
 
 class JsonTools:
@@ -105,12 +108,12 @@ class JsonTools:
     ) -> tuple[str, tuple[ToolCall, ...]]:
         """Return the thought and the call; text that is not a call is returned unchanged."""
         if calls or not request.tools:
-            return text, _with_ids(calls, request)
+            return text, tuple(calls)
         parsed = _parsed(text)
         if parsed is None:
             return text, ()
         thought, name, arguments = parsed
-        return thought, (ToolCall(next(_new_ids(request)), name, arguments),)
+        return thought, (ToolCall("", name, arguments),)
 
 
 def ordered(messages: Sequence[Message]) -> Iterator[Message]:
@@ -195,22 +198,6 @@ def _native_tool(tool: ToolSpec) -> dict[str, Any]:
         "parameters": dict(tool.parameters),
     }
     return {"type": "function", "function": function}
-
-
-def _new_ids(request: Request) -> Iterator[str]:
-    """Yield new ids, numbered from the count of replies on."""
-    used = {call.id for message in request.messages for call in message.tool_calls}
-    replies = sum(message.role is Role.ASSISTANT for message in request.messages)
-    # The count alone would not do: old turns may have been dropped.
-    return (f"call_{number}" for number in count(replies) if f"call_{number}" not in used)
-
-
-def _with_ids(calls: Sequence[ToolCall], request: Request) -> tuple[ToolCall, ...]:
-    ids = [call.id for call in calls]
-    if all(ids) and len(set(ids)) == len(ids):
-        return tuple(calls)
-    numbered = zip(_new_ids(request), calls, strict=False)
-    return tuple(ToolCall(new, call.name, call.arguments) for new, call in numbered)
 
 
 def _text_messages(messages: Iterator[Message]) -> Iterator[tuple[str, str]]:

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterable
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import TraceError
-from l2mac.runs.recorded_spec import Plan
 from l2mac.trace.events import Event, InputRecorded
 from l2mac.trace.history import recorded_input, tree_hash
 from l2mac.trace.journal import Journal
@@ -22,7 +22,7 @@ def tree_of(given: Input) -> str:
     )
 
 
-def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
+def adopt(plan: RunSpec, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
     """Return the event that records the input, if the run has an input.
 
     Raises:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import L2macError, SettingsError
 from l2mac.evaluator.packages import PackageSource, recorded_fetch
 from l2mac.processor.cancellation import CancelScope
 from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.folders import find_run, new_run
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import (
     check_packages,
@@ -56,7 +57,7 @@ class Source:
     """A recorded run to resume or replay, with the settings to keep."""
 
     folder: Path
-    plan: Plan
+    plan: RunSpec
     settings: Mapping[str, Any]
 
 
@@ -85,7 +86,7 @@ def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str
 
 def prepare_plan(
     settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None
-) -> Plan:
+) -> RunSpec:
     """Return the specification of a run, checked before anything is started.
 
     Raises:
@@ -119,7 +120,7 @@ def find_source(runs_dir: Path, name: str) -> Source:
         RunNotFound, TraceError: The run does not exist, or its trace is unreadable.
     """
     folder = find_run(runs_dir, name)
-    plan = recorded_plan(folder)
+    plan = read_spec(folder)
     own = folder.parent.resolve() == runs_dir.resolve()
     kept = {
         **(plan.setup if own else {}),
@@ -131,7 +132,7 @@ def find_source(runs_dir: Path, name: str) -> Source:
 
 def start(
     settings: Settings,
-    plan: Plan,
+    plan: RunSpec,
     audience: SessionListener,
     *,
     run_input: Input | None = None,

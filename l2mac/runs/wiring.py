@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
-from l2mac.control.run_spec import Thinking
+from l2mac.control.run_spec import PlanningOptions, RunSpec
 from l2mac.domains.loader import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.errors import ModelNotConfigured, SettingsError
 from l2mac.evaluator.packages import MODES, PackageSource
@@ -20,7 +20,6 @@ from l2mac.processor.response_cache import ResponseCache
 from l2mac.processor.routing import ROLES, ModelRole, RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
-from l2mac.runs.recorded_spec import Plan
 from l2mac.settings.metadata import recorded_values
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
@@ -36,7 +35,7 @@ _NO_MODEL = (
 )
 
 
-def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
+def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> RunSpec:
     """Return the specification of a run: the settings that stay the same.
 
     Raises:
@@ -44,7 +43,7 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
     """
     if settings.method != "l2mac":
         _check_comparison_method(settings, program)
-    return Plan(
+    return RunSpec(
         task=task,
         domain=domain.name,
         definition=domain.definition.as_text(),
@@ -53,16 +52,16 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         execution_timeout_s=min(20.0, settings.timeout),
         dependencies=settings.deps,
         setup=_setup(settings),
-        thinking=_planning(settings),
+        planning=_planning(settings),
         **recorded_values(settings, "spec"),
     )
 
 
-def _planning(settings: Settings) -> Thinking:
+def _planning(settings: Settings) -> PlanningOptions:
     """Return the planning options; a comparison method has no program and takes none."""
     if settings.method != "l2mac":
-        return Thinking()
-    return Thinking(**recorded_values(settings, "planning"))
+        return PlanningOptions()
+    return PlanningOptions(**recorded_values(settings, "planning"))
 
 
 def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> None:
@@ -313,7 +312,7 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     return PackageSource(fetch, boxes.install_packages)
 
 
-def check_packages(plan: Plan, settings: Settings) -> None:
+def check_packages(plan: RunSpec, settings: Settings) -> None:
     """Check that a recorded run may still fetch its packages.
 
     Raises:

@@ -147,6 +147,11 @@ class SubmitEvidence(Arguments):
     evidence: list[Evidence] = Field(description="one entry for each requirement")
 
 
+def proper_name(name: str) -> str:
+    """Return the name that a tool has here, from the name that a model called."""
+    return ALIASES.get(name, name)
+
+
 def plan_form(at_most: int) -> Form[SubmitPlan]:
     """Return the form for a prompt program of at most so many instructions."""
     text = "Hand in the plan: the instructions that will be carried out one by one."

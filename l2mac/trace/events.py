@@ -24,15 +24,27 @@ from typing import Any, Literal
 
 from sandbox.results import Change
 
+TRACE_FORMAT = 1
+"""The number of the trace's format; a trace of another format is refused (`l2mac.trace.chain`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Note: the run has begun, with all settings that decide its course."""
+    """Note: the run's specification, as the first line of its trace.
+
+    Attributes:
+        format: The number of the trace's format.
+        task_object: The task.
+        domain: The name of the domain.
+        domain_object: The domain's definition in full.
+        settings: All other fields of `l2mac.control.run_spec.RunSpec`.
+    """
 
     kind: Literal["run"] = "run"
+    format: int = TRACE_FORMAT
     task_object: str
     domain: str
-    domain_object: str = ""
+    domain_object: str
     settings: dict[str, Any]
 
 

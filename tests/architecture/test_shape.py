@@ -347,3 +347,10 @@ def test_no_module_is_named_after_leftovers():
         "tools_utils",
     }
     assert [module.name for module in ALL if vague & set(module.name.split("."))] == []
+
+
+def test_the_control_unit_fits_one_screen_and_imports_few_modules():
+    (unit,) = (module for module in ALL if module.name == "l2mac.control.control_unit")
+    ours = {name for _, name in imported(unit.tree) if name.startswith("l2mac.")}
+    assert len(unit.text.splitlines()) <= 150
+    assert len(imports_between(ALL)[unit.name]) <= 10, ours

@@ -20,11 +20,13 @@ from bench import Bench, InstantBox
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
+from l2mac.control.run_spec import RunSpec
+from l2mac.domains.loader import load_domain
 from l2mac.evaluator import python_checks
 from l2mac.processor.messages import Reply, Request, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.execute import Resources, execute
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from sandbox import Job
 
 FILES_PER_INSTRUCTION = 10
@@ -87,12 +89,17 @@ def long_run(instructions: int) -> dict[str, object]:
         image="none",
     )
     program = tuple(f"Write part {number}." for number in range(instructions))
-    plan = Plan(task="x", program=program, context_tokens=2_000_000)
+    plan = RunSpec(
+        task="x",
+        definition=load_domain("codebase").definition.as_text(),
+        program=program,
+        context_tokens=2_000_000,
+    )
     with tempfile.TemporaryDirectory() as folder:
         result = execute(Path(folder), plan, means, "run")
         events = sum(1 for _ in (Path(folder) / "trace.jsonl").open("rb"))
         start = time.perf_counter()
-        again = execute(Path(folder), recorded_plan(Path(folder)), means, "resume")
+        again = execute(Path(folder), read_spec(Path(folder)), means, "resume")
         resume_s = time.perf_counter() - start
         assert again.files == result.files
     return {

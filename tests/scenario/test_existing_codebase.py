@@ -64,9 +64,7 @@ def test_feature_is_added_despite_reported_failures_of_the_baseline(finished):
         "deleted": [],
     }
     assert result["output"] is None
-    assert (
-        "baseline: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
-    )
+    assert "baseline: failed (syntax: clean; lint: 1 error; tests: 1 passed, 1 failed)" in progress
 
 
 def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
@@ -80,16 +78,17 @@ def test_excluded_input_files_are_named_and_never_sent_to_the_model(finished):
 
 def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(finished):
     project, _, _ = finished
-    verdicts: list[tuple[str, str]] = []
+    verdicts: list[tuple[str, str]] = [("the input", "")]
     for event in project.events():
         if isinstance(event, ToolRan) and event.changes:
             verdicts.append((event.name, ""))
         elif isinstance(event, Checked) and not (event.baseline or event.final):
             verdicts[-1] = (verdicts[-1][0], event.verdict)
     assert [one for one in verdicts if one[1]] == [
+        ("the input", "passed"),
         ("edit_file", "failed"),
         ("edit_file", "passed"),
-        ("delete_files", "nothing to check"),
+        ("delete_files", "failed"),
         ("write_files", "passed"),
     ]
     claims = [request.body["messages"] for request in project.server.requests]

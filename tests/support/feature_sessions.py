@@ -5,14 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from run_specs import run_spec
 from scripted_models.features import FeatureModel, run_checks
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
-from l2mac.control.run_spec import Method, Thinking
+from l2mac.control.run_spec import Method, PlanningOptions
 from l2mac.processor.protocol import Processor
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.runs.replay import recorded_program
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
@@ -42,7 +42,7 @@ class FeatureSessions:
         checks: Callable[[tuple[Job, ...]], ScriptedRun] | None = None,
         method: Method = "l2mac",
         lost_at: Collection[int] = (),
-        **thinking: Any,
+        **planning: Any,
     ) -> SessionResult:
         """Have one session take place."""
 
@@ -58,15 +58,15 @@ class FeatureSessions:
             model="scripted",
             image="none",
         )
-        plan = Plan(
+        spec = run_spec(
             task=task,
             program=program,
             steps=steps,
             context_tokens=context_tokens,
             method=method,
-            thinking=Thinking(**thinking),
+            planning=PlanningOptions(**planning),
         )
-        return execute(self.folder, plan, means, "run")
+        return execute(self.folder, spec, means, "run")
 
     def events(self) -> list[Event]:
         """Give the recorded effects and notes."""

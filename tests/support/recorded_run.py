@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from run_specs import run_spec
 from sandbox_scripts import PASSED
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Sandbox
 from sandbox.testing import SandboxScript
@@ -57,7 +57,7 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
         model="scripted",
         image="none",
     )
-    return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+    return execute(folder, run_spec(), means, "run")
 
 
 def sandbox_maker() -> Callable[[str], Sandbox]:

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+from run_specs import run_spec
+
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox.testing import SandboxScript
 
@@ -49,8 +50,7 @@ class ScriptedSessions:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
-        return execute(self.folder, Plan(**values), means, "run")
+        return execute(self.folder, run_spec(**plan), means, "run")
 
     def last_words(self) -> str:
         """Return the last message of the newest request."""

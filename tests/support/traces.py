@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from run_specs import definition_of
+
 from l2mac.control.outcome import RequirementRow
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.trace.chain import START, End, Entry, encode_line, read_trace
@@ -85,8 +87,8 @@ class TraceBuilder:
             RunStarted(
                 task_object=self.put(task),
                 domain="codebase",
+                domain_object=self.put(definition_of("codebase")),
                 settings={
-                    "task": task,
                     "steps": 10,
                     "context_tokens": context_tokens,
                     "program": [],
@@ -277,9 +279,7 @@ def known(folder: Path) -> TraceBuilder:
     ]
     table = record.put(json.dumps([asdict(row) for row in rows]))
     record.add(RequirementsVerified(round=1, verified=2, total=3, table_object=table))
-    return record.end(
-        "requirements unverified", "1 of 3 requirements are not shown"
-    )
+    return record.end("requirements unverified", "1 of 3 requirements are not shown")
 
 
 def hostile(folder: Path) -> TraceBuilder:

@@ -140,7 +140,7 @@ def test_a_measurement_comes_back_as_it_was(tmp_path: Path):
         ({"model": "other"}, r"model: \"m\", now \"other\""),
         ({"max_tokens": 5000}, r"max_tokens: null, now 5000"),
         ({"steps": 3}, r"steps: 10, now 3"),
-        ({"summary": False}, r"thinking.summary: true, now false"),
+        ({"summary": False}, r"planning.summary: true, now false"),
         ({"roles": {"judge": {"model": "judge"}}}, r"roles: "),
     ],
 )

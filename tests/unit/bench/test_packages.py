@@ -3,9 +3,11 @@
 import hashlib
 from pathlib import Path
 
+from run_specs import run_spec
+
 from l2mac.bench.recorded_store import recorded_wheels
 from l2mac.evaluator.packages import Mode
-from l2mac.runs.recorded_spec import Plan, started
+from l2mac.runs.recorded_spec import record_spec
 from l2mac.trace.events import PackagesFetched, ToolRan
 from l2mac.trace.journal import Journal
 from sandbox import Change
@@ -18,7 +20,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
     folder.mkdir()
     with Journal(folder) as journal:
         put = journal.objects.put
-        journal.note(started(Plan(task="Make it.", dependencies=mode), journal.objects))
+        journal.note(record_spec(run_spec(dependencies=mode), journal.objects))
         for name in names:
             text = f"{name}\n".encode()
             change = Change("requirements.txt", len(text), put(text))

@@ -26,7 +26,7 @@ def window(tokens: int, *, reply: int = 0, tools: tuple[ToolSpec, ...] = ()) -> 
 
 
 def measured(estimator: TokenEstimator, factor: float) -> int:
-    """Give the count of a server that counts `factor` times as many tokens as is estimated before learning."""
+    """Return a server's count of tokens: `factor` times the estimate before learning."""
     return round(TokenEstimator().estimate((SYSTEM, TASK)) * factor)
 
 

@@ -1,4 +1,4 @@
-"""The control unit against scripted replies and boxes: what it asks, accepts, refuses, and when it stops."""
+"""The control unit with scripted replies and sandboxes: its questions, refusals and ends."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from l2mac.domains.loader import load_domain_file
 from l2mac.errors import ContextOverflow, ModelUnavailable, TraceError
 from l2mac.evaluator.verdict import Verdict
 from l2mac.processor.messages import Reply, Role, ToolCall, Usage
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from sandbox import SandboxDied
 from sandbox.testing import ScriptedRun
 
@@ -305,7 +305,7 @@ def test_a_resumed_run_uses_the_domain_that_it_was_recorded_with(
         [PLAN, CHAPTER], [WHOLE], domain="my", definition=definition, limits=Limits(turns=1)
     )
     file.write_text(text.replace("first", "second"))
-    plan = recorded_plan(sessions.folder)
+    plan = read_spec(sessions.folder)
     assert (plan.domain, plan.definition) == ("my", definition)
     sessions.work([DONE, SUMMARY], [WHOLE], domain="my", definition=plan.definition)
     assert {request.messages[0].content for request in sessions.processor.requests} == {

@@ -1,21 +1,22 @@
-"""A model that is led closely: what it is asked, what comes of its answers, and that nothing unchecked is accepted."""
+"""Guided mode: its questions, the effects of answers, and no acceptance without checks."""
 
 import json
 from pathlib import Path
 
 import pytest
+from run_specs import run_spec
 from sandbox_scripts import FAILED, HANGING, LINT, NO_TESTS, PASSED, checked, job, report_of_tests
 from scripted_sessions import ScriptedSessions, call
 
 from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
+from l2mac.control.guided.guided_planner import groups
 from l2mac.control.outcome import Status
-from l2mac.control.planner import groups
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
 from l2mac.runs.execute import SessionResult
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.wiring import choose_domain
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.tools.forms import EditLines, PlannedFile
@@ -293,7 +294,7 @@ def test_aborted_instruction_resumes_without_repeating_questions(
 
 
 @pytest.mark.parametrize(
-    ("mode", "protocol", "closely"),
+    ("mode", "protocol", "guided"),
     [
         ("auto", "json", True),
         ("auto", "native", False),
@@ -302,21 +303,13 @@ def test_aborted_instruction_resumes_without_repeating_questions(
         ("agentic", "json", False),
     ],
 )
-def test_guided_mode_follows_the_setting_and_the_tool_protocol(
-    mode: str, protocol: str, closely: bool
-):
-    assert Plan(task="x", mode=mode).leads_closely(protocol) is closely
+def test_auto_mode_guides_models_that_call_tools_by_json(mode: str, protocol: str, guided: bool):
+    assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_a_record_from_before_there_was_a_mode_is_agentic(sessions: ScriptedSessions):
-    sessions.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
-    assert '"mode"' not in (sessions.folder / "trace.jsonl").read_text()
-    assert recorded_plan(sessions.folder).mode == "agentic"
-
-
-def test_mode_is_recorded(sessions: ScriptedSessions):
+def test_guided_mode_is_recorded(sessions: ScriptedSessions):
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert recorded_plan(sessions.folder).mode == "guided"
+    assert read_spec(sessions.folder).mode == "guided"
 
 
 def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions):

@@ -1,4 +1,4 @@
-"""The paper's baselines as runs like any other: what each does, and that record, resume, replay and audit hold."""
+"""The comparison methods as runs like any other, with trace, resume, replay and audit."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner
 from feature_sessions import FeatureSessions
+from run_specs import run_spec
 from scripted_models.features import FeatureModel, call, run_checks, task_of
-from source_tree import ROOT
 
 from l2mac.api import finished_run
 from l2mac.cli.progress import Progress
@@ -19,13 +19,13 @@ from l2mac.cli.report import result_as_json
 from l2mac.control.budget import Limits
 from l2mac.control.methods.codet import best_agreement, is_test_file, with_tests
 from l2mac.control.outcome import Status
-from l2mac.control.run_spec import METHODS, Method, Thinking
+from l2mac.control.run_spec import METHODS, Method, PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.audit import audit_run
-from l2mac.runs.recorded_spec import Plan, recorded_plan, started
+from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import choose_domain, make_plan
 from l2mac.settings.settings import Settings
@@ -37,11 +37,9 @@ from l2mac.trace.events import (
     Checked,
     InstructionCompleted,
     InstructionStarted,
-    ModelCalled,
     PartEnded,
     PartStarted,
     PlanMade,
-    RunStarted,
     SandboxOpened,
 )
 from l2mac.trace.history import accesses, recorded_files, steps
@@ -599,7 +597,7 @@ def test_the_record_of_each_is_intact_and_comes_to_its_files(
         [],
     )
     assert {entry.path: entry.digest for entry in recorded_files(sessions.events())} == result.files
-    assert recorded_plan(sessions.folder).method == method
+    assert read_spec(sessions.folder).method == method
     touched = accesses(
         read_trace(sessions.folder / "trace.jsonl")[0],
         ObjectStore(sessions.folder / "objects.pack"),
@@ -619,23 +617,17 @@ def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method:
         assert audit_run(sessions.folder).verdict == "intact"
 
 
-def test_a_run_of_l2mac_is_recorded_as_before_there_were_methods(sessions: FeatureSessions):
+def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions):
     sessions.work(FeatureModel(), task=TASK, coverage=True)
-    settings = sessions.notes(RunStarted)[0].settings
-    assert "method" not in settings
-    assert settings["thinking"].keys() == set(Thinking.__dataclass_fields__) - {
-        "evaluator",
-        "task_in_context",
-    }
-    assert recorded_plan(sessions.folder).method == "l2mac"
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").method == "l2mac"
+    expected = run_spec(task=TASK, planning=PlanningOptions(coverage=True))
+    assert read_spec(sessions.folder) == expected
 
 
-def test_a_record_with_a_method_of_a_later_version_is_a_sentence(sessions: FeatureSessions):
+def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions):
     with Journal(sessions.folder) as journal:
-        journal.note(started(Plan(task=TASK, method="debate"), journal.objects))  # type: ignore[arg-type]
-    with pytest.raises(TraceError, match="a method that this version of l2mac does not know"):
-        recorded_plan(sessions.folder)
+        journal.note(record_spec(run_spec(task=TASK, method="debate"), journal.objects))
+    with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
+        read_spec(sessions.folder)
 
 
 # Settings and domains
@@ -652,7 +644,7 @@ def test_the_settings_know_every_method_and_no_other():
 @pytest.mark.parametrize("method", BASELINES)
 def test_a_method_without_a_program_records_no_thinking_about_one(method: Method):
     plan = make_plan(settings(method=method), "x", (), load_domain("codebase"))
-    assert (plan.method, plan.thinking) == (method, Thinking())
+    assert (plan.method, plan.planning) == (method, PlanningOptions())
 
 
 @pytest.mark.parametrize(
@@ -746,7 +738,9 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
-    assert "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    assert (
+        "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    )
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False
@@ -779,7 +773,7 @@ def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessio
     )
 
 
-def test_window_without_the_task_holds_only_instruction_and_summary(
+def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
     sessions: FeatureSessions,
 ):
     model = Listening()
@@ -812,15 +806,4 @@ def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
         again = sessions.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
         assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
-    assert recorded_plan(whole.folder).thinking == Thinking(**thinking)
-
-
-def test_a_run_with_thinking_that_an_earlier_version_recorded_goes_on(sessions: FeatureSessions):
-    """Such a record has no word about the evaluator and the task in context."""
-    spent = sessions.work(FeatureModel(), task=TASK, coverage=True, limits=Limits(tokens=2500))
-    assert spent.outcome.status is Status.BUDGET
-    assert "evaluator" not in json.dumps([event.settings for event in sessions.notes(RunStarted)])
-    assert (
-        sessions.work(FeatureModel(), task=TASK, coverage=True).outcome.status is Status.COMPLETED
-    )
-    assert len(sessions.notes(ModelCalled)) > 3
+    assert read_spec(whole.folder).planning == PlanningOptions(**thinking)

@@ -1,4 +1,4 @@
-"""Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
+"""Planning: reflection, coverage, replanning, and the final comparison with the task."""
 
 import importlib.util
 import json
@@ -18,10 +18,10 @@ from l2mac.cli.records import show
 from l2mac.cli.report import CLAIM, result_as_json
 from l2mac.control.budget import Limits
 from l2mac.control.outcome import RequirementRow, Status
-from l2mac.control.run_spec import Thinking
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
@@ -35,7 +35,6 @@ from l2mac.trace.events import (
     Replanned,
     RequirementsListed,
     RequirementsVerified,
-    RunStarted,
     StoreRestored,
 )
 from l2mac.trace.history import recorded_files
@@ -110,16 +109,9 @@ def test_run_without_thinking_requests_only_plan_turns_and_summaries(sessions: F
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_run_without_thinking_keeps_its_recorded_format(sessions: FeatureSessions):
-    sessions.work(FeatureModel(), task=TASK)
-    assert "thinking" not in sessions.notes(RunStarted)[0].settings
-    assert recorded_plan(sessions.folder).thinking == Thinking()
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
-
-
-def test_thinking_settings_are_recorded_for_later_sessions(sessions: FeatureSessions):
+def test_planning_options_of_a_run_are_read_back_by_a_later_session(sessions: FeatureSessions):
     sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
-    assert recorded_plan(sessions.folder).thinking == Thinking(**EVERYTHING)
+    assert read_spec(sessions.folder).planning == PlanningOptions(**EVERYTHING)
 
 
 # Reflection
@@ -712,7 +704,7 @@ def test_unverified_requirements_have_their_own_exit_code():
 
 def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
     settings = Settings.model_construct()
-    assert make_plan(settings, "x", (), load_domain("codebase")).thinking == Thinking(
+    assert make_plan(settings, "x", (), load_domain("codebase")).planning == PlanningOptions(
         coverage=True, max_replans=3, requirements=True, requirement_rounds=1
     )
 

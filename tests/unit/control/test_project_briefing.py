@@ -1,22 +1,25 @@
-"""Runs that begin with files: what is recorded first, what the model is told, what is accepted, what resumes."""
+"""Runs that begin with files: recording, briefing, acceptance and resuming."""
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from recorded_run import DONE, SUMMARY, call
+from run_specs import run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.errors import SettingsError, TraceError
 from l2mac.processor.messages import Reply
 from l2mac.runs.audit import INTACT, audit_run
 from l2mac.runs.execute import Reason, Resources, SessionResult, execute
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
@@ -40,8 +43,8 @@ REPLIES = (PLAN, EDIT, DONE, SUMMARY)
 END = b'{"e": "end", "code": 0}\n'
 
 
-def suite(**more: str) -> bytes:
-    outcomes = {**OLD, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
+def suite(*, old: dict[str, str] = OLD, code: int = 1, **more: str) -> bytes:
+    outcomes = {**old, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
     lines: list[dict[str, object]] = [
         {"e": "declared", "ids": list(outcomes), "fingerprints": list(outcomes)},
         {"e": "collected", "ids": list(outcomes)},
@@ -49,7 +52,7 @@ def suite(**more: str) -> bytes:
     for test, outcome in outcomes.items():
         lines.append({"e": "phase", "id": test, "when": "call", "outcome": outcome, "text": "no"})
         lines.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
-    lines.append({"e": "end", "code": 1})
+    lines.append({"e": "end", "code": code})
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
@@ -98,8 +101,8 @@ class InputSessions:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, "input": tree_of(GIVEN), **plan}
-        return execute(self.folder, Plan(**values), means, reason, given=given)
+        spec = run_spec(**{"input": tree_of(GIVEN), **plan})
+        return execute(self.folder, spec, means, reason, given=given)
 
     def events(self) -> list[Event]:
         return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]
@@ -133,6 +136,21 @@ def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions
     assert "1 test fails as it did before" in verdict.summary
 
 
+@pytest.mark.parametrize("evaluator", [True, False])
+def test_a_failing_test_of_the_input_may_not_be_deleted(sessions: InputSessions, evaluator: bool):
+    def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
+        if any(sandbox.contents["a.py"] == b"A = 1\n" for sandbox in sessions.script.sandboxes):
+            return InputSessions.checks(sessions, jobs)
+        sessions.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
+        results = InputSessions.checks(sessions, jobs).jobs
+        return ScriptedRun(jobs=tuple(replace(job, code=0) for job in results))
+
+    sessions.checks = checks  # type: ignore[method-assign]
+    result = sessions.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
+    assert result.outcome.status is (Status.BUDGET if evaluator else Status.FAILING)
+    assert "1 test that failed cannot be seen" in result.outcome.report.summary
+
+
 def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions):
     result = sessions.work()
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
@@ -163,12 +181,7 @@ def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions
     write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
     sessions.work((PLAN, write, DONE), turns=2, input="", given=None)
     assert "existing project" not in "".join(sessions.asked_of_the_model())
-    assert (
-        "input"
-        not in json.loads((sessions.folder / TRACE_FILE).read_text().splitlines()[0])["event"][
-            "settings"
-        ]
-    )
+    assert read_spec(sessions.folder).input == ""
 
 
 def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
@@ -259,7 +272,7 @@ def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
 
 def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions):
     sessions.work()
-    assert recorded_plan(sessions.folder).input == tree_of(GIVEN)
+    assert read_spec(sessions.folder).input == tree_of(GIVEN)
 
 
 def on_the_host(folder: Path, **contents: str) -> Path:

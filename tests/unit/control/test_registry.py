@@ -6,9 +6,9 @@ from l2mac.errors import SettingsError
 
 def test_instructions_come_one_by_one_numbered_from_one():
     registry = InstructionRegistry(("first", "second"))
-    assert registry.current() == Instruction(1, "first")
+    assert registry.current() == Instruction(1, "first", 2)
     registry.complete("")
-    assert registry.current() == Instruction(2, "second")
+    assert registry.current() == Instruction(2, "second", 2)
     registry.complete("")
     assert registry.current() is None
 

@@ -1,16 +1,16 @@
-"""Models that behave badly, over real HTTP: every one ends in a named budget, with what it spent counted sanely."""
+"""Models that behave badly, over real HTTP: each ends in a named budget, soundly counted."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from run_specs import run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.control.outcome import Status
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.model_server import ModelServer, ScriptedReply
 from sandbox.testing import SandboxScript
 
@@ -41,7 +41,7 @@ def work(
                 model="bad",
                 image="none",
             )
-            result = execute(folder, Plan(task="Make it.", context_tokens=WINDOW), means, "run")
+            result = execute(folder, run_spec(context_tokens=WINDOW), means, "run")
         return result, [request.body for request in server.requests]
 
 

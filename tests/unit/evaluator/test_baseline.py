@@ -1,4 +1,4 @@
-"""What was wrong before a run began is excused, and nothing else: attempts to hide behind it among them."""
+"""The baseline excuses the findings of the input and nothing else, whatever is tried."""
 
 import pytest
 
@@ -11,14 +11,19 @@ EDITED = {**ORIGIN, "test_a.py": "2", "a.py": "2"}
 
 
 def suite(
-    outcomes: dict[str, str], *, prints: dict[str, str] | None = None, unread: tuple[str, ...] = ()
+    outcomes: dict[str, str],
+    *,
+    fingerprints: dict[str, str] | None = None,
+    unread: tuple[str, ...] = (),
 ) -> CheckReport:
     """Give a report on tests: id → outcome, and id → print of what it says."""
     failing = [test for test, outcome in outcomes.items() if outcome in ("failed", "error")]
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     findings = tuple(Finding(where, "wrong") for where in (*failing, *unread))
     verdict = Verdict.FAILED if findings else Verdict.PASSED if passed else Verdict.NOTHING
-    said = {test.partition("[")[0]: "p" for test in outcomes} if prints is None else prints
+    said = (
+        {test.partition("[")[0]: "p" for test in outcomes} if fingerprints is None else fingerprints
+    )
     result = CheckResult(
         name="tests",
         verdict=verdict,
@@ -27,7 +32,7 @@ def suite(
         counts=TestCounts(passed=passed, failed=len(failing)),
         outcomes=tuple(outcomes.items()),
         declared=tuple(said),
-        prints=tuple(said.values()),
+        fingerprints=tuple(said.values()),
     )
     return CheckReport((result,))
 
@@ -87,14 +92,18 @@ def test_other_parameter_of_an_excused_test_is_due():
 
 @pytest.mark.parametrize("now", ["q", ""])
 def test_a_new_test_under_the_name_of_one_that_failed_is_due(now: str):
-    rewritten = suite(BEFORE, prints={"test_a.py::test_x": now, "test_a.py::test_y": "p"})
+    rewritten = suite(BEFORE, fingerprints={"test_a.py::test_x": now, "test_a.py::test_y": "p"})
     assert due(began_with(suite(BEFORE)).judge(rewritten, EDITED)) == ["test_a.py::test_x"]
 
 
 def test_changed_inherited_tests_are_counted_in_the_summary():
     weaker = suite(
         BEFORE,
-        prints={"test_a.py::test_x": "p", "test_a.py::test_y": "q", "test_a.py::test_new": "q"},
+        fingerprints={
+            "test_a.py::test_x": "p",
+            "test_a.py::test_y": "q",
+            "test_a.py::test_new": "q",
+        },
     )
     judged = began_with(suite(BEFORE)).judge(weaker, EDITED)
     assert judged.accepts_completion
@@ -102,7 +111,7 @@ def test_changed_inherited_tests_are_counted_in_the_summary():
 
 
 def test_tests_without_fingerprint_are_excused_only_in_unchanged_files():
-    inherited = suite(BEFORE, prints={})
+    inherited = suite(BEFORE, fingerprints={})
     baseline = began_with(inherited)
     assert baseline.judge(inherited, ORIGIN).accepts_completion
     assert due(baseline.judge(inherited, EDITED)) == ["test_a.py::test_x"]

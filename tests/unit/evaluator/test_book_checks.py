@@ -1,4 +1,4 @@
-"""How the report on a book and the end of a command are read: strictly, and never as a pass when in doubt."""
+"""Reports on a book and ends of commands are read strictly, and never pass in doubt."""
 
 import json
 

@@ -16,7 +16,8 @@ CLEAN = job_result("lint", report=b'{"e": "end", "code": 0}\n')
 NO_TESTS = job_result(
     "tests",
     code=5,
-    report=b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n',
+    report=b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n'
+    b'{"e": "end", "code": 5}\n',
 )
 
 

@@ -1,4 +1,4 @@
-"""What the guest adds to a linter's messages, so that they say the correction and not only the fault."""
+"""Hints of the checkers in a linter's messages: the correction, not only the fault."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from sandbox.checkers.sources import Sources
 def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sources:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stack.py").write_text(
-        "class Stack:\n    def push(self): return 1\n\ndef peek(): return 3\n\ndef twin(): return 1\n"
+        "class Stack:\n    def push(self): return 1\n\ndef peek(): return 3\n\n"
+        "def twin(): return 1\n"
     )
     (tmp_path / "other.py").write_text("def twin(): return 2\n")
     return Sources(["stack.py", "other.py"])

@@ -50,7 +50,7 @@ IT_IS_DELETED = ends(test_b="passed")
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> ScriptedSessions:
-    """A run in which the failing test is deleted, and the claim that the work is done is refused."""
+    """A run that deletes its failing test, whose claim of being done is refused."""
     sessions = ScriptedSessions(tmp_path)
     sessions.work([PLAN, write(), WEAKER, DONE], [ONE_FAILS, IT_IS_DELETED], limits=Limits(turns=3))
     return sessions

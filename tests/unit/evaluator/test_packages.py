@@ -1,4 +1,4 @@
-"""Packages of a run: fetched once, recorded, taken from the record ever after, locked by hash on the host."""
+"""Packages of a run: fetched once, recorded, read from the trace, locked by hash."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNREACHABLE = Fetched(output="ERROR: no answer", connections=({"unreachable": Tr
 
 
 class World:
-    """An index that gives what the test says, boxes that take it, and how often either was asked."""
+    """A scripted index and sandboxes that take its packages, with counts of both."""
 
     def __init__(self, *answers: Fetched, refuses: str = "") -> None:
         self.answers = list(answers)
@@ -45,21 +45,21 @@ class World:
 
 
 def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str]:
-    """Work through some wordings of requirements.txt in one session; gives what was found wrong with each."""
+    """Resolve some wordings of requirements.txt in one session; return the failures."""
     found = []
     with Journal(folder) as journal:
         dependencies = Dependencies(mode, "run", journal, world.means)
-        dependencies.adopt(journal.recorded())
+        dependencies.restore(journal.recorded())
         boxes = SandboxScript()
 
         def make_sandbox(_: str):
-            dependencies.bring()
+            dependencies.install()
             return boxes.make_sandbox()
 
         store = FileStore(make_sandbox, journal.objects)
         for text in texts:
             store.write({"requirements.txt": text.encode()})
-            result = dependencies.settle(store)
+            result = dependencies.resolve(store)
             found.append(
                 "" if result is None else " ".join(finding.text for finding in result.findings)
             )
@@ -90,9 +90,9 @@ def test_packages_that_unpack_differently_end_the_session(tmp_path: Path):
     other = PackageSource(world.fetch, lambda *_: Installed(digest="0" * 64))
     with Journal(tmp_path) as journal:
         dependencies = Dependencies("resolve", "run", journal, other)
-        dependencies.adopt(journal.recorded())
+        dependencies.restore(journal.recorded())
         with pytest.raises(TraceError, match="something else"):
-            dependencies.bring()
+            dependencies.install()
 
 
 def test_files_that_name_nothing_any_more_take_the_packages_away(tmp_path: Path):

@@ -61,7 +61,8 @@ def test_bounded_outline_puts_files_related_to_the_task_first():
         job_result("survey", report=b'{"e": "file"}\n{"e": "end", "code": 0}\n'),
         job_result(
             "survey",
-            report=b'{"e": "file", "path": "a.py", "names": 3, "more": 0}\n{"e": "end", "code": 0}\n',
+            report=b'{"e": "file", "path": "a.py", "names": 3, "more": 0}\n'
+            b'{"e": "end", "code": 0}\n',
         ),
         job_result("survey", report=b"[" * 100_000),
         job_result("survey"),
@@ -74,7 +75,8 @@ def test_a_survey_that_cannot_be_read_is_said_to_be_none(job):
 def test_files_are_surveyed_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("a.py").write_text(
-        "raise SystemExit\nclass A(B):\n    def go(self): ...\n    def _no(self): ...\ndef f(x, *, y): ...\n"
+        "raise SystemExit\nclass A(B):\n    def go(self): ...\n    def _no(self): ...\n"
+        "def f(x, *, y): ...\n"
     )
     Path("bad.py").write_text("x = (\n")
     Path("book.md").write_text("# Title\n\n## One\n\n### Deep\n")

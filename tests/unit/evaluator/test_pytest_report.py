@@ -23,17 +23,19 @@ for folder, paths in json.loads(sys.argv[1]).items():
     if pid == 0:
         os.chdir(folder + "/work")
         os.dup2(os.open(folder + "/output", os.O_WRONLY | os.O_CREAT), 1)
-        request = {"kind": "pytest", "paths": paths, "cwd": folder + "/work", "environment": environment}
+        work = folder + "/work"
+        request = {"kind": "pytest", "paths": paths, "cwd": work, "environment": environment}
         with open(folder + "/report", "w", encoding="utf-8") as report:
             code = jobs.perform(request, report)
         os._exit(code)
     started[folder] = pid
-print(json.dumps({folder: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for folder, pid in started.items()}))
+codes = {folder: os.waitpid(pid, 0)[1] for folder, pid in started.items()}
+print(json.dumps({folder: os.waitstatus_to_exitcode(code) for folder, code in codes.items()}))
 """
 
 
 def phases(test: str, **outcomes: Any) -> list[dict[str, Any]]:
-    """Give the lines of one test: `setup`, `call` and `teardown`, passed unless told otherwise; None leaves one out."""
+    """Return the lines of one test's phases, passed by default; None leaves one out."""
     lines: list[dict[str, Any]] = [{"e": "start", "id": test}]
     for when in ("setup", "call", "teardown"):
         outcome = outcomes.get(when, "passed")
@@ -386,7 +388,10 @@ def test_arbitrary_report_bytes_never_pass(content: bytes):
 FAILS = "def test_fails():\n    assert 1 == 2\n"
 PASSES = "def test_passes():\n    assert 1 == 1\n"
 UNITTEST = "import unittest\n\nclass T(unittest.TestCase):\n    def test_a(self):\n        self."
-SUBTESTS = "def test_a(subtests):\n    for one in range(3):\n        with subtests.test(str(one)):\n            assert one < "
+SUBTESTS = (
+    "def test_a(subtests):\n    for one in range(3):\n        with subtests.test(str(one)):\n"
+    "            assert one < "
+)
 DESELECTS = """
 def pytest_collection_modifyitems(items, config):
     config.hook.pytest_deselected(items=items[1:])

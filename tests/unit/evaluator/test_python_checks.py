@@ -39,7 +39,8 @@ GUEST = """
 import json, os, sys
 from sandbox.checkers import jobs
 os.chdir(sys.argv[1])
-request = {"kind": "pylint", "paths": sys.argv[3:], "cwd": sys.argv[1], "environment": dict(os.environ)}
+environment = dict(os.environ)
+request = {"kind": "pylint", "paths": sys.argv[3:], "cwd": sys.argv[1], "environment": environment}
 with open(sys.argv[2], "w", encoding="utf-8") as report:
     jobs.perform(request, report)
 """

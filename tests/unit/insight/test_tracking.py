@@ -107,12 +107,13 @@ def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
         "memory": 5,
         "image": "private/image",
     }
-    thinking = {"coverage": True, "new_switch": "secret"}
+    planning = {"coverage": True, "new_switch": "secret"}
     made = TraceBuilder(tmp_path / "run").begin(
-        "secret", setup=setup, thinking=thinking, program=["secret"], definition="secret"
+        "secret", setup=setup, planning=planning, program=["secret"], surprise="secret"
     )
     assert dict(tracked(made.folder).config) == {
-        "steps": 10, "context_tokens": 4000, "model": "m", "memory": 5, "thinking/coverage": True,
+        "domain": "codebase", "steps": 10, "context_tokens": 4000, "model": "m", "memory": 5,
+        "planning/coverage": True,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from recorded_run import STORY, sandbox_maker
+from run_specs import run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -21,7 +22,6 @@ from l2mac.processor.messages import Message, Request, Role
 from l2mac.processor.openai_processor import ModelSettings, OpenAIProcessor
 from l2mac.runs.audit import audit_run
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.model_server import ModelServer, RateLimited, ScriptedReply, Stalled, sequence
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import ModelCalled, RunEnded
@@ -166,7 +166,7 @@ def run(tmp_path: Path) -> Callable[..., SessionResult]:
                 model="scripted",
                 image="none",
             )
-            return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+            return execute(folder, run_spec(), means, "run")
 
     return work
 

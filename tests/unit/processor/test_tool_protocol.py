@@ -137,13 +137,6 @@ def test_native_calls_come_back_as_they_are() -> None:
     assert NativeTools().decode(request(), "text", (FIRST, SECOND)) == ("text", (FIRST, SECOND))
 
 
-@pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", "")])
-def test_native_calls_without_distinct_ids_get_new_ones(ids: tuple[str, str]) -> None:
-    calls = tuple(ToolCall(one, "read", "{}") for one in ids)
-    _, numbered = NativeTools().decode(request(CALLS, answer("a"), answer("b")), "", calls)
-    assert [call.id for call in numbered] == ["call_1", "call_2"]
-
-
 @pytest.mark.parametrize("protocol", [NativeTools(), JsonTools()])
 def test_requests_without_tools_are_plain_text(protocol: NativeTools | JsonTools) -> None:
     plain = request(tools=())
@@ -228,7 +221,7 @@ def test_json_call_is_read_with_its_thought() -> None:
     text = '{"thought": "First é.", "tool": "read", "arguments": {"path": "ü"}}'
     assert JsonTools().decode(request(), text, ()) == (
         "First é.",
-        (ToolCall("call_0", "read", '{"path": "ü"}'),),
+        (ToolCall("", "read", '{"path": "ü"}'),),
     )
 
 
@@ -239,13 +232,6 @@ def test_json_call_survives_the_way_there_and_back() -> None:
     ][2]["content"]
     content, (call,) = protocol.decode(request(), sent, ())
     assert (content, call.name, json.loads(call.arguments)) == ("I look.", "read", {"path": "x"})
-
-
-def test_json_ids_count_replies_and_avoid_those_in_use() -> None:
-    text = '{"tool": "read", "arguments": {}}'
-    dropped = Message(Role.ASSISTANT, "", (ToolCall("call_1", "read", "{}"),))
-    _, (call,) = JsonTools().decode(request(dropped, answer("call_1")), text, ())
-    assert call.id == "call_2"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from l2mac.cli.main import l2mac
 from l2mac.control.run_spec import METHODS
 from l2mac.domains.loader import load_domain
-from l2mac.runs.recorded_spec import recorded_plan, started
+from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.session import find_source
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.metadata import help_of, info_of, recorded_values
@@ -93,8 +93,8 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     with Journal(folder) as journal:
-        journal.note(started(plan, journal.objects))
-    assert recorded_plan(folder) == plan
+        journal.note(record_spec(plan, journal.objects))
+    assert read_spec(folder) == plan
     source = find_source(tmp_path / "runs", "one")
     resumed = load_settings(
         {}, project=tmp_path / "none", user=tmp_path / "none", recorded=source.settings
@@ -106,7 +106,7 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
 
 
 def value_in_plan(plan: Any, name: str) -> Any:
-    return getattr(plan if hasattr(plan, name) else plan.thinking, name)
+    return getattr(plan if hasattr(plan, name) else plan.planning, name)
 
 
 def test_recorded_values_are_json(tmp_path: Path):

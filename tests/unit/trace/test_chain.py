@@ -33,6 +33,7 @@ EVENTS: tuple[Event, ...] = (
     RunStarted(
         task_object="a" * 64,
         domain="codebase",
+        domain_object="b" * 64,
         settings={"steps": 10, "program": [], "setup": {"x": None}},
     ),
     ProtocolChosen(key="protocol", protocol="native"),

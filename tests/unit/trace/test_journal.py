@@ -41,7 +41,7 @@ from pathlib import Path
 from l2mac.errors import TraceError
 from l2mac.trace.events import InstructionStarted
 from l2mac.trace.journal import Journal
-resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
 written = 0
 with Journal(Path(sys.argv[1])) as journal:
     try:
