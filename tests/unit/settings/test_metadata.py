@@ -9,7 +9,7 @@ import click
 import pytest
 
 from l2mac.cli.main import l2mac
-from l2mac.control.run_spec import METHODS
+from l2mac.control.run_spec import METHODS, RunSpec
 from l2mac.domains.loader import load_domain
 from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.session import find_source
@@ -107,6 +107,17 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
 
 def value_in_plan(plan: Any, name: str) -> Any:
     return getattr(plan if hasattr(plan, name) else plan.planning, name)
+
+
+def test_specification_and_settings_have_the_same_defaults():
+    """Except the mode: without a server's answer, `auto` cannot be resolved."""
+    spec = RunSpec(task="Make it.", definition="")
+    names = [name for name in RECORDED if info_of(FIELDS[name]).recorded == "spec"]
+    assert {
+        name: getattr(spec, name)
+        for name in names
+        if name != "mode" and getattr(spec, name) != FIELDS[name].default
+    } == {}
 
 
 def test_recorded_values_are_json(tmp_path: Path):
