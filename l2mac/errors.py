@@ -43,8 +43,9 @@ class SettingsError(L2macError):
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason of an error for a sentence, without an error number."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    """Return the reason of an error, without error number and full stop, for a longer sentence."""
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)
+    return reason.removesuffix(".")
 
 
 class ProcessorError(L2macError):

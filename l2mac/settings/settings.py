@@ -12,7 +12,7 @@ import pydantic
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.settings.metadata import setting
 from l2mac.settings.presets import PRESETS, Preset
 from l2mac.settings.role_settings import Roles
@@ -210,7 +210,7 @@ class Settings(BaseSettings):
                 volume=self.volume,
             )
         except PolicyError as error:
-            problem = f"The limits of the sandbox contradict each other: {error}."
+            problem = f"The limits of the sandbox contradict each other: {reason_of(error)}."
             raise SettingsError("limits of the sandbox", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
@@ -327,7 +327,7 @@ def _as_settings_error(
         problem = "is not a known setting. `l2mac init-config` writes a file with all settings"
         return SettingsError(field, f"{field}{line} {problem}.")
     reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
-    reason = reason.replace("Input should", "The value must")
+    reason = reason.replace("Input should", "The value must").removesuffix(".")
     return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 

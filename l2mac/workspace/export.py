@@ -209,7 +209,7 @@ def _reason_against(path: str, folded: str, repositories: set[str]) -> str:
     try:
         parts = check_path(path).split("/")
     except PathError as error:
-        return str(error)
+        return reason_of(error)
     reason = next(filter(None, map(_reason_against_name, parts)), "")
     if reason:
         return reason

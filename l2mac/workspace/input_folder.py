@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.workspace.export import MANIFEST
 from l2mac.workspace.host_folder import HostFolder, TooManyEntries, UnsafePath
 from sandbox import PathError, SandboxPolicy, check_path, format_size
@@ -160,7 +160,7 @@ def _refuse_names(files: Iterable[str]) -> None:
         try:
             check_path(path)
         except PathError as error:
-            refused.append(str(error))
+            refused.append(reason_of(error))
     if refused:
         more = f", and {len(refused) - _MOST_NAMED} more" if refused[_MOST_NAMED:] else ""
         listed = ", ".join(refused[:_MOST_NAMED])

@@ -24,7 +24,7 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
         (("run", "  "), {}, 2, "TASK must not be empty"),
         (("run", "x", "--steps", "0"), {}, 2, "--steps"),
         (("run", "x", "--memory", "lots"), {}, 2, "--memory"),
-        (("run", "x", "--memory", "100m"), {}, 2, "raise --memory or lower --disk"),
+        (("run", "x", "--memory", "100m"), {}, 2, "Raise --memory or lower --disk"),
         (("run", "x", "--domain", "opera"), {}, 2, "--domain"),
         (("run", "x", "--program", "missing.yaml"), {}, 2, "--program missing.yaml"),
         (("run", "x", "--output", "."), {}, 2, "--output"),

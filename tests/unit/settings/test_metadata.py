@@ -9,7 +9,7 @@ import click
 import pytest
 
 from l2mac.cli.main import l2mac
-from l2mac.control.run_spec import METHODS
+from l2mac.control.run_spec import METHODS, RunSpec
 from l2mac.domains.loader import load_domain
 from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.session import find_source
@@ -87,7 +87,7 @@ def test_methods_of_the_settings_are_those_of_the_control_unit() -> None:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
-    """A setting is copied into the specification and read back, without a list of names to forget."""
+    """Settings are copied into the specification and read back without any list of names."""
     settings = settings_with(tmp_path, **{name: other_value(name)})
     plan = make_plan(settings, "Make it.", (), load_domain("codebase"))
     folder = tmp_path / "runs" / "one"
@@ -107,6 +107,17 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
 
 def value_in_plan(plan: Any, name: str) -> Any:
     return getattr(plan if hasattr(plan, name) else plan.planning, name)
+
+
+def test_specification_and_settings_have_the_same_defaults() -> None:
+    """Except the mode: without a server's answer, `auto` cannot be resolved."""
+    spec = RunSpec(task="Make it.", definition="")
+    names = [name for name in RECORDED if info_of(FIELDS[name]).recorded == "spec"]
+    assert {
+        name: getattr(spec, name)
+        for name in names
+        if name != "mode" and getattr(spec, name) != FIELDS[name].default
+    } == {}
 
 
 def test_recorded_values_are_json(tmp_path: Path) -> None:

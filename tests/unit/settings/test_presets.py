@@ -1,4 +1,4 @@
-"""Known servers: what a name fills in, and that it never carries a key to where the key was not made for."""
+"""Known servers: values of a preset, and keys that never go to another server."""
 
 import os
 from pathlib import Path
