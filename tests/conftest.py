@@ -7,8 +7,9 @@ machine and fails it where `CI` is `true`.
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 import tiers
@@ -16,6 +17,8 @@ from cli import Cli
 from engine import (
     BASE_IMAGE,
     RUN,
+    PolicyValues,
+    SandboxMaker,
     SharedSandbox,
     cache_folder,
     known_runtime,
@@ -36,9 +39,6 @@ pytest.register_assert_rewrite("sandbox.conformance")
 def cli(tmp_path: Path) -> Cli:
     """Return the command line in an empty folder, without a model until it is served one."""
     return Cli(tmp_path)
-
-
-SandboxMaker = Callable[..., DockerSandbox]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -105,8 +105,9 @@ def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMak
     """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
-    def make(**policy: object) -> DockerSandbox:
-        box = DockerSandbox(engine, box_image, SandboxPolicy(**{"cpus": 1.0, **policy}), run=RUN)
+    def make(**policy: Unpack[PolicyValues]) -> DockerSandbox:
+        values: PolicyValues = {"cpus": 1.0, **policy}
+        box = DockerSandbox(engine, box_image, SandboxPolicy(**values), run=RUN)
         boxes.append(box)
         return box.open()
 

@@ -22,7 +22,7 @@ _OURS = ("L2MAC_", "OPENAI_", "PYTEST")
 Finished = subprocess.CompletedProcess[str]
 
 
-def environment(home: Path, server: ModelServer | None = None, **variables: str) -> dict[str, str]:
+def environment(home: Path, server: ModelServer | None = None, /, **variables: str) -> dict[str, str]:
     """Return the variables of a process whose runs and settings are below `home` and whose model is the server's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     own = {
@@ -51,7 +51,7 @@ class Cli:
         variables: More variables for every command.
     """
 
-    def __init__(self, home: Path, server: ModelServer | None = None, **variables: str) -> None:
+    def __init__(self, home: Path, server: ModelServer | None = None, /, **variables: str) -> None:
         self.home = home
         self.server = server
         self.variables = variables

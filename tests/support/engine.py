@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypedDict, TypeVar, Unpack
 
 import pytest
 
@@ -20,6 +20,37 @@ PATIENCE_S = 120
 """How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
 BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
+T = TypeVar("T")
+
+
+class PolicyValues(TypedDict, total=False):
+    """Fields of `SandboxPolicy`."""
+
+    memory_bytes: int
+    cpus: float
+    pids: int
+    disk_bytes: int
+    disk_inodes: int
+    tmp_bytes: int
+    shm_bytes: int
+    open_files: int
+    file_bytes: int
+    max_files: int
+    max_write_bytes: int
+    timeout_s: float
+    max_output_bytes: int
+    kept_output_bytes: int
+    lease_s: float
+    runtime: str
+    volume: str
+
+
+class SandboxMaker(Protocol):
+    """Opens sandboxes for one test."""
+
+    def __call__(self, **policy: Unpack[PolicyValues]) -> DockerSandbox:
+        """Return an open sandbox under the policy with these fields."""
+        ...
 
 
 def missing(reason: str) -> None:
@@ -77,7 +108,7 @@ def leftovers(engine: Engine, run: str = RUN) -> list[str]:
     return [*(container["Id"] for container in containers), *(volume["Name"] for volume in volumes)]
 
 
-def wait_until_none(left: Callable[[], list[Any]], patience_s: float = PATIENCE_S) -> list[Any]:
+def wait_until_none(left: Callable[[], list[T]], patience_s: float = PATIENCE_S) -> list[T]:
     """Wait until nothing is left, as long as that still changes; gives what stayed as it was for so long.
 
     An engine on a busy machine removes one container after the other and takes its time: that is no leak.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
-from run_specs import run_spec
-from scripted_models.features import FeatureModel, run_checks
+from run_specs import PlanningValues, run_spec
+from scripted_models.features import FeatureModel, FeatureValues, run_checks
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -42,7 +42,7 @@ class FeatureSessions:
         checks: Callable[[tuple[Job, ...]], ScriptedRun] | None = None,
         method: Method = "l2mac",
         lost_at: Collection[int] = (),
-        **planning: Any,
+        **planning: Unpack[PlanningValues],
     ) -> SessionResult:
         """Have one session take place."""
 
@@ -86,9 +86,9 @@ class FeatureSessions:
         objects = ObjectStore(self.folder / "objects.pack")
         return [objects.get_text(name) for name in recorded_program(self.events())]
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self) -> list[dict[str, object]]:
         """Give the recorded events as data, for a comparison."""
         return [asdict(event) for event in self.events()]
 
 
-__all__ = ["FeatureModel", "FeatureSessions"]
+__all__ = ["FeatureModel", "FeatureSessions", "FeatureValues", "PlanningValues"]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from run_specs import definition_of
 
@@ -80,7 +79,7 @@ class TraceBuilder:
         return self.objects.put_text(text)
 
     def begin(
-        self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any
+        self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: object
     ) -> "TraceBuilder":
         """Append the lines that a run begins with."""
         return self.add(
@@ -125,7 +124,7 @@ class TraceBuilder:
     def tool(
         self,
         name: str,
-        arguments: dict[str, Any],
+        arguments: dict[str, object],
         *,
         ok: bool = True,
         changes: Iterable[Change] = (),

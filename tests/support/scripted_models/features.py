@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from l2mac.processor.messages import Reply, Request, ToolCall, Usage
 from l2mac.processor.protocol import Watcher
@@ -21,6 +21,23 @@ _CHARACTERS_PER_TOKEN = 4
 def task_of(*features: str) -> str:
     """Give the task's text."""
     return "\n".join(["Write a package.", *(f"It has feature {name}." for name in features)])
+
+
+class FeatureValues(TypedDict, total=False):
+    """Fields of `FeatureModel`."""
+
+    together: int
+    most: int
+    forgets: frozenset[str]
+    neglects: frozenset[str]
+    looks_around: bool
+    filler: int
+    fails_later: bool
+    sloppy: frozenset[str]
+    sloppy_versions: frozenset[int]
+    blind: bool
+    forgetful: bool
+    vague: bool
 
 
 @dataclass(slots=True)
@@ -231,7 +248,7 @@ def run_checks(jobs: tuple[Job, ...], contents: Mapping[str, bytes] | None = Non
     """
     paths = [path for job in jobs for path in job.paths]
     tests = [f"{path}::test_it" for path in paths if path.rpartition("/")[2].startswith("test_")]
-    events: list[dict[str, Any]] = [
+    events: list[dict[str, object]] = [
         {"e": "declared", "ids": tests},
         {"e": "collected", "ids": tests},
     ]
@@ -287,5 +304,5 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
-def _lines(*events: dict[str, Any]) -> bytes:
+def _lines(*events: dict[str, object]) -> bytes:
     return b"".join(json.dumps(event).encode() + b"\n" for event in events)
