@@ -40,7 +40,7 @@ check: setup ## format, lint, types, import rules and unit tests; no engine, und
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/architecture $(PYTEST_ARGS)
 
-bench: setup engine base ## measure a box against plain processes on this machine
+bench: setup engine base ## measure a box against host tools, docker exec and docker-py, in one run
 	@$(PYTHON) tests/bench/bench.py
 	@$(PYTHON) tests/bench/scale.py
 
@@ -65,6 +65,6 @@ dist: setup ## build the wheel and the source package into dist/
 
 clean: ## remove .venv, caches, build output and box images; never a run or its workspace
 	@if [ -x .venv/bin/l2mac ]; then .venv/bin/l2mac clean --images --yes || echo "clean: the box images stay, see the line above"; fi
-	@rm -rf .venv .venv-audit build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-audit .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find l2mac sandbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo "clean: done"

@@ -6,6 +6,7 @@ Every report ends with an `end` line. The reader takes a report without one as b
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import io
 import json
@@ -14,6 +15,7 @@ import sys
 from types import FunctionType
 
 from sandbox.checkers import prose, survey
+from sandbox.checkers.collecting import Narrowed
 from sandbox.checkers.declared import VERDICT_HOOKS, declared_in
 from sandbox.checkers.measure import count, cover
 from sandbox.checkers.source_only import believe_sources_only
@@ -25,11 +27,14 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
 _TEXT_CHARACTERS = 6000
+# Objects made before a collection. Trees and what is inferred from them are kept to the end: looking through them more
+# often only takes time. Only the linter's own code runs in such a job.
+_LINT_COLLECTS_EVERY = 50_000
 _SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample.py")
 _COMMON_MODULES = (
-    "builtins collections collections.abc dataclasses datetime enum functools itertools json os os.path pathlib re"
-    " sys typing abc argparse contextlib copy csv hashlib io logging math random string tempfile threading time"
-    " unittest urllib.parse uuid"
+    "builtins collections collections.abc dataclasses datetime enum functools itertools json json.decoder json.encoder"
+    " os os.path pathlib re sys typing abc argparse contextlib copy csv hashlib io logging math random string tempfile"
+    " threading time unittest urllib.parse uuid"
 ).split()
 
 
@@ -63,6 +68,7 @@ def _warm(kind: str) -> None:
                 _pytest({"paths": [_SAMPLE]}, nowhere, rootdir=os.path.dirname(_SAMPLE))
             else:
                 _pylint({"paths": [_SAMPLE]}, nowhere)
+                _fresh_linter()
     finally:
         sys.stdout.flush()
         os.dup2(stdout, 1)
@@ -89,6 +95,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     if kind == "pytest":
         return _tests(request, root, report)
     _import_from(root)
+    gc.set_threshold(_LINT_COLLECTS_EVERY)
     return _pylint(request, report)
 
 
@@ -216,13 +223,15 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
         os.devnull,
         "--rootdir",
         rootdir,
+        "--confcutdir",
+        rootdir,
         "-q",
         "--tb=short",
         "--no-header",
-        "-p",
-        "no:cacheprovider",
     ]
     arguments += [
+        "-p",
+        "no:cacheprovider",
         "-p",
         "no:faulthandler",
         "--color=no",
@@ -230,7 +239,8 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
         "--",
         *request["paths"],
     ]
-    code = int(pytest.main(arguments, plugins=[recorder]))
+    narrowed = () if request["paths"] else (Narrowed(),)
+    code = int(pytest.main(arguments, plugins=[recorder, *narrowed]))
     recorder.report_foreign_hooks()
     sys.stdout.flush()
     recorder.line(e="end", code=code)
@@ -250,11 +260,18 @@ def _pylint(request: dict[str, Any], report: TextIO) -> int:
     return 0
 
 
-def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, object]]:
-    from pylint.lint import Run  # here: only the preloaded process has it
-    from pylint.reporters import CollectingReporter
+@functools.cache  # the preloaded process makes one; each child uses its own copy, once
+def _fresh_linter() -> Any:
+    """Return a linter that knows its options, which takes it long, and has not looked at any file."""
+    from pylint.lint import PyLinter, Run  # here: only the preloaded process has it
 
-    reporter = CollectingReporter()
+    class Waiting(PyLinter):  # type: ignore[misc]  # neither has types here
+        def check(self, files_or_modules: object) -> None:
+            """Do nothing: pylint calls this when the options are read, before there is anything to check."""
+
+    class Prepared(Run):  # type: ignore[misc]
+        LinterClass = Waiting
+
     arguments = [
         "--rcfile",
         os.devnull,
@@ -264,11 +281,23 @@ def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, o
         "--jobs=1",
         "--score=n",
     ]
-    Run([*arguments, "--", *paths], reporter=reporter, exit=False)
+    return Prepared([*arguments, "--", _SAMPLE], exit=False).linter
+
+
+def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, object]]:
+    from pylint.lint import PyLinter  # here: only the preloaded process has it
+    from pylint.reporters import CollectingReporter
+
+    linter = _fresh_linter()
+    linter.set_reporter(
+        CollectingReporter()
+    )  # one that was made in another folder would give paths as seen from there
+    PyLinter.check(linter, paths)
+    _fresh_linter.cache_clear()
     undefined: dict[str, set[str]] = {}
-    for message in reporter.messages:
+    for message in linter.reporter.messages:
         undefined.setdefault(message.path, set()).add(undefined_name(message.msg))
-    for message in reporter.messages:
+    for message in linter.reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
         help_ = {
             "quote": sources.quote(message.path, message.line),

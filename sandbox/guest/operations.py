@@ -126,6 +126,7 @@ class Operations:
 
         With `tunnel` the jobs reach the host's proxy meanwhile.
         """
+        self._store.before_command()
         counters = Counters()
         started_at = time.monotonic()
         watch = Watch(
@@ -173,6 +174,7 @@ class Operations:
     def _clean(self, survivors: int) -> tuple[list[list[object]], list[str], int]:
         """Bring store and scratch into order; with a process still about there is none, and the host ends the box."""
         if survivors:
+            self._store.doubt()
             return [], [], 0
         for folder in _SCRATCH:
             clear_folder(folder)

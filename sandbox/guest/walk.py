@@ -8,6 +8,12 @@ from sandbox.guest.folders import discard, open_for_walk
 from sandbox.paths import MAX_DEPTH, PathError, check_path
 from sandbox.protocol import MAX_NAME_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Facts = tuple[int, ...]
+
 
 class Walk:
     """One way through the store: notes what may stay and removes the rest.
@@ -16,13 +22,17 @@ class Walk:
         max_files: How many files may stay.
         max_bytes: How large they may be together, by the sizes that they claim: a file may be all holes.
         accepted: Paths whose names are known to be acceptable.
+        enter: Called with descriptor and path of every directory, the store's own first.
     """
 
-    def __init__(self, max_files: int, max_bytes: int, accepted: set[str]) -> None:
-        self.files: dict[str, tuple[int, ...]] = {}
+    def __init__(
+        self, max_files: int, max_bytes: int, accepted: set[str], enter: Callable[[int, str], None]
+    ) -> None:
+        self.files: dict[str, Facts] = {}
         self.folders: set[str] = set()
         self.removed = 0
         self._accepted = accepted
+        self._enter = enter
         self._files_left = max_files
         self._bytes_left = max_bytes
         self._name_bytes_left = MAX_NAME_BYTES
@@ -34,6 +44,7 @@ class Walk:
         directory would refuse a file of its name, here and not in the box that the store is rebuilt in.
         """
         kept = False
+        self._enter(fd, prefix[:-1])
         with os.scandir(fd) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
@@ -71,8 +82,8 @@ class Walk:
         return True
 
 
-def signature(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when a file's content may have changed; the change time cannot be set back from inside."""
+def signature(status: os.stat_result) -> Facts:
+    """What changes with most changes of a file's content; not with all (`sandbox.guest.inotify`)."""
     return (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mtime_ns)
 
 
