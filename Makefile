@@ -47,7 +47,7 @@ test: setup engine base ## run every test once, those with real containers under
 soak: setup engine base ## run every test at length: all runtimes, many kills and examples; about 25 minutes
 	@L2MAC_TEST_TIER=soak $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-bench: setup engine base ## measure a box against plain processes on this machine
+bench: setup engine base ## measure a box against host tools, docker exec and docker-py, in one run
 	@$(PYTHON) tests/bench/bench.py
 	@$(PYTHON) tests/bench/scale.py
 
@@ -75,6 +75,6 @@ dist: setup ## build the wheel and the source package into dist/
 
 clean: ## remove .venv, caches, build output and box images; never a run or its workspace
 	@if [ -x .venv/bin/l2mac ]; then .venv/bin/l2mac clean --images --yes || echo "clean: the box images stay, see the line above"; fi
-	@rm -rf .venv .venv-audit build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-audit .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find l2mac sandbox tests -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo "clean: done"

@@ -7,6 +7,7 @@ as broken, with any exit code.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import io
 import json
@@ -15,6 +16,7 @@ import sys
 from types import FunctionType
 
 from sandbox.checkers import prose, survey
+from sandbox.checkers.collecting import Narrowed
 from sandbox.checkers.declared import VERDICT_HOOKS, declared_in
 from sandbox.checkers.measure import count, cover
 from sandbox.checkers.source_only import believe_sources_only
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
 _TEXT_CHARACTERS = 6000
+# Objects allocated before a collection. Syntax trees and inference results live to the end of the
+# job, so more collections only cost time. Only the linter's own code runs in such a job.
+_LINT_COLLECTS_EVERY = 50_000
 _SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample.py")
 _COMMON_MODULES = (
-    "builtins collections collections.abc dataclasses datetime enum functools itertools json os"
-    " os.path pathlib re sys typing abc argparse contextlib copy csv hashlib io logging math random"
-    " string tempfile threading time unittest urllib.parse uuid"
+    "builtins collections collections.abc dataclasses datetime enum functools itertools json"
+    " json.decoder json.encoder os os.path pathlib re sys typing abc argparse contextlib copy csv"
+    " hashlib io logging math random string tempfile threading time unittest urllib.parse uuid"
 ).split()
 _PYTEST_OPTIONS = (
     "-q --tb=short --no-header -p no:cacheprovider -p no:faulthandler --color=no"
@@ -70,6 +75,7 @@ def _warm(kind: str) -> None:
                 _pytest({"paths": [_SAMPLE]}, nowhere, rootdir=os.path.dirname(_SAMPLE))
             else:
                 _pylint({"paths": [_SAMPLE]}, nowhere)
+                _unused_linter()
     finally:
         sys.stdout.flush()
         os.dup2(stdout, 1)
@@ -96,6 +102,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     if kind == "pytest":
         return _tests(request, root, report)
     _import_from(root)
+    gc.set_threshold(_LINT_COLLECTS_EVERY)
     return _pylint(request, report)
 
 
@@ -205,8 +212,11 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     recorder = _Recorder(report, _own_hooks())
     declared = declared_in(rootdir)  # before any code of the store is loaded
     recorder.line(e="declared", ids=list(declared), fingerprints=list(declared.values()))
-    arguments = ["-c", os.devnull, "--rootdir", rootdir, *_PYTEST_OPTIONS]
-    code = int(pytest.main([*arguments, "--", *request["paths"]], plugins=[recorder]))
+    arguments = ["-c", os.devnull, "--rootdir", rootdir, "--confcutdir", rootdir, *_PYTEST_OPTIONS]
+    plugins: list[object] = [recorder]
+    if not request["paths"]:
+        plugins.append(Narrowed())
+    code = int(pytest.main([*arguments, "--", *request["paths"]], plugins=plugins))
     recorder.report_foreign_hooks()
     sys.stdout.flush()
     recorder.line(e="end", code=code)
@@ -226,17 +236,35 @@ def _pylint(request: dict[str, Any], report: TextIO) -> int:
     return 0
 
 
+@functools.cache  # the preloaded process makes one; each child uses its own copy, once
+def _unused_linter() -> Any:
+    """Return a linter with its options read, which takes long, and no file."""
+    from pylint.lint import PyLinter, Run  # here: only the preloaded process has it
+
+    class Waiting(PyLinter):  # type: ignore[misc]  # neither class has types here
+        def check(self, files_or_modules: object) -> None:
+            """Skip the check that pylint makes as soon as the options are read."""
+
+    class Prepared(Run):  # type: ignore[misc]
+        LinterClass = Waiting
+
+    arguments = ["--rcfile", os.devnull, *_PYLINT_OPTIONS, "--", _SAMPLE]
+    return Prepared(arguments, exit=False).linter
+
+
 def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, object]]:
-    from pylint.lint import Run  # here: only the preloaded process has it
+    from pylint.lint import PyLinter  # here: only the preloaded process has it
     from pylint.reporters import CollectingReporter
 
-    reporter = CollectingReporter()
-    arguments = ["--rcfile", os.devnull, *_PYLINT_OPTIONS, "--", *paths]
-    Run(arguments, reporter=reporter, exit=False)
+    linter = _unused_linter()
+    # A reporter gives paths relative to the folder in which the reporter was made.
+    linter.set_reporter(CollectingReporter())
+    PyLinter.check(linter, paths)
+    _unused_linter.cache_clear()
     undefined: dict[str, set[str]] = {}
-    for message in reporter.messages:
+    for message in linter.reporter.messages:
         undefined.setdefault(message.path, set()).add(undefined_name(message.msg))
-    for message in reporter.messages:
+    for message in linter.reporter.messages:
         where = {"path": message.path, "line": message.line, "column": message.column}
         help_ = {
             "quote": sources.quote(message.path, message.line),

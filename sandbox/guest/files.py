@@ -13,7 +13,8 @@ import os
 import stat
 
 from sandbox.guest.folders import DIRECTORY
-from sandbox.guest.walk import Walk, signature
+from sandbox.guest.inotify import StoreEvents, Touched
+from sandbox.guest.walk import Facts, Walk, signature
 from sandbox.paths import PathError, check_path
 from sandbox.protocol import MAX_NAME_BYTES
 
@@ -35,16 +36,42 @@ class GuestFileStore:
         max_files: How many files the store may hold.
         max_file_bytes: How large one written file may be.
         max_bytes: How large all files may be together, by the sizes that they claim.
+        events: The kernel's reports about them.
     """
 
-    def __init__(self, root: str, *, max_files: int, max_file_bytes: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        max_files: int,
+        max_file_bytes: int,
+        max_bytes: int,
+        events: StoreEvents | None = None,
+    ) -> None:
         self._root = os.open(root, DIRECTORY)
         self._max_files = max_files
         self._max_file_bytes = max_file_bytes
         self._max_bytes = max_bytes
-        self._known: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._known: dict[str, tuple[Facts, str]] = {}
         self._folders: set[str] = set()
         self._open: dict[str, int] = {}
+        self._events = events or StoreEvents(os.uname().release)
+
+    def believe_events(self) -> bool:
+        """Read only files that the kernel reports as touched, if its reports are complete.
+
+        Returns:
+            Whether they are.
+        """
+        return self._events.start(self._root)
+
+    def before_command(self) -> None:
+        """Record that a command may touch the store from now on, until the next scan."""
+        self._events.begin_command()
+
+    def doubt(self) -> None:
+        """Read every file at the next scan."""
+        self._events.doubt()
 
     def write(self, files: list[tuple[str, bytes]]) -> list[str]:
         """Write all files or none, each visible whole; return their SHA-256.
@@ -66,6 +93,7 @@ class GuestFileStore:
             ]
         except OSError as error:
             self._undo(parts, made)
+            self.doubt()
             raise StoreRefusal(_explain(error)) from error
         except StoreRefusal:
             self._undo(parts, made)
@@ -111,6 +139,7 @@ class GuestFileStore:
             finally:
                 os.close(folder)
             del self._known[path]
+            self._events.forget(path)
             self._prune(path)
 
     def search(
@@ -143,27 +172,70 @@ class GuestFileStore:
         paths that were written to meanwhile and have their old content again; and the number of
         removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or
         too large files. Directories without a file go, too, and are not counted.
+
+        A file is read again unless its signature is as before and the kernel reported no open of it
+        (`sandbox.guest.inotify`). If the kernel also reported no change of a directory, only
+        touched files are examined, so that the time does not grow with the store.
         """
+        touched = self._events.take()
+        if touched.tree or not self._as_before(touched.files):
+            seen, removed = self._walk()
+        else:
+            seen, removed = {path: self._known[path][0] for path in touched.files}, 0
+        changes, restored = self._compare(seen, touched)
+        self._events.trust()
+        return changes, restored, removed
+
+    def _walk(self) -> tuple[dict[str, Facts], int]:
+        """Walk the store; return each file's signature, empty if it is gone, and removals."""
         if os.fstat(self._root).st_uid == os.geteuid():
             os.fchmod(self._root, 0o700)
-        walk = Walk(self._max_files, self._max_bytes, {*self._known, *self._folders})
+        self._events.begin_walk()
+        accepted = {*self._known, *self._folders}
+        walk = Walk(self._max_files, self._max_bytes, accepted, self._events.watch_folder)
         walk.through(self._root, "", 1)
-        seen, removed, self._folders = walk.files, walk.removed, walk.folders
-        changes: list[list[object]] = [[path, -1, ""] for path in self._known if path not in seen]
-        for path, _, _ in changes:
-            del self._known[str(path)]
-        restored: list[str] = []
+        self._folders = walk.folders
+        for path in [path for path in self._known if path not in walk.files]:
+            walk.files[path] = ()
+        return walk.files, walk.removed
+
+    def _as_before(self, paths: set[str]) -> bool:
+        """Return whether all these files have the signature that is known."""
+        for path in paths:
+            if path not in self._known:
+                return False
+            folder, name = self._parent(path)
+            try:
+                if (
+                    signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
+                    != self._known[path][0]
+                ):
+                    return False
+            finally:
+                os.close(folder)
+        return True
+
+    def _compare(
+        self, seen: dict[str, Facts], touched: Touched
+    ) -> tuple[list[list[object]], list[str]]:
+        """Read files that may have changed; return the changes and the restored files."""
+        changes: list[list[object]] = []
+        restored = _below(touched.moved, seen) if touched.moved else set()
         for path, facts in seen.items():
             known = self._known.get(path)
-            if known is None or known[0] != facts:
+            if not facts:
+                del self._known[path]
+                self._events.forget(path)
+                changes.append([path, -1, ""])
+            elif known is None or known[0] != facts or touched.everything or path in touched.files:
                 self._known[path] = self._examine(path)
                 digest = self._known[path][1]
                 if known is None or known[1] != digest:
                     changes.append([path, facts[2], digest])
-                else:
-                    restored.append(path)
+                elif known[0] != facts or path in touched.written:
+                    restored.add(path)
         changes.sort(key=lambda change: str(change[0]))
-        return changes, sorted(restored), removed
+        return changes, sorted(restored - {str(change[0]) for change in changes})
 
     def _check_batch(self, files: list[tuple[str, bytes]]) -> None:
         paths = [check_name(path) for path, _ in files]
@@ -208,6 +280,7 @@ class GuestFileStore:
             fd, fresh = inner
             if fresh and create is not None:
                 create.append("/".join(folders[:depth]))
+                self._events.watch_folder(fd, create[-1])
         if create is not None and len(self._open) < _OPEN_FOLDERS:
             self._open[folder_path] = os.dup(fd)
         return fd, name
@@ -231,6 +304,7 @@ class GuestFileStore:
         folder, name = self._parent(path)
         try:
             os.rename(part, name, src_dir_fd=self._root, dst_dir_fd=folder)
+            self._events.watch_entry(folder, name, path)
             return signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
         finally:
             os.close(folder)
@@ -270,6 +344,7 @@ class GuestFileStore:
             os.close(folder)
         digest = hashlib.sha256()
         with os.fdopen(fd, "rb", buffering=0) as file:
+            self._events.watch_file(fd, path)
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
             return signature(os.fstat(file.fileno())), digest.hexdigest()
@@ -286,6 +361,11 @@ def check_name(path: object) -> str:
         return check_path(path)  # type: ignore[arg-type]
     except PathError as error:
         raise StoreRefusal(str(error)) from error
+
+
+def _below(folders: set[str], paths: dict[str, Facts]) -> set[str]:
+    """Return the paths that lie in one of these folders, however deep."""
+    return {path for path in paths if not folders.isdisjoint(_folders(path))}
 
 
 def _folders(path: str) -> list[str]:

@@ -132,6 +132,7 @@ class Operations:
 
         With `tunnel` the jobs can reach the host's proxy.
         """
+        self._store.before_command()
         counters = Counters()
         started_at = time.monotonic()
         watch = Watch(
@@ -182,6 +183,7 @@ class Operations:
         Nothing is cleaned while a process survives, because the host then ends the sandbox.
         """
         if survivors:
+            self._store.doubt()
             return [], [], 0
         for folder in _SCRATCH:
             clear_folder(folder)

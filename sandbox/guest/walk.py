@@ -8,6 +8,12 @@ from sandbox.guest.folders import discard, open_for_walk
 from sandbox.paths import MAX_DEPTH, PathError, check_path
 from sandbox.protocol import MAX_NAME_BYTES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Facts = tuple[int, ...]
+
 
 class Walk:
     """One walk through the store: record files that may stay, remove the rest.
@@ -16,13 +22,17 @@ class Walk:
         max_files: Number of files that may stay.
         max_bytes: Their size together, by the sizes that they claim: a file may be sparse.
         accepted: Paths whose names are known to be acceptable.
+        enter: Called with descriptor and path of every directory, the store's own first.
     """
 
-    def __init__(self, max_files: int, max_bytes: int, accepted: set[str]) -> None:
-        self.files: dict[str, tuple[int, ...]] = {}
+    def __init__(
+        self, max_files: int, max_bytes: int, accepted: set[str], enter: Callable[[int, str], None]
+    ) -> None:
+        self.files: dict[str, Facts] = {}
         self.folders: set[str] = set()
         self.removed = 0
         self._accepted = accepted
+        self._enter = enter
         self._files_left = max_files
         self._bytes_left = max_bytes
         self._name_bytes_left = MAX_NAME_BYTES
@@ -38,6 +48,7 @@ class Walk:
             Whether a file stays in the directory.
         """
         kept = False
+        self._enter(fd, prefix[:-1])
         with os.scandir(fd) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
@@ -75,10 +86,11 @@ class Walk:
         return True
 
 
-def signature(status: os.stat_result) -> tuple[int, ...]:
-    """Return values that change whenever a file's content may have changed.
+def signature(status: os.stat_result) -> Facts:
+    """Return values that change with most changes of a file's content.
 
-    Code in the sandbox cannot set back the change time.
+    A write through a memory mapping can leave them all as they were (`sandbox.guest.inotify`). Code
+    in the sandbox cannot set back the change time.
     """
     return (status.st_ino, status.st_ctime_ns, status.st_size, status.st_mtime_ns)
 

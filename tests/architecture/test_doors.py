@@ -88,6 +88,7 @@ ENGINE_DOORS_THAT_STAY_SHUT = (
 )
 ENVIRONMENT = ("os.environ", "os.getenv", "os.environb", "os.getenvb")
 GUEST_LIBRARIES = {
+    "sandbox.checkers.collecting": ("_pytest",),
     "sandbox.checkers.source_only": ("_pytest",),
     "sandbox.checkers.jobs": ("pytest", "_pytest", "pylint", "astroid"),
     "sandbox.checkers.measure": ("coverage",),
