@@ -164,8 +164,8 @@ def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path) -> 
     assert len(page.encode()) < MOST_PAGE_BYTES
     for wanted in (
         "2401 checks in 160 places", "2400 calls in 160 columns", "2400 turns in 160 places",
-        "The 60 most accessed files; 1940 are left out", "1700 files are left out", "282 parts are left out",
-        "2341 earlier checks are left out",
+        "The 60 most accessed files; 1940 are omitted", "1700 files are omitted", "282 parts are omitted",
+        "2341 earlier checks are omitted",
     ):  # fmt: skip
         assert wanted in page, wanted
     assert len(as_markdown(insight).encode()) < 60_000
@@ -300,7 +300,7 @@ def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path) -> None:
     assert [case.get("name") for case in root.iter("testcase") if case.get("classname") == "z"] == [
         "test_z"
     ]
-    assert [one.get("value") for one in root.iter("property")] == ["51 more tests are left out"]
+    assert [one.get("value") for one in root.iter("property")] == ["51 more tests are omitted"]
 
 
 def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from l2mac.trace.events import TRACE_FORMAT
 from l2mac.trace.journal import TRACE_FILE, Journal
 from l2mac.trace.objects import ObjectStore
 
-REFUSAL = r"format .*, and this version of l2mac reads format 1 only; use the version of l2mac"
+REFUSAL = r"format .*, and this version of l2mac reads format 1 only\. Use the version of l2mac"
 
 
 def rewritten(folder: Path, **changed: object) -> None:
