@@ -1,6 +1,6 @@
-"""The prompt program before it is executed: made, reflected upon, compared with the task.
+"""The prompt program before its execution: bootstrap, reflections, coverage.
 
-The model's statements about its own plan are claims. It is checked mechanically only that a claim
+The model's statements about its own plan are claims. A mechanical check finds out only that a claim
 names requirements and instructions that exist; whether an instruction really carries out a
 requirement shows at the end (`traceability`).
 """
@@ -48,7 +48,7 @@ class GivenProgram:
 
 
 class ModelPlanner:
-    """Has the model make the prompt program: the bootstrap of the paper, and revisions.
+    """The planner that asks the model for the program: bootstrap and revisions.
 
     Args:
         task: The task.
@@ -95,7 +95,7 @@ class ModelPlanner:
         return self._covering(program, self._requirements.texts())
 
     def _bootstrap(self) -> Program:
-        """Have the model make a program from the task: M_cb of the paper."""
+        """Ask the model for a program from the task: M_cb of the paper."""
         question = self._prompts.render("bootstrap", task=self._task, steps=self._steps)
         text = "\n\n".join(filter(None, (question, self._briefing.outline)))
         try:
@@ -106,7 +106,7 @@ class ModelPlanner:
             raise NoPlan(f"the model gave no usable plan in {_PLAN_ATTEMPTS} attempts") from error
 
     def _covering(self, program: Program, requirements: tuple[str, ...]) -> Program:
-        """Have gaps closed; return the plan with the fewest gaps."""
+        """Ask for plans without gaps; return the plan with the fewest gaps."""
         if not requirements:
             return program
         best, gaps = program, self._gaps(program, requirements, 1)
@@ -185,7 +185,7 @@ class ModelPlanner:
 def check_coverage(
     claim: SubmitCoverage, requirements: int, steps: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Return for each requirement the existing steps that are claimed to carry it out.
+    """Return for each requirement the existing steps that claim to cover it.
 
     Raises:
         ValueError: The claim is about no requirement that exists.
@@ -196,5 +196,6 @@ def check_coverage(
             named = covering.setdefault(entry.requirement, set())
             named.update(step for step in entry.steps if 1 <= step <= steps)
     if not covering:
-        raise ValueError(f"no entry names a requirement; they are numbered 1 to {requirements}")
+        problem = f"no entry names a requirement; they are numbered 1 to {requirements}"
+        raise ValueError(problem)
     return tuple(tuple(sorted(covering.get(number, ()))) for number in range(1, requirements + 1))

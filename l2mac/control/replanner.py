@@ -1,7 +1,7 @@
-"""Replanning at run time: an instruction that used up its turns or restarts is split or prepared.
+"""Replanning at run time: an exhausted instruction is split or prepared by others.
 
 Replanning terminates. Every replan uses up one of a fixed number, the parts of an instruction can
-be replanned once more and no further, a replan adds at most four instructions, and none of its
+be replanned a second time and no further, a replan adds at most four instructions, and none of its
 instructions may be in the program already.
 """
 
@@ -28,7 +28,7 @@ _FINDINGS_CHARACTERS = 1500
 
 
 class Replanner:
-    """Changes the program when an instruction exhausts its budget.
+    """The part that changes the program when an instruction exhausts its budget.
 
     Args:
         task: The task.
@@ -36,7 +36,7 @@ class Replanner:
         prompts: The prompts of the domain.
         structured: Asks the model.
         files: The file store, for prompts.
-        evaluator: What the checks found last.
+        evaluator: The source of the newest findings.
         notes: Records the replans.
         findings_characters: How long the description of the findings may be.
     """
@@ -63,7 +63,7 @@ class Replanner:
         self._findings_characters = findings_characters
 
     def may_replan(self, instruction: Instruction) -> bool:
-        """Whether the bounds on replans and instructions allow one of this instruction."""
+        """Return whether the bounds allow a replan of this instruction."""
         return (
             self._left > 0
             and instruction.replans < REPLANS_PER_INSTRUCTION
@@ -71,7 +71,7 @@ class Replanner:
         )
 
     def replan(self, instruction: Instruction, registry: InstructionRegistry, cause: str) -> bool:
-        """Have the model make an instruction smaller; False if the program stays.
+        """Ask for a smaller instruction; return False if the program stays.
 
         Args:
             instruction: The current one.
@@ -129,7 +129,8 @@ def check_replan(
     """Return a replan's action and instructions.
 
     Raises:
-        ValueError, SettingsError: It is no split, too long, or repeats a part of the program.
+        ValueError, SettingsError: The replan is not a split, is too long, or repeats a part of the
+            program.
     """
     most = MOST_PIECES if replan.action == "split" else MOST_PIECES - 1
     texts = check_program(replan.steps, at_most=most, field="the replan")
@@ -138,8 +139,9 @@ def check_replan(
     seen = {normal_form(text) for text in registry.texts}
     for number, text in enumerate(texts, 1):
         if normal_form(text) in seen:
-            raise ValueError(
+            problem = (
                 f"step {number} of the replan repeats the plan; say what is smaller or different"
             )
+            raise ValueError(problem)
         seen.add(normal_form(text))
     return replan.action, texts

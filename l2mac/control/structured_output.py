@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """There is no usable answer.
+    """No attempt gave a usable answer.
 
     Attributes:
         overflow: Whether the question does not fit into the model's window; otherwise every attempt
@@ -60,7 +60,7 @@ class Question:
 
 
 class StructuredOutput:
-    """Asks questions whose answer is one call of one tool.
+    """Questions to the model whose answer is one call of one tool.
 
     Args:
         model: The language model.
@@ -114,7 +114,7 @@ class StructuredOutput:
             except (ValueError, SettingsError) as error:
                 problem = str(error)[:_PROBLEM_CHARACTERS]
             if reply.truncated:
-                problem = f"it was cut off; {question.shorter}"
+                problem = f"it was truncated; {question.shorter}"
             messages = [*asked, Message(Role.USER, self._again(question, form, problem))]
         raise NoAnswer(f"no usable answer in {question.attempts} attempts, the last one: {problem}")
 

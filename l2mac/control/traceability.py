@@ -1,6 +1,6 @@
-"""The final comparison of the result with the task: requirement → files and passed tests.
+"""The final comparison with the task: requirement → files and passed tests.
 
-The table is the model's claim, and is labelled so wherever it appears. It is checked mechanically
+The table is the model's claim, and is labelled so wherever it appears. A mechanical check finds out
 that the files are in the verified store, and that the tests were collected and passed in the fresh
 sandbox; a claim of anything else does not count. A requirement is shown when at least one file and
 one passed test hold; or the files alone, where the domain checks no such files or has no tests: no
@@ -42,7 +42,7 @@ Claims = dict[int, list[Evidence]]
 
 
 class Traceability:
-    """Examines a verified store, and makes instructions for requirements that are not shown.
+    """The comparison of a verified store with the requirements of the task.
 
     Args:
         enabled: Whether results are examined at all.
@@ -212,7 +212,7 @@ class Traceability:
 
 
 class _ClaimCheck:
-    """Checks claims against the verified store and its report."""
+    """A check of claims against the verified store and its report."""
 
     def __init__(
         self, entries: Sequence[FileEntry], jobs_for: JobMaker, report: CheckReport

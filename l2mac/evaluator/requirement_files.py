@@ -1,4 +1,4 @@
-"""The packages that files of a store name, read strictly: pip gets names and versions alone.
+"""The packages that files of a store name: pip gets names and versions alone.
 
 A requirements file can do much more for pip: name other indexes, local paths, addresses, further
 files. None of that is passed on: a line that is not plainly a name with versions is a finding for

@@ -1,4 +1,4 @@
-"""One instruction in guided mode: the state of the work, and how the model is asked about it."""
+"""One instruction in guided mode: the state of the work, and its questions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,16 +57,16 @@ class Asker:
 
 @dataclass(slots=True, kw_only=True)
 class GuidedInstruction:
-    """An instruction with all that a question about it has to say, as every question stands alone.
+    """An instruction with everything that each question about it has to say.
 
     Attributes:
         asker: The means of asking.
         before: The work that was done before it.
         planned: Files still to be written, with their planned contents.
         fixes: Corrections since the last planned file.
-        stuck: Turns in a row that led to nothing new.
-        seen: Earlier states of the store, and earlier findings.
-        problem: Why the last reply could not be used.
+        stuck: Turns in a row without anything new.
+        seen: All earlier states of the store, and earlier findings.
+        problem: The reason why the last reply could not be used.
         correction: The last one, while its effect is not known.
     """
 
@@ -86,7 +86,7 @@ class GuidedInstruction:
         return min(BASE_TEMPERATURE + _WARMING * self.stuck, _HOTTEST)
 
     def notice(self, findings: str) -> None:
-        """Note whether the last turn led to something new: other files and other findings."""
+        """Record whether the last turn brought anything new: other files and findings."""
         now = {self.asker.files.tree, findings}
         self.stuck = self.stuck + 1 if now & self.seen else 0
         self.seen |= now
