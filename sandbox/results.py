@@ -43,7 +43,7 @@ class OutputStream:
         head = self.head.decode("utf-8", "backslashreplace")[:half]
         tail = (self.tail or self.head).decode("utf-8", "backslashreplace")[-half:]
         missing = self.total - len(head.encode()) - len(tail.encode())
-        return f"{head}\n[... {max(missing, 0)} bytes left out ...]\n{tail}"
+        return f"{head}\n[... {max(missing, 0)} bytes omitted ...]\n{tail}"
 
 
 @dataclass(frozen=True, slots=True)

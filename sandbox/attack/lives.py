@@ -16,7 +16,7 @@ _PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Cut a sandbox off from its owner, and move the tag of its image."""
+    """Separate a sandbox from its owner, and move the tag of its image."""
     yield _orphan(site)
     yield _moved_tag(site)
 

@@ -84,7 +84,7 @@ def _controls() -> dict[str, tuple[str, ...]]:
 
 
 def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
-    """Take as much as possible of each resource.
+    """Allocate as much as possible of each resource.
 
     The sandbox bounds the amount; the control yields more.
     """

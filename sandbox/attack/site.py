@@ -155,7 +155,7 @@ class Site:
 
 @contextlib.contextmanager
 def _a_control() -> Iterator[None]:
-    """Turn failures of the engine with a control into an unproven row."""
+    """Raise `NothingShown` for failures of the engine with a control."""
     try:
         yield
     except SandboxError as error:

@@ -2,8 +2,7 @@
 
 The order is: `DOCKER_HOST` with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, then the context of
 `DOCKER_CONTEXT` or of `docker context use`, then the socket of this machine. docker-py's own
-reading of
-contexts is not used: it ignores `DOCKER_CONTEXT`, and without a configuration file it looks for
+search is not used: it ignores `DOCKER_CONTEXT`, and without a configuration file it looks for
 contexts in the current folder, which may belong to another user.
 """
 
@@ -67,7 +66,7 @@ def _of_context(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(endpoint, dict) or not endpoint.get("Host"):
         raise EngineUnavailable(
             f"There is no docker context {name!r} with an engine. `docker context ls` lists the"
-            " contexts; DOCKER_HOST takes precedence over a context."
+            " contexts. DOCKER_HOST takes precedence over a context."
         )
     certificates = _certificates(
         folder / "contexts/tls" / key / "docker", verify=not endpoint.get("SkipTLSVerify")

@@ -44,7 +44,7 @@ class Engine:
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise _unavailable(error) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # The cause is left out: its message may hold a registry's key.
+            # The cause is suppressed: its message may hold a registry's key.
             raise EngineUnavailable(
                 f"The docker command's config.json cannot be used ({type(error).__name__})."
                 " Fix the file, or name another folder with DOCKER_CONFIG."
@@ -77,7 +77,7 @@ class Engine:
 
 @contextlib.contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn every error of the engine's library into ours.
+    """Convert every error of the engine's library into ours.
 
     Args:
         doing: The action that may fail, as a noun phrase for the message.

@@ -289,7 +289,7 @@ class DockerSandbox:
             raise
 
     def _abandon(self) -> None:
-        """Kill and remove the sandbox; an error here must not hide the one that led here."""
+        """Kill and remove the sandbox; an error here must not hide the first one."""
         self._hang_up()
         container, self._container = self._container, ""
         if container:

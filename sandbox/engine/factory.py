@@ -111,7 +111,7 @@ class SandboxFactory:
     def fetch_packages(
         self, run: str, requirements: str, *, hashed: bool, index: PackageIndex
     ) -> Fetched:
-        """Have pip fetch the wheels for `requirements`, in a separate sandbox.
+        """Fetch the wheels for `requirements` with pip, in a separate sandbox.
 
         Raises:
             SandboxError: The sandbox cannot be made or was lost.
@@ -128,7 +128,7 @@ class SandboxFactory:
         )
 
     def install_packages(self, run: str, wheels: Mapping[str, bytes]) -> Installed:
-        """Have every later sandbox mount these packages.
+        """Install these packages for every later sandbox.
 
         No open sandbox may mount the packages of an earlier call.
 

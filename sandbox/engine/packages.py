@@ -6,8 +6,7 @@ Three kinds of sandbox, each with one purpose:
    forwarder on its loopback interface carries connections over the channel to the host's proxy,
    which connects to a few hosts (`sandbox.proxy`).
 2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
-   which
-   it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
+   which it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
 3. Working sandboxes mount that volume read-only and prove by its hash that it holds the unpacked
    wheels.
 """
@@ -49,7 +48,7 @@ def fetch(
     index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
-    """Have pip choose and download wheels, in a separate sandbox.
+    """Download the wheels that pip chooses, in a separate sandbox.
 
     Args:
         engine: The engine that runs the sandbox.
@@ -199,7 +198,7 @@ def _problem(found: list[FileEntry]) -> str:
     if len(found) > MAX_WHEELS or total_bytes > MAX_WHEELS_BYTES:
         return f"these are more than {MAX_WHEELS} packages or {MAX_WHEELS_BYTES // MIB} MiB"
     names = [entry.path.partition("/")[2] for entry in found]
-    odd = [f"wheels/{name} is no wheel" for name in names if not _WHEEL.fullmatch(name)]
+    odd = [f"wheels/{name} is not a wheel" for name in names if not _WHEEL.fullmatch(name)]
     return odd[0] if odd else ""
 
 

@@ -1,9 +1,8 @@
 """Requests to a guest and its replies, turned into results.
 
 The guest's frames are authenticated, so a malformed reply means that the guest is not the program
-that
-was started: it is a `ValueError`, which ends the sandbox. Nothing in a reply is used unchecked:
-paths must be plain relative ones, lengths must add up, hashes must look like hashes.
+that was started: the reply is a `ValueError`, which ends the sandbox. Nothing in a reply is used
+unchecked: paths must be plain relative ones, lengths must add up, hashes must look like hashes.
 """
 
 import hashlib

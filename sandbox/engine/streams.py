@@ -72,7 +72,7 @@ class AttachedStream:
             pass
 
     def take(self, action: str, body: bytes) -> None:
-        """Take a frame of the guest.
+        """Process a frame of the guest.
 
         Raises:
             ValueError: No intact guest sends this frame.
@@ -100,7 +100,7 @@ class Streams:
     """The streams of one request.
 
     Args:
-        serve: Called with each new stream in a separate thread; closes the stream.
+        serve: Function for each new stream, called in a separate thread; closes the stream.
         post: Sends a frame to the guest.
     """
 
@@ -111,7 +111,7 @@ class Streams:
         self._last = 0
 
     def take(self, header: Mapping[str, Any], body: bytes) -> None:
-        """Take a frame of the guest.
+        """Process a frame of the guest.
 
         Raises:
             ValueError, TypeError, KeyError: No intact guest sends this frame.
