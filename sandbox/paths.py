@@ -21,7 +21,7 @@ class PathError(ValueError):
     """The file store refuses a name; the message is for its author."""
 
 
-def check_path(text: str) -> str:
+def check_path(text: object) -> str:
     """Return `text` unchanged if the file store accepts it as a name.
 
     An accepted name is relative, `/`-separated and in Unicode form NFC. Its components are neither
@@ -39,11 +39,10 @@ def check_path(text: str) -> str:
     except UnicodeEncodeError:
         raise PathError("the path is not valid Unicode") from None
     if len(encoded) > MAX_PATH_BYTES:
-        raise PathError(f"the path is {len(encoded)} bytes long, over the limit of {MAX_PATH_BYTES}")
+        raise PathError(f"the path has {len(encoded)} bytes, over the limit of {MAX_PATH_BYTES}")
     if text.startswith(("/", "~")):
         raise PathError(
-            f"{text!r} starts with {text[0]!r},"
-            " but a path must be relative to the project's root"
+            f"{text!r} starts with {text[0]!r}, but a path must be relative to the project's root"
         )
     if unicodedata.normalize("NFC", text) != text:
         raise PathError(f"{text!r} is not in Unicode normal form NFC")

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from sandbox.protocol import PREFIX_BYTES, Sealer, frame_length
 
@@ -19,7 +19,7 @@ class Conversation:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._incoming, self._outgoing = Sealer(b"H"), Sealer(b"G")
-        self.header: dict[str, Any] = {}
+        self.header: dict[str, object] = {}
         self.body = b""
         self.key = b""
 
@@ -38,7 +38,7 @@ class Conversation:
                 return True
         return False
 
-    def seal(self, header: dict[str, Any], body: bytes = b"") -> bytes:
+    def seal(self, header: dict[str, object], body: bytes = b"") -> bytes:
         """Return the next frame as the guest would send it."""
         return self._outgoing.seal(header, body)
 
@@ -91,7 +91,7 @@ class ScriptedGuest:
         self.host_end, self._guest_end = socket.socketpair()
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._unscripted = ""
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[dict[str, object]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,7 +116,7 @@ class ScriptedGuest:
             conversation.hang_up()
 
 
-def replies(header: dict[str, Any], body: bytes = b"") -> Step:
+def replies(header: dict[str, object], body: bytes = b"") -> Step:
     """Return the step of a guest that sends an authentic reply."""
     return lambda conversation: conversation.send(conversation.seal({"ok": True, **header}, body))
 

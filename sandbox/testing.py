@@ -17,13 +17,22 @@ neither.
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.errors import Refused, SandboxDied, SandboxLost
 from sandbox.paths import PathError, check_path
 from sandbox.policy import SandboxPolicy
 from sandbox.protocol import MAX_BODY_BYTES, MAX_MATCHES
-from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, OutputStream, RunResult
+from sandbox.results import (
+    Cause,
+    Change,
+    FileEntry,
+    Job,
+    JobResult,
+    Match,
+    OutputStream,
+    Receipt,
+    RunResult,
+)
 
 _NOTHING = OutputStream(b"", b"", 0)
 _LINE_BYTES = 400
@@ -115,7 +124,7 @@ class MemorySandbox:
         self.closed = False
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """A receipt that claims nothing: its one row could not be seen."""
         return {
             "rows": [

@@ -50,7 +50,7 @@ def run_suite(
         image: The sandbox's image.
         runtime: The engine's runtime; empty for its default. Controls always run under the default.
         more: Parts about users of sandboxes, which this package does not know.
-        progress: Called with one line when a part has ended.
+        progress: Function for one line of text, called when a part has ended.
 
     Raises:
         SandboxError: The engine does not answer.

@@ -14,7 +14,6 @@ Three kinds of sandbox, each with one purpose:
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -24,7 +23,7 @@ from sandbox.errors import Refused, SandboxDied
 from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, PackageIndex, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
-from sandbox.results import Fetched, FileEntry, Job
+from sandbox.results import Fetched, FileEntry, Job, Receipt
 
 MAX_WHEELS = 200
 MAX_WHEELS_BYTES = 256 * MIB
@@ -141,7 +140,7 @@ class PackageLayer:
         return self
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """The verified confinement of the sandbox that fills the volume."""
         return self._sandbox.receipt
 

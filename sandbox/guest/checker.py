@@ -126,7 +126,7 @@ class Checker:
             return None
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         try:
-            heard = [(int(job), int(status)) for job, status in (line.split() for line in lines)]
+            heard = [(int(job), int(status)) for job, status in map(bytes.split, lines)]
         except ValueError:
             self.stop()
             return None
