@@ -6,8 +6,7 @@ Three kinds of sandbox, each with one purpose:
    forwarder on its loopback interface carries connections over the channel to the host's proxy,
    which connects to a few hosts (`sandbox.proxy`).
 2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
-   which
-   it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
+   which it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
 3. Working sandboxes mount that volume read-only and prove by its hash that it holds the unpacked
    wheels.
 """
@@ -15,7 +14,6 @@ Three kinds of sandbox, each with one purpose:
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -25,7 +23,7 @@ from sandbox.errors import Refused, SandboxDied
 from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, PackageIndex, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
-from sandbox.results import Fetched, FileEntry, Job
+from sandbox.results import Fetched, FileEntry, Job, Receipt
 
 MAX_WHEELS = 200
 MAX_WHEELS_BYTES = 256 * MIB
@@ -49,7 +47,7 @@ def fetch(
     index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
-    """Have pip choose and download wheels, in a separate sandbox.
+    """Download the wheels that pip chooses, in a separate sandbox.
 
     Args:
         engine: The engine that runs the sandbox.
@@ -142,7 +140,7 @@ class PackageLayer:
         return self
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """The verified confinement of the sandbox that fills the volume."""
         return self._sandbox.receipt
 
@@ -199,7 +197,7 @@ def _problem(found: list[FileEntry]) -> str:
     if len(found) > MAX_WHEELS or total_bytes > MAX_WHEELS_BYTES:
         return f"these are more than {MAX_WHEELS} packages or {MAX_WHEELS_BYTES // MIB} MiB"
     names = [entry.path.partition("/")[2] for entry in found]
-    odd = [f"wheels/{name} is no wheel" for name in names if not _WHEEL.fullmatch(name)]
+    odd = [f"wheels/{name} is not a wheel" for name in names if not _WHEEL.fullmatch(name)]
     return odd[0] if odd else ""
 
 

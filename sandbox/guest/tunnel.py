@@ -61,7 +61,7 @@ class Tunnel:
                 self._serve(stream, events)
 
     def take(self, header: dict[str, object], body: bytes) -> None:
-        """Take a frame of the host; a late frame for an ended stream is ignored.
+        """Process a frame of the host; a late frame for an ended stream is ignored.
 
         Raises:
             ProtocolError: The host does not send such a frame.

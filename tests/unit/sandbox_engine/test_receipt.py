@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from recorded_sandbox import recorded_image, recorded_views
 
-from sandbox import IsolationMismatch, SandboxPolicy
+from sandbox import IsolationMismatch, Receipt, SandboxPolicy
 from sandbox.engine.receipt import Views, make_receipt
 
 POLICY = SandboxPolicy()
@@ -16,7 +16,7 @@ UID = "10001"
 Flip = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
-def receipt_of(views: Views, policy: SandboxPolicy = POLICY) -> dict[str, Any]:
+def receipt_of(views: Views, policy: SandboxPolicy = POLICY) -> Receipt:
     return make_receipt(policy, recorded_image(), views)
 
 
