@@ -124,7 +124,9 @@ WEAKENINGS: dict[str, tuple[Weakening, str]] = {
 
 
 @pytest.mark.parametrize("name", WEAKENINGS)
-def test_the_receipt_sees_every_weakening(engine: Engine, box_image: SandboxImage, name) -> None:
+def test_receipt_detects_every_weakened_protection(
+    engine: Engine, box_image: SandboxImage, name
+) -> None:
     weaken, row = WEAKENINGS[name]
     weak_engine = Engine(WeakeningApi(engine.api, weaken), engine.version)
     box = DockerSandbox(weak_engine, box_image, SandboxPolicy(cpus=1.0), run=RUN)
@@ -137,7 +139,7 @@ def test_the_receipt_sees_every_weakening(engine: Engine, box_image: SandboxImag
     assert row in mismatch.value.rows
 
 
-def test_an_engine_that_goes_away_is_a_typed_error(engine: Engine, box_image: SandboxImage) -> None:
+def test_lost_engine_raises_a_typed_error(engine: Engine, box_image: SandboxImage) -> None:
     class GoneApi(WeakeningApi):
         def start(self, *_: object) -> None:
             raise requests.exceptions.ConnectionError("gone")

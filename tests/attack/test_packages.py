@@ -140,19 +140,19 @@ def test_index_that_resolves_to_a_private_address_is_not_reached(
     assert len(index.asked) == asked
 
 
-def test_a_source_distribution_is_not_taken(fetched) -> None:
+def test_source_distributions_are_never_fetched(fetched) -> None:
     result, _ = fetched("source\n")
     assert not result.wheels
     assert "No matching distribution found for source" in result.output
 
 
-def test_a_wheel_with_another_hash_is_not_taken(fetched) -> None:
+def test_wheel_with_a_wrong_hash_is_rejected(fetched) -> None:
     result, _ = fetched(f"helper==1.0 --hash=sha256:{'0' * 64}\n", hashed=True)
     assert not result.wheels
     assert "DO NOT MATCH THE HASHES" in result.output
 
 
-def test_the_fetching_box_has_no_way_out_but_the_proxy(
+def test_fetching_sandbox_reaches_only_the_proxy(
     engine: Engine, box_image: SandboxImage, index: WheelIndex
 ) -> None:
     proxy = proxy_to(index, HOST)
@@ -170,7 +170,7 @@ def test_loopback_is_empty_without_a_proxy(box: DockerSandbox) -> None:
     assert "ConnectionRefusedError" in seen.errors.text(5000)
 
 
-def test_a_proxy_that_dies_leaves_no_way_out(
+def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
     engine: Engine, box_image: SandboxImage, index: WheelIndex
 ) -> None:
     class Broken(Proxy):
@@ -245,7 +245,7 @@ def test_package_import_fails_without_the_package_layer(box: DockerSandbox) -> N
     assert "ModuleNotFoundError" in seen.errors.text(2000)
 
 
-def test_a_wheel_that_leads_elsewhere_is_refused_and_leaves_nothing(
+def test_wheel_with_an_escaping_path_is_refused_and_leaves_nothing(
     engine: Engine, box_image: SandboxImage
 ) -> None:
     before = leftovers(engine)

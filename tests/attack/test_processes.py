@@ -103,7 +103,7 @@ def test_signal_under_gvisor_ends_at_most_the_sandbox(
         assert alive(box)
 
 
-def test_a_stopped_guest_is_given_up_in_time(
+def test_stopped_guest_is_abandoned_in_time(
     engine: Engine, box_image: SandboxImage, gvisor: str
 ) -> None:
     policy = SandboxPolicy(cpus=1.0, runtime=gvisor)
@@ -125,7 +125,7 @@ def test_a_stopped_guest_is_given_up_in_time(
     ],
     ids=["a reply", "a refusal", "garbage", "an endless frame"],
 )
-def test_a_forged_frame_is_never_believed(open_sandbox: SandboxMaker, runtime: str, frame) -> None:
+def test_forged_frame_is_never_accepted(open_sandbox: SandboxMaker, runtime: str, frame) -> None:
     box = open_sandbox(runtime=runtime)
     try:
         result = python(box, FORGE, frame.hex())
@@ -147,7 +147,7 @@ def test_forged_frame_ends_the_sandbox_under_gvisor(
         python(box, FORGE, frame_of({"ok": True, "digests": []}).hex())
 
 
-def test_requests_that_a_command_steals_are_no_way_in(
+def test_stolen_requests_give_a_command_no_control(
     open_sandbox: SandboxMaker, runtime: str
 ) -> None:
     box = open_sandbox(runtime=runtime, lease_s=4)

@@ -111,7 +111,7 @@ def survived(
 
 
 @pytest.mark.parametrize("bomb", [FORK_BOMB, SETSID_BOMB], ids=["fork bomb", "setsid fork bomb"])
-def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(
+def test_fork_bomb_is_ended_in_time_and_the_sandbox_survives(
     shared_sandbox: SharedSandbox, runtime: str, bomb
 ) -> None:
     started_at = time.monotonic()
@@ -124,7 +124,7 @@ def test_a_fork_bomb_ends_at_its_time_and_the_box_works_on(
         assert runtime == "runsc" or (result.pids_denied and result.leftovers > 30)
 
 
-def test_processes_are_bounded_and_the_refusal_is_the_named_cause(
+def test_process_limit_binds_and_is_the_reported_cause(
     open_sandbox: SandboxMaker,
 ) -> None:
     box = open_sandbox(
@@ -142,7 +142,7 @@ def test_processes_are_bounded_and_the_refusal_is_the_named_cause(
 
 
 @pytest.mark.parametrize("source", [HOARD, MANY_HOARDERS], ids=["one process", "many small ones"])
-def test_running_out_of_memory_is_the_named_cause(
+def test_out_of_memory_is_the_reported_cause(
     shared_sandbox: SharedSandbox, runtime: str, source
 ) -> None:
     result = survived(shared_sandbox, runtime, program(source, "2000"), 30)

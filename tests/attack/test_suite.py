@@ -127,7 +127,7 @@ def test_unproven_attacks_are_retried_once_and_successful_ones_never(
     assert len(left) == (len(passes) - 1 if first_settles else 0)
 
 
-def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(
+def test_failed_row_stays_failed_when_an_unproven_row_is_retried(
     engine: Engine, box_image: SandboxImage
 ) -> None:
     passes = [
@@ -150,7 +150,7 @@ def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(
     ]
 
 
-def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(
+def test_control_without_output_or_start_proves_nothing(
     engine: Engine, box_image: SandboxImage
 ) -> None:
     site = Site(engine, box_image, "runc", fresh_run())
@@ -170,7 +170,7 @@ def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(
     assert host.differences(site) == ()
 
 
-def test_no_setting_and_no_other_command_can_express_a_weak_box() -> None:
+def test_no_setting_or_other_command_can_weaken_a_sandbox() -> None:
     weakening = ("weak", "attack", "privileged", "capab", "seccomp", "network", "rootfs", "mount")
     fields = [field.name for field in dataclasses.fields(SandboxPolicy)]
     assert [name for name in fields if any(word in name for word in weakening)] == []
@@ -184,7 +184,7 @@ def test_no_setting_and_no_other_command_can_express_a_weak_box() -> None:
     assert importers == {"l2mac.cli.attack"}
 
 
-def test_every_program_is_used_by_the_suite() -> None:
+def test_attack_suite_uses_every_program() -> None:
     text = "".join(
         module.text
         for module in modules("l2mac", "sandbox")

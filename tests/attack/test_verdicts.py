@@ -136,7 +136,7 @@ def evaluated(
 
 
 @pytest.mark.parametrize("trick", CHEATS.values(), ids=CHEATS.keys())
-def test_a_failing_store_does_not_turn_green_by_a_trick(store: FileStore, trick) -> None:
+def test_tricks_never_make_a_failing_store_pass(store: FileStore, trick) -> None:
     inventory = TestLedger()
     honest = {"test_it.py": FAILING, "test_other.py": PASSING}
     assert (
@@ -148,7 +148,7 @@ def test_a_failing_store_does_not_turn_green_by_a_trick(store: FileStore, trick)
     assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
 
 
-def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store: FileStore) -> None:
+def test_sound_store_passes_with_the_same_hooks_as_the_tricks(store: FileStore) -> None:
     honest = {
         "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",
         "test_other.py": "import unittest\nclass Other(unittest.TestCase):\n    def test_o(self): self.assertTrue(1)\n",
@@ -159,7 +159,7 @@ def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store: FileSt
     assert evaluated(store, honest, TestLedger()).verdict is Verdict.PASSED
 
 
-def test_a_forged_report_of_the_very_process_cannot_be_excluded(store: FileStore) -> None:
+def test_report_forged_within_the_test_process_cannot_be_excluded(store: FileStore) -> None:
     """A test can rewrite its own outcome in memory; SECURITY.md says so, and this shows that it is so."""
     forging = """
 import gc, os

@@ -103,7 +103,7 @@ def test_image_settings_and_privileged_files_have_no_effect(
         assert b"PYTEST_ADDOPTS" not in variables
 
 
-def test_the_planted_files_are_privileged_before_they_are_stripped(
+def test_planted_files_are_privileged_before_they_are_stripped(
     engine: Engine, derive: Deriver, box_image: SandboxImage
 ) -> None:
     """The negative control: the very look sees the privileges in the image as it was derived."""

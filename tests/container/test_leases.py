@@ -69,9 +69,7 @@ def runs_a_command(engine, container: str) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [(), ("600",)], ids=["idle", "in the middle of a command"])
-def test_a_killed_owner_leaves_nothing(
-    engine: Engine, hold: Callable[..., Holder], seconds
-) -> None:
+def test_killed_owner_leaves_nothing(engine: Engine, hold: Callable[..., Holder], seconds) -> None:
     holder = hold(1, *seconds)
     (container,) = line_of(holder, "open ")
     assert len(leftovers(engine)) == 2  # a container and a volume
@@ -82,7 +80,7 @@ def test_a_killed_owner_leaves_nothing(
     assert wait_until_none(lambda: leftovers(engine)) == []
 
 
-def test_eight_boxes_of_a_killed_owner_leave_nothing(
+def test_eight_sandboxes_of_a_killed_owner_leave_nothing(
     engine: Engine, hold: Callable[..., Holder]
 ) -> None:
     holder = hold(8)
@@ -116,7 +114,7 @@ def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(
     assert wait_until_none(left_by_a_start) == []
 
 
-def test_a_silent_owner_loses_its_box_when_the_lease_ends(
+def test_silent_owner_loses_its_sandbox_when_the_lease_ends(
     engine: Engine, hold: Callable[..., Holder]
 ) -> None:
     holder = hold(1)
@@ -130,7 +128,7 @@ def test_a_silent_owner_loses_its_box_when_the_lease_ends(
     holder.send_signal(signal.SIGCONT)
 
 
-def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox: SandboxMaker) -> None:
+def test_idle_owner_keeps_its_sandbox(open_sandbox: SandboxMaker) -> None:
     box = open_sandbox(lease_s=4)
     time.sleep(5)  # longer than the lease; a beat is sent several times in one
     assert box.run([Job("after", ("true",))]).jobs[0].succeeded
@@ -169,7 +167,7 @@ def dead_pid() -> int:
     return done.pid
 
 
-def test_a_whole_life_shows_no_second_door_to_the_engine(
+def test_engine_events_show_no_access_beside_the_channel(
     engine: Engine, box_image: SandboxImage, runtime: str
 ) -> None:
     """An event of exec, archive, copy or extract would be a way into the box beside its channel."""
@@ -217,7 +215,7 @@ def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox: San
         box.files()
 
 
-def test_the_first_error_is_not_hidden_by_closing(engine: Engine, box_image: SandboxImage) -> Never:
+def test_closing_never_hides_the_first_error(engine: Engine, box_image: SandboxImage) -> Never:
     with (
         pytest.raises(ZeroDivisionError),
         DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box,

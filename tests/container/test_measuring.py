@@ -47,7 +47,7 @@ def lines_of(report: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (report.report.head + report.report.tail).splitlines()]
 
 
-def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox) -> None:
+def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(box: DockerSandbox) -> None:
     box.write(
         {
             "calc.py": CALC,
@@ -67,7 +67,7 @@ def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: Docker
     assert [path for path, file in files.items() if not file.valid] == ["bad.py"]
 
 
-def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(
+def test_coverage_counts_statements_and_ignores_pragma_comments(
     box: DockerSandbox,
 ) -> None:
     box.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
@@ -77,7 +77,7 @@ def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(
     assert coverage.percent == 50
 
 
-def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox) -> None:
+def test_generated_code_cannot_import_coverage(box: DockerSandbox) -> None:
     test = (
         b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
     )
@@ -89,7 +89,7 @@ def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox) -> None:
     assert b"ModuleNotFoundError" in result.errors.head
 
 
-def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox) -> None:
+def test_store_may_contain_a_module_named_coverage(box: DockerSandbox) -> None:
     test = b"import coverage\n\n\ndef test_it():\n    assert coverage.MINE == 1\n"
     box.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
     files = read_count(job(box, "count", "coverage.py", "test_it.py"))
@@ -114,7 +114,7 @@ ALL_LINES = (
     ],
     ids=["exit", "exit in a test", "SystemExit", "hangs", "forged lines", "closed report"],
 )
-def test_a_suite_that_meddles_with_its_report_has_no_coverage(
+def test_coverage_is_missing_when_tests_tamper_with_their_report(
     box: DockerSandbox, test: str
 ) -> None:
     box.write({"calc.py": CALC, "test_it.py": test.encode()})
@@ -203,7 +203,7 @@ def by_hand(store: Any, files: dict[str, str]) -> CodeMetrics:
     return numbers
 
 
-def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any) -> None:
+def test_handwritten_tests_find_the_only_defect(store: Any) -> None:
     numbers = by_hand(store, {"shortener.py": SHORTENER, "conftest.py": HOOK})
     failed = {test for test, state in numbers.details["handwritten"].items() if state != "passed"}
     assert failed == {"test_by_hand.py::test_an_address_expires"}
@@ -223,13 +223,13 @@ def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any) -> None
     ],
     ids=["missing", "no Python", "exit", "SystemExit", "answers everything"],
 )
-def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(
+def test_handwritten_tests_all_fail_without_a_usable_module(
     store: Any, files: dict[str, str]
 ) -> None:
     assert by_hand(store, files).metrics["handwritten_percent"] == 0
 
 
-def test_a_store_is_counted_linted_tested_and_covered(store: Any) -> None:
+def test_store_is_counted_linted_tested_and_covered(store: Any) -> None:
     files = {
         "calc.py": CALC.decode(),
         "test_calc.py": TEST.decode() + "\n\ndef test_wrong():\n    assert add(1, 1) == 3\n",

@@ -60,14 +60,12 @@ def test_runtime_with_unenforced_limits_is_passed_over(own: OwnEngine, image, gv
     assert "--ignore-cgroups" in reasons["runsc-open"]
 
 
-def test_a_runtime_that_is_named_is_never_replaced_by_another(
-    own: OwnEngine, image, gvisor: str
-) -> None:
+def test_named_runtime_is_never_replaced_by_another(own: OwnEngine, image, gvisor: str) -> None:
     with own.connect() as engine, pytest.raises(IsolationMismatch, match="--ignore-cgroups"):
         DockerSandbox(engine, image, SandboxPolicy(cpus=1.0, runtime="runsc-open"), run=RUN).open()
 
 
-def test_the_same_runtime_without_the_argument_is_taken(
+def test_same_runtime_without_the_argument_is_chosen(
     engine: Engine, box_image: SandboxImage, gvisor: str
 ) -> None:
     """The negative control: it is the argument that is found out, not gVisor."""

@@ -68,14 +68,14 @@ def test_a_good_book_has_no_findings(found) -> None:
     assert end == {"e": "end", "code": 0, "chapters": 2, "written": 2, "words": 63, "unreported": 0}
 
 
-def test_an_outline_may_be_headings_alone(found) -> None:
+def test_outline_may_consist_of_headings(found) -> None:
     bare = "".join(f"{line}\n\n" for line in OUTLINE.splitlines() if line.startswith("#"))
     assert not [
         finding for finding in found({**GOOD, "outline.md": bare})[0] if finding.startswith("empty")
     ]
 
 
-def test_a_book_without_an_outline_is_told_so(found) -> None:
+def test_missing_outline_is_a_finding(found) -> None:
     assert found({"notes.md": "Hello."})[0] == [
         "outline outline.md:0 is missing; write it first, with a heading for every chapter"
     ]
@@ -132,14 +132,14 @@ def test_outline_mistakes_are_found(found, outline: str, finding: str) -> None:
         ("chapters/x.md", "# X\n\nWords.", "chapter chapters/x.md:0 has no number in its name"),
     ],
 )
-def test_chapters_that_the_outline_does_not_have_are_found(
+def test_chapters_missing_from_the_outline_are_found(
     found, path: str, text: str, finding: str
 ) -> None:
     findings, _ = found({**GOOD, path: text})
     assert [one for one in findings if one.startswith(finding)], findings
 
 
-def test_a_missing_chapter_comes_with_the_name_of_its_file(found) -> None:
+def test_missing_chapter_is_named_with_its_file(found) -> None:
     findings, end = found({path: text for path, text in GOOD.items() if "oven" not in path})
     assert (
         "missing chapters/02-the-oven.md:0 is not written yet; it is chapter 2 of the outline: write it"
@@ -296,7 +296,7 @@ def test_every_mistake_in_a_chapter_is_found_at_its_line(
         (90, "take about 60 out"),
     ],
 )
-def test_a_chapter_is_as_long_as_its_outline_asks(found, words: int, said: str) -> None:
+def test_chapter_length_is_compared_with_the_outline(found, words: int, said: str) -> None:
     text = "# Chapter 1: The Flour\n\n" + " ".join(f"w{number}" for number in range(words))
     assert any(said in one for one in found({**GOOD, "chapters/01-flour.md": text})[0])
 
@@ -328,7 +328,7 @@ def test_prose_report_is_bounded_and_keeps_the_gravest_findings(found) -> None:
     assert findings[0].startswith("placeholder chapters/1.md:3")
 
 
-def test_a_link_is_not_followed(found, tmp_path: Path) -> None:
+def test_prose_check_follows_no_link(found, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("TODO")
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters/02-oven.md").symlink_to(tmp_path / "secret")
@@ -341,7 +341,7 @@ def test_a_link_is_not_followed(found, tmp_path: Path) -> None:
     assert "TODO" not in report.getvalue()
 
 
-def test_chapters_without_numbers_are_told_the_numbers_of_their_places(found) -> None:
+def test_unnumbered_chapters_are_suggested_their_numbers(found) -> None:
     findings, _ = found({"outline.md": "# T\n\n## Flour\n\nx\n\n## Oven\n\nx\n"})
     told = "\n".join(findings)
     assert "'## Chapter 1: Flour'" in told

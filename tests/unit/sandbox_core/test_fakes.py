@@ -103,7 +103,7 @@ BROKEN: Mapping[str, type[MemorySandbox]] = {
 
 
 @pytest.mark.parametrize("check", STORE, ids=lambda check: check.__name__)
-def test_every_store_check_rejects_a_fake_that_is_broken_there(check) -> None:
+def test_every_store_check_rejects_its_broken_fake(check) -> None:
     """The negative control: a check for which no broken fake is listed fails here."""
     with pytest.raises(Nonconforming):
         check(BROKEN[check.__name__]())

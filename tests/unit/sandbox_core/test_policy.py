@@ -14,7 +14,7 @@ NUMBERS = [field.name for field in dataclasses.fields(SandboxPolicy) if field.ty
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, -math.inf])
-def test_a_limit_that_is_none_is_refused(name, value) -> None:
+def test_nonpositive_or_infinite_limits_are_refused(name, value) -> None:
     with pytest.raises(PolicyError, match=name):
         SandboxPolicy(**{name: value})
 
@@ -26,12 +26,12 @@ def test_a_limit_that_is_none_is_refused(name, value) -> None:
         ("max_write_bytes", 1 << 30), ("max_files", 1_000_000), ("volume", "bind"), ("cpus", 0.001),
     ],
 )  # fmt: skip
-def test_a_limit_that_could_not_be_held_is_refused(name: str, value: float | str) -> None:
+def test_limits_out_of_bounds_are_refused(name: str, value: float | str) -> None:
     with pytest.raises(PolicyError):
         SandboxPolicy(**{name: value})
 
 
-def test_memory_has_to_hold_all_that_is_kept_in_it() -> None:
+def test_memory_must_cover_all_tmpfs_mounts_and_the_guest() -> None:
     needed = SandboxPolicy().needed_memory_bytes
     assert SandboxPolicy(memory_bytes=needed).memory_bytes == needed
     with pytest.raises(PolicyError, match="memory"):
@@ -70,7 +70,7 @@ def test_no_field_can_loosen_the_confinement() -> None:
         ("1t", 1 << 40),
     ],
 )
-def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+def test_sizes_are_parsed_in_common_notations(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 

@@ -32,12 +32,12 @@ def opened(sealer: Sealer, frame: bytes) -> tuple[dict[str, object], bytes]:
 
 
 @given(st.lists(st.tuples(HEADERS, st.binary(max_size=200)), min_size=1, max_size=5))
-def test_messages_come_through_whole_and_in_order(messages) -> None:
+def test_messages_arrive_whole_and_in_order(messages) -> None:
     sender, receiver = Sealer(b"H", KEY), Sealer(b"H", KEY)
     assert [opened(receiver, sender.seal(header, body)) for header, body in messages] == messages
 
 
-def test_lone_surrogates_in_names_come_through() -> None:
+def test_lone_surrogates_survive_a_frame() -> None:
     header = {"argv": ["\udcff", "\ud800"]}
     assert opened(Sealer(b"H", KEY), Sealer(b"H", KEY).seal(header)) == (header, b"")
 
@@ -74,7 +74,7 @@ def test_a_repeated_frame_is_a_bad_frame() -> None:
         opened(receiver, frame)
 
 
-def test_a_frame_that_was_left_out_makes_the_next_one_bad() -> None:
+def test_frame_after_a_missing_one_is_a_bad_frame() -> None:
     sender, receiver = Sealer(b"G", KEY), Sealer(b"G", KEY)
     sender.seal({"n": 1})
     with pytest.raises(ProtocolError):
@@ -115,7 +115,7 @@ def test_bytes_moved_between_header_and_body_make_a_bad_frame() -> None:
     ],
     ids=lambda header: repr(header[:10]),
 )
-def test_a_header_that_is_no_json_object_is_a_bad_frame(header: bytes) -> None:
+def test_header_other_than_a_json_object_is_a_bad_frame(header: bytes) -> None:
     sealer = Sealer(b"G", KEY)
     prefix = struct.pack(">II", len(header), 0) + sealer._mac(header, b"")
     with pytest.raises(ProtocolError):

@@ -106,7 +106,7 @@ def refused(proxy: Proxy, client: Client) -> str:
     return proxy.decisions[-1].reason
 
 
-def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream: list[bytes]) -> None:
+def test_allowed_host_is_connected_at_its_checked_address(upstream: list[bytes]) -> None:
     world = World(upstream[0], PUBLIC)
     proxy, client = world.proxy(), Client(request(), hello_for(HOST))
     proxy.serve(client)
@@ -168,7 +168,7 @@ def test_proxy_refuses_every_other_host(upstream: list[bytes], head: bytes, stat
     ],
 )
 @pytest.mark.parametrize("beside", [(), (PUBLIC,)])
-def test_a_name_that_means_an_inner_address_is_refused(
+def test_host_that_resolves_to_an_inner_address_is_refused(
     upstream: list[bytes], address: str, beside: tuple[str, ...]
 ) -> None:
     world = World(upstream[0], *beside, address)
@@ -205,7 +205,7 @@ def test_private_host_may_never_be_the_metadata_service(upstream: list[bytes]) -
     ],
     ids=["another name", "no name", "http", "ssh", "no client hello", "half a hello"],
 )
-def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(
+def test_connection_without_tls_for_the_host_forwards_no_byte(
     upstream: list[bytes], first: bytes
 ) -> None:
     client = Client(request(), first)
@@ -214,14 +214,14 @@ def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(
     assert upstream[1:] in ([], [b""])
 
 
-def test_a_hello_that_comes_byte_by_byte_is_understood(upstream: list[bytes]) -> None:
+def test_client_hello_in_single_bytes_is_parsed(upstream: list[bytes]) -> None:
     hello = hello_for(HOST)
     client = Client(request(), *(hello[place : place + 1] for place in range(len(hello))))
     World(upstream[0], PUBLIC).proxy().serve(client)
     assert client.got.endswith(b"echo")
 
 
-def test_a_hello_that_hides_its_name_is_refused() -> None:
+def test_client_hello_with_a_hidden_name_is_refused() -> None:
     hello = bytearray(hello_for(HOST))
     hidden = b"\xfe\x0d\x00\x00"
     start = 43 + 1 + hello[43]

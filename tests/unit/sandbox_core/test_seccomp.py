@@ -57,7 +57,7 @@ def rules_for(name: str) -> list[dict]:
     return [rule for rule in PROFILE["syscalls"] if name in rule["names"]]
 
 
-def test_the_shipped_profile_is_the_written_one() -> None:
+def test_shipped_profile_equals_the_generated_one() -> None:
     shipped = (Path(sandbox.__file__).parent / "seccomp.json").read_text(encoding="utf-8")
     assert shipped == json.dumps(PROFILE, indent=1) + "\n"
 
@@ -80,7 +80,7 @@ def test_profile_allows_only_native_entry_points() -> None:
 
 
 @pytest.mark.parametrize("name", ALWAYS_SHUT)
-def test_a_dangerous_call_is_not_allowed_under_any_condition(name) -> None:
+def test_dangerous_calls_are_never_allowed(name) -> None:
     assert [rule for rule in rules_for(name) if rule["action"] == "SCMP_ACT_ALLOW"] == []
 
 
@@ -105,7 +105,7 @@ def test_sockets_are_local_or_of_the_internet() -> None:
     assert sorted(families) == [1, 2, 10]
 
 
-def test_clone3_is_unknown_rather_than_forbidden_as_threads_need_that() -> None:
+def test_clone3_returns_enosys_because_threads_need_it() -> None:
     (rule,) = rules_for("clone3")
     assert (rule["action"], rule["errnoRet"]) == ("SCMP_ACT_ERRNO", 38)
 
@@ -122,7 +122,7 @@ def test_profile_forbids_typing_into_a_terminal(request_: int) -> None:
     assert request_ not in {rule["args"][0]["valueTwo"] for rule in rules_for("ioctl")}
 
 
-def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path: Path) -> None:
+def test_profile_modified_on_disk_is_refused(tmp_path: Path) -> None:
     package = tmp_path / "sandbox"
     shutil.copytree(
         Path(sandbox.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
@@ -150,7 +150,7 @@ def test_a_profile_that_was_rewritten_on_disk_is_refused(tmp_path: Path) -> None
         assert "Reinstall l2mac" in done.stderr
 
 
-def test_every_call_that_is_withheld_is_tried_by_the_attack_suite() -> None:
+def test_attack_suite_tries_every_withheld_call() -> None:
     source = (Path(sandbox.__file__).parent / "attack" / "programs" / "syscalls.py").read_text(
         encoding="utf-8"
     )

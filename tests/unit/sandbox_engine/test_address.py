@@ -31,7 +31,7 @@ def test_default_engine_address_is_the_local_socket(tmp_path: Path) -> None:
     }
 
 
-def test_the_current_context_is_used_then_the_variable_then_the_host(tmp_path: Path) -> None:
+def test_engine_host_wins_over_the_variable_and_the_current_context(tmp_path: Path) -> None:
     context(tmp_path, "rootless", Host="unix:///run/user/1000/docker.sock")
     context(tmp_path, "other", Host="tcp://127.0.0.1:2375")
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": "rootless", "auths": {}}))
@@ -43,7 +43,7 @@ def test_the_current_context_is_used_then_the_variable_then_the_host(tmp_path: P
     assert find_engine(variables)["base_url"] == "unix:///mine.sock"
 
 
-def test_the_folder_is_that_of_the_home_and_never_the_current_one(
+def test_contexts_come_from_the_home_and_never_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -64,19 +64,19 @@ def test_the_folder_is_that_of_the_home_and_never_the_current_one(
         ({"Host": "ssh://user@build"}, "ssh -L"),
     ],
 )
-def test_a_context_that_cannot_be_used_is_said_to_be(tmp_path: Path, endpoint, said: str) -> None:
+def test_unusable_context_is_an_error_with_advice(tmp_path: Path, endpoint, said: str) -> None:
     context(tmp_path, "far", **endpoint)
     with pytest.raises(EngineUnavailable, match=said):
         find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
 
 
-def test_a_damaged_configuration_is_no_licence_to_take_another_engine(tmp_path: Path) -> None:
+def test_damaged_configuration_never_selects_another_engine(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{not json")
     with pytest.raises(EngineUnavailable, match=r"config\.json cannot be read"):
         find_engine({"DOCKER_CONFIG": str(tmp_path)})
 
 
-def test_a_context_without_its_authority_is_not_trusted_blindly(tmp_path: Path) -> None:
+def test_context_certificates_are_verified(tmp_path: Path) -> None:
     folder = context(tmp_path, "tls", Host="tcp://127.0.0.1:2376", SkipTLSVerify=False)
     folder.mkdir(parents=True)
     (folder / "ca.pem").write_text("not a certificate, and only named here")

@@ -48,7 +48,7 @@ def _sockets_that_the_library_leaves_open_are_gone_with_these_tests():
 
 
 @pytest.mark.parametrize("error", [*DOCKERS, *REQUESTS], ids=lambda error: error.__name__)
-def test_every_error_of_the_library_becomes_one_of_ours(error) -> Never:
+def test_library_errors_become_sandbox_errors(error) -> Never:
     with pytest.raises(SandboxError, match="Creating the sandbox failed") as ours:
         with engine_errors("creating the sandbox"):
             raise error(*ARGUMENTS.get(error.__name__, ("message",)))
@@ -78,12 +78,12 @@ def test_missing_engine_is_one_sentence_with_advice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address", ["ssh://user@build-machine", "nonsense", "tcp://", "npipe:////./pipe/docker"]
 )
-def test_an_address_that_cannot_be_used_is_said_to_be(address: str) -> None:
+def test_unusable_address_is_a_typed_error(address: str) -> None:
     with pytest.raises(EngineUnavailable):
         Engine.connect({"DOCKER_HOST": address})
 
 
-def test_something_that_is_no_engine_is_said_to_be(tmp_path: Path) -> None:
+def test_server_other_than_an_engine_is_a_typed_error(tmp_path: Path) -> None:
     path = str(tmp_path / "noise.sock")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -103,7 +103,7 @@ def test_something_that_is_no_engine_is_said_to_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("auth", ["not base64, and secret", 7, None, {"a": 1}, "c2VjcmV0"])
-def test_a_damaged_registry_key_is_a_sentence_that_does_not_show_it(
+def test_damaged_registry_key_is_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth
 ) -> None:
     (tmp_path / "config.json").write_text(

@@ -21,7 +21,7 @@ def runtime(*arguments: str) -> dict[str, Any]:
     return {"Runtimes": {"runc": {"path": "runc", "runtimeArgs": list(arguments)}}}
 
 
-def test_an_engine_with_all_of_it_is_fit() -> None:
+def test_engine_that_meets_every_requirement_is_fit() -> None:
     assert require_fit(INFO, VERSION, "") is None  # what is unfit raises, as below
 
 
@@ -35,7 +35,7 @@ def test_an_engine_with_all_of_it_is_fit() -> None:
         ("Podman", "Podman, whose Docker-compatible API ignores a container"),
     ],
 )
-def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name: str, said: str) -> None:
+def test_recorded_unfit_engines_are_refused(name: str, said: str) -> None:
     engine = ENGINES[name]
     with pytest.raises(EngineUnfit, match=said) as refusal:
         require_fit(engine["info"], engine["version"], "")
@@ -87,7 +87,7 @@ def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said: str) -> 
         "--oci-seccomp",
     ],
 )
-def test_arguments_that_loosen_nothing_are_no_reason(argument: str) -> None:
+def test_harmless_runtime_arguments_are_accepted(argument: str) -> None:
     assert loosening(runtime(argument), "runc") == []
 
 

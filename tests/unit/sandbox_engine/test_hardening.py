@@ -20,7 +20,7 @@ def request_of(**policy: object) -> dict:
     return create_request(SandboxPolicy(**policy), "sha256:image", LABELS, "PROFILE", 10_001)
 
 
-def test_the_request_is_the_reviewed_one() -> None:
+def test_create_request_equals_the_golden_file() -> None:
     text = json.dumps(request_of(), indent=1, sort_keys=True) + "\n"
     if os.environ.get("L2MAC_WRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
@@ -51,26 +51,26 @@ def test_no_policy_loosens_the_confinement(policy) -> None:
     assert all("nosuid,nodev,noexec" in options for options in host["Tmpfs"].values())
 
 
-def test_refused_forks_are_counted_because_the_groups_limit_comes_first() -> None:
+def test_process_limit_of_the_group_is_below_nproc() -> None:
     host = request_of()["HostConfig"]
     (nproc,) = (limit for limit in host["Ulimits"] if limit["Name"] == "nproc")
     assert nproc["Hard"] > host["PidsLimit"]
 
 
-def test_gvisors_own_threads_have_room() -> None:
+def test_process_limit_leaves_room_for_gvisor_threads() -> None:
     assert (
         request_of(runtime="runsc")["HostConfig"]["PidsLimit"]
         > 8 * request_of()["HostConfig"]["PidsLimit"]
     )
 
 
-def test_every_box_has_an_unprivileged_uid_that_few_share() -> None:
+def test_sandbox_uids_are_unprivileged_and_rarely_shared() -> None:
     uids = [fresh_uid() for _ in range(200)]
     assert all(FIRST_UID <= uid <= LAST_UID < 65_534 for uid in uids)
     assert len(set(uids)) > 190
 
 
-def test_a_uid_is_the_same_everywhere_in_the_request() -> None:
+def test_request_uses_one_uid_everywhere() -> None:
     request = create_request(SandboxPolicy(), "sha256:image", LABELS, "PROFILE", 23_456)
     text = json.dumps(request)
     assert request["User"] == "23456:23456"

@@ -97,7 +97,7 @@ def babbles(conversation) -> None:
         conversation.send(b"noise" * 1000, STDERR)
 
 
-def test_a_reply_in_small_pieces_is_a_reply() -> None:
+def test_reply_in_small_pieces_is_accepted() -> None:
     assert asked(in_small_pieces) == ({"ok": True}, b"body")
 
 
@@ -134,13 +134,13 @@ def test_invalid_replies_are_typed_errors_in_time(step, error) -> None:
     assert time.monotonic() - started_at < PATIENCE_S
 
 
-def test_a_replayed_reply_is_found_out() -> None:
+def test_replayed_reply_is_detected() -> None:
     with pytest.raises(SandboxCompromised):
         asked(replayed, replayed, requests=2)
 
 
 @given(st.binary(max_size=400), st.integers(min_value=0, max_value=3))
-def test_no_bytes_but_an_authentic_frame_are_taken_for_a_reply(noise, stream) -> None:
+def test_bytes_other_than_an_authentic_frame_are_never_a_reply(noise, stream) -> None:
     def step(conversation) -> None:
         conversation.send(noise, stream)
         conversation.hang_up()
@@ -222,7 +222,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_reply_ends_the_box(name) -> None:
+def test_malformed_reply_ends_the_sandbox(name) -> None:
     operation, step = MALFORMED[name]
     box, guest, api = scripted_box(step)
 
@@ -267,14 +267,14 @@ def test_a_well_formed_reply_is_a_result() -> None:
         ({"kind": "output", "code": 0}, {"pids_denied": 1}, Cause.OUTPUT),
     ],
 )
-def test_the_cause_comes_from_the_kernels_counters(end, counts, cause) -> None:
+def test_cause_is_derived_from_kernel_counters(end, counts, cause) -> None:
     box, guest, _ = scripted_box(replies({**RUN, "jobs": [{**JOB, "end": end}], **counts}))
 
     with guest, box:
         assert box.run(JOBS).jobs[0].cause is cause
 
 
-def test_processes_that_outlive_their_command_cost_the_box() -> None:
+def test_surviving_processes_end_the_sandbox() -> None:
     box, guest, api = scripted_box(changed(survivors=1, leftovers=2))
 
     with guest, box:
@@ -293,7 +293,7 @@ def test_sandbox_death_names_exit_code_and_last_error() -> None:
         box.files()
 
 
-def test_a_greeting_without_a_posture_ends_the_box() -> None:
+def test_greeting_without_a_posture_ends_the_sandbox() -> None:
     box, guest, api = scripted_box()
     with guest, ScriptedGuest(replies({"posture": {}})) as liar:
         api._guest = liar
@@ -302,7 +302,7 @@ def test_a_greeting_without_a_posture_ends_the_box() -> None:
     assert api.removed
 
 
-def test_a_box_that_is_not_confined_is_not_opened() -> None:
+def test_unconfined_sandbox_is_not_opened() -> None:
     box, guest, api = scripted_box()
     box._policy = box._policy.__class__(memory_bytes=2 << 30)
     with guest, pytest.raises(IsolationMismatch):
@@ -318,7 +318,7 @@ def test_a_box_that_is_not_confined_is_not_opened() -> None:
         lambda box: box.run((Job("long", ("true", "x" * (5 << 20))),)),
     ],
 )
-def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_) -> None:
+def test_too_large_request_is_refused_and_the_sandbox_survives(request_) -> None:
     box, guest, _ = scripted_box(replies({"files": []}))
 
     with guest, box:
@@ -337,20 +337,20 @@ def test_a_request_that_is_too_large_is_refused_and_costs_nothing(request_) -> N
         (Job("unknown", checker="ruff"),),
     ],
 )
-def test_jobs_that_make_no_sense_are_the_callers_mistake(jobs) -> None:
+def test_invalid_jobs_are_a_value_error(jobs) -> None:
     box, guest, _ = scripted_box()
     with guest, box, pytest.raises(ValueError, match="job"):
         box.run(jobs)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
-def test_a_time_limit_that_is_none_is_the_callers_mistake(timeout_s) -> None:
+def test_invalid_timeouts_are_a_value_error(timeout_s) -> None:
     box, guest, _ = scripted_box()
     with guest, box, pytest.raises(ValueError, match="timeout"):
         box.run(JOBS, timeout_s=timeout_s)
 
 
-def test_a_command_never_gets_more_time_than_the_policy_says() -> None:
+def test_command_timeout_never_exceeds_the_policy() -> None:
     box, guest, _ = scripted_box(replies(RUN))
     with guest, box:
         box.run(JOBS, timeout_s=1e9)

@@ -21,7 +21,7 @@ def ended_process() -> int:
     return done.pid
 
 
-def test_a_living_process_keeps_its_boxes() -> None:
+def test_living_process_keeps_its_sandboxes() -> None:
     assert not owner_is_dead(MINE)
 
 
@@ -46,7 +46,7 @@ def test_owners_that_cannot_be_identified_count_as_alive(labels) -> None:
     assert not owner_is_dead(labels)
 
 
-def test_a_process_that_is_hidden_from_us_is_not_dead() -> None:
+def test_hidden_process_counts_as_alive() -> None:
     """PID 1 of another user answers with EPERM; its start time may be hidden, which proves nothing."""
     start = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
     assert not owner_is_dead({**MINE, OWNER: f"1@{start}"})
@@ -99,7 +99,7 @@ def test_objects_removed_concurrently_are_no_failure() -> None:
     assert reap(Engine(EngineWithBoxes({"b": dead}, {"v": dead}, failing=gone), {})) == 1
 
 
-def test_an_engine_that_does_not_answer_is_said_to() -> None:
+def test_reaper_raises_when_the_engine_fails() -> None:
     dead = {**MINE, OWNER: f"{ended_process()}@1"}
     api = EngineWithBoxes({"b": dead}, {}, failing=docker.errors.DockerException("no answer"))
     with pytest.raises(EngineUnavailable):

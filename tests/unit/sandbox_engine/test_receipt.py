@@ -145,7 +145,7 @@ def flipped(flip: Flip) -> Views:
 
 
 @pytest.mark.parametrize("name", FLIPS)
-def test_a_flipped_row_is_a_mismatch_that_names_it(name) -> None:
+def test_every_flipped_row_is_a_mismatch_with_its_name(name) -> None:
     with pytest.raises(IsolationMismatch) as mismatch:
         receipt_of(flipped(FLIPS[name]))
 
@@ -164,13 +164,13 @@ def test_receipt_of_the_recorded_sandbox_matches_its_request() -> None:
     ]
 
 
-def test_the_receipt_is_plain_json_and_knows_the_profile_by_its_hash() -> None:
+def test_receipt_is_plain_json_with_the_hash_of_the_profile() -> None:
     text = json.dumps(receipt_of(recorded_views()))
     assert "seccomp=sha256:" in text
     assert json.loads(text)["engine"]["parts"] == {"runc": "1.1.5"}
 
 
-def test_a_profile_in_another_form_is_the_same_profile() -> None:
+def test_profile_comparison_ignores_json_layout() -> None:
     views = recorded_views()
     views.request["HostConfig"]["SecurityOpt"] = ["no-new-privileges", 'seccomp={"a": 1, "b": [2]}']
     views.outside["HostConfig"]["SecurityOpt"] = ['seccomp={"b":[2],"a":1}', "no-new-privileges"]
@@ -184,7 +184,7 @@ def test_receipt_with_another_runtime_is_a_mismatch() -> None:
 
 
 @pytest.mark.parametrize("user", ["0:0", "1000:1000", "root"])
-def test_an_ordinary_users_number_is_a_mismatch(user: str) -> None:
+def test_ordinary_uid_is_a_mismatch(user: str) -> None:
     views = recorded_views()
     views.request["User"] = user
     with pytest.raises(IsolationMismatch) as mismatch:
@@ -195,7 +195,7 @@ def test_an_ordinary_users_number_is_a_mismatch(user: str) -> None:
 @pytest.mark.parametrize(
     ("profile", "verdict"), [("docker-default", "match"), ("", None), ("unconfined", None)]
 )
-def test_apparmor_counts_where_the_engine_has_it(profile: str, verdict: str | None) -> None:
+def test_apparmor_is_required_where_the_engine_has_it(profile: str, verdict: str | None) -> None:
     views = recorded_views()
     views.info["SecurityOptions"].append("name=apparmor")
     views.outside["AppArmorProfile"] = profile
@@ -236,7 +236,7 @@ def test_own_kernel_may_hide_the_seccomp_mode_but_no_capability() -> None:
         receipt_of(views, SandboxPolicy(runtime="runsc"))
 
 
-def test_the_engines_own_kernel_is_never_excused() -> None:
+def test_seccomp_mode_is_required_on_the_host_kernel() -> None:
     views = recorded_views()
     views.outside["HostConfig"]["Runtime"] = "runsc"
     views.hello["posture"]["status"]["Seccomp"] = "0"

@@ -22,7 +22,7 @@ def frame(number: object, what: str) -> dict[str, object]:
     return {"stream": number, "do": what}
 
 
-def test_bytes_go_both_ways_piece_by_acknowledged_piece() -> None:
+def test_bytes_flow_both_ways_in_acknowledged_pieces() -> None:
     streams, opened, sent = tunnel()
     streams.take(frame(1, "open"), b"")
     stream = opened.get(timeout=PATIENCE_S)
@@ -54,7 +54,7 @@ def test_bytes_go_both_ways_piece_by_acknowledged_piece() -> None:
         [(frame(number, "open"), b"") for number in range(1, MAX_STREAMS + 3)],
     ],
 )
-def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames) -> None:
+def test_impossible_stream_frames_raise(frames) -> None:
     streams, _, _ = tunnel()
     with pytest.raises((ValueError, TypeError)):
         for header, body in frames:

@@ -25,13 +25,11 @@ from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
         ({"nvidia": {"path": "nvidia-container-runtime"}, "krun": {}, "runj": {}}, "nvidia", []),
     ],
 )
-def test_runtimes_are_tried_from_the_strongest_down_and_unknown_ones_never(
-    runtimes, default: str, order
-) -> None:
+def test_known_runtimes_are_tried_from_the_strongest_down(runtimes, default: str, order) -> None:
     assert candidates({"Runtimes": runtimes, "DefaultRuntime": default}) == order
 
 
-def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken() -> None:
+def test_choice_is_one_line_with_the_reason_of_each_rejection() -> None:
     text = RuntimeChoice(
         "runc", (("kata", "It does not start."), ("runsc", "Its limits do not bind."))
     ).text
@@ -42,7 +40,7 @@ def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken() -> N
 
 
 @pytest.mark.parametrize(("verdict", "seen"), [("match", True), ("not available", False)])
-def test_limits_that_a_box_has_not_read_need_a_trial(verdict: str, seen: bool) -> None:
+def test_limits_not_read_in_the_sandbox_need_a_trial(verdict: str, seen: bool) -> None:
     rows = [
         {"name": "inside.memory", "verdict": "match"},
         {"name": "inside.pids", "verdict": verdict},

@@ -34,23 +34,23 @@ def cached(tmp_path: Path, lock: Path) -> Path:
     return folder
 
 
-def test_wheels_of_the_cache_are_taken_without_a_network(lock: Path, cached: Path) -> None:
+def test_cached_wheels_are_used_without_a_network(lock: Path, cached: Path) -> None:
     assert fetch_wheels(lock, cached.parent) == tuple(sorted(cached / name for name in CONTENTS))
 
 
-def test_an_altered_wheel_is_found_out(lock: Path, cached: Path) -> None:
+def test_altered_wheel_is_refused(lock: Path, cached: Path) -> None:
     (cached / "one-1.0-py3-none-any.whl").write_bytes(b"tampered")
     with pytest.raises(ImageBuildFailed, match="not in the lock file"):
         fetch_wheels(lock, cached.parent)
 
 
-def test_a_wheel_beside_the_locked_ones_is_found_out(lock: Path, cached: Path) -> None:
+def test_additional_wheel_is_refused(lock: Path, cached: Path) -> None:
     (cached / "evil-1.0-py3-none-any.whl").write_bytes(b"evil")
     with pytest.raises(ImageBuildFailed, match="not in the lock file"):
         fetch_wheels(lock, cached.parent)
 
 
-def test_a_missing_wheel_is_found_out(lock: Path, cached: Path) -> None:
+def test_missing_wheel_is_refused(lock: Path, cached: Path) -> None:
     (cached / "two-2.0-py3-none-any.whl").unlink()
     with pytest.raises(ImageBuildFailed, match="incomplete"):
         fetch_wheels(lock, cached.parent)
@@ -69,7 +69,7 @@ def test_each_lock_file_has_its_own_cache_folder(lock: Path, cached: Path) -> No
         fetch_wheels(lock, cached.parent)
 
 
-def test_a_cache_that_cannot_be_written_is_one_sentence(lock: Path, tmp_path: Path) -> None:
+def test_unwritable_cache_is_a_typed_error(lock: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ImageBuildFailed, match="cannot be stored"):
         fetch_wheels(lock, tmp_path / "file")

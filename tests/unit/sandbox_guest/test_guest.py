@@ -55,7 +55,7 @@ def host():
     host.close()
 
 
-def test_a_request_of_a_greeted_host_is_taken(host) -> None:
+def test_request_after_the_greeting_is_received(host) -> None:
     host.greet()
     host.say({"op": "list"}, b"x" * 300_000)
     assert host.channel.receive(PATIENCE_S) == ({"op": "list"}, b"x" * 300_000)
@@ -80,14 +80,14 @@ def test_a_second_request_before_the_reply_is_a_bad_frame(host) -> None:
         host.channel.receive(PATIENCE_S)
 
 
-def test_the_end_of_the_channel_is_the_end_of_the_host(host) -> None:
+def test_closed_channel_means_the_host_is_gone(host) -> None:
     host.greet()
     host.hang_up()
     with pytest.raises(HostGone):
         host.channel.receive(PATIENCE_S)
 
 
-def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host) -> None:
+def test_heartbeat_renews_the_lease_and_silence_ends_it(host) -> None:
     host.greet(lease_s=3600)
     renewed_at = host.channel._heard_at
     os.write(host.write_end, host.sealer.seal({"op": "beat"}))
@@ -137,7 +137,7 @@ class Spawned:
         return self._pids.pop(0)
 
 
-def test_a_checker_that_was_collected_is_no_longer_known_by_its_number() -> None:
+def test_collected_checker_is_forgotten_by_its_pid() -> None:
     """A number can come back as that of another process, which would then be spared."""
     checker = Checker(Spawned(999_999), ["checker"], {})
     checker.ensure()
@@ -157,7 +157,7 @@ def test_guest_survives_a_checker_that_cannot_start() -> None:
     assert not checker.submit(0, {}, [])
 
 
-def test_an_image_without_checkers_has_none() -> None:
+def test_image_without_checkers_starts_none() -> None:
     checker = Checker(Spawned(999_999), [], {})
     checker.ensure()
     assert checker.pid == 0
