@@ -7,7 +7,7 @@ machine and fails it where `CI` is `true`.
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from cli import Cli
 from engine import (
     BASE_IMAGE,
     RUN,
+    SandboxMaker,
     SharedSandbox,
     cache_folder,
     known_runtime,
@@ -36,9 +37,6 @@ pytest.register_assert_rewrite("sandbox.conformance")
 def cli(tmp_path: Path) -> Cli:
     """Return the command line in an empty folder, without a model until it is served one."""
     return Cli(tmp_path)
-
-
-SandboxMaker = Callable[..., DockerSandbox]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -102,11 +100,11 @@ def gvisor(engine: Engine) -> str:
 
 @pytest.fixture
 def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
-    """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
+    """Return a function that opens a sandbox under a policy; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
-    def make(**policy: object) -> DockerSandbox:
-        box = DockerSandbox(engine, box_image, SandboxPolicy(**{"cpus": 1.0, **policy}), run=RUN)
+    def make(policy: SandboxPolicy) -> DockerSandbox:
+        box = DockerSandbox(engine, box_image, policy, run=RUN)
         boxes.append(box)
         return box.open()
 

@@ -20,6 +20,7 @@ PATIENCE_S = 120
 """How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
 BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
+SandboxMaker = Callable[[SandboxPolicy], DockerSandbox]
 
 
 def missing(reason: str) -> None:
