@@ -1,4 +1,4 @@
-"""The whole attack catalogue, as a user runs it, and the suite: an unproven attack counts as one."""
+"""The whole attack catalogue, as a user runs it, and the verdicts of the suite on its rows."""
 
 import dataclasses
 import json

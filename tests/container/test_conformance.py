@@ -1,4 +1,4 @@
-"""The battery that every box must pass, on every runtime."""
+"""The battery that every sandbox must pass, on every runtime."""
 
 import pytest
 from engine import SharedSandbox
