@@ -19,9 +19,8 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import SandboxImage
 from sandbox.engine.packages import PackageLayer, fetch
-from sandbox.engine.streams import AttachedStream
 from sandbox.protocol import TUNNEL_PORT
-from sandbox.proxy import Proxy
+from sandbox.proxy import Bytes, Proxy
 
 PUBLIC = "198.41.0.4"  # never connected to: every connection is made to the index on the loopback
 POLICY = SandboxPolicy(cpus=1.0)
@@ -192,7 +191,7 @@ def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
     engine: Engine, box_image: SandboxImage, index: WheelIndex
 ) -> None:
     class Broken(Proxy):
-        def serve(self, client: AttachedStream) -> None:
+        def serve(self, client: Bytes) -> None:
             client.close()
 
     proxy = Broken(Reach(hosts=frozenset({HOST})))

@@ -1,9 +1,8 @@
-"""Where the engine is: the host variable, then a context by name, then the machine's socket."""
+"""The engine's address: the host variable, a context by name, or the machine's socket."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,8 @@ from sandbox.engine.address import find_engine
 SOCKET = "unix:///var/run/docker.sock"
 
 
-def context(folder: Path, name: str, **endpoint: Any) -> Path:
-    """Write a context as `docker context create` does; gives the folder of its certificates."""
+def context(folder: Path, name: str, **endpoint: object) -> Path:
+    """Write a context as `docker context create` does; return its certificates' folder."""
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "contexts/meta" / key
     meta.mkdir(parents=True)
@@ -26,9 +25,8 @@ def context(folder: Path, name: str, **endpoint: Any) -> Path:
 
 def test_default_engine_address_is_the_local_socket(tmp_path: Path) -> None:
     assert find_engine({"DOCKER_CONFIG": str(tmp_path)}) == {"base_url": SOCKET}
-    assert find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}) == {
-        "base_url": SOCKET
-    }
+    variables = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}
+    assert find_engine(variables) == {"base_url": SOCKET}
 
 
 def test_engine_host_wins_over_the_variable_and_the_current_context(tmp_path: Path) -> None:
@@ -57,16 +55,18 @@ def test_contexts_come_from_the_home_and_never_the_current_folder(
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "said"),
+    ("endpoint", "message"),
     [
         ({}, "docker context ls"),
         ({"Host": ""}, "docker context ls"),
         ({"Host": "ssh://user@build"}, "ssh -L"),
     ],
 )
-def test_unusable_context_is_an_error_with_advice(tmp_path: Path, endpoint, said: str) -> None:
+def test_unusable_context_is_an_error_with_advice(
+    tmp_path: Path, endpoint: dict[str, str], message: str
+) -> None:
     context(tmp_path, "far", **endpoint)
-    with pytest.raises(EngineUnavailable, match=said):
+    with pytest.raises(EngineUnavailable, match=message):
         find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
 
 

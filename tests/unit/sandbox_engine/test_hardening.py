@@ -1,11 +1,13 @@
-"""The create request, whole: a change of any option shows in this folder's golden file, for a reviewer to see.
+"""The whole create request: a changed option shows in the golden file, for a reviewer to see.
 
-To write it anew after a change that is meant: `L2MAC_WRITE_GOLDEN=1 pytest tests/unit/test_sandbox_hardening.py`.
+After an intended change, write it anew:
+`L2MAC_WRITE_GOLDEN=1 pytest tests/unit/sandbox_engine/test_hardening.py`.
 """
 
 import json
 import os
 from pathlib import Path
+from typing import TypedDict, cast
 
 import pytest
 
@@ -13,11 +15,45 @@ from sandbox import SandboxPolicy
 from sandbox.engine.hardening import FIRST_UID, LAST_UID, create_request, fresh_uid
 
 GOLDEN = Path(__file__).parent / "golden" / "create_request.json"
+DEFAULTS = SandboxPolicy()
 LABELS = {"org.l2mac.sandbox": "1"}
 
 
-def request_of(**policy: object) -> dict:
-    return create_request(SandboxPolicy(**policy), "sha256:image", LABELS, "PROFILE", 10_001)
+class Mount(TypedDict):
+    Type: str
+    Target: str
+
+
+class Limit(TypedDict):
+    Name: str
+    Hard: int
+
+
+class Host(TypedDict):
+    """The fields of the host configuration that these tests read."""
+
+    Privileged: bool
+    ReadonlyRootfs: bool
+    NetworkMode: str
+    CapAdd: object
+    CapDrop: list[str]
+    Binds: object
+    Devices: list[object]
+    SecurityOpt: list[str]
+    Memory: int
+    MemorySwap: int
+    PidsLimit: int
+    Mounts: list[Mount]
+    Tmpfs: dict[str, str]
+    Ulimits: list[Limit]
+
+
+def host_of(policy: SandboxPolicy = DEFAULTS) -> Host:
+    return cast("Host", request_of(policy)["HostConfig"])
+
+
+def request_of(policy: SandboxPolicy = DEFAULTS) -> dict[str, object]:
+    return create_request(policy, "sha256:image", LABELS, "PROFILE", 10_001)
 
 
 def test_create_request_equals_the_golden_file() -> None:
@@ -28,40 +64,37 @@ def test_create_request_equals_the_golden_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [{}, {"volume": "disk"}, {"runtime": "runsc"}, {"cpus": 0.5, "pids": 16}]
+    "policy",
+    [
+        DEFAULTS,
+        SandboxPolicy(volume="disk"),
+        SandboxPolicy(runtime="runsc"),
+        SandboxPolicy(cpus=0.5, pids=16),
+    ],
+    ids=["defaults", "volume on disk", "gVisor", "few processes"],
 )
-def test_no_policy_loosens_the_confinement(policy) -> None:
-    host = request_of(**policy)["HostConfig"]
-    assert (host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (
-        False,
-        True,
-        "none",
-    )
-    assert (host["CapAdd"], host["CapDrop"], host["Binds"], host["Devices"]) == (
-        None,
-        ["ALL"],
-        None,
-        [],
-    )
+def test_no_policy_loosens_the_confinement(policy: SandboxPolicy) -> None:
+    host = host_of(policy)
+    assert (host["Privileged"], host["ReadonlyRootfs"]) == (False, True)
+    assert host["NetworkMode"] == "none"
+    assert (host["CapAdd"], host["CapDrop"]) == (None, ["ALL"])
+    assert (host["Binds"], host["Devices"]) == (None, [])
     assert host["SecurityOpt"] == ["no-new-privileges", "seccomp=PROFILE"]
     assert host["MemorySwap"] == host["Memory"] > 0
-    assert [(mount["Type"], mount["Target"]) for mount in host["Mounts"]] == [
-        ("volume", "/workspace")
-    ]
+    (mount,) = host["Mounts"]
+    assert (mount["Type"], mount["Target"]) == ("volume", "/workspace")
     assert all("nosuid,nodev,noexec" in options for options in host["Tmpfs"].values())
 
 
 def test_process_limit_of_the_group_is_below_nproc() -> None:
-    host = request_of()["HostConfig"]
+    host = host_of()
     (nproc,) = (limit for limit in host["Ulimits"] if limit["Name"] == "nproc")
     assert nproc["Hard"] > host["PidsLimit"]
 
 
 def test_process_limit_leaves_room_for_gvisor_threads() -> None:
-    assert (
-        request_of(runtime="runsc")["HostConfig"]["PidsLimit"]
-        > 8 * request_of()["HostConfig"]["PidsLimit"]
-    )
+    gvisor = host_of(SandboxPolicy(runtime="runsc"))
+    assert gvisor["PidsLimit"] > 8 * host_of()["PidsLimit"]
 
 
 def test_sandbox_uids_are_unprivileged_and_rarely_shared() -> None:

@@ -1,4 +1,4 @@
-"""The cache of the checkers' wheels: what does not have a hash of the lock file never reaches an image."""
+"""The cache of the checkers' wheels: only hashes of the lock file reach an image."""
 
 import hashlib
 from pathlib import Path
@@ -15,18 +15,17 @@ CONTENTS = {"one-1.0-py3-none-any.whl": b"one", "two-2.0-py3-none-any.whl": b"tw
 def lock(tmp_path: Path) -> Path:
     lock = tmp_path / "recipe" / "checkers.txt"
     lock.parent.mkdir()
-    hashes = {
-        name.split("-")[0]: hashlib.sha256(body).hexdigest() for name, body in CONTENTS.items()
-    }
-    lock.write_text(
-        "".join(f"{name}==1.0 \\\n    --hash=sha256:{digest}\n" for name, digest in hashes.items())
-    )
+    text = ""
+    for name, body in CONTENTS.items():
+        digest = hashlib.sha256(body).hexdigest()
+        text += f"{name.split('-')[0]}==1.0 \\\n    --hash=sha256:{digest}\n"
+    lock.write_text(text)
     return lock
 
 
 @pytest.fixture
 def cached(tmp_path: Path, lock: Path) -> Path:
-    """Give the folder of a complete download."""
+    """Return the folder of a complete download."""
     folder = tmp_path / "cache" / f"recipe-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
     folder.mkdir(parents=True)
     for name, body in CONTENTS.items():

@@ -99,6 +99,6 @@ def test_a_changed_mode_changes_the_hash(tmp_path: Path) -> None:
 def test_invalid_zip_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "s" / "bad-1-py3-none-any.whl"
     source.mkdir(parents=True)
-    (source / "0000").write_bytes(b"nothing of the kind")
+    (source / "0000").write_bytes(b"not a zip file")
     assert main(str(source.parent), str(tmp_path), 10, 10) == 1
     assert capsys.readouterr().out.startswith("bad-1-py3-none-any.whl: ")

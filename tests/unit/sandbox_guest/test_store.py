@@ -1,6 +1,6 @@
-"""The file store on a folder of the host: whatever it is asked for and whatever a command leaves, it stays inside.
+"""The guest's file store: no request and no leftover of a command leads out of its folder.
 
-The store is plain system calls on descriptors, so here it runs on a temporary folder; only tests do that.
+The store is plain system calls on descriptors, so only here it runs on a folder of the host.
 """
 
 import hashlib
@@ -112,17 +112,20 @@ class AnyRequests(RuleBasedStateMachine):
         kind=st.sampled_from(["link", "pipe", "dir", "file"]),
     )
     def meddle(self, name: str, kind: str) -> None:
-        """Do what a command could, then look."""
+        """Leave an entry as a command could, then scan."""
         path = self.root / name
         if path.parent.is_dir() and not path.parent.is_symlink() and not os.path.lexists(path):
-            {
-                "link": lambda: path.symlink_to("/etc"),
-                "pipe": lambda: os.mkfifo(path),
-                "dir": path.mkdir,
-                "file": lambda: path.write_bytes(b"made"),
-            }[kind]()
+            if kind == "link":
+                path.symlink_to("/etc")
+            elif kind == "pipe":
+                os.mkfifo(path)
+            elif kind == "dir":
+                path.mkdir()
+            else:
+                path.write_bytes(b"made")
         changes, _, _ = self.store.scan()
         for changed, size, digest in changes:
+            assert isinstance(changed, str)
             if size == -1:
                 del self.model[changed]
             else:
@@ -143,7 +146,7 @@ TestAnyRequests.settings = settings(stateful_step_count=20)
 
 @pytest.mark.parametrize("target", ["..", "../secret.txt", "/", "/etc", ".", "loop"])
 def test_planted_links_are_never_followed(store: GuestFileStore, root: Path, target: str) -> None:
-    """Between two scans nothing runs; should a link be there all the same, it is refused and not followed."""
+    """No command runs between two scans; if a link is there all the same, it is refused."""
     store.write([("folder/file.txt", b"inside")])
     (root / "folder" / "file.txt").unlink()
     (root / "folder").rmdir()
