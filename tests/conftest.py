@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
 
 import pytest
 import tiers
@@ -17,7 +16,6 @@ from cli import Cli
 from engine import (
     BASE_IMAGE,
     RUN,
-    PolicyValues,
     SandboxMaker,
     SharedSandbox,
     cache_folder,
@@ -102,12 +100,11 @@ def gvisor(engine: Engine) -> str:
 
 @pytest.fixture
 def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
-    """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
+    """Return a function that opens a sandbox under a policy; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
-    def make(**policy: Unpack[PolicyValues]) -> DockerSandbox:
-        values: PolicyValues = {"cpus": 1.0, **policy}
-        box = DockerSandbox(engine, box_image, SandboxPolicy(**values), run=RUN)
+    def make(policy: SandboxPolicy) -> DockerSandbox:
+        box = DockerSandbox(engine, box_image, policy, run=RUN)
         boxes.append(box)
         return box.open()
 

@@ -18,7 +18,7 @@ from l2mac.evaluator.checker_report import (
 )
 from l2mac.evaluator.pytest_report import HOOK, judge_tests
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
-from l2mac.evaluator.wording import how_many, valid_text
+from l2mac.evaluator.wording import how_many
 from sandbox import FileEntry, Job, JobResult, RunResult
 
 _REWRITTEN = (

@@ -126,7 +126,9 @@ def _call(body: Mapping[str, object], index: int, name: str, arguments: str) -> 
     }
 
 
-def _shaped(reply: ScriptedReply, body: Mapping[str, object]) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _shaped(
+    reply: ScriptedReply, body: Mapping[str, object]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
     if not body.get("response_format") or not reply.tool_calls:
         return reply.content, reply.tool_calls
     name, arguments = reply.tool_calls[0]

@@ -22,7 +22,9 @@ _OURS = ("L2MAC_", "OPENAI_", "PYTEST")
 Finished = subprocess.CompletedProcess[str]
 
 
-def environment(home: Path, server: ModelServer | None = None, /, **variables: str) -> dict[str, str]:
+def environment(
+    home: Path, server: ModelServer | None = None, /, **variables: str
+) -> dict[str, str]:
     """Return the variables of a process whose runs and settings are below `home` and whose model is the server's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     own = {
