@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from l2mac.control.run_spec import RunSpec
 from l2mac.errors import L2macError, SettingsError
@@ -58,7 +58,7 @@ class Source:
 
     folder: Path
     plan: RunSpec
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def start(
         if run_input is not None:
             audience.say(f"input: {run_input}")
         with _resumable(folder):
-            return execute(folder, plan, resources, "run", given=run_input)
+            return execute(folder, plan, resources, "run", run_input=run_input)
 
 
 def resume_run(
@@ -198,7 +198,11 @@ def replay_run(settings: Settings, source: Source, audience: SessionListener) ->
         audience.say(f"replaying {source.folder.name} as {folder.name}")
         with _resumable(folder):
             result = execute(
-                folder, source.plan, resources, "replay", given=recorded_origin(events, recorded)
+                folder,
+                source.plan,
+                resources,
+                "replay",
+                run_input=recorded_origin(events, recorded),
             )
     return ReplayResult(result, processor.given, _difference(source.folder, folder))
 

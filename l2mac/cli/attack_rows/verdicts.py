@@ -33,7 +33,7 @@ _HOOKS = {
     "start-up": {
         "sitecustomize.py": "import os\nos._exit(0)\n",
         "usercustomize.py": "import os\nos._exit(0)\n",
-        "evil.pth": "import os; os._exit(0)\n",
+        "evil.pth": "import\tos;os._exit(0)\n",
     },
     "shadow": {
         "pytest.py": "def main(*a, **k):\n    return 0\n",

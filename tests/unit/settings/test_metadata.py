@@ -87,7 +87,7 @@ def test_methods_of_the_settings_are_those_of_the_control_unit() -> None:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
-    """A setting is copied into the specification and read back, without a list of names to forget."""
+    """A new setting cannot be forgotten, because this test has no list of names."""
     settings = settings_with(tmp_path, **{name: other_value(name)})
     plan = make_plan(settings, "Make it.", (), load_domain("codebase"))
     folder = tmp_path / "runs" / "one"

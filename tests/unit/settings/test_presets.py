@@ -1,4 +1,4 @@
-"""Known servers: what a name fills in, and that it never carries a key to where the key was not made for."""
+"""Presets: the values that they fill in, and their keys, which reach no other server."""
 
 import os
 from pathlib import Path
