@@ -13,7 +13,7 @@ from l2mac.control.outcome import Outcome, Status
 from l2mac.control.project_files import ProjectFiles
 from l2mac.control.request_keys import RequestKeys
 from l2mac.control.run_spec import Method, RunSpec
-from l2mac.domains.loader import Domain, recorded_domain
+from l2mac.domains.loader import recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
@@ -113,39 +113,18 @@ def execute(
         SandboxError, ProcessorError, TraceError, RunLocked: The run is kept and can be resumed.
     """
     with Journal(folder, listener=resources.listener) as journal:
-        journal.require_objects()
-        # First of all: from here on the run can be resumed.
-        journal.note(record_spec(spec, journal.objects))
-        journal.bracket(
-            SessionStarted(
-                reason=reason, version=VERSION, model=resources.model, image=resources.image
-            )
-        )
+        session = _begin(folder, spec, resources, reason, journal)
         spending = _spending(resources, journal)
-        dependencies = Dependencies(spec.dependencies, folder.name, journal, resources.packages)
-        dependencies.restore(journal.recorded())
-        make_sandbox = _sandbox_maker(folder, resources, journal, dependencies)
-        store = FileStore(make_sandbox, journal.objects)
-        with _ending(folder, journal, store) as finish:
-            origin = _open(store, spec, journal, run_input)
+        with _ending(folder, journal, session.store) as finish:
+            origin = _open(session.store, spec, journal, run_input)
             protocol = _negotiate(resources, journal)
-            domain = recorded_domain(spec.definition)
-            evaluator = Evaluator(
-                journal=journal,
-                store=store,
-                checks=domain.checks,
-                make_sandbox=make_sandbox,
-                dependencies=dependencies,
-                origin=origin,
-            )
-            ports = _ports(spec, resources, journal, store, spending, domain, evaluator, origin)
+            ports = _ports(spec, resources, session, spending, origin)
             outcome = finish(make_work(spec, ports, protocol=protocol).run())
-        files = {entry.path: entry.digest for entry in store.files}
         return SessionResult(
             folder.name,
             folder,
             outcome,
-            files,
+            {entry.path: entry.digest for entry in session.store.files},
             spending,
             journal.elapsed_s,
             journal.seal,
@@ -153,6 +132,32 @@ def execute(
             evaluator=spec.checks_work,
             origin=origin,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The open trace of a session, its file store, and its source of new sandboxes."""
+
+    journal: Journal
+    store: FileStore
+    make_sandbox: SandboxMaker
+    dependencies: Dependencies
+
+
+def _begin(
+    folder: Path, spec: RunSpec, resources: Resources, reason: Reason, journal: Journal
+) -> _Session:
+    """Record the beginning of the session, without a sandbox yet."""
+    journal.require_objects()
+    # First of all: from here on the run can be resumed.
+    journal.note(record_spec(spec, journal.objects))
+    journal.bracket(
+        SessionStarted(reason=reason, version=VERSION, model=resources.model, image=resources.image)
+    )
+    dependencies = Dependencies(spec.dependencies, folder.name, journal, resources.packages)
+    dependencies.restore(journal.recorded())
+    make_sandbox = _sandbox_maker(folder, resources, journal, dependencies)
+    return _Session(journal, FileStore(make_sandbox, journal.objects), make_sandbox, dependencies)
 
 
 def _spending(resources: Resources, journal: Journal) -> Spending:
@@ -232,16 +237,49 @@ def _negotiate(resources: Resources, journal: Journal) -> str:
 def _ports(
     spec: RunSpec,
     resources: Resources,
-    journal: Journal,
-    store: FileStore,
+    session: _Session,
     spending: Spending,
-    domain: Domain,
-    evaluator: Evaluator,
     origin: Mapping[str, str],
 ) -> Ports:
     """Return the connections of the run to its surroundings."""
+    journal, store = session.journal, session.store
+    domain = recorded_domain(spec.definition)
     keys = RequestKeys(journal.objects)
-    model = Model(
+    return Ports(
+        domain=domain,
+        evaluator=Evaluator(
+            journal=journal,
+            store=store,
+            checks=domain.checks,
+            make_sandbox=session.make_sandbox,
+            dependencies=session.dependencies,
+            origin=origin,
+        ),
+        model=_model(spec, resources, journal, spending, keys),
+        tools=Tools(
+            journal=journal,
+            store=store,
+            toolbelt=domain.toolbelt,
+            keys=keys,
+            outcome_characters=spec.outcome_characters,
+            execution_timeout_s=spec.execution_timeout_s,
+        ),
+        files=ProjectFiles(
+            store,
+            journal.objects,
+            origin=origin,
+            listing_characters=spec.outcome_characters // 2,
+        ),
+        outliner=ProjectOutliner(journal, store),
+        notes=Notes(journal),
+        budget=TurnBudget(spending, journal),
+    )
+
+
+def _model(
+    spec: RunSpec, resources: Resources, journal: Journal, spending: Spending, keys: RequestKeys
+) -> Model:
+    return Model(
         journal=journal,
         processor=resources.processor,
         spending=spending,
@@ -252,28 +290,4 @@ def _ports(
         prices=resources.prices,
         watch=resources.watch,
         role_prices=resources.role_prices,
-    )
-    tools = Tools(
-        journal=journal,
-        store=store,
-        toolbelt=domain.toolbelt,
-        keys=keys,
-        outcome_characters=spec.outcome_characters,
-        execution_timeout_s=spec.execution_timeout_s,
-    )
-    files = ProjectFiles(
-        store,
-        journal.objects,
-        origin=origin,
-        listing_characters=spec.outcome_characters // 2,
-    )
-    return Ports(
-        domain=domain,
-        evaluator=evaluator,
-        model=model,
-        tools=tools,
-        files=files,
-        outliner=ProjectOutliner(journal, store),
-        notes=Notes(journal),
-        budget=TurnBudget(spending, journal),
     )
