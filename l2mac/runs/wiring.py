@@ -277,7 +277,7 @@ def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
 
 def make_resources(
     settings: Settings,
-    boxes: SandboxFactory,
+    factory: SandboxFactory,
     processor: Processor,
     *,
     watch: Watcher,
@@ -289,7 +289,7 @@ def make_resources(
     """Return the resources of one session of a run."""
     return Resources(
         processor=processor,
-        open_sandbox=boxes.open_sandbox,
+        open_sandbox=factory.open_sandbox,
         limits=Limits(
             turns=settings.max_turns,
             restarts=settings.max_restarts,
@@ -309,7 +309,7 @@ def make_resources(
     )
 
 
-def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | None:
+def live_packages(settings: Settings, factory: SandboxFactory) -> PackageSource | None:
     """Return the source of packages, or None if the settings allow no packages.
 
     Raises:
@@ -320,9 +320,9 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     index = find_index(settings, variables())
 
     def fetch(run: str, text: str, hashed: bool) -> Fetched:  # noqa: FBT001 - the form of `Fetch`
-        return boxes.fetch_packages(run, text, hashed=hashed, index=index)
+        return factory.fetch_packages(run, text, hashed=hashed, index=index)
 
-    return PackageSource(fetch, boxes.install_packages)
+    return PackageSource(fetch, factory.install_packages)
 
 
 def check_packages(plan: RunSpec, settings: Settings) -> None:
