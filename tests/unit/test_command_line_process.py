@@ -1,4 +1,4 @@
-"""The command line as a process: whoever starts it, with whatever signals, streams, umask and home."""
+"""The command line as a process, with inherited signals, closed streams and unusable homes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Following a run from another terminal: a trace that grows, is cut back, is taken back, is damaged, or is gone."""
+"""Following a run by its trace, which grows, shrinks, is rewound, is damaged or disappears."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def entries_of(folder: Path) -> list[Entry]:
 
 
 class Writer:
-    """Writes a finished record's bytes bit by bit into another folder, which a process seems to work on."""
+    """Writer of a finished trace into another folder, piece by piece, like an active run."""
 
     def __init__(self, source: Path, folder: Path) -> None:
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Whatever is changed in a run's folder is found, offline; what a kill leaves is incomplete and not altered."""
+"""Every change in a run's folder is found, offline. A killed run is incomplete, not altered."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def verdict_of(run: Path) -> Iterator[object]:
-    """Give a function that judges the run with one file's content replaced; None takes the file away."""
+    """Return a function that audits the run with one file replaced, or removed by None."""
     before = {name: (run / name).read_bytes() for name in FILES}
 
     def judge(name: str, content: bytes | None) -> str:
