@@ -685,15 +685,15 @@ def test_a_method_without_a_program_records_no_thinking_about_one(method: Method
 @pytest.mark.parametrize(
     "given",
     [
-        Given(reflections=1),
-        Given(summary=False),
-        Given(evaluator=False),
-        Given(task_in_context=False),
+        Given(method="reflexion", reflections=1),
+        Given(method="reflexion", summary=False),
+        Given(method="reflexion", evaluator=False),
+        Given(method="reflexion", task_in_context=False),
     ],
 )
 def test_switches_of_l2mac_are_refused_with_another_method(given: Given) -> None:
     with pytest.raises(SettingsError, match="applies only to --method l2mac, not to reflexion"):
-        make_plan(settings(method="reflexion", **given), "x", (), load_domain("codebase"))
+        make_plan(settings(**given), "x", (), load_domain("codebase"))
 
 
 def test_a_program_is_refused_where_there_is_none() -> None:
