@@ -9,7 +9,7 @@ from l2mac.processor.token_estimate import TokenEstimator
 class ContextWindow:
     """The messages C of one instruction: a fixed head, and turns.
 
-    Turns are dropped whole, oldest first: an assistant's tool calls never stand without their answers.
+    Turns are dropped whole, oldest first: a tool call never stands without its answer.
 
     Args:
         head: System message and instruction message; never dropped.

@@ -1,8 +1,8 @@
 """The control unit: fetch an instruction, execute it, check it, retire it.
 
-This is Algorithm 1 of the paper. How the program is made is a planner's business (`planner`, `guided.guided_planner`), how an
-instruction is executed an executor's (`agentic_executor`, `guided.guided_loop`), and how the result
-is held against the task is in `acceptance`. `l2mac.runs.composition` puts a control unit together.
+This is Algorithm 1 of the paper. A planner makes the program (`planner`, `guided.guided_planner`),
+an executor executes an instruction (`agentic_executor`, `guided.guided_loop`), and `acceptance`
+compares the result with the task. `l2mac.runs.composition` puts a control unit together.
 """
 
 from l2mac.control.acceptance import Acceptance

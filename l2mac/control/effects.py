@@ -1,7 +1,8 @@
 """The ports of the control unit, by which it reaches outside.
 
-Each effect is performed once and recorded. On a resumed run each method returns what the trace holds and touches neither model nor sandbox. The
-fourth way outside, the evaluator, is in `l2mac.evaluator.evaluator`.
+Each effect is performed once and recorded. On a resumed run each method returns the recorded effect
+and touches neither model nor sandbox. The fourth way outside, the evaluator, is in
+`l2mac.evaluator.evaluator`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +68,7 @@ class Model:
         keys: Names the messages and tools of requests.
         context_tokens: The model's declared window, prompt and reply together.
         reply_tokens: Where every reply is truncated.
-        watch: Called with each piece of the model's text as it arrives.
+        watch: Receives each piece of the model's text as it arrives.
         role_prices: The prices of the models of other roles, where these are not `prices`.
     """
 

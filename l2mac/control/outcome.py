@@ -28,11 +28,12 @@ class Status(StrEnum):
 class RequirementRow:
     """One requirement of the task, and as much of the model's claim as holds.
 
+    A requirement is `shown` by a file, and by a passed test where files of its kind are checked.
+
     Attributes:
-        shown: Whether a file, and where files of its kind are checked a passed test, shows it.
+        refused: Files and tests of the claim that do not exist or have not passed.
         files: Paths in the verified store.
         tests: Ids of tests that passed in the fresh sandbox.
-        refused: Claimed files and tests that do not exist or have not passed.
     """
 
     requirement: str

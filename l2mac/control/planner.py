@@ -13,8 +13,7 @@ from l2mac.control.ports import NoPlan, Program
 from l2mac.control.project_briefing import ProjectBriefing
 from l2mac.control.registry import check_program, numbered_list
 from l2mac.control.requirements import TaskRequirements
-from l2mac.control.structured_output import NoAnswer, Question, StructuredOutput
-from l2mac.domains.prompt_set import PromptSet
+from l2mac.control.structured_output import Asker, NoAnswer, Question
 from l2mac.tools.forms import SubmitCoverage, SubmitPlan, coverage_form, plan_form
 from l2mac.trace.events import CoverageClaimed, PlanRevised
 
@@ -51,14 +50,12 @@ class ModelPlanner:
     """The planner that asks the model for the program: bootstrap and revisions.
 
     Args:
-        task: The task.
         steps: How many instructions the program may have.
         reflections: How often the model is asked for a better plan.
-        prompts: The prompts of the domain.
-        structured: Asks the model.
+        asker: The means of asking the model.
         notes: Records revisions and claims.
         requirements: The requirements that the plan is compared with; None where it is not.
-        briefing: What there is to know about files that were there before.
+        briefing: The texts about files that were there before.
     """
 
     source = "model"
@@ -66,20 +63,18 @@ class ModelPlanner:
     def __init__(
         self,
         *,
-        task: str,
         steps: int,
         reflections: int,
-        prompts: PromptSet,
-        structured: StructuredOutput,
+        asker: Asker,
         notes: Notes,
         requirements: TaskRequirements | None,
         briefing: ProjectBriefing,
     ) -> None:
-        self._task = task
         self._steps = steps
         self._reflections = reflections
-        self._prompts = prompts
-        self._structured = structured
+        self._task = asker.task
+        self._prompts = asker.prompts
+        self._structured = asker.structured
         self._notes = notes
         self._requirements = requirements
         self._briefing = briefing

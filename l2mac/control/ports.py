@@ -1,4 +1,4 @@
-"""The parts of a control unit as protocols; `l2mac.runs.composition` chooses them."""
+"""The protocols of the control unit's parts; see `l2mac.runs.composition`."""
 
 from typing import Protocol
 

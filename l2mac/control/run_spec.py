@@ -14,7 +14,7 @@ ExecutionMode = Literal["auto", "guided", "agentic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningOptions:
-    """The options of planning, checks and summaries; extra planning is off by default.
+    """The options of planning, checks and summaries; by default no extra planning.
 
     Attributes:
         reflections: How often the model is asked for a better plan.

@@ -1,7 +1,7 @@
 """A second opinion: the model's answers about files of the result are shown.
 
 An opinion is not a check. Its source is a model, often the one that did the work, so an opinion can
-neither compensate for a check that failed nor make a run fail. A missing opinion does not end a run.
+neither compensate for a failed check nor make a run fail. A missing opinion does not end a run.
 """
 
 from collections.abc import Iterator

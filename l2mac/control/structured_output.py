@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from l2mac.control.effects import Model
+from l2mac.control.project_files import ProjectFiles
 from l2mac.control.repetition import BASE_TEMPERATURE
 from l2mac.domains.prompt_set import PromptSet
 from l2mac.errors import SettingsError
@@ -122,6 +123,25 @@ class StructuredOutput:
         if question.again is not None:
             return question.again(problem)
         return self._prompts.render("answer_again", problem=problem, tool=form.spec.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """The means of a run to ask the model about its task.
+
+    Attributes:
+        task: The task.
+        model: The language model.
+        structured: Asks the questions whose answer is a form.
+        prompts: The prompts of the domain.
+        files: The file store, for prompts.
+    """
+
+    task: str
+    model: Model
+    structured: StructuredOutput
+    prompts: PromptSet
+    files: ProjectFiles
 
 
 def _arguments(reply: Reply, form: Form[A]) -> A:

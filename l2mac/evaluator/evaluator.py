@@ -182,8 +182,8 @@ class Evaluator:
             raise SettingsError(
                 "--input-dir",
                 "The checks of the files in --input-dir did not end, so their findings before the"
-                f" run are unknown ({report.summary}). Raise --timeout or --memory, or exclude files"
-                " with --exclude.",
+                f" run are unknown ({report.summary}). Raise --timeout or --memory, or exclude"
+                " files with --exclude.",
             )
         return report
 

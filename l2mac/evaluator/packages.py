@@ -1,7 +1,8 @@
 """Packages of generated code, mounted read-only in every sandbox.
 
-The packages are fetched once. The wheels themselves are objects of the run's trace. So a run that is resumed or replayed, and a
-sandbox that replaces a lost one, have the same bytes without any network.
+The packages are fetched once, and the wheels themselves are objects of the run's trace. So a run
+that is resumed or replayed, and a sandbox that replaces a lost one, have the same bytes without any
+network.
 """
 
 import hashlib

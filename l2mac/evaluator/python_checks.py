@@ -141,13 +141,13 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     return _from_events("syntax", events["syntax"]), lint
 
 
-def _finding(event: _Event, more: Sequence[int]) -> Finding:
-    """Return a finding; `more` are the further lines at which the same was found."""
+def _finding(event: _Event, more: Sequence[_Event]) -> Finding:
+    """Return a finding; `more` are the same at further lines."""
     finding = _alone(event)
     quote = f" (in: {event.quote})" if event.quote else ""
     others = ""
     if more:
-        lines = ", ".join(map(str, more[:_MOST_LINES]))
+        lines = ", ".join(str(one.line) for one in more[:_MOST_LINES])
         others = f"; the same at {len(more)} more: line {lines}"
     if len(more) > _MOST_LINES:
         others += " …"
@@ -175,7 +175,7 @@ def _from_events(name: str, events: Sequence[_Event]) -> CheckResult:
     alike: dict[tuple[str, str], list[_Event]] = {}
     for event in events:
         alike.setdefault((event.path, _alone(event).text), []).append(event)
-    findings = tuple(_finding(first, [one.line for one in more]) for first, *more in alike.values())
+    findings = tuple(_finding(first, more) for first, *more in alike.values())
     return CheckResult(
         name=name, verdict=Verdict.FAILED, summary=how_many(events, "error"), findings=findings
     )

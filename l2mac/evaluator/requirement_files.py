@@ -33,7 +33,7 @@ class PackageRequirements:
     Attributes:
         lines: One requirement each, as pip gets it.
         places: Where each stands, as `path:line`.
-        findings: What cannot be taken; with any, nothing is installed.
+        findings: The faults of the files; with any, nothing is installed.
     """
 
     lines: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ class TestLedger:
 
     Attributes:
         owed: Tests that failed and have not passed since, each with the tests known when it failed.
-        kept: The tests that passed in the run's input.
+        input_passes: The tests that passed in the run's input.
         first: All tests of the run's input.
         ever_passed: Tests that passed at some time.
         last_passed: Tests that passed in the newest evaluation.
@@ -49,7 +49,7 @@ class TestLedger:
     __test__ = False
 
     owed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
+    input_passes: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     ever_passed: frozenset[str] = frozenset()
     last_passed: frozenset[str] = frozenset()
@@ -61,7 +61,13 @@ class TestLedger:
         first = frozenset(states)
         passed = passed_tests(report)
         owed = {test: first for test, state in states.items() if state in _FAILING}
-        return cls(owed=owed, kept=passed, first=first, ever_passed=passed, last_passed=passed)
+        return cls(
+            owed=owed,
+            input_passes=passed,
+            first=first,
+            ever_passed=passed,
+            last_passed=passed,
+        )
 
     def after(self, report: CheckReport) -> "TestLedger":
         """Return the ledger after an evaluation, before or after `judge`."""
@@ -88,7 +94,9 @@ class TestLedger:
             return report
         states = _states(report)
         passed = passed_tests(report)
-        kept = {test for test in self.kept if not _takes_its_place(test, passed, self.first)}
+        kept = {
+            test for test in self.input_passes if not _takes_its_place(test, passed, self.first)
+        }
         judged = _with_findings(report, self.owed, states, "that failed cannot be seen", _LOST)
         return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 

@@ -180,7 +180,7 @@ def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> No
         "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
     )
     done = project.run("run", "--input-dir", "shop", "--timeout", "6", TASK, code=exit_codes.USAGE)
-    assert "raise --timeout or --memory, or leave out with --exclude" in done.stderr
+    assert "Raise --timeout or --memory, or exclude files with --exclude" in done.stderr
     project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 

@@ -3,8 +3,8 @@
 A large model is given tools and finds its way. A small one gets lost in that: it looks around
 instead of writing, repeats its own words, and spoils code that it has to write as a string of JSON.
 So in this mode the control unit has the initiative. Its questions are: which files the instruction
-needs, the content of each file as plain text, which file is wrong in view of the findings, and, when
-everything passes, whether the instruction is done. Every question stands alone: task,
+needs, the content of each file as plain text, which file is wrong in view of the findings, and in
+the end whether the instruction is done. Every question stands alone: task,
 instruction, the files as they are now, the findings. An instruction is accepted as in agentic mode:
 all checks pass, and the model says that the work is done.
 """
@@ -25,11 +25,11 @@ from l2mac.control.guided.guided_answers import (
     same,
     severity,
 )
-from l2mac.control.guided.guided_instruction import Asker, Correction, GuidedInstruction
+from l2mac.control.guided.guided_instruction import Correction, GuidedInstruction
 from l2mac.control.ports import EvaluatorModule
 from l2mac.control.registry import Instruction
 from l2mac.control.repetition import BASE_TEMPERATURE
-from l2mac.control.structured_output import NoAnswer
+from l2mac.control.structured_output import Asker, NoAnswer
 from l2mac.control.summariser import SUMMARY_CHARACTERS
 from l2mac.evaluator.checks import describe
 from l2mac.evaluator.verdict import CheckReport

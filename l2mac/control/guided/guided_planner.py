@@ -20,8 +20,8 @@ Files = tuple[PlannedFile, ...]
 class GuidedPlanner:
     """The planner that asks the model for the files of the result.
 
-    Without any file the task is the only instruction. Every question of an instruction shows the whole task, so that nothing of it is lost that no
-    file is planned for.
+    Without any file the task is the only instruction. Every question of an instruction shows the
+    whole task, so that nothing of it is lost that no file is planned for.
 
     Args:
         task: The task.
