@@ -17,7 +17,7 @@ from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refuse
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.engine.packages import PackageLayer, PackageRequest, fetch
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
 
@@ -77,10 +77,8 @@ def fetched(engine: Engine, box_image: SandboxImage, index: WheelIndex):
             engine,
             box_image,
             POLICY,
+            PackageRequest(requirements=requirements, hashed=hashed, index=known),
             run=RUN,
-            requirements=requirements,
-            hashed=hashed,
-            index=known,
             proxy=proxy,
         )
         return result, proxy
@@ -185,10 +183,8 @@ def test_a_proxy_that_dies_leaves_no_way_out(
         engine,
         box_image,
         POLICY,
+        PackageRequest(requirements="helper\n", hashed=False, index=known),
         run=RUN,
-        requirements="helper\n",
-        hashed=False,
-        index=known,
         proxy=proxy,
     )
     assert not result.wheels
