@@ -157,7 +157,7 @@ class Match:
 
 
 class ReceiptProperty(TypedDict):
-    """One property of a receipt: the requested value, the observed value, the verdict."""
+    """One property of a receipt: requested value, observed value, and verdict."""
 
     name: str
     wanted: object

@@ -125,7 +125,7 @@ def _secret(
         kept = {
             "settings": site.note(container),
             "receipt": receipt,
-            "image": site.engine.api.history(site.image.id),  # type: ignore[no-untyped-call]
+            "image": site.engine.api.history(site.image.id),  # type: ignore[no-untyped-call] # no stub
         }
     texts = {name: json.dumps(value, default=str) for name, value in kept.items()}
     found = [*found, *(name for name, text in texts.items() if secret in text)]

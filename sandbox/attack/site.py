@@ -122,7 +122,7 @@ class Site:
             raise Cancelled(_ENDING)
         with _a_control(), engine_errors("starting a negative control"):
             api = self.engine.api
-            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call] # no stub
             container = str(created["Id"])
             self.made.containers.add(container)
             api.start(container)

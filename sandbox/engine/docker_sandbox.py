@@ -201,7 +201,7 @@ class DockerSandbox:
     def _start(self) -> None:
         api = self._engine.api
         with engine_errors("creating the sandbox"):
-            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call]
+            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call] # no stub
             self._container = created["Id"]
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}

@@ -18,7 +18,7 @@ from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.fitness import require_fit
 from sandbox.engine.image import SandboxImage, prepare_image, recipe_folder, remove_sandbox_images
-from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.engine.packages import PackageLayer, PackageRequest, fetch
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, RuntimeChoice, choose_runtime, limits_are_seen, prove_limits
 from sandbox.proxy import Proxy
@@ -128,10 +128,8 @@ class SandboxFactory:
             self._engine,
             self.image,
             self._policy,
+            PackageRequest(requirements=requirements, hashed=hashed, index=index),
             run=run,
-            requirements=requirements,
-            hashed=hashed,
-            index=index,
             proxy=self._make_proxy(index),
         )
 

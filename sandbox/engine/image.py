@@ -183,7 +183,7 @@ def remove_sandbox_images(engine: Engine) -> int:
 def _inspect(engine: Engine, reference: str) -> JsonObject | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call] # no stub
             return dict(facts)
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):

@@ -13,7 +13,7 @@ Three kinds of sandbox, each with one purpose:
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -36,15 +36,28 @@ _WHEEL = re.compile(r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(?:-[A-Za-z0-9_.]+){3,4}\.w
 _TEXT_CHARACTERS = 20_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRequest:
+    """The packages that pip fetches.
+
+    Attributes:
+        requirements: Names, versions and hashes for pip, no options.
+        hashed: Whether every requirement must have hashes, indirect dependencies included.
+        index: The index to download from.
+    """
+
+    requirements: str
+    hashed: bool
+    index: PackageIndex
+
+
 def fetch(
     engine: Engine,
     image: SandboxImage,
     policy: SandboxPolicy,
+    request: PackageRequest,
     *,
     run: str,
-    requirements: str,
-    hashed: bool,
-    index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
     """Download the wheels that pip chooses, in a separate sandbox.
@@ -53,10 +66,8 @@ def fetch(
         engine: The engine that runs the sandbox.
         image: The image that the sandbox starts from; the wheels fit its Python.
         policy: The sandbox's limits; memory and scratch space are raised to what wheels need.
+        request: The packages and their index.
         run: Name of the run, for labels.
-        requirements: Names, versions and hashes for pip, no options.
-        hashed: Whether every requirement must have hashes, indirect dependencies included.
-        index: The index to download from.
         proxy: The connection to the index, under the index's `reach`.
 
     Raises:
@@ -72,10 +83,9 @@ def fetch(
         volume="tmpfs",
     )
     with DockerSandbox(engine, image, policy, run=run, proxy=proxy) as sandbox:
-        sandbox.write(
-            {"requirements.txt": requirements.encode(), "authorities.pem": index.certificates}
-        )
-        done = sandbox.run([Job("pip", argv=_pip(index, hashed=hashed))]).jobs[0]
+        requirements, authorities = request.requirements.encode(), request.index.certificates
+        sandbox.write({"requirements.txt": requirements, "authorities.pem": authorities})
+        done = sandbox.run([Job("pip", argv=_pip(request.index, hashed=request.hashed))]).jobs[0]
         output = done.output.text(_TEXT_CHARACTERS)
         wheels: dict[str, bytes] = {}
         if done.succeeded:

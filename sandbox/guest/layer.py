@@ -1,9 +1,8 @@
 """The packages of a sandbox: their hash, and the program that unpacks them.
 
 A wheel is a zip file (PEP 427). Only its regular files are unpacked, each with its content and
-nothing
-else: no mode, no owner, no link, no script. Nothing is executed here, and `.pth` files have no
-effect in that folder.
+nothing else: no mode, no owner, no link, no script. Nothing is executed here, and `.pth` files
+have no effect in that folder.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """The sandbox's end of a tunnel: a loopback forwarder over the channel.
 
 Only the sandbox that fetches packages has a tunnel. This sandbox still has no route, no resolver
-and no socket of
-the host: a connection to the forwarder is a numbered stream on the existing channel, and the host's
-proxy decides about it. In each direction a stream has at most one unacknowledged piece, so that
-neither side ever buffers more.
+and no socket of the host: a connection to the forwarder is a numbered stream on the existing
+channel, and the host's proxy decides about it. In each direction a stream has at most one
+unacknowledged piece, so that neither side ever buffers more.
 """
 
 from __future__ import annotations
