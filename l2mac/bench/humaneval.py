@@ -109,7 +109,9 @@ def _read(path: Path) -> str:
             source = gzip.GzipFile(fileobj=file) if packed else file
             content = source.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file.")
+            raise SettingsError(
+                str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}.") from None

@@ -81,7 +81,9 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file.")
+            raise SettingsError(
+                str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}.") from None
@@ -144,7 +146,9 @@ def _check_features(file: _TaskFile, source: DefinitionSource) -> None:
         problem = "there is nothing to measure. Add features, hand-written tests, or both."
         raise source.error(("groups",), problem)
     if total > _MOST_FEATURES:
-        problem = f"there are {total} features, but at most {_MOST_FEATURES} can be judged. Remove some."
+        problem = (
+            f"there are {total} features, but at most {_MOST_FEATURES} can be judged. Remove some."
+        )
         raise source.error(("groups",), problem)
     seen: set[str] = set()
     for number, group in enumerate(file.groups):

@@ -263,7 +263,9 @@ def _call_schema(tools: Sequence[ToolSpec], *, thought: bool) -> dict[str, objec
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
-def _one_call_schema(name: str, parameters: Mapping[str, object], *, thought: bool) -> dict[str, object]:
+def _one_call_schema(
+    name: str, parameters: Mapping[str, object], *, thought: bool
+) -> dict[str, object]:
     properties: dict[str, object] = {}
     if thought:
         properties["thought"] = {"type": "string", "maxLength": _THOUGHT_CHARACTERS}

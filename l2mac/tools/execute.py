@@ -1,6 +1,5 @@
 """The tools that run the model's files in the sandbox."""
 
-
 from pydantic import Field
 
 from l2mac.evaluator.checks import describe

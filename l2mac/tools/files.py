@@ -1,6 +1,5 @@
 """The tools that read and write the file store."""
 
-
 from pydantic import Field
 
 from l2mac.tools.base import AnyTool, Arguments, Tool, ToolContext, ToolOutcome, encode
