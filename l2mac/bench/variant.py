@@ -15,8 +15,8 @@ _OURS = {
     "runs_dir": "--dir sets the folder of the runs",
     "cache_dir": "all variants share one cache",
     "log_level": "it affects no measurement",
-    "api_key": "a key must not be recorded; use a variable or a file",
-    "api_key_file": "all variants share one key; set the keys of roles in [roles]",
+    "api_key": "a key must not be recorded. Use a variable or a file",
+    "api_key_file": "all variants share one key. Set the keys of roles in [roles]",
 }
 
 

@@ -177,7 +177,7 @@ def _checks(definition: Definition, source: DefinitionSource) -> Checks:
         raise source.error(("checks",), problem)
     count = sum(len(part.jobs) for part in parts)
     if count > MAX_JOBS:
-        problem = f"checks and commands need {count} jobs, but at most {MAX_JOBS} run at once. Remove some."
+        problem = f"checks and commands need {count} jobs, at most {MAX_JOBS} run. Remove some."
         raise source.error(("commands",), problem)
     return together(tuple(parts))
 

@@ -54,9 +54,9 @@ T = TypeVar("T")
 class OpenAIProcessor:
     """A language model behind an OpenAI-compatible server.
 
-    Close the processor, or use it in a `with`. One call may be in progress at a time. Parts of the
-    API that the server rejects are excluded from all later calls. No exception, nor its cause, holds
-    a secret.
+    Close the processor, or use it in a `with`. One call may be in progress at a time. All later
+    calls omit parts of the API that the server has rejected. No exception, nor its cause, holds a
+    secret.
 
     One `complete` takes at most `max_retries + 1` times `timeout_s + stall_s`, plus a minute
     between two tries, or the time that the request states.

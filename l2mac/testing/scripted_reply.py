@@ -50,11 +50,11 @@ def messages_of(body: Mapping[str, object]) -> tuple[ChatMessage, ...]:
     """Return the messages of a request.
 
     Raises:
-        ValueError: The request has no messages in OpenAI's form.
+        TypeError: The request has no messages in OpenAI's form.
     """
     found = body.get("messages")
     if not isinstance(found, list):
-        raise ValueError("the request has no list of messages")
+        raise TypeError("the request has no list of messages")
     return tuple(ChatMessage(one["role"], one.get("content") or "") for one in found)
 
 
@@ -62,11 +62,11 @@ def tool_names_of(body: Mapping[str, object]) -> frozenset[str]:
     """Return the names of the tools that a request offers.
 
     Raises:
-        ValueError: The tools are not in OpenAI's form.
+        TypeError: The tools are not in OpenAI's form.
     """
     found = body.get("tools", [])
     if not isinstance(found, list):
-        raise ValueError("the request's tools are not a list")
+        raise TypeError("the request's tools are not a list")
     return frozenset(tool["function"]["name"] for tool in found)
 
 

@@ -272,8 +272,7 @@ class RequirementsVerified:
     """Note: the requirements were verified in the file store.
 
     Attributes:
-        table_object: JSON, one object for each requirement: the part of the model's claim that
-            holds.
+        table_object: JSON, one object for each requirement: the claims that hold.
         unseen_characters: The characters of the files' contents that the model did not see, because
             they did not fit or because its answer was unusable.
     """

@@ -34,7 +34,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, Any],
         result = cli.json(
             "run", "--domain", "book", "--judge", "--output", "out", "--quiet", "a book of bread"
         )
-    return cli, result, [request.body["messages"][-1]["content"] for request in server.requests]
+    return cli, result, [request.messages[-1].content for request in server.requests]
 
 
 def test_a_book_is_written_checked_in_the_box_and_exported(

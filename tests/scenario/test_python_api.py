@@ -173,10 +173,7 @@ def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Pa
                 calls = [event for event in run if isinstance(event, ModelCalled)]
                 result = run.result
             assert result.texts == TEXTS
-        asked = [
-            (request.body["model"], {t["function"]["name"] for t in request.body.get("tools", [])})
-            for request in server.requests
-        ]
+        asked = [(request.body["model"], request.tool_names) for request in server.requests]
     assert {model for model, tools in asked if tools == {"submit_plan"}} == {"planner"}
     assert {model for model, tools in asked if "write_files" in tools} == {"scripted"}
     assert all(call.cached and call.cost_usd == 0 for call in calls)

@@ -1,11 +1,19 @@
 """Domains as data: shipped domains, users' files, and errors with their place."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from l2mac.domains.loader import DOMAINS, load_domain, load_domain_file, recorded_domain, with_tools
+from l2mac.domains.loader import (
+    DOMAINS,
+    Domain,
+    load_domain,
+    load_domain_file,
+    recorded_domain,
+    with_tools,
+)
 from l2mac.domains.prompt_set import KINDS
 from l2mac.errors import SettingsError
 
@@ -13,9 +21,12 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMAND = '[[commands]]\nname = "x"\nargv = ["true"]\n'
 
 
+Load = Callable[[str | bytes], Domain]
+
+
 @pytest.fixture
-def load(tmp_path: Path):
-    def load(text: str | bytes):
+def load(tmp_path: Path) -> Load:
+    def load(text: str | bytes) -> Domain:
         path = tmp_path / "my.toml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return load_domain_file(path)
@@ -31,7 +42,7 @@ def test_the_examples_load(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_domain_survives_its_record_and_its_export(name: str, load) -> None:
+def test_a_domain_survives_its_record_and_its_export(name: str, load: Load) -> None:
     domain = load_domain(name)
     assert recorded_domain(domain.definition.as_text()).definition == domain.definition
     copied = load(domain.definition.as_toml("copy", extends="codebase"))
@@ -45,7 +56,7 @@ def test_a_domain_survives_its_record_and_its_export(name: str, load) -> None:
     )
 
 
-def test_a_small_file_takes_the_rest_over(load) -> None:
+def test_a_small_file_takes_the_rest_over(load: Load) -> None:
     domain = load(
         'name = "poems"\nextends = "book"\n[prompts]\ntruncated = "At most $limit { } % tokens, '
         'for $$5."\n'
@@ -56,7 +67,7 @@ def test_a_small_file_takes_the_rest_over(load) -> None:
     assert domain.checks.jobs == {"prose"}
 
 
-def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None:
+def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load: Load) -> None:
     domain = load(f'name = "x"\n{COMMAND}files = ["*.md"]\n')
     assert domain.checks.jobs == {"lint", "tests", "x"}
 
@@ -151,18 +162,18 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         ),
     ],
 )
-def test_every_mistake_is_refused_with_its_place(load, text: str | bytes, said: str) -> None:
+def test_every_mistake_is_refused_with_its_place(load: Load, text: str | bytes, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load(text)
 
 
-def test_more_commands_than_can_run_at_once_are_refused(load) -> None:
+def test_more_commands_than_can_run_at_once_are_refused(load: Load) -> None:
     commands = "".join(COMMAND.replace('"x"', f'"x{number}"') for number in range(7))
-    with pytest.raises(SettingsError, match="9 jobs, but at most 8"):
+    with pytest.raises(SettingsError, match="9 jobs, at most 8"):
         load(f"name = 'x'\n{commands}")
 
 
-def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path) -> None:
+def test_a_missing_or_huge_file_is_refused(load: Load, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml: is not readable"):
         load_domain_file(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="larger than"):
