@@ -7,12 +7,13 @@ import pytest
 from l2mac.errors import SettingsError
 from l2mac.runs.package_index import find_index
 from l2mac.settings.settings import Settings
+from sandbox import PackageIndex
 
 PEM = b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
 KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
 
 
-def index_of(environment: dict[str, str] | None = None, **settings: object):
+def index_of(environment: dict[str, str] | None = None, **settings: object) -> PackageIndex:
     nowhere = {"PIP_CONFIG_FILE": "/nonexistent", **(environment or {})}
     return find_index(
         Settings.model_construct(**{**Settings.model_construct().model_dump(), **settings}), nowhere

@@ -1,8 +1,8 @@
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,19 @@ SECURITY = (
     "runs_dir",
     "cache_dir",
 )
-Load = Callable[..., Settings]
+
+
+class Load(Protocol):
+    """Loader of settings from flags and the texts of the two files."""
+
+    def __call__(
+        self,
+        flags: Mapping[str, object] | None = None,
+        *,
+        in_project: str = "",
+        in_user: str = "",
+        recorded: Mapping[str, object] | None = None,
+    ) -> Settings: ...
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +59,28 @@ def load(tmp_path: Path) -> Load:
     user.parent.mkdir()
 
     def load_from(
-        flags: dict[str, Any] | None = None, *, in_project: str = "", in_user: str = "", **more: Any
+        flags: Mapping[str, object] | None = None,
+        *,
+        in_project: str = "",
+        in_user: str = "",
+        recorded: Mapping[str, object] | None = None,
     ) -> Settings:
         project.write_text(in_project, encoding="utf-8")
         user.write_text(in_user, encoding="utf-8")
-        return load_settings(flags or {}, project=project, user=user, **more)
+        return load_settings(flags or {}, project=project, user=user, recorded=recorded)
 
     return load_from
 
 
-def field_of(load: Load, *args: Any, **sources: Any) -> str:
+def field_of(
+    load: Load,
+    flags: Mapping[str, object] | None = None,
+    *,
+    in_project: str = "",
+    in_user: str = "",
+) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(*args, **sources)
+        load(flags, in_project=in_project, in_user=in_user)
     sentence = str(caught.value)
     assert caught.value.field in sentence
     assert sentence.endswith(".")
@@ -194,7 +216,7 @@ def test_a_limit_that_cannot_be_compared_may_not_be_set_by_a_project_file(load: 
 
 @given(value=st.one_of(st.floats(), st.integers(), st.text(max_size=8), st.booleans()))
 def test_no_value_of_a_project_file_raises_the_timeout(
-    tmp_path_factory: pytest.TempPathFactory, value: Any
+    tmp_path_factory: pytest.TempPathFactory, value: object
 ) -> None:
     project = tmp_path_factory.mktemp("p") / "l2mac.toml"
     quoted = (
