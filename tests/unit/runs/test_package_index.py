@@ -40,7 +40,8 @@ def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path:
         "deps_private_hosts": "own.test",
     }
     reach = index_of(variables, **own).reach
-    assert (reach.hosts, reach.private_hosts) == ({"own.test", "files.test"}, {"own.test"})
+    assert reach.hosts == {"own.test", "files.test"}
+    assert reach.private_hosts == {"own.test"}
 
 
 @pytest.mark.parametrize(
