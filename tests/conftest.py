@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
 
 import pytest
 import tiers
@@ -17,7 +16,6 @@ from cli import Cli
 from engine import (
     BASE_IMAGE,
     RUN,
-    PolicyValues,
     SandboxMaker,
     SharedSandbox,
     cache_folder,
@@ -82,7 +80,7 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def box_image(engine: Engine) -> SandboxImage:
+def sandbox_image(engine: Engine) -> SandboxImage:
     try:
         return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
@@ -101,13 +99,12 @@ def gvisor(engine: Engine) -> str:
 
 
 @pytest.fixture
-def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
-    """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
+def open_sandbox(engine: Engine, sandbox_image: SandboxImage) -> Iterator[SandboxMaker]:
+    """Return a function that opens a sandbox under a policy; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
-    def make(**policy: Unpack[PolicyValues]) -> DockerSandbox:
-        values: PolicyValues = {"cpus": 1.0, **policy}
-        box = DockerSandbox(engine, box_image, SandboxPolicy(**values), run=RUN)
+    def make(policy: SandboxPolicy) -> DockerSandbox:
+        box = DockerSandbox(engine, sandbox_image, policy, run=RUN)
         boxes.append(box)
         return box.open()
 
@@ -118,14 +115,14 @@ def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMak
 
 @pytest.fixture(scope="module")
 def shared_sandbox(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> Iterator[SharedSandbox]:
-    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
+    shared_sandbox = SharedSandbox(engine, sandbox_image, SandboxPolicy(cpus=1.0, runtime=runtime))
     yield shared_sandbox
     shared_sandbox.close()
 
 
 @pytest.fixture
-def box(shared_sandbox: SharedSandbox) -> DockerSandbox:
-    """Give the module's box of this runtime, its store empty."""
+def sandbox(shared_sandbox: SharedSandbox) -> DockerSandbox:
+    """Return the module's sandbox of this runtime with an empty store."""
     return shared_sandbox.fresh()

@@ -15,7 +15,7 @@ from l2mac.processor.model_settings import ModelSettings
 from l2mac.processor.openai_processor import OpenAIProcessor
 from l2mac.testing.faults import EchoesKey, ServerError, Unauthorized
 from l2mac.testing.scripted_reply import ScriptedReply
-from sandbox import Job
+from sandbox import Job, SandboxPolicy
 from sandbox.engine.connection import Engine
 
 MARK = "canary-7be1c94d"
@@ -210,7 +210,7 @@ def test_the_search_would_find_a_secret_in_every_kind_of_place(
     tmp_path: Path, open_sandbox: SandboxMaker
 ) -> None:
     """The negative control: a canary planted in each kind of place once is found there."""
-    box = open_sandbox()
+    box = open_sandbox(SandboxPolicy(cpus=1.0))
     box.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})
     leaking = f"SECRET={KEY} python3 look.py"
     told = box.run([Job("look", ("sh", "-c", leaking))]).jobs[0].output.head.decode()

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypedDict, TypeVar, Unpack
+from typing import TypeVar
 
 import pytest
 
@@ -20,37 +20,8 @@ PATIENCE_S = 120
 """How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
 BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
+SandboxMaker = Callable[[SandboxPolicy], DockerSandbox]
 T = TypeVar("T")
-
-
-class PolicyValues(TypedDict, total=False):
-    """Fields of `SandboxPolicy`."""
-
-    memory_bytes: int
-    cpus: float
-    pids: int
-    disk_bytes: int
-    disk_inodes: int
-    tmp_bytes: int
-    shm_bytes: int
-    open_files: int
-    file_bytes: int
-    max_files: int
-    max_write_bytes: int
-    timeout_s: float
-    max_output_bytes: int
-    kept_output_bytes: int
-    lease_s: float
-    runtime: str
-    volume: str
-
-
-class SandboxMaker(Protocol):
-    """Opens sandboxes for one test."""
-
-    def __call__(self, **policy: Unpack[PolicyValues]) -> DockerSandbox:
-        """Return an open sandbox under the policy with these fields."""
-        ...
 
 
 def missing(reason: str) -> None:

@@ -1,6 +1,6 @@
-"""The file store on a folder of the host: whatever it is asked for and whatever a command leaves, it stays inside.
+"""The guest's file store: no request and no leftover of a command leads out of its folder.
 
-The store is plain system calls on descriptors, so here it runs on a temporary folder; only tests do that.
+The store is plain system calls on descriptors, so only here it runs on a folder of the host.
 """
 
 import hashlib
@@ -112,17 +112,20 @@ class AnyRequests(RuleBasedStateMachine):
         kind=st.sampled_from(["link", "pipe", "dir", "file"]),
     )
     def meddle(self, name: str, kind: str) -> None:
-        """Do what a command could, then look."""
+        """Leave an entry as a command could, then scan."""
         path = self.root / name
         if path.parent.is_dir() and not path.parent.is_symlink() and not os.path.lexists(path):
-            {
-                "link": lambda: path.symlink_to("/etc"),
-                "pipe": lambda: os.mkfifo(path),
-                "dir": path.mkdir,
-                "file": lambda: path.write_bytes(b"made"),
-            }[kind]()
+            if kind == "link":
+                path.symlink_to("/etc")
+            elif kind == "pipe":
+                os.mkfifo(path)
+            elif kind == "dir":
+                path.mkdir()
+            else:
+                path.write_bytes(b"made")
         changes, _, _ = self.store.scan()
         for changed, size, digest in changes:
+            assert isinstance(changed, str)
             if size == -1:
                 del self.model[changed]
             else:
@@ -142,10 +145,8 @@ TestAnyRequests.settings = settings(stateful_step_count=20)
 
 
 @pytest.mark.parametrize("target", ["..", "../secret.txt", "/", "/etc", ".", "loop"])
-def test_a_link_in_place_of_a_folder_or_file_leads_nowhere(
-    store: GuestFileStore, root: Path, target: str
-) -> None:
-    """Between two scans nothing runs; should a link be there all the same, it is refused and not followed."""
+def test_planted_links_are_never_followed(store: GuestFileStore, root: Path, target: str) -> None:
+    """No command runs between two scans; if a link is there all the same, it is refused."""
     store.write([("folder/file.txt", b"inside")])
     (root / "folder" / "file.txt").unlink()
     (root / "folder").rmdir()
@@ -181,7 +182,7 @@ def test_pipe_in_place_of_a_file_is_refused_without_blocking(
     assert store.scan() == ([], [], 1)
 
 
-def test_a_write_that_fails_half_way_changes_nothing(store: GuestFileStore, root: Path) -> None:
+def test_failed_write_changes_nothing(store: GuestFileStore, root: Path) -> None:
     store.write([("a.txt", b"old"), ("folder/b.txt", b"old")])
     before = tree(root)
 
@@ -212,7 +213,7 @@ def test_no_descriptor_is_left_open(store: GuestFileStore) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_changed_file_is_found_though_size_and_time_are_as_before(
+def test_changed_file_with_unchanged_size_and_time_is_found(
     store: GuestFileStore, root: Path
 ) -> None:
     store.write([("a.txt", b"1234")])
@@ -225,9 +226,7 @@ def test_a_changed_file_is_found_though_size_and_time_are_as_before(
     assert (changes, removed) == ([["a.txt", 4, hashlib.sha256(b"5678").hexdigest()]], 0)
 
 
-def test_a_file_that_was_rewritten_and_has_its_old_content_again_is_named(
-    store: GuestFileStore, root: Path
-) -> None:
+def test_rewritten_file_with_restored_content_is_named(store: GuestFileStore, root: Path) -> None:
     store.write([("a.txt", b"1234"), ("b.txt", b"5678"), ("c.txt", b"90")])
     status = (root / "a.txt").stat()
     (root / "a.txt").write_bytes(b"else")
@@ -241,9 +240,7 @@ def test_a_file_that_was_rewritten_and_has_its_old_content_again_is_named(
     assert store.scan() == ([], [], 0)
 
 
-def test_a_file_that_had_to_be_made_readable_counts_as_changed_once(
-    store: GuestFileStore, root: Path
-) -> None:
+def test_unreadable_file_counts_as_changed_once(store: GuestFileStore, root: Path) -> None:
     (root / "a.txt").write_bytes(b"x")
     (root / "a.txt").chmod(0)
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
@@ -260,13 +257,13 @@ def test_files_beyond_the_bounds_are_removed_and_counted(store: GuestFileStore, 
     assert sum(len(content) for content in tree(root).values()) <= LIMITS["max_bytes"]
 
 
-def test_names_that_only_bytes_can_say_are_removed(store: GuestFileStore, root: Path) -> None:
+def test_undecodable_names_are_removed(store: GuestFileStore, root: Path) -> None:
     with open(os.fsencode(root) + b"/\xff\xfe", "wb"):
         pass
     assert store.scan() == ([], [], 1)
 
 
-def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path: Path) -> None:
+def test_clearing_a_folder_follows_no_link_and_has_no_depth_limit(tmp_path: Path) -> None:
     scratch, kept = tmp_path / "scratch", tmp_path / "kept"
     scratch.mkdir()
     kept.mkdir()
