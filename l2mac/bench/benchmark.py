@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from l2mac.bench.cell import Cell, CellState, facts_of
 from l2mac.bench.harness import BenchListener, CellResult, Harness
@@ -37,7 +36,7 @@ from l2mac.trace.journal import lock_run
 from l2mac.workspace.input_folder import Input
 from sandbox.engine.factory import SandboxFactory
 
-SettingsFor = Callable[[Mapping[str, Any]], Settings]
+SettingsFor = Callable[[Mapping[str, object]], Settings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from l2mac.bench.measurement import Measurement, read_measurement, write_whole
 from l2mac.bench.task import Task
@@ -71,7 +71,7 @@ class Cell:
     folder: Path
     settings: Settings
     plan: RunSpec
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     given: Input | None = None
 
     @property
@@ -147,7 +147,7 @@ class Cell:
 
 def facts_of(
     task: Task, variant: Variant, seed: int, settings: Settings, plan: RunSpec
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return all that decides a cell's result, by name."""
     recorded = asdict(plan)
     planning = recorded.pop("planning")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
 from l2mac.bench.recorded_store import RecordedStore
@@ -25,7 +24,7 @@ class CodeMetrics:
 
     metrics: dict[str, float | None] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
     def fail(self, keys: Iterable[str], problem: object) -> None:
         """Record that metrics could not be measured, with the reason."""

@@ -51,10 +51,10 @@ def read_problems(path: Path) -> tuple[Task, ...]:
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            problem_text = f"{field}: {first['msg']}" if field else first["msg"]
+            problem_text = f"{field}: {first['msg']}." if field else f"{first['msg']}."
             raise SettingsError(where, problem_text) from None
         if "def check(" not in problem.test:
-            raise SettingsError(where, "test: the test does not define check(candidate).")
+            raise SettingsError(where, "test: the test does not define check(candidate). Add it.")
         task = as_task(problem)
         if task.name in tasks:
             raise SettingsError(
@@ -64,7 +64,7 @@ def read_problems(path: Path) -> tuple[Task, ...]:
             )
         tasks[task.name] = task
     if not tasks:
-        raise SettingsError(str(path), "the file has no problems.")
+        raise SettingsError(str(path), "the file has no problems. Choose another file.")
     return tuple(tasks.values())
 
 
@@ -109,7 +109,9 @@ def _read(path: Path) -> str:
             source = gzip.GzipFile(fileobj=file) if packed else file
             content = source.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
+            raise SettingsError(
+                str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}.") from None

@@ -77,7 +77,7 @@ class Judgement:
         rows: One for each feature; empty without a usable answer.
         problem: The reason for a missing answer, or the part that the judge has not seen.
         model: The judge's name, as its server reports it.
-        cost_usd: Cost of judging, which is no part of the run's cost.
+        cost_usd: Cost of judging, which the run's cost excludes.
     """
 
     rows: tuple[FeatureRow, ...] = ()
@@ -227,7 +227,7 @@ class _Asking:
         if reply.usage.prompt_tokens:
             self.estimator.learn(messages, (form.spec,), reply.usage.prompt_tokens)
         if reply.truncated:
-            raise ValueError("it was cut off; name one file and one test for each feature")
+            raise ValueError(render("judge_truncated"))
         calls = [call for call in reply.tool_calls if call.name == form.spec.name]
         if not calls:
             raise ValueError(f"{form.spec.name} was not called")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from l2mac.bench.readings import NoReading
 from l2mac.errors import TraceError
@@ -39,7 +39,7 @@ class RecordedStore:
         self, run: str, files: Sequence[FileEntry], objects: ObjectStore, open_sandbox: SandboxMaker
     ) -> None:
         self.files = tuple(sorted(files, key=lambda entry: entry.path))
-        self.receipts: dict[str, Mapping[str, Any]] = {}
+        self.receipts: dict[str, Mapping[str, object]] = {}
         self._run = run
         self._objects = objects
         self._open_sandbox = open_sandbox
@@ -65,7 +65,7 @@ class RecordedStore:
         Args:
             purpose: Purpose of the sandbox, as the receipts name it.
             use: Called with the sandbox.
-            without: Returns whether a path is left out.
+            without: Returns whether a path is excluded.
             extra: Files to add; they replace the run's files of the same path.
 
         Raises:

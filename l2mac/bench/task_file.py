@@ -81,10 +81,12 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
+            raise SettingsError(
+                str(path), f"the file is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}.") from None
 
 
 def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
@@ -92,11 +94,11 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
     try:
         file = _TaskFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(name, f"the file is not valid TOML: {error}") from None
+        raise SettingsError(name, f"the file is not valid TOML: {error}.") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         unknown = first["type"] == "extra_forbidden"
-        problem = "there is no such key" if unknown else first["msg"]
+        problem = "there is no such key. Correct its name." if unknown else f"{first['msg']}."
         raise source.error(first["loc"], problem) from None
     _check(file, source)
     handwritten = None
@@ -144,7 +146,9 @@ def _check_features(file: _TaskFile, source: DefinitionSource) -> None:
         problem = "there is nothing to measure. Add features, hand-written tests, or both."
         raise source.error(("groups",), problem)
     if total > _MOST_FEATURES:
-        problem = f"there are {total} features; at most {_MOST_FEATURES} can be judged."
+        problem = (
+            f"there are {total} features, but at most {_MOST_FEATURES} can be judged. Remove some."
+        )
         raise source.error(("groups",), problem)
     seen: set[str] = set()
     for number, group in enumerate(file.groups):

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from l2mac.errors import SettingsError
 from l2mac.settings.settings import Settings
@@ -16,8 +15,8 @@ _OURS = {
     "runs_dir": "--dir sets the folder of the runs",
     "cache_dir": "all variants share one cache",
     "log_level": "it affects no measurement",
-    "api_key": "a key must not be recorded; use a variable or a file",
-    "api_key_file": "all variants share one key; set the keys of roles in [roles]",
+    "api_key": "a key must not be recorded. Use a variable or a file",
+    "api_key_file": "all variants share one key. Set the keys of roles in [roles]",
 }
 
 
@@ -26,7 +25,7 @@ class Variant:
     """A way to do a task, as settings that replace the common ones."""
 
     name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 def method_variant(name: str) -> Variant:
@@ -57,7 +56,7 @@ def parse_variant(text: str) -> Variant:
         if key in _OURS:
             raise SettingsError("--variant", f"{name}.{key} cannot be set here: {_OURS[key]}.")
         if key not in Settings.model_fields:
-            raise SettingsError("--variant", f"{name}.{key}: there is no such setting.")
+            raise SettingsError("--variant", f"{name}.{key} is not a setting. Correct its name.")
     return Variant(name, settings)
 
 

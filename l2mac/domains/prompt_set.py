@@ -133,7 +133,7 @@ class PromptSet:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         for kind in sorted(KINDS.keys() - texts.keys()):
-            raise SettingsError(f"prompt {kind!r}", "is missing")
+            raise SettingsError(f"prompt {kind!r}", "is missing. Add it.")
         for kind, text in texts.items():
             for _, problem in problems(kind, text):
                 raise SettingsError(f"prompt {kind!r}", problem)
@@ -159,10 +159,10 @@ def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
     Line 0 means the whole text.
     """
     if kind not in KINDS:
-        yield 0, f"is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
+        yield 0, f"is not a kind of prompt. The kinds are: {', '.join(KINDS)}."
         return
     if not text.strip():
-        yield 0, "is empty"
+        yield 0, "is empty. Write its text."
         return
     used: set[str] = set()
     for match in Template.pattern.finditer(text):
@@ -170,13 +170,13 @@ def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
         line = text.count("\n", 0, match.start()) + 1
         where = f"line {line}, column {match.start() - text.rfind(chr(10), 0, match.start())}"
         if match["invalid"] is not None:
-            yield line, f"{where}: a '$' is not followed by a name; write $$ for a dollar sign"
+            yield line, f"{where}: a '$' is not followed by a name. Write $$ for a dollar sign."
         elif name and name not in KINDS[kind]:
-            yield line, f"{where}: ${name} is unknown; known are: {placeholders(kind)}"
+            yield line, f"{where}: ${name} is unknown. Known are: {placeholders(kind)}."
         elif name:
             used.add(name)
     for name in sorted(KINDS[kind] - used):
-        yield 0, f"${name} is not used; the model would never see its value"
+        yield 0, f"${name} is not used, so the model would never see its value. Use it."
 
 
 def placeholders(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""The figures that single lines of a trace add: checks, calls, requirements, sessions."""
+"""The figures of single trace lines: checks, calls, requirements, sessions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -123,6 +123,8 @@ def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
                         "result", event.round, event.verified, event.total or total, event.problem
                     )
                 )
+            case _:
+                pass
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ it either.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from l2mac.control.outcome import Status
 from l2mac.errors import TraceError
@@ -73,10 +73,10 @@ class Sink(Protocol):
         """
 
     def log(self, line: int, numbers: MetricValues) -> None:
-        """Take the numbers at a line of the trace; lines come in order."""
+        """Receive the numbers at a line of the trace; lines come in order."""
 
     def close(self, numbers: MetricValues, *, completed: bool) -> None:
-        """Take the final numbers, and whether the run completed."""
+        """Receive the final numbers, and whether the run completed."""
 
 
 class Meter:
@@ -168,6 +168,8 @@ class Meter:
             case Checked() as event:
                 state["checks"] += 1
                 return _check(entry, event, self._report_of(event))
+            case _:
+                pass
         apply_event(entry.event, self._files)
         return {}
 
@@ -193,7 +195,7 @@ def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
     """Return the settings of a run that reveal nothing of its task, server or keys."""
     settings = begun.settings
     setup, planning = settings.get("setup"), settings.get("planning")
-    found: dict[str, Any] = {"domain": begun.domain}
+    found: dict[str, object] = {"domain": begun.domain}
     found |= {name: settings.get(name) for name in _SETTINGS}
     if isinstance(setup, dict):
         found |= {name: setup.get(name) for name in _SETUP}
@@ -244,5 +246,5 @@ def track(
     return sent
 
 
-def _plain(value: Any) -> float | str | bool:
+def _plain(value: float | str) -> float | str | bool:
     return value[:_MOST_CHARACTERS] if isinstance(value, str) else value

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import pydantic
 
@@ -204,19 +204,20 @@ def _decode(text: bytes, number: int) -> Event:
         raise _Damaged(f"line {number} is not an event") from error
 
 
-def _check_format(content: Any) -> None:
+def _check_format(content: object) -> None:
     """Refuse a trace that another version of l2mac has recorded in another format.
 
     Raises:
-        TraceError: It has another format, which the line that it begins with says.
+        TraceError: The first line of the trace states another format.
     """
     if not isinstance(content, dict) or content.get("kind") != "run":
         return
     found = content.get("format", "without a number")
     if found != TRACE_FORMAT:
         raise TraceError(
-            f"this trace has format {found}, and this version of l2mac reads format {TRACE_FORMAT}"
-            " only; use the version of l2mac that recorded it, or start the run again with `l2mac run`"
+            f"The trace has format {found}, and this version of l2mac reads format {TRACE_FORMAT}"
+            " only. Use the version of l2mac that recorded it, or start the run again with"
+            " `l2mac run`."
         )
 
 

@@ -149,7 +149,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli) 
     [
         (
             ("--domain", "custom"),
-            "--domain: custom requires --domain-file",
+            "The domain custom requires --domain-file.",
         ),
         (("--domain-file", "none.toml"), "none.toml: is not readable"),
         (

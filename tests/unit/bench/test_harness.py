@@ -1,4 +1,4 @@
-"""Working through cells: several at a time, nothing twice, and what goes wrong with one leaves the others alone."""
+"""Cells are worked through several at a time, none twice; a fault leaves the others alone."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from recorded_run import record
@@ -17,6 +16,7 @@ from l2mac.bench.harness import CellResult, Harness
 from l2mac.bench.measurement import Measurement
 from l2mac.errors import L2macError, ModelNotConfigured, ModelUnavailable, SettingsError
 from l2mac.processor.cancellation import CancelScope
+from l2mac.runs.session import SessionListener
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.trace.chain import read_trace
 from sandbox import EngineUnavailable, SandboxDied, SandboxError
@@ -25,7 +25,7 @@ PATIENCE_S, LONG_S = 60, 3600
 
 
 def cells(folder: Path, seeds: int) -> tuple[Cell, ...]:
-    def settings_for(own: Mapping[str, Any]) -> Settings:
+    def settings_for(own: Mapping[str, object]) -> Settings:
         given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **own}
         return load_settings(given, project=folder / "none", user=folder / "none")
 
@@ -63,7 +63,9 @@ class Recorder:
         at_once: The most runs that were at work at the same time.
     """
 
-    def __init__(self, before: Callable[[Cell, Any, CancelScope], None] = lambda *_: None) -> None:
+    def __init__(
+        self, before: Callable[[Cell, SessionListener, CancelScope], None] = lambda *_: None
+    ) -> None:
         self._before = before
         self._lock = threading.Lock()
         self._at_work = 0
@@ -71,7 +73,7 @@ class Recorder:
         self.measured: list[int] = []
         self.at_once = 0
 
-    def run(self, cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
+    def run(self, cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         with self._lock:
             self.ran.append(cell.seed)
             self._at_work += 1
@@ -83,7 +85,7 @@ class Recorder:
             with self._lock:
                 self._at_work -= 1
 
-    def measure(self, cell: Cell, say: Any) -> Measurement:
+    def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
         run = cell.run
         assert run is not None
         say("counting")
@@ -101,7 +103,7 @@ def work(
 
 
 def failing(error: L2macError | SandboxError, *seeds: int) -> Recorder:
-    def before(cell: Cell, *_: Any) -> None:
+    def before(cell: Cell, *_: object) -> None:
         if cell.seed in seeds:
             raise error
 
@@ -150,7 +152,7 @@ def test_a_run_that_has_ended_is_only_measured(tmp_path: Path) -> None:
     assert (worker.ran, worker.measured) == ([], [0])
 
 
-def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path) -> None:
+def test_a_truncated_run_is_resumed_in_its_own_folder(tmp_path: Path) -> None:
     some = cells(tmp_path, 1)
     some[0].begin()
     trace = record(some[0].folder / "20250101-cut").folder / "trace.jsonl"
@@ -193,7 +195,7 @@ def test_errors_shared_by_all_cells_end_the_benchmark_at_once(
 
 
 def test_a_defect_is_no_fault_of_the_world(tmp_path: Path) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -201,7 +203,7 @@ def test_a_defect_is_no_fault_of_the_world(tmp_path: Path) -> None:
 
 
 def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path) -> None:
-    def dies(cell: Cell, *_: Any) -> None:
+    def dies(cell: Cell, *_: object) -> None:
         if cell.run is None:
             trace = record(cell.folder / "20260101-a-run").folder / "trace.jsonl"
             trace.write_bytes(b"".join(trace.read_bytes().splitlines(keepends=True)[:5]))
@@ -225,7 +227,7 @@ def test_interrupt_ends_active_cells_in_order_and_starts_no_others(
     ended: list[int] = []
     at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 
-    def waits(cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
+    def waits(cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         try:
             at_work.wait(PATIENCE_S)
             cancel_scope.sleep(LONG_S)  # as behind a server that says nothing

@@ -22,12 +22,16 @@ PROGRAM = JudgedProgram(
 )
 
 
-def reply(*claims: tuple[int, list[str], list[str]], **more: object) -> Reply:
+def reply(
+    *claims: tuple[int, list[str], list[str]], truncated: bool = False, model: str = ""
+) -> Reply:
     evidence = [
         {"requirement": number, "files": files, "tests": tests} for number, files, tests in claims
     ]
     call = ToolCall("1", "submit_evidence", json.dumps({"evidence": evidence}))
-    return Reply(content="", tool_calls=(call,), usage=Usage(1000, 100), **more)
+    return Reply(
+        content="", tool_calls=(call,), usage=Usage(1000, 100), truncated=truncated, model=model
+    )
 
 
 def judge(

@@ -1,7 +1,9 @@
-"""The packages of a run when it is measured: those that its files name at its end, out of its own record."""
+"""A run is measured with the recorded packages that its files name at its end."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from run_specs import run_spec
 
@@ -15,8 +17,15 @@ from sandbox import Change
 WHEELS = {"old": ("old-1-py3-none-any.whl", b"old"), "new": ("new-1-py3-none-any.whl", b"new")}
 
 
+E = TypeVar("E", ToolRan, PackagesFetched)
+
+
+def kept(event: E) -> E:
+    return event
+
+
 def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = True) -> Path:
-    """Record a run whose requirements.txt names one package after the other, each of which is fetched."""
+    """Record a run whose requirements.txt names the packages one after the other."""
     folder.mkdir()
     with Journal(folder) as journal:
         put = journal.objects.put
@@ -32,7 +41,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
                 ok=True,
                 changes=(change,),
             )
-            journal.effect(ToolRan, name, lambda wrote=wrote: wrote)
+            journal.effect(ToolRan, name, partial(kept, wrote))
             if not fetched:
                 continue
             wheel, content = WHEELS[name]
@@ -48,7 +57,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
                 output_object=put(b""),
                 connections_object=put(b"[]"),
             )
-            journal.effect(PackagesFetched, name, lambda event=event: event)
+            journal.effect(PackagesFetched, name, partial(kept, event))
     return folder
 
 

@@ -1,8 +1,7 @@
-"""What measuring jobs leave in the box is read strictly: what is missing, cut off or does not fit is no number."""
+"""Reports of measuring jobs are read strictly; incomplete reports give no number."""
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,17 +25,19 @@ FILES = {
     ),
 }
 COUNTED = {
-    "e": "file", "path": "a.py", "test": False, "lines": 9, "valid": True, "code": 7, "statements": [[1, 1], [3, 5]],
+    "e": "file", "path": "a.py", "test": False, "lines": 9, "valid": True, "code": 7,
+    "statements": [[1, 1], [3, 5]],
 }  # fmt: skip
 RAN = {"e": "ran", "path": "a.py", "lines": [1, 4, 9]}
 SYNTAX = {"e": "syntax", "path": "bad.py", "line": 1, "text": "never closed"}
 STUB = {"e": "stub", "path": "a.py", "line": 3, "text": "later"}
 MESSAGE = {
-    "e": "message", "path": "a.py", "line": 4, "column": 0, "code": "E0602", "symbol": "undefined", "text": "x",
+    "e": "message", "path": "a.py", "line": 4, "column": 0, "code": "E0602", "symbol": "undefined",
+    "text": "x",
 }  # fmt: skip
 
 
-def job(lines: list[Any] | bytes) -> JobResult:
+def job(lines: list[object] | bytes) -> JobResult:
     report = (
         lines
         if isinstance(lines, bytes)
@@ -82,7 +83,7 @@ def test_coverage_of_tests_alone_is_zero() -> None:
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_malformed_or_missing_coverage_reports_give_no_number(report: list[Any] | bytes) -> None:
+def test_malformed_or_missing_coverage_reports_give_no_number(report: list[object] | bytes) -> None:
     with pytest.raises(NoReading):
         read_coverage(job(report), FILES)
 
@@ -131,7 +132,7 @@ def test_the_files_are_counted() -> None:
         [COUNTED],
     ],
 )
-def test_a_count_that_contradicts_itself_gives_no_number(report: list[Any]) -> None:
+def test_a_count_that_contradicts_itself_gives_no_number(report: list[object]) -> None:
     with pytest.raises(NoReading):
         read_count(job(report))
 

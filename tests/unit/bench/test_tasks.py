@@ -1,16 +1,17 @@
-"""Tasks, variants and HumanEval's problems as files: what is shipped, and what is refused with its line."""
+"""Tasks, variants and HumanEval's problems are read from files, or refused with the line."""
 
 import gzip
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scripted_models import bench
 
 from l2mac.bench.benchmark import TaskChoice, prepare
 from l2mac.bench.humaneval import read_problems
+from l2mac.bench.task import Task
 from l2mac.bench.task_file import read_task, shipped_names, shipped_task
 from l2mac.bench.variant import Variant, check_variants, method_variant, parse_variant
 from l2mac.errors import SettingsError
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str) -> Any:
+def read(folder: Path, text: str) -> Task:
     path = folder / "mine.toml"
     path.write_text(text)
     return read_task(path)
@@ -87,6 +88,7 @@ def test_url_shortener_tests_use_only_names_from_its_prompt() -> None:
 def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path) -> None:
     task = read(folder, TASK)
     assert task.features == ("It is there.", "It is good.", "It is quick.")
+    assert task.handwritten is not None
     assert task.handwritten.text.startswith("def test_it")
     assert "It is `mine.py`." in task.text
 
@@ -141,20 +143,27 @@ def test_a_task_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_task(tmp_path / "none.toml")
 
 
-def choice(folder: Path, **more: Any) -> TaskChoice:
-    given: dict[str, Any] = {
-        "tasks": (),
-        "task_files": (),
-        "humaneval": None,
-        "variants": (),
-        "seeds": 1,
-    }
-    return TaskChoice(**{**given, "folder": folder / "bench", **more})
+def choice(
+    folder: Path,
+    *,
+    tasks: tuple[str, ...] = (),
+    task_files: tuple[Path, ...] = (),
+    variants: tuple[Variant, ...] = (),
+    seeds: int = 1,
+) -> TaskChoice:
+    return TaskChoice(
+        tasks=tasks,
+        task_files=task_files,
+        humaneval=None,
+        variants=variants,
+        seeds=seeds,
+        folder=folder / "bench",
+    )
 
 
-def prepared(chosen: TaskChoice, **settings: Any) -> int:
-    def settings_for(own: Any) -> Settings:
-        given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **settings, **own}
+def prepared(chosen: TaskChoice) -> int:
+    def settings_for(own: Mapping[str, object]) -> Settings:
+        given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **own}
         return load_settings(given, project=chosen.folder / "none", user=chosen.folder / "none")
 
     with prepare(chosen, settings_for) as all_of_it:
@@ -201,7 +210,7 @@ def test_a_variant_is_a_name_and_settings() -> None:
         ("short", "Write NAME"),
         ("short = 1", "Write one NAME"),
         ("a = {}\nb = {}", "Write one NAME"),
-        ("short = {sumary = false}", "short.sumary: there is no such setting"),
+        ("short = {sumary = false}", "short.sumary is not a setting"),
         ("short = {seed = 3}", "--seeds sets"),
         ("short = {api_key = 'x'}", "a key must not be recorded"),
     ],
@@ -242,10 +251,10 @@ def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool) 
     ],
 )
 def test_a_malformed_problem_is_named_by_its_line(
-    tmp_path: Path, change: dict[str, Any], problem: str
+    tmp_path: Path, change: dict[str, object], problem: str
 ) -> None:
     path = tmp_path / "ours.jsonl"
-    lines = [{**bench.PROBLEMS[0]}, {**bench.PROBLEMS[1], **change}]
+    lines: list[dict[str, object]] = [{**bench.PROBLEMS[0]}, {**bench.PROBLEMS[1], **change}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(SettingsError, match=problem):
         read_problems(path)

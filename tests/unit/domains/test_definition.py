@@ -1,11 +1,19 @@
 """Domains as data: shipped domains, users' files, and errors with their place."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from l2mac.domains.loader import DOMAINS, load_domain, load_domain_file, recorded_domain, with_tools
+from l2mac.domains.loader import (
+    DOMAINS,
+    Domain,
+    load_domain,
+    load_domain_file,
+    recorded_domain,
+    with_tools,
+)
 from l2mac.domains.prompt_set import KINDS
 from l2mac.errors import SettingsError
 
@@ -13,9 +21,12 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMAND = '[[commands]]\nname = "x"\nargv = ["true"]\n'
 
 
+Load = Callable[[str | bytes], Domain]
+
+
 @pytest.fixture
-def load(tmp_path: Path):
-    def load(text: str | bytes):
+def load(tmp_path: Path) -> Load:
+    def load(text: str | bytes) -> Domain:
         path = tmp_path / "my.toml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return load_domain_file(path)
@@ -31,7 +42,7 @@ def test_the_examples_load(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_domain_survives_its_record_and_its_export(name: str, load) -> None:
+def test_a_domain_survives_its_record_and_its_export(name: str, load: Load) -> None:
     domain = load_domain(name)
     assert recorded_domain(domain.definition.as_text()).definition == domain.definition
     copied = load(domain.definition.as_toml("copy", extends="codebase"))
@@ -45,7 +56,7 @@ def test_a_domain_survives_its_record_and_its_export(name: str, load) -> None:
     )
 
 
-def test_a_small_file_takes_the_rest_over(load) -> None:
+def test_a_small_file_takes_the_rest_over(load: Load) -> None:
     domain = load(
         'name = "poems"\nextends = "book"\n[prompts]\ntruncated = "At most $limit { } % tokens, '
         'for $$5."\n'
@@ -56,7 +67,7 @@ def test_a_small_file_takes_the_rest_over(load) -> None:
     assert domain.checks.jobs == {"prose"}
 
 
-def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None:
+def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load: Load) -> None:
     domain = load(f'name = "x"\n{COMMAND}files = ["*.md"]\n')
     assert domain.checks.jobs == {"lint", "tests", "x"}
 
@@ -67,20 +78,20 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         ("name = 'x'\nname = 'y'\n", r"my\.toml: is not valid TOML: .*line 2"),
         ("name = 'x'\ntools = [\n", r"my\.toml: is not valid TOML: .*end of document"),
         (b"name = '\xff'", r"my\.toml: is not readable as UTF-8"),
-        ("tools = ['files']", r"my\.toml: name: is missing; add it"),
+        ("tools = ['files']", r"my\.toml: name: is missing\. Add it"),
         ("name = 'A B'", r"line 1: name: must be a name in lower case"),
         (
             "name = 'x'\n\nsurprise = 1",
-            r"line 3: surprise: is not a field; the fields here are: name, extends",
+            r"line 3: surprise: is not a field\. The fields here are: name, extends",
         ),
         (
             "name = 'x'\nextends = 'opera'",
-            r"line 2: extends: 'opera' is not a domain; the domains are: codebase, book",
+            r"line 2: extends: 'opera' is not a domain\. The domains are: codebase, book",
         ),
         ("name = 'x'\ntools = 'files'", r"line 2: tools: input should be a valid list"),
         (
             "name = 'x'\ntools = ['files', 'shell']",
-            r"line 2: tools\[2\]: 'shell' is not a tool; the tools are: files",
+            r"line 2: tools\[2\]: 'shell' is not a tool\. The tools are: files",
         ),
         (
             "name = 'x'\ntools = ['files', 'edit_file']",
@@ -102,7 +113,7 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         ),
         (
             f"name = 'x'\n{COMMAND}shell = 'true'",
-            r"line 5: commands\[1\]\.shell: is not a field; .*argv",
+            r"line 5: commands\[1\]\.shell: is not a field\. .*argv",
         ),
         (
             "name = 'x'\n[[commands]]\nname = 'y'\nargv = 'true && true'",
@@ -127,7 +138,7 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         ("name = 'x'\n[prompts]\nsystem = 5", r"line 3: prompts\.system: "),
         (
             "name = 'x'\n[prompts]\nsistem = 'x'",
-            r"line 3: prompts\.sistem: is not a kind of prompt; the kinds are",
+            r"line 3: prompts\.sistem: is not a kind of prompt\. The kinds are",
         ),
         ("name = 'x'\n[prompts]\nsystem = ' '", r"line 3: prompts\.system: is empty"),
         (
@@ -141,7 +152,7 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         (
             "name = 'x'\n[prompts]\ntruncated = '''\nAt most\n  $limits of $limit\n'''",
             (
-                r"line 5: prompts\.truncated: line 2, column 3: \$limits is unknown; known are: "
+                r"line 5: prompts\.truncated: line 2, column 3: \$limits is unknown\. Known are: "
                 r"\$limit"
             ),
         ),
@@ -151,18 +162,18 @@ def test_commands_come_on_top_of_the_checks_of_the_extended_domain(load) -> None
         ),
     ],
 )
-def test_every_mistake_is_refused_with_its_place(load, text: str | bytes, said: str) -> None:
+def test_every_mistake_is_refused_with_its_place(load: Load, text: str | bytes, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load(text)
 
 
-def test_more_commands_than_can_run_at_once_are_refused(load) -> None:
+def test_more_commands_than_can_run_at_once_are_refused(load: Load) -> None:
     commands = "".join(COMMAND.replace('"x"', f'"x{number}"') for number in range(7))
-    with pytest.raises(SettingsError, match="9 jobs; at most 8"):
+    with pytest.raises(SettingsError, match="9 jobs, at most 8"):
         load(f"name = 'x'\n{commands}")
 
 
-def test_a_missing_or_huge_file_is_refused(load, tmp_path: Path) -> None:
+def test_a_missing_or_huge_file_is_refused(load: Load, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml: is not readable"):
         load_domain_file(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="larger than"):
@@ -181,7 +192,7 @@ def test_a_recorded_domain_keeps_its_own_prompts_and_needs_every_kind() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x", "prompts": {}, "surprise": 1}'])
 def test_a_record_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="use the version of l2mac that recorded it"):
+    with pytest.raises(SettingsError, match="Use the version of l2mac that recorded it"):
         recorded_domain(text)
 
 

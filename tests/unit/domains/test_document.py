@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2mac.domains.book.document import as_epub, as_html, as_markdown, read_manuscript
+from l2mac.domains.book.document import (
+    Manuscript,
+    as_epub,
+    as_html,
+    as_markdown,
+    read_manuscript,
+)
 from l2mac.errors import SettingsError
 
 FILES = {
@@ -41,7 +48,7 @@ WHEN = "2026-01-31T12:00:00Z"
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
-def book(files: dict[str, str | bytes]):
+def book(files: Mapping[str, str | bytes]) -> Manuscript:
     return read_manuscript(
         {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
     )
@@ -103,10 +110,10 @@ class Reader(HTMLParser):
         self.attributes: set[str] = set()
         self.targets: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
-        self.targets += [value for name, value in attrs if name in ("href", "src")]
+        self.targets += [value or "" for name, value in attrs if name in ("href", "src")]
 
 
 def test_markup_in_hostile_chapters_stays_text() -> None:
@@ -185,7 +192,7 @@ def test_epub_links_lead_to_existing_pages_and_anchors() -> None:
         for name, tree in parsed.items()
     }
     targets = [
-        link.get("href")
+        link.attrib["href"]
         for tree in parsed.values()
         for link in tree.iter(f"{XHTML}a")
         if link.get("href")

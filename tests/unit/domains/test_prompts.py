@@ -46,7 +46,7 @@ def test_an_unknown_prompt_is_refused() -> None:
         ),
         (
             "line 1\n  $tusk $limit",
-            r"line 2, column 3: \$tusk is unknown; known are: \$limit",
+            r"line 2, column 3: \$tusk is unknown\. Known are: \$limit",
         ),
         ("$$limit", r"\$limit is not used"),
         ("$limit $", "a '\\$' is not followed by a name"),

@@ -37,8 +37,8 @@ def insight(tmp_path_factory: pytest.TempPathFactory) -> Insight:
 def test_stages_list_turns_restarts_tokens_cost_time_and_files(insight: Insight) -> None:
     rows = {
         (stage.phase, stage.number, stage.text): (
-            stage.state, stage.turns, stage.restarts, stage.checks, stage.prompt_tokens, stage.completion_tokens,
-            stage.cost_usd, stage.elapsed_s, stage.files,
+            stage.state, stage.turns, stage.restarts, stage.checks, stage.prompt_tokens,
+            stage.completion_tokens, stage.cost_usd, stage.elapsed_s, stage.files,
         )
         for stage in insight.stages
     }  # fmt: skip
@@ -158,7 +158,7 @@ def test_insight_shows_recorded_verdicts_and_skips_the_baseline(tmp_path: Path) 
     assert insight.last == second
 
 
-def test_files_that_changed_after_the_fresh_box_are_not_verified(tmp_path: Path) -> None:
+def test_files_that_changed_after_the_fresh_sandbox_are_not_verified(tmp_path: Path) -> None:
     made = (
         TraceBuilder(tmp_path / "run")
         .begin()
@@ -180,7 +180,7 @@ def test_an_attempt_that_was_undone_shows_as_such(tmp_path: Path) -> None:
     }
 
 
-def test_a_real_record_comes_to_the_same_numbers_as_its_session(tmp_path: Path) -> None:
+def test_a_real_record_has_the_same_numbers_as_its_session(tmp_path: Path) -> None:
     result = record(tmp_path / "run")
     insight = read_insight(tmp_path / "run")
     assert insight.tokens == result.spending.prompt_tokens + result.spending.completion_tokens
@@ -192,9 +192,7 @@ def test_a_real_record_comes_to_the_same_numbers_as_its_session(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_run_that_is_taken_back_and_goes_on_has_every_token_once(
-    tmp_path: Path, step: int
-) -> None:
+def test_a_rewound_run_that_goes_on_has_every_token_once(tmp_path: Path, step: int) -> None:
     record(tmp_path / "run")
     rewind(tmp_path / "run", step)
     back = read_insight(tmp_path / "run")
@@ -251,7 +249,7 @@ def test_a_receipt_that_is_none_shows_nothing(tmp_path: Path, receipt: str) -> N
     made = TraceBuilder(tmp_path / "run").begin()
     made.add(SandboxOpened(receipt_object=made.put(receipt), purpose="work"))
     (box,) = read_insight(made.folder).sandboxes
-    assert box.rows == box.unavailable == ()
+    assert (box.rows, box.unavailable) == ((), ())
     assert (box.image, box.own_kernel) == ("", False)
 
 

@@ -1,4 +1,4 @@
-"""The page, the JUnit document and the summary: inert whatever a model wrote, bounded whatever the run was."""
+"""The page, the JUnit document and the summary are inert and bounded for any run."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -36,13 +37,13 @@ from l2mac.safe_text import clean
 BUNDLED = ROOT / "examples" / "sessions" / "url-shortener"
 MOST_PAGE_BYTES = 600_000
 ELEMENTS = {
-    "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "span", "strong", "code", "dl", "dt",
-    "dd", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "i", "svg", "path", "rect", "line",
-    "circle", "text", "details", "summary", "footer",
+    "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "span", "strong",
+    "code", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td", "figure", "figcaption",
+    "i", "svg", "path", "rect", "line", "circle", "text", "details", "summary", "footer",
 }  # fmt: skip
 ATTRIBUTES = {
-    "lang", "charset", "http-equiv", "content", "name", "class", "viewbox", "role", "x", "y", "x1", "x2", "y1", "y2",
-    "cx", "cy", "r", "d", "width", "height", "text-anchor", "open",
+    "lang", "charset", "http-equiv", "content", "name", "class", "viewbox", "role", "x", "y", "x1",
+    "x2", "y1", "y2", "cx", "cy", "r", "d", "width", "height", "text-anchor", "open",
 }  # fmt: skip
 
 
@@ -58,7 +59,7 @@ class Reader(HTMLParser):
         self.feed(page)
         self.close()
 
-    def handle_starttag(self, tag: str, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
         if tag != "meta":
@@ -72,7 +73,7 @@ class Reader(HTMLParser):
             self.text.append(data)
 
 
-def insight_of(lay_down, folder: Path) -> Insight:
+def insight_of(lay_down: Callable[[Path], object], folder: Path) -> Insight:
     lay_down(folder / "run")
     return read_insight(folder / "run")
 
@@ -132,9 +133,11 @@ def test_page_shows_the_facts_of_the_trace(tmp_path: Path) -> None:
         "✗ requirements unverified", "1 of 3 requirements are not shown", insight.seal, "Write b.",
         "rewound", "3,200", CLAIM, "2 of 3 requirements are verified",
         "✗ unverified", "2 match, 1 not available", "runsc",
-        "sha256:digest", "ab" * 32, "Errors found by each check", "Tests passed and failed at each check",
-        "Requirements included in the plan and verified in the result", "Files over the steps of the run",
-        "window: 4k tokens", "Gaps: not checked", "refused by the server", "tokens of rewound calls",
+        "sha256:digest", "ab" * 32, "Errors found by each check",
+        "Tests passed and failed at each check",
+        "Requirements included in the plan and verified in the result",
+        "Files over the steps of the run", "window: 4k tokens", "Gaps: not checked",
+        "refused by the server", "tokens of rewound calls",
     ):  # fmt: skip
         assert wanted in said, wanted
 
@@ -164,8 +167,8 @@ def test_page_of_a_large_run_is_bounded_and_counts_omissions(tmp_path: Path) -> 
     assert len(page.encode()) < MOST_PAGE_BYTES
     for wanted in (
         "2401 checks in 160 places", "2400 calls in 160 columns", "2400 turns in 160 places",
-        "The 60 most accessed files; 1940 are left out", "1700 files are left out", "282 parts are left out",
-        "2341 earlier checks are left out",
+        "The 60 most accessed files; 1940 are omitted", "1700 files are omitted",
+        "282 parts are omitted", "2341 earlier checks are omitted",
     ):  # fmt: skip
         assert wanted in page, wanted
     assert len(as_markdown(insight).encode()) < 60_000
@@ -300,7 +303,7 @@ def test_junit_is_bounded_and_omits_passing_tests_first(tmp_path: Path) -> None:
     assert [case.get("name") for case in root.iter("testcase") if case.get("classname") == "z"] == [
         "test_z"
     ]
-    assert [one.get("value") for one in root.iter("property")] == ["51 more tests are left out"]
+    assert [one.get("value") for one in root.iter("property")] == ["51 more tests are omitted"]
 
 
 def test_junit_of_a_hostile_run_has_its_texts_as_texts(tmp_path: Path) -> None:
@@ -332,8 +335,8 @@ def test_the_summary_is_read_at_a_glance(tmp_path: Path) -> None:
     text = as_markdown(insight_of(known, tmp_path))
     for wanted in (
         "## l2mac: ✗ requirements unverified", "| instructions done | 3 of 3 |",
-        "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh sandbox | yes |", "1. ✓ `Write a.`",
-        "2 of 3 requirements are verified", "- unverified: `B.`",
+        "| tests | 2 passed, 0 failed, 0 skipped |", "| verified in a fresh sandbox | yes |",
+        "1. ✓ `Write a.`", "2 of 3 requirements are verified", "- unverified: `B.`",
     ):  # fmt: skip
         assert wanted in text, wanted
 

@@ -1,4 +1,4 @@
-"""A run's numbers for who keeps track of experiments: the right ones, once, and nothing but numbers and settings."""
+"""Experiment trackers receive a run's numbers and settings once, and nothing else."""
 
 import json
 import subprocess
@@ -19,6 +19,7 @@ from l2mac.insight.reading import read_insight, report_reader
 from l2mac.insight.tracking import MetricValues, run_id, track
 from l2mac.trace.branching import rewind
 from l2mac.trace.chain import Entry, read_trace
+from l2mac.trace.events import Checked
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
@@ -58,6 +59,12 @@ def entries_of(folder: Path) -> list[Entry]:
     return read_trace(folder / TRACE_FILE)[0]
 
 
+def last_check(folder: Path) -> Checked:
+    event = entries_of(folder)[-1].event
+    assert isinstance(event, Checked)
+    return event
+
+
 def tracked(folder: Path) -> RecordingSink:
     sink = RecordingSink()
     track(
@@ -66,16 +73,18 @@ def tracked(folder: Path) -> RecordingSink:
     return sink
 
 
-def test_a_known_run_comes_to_known_numbers(tmp_path: Path) -> None:
+def test_a_known_run_has_known_numbers(tmp_path: Path) -> None:
     sink = tracked(known(tmp_path / "run").folder)
     assert dict(sink.final) == {
-        "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0, "model_calls": 10.0,
-        "instruction": 3, "instructions_done": 3.0, "turns": 7.0, "restarts": 1.0, "replans": 1.0, "checks": 6.0,
-        "tool_calls": 7.0, "tool_failures": 0.0, "sandboxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
+        "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0,
+        "model_calls": 10.0, "instruction": 3, "instructions_done": 3.0, "turns": 7.0,
+        "restarts": 1.0, "replans": 1.0, "checks": 6.0, "tool_calls": 7.0, "tool_failures": 0.0,
+        "sandboxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
     }  # fmt: skip
     assert sink.completed is False
     checks = [numbers for _, numbers in sink.lines if "tests/passed" in numbers]
-    assert [(one["tests/passed"], one["tests/failed"], one.get("findings/lint")) for one in checks] == [
+    names = ("tests/passed", "tests/failed", "findings/lint")
+    assert [tuple(map(one.get, names)) for one in checks] == [
         (0, 0, 2), (0, 0, None), (1, 0, 0), (1, 1, 0), (2, 0, 0), (2, 0, 0),
     ]  # fmt: skip
     assert [one["check/verified"] for one in checks if "check/verified" in one] == [1.0]
@@ -162,9 +171,9 @@ def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: 
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
     made.check(report(lint=1))
-    read(entries_of(made.folder)[-1].event)
+    read(last_check(made.folder))
     made.check(report(lint=2))
-    assert read(entries_of(made.folder)[-1].event) == report(lint=2)
+    assert read(last_check(made.folder)) == report(lint=2)
 
 
 def test_a_record_without_a_run_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from l2mac.control.effects import Prices
 from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.processor.messages import Message, Reply, Request, Role, ToolCall, Usage
+from l2mac.processor.protocol import Watcher
 from l2mac.processor.routing import RoleModel, RoleProcessor, role_of
 from l2mac.runs.wiring import make_plan, make_processors, role_prices
 from l2mac.settings.settings import Settings, load_settings
@@ -27,7 +27,7 @@ class Client(ScriptedProcessor):
 
     model = "named"
 
-    def negotiate(self, _: Any) -> str:
+    def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
         return "native"
 
     def use_protocol(self, name: str) -> None:
@@ -44,7 +44,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def settings(tmp_path: Path, in_user: str = "", **flags: Any) -> Settings:
+def settings(tmp_path: Path, in_user: str = "", **flags: object) -> Settings:
     user = tmp_path / "config.toml"
     user.write_text(in_user, encoding="utf-8")
     return load_settings(flags, project=tmp_path / "none.toml", user=user)
@@ -60,7 +60,7 @@ def unwatched(_: str) -> None:
 
 @contextmanager
 def two_servers() -> Iterator[tuple[ModelServer, ModelServer]]:
-    def answer(*_: Any) -> ScriptedReply:
+    def answer(*_: object) -> ScriptedReply:
         return ScriptedReply("yes", model="")
 
     with ModelServer(answer) as main, ModelServer(answer) as other:
@@ -83,6 +83,7 @@ def test_role_with_its_own_server_never_sends_the_main_key_there(tmp_path: Path)
     (tmp_path / "key").write_text(OTHER_KEY)
     with two_servers() as (main, other):
         text = f'[roles.plan]\nmodel = "large"\nbase_url = "{other.base_url}"\n'
+        models = []
         for key in ("", f'api_key_file = "{tmp_path}/key"\n'):
             chosen = settings(
                 tmp_path,
@@ -95,12 +96,12 @@ def test_role_with_its_own_server_never_sends_the_main_key_there(tmp_path: Path)
             with make_processors(chosen) as processor:
                 processor.use_protocol("native")
                 processor.complete(asked("turn"), unwatched)
-                reply = processor.complete(asked("plan"), unwatched)
-        assert reply.model == "large"
+                models.append(processor.complete(asked("plan"), unwatched).model)
+        assert models == ["large", "large"]
         assert [(one.body["model"], one.headers["authorization"]) for one in main.requests] == [
             ("small", f"Bearer {KEY}")
         ] * 2
-        plans = [one for one in other.requests if one.body["messages"][-1]["content"] == "x"]
+        plans = [one for one in other.requests if one.messages[-1].content == "x"]
         assert [one.headers["authorization"] for one in plans] == [
             "Bearer none",
             f"Bearer {OTHER_KEY}",

@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,7 +46,7 @@ class StoreTools:
         self.store = FileStore(SandboxScript().make_sandbox, ObjectStore(folder / "objects"))
         self.store.write(FILES)
 
-    def call(self, name: str, **arguments: Any) -> ToolOutcome:
+    def call(self, name: str, **arguments: object) -> ToolOutcome:
         context = ToolContext(self.store, 4000, 5.0)
         return Toolbelt(file_tools(), {}).perform(
             ToolCall("1", name, json.dumps(arguments)), context

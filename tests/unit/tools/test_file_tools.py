@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +27,7 @@ class StoreTools:
         self.store.write(FILES)
         self.context = ToolContext(self.store, characters, 20.0)
 
-    def call(self, name: str, **arguments: Any) -> ToolOutcome:
+    def call(self, name: str, **arguments: object) -> ToolOutcome:
         return BELT.perform(ToolCall("1", name, json.dumps(arguments)), self.context)
 
     @property
@@ -221,7 +220,7 @@ def test_one_missing_file_keeps_them_all(tools: StoreTools) -> None:
     assert tools.contents == FILES
 
 
-def test_a_lost_box_is_an_outcome_and_the_files_are_as_before(tmp_path: Path) -> None:
+def test_a_lost_sandbox_is_an_outcome_and_the_files_are_as_before(tmp_path: Path) -> None:
     tools = StoreTools(tmp_path, lost_at=(2,))
     outcome = tools.call("write_files", files=[{"path": "new", "content": ""}])
     assert not outcome.ok

@@ -17,11 +17,11 @@ from l2mac.trace.events import TRACE_FORMAT
 from l2mac.trace.journal import TRACE_FILE, Journal
 from l2mac.trace.objects import ObjectStore
 
-REFUSAL = r"format .*, and this version of l2mac reads format 1 only; use the version of l2mac"
+REFUSAL = r"format .*, and this version of l2mac reads format 1 only\. Use the version of l2mac"
 
 
 def rewritten(folder: Path, **changed: object) -> None:
-    """Write the run's first line again as another version would have recorded it, with a valid chain."""
+    """Rewrite the run's first line as another version's, with a valid chain."""
     objects = ObjectStore(folder / "objects.pack")
     event = record_spec(run_spec(), objects)
     line, _ = encode_line(Entry(0, 0.0, event), FIRST_LINK)

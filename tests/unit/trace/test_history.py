@@ -99,7 +99,7 @@ def test_a_rewound_run_goes_on_from_its_step_to_the_same_bytes(run: Path, number
     assert audit_run(run).verdict == "intact"
 
 
-def test_a_rewound_run_can_go_another_way_and_be_taken_back_again(run: Path) -> None:
+def test_a_rewound_run_can_take_another_way_and_be_rewound_again(run: Path) -> None:
     rewind(run, 1)
     other = (DONE, SUMMARY, write(c="C = 1\n"), DONE, SUMMARY)
     assert record(run, other).outcome.status == "completed"

@@ -1,8 +1,9 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 from interrupts import interrupted_at
@@ -82,18 +83,21 @@ def tool(journal: Journal, key: str) -> ToolRan:
     put = journal.objects.put
     file = b"file of " + key.encode()
     changes = (Change("a.py", len(file), put(file)), Change("b.py", -1, ""))
-    names = {
-        "arguments_object": put(b"arguments"),
-        "outcome_object": put(b"outcome " + key.encode()),
-    }
-    return ToolRan(key=key, name="write_files", ok=True, changes=changes, **names)
+    return ToolRan(
+        key=key,
+        name="write_files",
+        arguments_object=put(b"arguments"),
+        outcome_object=put(b"outcome " + key.encode()),
+        ok=True,
+        changes=changes,
+    )
 
 
 def events_in(folder: Path) -> list[Event]:
     return [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
 
 
-def never() -> Any:
+def never() -> NoReturn:
     raise AssertionError("performed although it is recorded")
 
 
@@ -153,8 +157,9 @@ def test_run_resumes_from_its_whole_events_after_a_power_failure(
             assert left == whole[: len(left)]
             assert 2 <= len(left) < len(whole)
             for event in left:
+                assert isinstance(event, ModelCalled | ToolRan)
                 journal.effect(type(event), event.key, never)
-            journal.effect(ToolRan, "two", lambda journal=journal: tool(journal, "two"))
+            journal.effect(ToolRan, "two", partial(tool, journal, "two"))
         with Journal(tmp_path) as journal:
             journal.require_objects()
             assert len(journal.recorded()) == len(left) + 1
@@ -247,9 +252,9 @@ def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path
         first = journal.effect(ProtocolChosen, "key", choice)
         assert not journal.replaying
     with Journal(tmp_path) as journal:
-        assert journal.replaying
-        assert journal.effect(ProtocolChosen, "key", never) == first
-        assert not journal.replaying
+        perform: Callable[[], ProtocolChosen] = never
+        before, effect = journal.replaying, journal.effect(ProtocolChosen, "key", perform)
+        assert (before, effect, journal.replaying) == (True, first, False)
         assert journal.effect(ProtocolChosen, "next", lambda: choice("next")).key == "next"
     assert [event.key for event in events_in(tmp_path) if isinstance(event, ProtocolChosen)] == [
         "key",
@@ -269,7 +274,7 @@ def test_exceptions_of_an_effect_are_not_recorded(tmp_path: Path) -> None:
     ("kind", "key"), [(ProtocolChosen, "other"), (Checked, "key"), (ToolRan, "key")]
 )
 def test_a_recorded_effect_of_another_key_or_kind_does_not_fit(
-    tmp_path: Path, kind: Any, key: str
+    tmp_path: Path, kind: type[ProtocolChosen | Checked | ToolRan], key: str
 ) -> None:
     with Journal(tmp_path) as journal:
         journal.effect(ProtocolChosen, "key", choice)
@@ -307,7 +312,7 @@ def test_brackets_stand_outside_the_order_of_effects(tmp_path: Path) -> None:
             journal.bracket(SESSION)
             for earlier in range(number):
                 journal.effect(ProtocolChosen, str(earlier), never)
-            journal.effect(ProtocolChosen, str(number), lambda key=str(number): choice(key))
+            journal.effect(ProtocolChosen, str(number), partial(choice, str(number)))
             journal.bracket(ENDED)
     assert [type(event) for event in events_in(tmp_path)] == [
         SessionStarted,
@@ -339,7 +344,7 @@ def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_p
 def test_trace_accepts_its_end_after_an_interrupt_at_any_line(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    step, interrupted = 0, True
+    step, interrupted, events = 0, True, []
     while interrupted:
         step += 1
         folder = tmp_path_factory.mktemp("run")

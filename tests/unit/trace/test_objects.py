@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -184,9 +185,7 @@ def test_an_interrupt_at_any_line_leaves_a_file_that_can_be_written_on(tmp_path:
         path = tmp_path / str(step)
         objects = ObjectStore(path)
         objects.put(b"first")
-        interrupted = interrupted_at(
-            step, lambda objects=objects: objects.put(b"second"), objects_module
-        )
+        interrupted = interrupted_at(step, partial(objects.put, b"second"), objects_module)
         names = [objects.put(content) for content in (b"third", b"second")]
         objects.close()
         again = ObjectStore(path)

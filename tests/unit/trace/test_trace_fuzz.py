@@ -20,7 +20,7 @@ BYTES = st.binary(max_size=200) | st.sampled_from(
     [b"[" * 50_000, b'{"n":0}\n', b"\x00" * 40, b"\xff" * 40]
 )
 NAMES = st.text(max_size=5)
-EVENTS = st.one_of(
+EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         InstructionStarted,
         number=st.integers(),
