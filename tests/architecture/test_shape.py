@@ -56,7 +56,6 @@ SHORT_MODULES = {
     "l2mac.testing.processor": "a public fake: one class per module",
     "sandbox.checkers.sample": "a test file that is executed to warm the checkers up",
     "sandbox.checkers.source_only": "an import hook, audited by itself",
-    "sandbox.checkers.stubs": "one check of the lint",
     "sandbox.container_main": "the entry point of three programs that must not import each other",
     "sandbox.guest.dumpable": "one system call that the guest and the checker process share",
     "sandbox.guest.sweep": "kills by process id in a loop of its own, audited by itself",

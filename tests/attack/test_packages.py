@@ -18,7 +18,7 @@ from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refuse
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import SandboxImage
-from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.engine.packages import PackageLayer, PackageRequest, fetch
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Bytes, Proxy
 
@@ -91,10 +91,8 @@ def fetched(engine: Engine, sandbox_image: SandboxImage, index: WheelIndex) -> F
             engine,
             sandbox_image,
             POLICY,
+            PackageRequest(requirements=requirements, hashed=hashed, index=known),
             run=RUN,
-            requirements=requirements,
-            hashed=hashed,
-            index=known,
             proxy=proxy,
         )
         return result, proxy
@@ -202,10 +200,8 @@ def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
         engine,
         sandbox_image,
         POLICY,
+        PackageRequest(requirements="helper\n", hashed=False, index=known),
         run=RUN,
-        requirements="helper\n",
-        hashed=False,
-        index=known,
         proxy=proxy,
     )
     assert not result.wheels

@@ -131,7 +131,7 @@ class Passage:
         text = re.sub(r"```.*?```", "", self.text, flags=re.DOTALL)
         text = re.sub(r"`[^`]*`", "_", text)
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-        text = re.sub(r"(?<=[.!?])\s+|\n\s*\n|\n\s*(?:[-*>]|\d+\.|[\w.]+:)(?=\s)", "\0", text)
+        text = re.sub(r"\n\s*(?:[-*>]|\d+\.|[\w.]+:)(?=\s)|(?<=[.!?])\s+|\n\s*\n", "\0", text)
         return "\n".join(" ".join(sentence.split()) for sentence in text.split("\0"))
 
 

@@ -5,6 +5,7 @@ The control is a plain pytest on the same files, judged by its exit code.
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.verdict import Verdict
@@ -63,7 +64,7 @@ _POISON = {
 
 def attack(site: Site) -> Iterator[AttackFinding]:
     """Yield the findings of every trick, each on an otherwise failing store."""
-    with site.sandbox(memory_bytes=1 << 30) as arena:
+    with site.sandbox(policy=replace(site.policy, memory_bytes=1 << 30)) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
             (53, _HOOKS, ""),

@@ -104,7 +104,7 @@ def test_missing_outline_is_a_finding(found: Finder) -> None:
         ),
         ("# T\n\n## 1.\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## Chapter 1: Title\n\nx", "outline outline.md:3 chapter 1 has no title"),
-        ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is no number of words"),
+        ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is not a number of words"),
         (
             "# T\n\n## 1. A\n\n- **Words:** about 1,500\n",
             "missing chapters/01-a.md:0 is not written yet",

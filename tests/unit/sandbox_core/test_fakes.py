@@ -152,7 +152,7 @@ def test_scripted_guest_raises_when_a_request_follows_its_last_step() -> None:
 def test_failed_conformance_checks_name_the_expected_and_the_seen_value() -> None:
     with pytest.raises(Nonconforming, match="the answer should be 42 but is 41"):
         same(41, 42, "the answer")
-    with pytest.raises(Nonconforming, match="so that the sun shines"):
+    with pytest.raises(Nonconforming, match="should ensure that the sun shines"):
         holds(condition=False, what="the sun shines")
     with pytest.raises(Nonconforming, match="writing should be refused"):
         refused(lambda: None, "writing")

@@ -310,7 +310,7 @@ def test_long_output_is_cut_in_the_middle(tmp_path: Path) -> None:
         context_with(tmp_path, SandboxScript(runs=[run]), a=b""),
     )
     assert len(outcome.text) < 1300
-    assert outcome.text.count("bytes left out") == 2
+    assert outcome.text.count("bytes omitted") == 2
 
 
 @pytest.mark.parametrize("path", ["none.py", "../a", "/a", "-c", "", "a\0b"])
