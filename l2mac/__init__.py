@@ -5,7 +5,7 @@ The file store is in a hardened container. From Python, `l2mac.Run` follows a ru
 use: `import l2mac` loads neither the engine's client nor a model's.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from l2mac.version import VERSION
 
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Return a public name, and load its module on first use."""
     # Readers of the version alone do not wait for the clients of engine and model.
     if name in _GENERATE:

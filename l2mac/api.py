@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from l2mac.control.outcome import RequirementRow, Status
 from l2mac.control.registry import MAX_INSTRUCTIONS, check_program
@@ -117,7 +117,7 @@ class Run:
         exclude: Sequence[str] = (),
         program: Sequence[str] = (),
         settings: Settings | None = None,
-        **more: Any,
+        **more: object,
     ) -> None:
         self._task = task
         self._input_dir = None if input_dir is None else Path(input_dir)

@@ -14,10 +14,9 @@ Every setting can be given by name: `generate_codebase("…", model="gpt-4.1", m
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from l2mac.api import FinishedRun, finished_run
 from l2mac.cli.progress import Progress
@@ -65,7 +64,7 @@ def run_l2mac(
     *,
     input_dir: Path | str | None = None,
     exclude: Sequence[str] = (),
-    **settings: Any,
+    **settings: object,
 ) -> dict[str, str]:
     """Execute the task and return its files, path → text.
 
@@ -106,19 +105,23 @@ def run_l2mac(
     return _accepted(finished_run(result), result, folder)
 
 
-def generate_codebase(prompt_task: str, **more: Any) -> dict[str, str]:
+def generate_codebase(prompt_task: str, **more: object) -> dict[str, str]:
     """Generate a codebase with tests; `more` as for `run_l2mac`, without `domain`."""
-    return run_l2mac(prompt_task, domain=Domain.CODEBASE, **more)
+    return _run_of(Domain.CODEBASE, prompt_task, more)
 
 
-def generate_book(prompt_task: str, **more: Any) -> dict[str, str]:
+def generate_book(prompt_task: str, **more: object) -> dict[str, str]:
     """Generate a book; `more` as for `run_l2mac`, without `domain`."""
-    return run_l2mac(prompt_task, domain=Domain.BOOK, **more)
+    return _run_of(Domain.BOOK, prompt_task, more)
 
 
-def generate_custom(prompt_task: str, **more: Any) -> dict[str, str]:
+def generate_custom(prompt_task: str, **more: object) -> dict[str, str]:
     """Execute a task of the domain in `prompts_file_path`; `more` as for `run_l2mac`."""
-    return run_l2mac(prompt_task, domain=Domain.CUSTOM, **more)
+    return _run_of(Domain.CUSTOM, prompt_task, more)
+
+
+def _run_of(domain: Domain, task: str, more: Mapping[str, object]) -> dict[str, str]:
+    return run_l2mac(task, domain=domain, **more)  # type: ignore[arg-type]  # checked at run time
 
 
 def _is_quiet(level: DebuggingLevel | str) -> bool:
@@ -130,8 +133,8 @@ def _is_quiet(level: DebuggingLevel | str) -> bool:
 
 def _of_the_domain(
     domain: Domain | str, file: Path | str | None, tools: Sequence[str] | str | None
-) -> dict[str, Any]:
-    given: dict[str, Any] = {"domain": str(Domain.CUSTOM if file else domain)}
+) -> dict[str, object]:
+    given: dict[str, object] = {"domain": str(Domain.CUSTOM if file else domain)}
     if file:
         given["domain_file"] = Path(file)
     if tools:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -28,7 +27,7 @@ from sandbox.engine.factory import offline_base_script, remove_leftovers
     "--attack", "with_attacks", is_flag=True, help="Attack sandboxes instead of testing a run."
 )
 @output_options
-def doctor(*, quiet: bool, as_json: bool, with_attacks: bool, **flags: Any) -> int:
+def doctor(*, quiet: bool, as_json: bool, with_attacks: bool, **flags: object) -> int:
     """Test engine, image, sandbox, checks and model.
 
     Every part is tested for real. Each failure names a remedy.

@@ -4,7 +4,6 @@ import json
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -17,11 +16,8 @@ from sandbox.attack.findings import AttackReport, Judged
 from sandbox.attack.suite import Scene, run_suite
 from sandbox.engine.factory import SandboxFactory
 
-_STYLES: dict[str, dict[str, Any]] = {
-    "contained": {"fg": "green"},
-    "FAILED": {"fg": "red", "bold": True},
-    "unproven": {"fg": "yellow", "bold": True},
-}
+_COLOURS = {"contained": "green", "FAILED": "red", "unproven": "yellow"}
+_BOLD = ("FAILED", "unproven")
 _LEAST_COLUMNS = 60
 
 
@@ -57,7 +53,7 @@ def _attack_everything(settings: Settings, progress: Callable[[str], None]) -> A
         )
 
 
-def _as_object(report: AttackReport) -> dict[str, Any]:
+def _as_object(report: AttackReport) -> dict[str, object]:
     return {
         **report.environment,
         "holds": report.holds,
@@ -69,7 +65,7 @@ def _as_object(report: AttackReport) -> dict[str, Any]:
     }
 
 
-def _row(judged: Judged) -> dict[str, Any]:
+def _row(judged: Judged) -> dict[str, object]:
     row, finding = judged.row, judged.finding
     return {
         "number": row.number,
@@ -102,9 +98,11 @@ def _print_for_a_person(report: AttackReport) -> None:
 
 def _print_row(judged: Judged) -> None:
     row, finding = judged.row, judged.finding
-    style = _STYLES.get(judged.verdict.value, {"fg": "cyan"})
-    verdict = click.style(f"{judged.verdict.value:14}", **style)
-    click.echo(f"{row.number:3} {verdict} {clean(row.attack)}")
+    verdict = judged.verdict.value
+    styled = click.style(
+        f"{verdict:14}", fg=_COLOURS.get(verdict, "cyan"), bold=verdict in _BOLD or None
+    )
+    click.echo(f"{row.number:3} {styled} {clean(row.attack)}")
     texts = {
         "expected": row.expected,
         "observed": finding.observed,

@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -85,15 +83,21 @@ from l2mac.trace.events import Checked, InstructionCompleted, PlanMade
 @setting_options("Model", "Roles and cache", "Planning", "Budget", "Sandbox")
 @output_options
 def bench(
+    tasks: tuple[str, ...],
+    task_files: tuple[Path, ...],
+    humaneval: Path | None,
     methods: str,
     variants: tuple[str, ...],
+    seeds: int,
+    folder: Path,
     jobs: int,
     markdown_file: Path | None,
     *,
+    features: bool,
     plan_only: bool,
     quiet: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
     """Compare methods on tasks, with several seeds.
 
@@ -107,15 +111,18 @@ def bench(
       l2mac bench --model gpt-4.1 --task smoke --variant 'no-summary = {summary = false}'
       l2mac bench --model gpt-4.1 --humaneval HumanEval.jsonl.gz --seeds 1 --jobs 4
     """
-    chosen = {
-        field.name: flags.pop(field.name) for field in fields(TaskChoice) if field.name in flags
-    }
     named = (name.strip() for name in methods.split(",") if name.strip())
     choice = TaskChoice(
-        variants=(*map(method_variant, named), *map(parse_variant, variants)), **chosen
+        tasks=tasks,
+        task_files=task_files,
+        humaneval=humaneval,
+        variants=(*map(method_variant, named), *map(parse_variant, variants)),
+        seeds=seeds,
+        folder=folder,
+        features=features,
     )
 
-    def settings_for(own: Mapping[str, Any]) -> Settings:
+    def settings_for(own: Mapping[str, object]) -> Settings:
         return settings_from({**flags, **own})
 
     listener = _Lines(quiet=quiet)

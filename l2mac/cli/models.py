@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -52,7 +51,7 @@ def models(
     probe_context: int | None,
     quiet: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
     """List the models of a server, and test one of them.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal, ParamSpec, Protocol, TypeVar, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
@@ -13,8 +13,8 @@ from l2mac.settings.metadata import Section, help_of, info_of
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.settings import PROJECT_FILE, Settings, load_settings, user_file
 
-F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[Any], Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OWN = "Options"
 _SECTIONS = (_OWN, "Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox")
@@ -29,6 +29,14 @@ output_folder_option = click.option(
     help="New folder for the result. Default: ./workspace/NAME.",
 )
 run_argument = click.argument("name", metavar="[RUN]", default="last")
+
+
+class Option(Protocol):
+    """Decorator that adds an option to the function of a command."""
+
+    def __call__(self, command: Callable[P, R], /) -> Callable[P, R]:
+        """Return the function with the option."""
+        ...
 
 
 class SectionedCommand(click.Command):
@@ -49,10 +57,10 @@ class SectionedCommand(click.Command):
                     formatter.write_dl(records)
 
 
-def setting_options(*sections: Section) -> Callable[[F], F]:
+def setting_options(*sections: Section) -> Option:
     """Return a decorator that adds the options of these sections of `Settings`."""
 
-    def add(command: F) -> F:
+    def add(command: Callable[P, R]) -> Callable[P, R]:
         chosen = [option for section, _, option in _setting_options() if section in sections]
         for option in reversed(chosen):
             command = option(command)
@@ -61,18 +69,20 @@ def setting_options(*sections: Section) -> Callable[[F], F]:
     return add
 
 
-def runs_dir_option(command: F) -> F:
+def runs_dir_option(command: Callable[P, R]) -> Callable[P, R]:
     """Add --runs-dir."""
     return setting_options("Storage")(command)
 
 
-def output_options(command: F) -> F:
+def output_options(command: Callable[P, R]) -> Callable[P, R]:
     """Add --quiet and --json."""
     quiet = click.option("--quiet", "-q", is_flag=True, help="Print only the result and errors.")
     return quiet(json_option(command))
 
 
-def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
+def settings_from(
+    flags: Mapping[str, object], recorded: Mapping[str, object] | None = None
+) -> Settings:
     """Return the settings of a command: flags, variables, trace, then files.
 
     Raises:
@@ -119,7 +129,7 @@ def _option(name: str, field: FieldInfo) -> Option:
     )
 
 
-def _value_type(annotation: Any) -> Any:
+def _value_type(annotation: object) -> object:
     """Return the type that click reads for the type of a setting."""
     if get_origin(annotation) is Literal:
         return click.Choice(get_args(annotation))

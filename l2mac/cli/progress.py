@@ -116,6 +116,8 @@ class Progress:
             case PartEnded():
                 end = "finished, unchecked" if event.claimed_done else "context window full"
                 return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
+            case _:
+                pass
         return _sentence(event) or _planning_sentence(event)
 
     def _count(self, event: ModelCalled) -> None:
@@ -171,7 +173,8 @@ def _sentence(event: Event) -> str:
                 f"candidates passed {passed} of {event.tests} tests:"
                 f" candidate {event.chosen} selected"
             )
-    return ""
+        case _:
+            return ""
 
 
 def _check_name(event: Checked) -> str:
@@ -206,7 +209,8 @@ def _planning_sentence(event: Event) -> str:
             return (
                 f"{event.verified} of {event.total} requirements verified, as claimed by the model"
             )
-    return ""
+        case _:
+            return ""
 
 
 def _clock(seconds: float) -> str:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -16,37 +15,14 @@ from l2mac.cli.options import (
     runs_dir_option,
     runs_folder,
 )
-from l2mac.cli.report import requirement_line, requirements_as_json
+from l2mac.cli.report import requirement_line
+from l2mac.cli.run_facts import RunFacts, facts_of, summary_of
 from l2mac.control.outcome import CLAIM
-from l2mac.errors import SettingsError, TraceError
-from l2mac.runs.folders import RetentionDecision, is_pinned, prune_runs, size_of
-from l2mac.runs.recorded_input import left_out_of
-from l2mac.runs.replay import recorded_program
+from l2mac.errors import SettingsError
+from l2mac.runs.folders import RetentionDecision, prune_runs
 from l2mac.safe_text import clean, one_line
 from l2mac.trace.chain import Entry, read_trace
-from l2mac.trace.events import (
-    Checked,
-    Event,
-    InstructionCompleted,
-    ModelCalled,
-    PartEnded,
-    PartStarted,
-    Replanned,
-    RequirementsVerified,
-    RunStarted,
-    SessionStarted,
-    ToolRan,
-)
-from l2mac.trace.history import (
-    Access,
-    Step,
-    accesses,
-    effective,
-    recorded_files,
-    recorded_input,
-    state_of,
-    steps,
-)
+from l2mac.trace.history import Access, Step, accesses, steps
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox import format_size
@@ -75,15 +51,15 @@ def runs(context: click.Context, runs_dir: Path | None, *, as_json: bool) -> Non
     if context.invoked_subcommand is not None:
         return
     folder = runs_folder(runs_dir)
-    rows = [_row(path.parent) for path in sorted(folder.glob(f"*/{TRACE_FILE}"))]
+    summaries = [summary_of(path.parent) for path in sorted(folder.glob(f"*/{TRACE_FILE}"))]
     if as_json:
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps([asdict(one) for one in summaries]))
         return
-    for row in rows:
-        pinned = "  pinned" if row["pinned"] else ""
-        work = f"{row['done']}/{row['planned']} {row['of']}  {format_size(row['bytes'])}"
-        click.echo(f"{clean(row['run'])}  {work}  {clean(row['status'])}{pinned}")
-    if not rows:
+    for one in summaries:
+        pinned = "  pinned" if one.pinned else ""
+        work = f"{one.done}/{one.planned} {one.of}  {format_size(one.bytes)}"
+        click.echo(f"{clean(one.run)}  {work}  {clean(one.status)}{pinned}")
+    if not summaries:
         click.echo(f"no runs in {clean(str(folder))}")
 
 
@@ -174,44 +150,46 @@ def show(
             folder, entries, with_steps=with_steps, with_files=with_files, as_json=as_json
         )
         return
-    facts = _facts(folder, entries)
+    facts = facts_of(folder, entries)
     if as_json:
-        click.echo(json.dumps(facts))
+        content = asdict(facts)
+        click.echo(json.dumps(content | content.pop("usage")))
         return
     _print_work(facts)
     _print_results(facts)
 
 
-def _print_work(facts: dict[str, Any]) -> None:
-    click.echo(f"run      {facts['run']}")
-    click.echo(f"task     {one_line(facts['task'], 500)}")
-    click.echo(f"status   {clean(facts['status'])}")
-    if facts["method"] != "l2mac":
-        click.echo(f"method   {clean(facts['method'])}")
-    elif not facts["evaluator"]:
+def _print_work(facts: RunFacts) -> None:
+    click.echo(f"run      {clean(facts.run)}")
+    click.echo(f"task     {one_line(facts.task, 500)}")
+    click.echo(f"status   {clean(facts.status)}")
+    if facts.method != "l2mac":
+        click.echo(f"method   {clean(facts.method)}")
+    elif not facts.evaluator:
         click.echo(f"method   {_NO_EVALUATOR}")
-    for number, text in enumerate(facts["plan"], 1):
-        mark = "done" if number <= facts["done"] else ""
+    for number, text in enumerate(facts.plan, 1):
+        mark = "done" if number <= facts.done else ""
         click.echo(f"  {mark:4} {number:3}. {one_line(text, 120)}")
-    for part in facts["parts"]:
-        click.echo(f"  {'done' if part['done'] else '':4}  {clean(part['name'])}")
+    for part in facts.parts:
+        click.echo(f"  {'done' if part.done else '':4}  {clean(part.name)}")
 
 
-def _print_results(facts: dict[str, Any]) -> None:
-    if facts["input"]:
-        excluded = sum(map(len, facts["input"]["left_out"].values()))
-        click.echo(f"input    {facts['input']['files']} files, {excluded} excluded")
-        click.echo(f"baseline {clean(facts['input']['checks'])}")
-    click.echo(f"checks   {clean(facts['checks'])}")
-    if facts["requirements"]:
-        click.echo(f"required {clean(facts['requirements']['problem']) or CLAIM}")
-        for row in facts["requirements"]["rows"]:
+def _print_results(facts: RunFacts) -> None:
+    if facts.input:
+        excluded = sum(map(len, facts.input.left_out.values()))
+        click.echo(f"input    {facts.input.files} files, {excluded} excluded")
+        click.echo(f"baseline {clean(facts.input.checks)}")
+    click.echo(f"checks   {clean(facts.checks)}")
+    if facts.requirements:
+        click.echo(f"required {clean(facts.requirements.problem) or CLAIM}")
+        for row in facts.requirements.rows:
             click.echo(f"         {requirement_line(row)}")
-    usage = f"{facts['calls']} calls, {facts['tokens']} tokens, {facts['cost_usd']} USD"
-    click.echo(f"model    {clean(facts['model'])}: {usage}")
-    click.echo(f"tools    {facts['tool_calls']} calls, {facts['tool_failures']} failed")
-    click.echo(f"sessions {facts['sessions']}, {facts['elapsed_s']:.0f} s of work")
-    for path, digest in facts["files"].items():
+    used = facts.usage
+    usage = f"{used.calls} calls, {used.tokens} tokens, {used.cost_usd} USD"
+    click.echo(f"model    {clean(used.model)}: {usage}")
+    click.echo(f"tools    {used.tool_calls} calls, {used.tool_failures} failed")
+    click.echo(f"sessions {used.sessions}, {facts.elapsed_s:.0f} s of work")
+    for path, digest in facts.files.items():
         click.echo(f"  {digest[:12]} {clean(path)}")
 
 
@@ -221,7 +199,7 @@ def _show_history(
     found = steps(entries) if with_steps else []
     touched = accesses(entries, ObjectStore(folder / OBJECTS_FILE)) if with_files else []
     if as_json:
-        content: dict[str, Any] = {"run": folder.name}
+        content: dict[str, object] = {"run": folder.name}
         if with_steps:
             content["steps"] = [_step_as_json(step) for step in found]
         if with_files:
@@ -234,7 +212,7 @@ def _show_history(
         _print_accesses(touched)
 
 
-def _step_as_json(step: Step) -> dict[str, Any]:
+def _step_as_json(step: Step) -> dict[str, object]:
     return {
         "number": step.number,
         "line": step.line,
@@ -270,99 +248,3 @@ def _cell(here: Sequence[str]) -> str:
     mark = next((letter for how, letter in _MARKS.items() if how in here), "·")
     count = str(len(here)) if len(here) > 1 else ""
     return f"{mark + count:>4}"
-
-
-def _row(folder: Path) -> dict[str, Any]:
-    kept = {"bytes": size_of(folder), "pinned": is_pinned(folder)}
-    try:
-        entries = read_trace(folder / TRACE_FILE)[0]
-    except TraceError as error:
-        damaged = {"run": folder.name, "status": f"damaged: {error}", "of": "instructions"}
-        return {**damaged, "planned": 0, "done": 0, **kept}
-    events = [entry.event for entry in effective(entries)]
-    parts = _parts(events)
-    done = sum(isinstance(event, InstructionCompleted) for event in events)
-    return {
-        "run": folder.name,
-        "status": state_of([entry.event for entry in entries]),
-        "of": "parts" if parts else "instructions",
-        "planned": len(recorded_program(events)) or len(parts),
-        "done": done + sum(part["done"] for part in parts),
-        **kept,
-    }
-
-
-def _parts(events: list[Event]) -> list[dict[str, Any]]:
-    """Return the parts of a comparison method's work, which has no program."""
-    ended = {event.number for event in events if isinstance(event, PartEnded)}
-    return [
-        {"name": event.name, "done": event.number in ended}
-        for event in events
-        if isinstance(event, PartStarted)
-    ]
-
-
-def _method(events: list[Event]) -> dict[str, Any]:
-    settings = next((event.settings for event in events if isinstance(event, RunStarted)), {})
-    method, planning = str(settings.get("method", "l2mac")), settings.get("planning")
-    evaluator = not isinstance(planning, dict) or planning.get("evaluator", True) is True
-    return {"method": method, "evaluator": method == "l2mac" and evaluator}
-
-
-def _facts(folder: Path, entries: list[Entry]) -> dict[str, Any]:
-    objects = ObjectStore(folder / OBJECTS_FILE)
-    everything = [entry.event for entry in entries]
-    events = [entry.event for entry in effective(entries)]
-    tasks = [event.task_object for event in events if isinstance(event, RunStarted)]
-    checks = [event for event in events if isinstance(event, Checked) and not event.baseline]
-    return {
-        "run": folder.name,
-        "folder": str(folder),
-        "task": objects.get_text(tasks[0]) if tasks else "",
-        "status": state_of(everything),
-        **_method(events),
-        "parts": _parts(events),
-        "plan": [objects.get_text(name) for name in recorded_program(events)],
-        "done": sum(isinstance(event, InstructionCompleted) for event in events),
-        "checks": f"{checks[-1].verdict} ({checks[-1].summary})" if checks else "none yet",
-        "replans": sum(isinstance(event, Replanned) and bool(event.action) for event in events),
-        "requirements": _requirements(events, objects),
-        **_usage(everything, events),
-        "elapsed_s": entries[-1].elapsed_s if entries else 0.0,
-        "input": _input(events, objects),
-        "files": {entry.path: entry.digest for entry in recorded_files(events)},
-    }
-
-
-def _usage(everything: list[Event], events: list[Event]) -> dict[str, Any]:
-    """Return the usage; calls before a rewind count, tool calls do not."""
-    calls = [event for event in everything if isinstance(event, ModelCalled)]
-    tools = [event for event in events if isinstance(event, ToolRan)]
-    sessions = [event for event in everything if isinstance(event, SessionStarted)]
-    return {
-        "model": sessions[-1].model if sessions else "",
-        "calls": len(calls),
-        "tokens": sum(call.prompt_tokens + call.completion_tokens for call in calls),
-        "cost_usd": round(sum(call.cost_usd for call in calls), 6),
-        "tool_calls": len(tools),
-        "tool_failures": sum(not tool.ok for tool in tools),
-        "sessions": len(sessions),
-    }
-
-
-def _input(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
-    """Return input, excluded paths and baseline; None without an input."""
-    files = recorded_input(events)
-    if not files:
-        return None
-    baselines = [event for event in events if isinstance(event, Checked) and event.baseline]
-    checks = f"{baselines[-1].verdict} ({baselines[-1].summary})" if baselines else "none yet"
-    return {"files": len(files), "left_out": left_out_of(events, objects), "checks": checks}
-
-
-def _requirements(events: list[Event], objects: ObjectStore) -> dict[str, Any] | None:
-    examined = [event for event in events if isinstance(event, RequirementsVerified)]
-    if not examined:
-        return None
-    rows = json.loads(objects.get_text(examined[-1].table_object))
-    return requirements_as_json(rows, examined[-1].problem)

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from l2mac.control.outcome import CLAIM, Outcome, Status
+from l2mac.control.outcome import CLAIM, Outcome, RequirementRow, Status
 from l2mac.safe_text import clean, one_line
 from l2mac.workspace.export import Export
 
@@ -85,17 +85,26 @@ def _print_changes(result: "SessionResult") -> None:
         click.echo(f"         and {len(listed) - _MOST_LISTED} more")
 
 
-def requirements_as_json(rows: list[dict[str, Any]], problem: str) -> dict[str, Any] | None:
-    """Return the table of requirements with its source, or None without one."""
-    return {"by": CLAIM, "problem": problem, "rows": rows} if rows or problem else None
+@dataclass(frozen=True, slots=True)
+class RequirementTable:
+    """The table of requirements, its source, and the reason if it is empty."""
+
+    rows: tuple[RequirementRow, ...]
+    problem: str
+    by: str = CLAIM
 
 
-def requirement_line(row: Mapping[str, Any]) -> str:
+def requirement_table(rows: tuple[RequirementRow, ...], problem: str) -> RequirementTable | None:
+    """Return the table of requirements, or None without one."""
+    return RequirementTable(rows, problem) if rows or problem else None
+
+
+def requirement_line(row: RequirementRow) -> str:
     """Return one row of the table for a person."""
-    state = "verified  " if row["shown"] else "UNVERIFIED"
-    evidence = ", ".join([*row["files"], *row["tests"]][:_MOST_NAMED])
+    state = "verified  " if row.shown else "UNVERIFIED"
+    evidence = ", ".join([*row.files, *row.tests][:_MOST_NAMED])
     shown_evidence = f" ({one_line(evidence, 200)})" if evidence else ""
-    return f"{state} {one_line(row['requirement'], 160)}{shown_evidence}"
+    return f"{state} {one_line(row.requirement, 160)}{shown_evidence}"
 
 
 def _print_requirements(outcome: Outcome) -> None:
@@ -104,7 +113,7 @@ def _print_requirements(outcome: Outcome) -> None:
     verified = sum(row.shown for row in outcome.requirements)
     click.echo(f"required {verified} of {len(outcome.requirements)} verified: {CLAIM}")
     for row in outcome.requirements:
-        click.echo(f"         {requirement_line(asdict(row))}")
+        click.echo(f"         {requirement_line(row)}")
 
 
 def result_as_json(
@@ -117,8 +126,8 @@ def result_as_json(
 ) -> str:
     """Return the result as one JSON object."""
     outcome, spent = result.outcome, result.spending
-    rows = [asdict(row) for row in outcome.requirements]
-    content: dict[str, Any] = {
+    requirements = requirement_table(outcome.requirements, outcome.unexamined)
+    content: dict[str, object] = {
         "run": result.run,
         "run_folder": str(result.folder),
         "method": result.method,
@@ -135,7 +144,7 @@ def result_as_json(
             for one in outcome.report.results
         ],
         "tests": asdict(outcome.report.counts),
-        "requirements": requirements_as_json(rows, outcome.unexamined),
+        "requirements": asdict(requirements) if requirements else None,
         "opinions": [asdict(opinion) for opinion in outcome.opinions],
         "prompt_tokens": spent.prompt_tokens,
         "completion_tokens": spent.completion_tokens,

@@ -1,8 +1,8 @@
 """`run`, `resume`, `replay`: the commands that execute a prompt program."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -72,7 +72,7 @@ def run(
     *,
     quiet: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
     """Generate a tested codebase from a task.
 
@@ -111,14 +111,22 @@ def run(
 @setting_options("Model", "Roles and cache", "Budget", "Sandbox")
 @runs_dir_option
 @output_options
-def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
+def resume(
+    name: str,
+    output: Path | None,
+    runs_dir: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    **flags: object,
+) -> int:
     """Continue a run that was interrupted or exhausted its budget.
 
     RUN continues at the instruction where it stopped, with the same files, in a new sandbox. RUN
     is the name of a run, the beginning of a name, a path, or `last` (default). Model and sandbox
     are those of the run unless options override them. Budgets include all earlier sessions.
     """
-    source, settings = _recorded(name, flags)
+    source, settings = _recorded(name, runs_dir, flags)
     folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
         result = resume_run(settings, source, progress)
@@ -131,13 +139,21 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
 @setting_options("Sandbox")
 @runs_dir_option
 @output_options
-def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
+def replay(
+    name: str,
+    output: Path | None,
+    runs_dir: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    **flags: object,
+) -> int:
     """Repeat a run from its recorded replies, without a model.
 
     All tool calls and checks of RUN are executed again, in a new sandbox. The files after every
     instruction must have the recorded hashes. Otherwise the exit code is 7.
     """
-    source, settings = _recorded(name, flags)
+    source, settings = _recorded(name, runs_dir, flags)
     folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
         replayed = replay_run(settings, source, progress)
@@ -150,10 +166,12 @@ def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
     )
 
 
-def _recorded(name: str, flags: dict[str, Any]) -> tuple[Source, Settings]:
+def _recorded(
+    name: str, runs_dir: Path | None, flags: Mapping[str, object]
+) -> tuple[Source, Settings]:
     """Return a recorded run and its settings; flags first, then the trace."""
-    source = find_source(runs_folder(flags["runs_dir"]), name)
-    return source, settings_from(flags, source.settings)
+    source = find_source(runs_folder(runs_dir), name)
+    return source, settings_from({**flags, "runs_dir": runs_dir}, source.settings)
 
 
 def _finish(

@@ -94,4 +94,5 @@ def _session_line(event: Event) -> str:
             return f"forked from {one_line(event.origin, 120)} at step {event.step}"
         case RunEnded():
             return f"{one_line(event.status, 60)}: {one_line(event.cause, 300)}"
-    return ""
+        case _:
+            return ""

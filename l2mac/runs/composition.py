@@ -1,6 +1,6 @@
-"""Put a run's program together: the control unit, or a comparison method, from the parts it uses.
+"""Compose the work of a run: control unit or comparison method, with its parts.
 
-Modes, ablations and methods are chosen here, as objects; no part asks for them later.
+Modes, ablations and methods are chosen here, as objects. No part asks for them later.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,16 +42,16 @@ from l2mac.tools.forms import complete_spec
 
 
 class Work(Protocol):
-    """Carries out a task."""
+    """Work on a task, such as that of a control unit or of a comparison method."""
 
     def run(self) -> Outcome:
-        """Carry out the task, and return the outcome."""
+        """Perform the task and return the outcome."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The ways of a run to its surroundings; each part is given those that it uses.
+    """Connections of a run to its surroundings. Each part gets those that it uses.
 
     Attributes:
         domain: The prompts, tools and checks of the run.
@@ -75,12 +75,12 @@ class Ports:
 
 
 def make_work(spec: RunSpec, ports: Ports, *, protocol: str) -> Work:
-    """Return the control unit, or the method that the paper compares it with.
+    """Return the control unit, or a comparison method of the paper.
 
     Args:
         spec: The run specification.
-        ports: The ways of the run to its surroundings.
-        protocol: How the model calls tools; empty where that is not known.
+        ports: Connections of the run to its surroundings.
+        protocol: Tool call format of the model, or empty if unknown.
     """
     if spec.method != "l2mac":
         return _METHODS[spec.method](spec, ports)
@@ -93,7 +93,7 @@ def make_work(spec: RunSpec, ports: Ports, *, protocol: str) -> Work:
 
 
 class _ControlUnitMaker:
-    """Makes the parts of one control unit, and joins them."""
+    """Maker of one control unit and its parts."""
 
     def __init__(self, spec: RunSpec, ports: Ports, *, guided: bool) -> None:
         self._spec = spec
@@ -277,7 +277,7 @@ _METHODS: Mapping[str, Callable[[RunSpec, Ports], Work]] = {
 
 
 def _agent(spec: RunSpec, ports: Ports) -> SingleWindowAgent:
-    """Return the agent of a comparison method, which is not told of any check."""
+    """Return the agent of a comparison method, without any check results."""
     return SingleWindowAgent(
         task=spec.task,
         system=_system_message(spec, ports, "system", checked=False),
@@ -307,13 +307,13 @@ def _opinions(spec: RunSpec, ports: Ports) -> Opinions:
 
 
 def _system_message(spec: RunSpec, ports: Ports, kind: str, *, checked: bool) -> Message:
-    """Return the message M_s that heads every window.
+    """Return the message M_s at the beginning of every window.
 
     Args:
         spec: The run specification.
-        ports: The ways of the run to its surroundings.
-        kind: The kind of prompt that it begins with.
-        checked: Whether the model is told what the checks find.
+        ports: Connections of the run to its surroundings.
+        kind: Kind of the first prompt in the message.
+        checked: Whether the model receives the results of the checks.
     """
     prompts = ports.domain.prompts
     parts = [prompts.render(kind)]

@@ -1,4 +1,4 @@
-"""Execute one session of a run: open its resources in one `with`, and close them again."""
+"""Execute one session of a run, with all its resources in one `with`."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from l2mac.control.outcome import Outcome, Status
 from l2mac.control.project_files import ProjectFiles
 from l2mac.control.request_keys import RequestKeys
 from l2mac.control.run_spec import Method, RunSpec
-from l2mac.domains.loader import Domain, recorded_domain
+from l2mac.domains.loader import recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
@@ -38,21 +38,21 @@ Reason = Literal["run", "resume", "replay"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The model, the sandboxes and the bounds of a session; the next may have others.
+    """Model, sandboxes and limits of one session. The next session may have others.
 
     Attributes:
         processor: The language model.
-        open_sandbox: Makes a verified sandbox for the run of that name.
-        limits: The bounds of the session.
-        prices: The prices of the model.
-        model: The model's name, for the trace.
-        image: The base image's name, for the trace.
-        packages: Where packages come from; None where the run may have none.
-        negotiate: Finds out how the model calls tools; None when there is nothing to find out.
-        use_protocol: Sets the processor to a protocol that was found out before.
-        watch: Called with each piece of the model's text as it arrives.
-        listener: Called with each entry of the trace as it is written.
-        role_prices: The prices of the models of other roles.
+        open_sandbox: Returns a verified sandbox for the run with the given name.
+        limits: Limits of the session.
+        prices: Prices of the model.
+        model: Name of the model, for the trace.
+        image: Name of the base image, for the trace.
+        packages: Source of packages, or None if the run may have none.
+        negotiate: Detects the tool call format of the model; None if it needs no detection.
+        use_protocol: Sets the processor to the tool call format of an earlier session.
+        watch: Receives each piece of the model's text as it arrives.
+        listener: Receives each entry of the trace as it is written.
+        role_prices: Prices of the models of other roles.
     """
 
     processor: Processor
@@ -71,12 +71,13 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """The result of a session: the outcome, the files as path → object, and the spending.
+    """Result of a session.
 
     Attributes:
-        seal: The last link of the trace's chain; noted elsewhere, it shows any later change.
-        evaluator: Whether the work was checked on the way.
-        origin: The files that the run began with, path → object.
+        files: Path → object.
+        seal: Last link of the trace's chain. A copy elsewhere reveals any later change.
+        evaluator: Whether checks ran after every write.
+        origin: Files at the start of the run, path → object.
     """
 
     run: str
@@ -92,54 +93,38 @@ class SessionResult:
 
 
 def execute(
-    folder: Path, spec: RunSpec, resources: Resources, reason: Reason, *, given: Input | None = None
+    folder: Path,
+    spec: RunSpec,
+    resources: Resources,
+    reason: Reason,
+    *,
+    run_input: Input | None = None,
 ) -> SessionResult:
     """Execute a run, or resume it, until it ends.
 
     Args:
-        folder: The run's folder.
-        spec: The run specification; of a recorded run the one that `read_spec` returns.
-        resources: The model, the sandboxes and the bounds.
-        reason: Why this session takes place.
-        given: The files to begin with; a run that has recorded them ignores these.
+        folder: Folder of the run.
+        spec: Run specification; for a recorded run the one that `read_spec` returns.
+        resources: Model, sandboxes and limits.
+        reason: Command that starts this session.
+        run_input: Input files; ignored if the trace already has them.
 
     Raises:
         SandboxError, ProcessorError, TraceError, RunLocked: The run is kept and can be resumed.
     """
     with Journal(folder, listener=resources.listener) as journal:
-        journal.require_objects()
-        # First of all: from here on the run can be resumed.
-        journal.note(record_spec(spec, journal.objects))
-        journal.bracket(
-            SessionStarted(
-                reason=reason, version=VERSION, model=resources.model, image=resources.image
-            )
-        )
+        session = _begin(folder, spec, resources, reason, journal)
         spending = _spending(resources, journal)
-        dependencies = Dependencies(spec.dependencies, folder.name, journal, resources.packages)
-        dependencies.restore(journal.recorded())
-        make_sandbox = _sandbox_maker(folder, resources, journal, dependencies)
-        store = FileStore(make_sandbox, journal.objects)
-        with _ending(folder, journal, store) as finish:
-            origin = _open(store, spec, journal, given)
+        with _ending(folder, journal, session.store) as finish:
+            origin = _open(session.store, spec, journal, run_input)
             protocol = _negotiate(resources, journal)
-            domain = recorded_domain(spec.definition)
-            evaluator = Evaluator(
-                journal=journal,
-                store=store,
-                checks=domain.checks,
-                make_sandbox=make_sandbox,
-                dependencies=dependencies,
-                origin=origin,
-            )
-            ports = _ports(spec, resources, journal, store, spending, domain, evaluator, origin)
+            ports = _ports(spec, resources, session, spending, origin)
             outcome = finish(make_work(spec, ports, protocol=protocol).run())
-        files = {entry.path: entry.digest for entry in store.files}
         return SessionResult(
             folder.name,
             folder,
             outcome,
-            files,
+            {entry.path: entry.digest for entry in session.store.files},
             spending,
             journal.elapsed_s,
             journal.seal,
@@ -147,6 +132,32 @@ def execute(
             evaluator=spec.checks_work,
             origin=origin,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The open trace of a session, its file store, and its source of new sandboxes."""
+
+    journal: Journal
+    store: FileStore
+    make_sandbox: SandboxMaker
+    dependencies: Dependencies
+
+
+def _begin(
+    folder: Path, spec: RunSpec, resources: Resources, reason: Reason, journal: Journal
+) -> _Session:
+    """Record the beginning of the session, without a sandbox yet."""
+    journal.require_objects()
+    # First of all: from here on the run can be resumed.
+    journal.note(record_spec(spec, journal.objects))
+    journal.bracket(
+        SessionStarted(reason=reason, version=VERSION, model=resources.model, image=resources.image)
+    )
+    dependencies = Dependencies(spec.dependencies, folder.name, journal, resources.packages)
+    dependencies.restore(journal.recorded())
+    make_sandbox = _sandbox_maker(folder, resources, journal, dependencies)
+    return _Session(journal, FileStore(make_sandbox, journal.objects), make_sandbox, dependencies)
 
 
 def _spending(resources: Resources, journal: Journal) -> Spending:
@@ -158,10 +169,10 @@ def _spending(resources: Resources, journal: Journal) -> Spending:
 
 
 def _open(
-    store: FileStore, spec: RunSpec, journal: Journal, given: Input | None
+    store: FileStore, spec: RunSpec, journal: Journal, run_input: Input | None
 ) -> Mapping[str, str]:
     """Open the sandbox with all recorded files; return the input, path → object."""
-    begun = adopt(spec, journal, given)
+    begun = adopt(spec, journal, run_input)
     store.open_with(recorded_files(journal.recorded() or begun))
     store.apply(change for event in begun for change in event.changes)
     return recorded_input(begun)
@@ -212,7 +223,7 @@ def _sandbox_maker(
 
 
 def _negotiate(resources: Resources, journal: Journal) -> str:
-    """Return how the model calls tools, found out once per run; may be empty."""
+    """Return the tool call format of the model, detected once per run; may be empty."""
     if resources.negotiate is None:
         return ""
     negotiate = resources.negotiate
@@ -226,16 +237,49 @@ def _negotiate(resources: Resources, journal: Journal) -> str:
 def _ports(
     spec: RunSpec,
     resources: Resources,
-    journal: Journal,
-    store: FileStore,
+    session: _Session,
     spending: Spending,
-    domain: Domain,
-    evaluator: Evaluator,
     origin: Mapping[str, str],
 ) -> Ports:
-    """Return the ways of the run to its surroundings."""
+    """Return the connections of the run to its surroundings."""
+    journal, store = session.journal, session.store
+    domain = recorded_domain(spec.definition)
     keys = RequestKeys(journal.objects)
-    model = Model(
+    return Ports(
+        domain=domain,
+        evaluator=Evaluator(
+            journal=journal,
+            store=store,
+            checks=domain.checks,
+            make_sandbox=session.make_sandbox,
+            dependencies=session.dependencies,
+            origin=origin,
+        ),
+        model=_model(spec, resources, journal, spending, keys),
+        tools=Tools(
+            journal=journal,
+            store=store,
+            toolbelt=domain.toolbelt,
+            keys=keys,
+            outcome_characters=spec.outcome_characters,
+            execution_timeout_s=spec.execution_timeout_s,
+        ),
+        files=ProjectFiles(
+            store,
+            journal.objects,
+            origin=origin,
+            listing_characters=spec.outcome_characters // 2,
+        ),
+        outliner=ProjectOutliner(journal, store),
+        notes=Notes(journal),
+        budget=TurnBudget(spending, journal),
+    )
+
+
+def _model(
+    spec: RunSpec, resources: Resources, journal: Journal, spending: Spending, keys: RequestKeys
+) -> Model:
+    return Model(
         journal=journal,
         processor=resources.processor,
         spending=spending,
@@ -246,28 +290,4 @@ def _ports(
         prices=resources.prices,
         watch=resources.watch,
         role_prices=resources.role_prices,
-    )
-    tools = Tools(
-        journal=journal,
-        store=store,
-        toolbelt=domain.toolbelt,
-        keys=keys,
-        outcome_characters=spec.outcome_characters,
-        execution_timeout_s=spec.execution_timeout_s,
-    )
-    files = ProjectFiles(
-        store,
-        journal.objects,
-        origin=origin,
-        listing_characters=spec.outcome_characters // 2,
-    )
-    return Ports(
-        domain=domain,
-        evaluator=evaluator,
-        model=model,
-        tools=tools,
-        files=files,
-        outliner=ProjectOutliner(journal, store),
-        notes=Notes(journal),
-        budget=TurnBudget(spending, journal),
     )

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -31,7 +30,7 @@ def given_program(given: str) -> tuple[str, ...]:
         problem = f"{_LITERAL} is longer than {_MOST_BYTES} characters. Use a file."
         raise SettingsError(_LITERAL, problem)
     try:
-        content: Any = json.loads(text)
+        content: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         problem = f"{_LITERAL} starts with [ and is not a valid JSON list ({error})."
         advice = "Put each instruction in double quotes, or write ./ before the name of a file."
@@ -64,7 +63,7 @@ def load_program(path: Path) -> tuple[str, ...]:
 
 def _listed(field: str, text: str) -> list[str]:
     try:
-        content: Any = yaml.safe_load(text)
+        content: object = yaml.safe_load(text)
     except (
         yaml.YAMLError,
         RecursionError,
@@ -79,7 +78,7 @@ def _listed(field: str, text: str) -> list[str]:
     return _texts(field, content.get("steps") if isinstance(content, dict) else content)
 
 
-def _texts(field: str, content: Any) -> list[str]:
+def _texts(field: str, content: object) -> list[str]:
     if not isinstance(content, list):
         problem = "must be a list of instructions, or a mapping with such a list under 'steps'"
         raise SettingsError(field, f"{field} {problem}.")

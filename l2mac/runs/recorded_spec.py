@@ -1,4 +1,4 @@
-"""Record a run's specification as the first line of its trace, and read it back from there."""
+"""The run specification in the first line of a trace: recorded and read back."""
 
 import json
 from dataclasses import asdict, fields
@@ -15,7 +15,7 @@ from l2mac.trace.objects import ObjectStore
 
 _SPEC: pydantic.TypeAdapter[RunSpec] = pydantic.TypeAdapter(RunSpec)
 _APART = ("task", "domain", "definition")
-"""The fields that the event holds by themselves; all others are its settings."""
+"""Fields with a place of their own in the event; the others are its settings."""
 _SETTINGS = frozenset(field.name for field in fields(RunSpec)) - set(_APART)
 
 
@@ -28,22 +28,22 @@ def read_spec(folder: Path) -> RunSpec:
     beginning = read_first(folder / TRACE_FILE, RunStarted)
     if beginning is None:
         raise TraceError(
-            f"the run {folder.name} was broken off before it began; start it again with `l2mac run`"
+            f"The run {folder.name} was aborted before it began. Start a new run with `l2mac run`."
         )
     objects = ObjectStore(folder / OBJECTS_FILE)
     try:
         return _read(beginning, objects)
     except ValueError as error:
         raise TraceError(
-            f"the run {folder.name} has settings that this version of l2mac does not know; use the"
-            " version that recorded it"
+            f"The run {folder.name} has settings that this version of l2mac does not know."
+            " Use the version that recorded the run."
         ) from error
     finally:
         objects.close()
 
 
 def record_spec(spec: RunSpec, objects: ObjectStore) -> RunStarted:
-    """Return the event that a run's trace begins with."""
+    """Return the first event of a trace."""
     settings = json.loads(json.dumps(asdict(spec)))
     for name in _APART:
         del settings[name]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from l2mac.control.run_spec import RunSpec
 from l2mac.errors import L2macError, SettingsError
@@ -58,7 +58,7 @@ class Source:
 
     folder: Path
     plan: RunSpec
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def find_source(runs_dir: Path, name: str) -> Source:
 def start(
     settings: Settings,
     plan: RunSpec,
-    audience: SessionListener,
+    listener: SessionListener,
     *,
     run_input: Input | None = None,
     cancel_scope: CancelScope | None = None,
@@ -143,7 +143,7 @@ def start(
     Args:
         settings: Settings of this session.
         plan: Specification made by `prepare_plan`.
-        audience: Receives everything as it happens.
+        listener: Receives everything as it happens.
         cancel_scope: Ends the session from another thread, even while the model's server is silent.
         run_input: The input of `prepare_input`, the same as for the plan.
 
@@ -151,74 +151,78 @@ def start(
         SandboxError, L2macError: Engine, model or trace failed. The message of a started run names
             the command to resume it.
     """
-    with _live_resources(settings, audience, cancel_scope) as resources:
+    with _live_resources(settings, listener, cancel_scope) as resources:
         folder = new_run(settings.runs_dir.expanduser(), plan.task)
-        audience.say(f"run {folder.name}")
+        listener.say(f"run {folder.name}")
         if run_input is not None:
-            audience.say(f"input: {run_input}")
+            listener.say(f"input: {run_input}")
         with _resumable(folder):
-            return execute(folder, plan, resources, "run", given=run_input)
+            return execute(folder, plan, resources, "run", run_input=run_input)
 
 
 def resume_run(
     settings: Settings,
     source: Source,
-    audience: SessionListener,
+    listener: SessionListener,
     *,
     cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Continue a recorded run; see `start`."""
     check_packages(source.plan, settings)
 
-    with _live_resources(settings, audience, cancel_scope) as resources:
-        audience.say(f"resuming {source.folder.name}")
+    with _live_resources(settings, listener, cancel_scope) as resources:
+        listener.say(f"resuming {source.folder.name}")
         with _resumable(source.folder):
             return execute(source.folder, source.plan, resources, "resume")
 
 
-def replay_run(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
+def replay_run(settings: Settings, source: Source, listener: SessionListener) -> ReplayResult:
     """Execute the recorded replies of a run again, as a new run; see `start`."""
     events = [entry.event for entry in effective(read_trace(source.folder / TRACE_FILE)[0])]
     recorded = ObjectStore(source.folder / OBJECTS_FILE)
     processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
-    with _factory(settings, audience) as factory:
+    with _factory(settings, listener) as factory:
         resources = make_resources(
             settings,
             factory,
             processor,
-            watch=audience.heard,
-            listener=audience.on,
+            watch=listener.heard,
+            listener=listener.on,
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
             packages=PackageSource(recorded_fetch(events, recorded), factory.install_packages),
         )
         resources = replace(resources, limits=recorded_limits(events))
         folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
-        audience.say(f"replaying {source.folder.name} as {folder.name}")
+        listener.say(f"replaying {source.folder.name} as {folder.name}")
         with _resumable(folder):
             result = execute(
-                folder, source.plan, resources, "replay", given=recorded_origin(events, recorded)
+                folder,
+                source.plan,
+                resources,
+                "replay",
+                run_input=recorded_origin(events, recorded),
             )
     return ReplayResult(result, processor.given, _difference(source.folder, folder))
 
 
 @contextmanager
 def _live_resources(
-    settings: Settings, audience: SessionListener, cancel_scope: CancelScope | None
+    settings: Settings, listener: SessionListener, cancel_scope: CancelScope | None
 ) -> Iterator[Resources]:
     """Yield the resources of a session with a live model, and close them afterwards."""
     with (
         make_processors(settings, cancel_scope=cancel_scope) as processor,
-        _factory(settings, audience) as factory,
+        _factory(settings, listener) as factory,
     ):
         yield make_resources(
             settings,
             factory,
             processor,
-            watch=audience.heard,
-            listener=audience.on,
-            negotiate=lambda: processor.negotiate(audience.heard, within_s=settings.max_time),
+            watch=listener.heard,
+            listener=listener.on,
+            negotiate=lambda: processor.negotiate(listener.heard, within_s=settings.max_time),
             use_protocol=processor.use_protocol,
             packages=live_packages(settings, factory),
         )
@@ -238,9 +242,9 @@ def _resumable(folder: Path) -> Iterator[None]:
         raise
 
 
-def _factory(settings: Settings, audience: SessionListener) -> SandboxFactory:
+def _factory(settings: Settings, listener: SessionListener) -> SandboxFactory:
     return SandboxFactory.prepare(
-        settings.image, settings.policy(), settings.cache_dir.expanduser(), audience.say
+        settings.image, settings.policy(), settings.cache_dir.expanduser(), listener.say
     )
 
 

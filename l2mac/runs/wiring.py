@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from l2mac.control.budget import Limits
@@ -48,12 +47,17 @@ def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: D
         domain=domain.name,
         definition=domain.definition.as_text(),
         program=program,
+        steps=settings.steps,
+        context_tokens=settings.context_tokens,
         reply_tokens=settings.reply_room,
         execution_timeout_s=min(20.0, settings.timeout),
+        seed=settings.seed,
         dependencies=settings.deps,
+        judge=settings.judge,
+        method=settings.method,
+        mode=settings.mode,
         setup=_setup(settings),
         planning=_planning(settings),
-        **recorded_values(settings, "spec"),
     )
 
 
@@ -61,7 +65,16 @@ def _planning(settings: Settings) -> PlanningOptions:
     """Return the planning options; a comparison method has no program and takes none."""
     if settings.method != "l2mac":
         return PlanningOptions()
-    return PlanningOptions(**recorded_values(settings, "planning"))
+    return PlanningOptions(
+        reflections=settings.reflections,
+        coverage=settings.coverage,
+        max_replans=settings.max_replans,
+        requirements=settings.requirements,
+        requirement_rounds=settings.requirement_rounds,
+        summary=settings.summary,
+        evaluator=settings.evaluator,
+        task_in_context=settings.task_in_context,
+    )
 
 
 def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> None:
@@ -76,10 +89,10 @@ def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> No
             raise SettingsError(flag, f"{flag} {only}, not to {settings.method}. Omit {flag}.")
 
 
-def _setup(settings: Settings) -> dict[str, Any]:
+def _setup(settings: Settings) -> dict[str, object]:
     """Return the settings of model and sandbox for a resume, without secrets."""
     values = recorded_values(settings, "setup")
-    values["base_url"] = _without_login(values["base_url"])
+    values["base_url"] = _without_login(settings.base_url)
     roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
     for own in roles.values():
         own.pop("api_key_file", None)
@@ -264,7 +277,7 @@ def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
 
 def make_resources(
     settings: Settings,
-    boxes: SandboxFactory,
+    factory: SandboxFactory,
     processor: Processor,
     *,
     watch: Watcher,
@@ -276,7 +289,7 @@ def make_resources(
     """Return the resources of one session of a run."""
     return Resources(
         processor=processor,
-        open_sandbox=boxes.open_sandbox,
+        open_sandbox=factory.open_sandbox,
         limits=Limits(
             turns=settings.max_turns,
             restarts=settings.max_restarts,
@@ -296,7 +309,7 @@ def make_resources(
     )
 
 
-def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | None:
+def live_packages(settings: Settings, factory: SandboxFactory) -> PackageSource | None:
     """Return the source of packages, or None if the settings allow no packages.
 
     Raises:
@@ -307,9 +320,9 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     index = find_index(settings, variables())
 
     def fetch(run: str, text: str, hashed: bool) -> Fetched:  # noqa: FBT001 - the form of `Fetch`
-        return boxes.fetch_packages(run, text, hashed=hashed, index=index)
+        return factory.fetch_packages(run, text, hashed=hashed, index=index)
 
-    return PackageSource(fetch, boxes.install_packages)
+    return PackageSource(fetch, factory.install_packages)
 
 
 def check_packages(plan: RunSpec, settings: Settings) -> None:

@@ -6,7 +6,7 @@ for untrusted files are all generated from it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ ProjectRule = Literal["refused", "free", "lower", "stricter"]
 Place = Literal["", "spec", "planning", "setup"]
 
 _KEY = "l2mac"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,30 @@ class SettingInfo:
     recorded: Place = ""
 
 
+class _InfoFields(TypedDict, total=False):
+    """The fields of `SettingInfo` as keywords, for the type checker."""
+
+    section: Section
+    flag: str
+    unit: str
+    unset: str
+    project: ProjectRule
+    recorded: Place
+
+
 def setting(
-    default: Any,
+    default: T,
     description: str,
     *,
     gt: float | None = None,
     ge: float | None = None,
     le: float | None = None,
-    **info: Any,
-) -> Any:
-    """Return a pydantic field with default, description, bounds and metadata."""
+    **info: Unpack[_InfoFields],
+) -> T:
+    """Return a pydantic field with default, description, bounds and metadata.
+
+    The annotated result is the type of the default, as with pydantic's own `Field`.
+    """
     return Field(
         default=default,
         description=description,
@@ -68,7 +83,7 @@ def setting(
 def info_of(field: FieldInfo) -> SettingInfo:
     """Return the metadata of a field made by `setting`."""
     extra = field.json_schema_extra
-    info = extra.get(_KEY) if isinstance(extra, dict) else None
+    info: object = extra.get(_KEY) if isinstance(extra, dict) else None
     return info if isinstance(info, SettingInfo) else SettingInfo()
 
 
@@ -90,7 +105,7 @@ def default_of(field: FieldInfo) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def recorded_values(settings: BaseModel, place: Place) -> dict[str, Any]:
+def recorded_values(settings: BaseModel, place: Place) -> dict[str, object]:
     """Return the values that a run records in one place, as JSON has them."""
     fields = type(settings).model_fields
     names = {name for name, field in fields.items() if info_of(field).recorded == place}

@@ -6,7 +6,7 @@ The only reader of the environment. `l2mac.settings.untrusted_file` has the rule
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import BeforeValidator, Field, SecretStr
@@ -237,11 +237,11 @@ class Settings(BaseSettings):
 
 
 def load_settings(
-    flags: Mapping[str, Any],
+    flags: Mapping[str, object],
     *,
     project: Path,
     user: Path,
-    recorded: Mapping[str, Any] | None = None,
+    recorded: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings from all sources.
 
@@ -303,7 +303,7 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "") if name else ""
 
 
-def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
+def _with_roles(flags: dict[str, object]) -> dict[str, object]:
     """Move `--plan-model` and `--judge-model` into the table of roles."""
     roles = {
         role: {"model": flags.pop(f"{role}_model")}
@@ -314,7 +314,7 @@ def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_settings_error(
-    error: pydantic.ValidationError, given: Mapping[str, Any], project: Path, user: Path
+    error: pydantic.ValidationError, given: Mapping[str, object], project: Path, user: Path
 ) -> SettingsError:
     """Return the first problem as a sentence with its source, never the value."""
     first = error.errors()[0]
@@ -331,7 +331,7 @@ def _as_settings_error(
     return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 
-def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> str:
+def _origin(name: str, given: Mapping[str, object], project: Path, user: Path) -> str:
     if name in given:
         return "--" + name.replace("_", "-")
     variable = f"L2MAC_{name.upper()}"

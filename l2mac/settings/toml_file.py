@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,7 +13,7 @@ from l2mac.settings.metadata import written_default
 _MOST_FILE_BYTES = 1024 * 1024
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, object]:
     """Return the values of a file; none if it does not exist.
 
     Raises:
@@ -68,19 +67,23 @@ def template_of(model: type[BaseModel]) -> str:
     lines = ["# Settings of l2mac. Remove the # in front of a setting to change it.", ""]
     tables: list[str] = []
     for name, field in model.model_fields.items():
-        if _is_table(field.annotation):
-            tables += [f"# {field.description}", *_table(name, field.annotation), ""]
+        if table := _as_table(field.annotation):
+            tables += [f"# {field.description}", *_table(name, table), ""]
         else:
             lines += [f"# {field.description}", f"# {name} = {written_default(field)}", ""]
     return "\n".join([*lines, *tables])
 
 
-def _table(name: str, table: Any) -> Iterator[str]:
+def _table(name: str, table: type[BaseModel]) -> Iterator[str]:
     for part, inner in table.model_fields.items():
         yield f"# [{name}.{part}]"
-        for key, field in inner.annotation.model_fields.items():
+        own = _as_table(inner.annotation)
+        for key, field in own.model_fields.items() if own else ():
             yield f"# {key} = {written_default(field)}"
 
 
-def _is_table(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _as_table(annotation: object) -> type[BaseModel] | None:
+    """Return the annotation of a setting if TOML writes the setting as a table."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None

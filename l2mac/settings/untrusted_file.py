@@ -4,7 +4,7 @@ A model or a pull request may have written the file. The file may choose setting
 on security and may lower limits. Any other setting is refused.
 """
 
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic.fields import FieldInfo
 
@@ -13,7 +13,7 @@ from l2mac.settings.metadata import info_of
 from sandbox import PolicyError, format_size, parse_size
 
 
-def check_untrusted(label: str, field: FieldInfo, value: Any, below: Any) -> None:
+def check_untrusted(label: str, field: FieldInfo, value: object, below: object) -> None:
     """Check one value of a project file against the weaker sources.
 
     Args:
@@ -35,7 +35,7 @@ def check_untrusted(label: str, field: FieldInfo, value: Any, below: Any) -> Non
         )
 
 
-def _check_lower(label: str, field: FieldInfo, value: Any, below: Any) -> None:
+def _check_lower(label: str, field: FieldInfo, value: object, below: object) -> None:
     is_size = info_of(field).unit == "size"
     wanted, allowed = _amount(value, is_size=is_size), _amount(below, is_size=is_size)
     if wanted is None or (allowed is None and below is not None):
@@ -52,14 +52,14 @@ def _check_lower(label: str, field: FieldInfo, value: Any, below: Any) -> None:
         )
 
 
-def _is_no_looser(field: FieldInfo, value: Any, below: Any) -> bool:
+def _is_no_looser(field: FieldInfo, value: object, below: object) -> bool:
     """Return whether a choice is as strict as another; the strictest is first."""
     choices = get_args(field.annotation)
     known = value in choices and below in choices
     return known and choices.index(value) <= choices.index(below)
 
 
-def _amount(value: Any, *, is_size: bool) -> float | None:
+def _amount(value: object, *, is_size: bool) -> float | None:
     """Return the number that a value stands for, or None."""
     if is_size and isinstance(value, str):
         try:

@@ -1,4 +1,4 @@
-"""The command line as a process: whoever starts it, with whatever signals, streams, umask and home."""
+"""The command line as a process, with inherited signals, closed streams and unusable homes."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def start(folder: Path, *words: str, by: str = ":", **variables: str) -> subproc
     return subprocess.Popen(
         ["sh", "-c", f'{by}; exec "$@"', "sh", sys.executable, "-m", "l2mac", *words],
         cwd=folder,
-        env=environment(folder, XDG_CONFIG_HOME="", **{"HOME": str(folder), **variables}),
+        env=environment(folder) | {"XDG_CONFIG_HOME": "", "HOME": str(folder)} | variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

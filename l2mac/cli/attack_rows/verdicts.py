@@ -34,7 +34,7 @@ _HOOKS = {
     "start-up": {
         "sitecustomize.py": "import os\nos._exit(0)\n",
         "usercustomize.py": "import os\nos._exit(0)\n",
-        "evil.pth": "import os; os._exit(0)\n",
+        "evil.pth": "import\tos;os._exit(0)\n",
     },
     "shadow": {
         "pytest.py": "def main(*a, **k):\n    return 0\n",
@@ -117,12 +117,12 @@ def bombs(_: Site) -> Iterator[AttackFinding]:
     )
 
 
-def _verdict(box: Sandbox, files: Mapping[str, str]) -> Verdict:
+def _verdict(sandbox: Sandbox, files: Mapping[str, str]) -> Verdict:
     """Return the verdict on these files; a program named poison.py runs first."""
-    box.write({path: text.encode() for path, text in files.items()})
+    sandbox.write({path: text.encode() for path, text in files.items()})
     if "poison.py" in files:
-        box.run([Job("poison", ("python3", "-B", "poison.py"))])
-    return python_checks.judge(box.run(python_checks.jobs_for(box.files()))).verdict
+        sandbox.run([Job("poison", ("python3", "-B", "poison.py"))])
+    return python_checks.judge(sandbox.run(python_checks.jobs_for(sandbox.files()))).verdict
 
 
 def _judged(report: bytes) -> Verdict:

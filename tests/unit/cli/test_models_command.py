@@ -1,7 +1,7 @@
 """`l2mac models` as its users meet it; nothing of it needs an engine."""
 
 import tomllib
-from typing import Any
+from collections.abc import Mapping
 
 from cli import Cli
 
@@ -10,7 +10,7 @@ from l2mac.testing.model_server import ScriptedReply, Unauthorized
 KEY = "sk-models-0123456789"
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: Mapping[str, object], _: int) -> ScriptedReply:
     if body.get("tools") or body.get("response_format"):
         return ScriptedReply(tool_calls=[("ready", {"answer": "yes"})])
     return ScriptedReply(f"words {body.get('seed')}")

@@ -1,4 +1,4 @@
-"""Following a run from another terminal: a trace that grows, is cut back, is taken back, is damaged, or is gone."""
+"""Following a run by its trace, which grows, shrinks, is rewound, is damaged or disappears."""
 
 import io
 import json
@@ -47,7 +47,7 @@ def entries_of(folder: Path) -> list[Entry]:
 
 
 class Writer:
-    """Writes a finished record's bytes bit by bit into another folder, which a process seems to work on."""
+    """Writer of a finished trace into another folder, piece by piece, like an active run."""
 
     def __init__(self, source: Path, folder: Path) -> None:
         folder.mkdir()
@@ -309,11 +309,12 @@ def test_watch_prints_one_json_event_per_line(tmp_path: Path) -> None:
 
 def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path) -> None:
     hostile(tmp_path / "run")
-    for words in ((), ("--json",)):
-        said = invoke(str(tmp_path / "run"), *words).output
+    plain = invoke(str(tmp_path / "run")).output
+    as_json = invoke(str(tmp_path / "run"), "--json").output
+    for said in (plain, as_json):
         assert "\x1b" not in said
         assert "\u202e" not in said
-    assert HOSTILE not in said
+        assert HOSTILE not in said
 
 
 def test_a_check_is_told_with_its_verdict(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class InputSessions:
             image="none",
         )
         spec = run_spec(**{"input": tree_of(GIVEN), **plan})
-        return execute(self.folder, spec, means, reason, given=given)
+        return execute(self.folder, spec, means, reason, run_input=given)
 
     def events(self) -> list[Event]:
         return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]

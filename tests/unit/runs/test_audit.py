@@ -1,8 +1,8 @@
-"""Whatever is changed in a run's folder is found, offline; what a kill leaves is incomplete and not altered."""
+"""Every change in a run's folder is found, offline. A killed run is incomplete, not altered."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from l2mac.workspace.export import MANIFEST, export
 
 RECEIPT = "receipts/001.json"
 FILES = (TRACE_FILE, OBJECTS_FILE, REPORT_FILE, RECEIPT)
+Judge = Callable[[str, bytes | None], str]
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def verdict_of(run: Path) -> Iterator[object]:
-    """Give a function that judges the run with one file's content replaced; None takes the file away."""
+def verdict_of(run: Path) -> Iterator[Judge]:
+    """Return a function that audits the run with one file replaced, or removed by None."""
     before = {name: (run / name).read_bytes() for name in FILES}
 
     def judge(name: str, content: bytes | None) -> str:
@@ -61,7 +62,7 @@ def test_a_run_as_it_was_recorded_is_intact(run: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 def test_audit_finds_every_flipped_dropped_or_added_byte(
-    run: Path, verdict_of: object, name: str, data: st.DataObject
+    run: Path, verdict_of: Judge, name: str, data: st.DataObject
 ) -> None:
     content = (run / name).read_bytes()
     at = data.draw(st.integers(0, len(content) - 1))
@@ -79,7 +80,7 @@ def test_audit_finds_every_flipped_dropped_or_added_byte(
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 def test_audit_finds_every_dropped_doubled_or_moved_line(
-    run: Path, verdict_of: object, name: str, data: st.DataObject
+    run: Path, verdict_of: Judge, name: str, data: st.DataObject
 ) -> None:
     lines = (run / name).read_bytes().splitlines(keepends=True)
     one, other = (data.draw(st.integers(0, len(lines) - 1)) for _ in range(2))
@@ -92,7 +93,7 @@ def test_audit_finds_every_dropped_doubled_or_moved_line(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_was_taken_away_is_found(verdict_of: object, name: str) -> None:
+def test_a_file_that_was_taken_away_is_found(verdict_of: Judge, name: str) -> None:
     assert verdict_of(name, None) == ("incomplete" if name == REPORT_FILE else "altered")
 
 

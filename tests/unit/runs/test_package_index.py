@@ -7,12 +7,13 @@ import pytest
 from l2mac.errors import SettingsError
 from l2mac.runs.package_index import find_index
 from l2mac.settings.settings import Settings
+from sandbox import PackageIndex
 
 PEM = b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
 KEY = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
 
 
-def index_of(environment: dict[str, str] | None = None, **settings: object):
+def index_of(environment: dict[str, str] | None = None, **settings: object) -> PackageIndex:
     nowhere = {"PIP_CONFIG_FILE": "/nonexistent", **(environment or {})}
     return find_index(
         Settings.model_construct(**{**Settings.model_construct().model_dump(), **settings}), nowhere
@@ -39,7 +40,8 @@ def test_settings_are_stronger_than_variables_and_those_than_pips_file(tmp_path:
         "deps_private_hosts": "own.test",
     }
     reach = index_of(variables, **own).reach
-    assert (reach.hosts, reach.private_hosts) == ({"own.test", "files.test"}, {"own.test"})
+    assert reach.hosts == {"own.test", "files.test"}
+    assert reach.private_hosts == {"own.test"}
 
 
 @pytest.mark.parametrize(

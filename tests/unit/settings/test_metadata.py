@@ -3,13 +3,14 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import click
 import pytest
+from pydantic import BaseModel
 
 from l2mac.cli.main import l2mac
-from l2mac.control.run_spec import METHODS
+from l2mac.control.run_spec import METHODS, RunSpec
 from l2mac.domains.loader import load_domain
 from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.session import find_source
@@ -21,7 +22,7 @@ from l2mac.trace.journal import Journal
 
 FIELDS = Settings.model_fields
 RECORDED = [name for name, field in FIELDS.items() if info_of(field).recorded]
-OTHER_VALUES: dict[str, Any] = {
+OTHER_VALUES: dict[str, object] = {
     "preset": "ollama",
     "base_url": "http://127.0.0.1:9/v1",
     "tool_protocol": "json",
@@ -32,7 +33,7 @@ OTHER_VALUES: dict[str, Any] = {
 }
 
 
-def other_value(name: str) -> Any:
+def other_value(name: str) -> object:
     """Return a valid value that is not the default."""
     field = FIELDS[name]
     if name in OTHER_VALUES:
@@ -46,12 +47,12 @@ def other_value(name: str) -> Any:
     return (field.default or 0) + 1
 
 
-def settings_with(folder: Path, **given: Any) -> Settings:
+def settings_with(folder: Path, **given: object) -> Settings:
     return load_settings(given, project=folder / "none", user=folder / "none")
 
 
 @pytest.mark.parametrize("model", [Settings, RoleSettings, Roles])
-def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[Any]) -> None:
+def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[BaseModel]) -> None:
     texts = {name: help_of(field) for name, field in model.model_fields.items()}
     assert {
         name: text for name, text in texts.items() if not re.fullmatch(r".{8,71}\.", text)
@@ -87,7 +88,7 @@ def test_methods_of_the_settings_are_those_of_the_control_unit() -> None:
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
-    """A setting is copied into the specification and read back, without a list of names to forget."""
+    """A new setting cannot be forgotten, because this test has no list of names."""
     settings = settings_with(tmp_path, **{name: other_value(name)})
     plan = make_plan(settings, "Make it.", (), load_domain("codebase"))
     folder = tmp_path / "runs" / "one"
@@ -105,7 +106,7 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
         assert value_in_plan(plan, name) == getattr(settings, name)
 
 
-def value_in_plan(plan: Any, name: str) -> Any:
+def value_in_plan(plan: RunSpec, name: str) -> object:
     return getattr(plan if hasattr(plan, name) else plan.planning, name)
 
 

@@ -1,8 +1,8 @@
-"""Known servers: what a name fills in, and that it never carries a key to where the key was not made for."""
+"""Presets: the values that they fill in, and their keys, which reach no other server."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,11 +26,16 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def load(tmp_path: Path, in_user: str = "", in_project: str = "", **more: Any) -> Settings:
+def load(
+    tmp_path: Path,
+    in_user: str = "",
+    in_project: str = "",
+    recorded: Mapping[str, object] | None = None,
+    **more: object,
+) -> Settings:
     project, user = tmp_path / "l2mac.toml", tmp_path / "config.toml"
     project.write_text(in_project)
     user.write_text(in_user)
-    recorded = more.pop("recorded", None)
     return load_settings(more, project=project, user=user, recorded=recorded)
 
 

@@ -1,8 +1,9 @@
+import functools
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,19 @@ SECURITY = (
     "runs_dir",
     "cache_dir",
 )
-Load = Callable[..., Settings]
+
+
+class Load(Protocol):
+    """Loader of settings from flags and the texts of the two files."""
+
+    def __call__(
+        self,
+        flags: Mapping[str, object] | None = None,
+        *,
+        in_project: str = "",
+        in_user: str = "",
+        recorded: Mapping[str, object] | None = None,
+    ) -> Settings: ...
 
 
 @pytest.fixture(autouse=True)
@@ -47,18 +60,28 @@ def load(tmp_path: Path) -> Load:
     user.parent.mkdir()
 
     def load_from(
-        flags: dict[str, Any] | None = None, *, in_project: str = "", in_user: str = "", **more: Any
+        flags: Mapping[str, object] | None = None,
+        *,
+        in_project: str = "",
+        in_user: str = "",
+        recorded: Mapping[str, object] | None = None,
     ) -> Settings:
         project.write_text(in_project, encoding="utf-8")
         user.write_text(in_user, encoding="utf-8")
-        return load_settings(flags or {}, project=project, user=user, **more)
+        return load_settings(flags or {}, project=project, user=user, recorded=recorded)
 
     return load_from
 
 
-def field_of(load: Load, *args: Any, **sources: Any) -> str:
+def field_of(
+    load: Load,
+    flags: Mapping[str, object] | None = None,
+    *,
+    in_project: str = "",
+    in_user: str = "",
+) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(*args, **sources)
+        load(flags, in_project=in_project, in_user=in_user)
     sentence = str(caught.value)
     assert caught.value.field in sentence
     assert sentence.endswith(".")
@@ -75,13 +98,13 @@ def test_defaults_hold_without_any_settings_source(tmp_path: Path) -> None:
 def test_each_source_is_stronger_than_the_one_below_it(
     load: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {"in_project": "steps = 4", "in_user": "steps = 5"}
+    from_files = functools.partial(load, in_project="steps = 4", in_user="steps = 5")
     assert load().steps == 10
     assert load(in_user="steps = 5").steps == 5
-    assert load(**files).steps == 4
+    assert from_files().steps == 4
     monkeypatch.setenv("L2MAC_STEPS", "3")
-    assert load(**files).steps == 3
-    assert load({"steps": 2}, **files).steps == 2
+    assert from_files().steps == 3
+    assert from_files({"steps": 2}).steps == 2
 
 
 def test_omitted_flag_leaves_the_weaker_sources_in_force(load: Load) -> None:
@@ -194,7 +217,7 @@ def test_a_limit_that_cannot_be_compared_may_not_be_set_by_a_project_file(load: 
 
 @given(value=st.one_of(st.floats(), st.integers(), st.text(max_size=8), st.booleans()))
 def test_no_value_of_a_project_file_raises_the_timeout(
-    tmp_path_factory: pytest.TempPathFactory, value: Any
+    tmp_path_factory: pytest.TempPathFactory, value: object
 ) -> None:
     project = tmp_path_factory.mktemp("p") / "l2mac.toml"
     quoted = (
@@ -211,9 +234,9 @@ def test_no_value_of_a_project_file_raises_the_timeout(
     assert timeout_s <= 60
 
 
-@pytest.mark.parametrize("source", ["in_project", "in_user"])
-def test_an_unknown_key_is_refused_by_name(load: Load, source: str) -> None:
-    assert field_of(load, **{source: "modle = 'x'"}).endswith(": modle")
+@pytest.mark.parametrize(("in_project", "in_user"), [("modle = 'x'", ""), ("", "modle = 'x'")])
+def test_an_unknown_key_is_refused_by_name(load: Load, in_project: str, in_user: str) -> None:
+    assert field_of(load, in_project=in_project, in_user=in_user).endswith(": modle")
 
 
 def test_an_unknown_flag_is_refused_by_name(load: Load) -> None:

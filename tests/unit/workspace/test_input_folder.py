@@ -1,4 +1,4 @@
-"""Reading a folder as input: what is taken, what is left out and named, what is refused, and nothing is written."""
+"""Reading a folder as input: taken, excluded and refused files. Nothing is written."""
 
 import os
 from pathlib import Path
@@ -40,9 +40,10 @@ def test_files_are_taken_byte_by_byte_and_nothing_is_written(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/config", "sub/.git", ".hg/x", ".svn/x", "__pycache__/a.pyc", ".venv/bin/python", "a/node_modules/b/c.js",
-        "x.egg-info/PKG-INFO", ".env", "deploy/.env.production", "server.pem", "a/ID_RSA", "id_ed25519.pub", ".netrc",
-        ".pypirc", ".npmrc", ".aws/credentials", "credentials.json", "secrets.toml", "terraform.tfvars", "my.key",
+        ".git/config", "sub/.git", ".hg/x", ".svn/x", "__pycache__/a.pyc", ".venv/bin/python",
+        "a/node_modules/b/c.js", "x.egg-info/PKG-INFO", ".env", "deploy/.env.production",
+        "server.pem", "a/ID_RSA", "id_ed25519.pub", ".netrc", ".pypirc", ".npmrc",
+        ".aws/credentials", "credentials.json", "secrets.toml", "terraform.tfvars", "my.key",
         ".l2mac-manifest.json", "service-account-prod.json",
     ],
 )  # fmt: skip

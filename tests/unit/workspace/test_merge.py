@@ -1,4 +1,4 @@
-"""Merging into a folder of the host: looked at first, all or nothing, nothing of the host's lost, no link followed."""
+"""Merging into a folder of the host: all or nothing, without losses, without following links."""
 
 import os
 from pathlib import Path
