@@ -1,4 +1,4 @@
-"""The end of a program: verify the result, compare it with the task, carry out what is missing."""
+"""The end of a program: the verified result is compared with the task."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from l2mac.control.traceability import Traceability
 
 
 class Acceptance:
-    """Decides the outcome of a program that was executed.
+    """The decision on the outcome of a program that was executed.
 
     Args:
         evaluator: Verifies the result in a fresh sandbox; nothing else makes a run completed.

@@ -1,4 +1,4 @@
-"""Agentic mode: the model chooses among tools, turn by turn, until an instruction is done.
+"""Agentic mode: the model chooses tools until an instruction is done.
 
 This is the inner loop of Algorithm 1 of the paper: ask, perform the calls, check, report
 the findings; restart the same instruction with a summary whenever its context window is exhausted.
@@ -48,10 +48,10 @@ class Steering:
 
 
 class AgenticExecutor:
-    """Executes instructions by letting the model call tools.
+    """The executor of agentic mode: the model calls tools in every turn.
 
     Args:
-        steering: What the model is told in every window.
+        steering: The texts and tools of every window.
         model: The language model.
         turns: Performs its tool calls.
         prompts: The prompts of the domain.
@@ -60,7 +60,7 @@ class AgenticExecutor:
         files: The file store, for prompts.
         budget: Counts turns and restarts.
         notes: Records where an instruction starts.
-        briefing: What there is to know about files that were there before.
+        briefing: The texts about files that were there before.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class AgenticExecutor:
         self._idle_turns = 0
 
     def execute(self, instruction: Instruction, summary: str) -> str:
-        """Work on an instruction until it is done, restarting with a full context."""
+        """Execute an instruction, with a restart whenever the context is exhausted."""
         self._repetition = RepetitionDetector()
         self._idle_turns = restart = 0
         while True:
@@ -103,7 +103,7 @@ class AgenticExecutor:
             restart += 1
 
     def _take_turns(self, instruction: Instruction, window: ContextWindow) -> bool:
-        """Let the model work; False when its context is exhausted before it is done."""
+        """Run turns; return False if the context is exhausted before the work is done."""
         while window.has_room():
             self._budget.begin_turn()
             reply = self._model.ask(

@@ -1,4 +1,4 @@
-"""The bounds of a run, and its spending; an exhausted budget ends it with its own cause."""
+"""The bounds of a run, its spending, and the errors of an exhausted budget."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,12 +34,15 @@ class BudgetExhausted(Exception):
 
 
 class InstructionExhausted(BudgetExhausted):
-    """The bound of one instruction is reached; it may be replanned instead of ending the run."""
+    """The bound of one instruction is reached.
+
+    The instruction may be replanned instead of ending the run.
+    """
 
 
 @dataclass(slots=True)
 class Spending:
-    """The tokens, cost, turns and restarts so far, and whether they are within the limits."""
+    """The tokens, cost, turns and restarts so far, and their limits."""
 
     limits: Limits
     turns: int = field(default=0, init=False)
@@ -65,7 +68,7 @@ class Spending:
         """Check that another call of the model is within the run's limits.
 
         Raises:
-            BudgetExhausted: It is not.
+            BudgetExhausted: A limit is reached.
         """
         limits = self.limits
         if (
@@ -93,7 +96,7 @@ class Spending:
         """Check that the turn that was counted last is within the instruction's limits.
 
         Raises:
-            InstructionExhausted: It is not.
+            InstructionExhausted: The turn exceeds a limit.
         """
         limits = self.limits
         if self.calls in limits.ends:
@@ -119,7 +122,7 @@ class Spending:
 
 
 class TurnBudget:
-    """Counts the turns and restarts of the current instruction.
+    """The count of the current instruction's turns and restarts.
 
     Args:
         spending: The counts and their bounds.
@@ -138,8 +141,8 @@ class TurnBudget:
         """Count a turn.
 
         Raises:
-            InstructionExhausted: It is one too many, by this session's bounds or, before the end of
-                the trace, by the recorded session's.
+            InstructionExhausted: The turn is one too many, by this session's bounds or, before the
+                end of the trace, by the recorded session's.
         """
         self._spending.count_turn()
         if not self._journal.replaying:

@@ -1,8 +1,8 @@
-"""The control unit: fetch an instruction, execute it, check, retire it. Algorithm 1 of the paper.
+"""The control unit: fetch an instruction, execute it, check it, retire it.
 
-How the program is made is a planner's business (`planner`, `guided.guided_planner`), how an
-instruction is executed an executor's (`agentic_executor`, `guided.guided_loop`), and how the result
-is held against the task is in `acceptance`. `l2mac.runs.composition` puts a control unit together.
+This is Algorithm 1 of the paper. A planner makes the program (`planner`, `guided.guided_planner`),
+an executor executes an instruction (`agentic_executor`, `guided.guided_loop`), and `acceptance`
+compares the result with the task. `l2mac.runs.composition` puts a control unit together.
 """
 
 from l2mac.control.acceptance import Acceptance
@@ -18,7 +18,7 @@ from l2mac.trace.events import InstructionCompleted, PlanMade
 
 
 class ControlUnit:
-    """Executes one prompt program.
+    """The control unit of one run, which executes one prompt program.
 
     Args:
         evaluator: E(D) of the paper: decides whether work is done.
@@ -70,7 +70,7 @@ class ControlUnit:
             return self._acceptance.out_of_budget(error.cause)
 
     def _planned(self) -> InstructionRegistry:
-        """Have the program made, and put it into the instruction registry."""
+        """Return the instruction registry with the planner's program."""
         program = self._planner.make_program()
         objects = self._notes.put_texts(program)
         self._notes.note(PlanMade(source=self._planner.source, instruction_objects=objects))
@@ -91,7 +91,7 @@ class ControlUnit:
         return self._executor.execute(instruction, self._registry.summary)
 
     def _replanned(self, instruction: Instruction, error: InstructionExhausted) -> bool:
-        """Have the program changed; False when the model has no usable idea how.
+        """Change the program; return False without a usable answer of the model.
 
         Raises:
             InstructionExhausted: The bounds allow no replan.

@@ -1,7 +1,8 @@
-"""The ports of the control unit: all that reaches outside it, performed once and recorded.
+"""The ports of the control unit, by which it reaches outside.
 
-On a resumed run each method returns what the trace holds and touches neither model nor sandbox. The
-fourth way outside, the evaluator, is in `l2mac.evaluator.evaluator`.
+Each effect is performed once and recorded. On a resumed run each method returns the recorded effect
+and touches neither model nor sandbox. The fourth way outside, the evaluator, is in
+`l2mac.evaluator.evaluator`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """Records the decisions of the control unit, and the texts that they name."""
+    """The record of the control unit's decisions, and of the texts that they name."""
 
     journal: Journal
 
@@ -67,7 +68,7 @@ class Model:
         keys: Names the messages and tools of requests.
         context_tokens: The model's declared window, prompt and reply together.
         reply_tokens: Where every reply is truncated.
-        watch: Called with each piece of the model's text as it arrives.
+        watch: Receives each piece of the model's text as it arrives.
         role_prices: The prices of the models of other roles, where these are not `prices`.
     """
 
@@ -139,7 +140,7 @@ class Model:
         *,
         reply_tokens: int = 0,
     ) -> int:
-        """Return the tokens that a call leaves of the window; negative if it does not fit."""
+        """Return the tokens that a call leaves of the window; negative without room."""
         used = self.estimator.estimate(messages, tools)
         return self.context_tokens - used - self._truncated_at(reply_tokens)
 
@@ -172,7 +173,7 @@ class Model:
         return min(reply_tokens or self.reply_tokens, self.reply_tokens)
 
     def _learn(self, event: ModelCalled, request: Request) -> None:
-        """Correct the estimator, by calls of the writing model alone."""
+        """Update the estimator, by calls of the writing model alone."""
         # Models of other roles have other tokenizers.
         if role_of(request.purpose) != "write":
             return
@@ -283,7 +284,7 @@ class Tools:
 
 
 def _believed(counted: int | None, estimate: int) -> tuple[int, bool]:
-    """Return the server's count if it can be true, else the estimate, and which it is."""
+    """Return the server's count and True if credible, else the estimate and False."""
     if counted is None:
         return estimate, False
     least, most = estimate / _MOST_BELIEVABLE, max(estimate, 1) * _MOST_BELIEVABLE

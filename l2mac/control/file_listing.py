@@ -1,7 +1,7 @@
-"""How prompts show files: the list of paths, and the contents in the forms that questions need.
+"""Files as prompts show them: the list of paths, and contents in several forms.
 
-Every form is bounded. A text that does not fit is truncated or left out, and that is said in its
-place.
+Every form is bounded. A text that does not fit is truncated or excluded, and a mark in its place
+says so.
 """
 
 from collections import Counter

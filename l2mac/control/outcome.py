@@ -10,7 +10,10 @@ CLAIM = "claimed by the model, with existing files and passed tests; their relev
 
 
 class Status(StrEnum):
-    """State of a run; all but `COMPLETED`, `FAILING` and `REQUIREMENTS_UNVERIFIED` can be resumed."""
+    """State of a run.
+
+    All but `COMPLETED`, `FAILING` and `REQUIREMENTS_UNVERIFIED` can be resumed.
+    """
 
     COMPLETED = "completed"
     FAILING = "checks failed"
@@ -23,13 +26,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement of the task, and the model's claim that it is met, as far as the claim holds.
+    """One requirement of the task, and as much of the model's claim as holds.
+
+    A requirement is `shown` by a file, and by a passed test where files of its kind are checked.
 
     Attributes:
-        shown: Whether a file, and where files of its kind are checked a passed test, shows it.
+        refused: Files and tests of the claim that do not exist or have not passed.
         files: Paths in the verified store.
         tests: Ids of tests that passed in the fresh sandbox.
-        refused: Files and tests that were claimed and do not exist or have not passed.
     """
 
     requirement: str
@@ -41,7 +45,7 @@ class RequirementRow:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """The model's opinion on a file of its own result: no check, and no part of any verdict."""
+    """The model's opinion on a file of its own result, which changes no verdict."""
 
     path: str
     text: str
@@ -49,7 +53,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run's end: its status, the cause in one sentence, and the last report on the store.
+    """A run's end: its status, its cause in one sentence, and the last report.
 
     Attributes:
         requirements: The table of requirements, a model's claim; empty when they were not examined.

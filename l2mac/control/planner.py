@@ -1,6 +1,6 @@
-"""The prompt program before it is executed: made, reflected upon, compared with the task.
+"""The prompt program before its execution: bootstrap, reflections, coverage.
 
-The model's statements about its own plan are claims. It is checked mechanically only that a claim
+The model's statements about its own plan are claims. A mechanical check finds out only that a claim
 names requirements and instructions that exist; whether an instruction really carries out a
 requirement shows at the end (`traceability`).
 """
@@ -13,8 +13,7 @@ from l2mac.control.ports import NoPlan, Program
 from l2mac.control.project_briefing import ProjectBriefing
 from l2mac.control.registry import check_program, numbered_list
 from l2mac.control.requirements import TaskRequirements
-from l2mac.control.structured_output import NoAnswer, Question, StructuredOutput
-from l2mac.domains.prompt_set import PromptSet
+from l2mac.control.structured_output import Asker, NoAnswer, Question
 from l2mac.tools.forms import SubmitCoverage, SubmitPlan, coverage_form, plan_form
 from l2mac.trace.events import CoverageClaimed, PlanRevised
 
@@ -48,17 +47,15 @@ class GivenProgram:
 
 
 class ModelPlanner:
-    """Has the model make the prompt program: the bootstrap of the paper, and revisions.
+    """The planner that asks the model for the program: bootstrap and revisions.
 
     Args:
-        task: The task.
         steps: How many instructions the program may have.
         reflections: How often the model is asked for a better plan.
-        prompts: The prompts of the domain.
-        structured: Asks the model.
+        asker: The means of asking the model.
         notes: Records revisions and claims.
         requirements: The requirements that the plan is compared with; None where it is not.
-        briefing: What there is to know about files that were there before.
+        briefing: The texts about files that were there before.
     """
 
     source = "model"
@@ -66,20 +63,18 @@ class ModelPlanner:
     def __init__(
         self,
         *,
-        task: str,
         steps: int,
         reflections: int,
-        prompts: PromptSet,
-        structured: StructuredOutput,
+        asker: Asker,
         notes: Notes,
         requirements: TaskRequirements | None,
         briefing: ProjectBriefing,
     ) -> None:
-        self._task = task
         self._steps = steps
         self._reflections = reflections
-        self._prompts = prompts
-        self._structured = structured
+        self._task = asker.task
+        self._prompts = asker.prompts
+        self._structured = asker.structured
         self._notes = notes
         self._requirements = requirements
         self._briefing = briefing
@@ -95,7 +90,7 @@ class ModelPlanner:
         return self._covering(program, self._requirements.texts())
 
     def _bootstrap(self) -> Program:
-        """Have the model make a program from the task: M_cb of the paper."""
+        """Ask the model for a program from the task: M_cb of the paper."""
         question = self._prompts.render("bootstrap", task=self._task, steps=self._steps)
         text = "\n\n".join(filter(None, (question, self._briefing.outline)))
         try:
@@ -106,7 +101,7 @@ class ModelPlanner:
             raise NoPlan(f"the model gave no usable plan in {_PLAN_ATTEMPTS} attempts") from error
 
     def _covering(self, program: Program, requirements: tuple[str, ...]) -> Program:
-        """Have gaps closed; return the plan with the fewest gaps."""
+        """Ask for plans without gaps; return the plan with the fewest gaps."""
         if not requirements:
             return program
         best, gaps = program, self._gaps(program, requirements, 1)
@@ -185,7 +180,7 @@ class ModelPlanner:
 def check_coverage(
     claim: SubmitCoverage, requirements: int, steps: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Return for each requirement the existing steps that are claimed to carry it out.
+    """Return for each requirement the existing steps that claim to cover it.
 
     Raises:
         ValueError: The claim is about no requirement that exists.
@@ -196,5 +191,6 @@ def check_coverage(
             named = covering.setdefault(entry.requirement, set())
             named.update(step for step in entry.steps if 1 <= step <= steps)
     if not covering:
-        raise ValueError(f"no entry names a requirement; they are numbered 1 to {requirements}")
+        problem = f"no entry names a requirement; they are numbered 1 to {requirements}"
+        raise ValueError(problem)
     return tuple(tuple(sorted(covering.get(number, ()))) for number in range(1, requirements + 1))

@@ -1,4 +1,4 @@
-"""The parts of a control unit, as it sees them; `l2mac.runs.composition` chooses them."""
+"""The protocols of the control unit's parts; see `l2mac.runs.composition`."""
 
 from typing import Protocol
 
@@ -11,11 +11,11 @@ Program = tuple[str, ...]
 
 
 class NoPlan(Exception):
-    """There is no usable prompt program; the message says why."""
+    """No usable prompt program exists; the message says why."""
 
 
 class Planner(Protocol):
-    """Makes the prompt program."""
+    """The maker of the prompt program."""
 
     @property
     def source(self) -> str:
@@ -34,7 +34,7 @@ class Planner(Protocol):
 
 
 class Executor(Protocol):
-    """Works on one instruction until it is done."""
+    """The part that works on one instruction until it is done."""
 
     def execute(self, instruction: Instruction, summary: str) -> str:
         """Execute an instruction, and return the summary M_rs for the next one.
@@ -51,7 +51,7 @@ class Executor(Protocol):
 
 
 class EvaluatorModule(Protocol):
-    """The evaluator module E(D) of the paper; see `l2mac.evaluator.evaluator.Evaluator`."""
+    """The evaluator module E(D) of the paper; see `l2mac.evaluator.evaluator`."""
 
     @property
     def report(self) -> CheckReport:
@@ -60,7 +60,7 @@ class EvaluatorModule(Protocol):
 
     @property
     def input_report(self) -> CheckReport:
-        """The checks' result on the input as it came."""
+        """The checks' result on the unchanged input."""
         ...
 
     @property
@@ -96,12 +96,12 @@ class EvaluatorModule(Protocol):
         ...
 
     def findings(self, limit: int) -> str:
-        """Return what the newest evaluation found, as text for the model."""
+        """Return the newest evaluation's findings as text for the model."""
         ...
 
 
 class Opinions(Protocol):
-    """Asks for opinions on a result; they change no verdict."""
+    """The source of opinions on a result, which change no verdict."""
 
     def add_to(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the opinions."""

@@ -1,4 +1,4 @@
-"""The model's briefing on the files that a run begins with: their contents and their findings."""
+"""The model's briefing on the files that a run begins with."""
 
 from l2mac.control.project_files import ProjectFiles
 from l2mac.domains.prompt_set import PromptSet
@@ -43,7 +43,7 @@ class ProjectBriefing:
         self.outline = ""
 
     def prepare(self, baseline: CheckReport) -> None:
-        """Have an outline made of the files that the run begins with, if any.
+        """Build the outline of the files that the run begins with, if any.
 
         Args:
             baseline: The checks' result on these files.

@@ -1,4 +1,4 @@
-"""The instruction registry: the prompt program, the cursor in it, and the summary carried on."""
+"""The instruction registry: the prompt program, its cursor, and the summary."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Instruction:
     Attributes:
         number: Its place, counted from 1; those that come after an insertion move.
         text: The work to do.
-        total: How many instructions there are.
+        total: The number of all instructions.
         replans: How often the instruction that it is a part of has been replanned.
     """
 
@@ -44,12 +44,12 @@ class InstructionRegistry:
 
     @property
     def total(self) -> int:
-        """How many instructions there are."""
+        """The number of instructions."""
         return len(self._instructions)
 
     @property
     def done(self) -> int:
-        """How many instructions are done."""
+        """The number of instructions that are done."""
         return self._cursor
 
     @property
@@ -110,14 +110,14 @@ def check_program(texts: list[str], *, at_most: int, field: str) -> tuple[str, .
     """Return the program's instructions after checking them.
 
     Raises:
-        SettingsError: There is none, there are too many, or one is empty or a repetition.
+        SettingsError: The program has no or too many instructions, or one is empty or a repetition.
     """
     cleaned = tuple(text.strip() for text in texts)
     if not cleaned:
-        raise SettingsError(field, "the program has no instruction; give at least one")
+        raise SettingsError(field, "the program has no instruction. Write at least one.")
     if len(cleaned) > at_most:
         raise SettingsError(
-            field, f"the program has {len(cleaned)} instructions; at most {at_most} are allowed"
+            field, f"the program has {len(cleaned)} instructions. At most {at_most} are allowed."
         )
     for number, text in enumerate(cleaned, 1):
         if not text:

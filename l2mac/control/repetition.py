@@ -13,7 +13,7 @@ _LONGEST_PERIOD = 3
 
 
 class RepetitionDetector:
-    """Watch the replies of one instruction.
+    """The detector of repetitions among the replies of one instruction.
 
     Args:
         base: The temperature without repetition.
@@ -25,7 +25,7 @@ class RepetitionDetector:
         self.temperature = base
 
     def observe(self, reply: Reply) -> None:
-        """Take in a reply and set the temperature for the next call."""
+        """Record a reply and set the temperature for the next call."""
         self._replies.append(
             (reply.content, *((call.name, call.arguments) for call in reply.tool_calls))
         )

@@ -1,13 +1,12 @@
-"""Replanning at run time: an instruction that used up its turns or restarts is split or prepared.
+"""Replanning at run time: an exhausted instruction is split, or prepared.
 
 Replanning terminates. Every replan uses up one of a fixed number, the parts of an instruction can
-be replanned once more and no further, a replan adds at most four instructions, and none of its
+be replanned a second time and no further, a replan adds at most four instructions, and none of its
 instructions may be in the program already.
 """
 
 from l2mac.control.effects import Notes
 from l2mac.control.ports import EvaluatorModule
-from l2mac.control.project_files import ProjectFiles
 from l2mac.control.registry import (
     MAX_INSTRUCTIONS,
     Instruction,
@@ -16,8 +15,7 @@ from l2mac.control.registry import (
     normal_form,
     numbered_list,
 )
-from l2mac.control.structured_output import NoAnswer, Question, StructuredOutput
-from l2mac.domains.prompt_set import PromptSet
+from l2mac.control.structured_output import Asker, NoAnswer, Question
 from l2mac.tools.forms import MOST_PIECES, SubmitReplan, replan_form
 from l2mac.trace.events import Replanned
 
@@ -28,15 +26,12 @@ _FINDINGS_CHARACTERS = 1500
 
 
 class Replanner:
-    """Changes the program when an instruction exhausts its budget.
+    """The part that changes the program when an instruction exhausts its budget.
 
     Args:
-        task: The task.
         max_replans: How many replans a run may have.
-        prompts: The prompts of the domain.
-        structured: Asks the model.
-        files: The file store, for prompts.
-        evaluator: What the checks found last.
+        asker: The means of asking the model.
+        evaluator: The source of the newest findings.
         notes: Records the replans.
         findings_characters: How long the description of the findings may be.
     """
@@ -44,26 +39,20 @@ class Replanner:
     def __init__(
         self,
         *,
-        task: str,
         max_replans: int,
-        prompts: PromptSet,
-        structured: StructuredOutput,
-        files: ProjectFiles,
+        asker: Asker,
         evaluator: EvaluatorModule,
         notes: Notes,
         findings_characters: int,
     ) -> None:
-        self._task = task
         self._left = max_replans
-        self._prompts = prompts
-        self._structured = structured
-        self._files = files
+        self._asker = asker
         self._evaluator = evaluator
         self._notes = notes
         self._findings_characters = findings_characters
 
     def may_replan(self, instruction: Instruction) -> bool:
-        """Whether the bounds on replans and instructions allow one of this instruction."""
+        """Return whether the bounds allow a replan of this instruction."""
         return (
             self._left > 0
             and instruction.replans < REPLANS_PER_INSTRUCTION
@@ -71,7 +60,7 @@ class Replanner:
         )
 
     def replan(self, instruction: Instruction, registry: InstructionRegistry, cause: str) -> bool:
-        """Have the model make an instruction smaller; False if the program stays.
+        """Ask for a smaller instruction; return False if the program stays.
 
         Args:
             instruction: The current one.
@@ -82,7 +71,7 @@ class Replanner:
         findings = self._evaluator.findings(self._findings_characters)[:_FINDINGS_CHARACTERS]
         question = self._question(instruction, registry, cause, findings)
         try:
-            action, texts = self._structured.ask(
+            action, texts = self._asker.structured.ask(
                 question, replan_form(), lambda replan: check_replan(replan, registry)
             )
         except NoAnswer as error:
@@ -94,7 +83,7 @@ class Replanner:
         )
         change = registry.replace if action == "split" else registry.insert
         change(texts)
-        unfinished = self._prompts.render(
+        unfinished = self._asker.prompts.render(
             "unfinished", instruction=instruction.text, findings=findings
         )
         registry.summary = f"{registry.summary}\n\n{unfinished}".strip()
@@ -103,14 +92,14 @@ class Replanner:
     def _question(
         self, instruction: Instruction, registry: InstructionRegistry, cause: str, findings: str
     ) -> Question:
-        text = self._prompts.render(
+        text = self._asker.prompts.render(
             "replan",
-            task=self._task,
+            task=self._asker.task,
             plan=numbered_list(registry.texts),
             number=instruction.number,
             instruction=instruction.text,
             cause=cause,
-            files=self._files.listing(),
+            files=self._asker.files.listing(),
             findings=findings,
             most=MOST_PIECES,
         )
@@ -129,7 +118,8 @@ def check_replan(
     """Return a replan's action and instructions.
 
     Raises:
-        ValueError, SettingsError: It is no split, too long, or repeats a part of the program.
+        ValueError, SettingsError: The replan is not a split, is too long, or repeats a part of the
+            program.
     """
     most = MOST_PIECES if replan.action == "split" else MOST_PIECES - 1
     texts = check_program(replan.steps, at_most=most, field="the replan")
@@ -138,8 +128,9 @@ def check_replan(
     seen = {normal_form(text) for text in registry.texts}
     for number, text in enumerate(texts, 1):
         if normal_form(text) in seen:
-            raise ValueError(
+            problem = (
                 f"step {number} of the replan repeats the plan; say what is smaller or different"
             )
+            raise ValueError(problem)
         seen.add(normal_form(text))
     return replan.action, texts

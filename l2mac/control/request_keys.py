@@ -1,6 +1,6 @@
-"""Names for the parts of a request: each message and each set of tools is an object.
+"""Names for the parts of a request: its messages and its tools as objects.
 
-A resumed run names everything once more, to compare it with the trace. So slow work is done once:
+A resumed run names everything again, to compare it with the trace. So slow work is done once:
 messages and tools are known by identity, and a long text that is used twice, such as a tool call's
 arguments in its key and in the next request, is quoted once.
 """
@@ -9,14 +9,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from l2mac.processor.messages import Message, ToolCall, ToolSpec
 from l2mac.trace.objects import ObjectStore
 
 
 class RequestKeys:
-    """Names messages, tools and calls, and keeps them as objects.
+    """Names of messages, tools and calls, which are kept as objects.
 
     Args:
         objects: Where messages and tools are kept.
@@ -44,7 +43,7 @@ class RequestKeys:
         return kept[1]
 
     def key_of_call(self, call: ToolCall, tree: str) -> str:
-        """Return the key of a tool's outcome: a hash of the call, and the store before it."""
+        """Return the key of a tool's outcome: a hash of the call and the store before."""
         text = f"[{self._quote(call.name)},{self._quote(call.arguments)},{self._quote(tree)}]"
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -70,13 +69,13 @@ class RequestKeys:
         return kept[1]
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: object) -> bytes:
     """Return a value as JSON of which there is only one form."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode(
         "ascii"
     )
 
 
-def hash_of(value: Any) -> str:
+def hash_of(value: object) -> str:
     """Return the hash of a value's canonical form."""
     return hashlib.sha256(canonical(value)).hexdigest()

@@ -13,6 +13,7 @@ from l2mac.trace.events import RequirementsListed
 _ATTEMPTS = 3
 _MOST_CHARACTERS = 400
 _REPLY_TOKENS = 1600
+_NO_REQUIREMENT = "the list has no requirement; name at least one"
 
 
 class TaskRequirements:
@@ -37,7 +38,7 @@ class TaskRequirements:
 
     @property
     def problem(self) -> str:
-        """Why there is no list; empty when there is one or it has not been asked for."""
+        """The reason for a missing list; empty with a list, and before it is asked for."""
         return "" if self._listed is None else self._listed.problem
 
     def texts(self) -> tuple[str, ...]:
@@ -68,25 +69,23 @@ def check_requirements(submitted: SubmitRequirements) -> tuple[str, ...]:
     """Return a list of requirements without its repetitions.
 
     Raises:
-        ValueError: There is none, there are too many, or one is empty or too long; none is silently
-            left out.
+        ValueError: The list has no or too many requirements, or one is empty or too long. None is
+            silently dropped.
     """
     distinct = {
         normal_form(text): " ".join(text.split()) for text in reversed(submitted.requirements)
     }
     texts = tuple(reversed(distinct.values()))
     if not texts:
-        raise ValueError("the list has no requirement; name at least one")
+        raise ValueError(_NO_REQUIREMENT)
     if len(texts) > MOST_REQUIREMENTS:
-        raise ValueError(
-            f"the list has {len(texts)} requirements; join related ones,"
-            f" at most {MOST_REQUIREMENTS}"
-        )
+        most = f"join related ones, at most {MOST_REQUIREMENTS}"
+        problem = f"the list has {len(texts)} requirements; {most}"
+        raise ValueError(problem)
     for number, text in enumerate(texts, 1):
         if not normal_form(text):
             raise ValueError("a requirement is empty")
         if len(text) > _MOST_CHARACTERS:
-            raise ValueError(
-                f"requirement {number} has {len(text)} characters; at most {_MOST_CHARACTERS}"
-            )
+            problem = f"requirement {number} has {len(text)} characters; at most {_MOST_CHARACTERS}"
+            raise ValueError(problem)
     return texts

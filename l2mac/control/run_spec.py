@@ -1,8 +1,8 @@
-"""The specification of a run: every setting that decides how it goes, recorded with it."""
+"""The run specification: every setting that decides how a run proceeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from l2mac.evaluator.packages import Mode
 
@@ -14,7 +14,7 @@ ExecutionMode = Literal["auto", "guided", "agentic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanningOptions:
-    """The options of planning, checking and summarising; extra planning is off by default.
+    """The options of planning, checks and summaries; by default no extra planning.
 
     Attributes:
         reflections: How often the model is asked for a better plan.
@@ -42,7 +42,7 @@ class PlanningOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """Every setting that is recorded with a run and stays the same for all its sessions.
+    """Every setting that is recorded with a run and is the same in all its sessions.
 
     Attributes:
         task: The user's prompt.
@@ -78,22 +78,22 @@ class RunSpec:
     judge: bool = False
     method: Method = "l2mac"
     input: str = ""
-    setup: Mapping[str, Any] = field(default_factory=dict)
+    setup: Mapping[str, object] = field(default_factory=dict)
     planning: PlanningOptions = field(default_factory=PlanningOptions)
     mode: ExecutionMode = "agentic"
 
     @property
     def outcome_characters(self) -> int:
-        """How long a tool's outcome may be: about a fifth of the window."""
+        """The most characters of a tool's outcome: about a fifth of the window."""
         return max(1500, min(24_000, int(self.context_tokens * 0.6)))
 
     @property
     def checks_work(self) -> bool:
-        """Whether the control unit checks work before it accepts it; other methods do not."""
+        """Whether the control unit checks work before it accepts it."""
         return self.method == "l2mac" and self.planning.evaluator
 
     def is_guided(self, protocol: str) -> bool:
-        """Whether guided mode is meant, for a model that calls tools in this way.
+        """Return whether the run is in guided mode, for a model with this tool protocol.
 
         Args:
             protocol: `native`, `json`, or empty where that is not known.

@@ -1,7 +1,7 @@
-"""A second opinion: the model is asked about files of the result; answers are only shown.
+"""A second opinion: the model's answers about files of the result are shown.
 
-An opinion is no check. It comes from a model, often the one that did the work, so it can neither
-make up for a check that failed nor make a run fail; nor does it end a run when it cannot be had.
+An opinion is not a check. Its source is a model, often the one that did the work, so an opinion can
+neither compensate for a failed check nor make a run fail. A missing opinion does not end a run.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ _LEAST_CHARACTERS = 500
 
 
 class SecondOpinion:
-    """Asks the model for an opinion on each file that the domain names.
+    """The model's opinions on each file that the domain names.
 
     Args:
         task: The task.
@@ -106,7 +106,7 @@ class SecondOpinion:
 
 
 class NoOpinion:
-    """Asks for no opinion, in runs without `--judge`."""
+    """No opinions, for runs without `--judge`."""
 
     def add_to(self, outcome: Outcome) -> Outcome:
         """Return the outcome as it is."""

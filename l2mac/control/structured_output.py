@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from l2mac.control.effects import Model
+from l2mac.control.project_files import ProjectFiles
 from l2mac.control.repetition import BASE_TEMPERATURE
 from l2mac.domains.prompt_set import PromptSet
 from l2mac.errors import SettingsError
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """There is no usable answer.
+    """No attempt gave a usable answer.
 
     Attributes:
         overflow: Whether the question does not fit into the model's window; otherwise every attempt
@@ -60,7 +61,7 @@ class Question:
 
 
 class StructuredOutput:
-    """Asks questions whose answer is one call of one tool.
+    """Questions to the model whose answer is one call of one tool.
 
     Args:
         model: The language model.
@@ -114,7 +115,7 @@ class StructuredOutput:
             except (ValueError, SettingsError) as error:
                 problem = str(error)[:_PROBLEM_CHARACTERS]
             if reply.truncated:
-                problem = f"it was cut off; {question.shorter}"
+                problem = f"it was truncated; {question.shorter}"
             messages = [*asked, Message(Role.USER, self._again(question, form, problem))]
         raise NoAnswer(f"no usable answer in {question.attempts} attempts, the last one: {problem}")
 
@@ -122,6 +123,25 @@ class StructuredOutput:
         if question.again is not None:
             return question.again(problem)
         return self._prompts.render("answer_again", problem=problem, tool=form.spec.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """The means of a run to ask the model about its task.
+
+    Attributes:
+        task: The task.
+        model: The language model.
+        structured: Asks the questions whose answer is a form.
+        prompts: The prompts of the domain.
+        files: The file store, for prompts.
+    """
+
+    task: str
+    model: Model
+    structured: StructuredOutput
+    prompts: PromptSet
+    files: ProjectFiles
 
 
 def _arguments(reply: Reply, form: Form[A]) -> A:

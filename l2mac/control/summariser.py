@@ -1,4 +1,4 @@
-"""The summary that is carried from one context window to the next: M_cs and M_rs of the paper."""
+"""The summary M_rs of the paper, from one context window to the next."""
 
 from typing import Protocol
 
@@ -13,7 +13,7 @@ _SUMMARY_TOKENS = 400
 
 
 class Summariser(Protocol):
-    """Makes summaries and decides what a window shows of them."""
+    """The maker of summaries, which decides how much of them a window shows."""
 
     def summarise(self, window: ContextWindow, kind: str) -> str:
         """Return a summary M_rs of a window; empty where there is none."""
@@ -25,7 +25,7 @@ class Summariser(Protocol):
 
 
 class ModelSummariser:
-    """Asks the model for each summary.
+    """The summariser that asks the model for each summary.
 
     Args:
         model: The language model.
@@ -61,7 +61,7 @@ class ModelSummariser:
 
 
 class NoSummaries:
-    """Makes no summary and shows none (`--no-summary`, an ablation of the paper)."""
+    """The summariser of `--no-summary`, an ablation of the paper."""
 
     def summarise(self, window: ContextWindow, kind: str) -> str:  # noqa: ARG002 - as `Summariser`
         """Return no summary, without asking the model."""

@@ -1,6 +1,6 @@
-"""The final comparison of the result with the task: requirement → files and passed tests.
+"""The final comparison with the task: requirement → files and passed tests.
 
-The table is the model's claim, and is labelled so wherever it appears. It is checked mechanically
+The table is the model's claim, and is labelled so wherever it appears. A mechanical check finds out
 that the files are in the verified store, and that the tests were collected and passed in the fresh
 sandbox; a claim of anything else does not count. A requirement is shown when at least one file and
 one passed test hold; or the files alone, where the domain checks no such files or has no tests: no
@@ -12,14 +12,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 
-from l2mac.control.effects import Model, Notes
+from l2mac.control.effects import Notes
 from l2mac.control.file_listing import paged_files
 from l2mac.control.outcome import Outcome, RequirementRow, Status
-from l2mac.control.project_files import ProjectFiles
 from l2mac.control.registry import numbered_list
 from l2mac.control.requirements import TaskRequirements
-from l2mac.control.structured_output import NoAnswer, Question, StructuredOutput
-from l2mac.domains.prompt_set import PromptSet
+from l2mac.control.structured_output import Asker, NoAnswer, Question
 from l2mac.evaluator.checks import JobMaker
 from l2mac.evaluator.pytest_report import base_id
 from l2mac.evaluator.test_ledger import passed_tests
@@ -42,16 +40,13 @@ Claims = dict[int, list[Evidence]]
 
 
 class Traceability:
-    """Examines a verified store, and makes instructions for requirements that are not shown.
+    """The comparison of a verified store with the requirements of the task.
 
     Args:
         enabled: Whether results are examined at all.
         rounds: How often requirements that are not shown may be carried out.
-        model: The language model, for the room in its window.
-        prompts: The prompts of the domain.
-        structured: Asks the model.
+        asker: The means of asking the model.
         requirements: The requirements of the task.
-        files: The file store, for prompts.
         jobs_for: The checks of the domain, for some files.
         notes: Records tables and instructions.
 
@@ -64,21 +59,17 @@ class Traceability:
         *,
         enabled: bool,
         rounds: int,
-        model: Model,
-        prompts: PromptSet,
-        structured: StructuredOutput,
+        asker: Asker,
         requirements: TaskRequirements,
-        files: ProjectFiles,
         jobs_for: JobMaker,
         notes: Notes,
     ) -> None:
         self._enabled = enabled
         self._rounds_left = rounds
-        self._model = model
-        self._prompts = prompts
-        self._structured = structured
+        self._asker = asker
+        self._prompts = asker.prompts
+        self._files = asker.files
         self._requirements = requirements
-        self._files = files
         self._jobs_for = jobs_for
         self._notes = notes
         self._rounds = 0
@@ -151,15 +142,15 @@ class Traceability:
         question_for = self._question_maker(requirements, report)
 
         def room() -> int:
-            left = self._structured.room(question_for(0, ""), form)
-            return int(self._model.characters(left) * _PAGE_FILL)
+            left = self._asker.structured.room(question_for(0, ""), form)
+            return int(self._asker.model.characters(left) * _PAGE_FILL)
 
         claims: Claims = {}
         seen, problem = 0, _NO_ROOM
         pages = itertools.islice(paged_files(contents, room), _MOST_PAGES)
         for number, (page, taken) in enumerate(pages, 1):
             try:
-                answer = self._structured.ask(
+                answer = self._asker.structured.ask(
                     question_for(number, page), form, lambda claim: claim.evidence
                 )
             except NoAnswer as error:
@@ -212,7 +203,7 @@ class Traceability:
 
 
 class _ClaimCheck:
-    """Checks claims against the verified store and its report."""
+    """A check of claims against the verified store and its report."""
 
     def __init__(
         self, entries: Sequence[FileEntry], jobs_for: JobMaker, report: CheckReport

@@ -1,4 +1,4 @@
-"""One turn of the model: its tool calls are performed in order, and each gets exactly one answer.
+"""One turn of the model: each tool call of a reply gets exactly one answer.
 
 Agentic mode and the comparison methods (`l2mac.control.methods`) share it.
 """
@@ -27,7 +27,7 @@ class Turn:
 
 
 class TurnRunner:
-    """Performs replies.
+    """The part that performs the tool calls of replies.
 
     Args:
         tools: The tools that the model may call.

@@ -1,4 +1,4 @@
-"""The baseline: findings of a run's input, which stay the input's and block nothing.
+"""The baseline: findings of a run's input, which block nothing.
 
 A finding is excused only where it is known to be the same. A failing test is the same as long as
 its file is unchanged or its source has the same fingerprint: a test that is rewritten under an old
@@ -37,7 +37,7 @@ class Baseline:
         self._left: dict[str, Kinds] = {}
 
     def start_from(self, report: CheckReport) -> None:
-        """Take in the report on the input as it came."""
+        """Store the findings of the report on the unchanged input."""
         for result in report.results:
             if result.counts is None:
                 self._kinds[result.name] = _counted(result.findings)
@@ -47,7 +47,7 @@ class Baseline:
                 self._fingerprints = dict(zip(result.declared, result.fingerprints, strict=False))
 
     def learn(self, report: CheckReport) -> None:
-        """Take in further findings of the input; known ones are not counted twice."""
+        """Add further findings of the input; known ones are not counted twice."""
         for result in report.results:
             if result.counts is None and result.verdict is not Verdict.BROKEN:
                 found = _counted(result.findings)
@@ -68,19 +68,19 @@ class Baseline:
         return CheckReport(tuple(self._excused(result, files) for result in report.results)).gated()
 
     def observe(self, report: CheckReport, files: FileDigests, *, whole: bool) -> None:
-        """Take in a report that `judge` returned: fixed findings are excused no more.
+        """Update the baseline by a report of `judge`: fixed findings lose their excuse.
 
         Args:
             report: The report.
             files: The store that it is on, path → object.
             whole: Whether all was checked that the input was checked for; otherwise only tests can
-                be mended.
+                be fixed.
         """
         for result in report.results:
             if result.verdict is Verdict.BROKEN:
                 continue
             if result.counts is not None:
-                self._failing -= _mended(self._failing, result)
+                self._failing -= _fixed(self._failing, result)
             elif whole and (result.verdict is Verdict.PASSED or result.findings):
                 now = _counted((*result.findings, *result.excused))
                 left = self._left.get(result.name, Counter())
@@ -113,7 +113,7 @@ class Baseline:
         return replace(result, verdict=verdict, summary=summary, findings=(), excused=old)
 
     def _rewritten(self, result: CheckResult) -> int:
-        """Count the tests of the input whose source changed: weaker ones may be among them."""
+        """Count the tests of the input whose source changed, as they may be weaker now."""
         now = zip(result.declared, result.fingerprints, strict=False)
         return sum(
             bool(fingerprint) and self._fingerprints.get(test, fingerprint) not in ("", fingerprint)
@@ -128,7 +128,7 @@ class Baseline:
         ]
 
     def _is_same(self, test: str, fingerprints: Mapping[str, str], files: FileDigests) -> bool:
-        """Whether a test is the input's, by its file or the fingerprint of its source."""
+        """Return whether a test is the input's, by its file or its fingerprint."""
         name = base_id(test)
         if self._as_it_came(test.partition("::")[0], files):
             return True
@@ -167,7 +167,7 @@ def named(report: CheckReport) -> str:
     return "\n".join(lines)
 
 
-def _mended(failing: set[str], result: CheckResult) -> set[str]:
+def _fixed(failing: set[str], result: CheckResult) -> set[str]:
     """Return the failing names that a report shows to be fixed."""
     passed = {test for test, outcome in result.outcomes if outcome == "passed"}
     every = {test for test, _ in result.outcomes}

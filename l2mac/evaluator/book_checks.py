@@ -1,4 +1,4 @@
-"""The checks of a book: the jobs to run in the sandbox, and how to read their reports.
+"""The checks of a book: their jobs in the sandbox, and their reports.
 
 `sandbox.checkers.prose` makes the findings, and this module weighs them. Most findings refuse
 completion. A missing chapter does so only at the end, and guesses are advice.
@@ -54,7 +54,7 @@ def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[J
 
 
 def jobs_at_the_end(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
-    """Return the job for these files where a book has to be there, even without files."""
+    """Return the job for these files when a book is due, even without files."""
     return (Job("prose", checker="prose", paths=tuple(entry.path for entry in files)),)
 
 

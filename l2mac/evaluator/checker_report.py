@@ -1,4 +1,4 @@
-"""The report that a checker leaves in the sandbox: JSON lines, of which the last one is its end.
+"""The report that a checker leaves in the sandbox: JSON lines and an end.
 
 Reports come from processes that may also have run generated code. They are read strictly: a report
 that is truncated, lacks its end or holds anything but JSON is incomplete, and never repaired.
@@ -6,15 +6,17 @@ that is truncated, lacks its end or holds anything but JSON is incomplete, and n
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated
 
 import pydantic
 
-from l2mac.evaluator.wording import cause_sentence
+from l2mac.evaluator.wording import cause_sentence, valid_text
 from sandbox import Cause, JobResult
 
 _CLEAN_END = {"e": "end", "code": 0}
 _NOT_COMPLETE = "its report is not complete, or not what the job writes"
+ValidText = Annotated[str, pydantic.AfterValidator(valid_text)]
+"""A text of the sandbox as valid Unicode."""
 
 
 class IncompleteReport(ValueError):
@@ -27,8 +29,8 @@ class ReportLine(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def report_lines(job: JobResult) -> Iterator[Any]:
-    """Yield the lines of a report as far as it is there, whether it has an end or not.
+def report_lines(job: JobResult) -> Iterator[object]:
+    """Yield the lines of a report, which may lack its end.
 
     Raises:
         IncompleteReport: A line is not JSON.
@@ -40,7 +42,7 @@ def report_lines(job: JobResult) -> Iterator[Any]:
             raise IncompleteReport(_NOT_COMPLETE) from None
 
 
-def read_report(job: JobResult) -> tuple[list[Any], Any]:
+def read_report(job: JobResult) -> tuple[list[object], object]:
     """Return the lines of a complete report before its end, and the end.
 
     Raises:
@@ -56,8 +58,8 @@ def read_report(job: JobResult) -> tuple[list[Any], Any]:
     return lines[:-1], lines[-1]
 
 
-def read_clean_report(job: JobResult) -> list[Any]:
-    """Return the lines of a complete report whose end says nothing but that.
+def read_clean_report(job: JobResult) -> list[object]:
+    """Return the lines of a complete report whose end carries no values.
 
     Raises:
         IncompleteReport: As `read_report`, or the last line is not such an end.

@@ -1,4 +1,4 @@
-"""The checks of a domain: the jobs to run on a file store, and how to read their reports."""
+"""The checks of a domain: their jobs on a file store, and their reports."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sandbox import FileEntry, Job, RunResult
 
 
 class JobMaker(Protocol):
-    """Makes the jobs for some files."""
+    """The maker of the jobs for some files."""
 
     def __call__(
         self, files: Sequence[FileEntry], known: Collection[str] = (), /
@@ -29,9 +29,9 @@ class Checks:
         jobs: The names of all jobs that `jobs_for` can make.
         at_the_end: The checks in their place in the last instruction and after it, where more is
             due then: all chapters of a book, for example. None where the same is due all along.
-        for_input: Makes the jobs for an input as it came; None where that is `jobs_for`.
+        for_input: Makes the jobs for an unchanged input; None where `jobs_for` does.
         originals: Makes the jobs for files of the input that have been changed since, where
-            `for_input` leaves out findings of single files.
+            `for_input` excludes findings of single files.
     """
 
     jobs_for: JobMaker
@@ -85,7 +85,7 @@ def evaluate(
 
 
 def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
-    """Run a domain's checks on an input as it came, all that can be due."""
+    """Run all of a domain's checks that can be due on an unchanged input."""
     if checks.at_the_end is not None:
         checks = checks.at_the_end
     return _ran(store, checks, (checks.for_input or checks.jobs_for)(store.files))
@@ -94,7 +94,7 @@ def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
 def evaluate_originals(
     store: FileStore, checks: Checks, changed: Sequence[FileEntry]
 ) -> CheckReport:
-    """Run the checks on some files of an input that `evaluate_input` left out."""
+    """Run the checks on some files of an input that `evaluate_input` excluded."""
     return _ran(store, checks, checks.originals(changed, store.files))
 
 
@@ -104,7 +104,7 @@ def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport
     try:
         execution = store.execute(jobs, keep_changes=False)
     except SandboxReplaced as loss:
-        finding = Finding("", f"running the checks ended the box: {loss}")
+        finding = Finding("", f"running the checks ended the sandbox: {loss}")
         return CheckReport(
             (
                 CheckResult(

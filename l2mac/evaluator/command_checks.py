@@ -1,9 +1,10 @@
-"""A domain's own checks: programs that run in the sandbox and pass by their exit code."""
+"""A domain's own checks: programs in the sandbox that pass by their exit code."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from l2mac.evaluator.checks import JobMaker
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
@@ -28,7 +29,7 @@ class CommandCheck:
     files: tuple[str, ...] = ("*",)
 
 
-def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
+def command_jobs(command: CommandCheck) -> JobMaker:
     """Return the function from files to the command's job, due once a file fits."""
 
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - all are its own
@@ -58,7 +59,7 @@ def _judged(command: CommandCheck, job: JobResult) -> CheckResult:
     elif job.code in _NOT_STARTED:
         verdict, summary = (
             Verdict.BROKEN,
-            f"{command.argv[0]} cannot be started; it has to be in the box's image",
+            f"{command.argv[0]} cannot be started; it has to be in the sandbox's image",
         )
     texts = (
         valid_text(stream.text(_TEXT_CHARACTERS))

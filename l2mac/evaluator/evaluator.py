@@ -1,4 +1,4 @@
-"""The evaluator E(D) of the paper: it checks the file store and reaches one verdict.
+"""The evaluator E(D) of the paper: checks of the file store, and one verdict.
 
 The verdict that is recorded is the one that the control unit acts on: findings of the run's input
 are excused by then (`baseline`), and tests that have gone out of sight are held against it
@@ -35,7 +35,7 @@ _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 
 
 class Evaluator:
-    """Checks a run's file store, records each verdict and remembers the newest one.
+    """The checks of a run's file store, with a record of each verdict.
 
     Args:
         journal: Records every evaluation.
@@ -47,8 +47,8 @@ class Evaluator:
 
     Attributes:
         report: The newest verdict; empty before the first one.
-        input_report: The checks' result on the input as it came, before any finding is excused.
-        remark: What a reader of the outcome has to know about how the work was checked.
+        input_report: The checks' result on the unchanged input, before any finding is excused.
+        remark: A sentence for the outcome on how the work was checked.
         checks_work: Whether the work is checked on the way.
     """
 
@@ -98,7 +98,7 @@ class Evaluator:
         return describe(self.report, limit)
 
     def start(self) -> CheckReport:
-        """Evaluate the input as it came; return the verdict without its own findings.
+        """Evaluate the unchanged input; return the verdict without its own findings.
 
         Both are recorded: the baseline, and the verdict that stands until something is written. A
         run without input records nothing.
@@ -141,7 +141,7 @@ class Evaluator:
     def check_candidate(self) -> CheckReport:
         """Evaluate one of several candidates; the ledger does not count it.
 
-        A test that fails with one candidate is no debt of another candidate.
+        A test that fails with one candidate does not count against another candidate.
         """
         unmet = self._dependencies.resolve(self._store)
         return self._recorded(
@@ -157,7 +157,7 @@ class Evaluator:
         return self.report
 
     def _enter(self, state: str, report: CheckReport) -> CheckReport:
-        """Take in a recorded verdict on the store as it is now."""
+        """Set a recorded verdict as the newest one."""
         self._ledger = self._ledger.after(report)
         self._state, self._checked_tree = state, self._store.tree
         self.report = report
@@ -181,9 +181,9 @@ class Evaluator:
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
                 "--input-dir",
-                "what was wrong with the files before cannot be told, as their checks came to no"
-                f" end ({report.summary}); raise --timeout or --memory, or leave out with --exclude"
-                " what cannot be checked",
+                "The checks of the files in --input-dir did not end, so their findings before the"
+                f" run are unknown ({report.summary}). Raise --timeout or --memory, or exclude"
+                " files with --exclude.",
             )
         return report
 
@@ -198,7 +198,7 @@ class Evaluator:
         return evaluate(store, self._checks, at_the_end=whole, known=known)
 
     def _learn(self) -> None:
-        """Learn the findings of changed files before their change, if `start` did not."""
+        """Determine the findings of changed files before their change if unknown."""
         before = {path: FileEntry(path, 0, name) for path, name in self._origin.items()}
         now = self._contents()
         changed = [

@@ -1,7 +1,8 @@
-"""Packages of generated code: fetched once, recorded, mounted read-only in every sandbox.
+"""Packages of generated code, mounted read-only in every sandbox.
 
-The wheels themselves are objects of the run's trace. So a run that is resumed or replayed, and a
-sandbox that replaces a lost one, have the same bytes without any network.
+The packages are fetched once, and the wheels themselves are objects of the run's trace. So a run
+that is resumed or replayed, and a sandbox that replaces a lost one, have the same bytes without any
+network.
 """
 
 import hashlib
@@ -64,7 +65,7 @@ class Dependencies:
         self._installed = ""
 
     def restore(self, events: Sequence[Event]) -> None:
-        """Have the next sandbox made with the packages that were recorded last."""
+        """Choose the packages that were recorded last for the next sandbox."""
         fetched = [event for event in events if isinstance(event, PackagesFetched) and event.ok]
         self._wanted = fetched[-1] if fetched else None
 
@@ -89,8 +90,8 @@ class Dependencies:
             ) from refusal
         if wanted is not None and installed.digest != wanted.digest:
             raise TraceError(
-                "recorded packages unpack to something else than before; the box's image has"
-                " changed"
+                "The recorded packages unpack to other files than before. The image of the sandbox"
+                " has changed."
             )
 
     def resolve(self, store: FileStore) -> CheckResult | None:
@@ -188,7 +189,7 @@ class Dependencies:
 
 
 def recorded_fetch(events: Sequence[Event], objects: ObjectStore) -> Fetch:
-    """Return a fetch that takes all from a trace, for a replay without a network."""
+    """Return a fetch that reads a trace, for a replay without a network."""
     recorded = {
         event.requirements_object: event for event in events if isinstance(event, PackagesFetched)
     }

@@ -1,13 +1,15 @@
-"""The outline of a run's input as the model sees it, with less detail the more files there are."""
+"""The outline of a run's input for the model, shorter the more files there are."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
-from l2mac.evaluator.checker_report import read_clean_report
-from l2mac.evaluator.wording import cause_sentence, valid_text
+import pydantic
+
+from l2mac.evaluator.checker_report import ReportLine, ValidText, read_clean_report
+from l2mac.evaluator.wording import cause_sentence
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.trace.events import ProjectOutlined
 from l2mac.trace.journal import Journal
@@ -15,6 +17,31 @@ from sandbox import Job, JobResult
 
 _README_SHARE = 4
 _OUTLINED = (".py", ".md")
+
+
+class _Readme(ReportLine):
+    e: Literal["readme"]
+    path: str
+    text: ValidText
+
+
+class _File(ReportLine):
+    e: Literal["file"]
+    path: ValidText
+    # JSON has no tuples, which a strict model wants to see.
+    names: list[Annotated[tuple[ValidText, list[ValidText]], pydantic.Field(strict=False)]]
+    more: int
+
+
+class _Unread(ReportLine):
+    e: Literal["unread"]
+    path: str
+
+
+_Line = _Readme | _File | _Unread
+_LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
+    Annotated[_Line, pydantic.Field(discriminator="e")]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +59,11 @@ class _Module:
 
 
 class ProjectOutliner:
-    """Outlines the files that a run begins with, in the sandbox and without running any of them.
+    """The maker of the outline, in the sandbox and without running any file.
 
     Args:
         journal: Records the outline.
-        store: The file store, which holds the input as it came.
+        store: The file store, which holds the unchanged input.
     """
 
     def __init__(self, journal: Journal, store: FileStore) -> None:
@@ -81,7 +108,7 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
     """
     try:
         readme, modules = _read(job)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return f"(there is no outline: {cause_sentence(job)})"
     parts = [f"{readme[: limit // _README_SHARE].rstrip()}\n"] if readme.strip() else []
     ordered = sorted(modules, key=lambda module: (module.is_test, module.path))
@@ -91,19 +118,13 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
 
 def _read(job: JobResult) -> tuple[str, list[_Module]]:
     readme, modules = "", []
-    for event in read_clean_report(job):
-        if event["e"] == "readme":
-            readme = readme or valid_text(str(event["text"]))
-        elif event["e"] == "file" and event["names"]:
-            modules.append(_module(event))
+    for line in map(_LINE.validate_python, read_clean_report(job)):
+        if isinstance(line, _Readme):
+            readme = readme or line.text
+        elif isinstance(line, _File) and line.names:
+            names = tuple((name, tuple(inside)) for name, inside in line.names)
+            modules.append(_Module(line.path, names, line.more))
     return readme, modules
-
-
-def _module(event: dict[str, Any]) -> _Module:
-    names = tuple(
-        (valid_text(name), tuple(map(valid_text, inside))) for name, inside in event["names"]
-    )
-    return _Module(valid_text(event["path"]), names, int(event["more"]))
 
 
 def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> str:
@@ -116,7 +137,7 @@ def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> 
 
 
 def _words(text: str) -> frozenset[str]:
-    """Return the longer words of a text, in the singular as far as an ending shows it."""
+    """Return the longer words of a text, without an `s` at their ends."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
     return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z]{4,}", spaced.lower()))
 

@@ -1,4 +1,4 @@
-"""Read the report that the preloaded pytest leaves in the sandbox, and judge the tests by it.
+"""The report that the preloaded pytest leaves in the sandbox, and its verdict.
 
 A pass needs all of these: exit code 0, a complete report whose own end agrees, every declared test
 collected, every collected test accounted for from its start to its end, none deselected, at least
@@ -8,7 +8,7 @@ out to forge it can; see SECURITY.md.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -47,7 +47,7 @@ class _NotCollected(ReportLine):
     e: Literal["collect"]
     id: str
     outcome: Literal["failed", "skipped"]
-    text: Any
+    text: object
 
 
 class _Start(ReportLine):
@@ -67,12 +67,12 @@ class _Phase(ReportLine):
     when: Literal["setup", "call", "teardown"]
     outcome: Literal["passed", "failed", "skipped"]
     xfail: bool = False
-    text: Any = ""
+    text: object = ""
 
 
 class _Internal(ReportLine):
     e: Literal["internal"]
-    text: Any
+    text: object
 
 
 class _PytestEnd(ReportLine):
@@ -114,7 +114,7 @@ class _TestTally:
 
     @property
     def missing(self) -> int:
-        """How many of the collected tests have no result, or did not come to their end."""
+        """The number of collected tests without a result or an end."""
         return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
 
     def hidden(self) -> list[str]:
@@ -140,8 +140,8 @@ class _TestTally:
             if self.unread.get(test.partition("::")[0]) == "skipped":
                 self.outcomes.setdefault(test, "skipped")
 
-    def read(self, lines: Iterable[Any]) -> None:
-        """Take in a report.
+    def read(self, lines: Iterable[object]) -> None:
+        """Read the lines of a report.
 
         Raises:
             ValueError, RecursionError: A line is not one that `sandbox.checkers.jobs` writes there.

@@ -1,4 +1,4 @@
-"""The checks of the codebase domain: the jobs to run, and how to read their reports.
+"""The checks of the codebase domain: their jobs, and their reports.
 
 The reports come from processes that also ran generated code. They are read strictly: a report that
 is incomplete, contradicts itself or is truncated makes a check broken or failed, never passed.
@@ -6,12 +6,19 @@ is incomplete, contradicts itself or is truncated makes a check broken or failed
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Literal
 
-from l2mac.evaluator.checker_report import read_clean_report, why_incomplete
+import pydantic
+
+from l2mac.evaluator.checker_report import (
+    ReportLine,
+    ValidText,
+    read_clean_report,
+    why_incomplete,
+)
 from l2mac.evaluator.pytest_report import HOOK, judge_tests
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
-from l2mac.evaluator.wording import how_many, valid_text
+from l2mac.evaluator.wording import how_many
 from sandbox import FileEntry, Job, JobResult, RunResult
 
 _REWRITTEN = (
@@ -20,6 +27,46 @@ _REWRITTEN = (
 )
 _MOST_LINES = 10
 _LINTED_WHOLE = 200
+_STUB = "is not written yet: its body does nothing; write it, or say why in a docstring"
+
+
+class _Located(ReportLine):
+    """A finding at a line of a file; `quote` is the line, `hint` the way to a fix."""
+
+    path: ValidText
+    line: int
+    text: ValidText
+    quote: ValidText = ""
+    hint: ValidText = ""
+
+
+class _SourceFinding(_Located):
+    """A finding of `sandbox.checkers.sources`."""
+
+    e: Literal["syntax", "stub", "hook"]
+
+
+class _Message(_Located):
+    """A message of pylint."""
+
+    e: Literal["message"]
+    code: ValidText
+    symbol: ValidText
+    column: int | None = None
+
+
+class _Compiled(ReportLine):
+    """The number of files that were compiled and not linted."""
+
+    e: Literal["compiled"]
+    count: int
+
+
+_Event = _SourceFinding | _Message
+_Line = _SourceFinding | _Message | _Compiled
+_LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
+    Annotated[_Line, pydantic.Field(discriminator="e")]
+)
 
 
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
@@ -44,7 +91,7 @@ def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
 
 
 def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Return the jobs that `jobs_for_input` left out, for files that have changed."""
+    """Return the jobs that `jobs_for_input` excluded, for files that have changed."""
     paths = _sources(changed)
     if not paths or len(_sources(files)) <= _LINTED_WHOLE:
         return ()
@@ -77,15 +124,15 @@ def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
 
 
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
-    events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    events: dict[str, list[_Event]] = {"syntax": [], "stub": [], "hook": [], "message": []}
     only_compiled = 0
     try:
-        for event in read_clean_report(job):
-            if event["e"] == "compiled":
-                only_compiled = int(event["count"])
+        for line in map(_LINE.validate_python, read_clean_report(job)):
+            if isinstance(line, _Compiled):
+                only_compiled = line.count
             else:
-                events[event["e"]].append(_checked(event))
-    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+                events[line.e].append(line)
+    except (ValueError, RecursionError):
         return _broken("syntax", job), _broken("lint", job)
     in_order = events["stub"] + events["hook"] + events["message"]
     lint = _from_events("lint", in_order)
@@ -94,60 +141,41 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     return _from_events("syntax", events["syntax"]), lint
 
 
-def _checked(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event that makes a finding.
-
-    Raises:
-        KeyError, TypeError, ValueError, ArithmeticError: It lacks what it has to have.
-    """
-    event = {
-        name: valid_text(value) if isinstance(value, str) else value
-        for name, value in event.items()
-    }
-    event["line"] = int(event["line"])
-    _finding(event, ())
-    return event
-
-
-def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
-    """Return a finding; `more` are the further lines at which the same was found."""
+def _finding(event: _Event, more: Sequence[_Event]) -> Finding:
+    """Return a finding; `more` are the same at further lines."""
     finding = _alone(event)
-    quote = f" (in: {event['quote']})" if event.get("quote") else ""
+    quote = f" (in: {event.quote})" if event.quote else ""
     others = ""
     if more:
-        lines = ", ".join(map(str, more[:_MOST_LINES]))
+        lines = ", ".join(str(one.line) for one in more[:_MOST_LINES])
         others = f"; the same at {len(more)} more: line {lines}"
     if len(more) > _MOST_LINES:
         others += " …"
-    hint = f"; {event['hint']}" if event.get("hint") else ""
+    hint = f"; {event.hint}" if event.hint else ""
     text = f"{finding.text}{quote}{others}{hint}"
     return Finding(finding.where, text, sort=finding.text, count=1 + len(more))
 
 
-def _alone(event: dict[str, Any]) -> Finding:
-    where = f"{event['path']}:{event['line']}"
-    if event["e"] == "stub":
-        return Finding(
-            where,
-            f"{event['text']} is not written yet: its body does nothing; write it, or say why in a"
-            " docstring",
-        )
-    if event["e"] == "hook":
-        return Finding(where, HOOK.format(name=event["text"]))
-    rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
-    return Finding(where, f"{rule}{event['text']}")
+def _alone(event: _Event) -> Finding:
+    where = f"{event.path}:{event.line}"
+    if isinstance(event, _Message):
+        return Finding(where, f"{event.code} {event.symbol}: {event.text}")
+    texts = {
+        "syntax": event.text,
+        "stub": f"{event.text} {_STUB}",
+        "hook": HOOK.format(name=event.text),
+    }
+    return Finding(where, texts[event.e])
 
 
-def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
+def _from_events(name: str, events: Sequence[_Event]) -> CheckResult:
     """Return a result in which repeated findings of a file are one."""
     if not events:
         return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
-    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    alike: dict[tuple[str, str], list[_Event]] = {}
     for event in events:
-        alike.setdefault((str(event["path"]), _alone(event).text), []).append(event)
-    findings = tuple(
-        _finding(first, [one["line"] for one in more]) for first, *more in alike.values()
-    )
+        alike.setdefault((event.path, _alone(event).text), []).append(event)
+    findings = tuple(_finding(first, more) for first, *more in alike.values())
     return CheckResult(
         name=name, verdict=Verdict.FAILED, summary=how_many(events, "error"), findings=findings
     )

@@ -1,4 +1,4 @@
-"""The packages that files of a store name, read strictly: pip gets names and versions alone.
+"""The packages that files of a store name: pip gets names and versions alone.
 
 A requirements file can do much more for pip: name other indexes, local paths, addresses, further
 files. None of that is passed on: a line that is not plainly a name with versions is a finding for
@@ -33,7 +33,7 @@ class PackageRequirements:
     Attributes:
         lines: One requirement each, as pip gets it.
         places: Where each stands, as `path:line`.
-        findings: What cannot be taken; with any, nothing is installed.
+        findings: The faults of the files; with any, nothing is installed.
     """
 
     lines: tuple[str, ...] = ()

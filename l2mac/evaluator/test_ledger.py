@@ -1,4 +1,4 @@
-"""Keep account of a run's tests: a test that was seen failing has to pass.
+"""The ledger of a run's tests: a test that was seen failing has to pass.
 
 Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test
 may move to another file or class: a test of the same name that was not there when it failed takes
@@ -40,7 +40,7 @@ class TestLedger:
 
     Attributes:
         owed: Tests that failed and have not passed since, each with the tests known when it failed.
-        kept: Tests that passed in the run's input.
+        input_passes: The tests that passed in the run's input.
         first: All tests of the run's input.
         ever_passed: Tests that passed at some time.
         last_passed: Tests that passed in the newest evaluation.
@@ -49,7 +49,7 @@ class TestLedger:
     __test__ = False
 
     owed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
+    input_passes: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     ever_passed: frozenset[str] = frozenset()
     last_passed: frozenset[str] = frozenset()
@@ -61,10 +61,16 @@ class TestLedger:
         first = frozenset(states)
         passed = passed_tests(report)
         owed = {test: first for test, state in states.items() if state in _FAILING}
-        return cls(owed=owed, kept=passed, first=first, ever_passed=passed, last_passed=passed)
+        return cls(
+            owed=owed,
+            input_passes=passed,
+            first=first,
+            ever_passed=passed,
+            last_passed=passed,
+        )
 
     def after(self, report: CheckReport) -> "TestLedger":
-        """Return the ledger after an evaluation, as it came or as `judge` returned it."""
+        """Return the ledger after an evaluation, before or after `judge`."""
         states = _states(report)
         passed = passed_tests(report)
         owed = dict(self.owed)
@@ -88,7 +94,9 @@ class TestLedger:
             return report
         states = _states(report)
         passed = passed_tests(report)
-        kept = {test for test in self.kept if not _takes_its_place(test, passed, self.first)}
+        kept = {
+            test for test in self.input_passes if not _takes_its_place(test, passed, self.first)
+        }
         judged = _with_findings(report, self.owed, states, "that failed cannot be seen", _LOST)
         return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 
@@ -125,7 +133,7 @@ def passed_tests(report: CheckReport) -> frozenset[str]:
 
 
 def _takes_its_place(test: str, passed: frozenset[str], known: frozenset[str]) -> bool:
-    """Whether a failing test has passed, or a test of its name that was not `known`."""
+    """Return whether a failing test has passed, or a new test of its name."""
     name = test.rpartition("::")[2]
     return test in passed or any(other.rpartition("::")[2] == name for other in passed - known)
 

@@ -1,11 +1,11 @@
-"""The ablation `--no-evaluator`: work is accepted without checks, the result is verified."""
+"""The ablation `--no-evaluator`: only the result is verified."""
 
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.verdict import CheckReport
 
 
 class UncheckedEvaluator:
-    """Stands in for an evaluator on the way, where no check is due and none is made.
+    """An evaluator that accepts work without checks, and verifies the result.
 
     Args:
         evaluator: Evaluates the input and verifies the result.
@@ -26,7 +26,7 @@ class UncheckedEvaluator:
 
     @property
     def input_report(self) -> CheckReport:
-        """The checks' result on the input as it came."""
+        """The checks' result on the unchanged input."""
         return self._evaluator.input_report
 
     @property
@@ -35,7 +35,7 @@ class UncheckedEvaluator:
         return self._evaluator.tree != self._tree
 
     def start(self) -> CheckReport:
-        """Evaluate the input as it came, which the final verification is compared with."""
+        """Evaluate the unchanged input, for a comparison with the final verification."""
         report = self._evaluator.start()
         if not self._evaluator.is_outdated:
             self._tree = self._evaluator.tree

@@ -52,7 +52,7 @@ class CheckResult:
         outcomes: For tests: every collected test's id and how it ended.
         declared: For tests: the ids, without parameters, that the files themselves declare.
         fingerprints: A hash of the source of each declared id; empty where it is not known.
-        excused: Findings that the run's input had already, which are no part of the verdict.
+        excused: Findings that the run's input had already; the verdict ignores them.
         gates: The results that are meaningless as long as this one has failed.
     """
 

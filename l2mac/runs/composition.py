@@ -12,7 +12,6 @@ from l2mac.control.agentic_executor import AgenticExecutor, Steering
 from l2mac.control.budget import TurnBudget
 from l2mac.control.control_unit import ControlUnit
 from l2mac.control.effects import Model, Notes, Tools
-from l2mac.control.guided.guided_instruction import Asker
 from l2mac.control.guided.guided_loop import GuidedExecutor
 from l2mac.control.guided.guided_planner import GuidedPlanner
 from l2mac.control.methods.codet import CodeT
@@ -29,7 +28,7 @@ from l2mac.control.replanner import Replanner
 from l2mac.control.requirements import TaskRequirements
 from l2mac.control.run_spec import RunSpec
 from l2mac.control.second_opinion import NoOpinion, SecondOpinion
-from l2mac.control.structured_output import StructuredOutput
+from l2mac.control.structured_output import Asker, StructuredOutput
 from l2mac.control.summariser import ModelSummariser, NoSummaries
 from l2mac.control.traceability import Traceability
 from l2mac.control.turn import TurnRunner
@@ -110,6 +109,13 @@ class _ControlUnitMaker:
         self._requirements = TaskRequirements(
             spec.task, prompts=self._prompts, structured=self._structured, notes=ports.notes
         )
+        self._asker = Asker(
+            task=spec.task,
+            model=ports.model,
+            structured=self._structured,
+            prompts=self._prompts,
+            files=ports.files,
+        )
         self._briefing = ProjectBriefing(
             files=ports.files,
             outliner=ports.outliner,
@@ -138,11 +144,9 @@ class _ControlUnitMaker:
     def _agentic_parts(self) -> tuple[Planner, Executor]:
         spec, ports, planning = self._spec, self._ports, self._spec.planning
         planner = ModelPlanner(
-            task=spec.task,
             steps=spec.steps,
             reflections=planning.reflections,
-            prompts=self._prompts,
-            structured=self._structured,
+            asker=self._asker,
             notes=ports.notes,
             requirements=self._requirements if planning.coverage else None,
             briefing=self._briefing,
@@ -167,15 +171,8 @@ class _ControlUnitMaker:
         planner = GuidedPlanner(
             task=spec.task, most=spec.steps, prompts=self._prompts, structured=self._structured
         )
-        asker = Asker(
-            task=spec.task,
-            model=ports.model,
-            structured=self._structured,
-            prompts=self._prompts,
-            files=ports.files,
-        )
         executor = GuidedExecutor(
-            asker=asker,
+            asker=self._asker,
             tools=ports.tools,
             evaluator=self._evaluator,
             budget=ports.budget,
@@ -207,11 +204,8 @@ class _ControlUnitMaker:
 
     def _replanner(self) -> Replanner:
         return Replanner(
-            task=self._spec.task,
             max_replans=self._spec.planning.max_replans,
-            prompts=self._prompts,
-            structured=self._structured,
-            files=self._ports.files,
+            asker=self._asker,
             evaluator=self._evaluator,
             notes=self._ports.notes,
             findings_characters=self._spec.outcome_characters,
@@ -222,11 +216,8 @@ class _ControlUnitMaker:
         traceability = Traceability(
             enabled=planning.requirements,
             rounds=planning.requirement_rounds,
-            model=ports.model,
-            prompts=self._prompts,
-            structured=self._structured,
+            asker=self._asker,
             requirements=self._requirements,
-            files=ports.files,
             jobs_for=ports.domain.checks.jobs_for,
             notes=ports.notes,
         )

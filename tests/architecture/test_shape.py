@@ -37,6 +37,22 @@ LONGER_FUNCTIONS = {
 }
 MORE_PARAMETERS = {
     "l2mac.compat.run_l2mac": (13, "the signature of release 0.0.3"),
+    "l2mac.control.agentic_executor.AgenticExecutor.__init__": (
+        10,
+        "keyword-only constructor injection by the composition root",
+    ),
+    "l2mac.control.control_unit.ControlUnit.__init__": (
+        9,
+        "keyword-only constructor injection by the composition root",
+    ),
+    "l2mac.control.guided.guided_loop.GuidedExecutor.__init__": (
+        7,
+        "keyword-only constructor injection by the composition root",
+    ),
+    "l2mac.control.methods.single_window.SingleWindowAgent.__init__": (
+        11,
+        "keyword-only constructor injection by the composition root",
+    ),
     "l2mac.runs.wiring.make_resources": (8, "the composition root: one caller, by keyword"),
     "sandbox.engine.docker_sandbox.DockerSandbox.__init__": (8, "the factory is the only caller"),
 }
@@ -50,6 +66,10 @@ SHORT_MODULES = {
     "l2mac.control.repetition": "a detector that knows neither processor nor trace",
     "l2mac.insight.output": "the only module of the reports that writes files",
     "l2mac.processor.model_list": "a parser of a server's answer, without the HTTP library",
+    "l2mac.evaluator.unchecked": "an ablation, which stands in for the evaluator",
+    "l2mac.evaluator.wording": "sentences that the checks of every domain share",
+    "l2mac.processor.bounded_stream": "one of the few modules that import the HTTP library",
+    "l2mac.processor.model_roles": "names of roles, needed by settings and by the trace",
     "l2mac.processor.protocol": "the protocol that every processor implements",
     "l2mac.processor.tool_probe": "one fixed request and the judgement of its answer",
     "l2mac.settings.role_settings": "the nested part of the settings model",

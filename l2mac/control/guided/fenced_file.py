@@ -9,6 +9,7 @@ import re
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`]*)")
 _WHOLE = (".md", ".txt", ".rst")
+_NOT_CLOSED = "the fenced block is not closed; the file may be incomplete"
 _BLANK_LINES = re.compile(r"^(?:[ \t]*\n)+")
 
 
@@ -41,7 +42,7 @@ def _inside(lines: list[str], opening: int, *, last: bool) -> list[str]:
     mark = fence[1] if fence else "```"
     closing = [number for number in range(opening + 1, len(lines)) if _closes(lines[number], mark)]
     if not closing:
-        raise ValueError("the fenced block is not closed; the file may be incomplete")
+        raise ValueError(_NOT_CLOSED)
     return lines[opening + 1 : closing[-1 if last else 0]]
 
 

@@ -1,4 +1,4 @@
-"""The answers of a guided model: files to write, the file to correct, a change of a few lines."""
+"""The answers of a guided model: planned files, a choice, a change of lines."""
 
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from l2mac.tools.forms import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
@@ -7,6 +7,9 @@ _LONGEST_LINE = 200
 _BROKEN = 300
 _WEIGHTS = {"syntax": 1000, "lint": 30}
 _UNREADABLE_TEST = 10
+_UNCHANGED = (
+    "the change leaves the file as it is; give the line that is wrong and another text for it"
+)
 WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
@@ -19,7 +22,8 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
     paths = [file.path for file in answer.files]
     for path in paths:
         if paths.count(path) > 1:
-            raise ValueError(f"{path} is named twice; name each file once")
+            problem = f"{path} is named twice; name each file once"
+            raise ValueError(problem)
     return tuple(answer.files)
 
 
@@ -56,7 +60,7 @@ def _weight(result: CheckResult) -> int:
 
 
 def same(answer: ChooseFile) -> ChooseFile:
-    """Return an answer of which nothing has to be checked."""
+    """Return an answer that needs no check."""
     return answer
 
 
@@ -64,7 +68,7 @@ def done(answer: SubmitDone) -> SubmitDone:
     """Return an answer that says that all is done, or what is missing and where.
 
     Raises:
-        ValueError: It says neither.
+        ValueError: The answer says neither.
     """
     if not answer.done and not (answer.path.strip() and answer.missing.strip()):
         raise ValueError(
@@ -74,7 +78,7 @@ def done(answer: SubmitDone) -> SubmitDone:
 
 
 def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
-    """Whether the first finding is about prose: long lines, and no short one is named."""
+    """Return whether the first finding is about prose: it names no short line."""
     lines = text.split("\n")
     if all(len(line) <= _LONGEST_LINE for line in lines):
         return False
@@ -100,12 +104,13 @@ def edited(text: str, edit: EditLines) -> str:
     """Return a text after a change.
 
     Raises:
-        ValueError: It has no such lines, or the change changes nothing; the message is for the
-            model.
+        ValueError: The text has no such lines, or the change changes nothing; the message is for
+            the model.
     """
     lines = text.removesuffix("\n").split("\n")
     if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):
-        raise ValueError(f"there is no line {edit.line}; the file has {len(lines)} lines")
+        problem = f"there is no line {edit.line}; the file has {len(lines)} lines"
+        raise ValueError(problem)
     if (
         edit.action == "replace"
         and _indented(lines[edit.line - 1])
@@ -123,10 +128,7 @@ def edited(text: str, edit: EditLines) -> str:
     new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
-        raise ValueError(
-            "the change leaves the file as it is; give the line that is wrong and another text for"
-            " it"
-        )
+        raise ValueError(_UNCHANGED)
     return after
 
 

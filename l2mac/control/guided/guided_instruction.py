@@ -1,18 +1,15 @@
-"""One instruction in guided mode: the state of the work, and how the model is asked about it."""
+"""One instruction in guided mode: the state of the work, and its questions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from l2mac.control.budget import BudgetExhausted
-from l2mac.control.effects import Model
 from l2mac.control.file_listing import fenced_files
 from l2mac.control.guided.fenced_file import file_text
-from l2mac.control.project_files import ProjectFiles
 from l2mac.control.registry import Instruction
 from l2mac.control.repetition import BASE_TEMPERATURE
-from l2mac.control.structured_output import Question, StructuredOutput
-from l2mac.domains.prompt_set import PromptSet
+from l2mac.control.structured_output import Asker, Question
 from l2mac.processor.messages import Message, Role
 from l2mac.tools.base import Arguments
 from l2mac.tools.forms import Form, PlannedFile
@@ -36,37 +33,18 @@ class Correction:
     severity: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """The means of asking about any instruction of a run.
-
-    Attributes:
-        task: The task; every question shows it.
-        model: The language model.
-        structured: Asks the questions whose answer is a form.
-        prompts: The prompts of the domain.
-        files: The file store, for prompts.
-    """
-
-    task: str
-    model: Model
-    structured: StructuredOutput
-    prompts: PromptSet
-    files: ProjectFiles
-
-
 @dataclass(slots=True, kw_only=True)
 class GuidedInstruction:
-    """An instruction with all that a question about it has to say, as every question stands alone.
+    """An instruction with everything that each question about it has to say.
 
     Attributes:
         asker: The means of asking.
         before: The work that was done before it.
         planned: Files still to be written, with their planned contents.
         fixes: Corrections since the last planned file.
-        stuck: Turns in a row that led to nothing new.
-        seen: Earlier states of the store, and earlier findings.
-        problem: Why the last reply could not be used.
+        stuck: Turns in a row without anything new.
+        history: Earlier states of the store, and earlier findings.
+        problem: The reason why the last reply could not be used.
         correction: The last one, while its effect is not known.
     """
 
@@ -76,7 +54,7 @@ class GuidedInstruction:
     planned: list[PlannedFile] = field(default_factory=list)
     fixes: int = 0
     stuck: int = 0
-    seen: set[str] = field(default_factory=set)
+    history: set[str] = field(default_factory=set)
     problem: str = ""
     correction: Correction | None = None
 
@@ -86,10 +64,10 @@ class GuidedInstruction:
         return min(BASE_TEMPERATURE + _WARMING * self.stuck, _HOTTEST)
 
     def notice(self, findings: str) -> None:
-        """Note whether the last turn led to something new: other files and other findings."""
+        """Record whether the last turn brought anything new: other files and findings."""
         now = {self.asker.files.tree, findings}
-        self.stuck = self.stuck + 1 if now & self.seen else 0
-        self.seen |= now
+        self.stuck = self.stuck + 1 if now & self.history else 0
+        self.history |= now
 
     def ask(
         self,

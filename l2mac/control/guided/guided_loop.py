@@ -1,10 +1,10 @@
-"""Guided mode: a small model is asked one question at a time, for one file in each reply.
+"""Guided mode: one question at a time, for one file in each reply.
 
 A large model is given tools and finds its way. A small one gets lost in that: it looks around
 instead of writing, repeats its own words, and spoils code that it has to write as a string of JSON.
-So in this mode the control unit has the initiative. It asks which files the instruction needs, asks
-for each as plain text, shows what the checks found and asks which file is wrong, and when
-everything passes asks whether the instruction is done. Every question stands alone: task,
+So in this mode the control unit has the initiative. Its questions are: which files the instruction
+needs, the content of each file as plain text, which file is wrong in view of the findings, and in
+the end whether the instruction is done. Every question stands alone: task,
 instruction, the files as they are now, the findings. An instruction is accepted as in agentic mode:
 all checks pass, and the model says that the work is done.
 """
@@ -25,11 +25,11 @@ from l2mac.control.guided.guided_answers import (
     same,
     severity,
 )
-from l2mac.control.guided.guided_instruction import Asker, Correction, GuidedInstruction
+from l2mac.control.guided.guided_instruction import Correction, GuidedInstruction
 from l2mac.control.ports import EvaluatorModule
 from l2mac.control.registry import Instruction
 from l2mac.control.repetition import BASE_TEMPERATURE
-from l2mac.control.structured_output import NoAnswer
+from l2mac.control.structured_output import Asker, NoAnswer
 from l2mac.control.summariser import SUMMARY_CHARACTERS
 from l2mac.evaluator.checks import describe
 from l2mac.evaluator.verdict import CheckReport
@@ -52,7 +52,7 @@ _WARM = 0.5
 
 
 class GuidedExecutor:
-    """Executes instructions by asking for one thing at a time.
+    """The executor of guided mode, which asks for one thing at a time.
 
     Args:
         asker: The means of asking.
@@ -86,7 +86,7 @@ class GuidedExecutor:
         self._findings_characters = findings_characters
 
     def execute(self, instruction: Instruction, summary: str) -> str:
-        """Work on an instruction until it is done; its text is the next one's summary."""
+        """Execute an instruction; its text is the summary for the next one."""
         note = InstructionStarted(number=instruction.number, total=instruction.total, restart=0)
         self._notes.note(note)
         work = GuidedInstruction(asker=self._asker, instruction=instruction, before=summary)
@@ -108,7 +108,7 @@ class GuidedExecutor:
                 self._correct(work, report)
 
     def _with_what_helped(self, work: GuidedInstruction, report: CheckReport) -> CheckReport:
-        """Undo a correction that made it worse: a small model would go on from there."""
+        """Restore a file whose correction made the findings worse."""
         done, work.correction = work.correction, None
         if (
             done is None
@@ -116,6 +116,7 @@ class GuidedExecutor:
             or self._files.text_at(done.path) is None
         ):
             return report
+        # A small model would continue from the worse file.
         said = self._findings(report)
         self._put(work, done.path, done.before)
         work.problem = self._prompts.render("guided_undone", path=done.path, findings=said)
@@ -146,7 +147,7 @@ class GuidedExecutor:
             work.planned.pop(0)  # the model fails to write it; the checks will say if it is missed
 
     def _correct(self, work: GuidedInstruction, report: CheckReport) -> None:
-        """Have a file corrected: the one that a finding names, or the model's choice."""
+        """Fix a file: the one that a finding names, or the model's choice."""
         work.fixes += 1
         findings = self._findings(report)
         choice = named_by(report) if work.stuck < _FOLLOWED else None
@@ -251,5 +252,5 @@ class GuidedExecutor:
 
 
 def _wrong(report: CheckReport) -> bool:
-    """Whether a check failed or broke; tests that are still to come are not wrong."""
+    """Return whether a check failed or broke; missing tests are not wrong."""
     return report.verdict in WRONG

@@ -1,4 +1,4 @@
-"""The prompt program of guided mode: the model names files, and a few make an instruction."""
+"""The prompt program of guided mode: an instruction for each few files."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,10 +18,10 @@ Files = tuple[PlannedFile, ...]
 
 
 class GuidedPlanner:
-    """Has the model name the files of the result; without any, the task is the only instruction.
+    """The planner that asks the model for the files of the result.
 
-    Every question of an instruction shows the whole task, so that nothing of it is lost that no
-    file is planned for.
+    Without any file the task is the only instruction. Every question of an instruction shows the
+    whole task, so that nothing of it is lost that no file is planned for.
 
     Args:
         task: The task.

@@ -1,4 +1,4 @@
-"""CodeT (Chen et al. 2022): several candidates, tests made apart from them, and dual agreement.
+"""CodeT (Chen et al. 2022): candidates, independent tests, dual agreement.
 
 Candidates that pass exactly the same tests are a consensus set. Its score is their number times the
 number of these tests: many candidates that behave alike and many tests that agree with them speak
@@ -25,7 +25,7 @@ CandidateFiles = tuple[FileEntry, ...]
 
 
 class CodeT:
-    """Has the model write candidates and, apart from them, tests; keeps the one that most agrees.
+    """The method that keeps the candidate with the best agreement on the tests.
 
     Args:
         agent: Works in one window at a time.
@@ -54,7 +54,7 @@ class CodeT:
         self._notes = notes
 
     def run(self) -> Outcome:
-        """Have candidates and tests written and one chosen, then verify it."""
+        """Generate candidates and tests, choose one candidate, and verify it."""
         return self._agent.outcome_of(self._choose, by="codet, without checks before the choice")
 
     def _choose(self) -> None:
@@ -92,9 +92,9 @@ class CodeT:
         )
 
     def _written(self, part: str, instruction: str) -> CandidateFiles:
-        """Have files written from nothing, with nothing in sight of earlier parts."""
+        """Generate files in an empty store, without sight of earlier parts."""
         if self._agent.has_begun:
-            self._tools.restore((), f"no files and a new box for {part}")
+            self._tools.restore((), f"no files and a new sandbox for {part}")
         self._agent.work(part, instruction, temperature=_TEMPERATURE)
         return self._files.entries
 
@@ -115,7 +115,7 @@ class CodeT:
 
 
 def is_test_file(path: str) -> bool:
-    """Whether pytest takes a file for tests by its name."""
+    """Return whether pytest takes a file for tests by its name."""
     name = PurePosixPath(path).name
     return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
 

@@ -6,7 +6,7 @@ from l2mac.domains.prompt_set import PromptSet
 
 
 class OneShot:
-    """Has the model write in one context until it says that it is done.
+    """The method in which the model writes in one context until it is done.
 
     Args:
         agent: Works in one window.
@@ -18,7 +18,7 @@ class OneShot:
         self._prompts = prompts
 
     def run(self) -> Outcome:
-        """Have the task carried out, then verify the result in a fresh sandbox."""
+        """Perform the task in one window, then verify the result in a fresh sandbox."""
         return self._agent.outcome_of(self._write, by="one-shot, without checks on the way")
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""Reflexion (Shinn et al. 2023): a trial, checks, a reflection on failures, and a new trial.
+"""Reflexion (Shinn et al. 2023): a trial, checks, a reflection, a new trial.
 
 The files and the memory of reflections go from trial to trial; the checks' findings do not.
 """
@@ -16,7 +16,7 @@ _REFLECTION_TOKENS = 400
 
 
 class Reflexion:
-    """Has the model write, and try again with its reflections on the checks, until they pass.
+    """The method in which the model tries again with its reflections on the checks.
 
     Args:
         agent: Works in one window at a time.
@@ -39,7 +39,7 @@ class Reflexion:
         self._findings_characters = findings_characters
 
     def run(self) -> Outcome:
-        """Have trials made, then verify the result in a fresh sandbox."""
+        """Run the trials, then verify the result in a fresh sandbox."""
         return self._agent.outcome_of(self._try, by="reflexion, checked after each trial")
 
     def _try(self) -> None:

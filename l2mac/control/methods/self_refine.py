@@ -1,4 +1,4 @@
-"""Self-Refine (Madaan et al. 2023): a draft, then rounds of the model's feedback and revision.
+"""Self-Refine (Madaan et al. 2023): a draft, then feedback and revisions.
 
 Nothing is run on the way: the feedback is about what the model sees in its files.
 """
@@ -13,7 +13,7 @@ _FEEDBACK_TOKENS = 500
 
 
 class SelfRefine:
-    """Has the model write, judge its own files, and revise them.
+    """The method in which the model judges its own files and revises them.
 
     Args:
         agent: Works in one window at a time.
@@ -25,7 +25,7 @@ class SelfRefine:
         self._prompts = prompts
 
     def run(self) -> Outcome:
-        """Have the result written and revised, then verify it in a fresh sandbox."""
+        """Generate and revise the result, then verify it in a fresh sandbox."""
         return self._agent.outcome_of(self._refine, by="self-refine, without checks on the way")
 
     def _refine(self) -> None:

@@ -1,4 +1,4 @@
-"""The model at work without a control unit: in one context window until it says that it is done."""
+"""The model at work without a control unit, in one context window."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ _ANSWER_CHARACTERS = 6000
 
 
 class SingleWindowAgent:
-    """Has a task carried out in parts, each in a window of its own.
+    """The model's work on a task in parts, each in a window of its own.
 
     Args:
         task: The task.
@@ -80,7 +80,7 @@ class SingleWindowAgent:
         return self._parts > 0
 
     def outcome_of(self, work: Callable[[], None], *, by: str) -> Outcome:
-        """Have all the work done, then verify it as the control unit does.
+        """Perform all the work, then verify it as the control unit does.
 
         Without the model's word that it is done the run is not completed, though: the window is a
         budget, too.
@@ -100,7 +100,7 @@ class SingleWindowAgent:
             return Outcome(Status.BUDGET, cause, self._evaluator.report)
 
     def work(self, part: str, instruction: str, *, temperature: float = BASE_TEMPERATURE) -> None:
-        """Have the model work in a fresh window until it is done, or the window is full.
+        """Run turns in a fresh window until the model is done, or the window is full.
 
         Args:
             part: The name of this part of the work, for the trace.
@@ -137,7 +137,7 @@ class SingleWindowAgent:
         return reply.content.strip()[:_ANSWER_CHARACTERS] if reply else ""
 
     def review(self, purpose: str, kind: str, reply_tokens: int, **values: str) -> str:
-        """Ask a question about the files, whose contents it shows as far as there is room."""
+        """Ask a question that shows the files' contents as far as there is room."""
         bare = Message(Role.USER, self._prompts.render(kind, contents="", **values))
         left = self._model.room((self._system, bare), reply_tokens=reply_tokens)
         room = int(self._model.characters(max(left, 0)) * _PAGE_FILL)
@@ -146,7 +146,7 @@ class SingleWindowAgent:
         return self.answer(purpose, kind, reply_tokens, contents=contents, **values)
 
     def check(self) -> CheckReport:
-        """Have the whole store checked, even if nothing has changed since the last check."""
+        """Check the whole store, even if nothing has changed since the last check."""
         return self._evaluator.evaluate(whole=True)
 
     def _unless_unfinished(self, outcome: Outcome) -> Outcome:

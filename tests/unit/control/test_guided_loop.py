@@ -1,7 +1,9 @@
 """Guided mode: its questions, the effects of answers, and no acceptance without checks."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from run_specs import run_spec
@@ -58,8 +60,16 @@ def sessions(tmp_path: Path) -> ScriptedSessions:
     return ScriptedSessions(tmp_path)
 
 
-def lead(sessions: ScriptedSessions, replies, runs=(), **more) -> SessionResult:
-    return sessions.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
+def lead(
+    sessions: ScriptedSessions,
+    replies: Sequence[Reply | Exception],
+    runs: Sequence[ScriptedRun] = (),
+    *,
+    limits: Limits | None = None,
+    **more: object,
+) -> SessionResult:
+    plan: dict[str, object] = {"mode": "guided", "program": ("Do it.",), **more}
+    return sessions.work(replies, runs, limits=limits, **plan)
 
 
 def asked(sessions: ScriptedSessions, number: int) -> str:
@@ -199,7 +209,7 @@ def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions) 
     assert "name it and the path" in asked(sessions, 3)
 
 
-def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(
+def test_a_truncated_reply_writes_nothing_and_is_asked_for_again(
     sessions: ScriptedSessions,
 ) -> None:
     cut = Reply(content="```python\nA = 1\n", truncated=True)
@@ -268,7 +278,7 @@ def test_instruction_without_a_file_list_begins_with_the_check_findings(
     assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
-def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions) -> None:
+def test_the_plan_in_guided_mode_is_the_files_of_the_model(sessions: ScriptedSessions) -> None:
     plan = files("a.py", "test_a.py")
     result = lead(sessions, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
@@ -322,7 +332,7 @@ def test_guided_mode_is_recorded(sessions: ScriptedSessions) -> None:
     assert read_spec(sessions.folder).mode == "guided"
 
 
-def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions) -> None:
+def test_the_report_of_a_guided_run_names_the_tests(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
     assert json.loads((sessions.folder / "report.json").read_text())
@@ -423,6 +433,7 @@ def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSes
 
 
 TEXT = "one\ntwo\nthree\n"
+Action = Literal["insert_before", "replace", "delete"]
 
 
 @pytest.mark.parametrize(
@@ -437,7 +448,7 @@ TEXT = "one\ntwo\nthree\n"
     ],
 )
 def test_line_edits_insert_replace_and_delete(
-    action: str, line: int, last: int, text: str, after: str
+    action: Action, line: int, last: int, text: str, after: str
 ) -> None:
     assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
 
@@ -447,7 +458,7 @@ def test_line_edits_insert_replace_and_delete(
     [("replace", 4, "x"), ("insert_before", 5, "x"), ("delete", 9, ""), ("replace", 2, "two")],
 )
 def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(
-    action: str, line: int, text: str
+    action: Action, line: int, text: str
 ) -> None:
     with pytest.raises(ValueError, match=r"there is no line|as it is"):
         edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
@@ -522,7 +533,7 @@ def test_packages_that_may_be_named_are_spoken_of_in_every_question(
     )
 
 
-def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path) -> None:
+def test_guided_mode_needs_the_tool_that_writes_files(tmp_path: Path) -> None:
     def settings(**flags: str) -> Settings:
         return load_settings(flags, project=tmp_path / "none.toml", user=tmp_path / "none.toml")
 

@@ -4,7 +4,7 @@ import json
 import shutil
 from io import StringIO
 from pathlib import Path
-from typing import get_args
+from typing import TypedDict, Unpack, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -45,11 +45,12 @@ from l2mac.trace.events import (
 from l2mac.trace.history import accesses, recorded_files, steps
 from l2mac.trace.journal import Journal
 from l2mac.trace.objects import ObjectStore
-from sandbox import FileEntry
+from sandbox import FileEntry, Job
+from sandbox.testing import ScriptedRun
 
 TASK = task_of("alpha", "beta")
 BASELINES = tuple(method for method in METHODS if method != "l2mac")
-SLOPPY = {"sloppy": frozenset({"beta"})}
+SLOPPY = frozenset({"beta"})
 DONE = call("complete_instruction")
 
 
@@ -58,6 +59,12 @@ def write(**files: str) -> Reply:
         "write_files",
         files=[{"path": f"{name}.py", "content": text} for name, text in files.items()],
     )
+
+
+class Ablation(TypedDict, total=False):
+    evaluator: bool
+    task_in_context: bool
+    max_replans: int
 
 
 class Listening(FeatureModel):
@@ -110,17 +117,17 @@ def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
 def test_final_verification_decides_the_outcome_of_every_method(
     sessions: FeatureSessions, method: Method
 ) -> None:
-    def failing(jobs):
+    def failing(jobs: tuple[Job, ...]) -> ScriptedRun:
         tests = [
             f"{path}::test_it" for job in jobs for path in job.paths if path.startswith("test_")
         ]
         return run_checks(jobs, {path.partition("::")[0][5:]: b"'WRONG'" for path in tests})
 
-    def passing(jobs):
+    def passing(jobs: tuple[Job, ...]) -> ScriptedRun:
         asked.append(jobs)
         return run_checks(jobs)
 
-    def failing_last(jobs):
+    def failing_last(jobs: tuple[Job, ...]) -> ScriptedRun:
         asked.append(jobs)
         return failing(jobs) if len(asked) == count else run_checks(jobs)
 
@@ -148,7 +155,7 @@ def test_a_run_that_wrote_nothing_has_not_completed(
 def test_methods_get_no_check_results_while_they_write(
     sessions: FeatureSessions, method: Method
 ) -> None:
-    model = Listening(**SLOPPY)
+    model = Listening(sloppy=SLOPPY)
     sessions.work(model, task=TASK, method=method)
     turns = [request for request in model.requests if request.purpose == "turn"]
     assert {message.role for request in turns for message in request.messages[2:]} <= {
@@ -162,7 +169,7 @@ def test_methods_get_no_check_results_while_they_write(
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
+def test_an_exhausted_budget_ends_each_and_a_larger_one_resumes(
     sessions: FeatureSessions, method: Method
 ) -> None:
     spent = sessions.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
@@ -195,7 +202,7 @@ def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions) 
 def test_one_shot_has_one_context_and_checks_nothing_before_the_end(
     sessions: FeatureSessions,
 ) -> None:
-    model = Listening(**SLOPPY)
+    model = Listening(sloppy=SLOPPY)
     outcome = sessions.work(model, task=TASK, method="one-shot").outcome
     assert len(model.windows()) == 1
     assert set(model.asked) == {"turn"}
@@ -220,7 +227,7 @@ def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSes
 def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(
     sessions: FeatureSessions,
 ) -> None:
-    replies = [
+    replies: list[Reply | Exception] = [
         write(alpha="A = 1", test_alpha="def test_it():\n    assert 1\n"),
         ContextOverflow("no"),
     ]
@@ -256,7 +263,7 @@ def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessio
     assert processor.requests[1].messages[-1].content.startswith("You called no tool")
 
 
-def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions) -> None:
+def test_a_truncated_reply_does_not_end_the_draft(sessions: FeatureSessions) -> None:
     torn = Reply(
         content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), truncated=True
     )
@@ -342,7 +349,7 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSes
 
 
 def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions) -> None:
-    model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
+    model = Listening(sloppy=SLOPPY, sloppy_versions=frozenset({1}))
     result = sessions.work(model, task=TASK, method="codet")
     assert result.outcome.status is Status.COMPLETED
     assert sessions.notes(CandidateChosen) == [
@@ -369,10 +376,10 @@ def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
     assert {request.temperature for request in model.requests if request.purpose == "turn"} == {0.8}
 
 
-def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: FeatureSessions) -> None:
+def test_each_candidate_is_written_and_tried_in_its_own_sandbox(sessions: FeatureSessions) -> None:
     seen: list[tuple[str, ...]] = []
 
-    def looking(jobs):
+    def looking(jobs: tuple[Job, ...]) -> ScriptedRun:
         seen.append(tuple(path for job in jobs for path in job.paths))
         return run_checks(jobs)
 
@@ -401,7 +408,7 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessi
         replies += [write(a=f"A = {number}", **more), DONE]
     replies += [write(test_a=own), DONE]
 
-    def failing_first(jobs):
+    def failing_first(jobs: tuple[Job, ...]) -> ScriptedRun:
         return run_checks(
             jobs,
             {
@@ -430,7 +437,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(
     sessions: FeatureSessions,
 ) -> None:
     test = "def test_it():\n    assert 1\n"
-    replies = [
+    replies: list[Reply | Exception] = [
         Reply(content="a.py"),
         write(a="A = 1"),
         ContextOverflow("no"),
@@ -450,7 +457,7 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(
 
 
 def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions) -> None:
-    model = Listening(**SLOPPY)
+    model = Listening(sloppy=SLOPPY)
     result = sessions.work(model, task=TASK, method="self-refine")
     assert result.outcome.status is Status.COMPLETED
     assert parts(sessions) == ["the draft", "revision 1 of 3", "revision 2 of 3", "revision 3 of 3"]
@@ -463,9 +470,9 @@ def test_self_refine_applies_feedback_on_the_files_three_times(sessions: Feature
     assert [note.final for note in sessions.notes(Checked)] == [True]
 
 
-def test_self_refine_mends_nothing_that_the_model_does_not_see(sessions: FeatureSessions) -> None:
+def test_self_refine_fixes_nothing_that_the_model_does_not_see(sessions: FeatureSessions) -> None:
     outcome = sessions.work(
-        FeatureModel(**SLOPPY, blind=True), task=TASK, method="self-refine"
+        FeatureModel(sloppy=SLOPPY, blind=True), task=TASK, method="self-refine"
     ).outcome
     assert outcome.status is Status.FAILING
 
@@ -494,7 +501,7 @@ def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions) -
 def test_reflexion_retries_with_a_reflection_on_the_check_findings(
     sessions: FeatureSessions,
 ) -> None:
-    model = Listening(**SLOPPY)
+    model = Listening(sloppy=SLOPPY)
     outcome = sessions.work(model, task=TASK, method="reflexion").outcome
     assert outcome.status is Status.COMPLETED
     assert "1 of 3 further trials" in outcome.cause
@@ -539,7 +546,7 @@ def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureS
         *nothing,
     ]
 
-    def failing(jobs):
+    def failing(jobs: tuple[Job, ...]) -> ScriptedRun:
         return run_checks(jobs, {"a.py": b"", "b.py": b"'WRONG'"})
 
     outcome = sessions.work(
@@ -604,7 +611,7 @@ def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: 
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_the_record_of_each_is_intact_and_comes_to_its_files(
+def test_the_trace_of_each_is_intact_and_holds_its_files(
     sessions: FeatureSessions, method: Method
 ) -> None:
     result = sessions.work(faulty(method), task=TASK, method=method)
@@ -649,7 +656,19 @@ def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessio
 # Settings and domains
 
 
-def settings(**given: object) -> Settings:
+class Given(TypedDict, total=False):
+    method: Method
+    domain: str
+    domain_file: Path | None
+    judge: bool
+    tools: str
+    reflections: int
+    summary: bool
+    evaluator: bool
+    task_in_context: bool
+
+
+def settings(**given: Unpack[Given]) -> Settings:
     return Settings.model_construct(**given)
 
 
@@ -665,11 +684,16 @@ def test_a_method_without_a_program_records_no_thinking_about_one(method: Method
 
 @pytest.mark.parametrize(
     "given",
-    [{"reflections": 1}, {"summary": False}, {"evaluator": False}, {"task_in_context": False}],
+    [
+        Given(method="reflexion", reflections=1),
+        Given(method="reflexion", summary=False),
+        Given(method="reflexion", evaluator=False),
+        Given(method="reflexion", task_in_context=False),
+    ],
 )
-def test_switches_of_l2mac_are_refused_with_another_method(given: dict[str, object]) -> None:
+def test_switches_of_l2mac_are_refused_with_another_method(given: Given) -> None:
     with pytest.raises(SettingsError, match="applies only to --method l2mac, not to reflexion"):
-        make_plan(settings(method="reflexion", **given), "x", (), load_domain("codebase"))
+        make_plan(settings(**given), "x", (), load_domain("codebase"))
 
 
 def test_a_program_is_refused_where_there_is_none() -> None:
@@ -682,9 +706,10 @@ def test_codet_is_refused_where_no_tests_are_run() -> None:
         choose_domain(
             settings(method="codet", domain="book", domain_file=None, judge=False, tools="")
         )
-    assert choose_domain(
+    domain = choose_domain(
         settings(method="reflexion", domain="book", domain_file=None, judge=False, tools="")
     )
+    assert domain.definition.name == "book"
 
 
 # For the user
@@ -731,8 +756,8 @@ def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
     sessions: FeatureSessions,
 ) -> None:
     on = FeatureSessions(sessions.folder.parent / "on")
-    assert on.work(FeatureModel(**SLOPPY), task=TASK).outcome.status is Status.COMPLETED
-    result = sessions.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
+    assert on.work(FeatureModel(sloppy=SLOPPY), task=TASK).outcome.status is Status.COMPLETED
+    result = sessions.work(FeatureModel(sloppy=SLOPPY), task=TASK, evaluator=False)
     assert result.outcome.status is Status.FAILING
     assert [note.final for note in sessions.notes(Checked)] == [True]
     assert [note.checked for note in sessions.notes(InstructionCompleted)] == [False, False]
@@ -791,7 +816,7 @@ def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessio
     )
 
 
-def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
+def test_window_without_the_task_holds_instruction_and_summary(
     sessions: FeatureSessions,
 ) -> None:
     model = Listening()
@@ -806,22 +831,30 @@ def test_without_the_task_in_context_a_window_holds_instruction_and_summary(
 
 @pytest.mark.parametrize(
     "thinking",
-    [{"evaluator": False}, {"task_in_context": False}, {"evaluator": False, "max_replans": 1}],
+    [
+        Ablation(evaluator=False),
+        Ablation(task_in_context=False),
+        Ablation(evaluator=False, max_replans=1),
+    ],
 )
 def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
-    memory: Path, thinking: dict[str, object]
+    memory: Path, thinking: Ablation
 ) -> None:
     limits = Limits(turns=3)
-    model = {"together": 2, "most": 1} if "max_replans" in thinking else {}
+    together, most = (2, 1) if "max_replans" in thinking else (1, 100)
+
+    def model() -> FeatureModel:
+        return FeatureModel(together=together, most=most)
+
     whole = FeatureSessions(memory / "whole")
-    result = whole.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
+    result = whole.work(model(), task=TASK, limits=limits, **thinking)
     assert result.outcome.status is Status.COMPLETED
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
     for kept in range(1, len(lines)):
         sessions = FeatureSessions(memory / str(kept))
         shutil.copy(whole.folder / "objects.pack", sessions.folder)
         (sessions.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
-        again = sessions.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
+        again = sessions.work(model(), task=TASK, limits=limits, **thinking)
         assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
     assert read_spec(whole.folder).planning == PlanningOptions(**thinking)

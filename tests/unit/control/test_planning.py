@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 from click.testing import CliRunner
@@ -15,9 +16,9 @@ from source_tree import ROOT
 
 from l2mac.cli.exit_codes import BY_STATUS, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.records import show
-from l2mac.cli.report import CLAIM, result_as_json
+from l2mac.cli.report import result_as_json
 from l2mac.control.budget import Limits
-from l2mac.control.outcome import RequirementRow, Status
+from l2mac.control.outcome import CLAIM, RequirementRow, Status
 from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
@@ -43,13 +44,28 @@ from sandbox import Job
 from sandbox.testing import ScriptedRun, job_result
 
 TASK = task_of("alpha", "beta", "gamma", "delta")
-EVERYTHING = {
-    "reflections": 1,
-    "coverage": True,
-    "max_replans": 3,
-    "requirements": True,
-    "requirement_rounds": 1,
-}
+
+
+class Thinking(TypedDict):
+    reflections: int
+    coverage: bool
+    max_replans: int
+    requirements: bool
+    requirement_rounds: int
+
+
+class Faults(TypedDict, total=False):
+    together: int
+    most: int
+    forgets: frozenset[str]
+    neglects: frozenset[str]
+    filler: int
+    fails_later: bool
+
+
+EVERYTHING = Thinking(
+    reflections=1, coverage=True, max_replans=3, requirements=True, requirement_rounds=1
+)
 THOUGHTS = {
     PlanRevised,
     RequirementsListed,
@@ -70,7 +86,9 @@ def faulty() -> FeatureModel:
     )
 
 
-def saying(tool: str, *replies: Reply | Callable[[str], Reply], **faults: object) -> FeatureModel:
+def saying(
+    tool: str, *replies: Reply | Callable[[str], Reply], **faults: Unpack[Faults]
+) -> FeatureModel:
     """Give a model that answers one form in its own way, the last reply again and again."""
     left = list(replies)
 
@@ -470,7 +488,7 @@ def test_outcome_names_unverified_requirements_without_rounds_left(
 
 def test_failed_follow_up_restores_the_verified_files(memory: Path) -> None:
     without, sessions = FeatureSessions(memory / "without"), FeatureSessions(memory / "with")
-    faults = {"neglects": frozenset({"beta"}), "fails_later": True}
+    faults = Faults(neglects=frozenset({"beta"}), fails_later=True)
     verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
     result = sessions.work(
         FeatureModel(**faults),
@@ -546,7 +564,9 @@ def test_evidence_counts_only_existing_files_and_passed_tests(
     assert result.outcome.requirements[0].shown is shown
 
 
-def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: FeatureSessions) -> None:
+def test_a_test_without_a_pass_in_the_fresh_sandbox_shows_nothing(
+    sessions: FeatureSessions,
+) -> None:
     claim = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["alpha.py"], "tests": ["test_x.py::skip"]}],
@@ -646,13 +666,8 @@ def test_run_without_summaries_neither_requests_nor_passes_any(sessions: Feature
 # Resume and replay
 
 
-FORGETFUL = {
-    "together": 2,
-    "most": 1,
-    "forgets": frozenset({"gamma"}),
-    "neglects": frozenset({"beta"}),
-}
-STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
+FORGETFUL = Faults(together=2, most=1, forgets=frozenset({"gamma"}), neglects=frozenset({"beta"}))
+STUCK = Faults(neglects=frozenset({"alpha"}), fails_later=True)
 
 
 @pytest.mark.parametrize(
@@ -663,7 +678,7 @@ STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
     ],
 )
 def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
-    memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
+    memory: Path, faults: Faults, features: tuple[str, ...], kinds: set[type]
 ) -> None:
     task, limits = task_of(*features), Limits(turns=2)
 

@@ -157,7 +157,7 @@ def test_a_failing_test_of_the_input_may_not_be_deleted(
     assert "1 test that failed cannot be seen" in result.outcome.report.summary
 
 
-def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions) -> None:
+def test_the_sandbox_is_filled_before_anything_is_asked(sessions: InputSessions) -> None:
     result = sessions.work()
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
@@ -209,14 +209,16 @@ def test_input_whose_checks_do_not_finish_is_refused_with_advice(
     sessions: InputSessions, cause: Cause
 ) -> None:
     sessions.cause = cause
-    with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
+    with pytest.raises(
+        SettingsError, match=r"--timeout or --memory, or exclude files with --exclude"
+    ):
         sessions.work(())
     assert not [event for event in sessions.events() if isinstance(event, ModelCalled)]
     sessions.cause = Cause.EXITED
     assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: InputSessions) -> None:
+def test_a_resumed_run_needs_the_folder_no_more(sessions: InputSessions) -> None:
     assert sessions.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
     result = sessions.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
@@ -251,7 +253,7 @@ def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_p
     assert again.work(given=given, reason="replay").files == done.files
 
 
-def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSessions) -> None:
+def test_step_0_is_the_input_and_a_run_can_be_rewound_to_it(sessions: InputSessions) -> None:
     sessions.work()
     first = steps(read_trace(sessions.folder / TRACE_FILE)[0])[0]
     assert (first.number, first.action, set(first.files)) == (0, "input", set(GIVEN.contents))
@@ -355,7 +357,7 @@ def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: Input
     assert before.contents["a.py"] == b"A = 1\n"
 
 
-def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessions) -> None:
+def test_a_run_with_many_files_is_resumed_where_it_stopped(sessions: InputSessions) -> None:
     sessions.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
     asked = len(sessions.asked)
     result = sessions.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")

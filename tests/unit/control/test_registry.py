@@ -40,7 +40,7 @@ def test_program_instructions_are_stripped() -> None:
     ("texts", "problem"),
     [
         ([], "has no instruction"),
-        (["a", "b", "c"], "has 3 instructions; at most 2"),
+        (["a", "b", "c"], r"has 3 instructions\. At most 2"),
         (["a", " \n"], "instruction 2 is empty"),
         (["a", " a"], "instruction 2 is the same as instruction 1"),
     ],

@@ -17,7 +17,7 @@ def dialogue(sessions: ScriptedSessions) -> tuple[Message, ...]:
 
 
 @pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", ""), ("call_1", "call_1")])
-def test_calls_get_distinct_ids_whatever_ids_the_server_gives(
+def test_calls_get_distinct_ids_for_any_ids_of_the_server(
     tmp_path: Path, ids: tuple[str, str]
 ) -> None:
     sessions = ScriptedSessions(tmp_path)

@@ -118,14 +118,14 @@ def test_tests_without_fingerprint_are_excused_only_in_unchanged_files() -> None
     assert due(baseline.judge(inherited, {})) == ["test_a.py::test_x"]
 
 
-def test_a_file_that_could_not_be_imported_is_excused_only_as_it_came() -> None:
+def test_a_file_that_could_not_be_imported_is_excused_only_unchanged() -> None:
     before = suite({"test_b.py::test_y": "passed"}, unread=("test_a.py",))
     baseline = began_with(before)
     assert baseline.judge(before, ORIGIN).accepts_completion
     assert due(baseline.judge(before, EDITED)) == ["test_a.py"]
 
 
-def test_a_test_that_is_mended_and_broken_again_is_due() -> None:
+def test_a_test_that_is_fixed_and_broken_again_is_due() -> None:
     baseline = began_with(suite(BEFORE))
     mended = suite(dict.fromkeys(BEFORE, "passed"))
     baseline.observe(baseline.judge(mended, EDITED), EDITED, whole=True)
@@ -143,9 +143,11 @@ def test_a_file_that_was_made_importable_and_broken_again_is_due() -> None:
 
 def test_failing_test_stays_excused_until_it_is_fixed() -> None:
     baseline = began_with(suite(BEFORE))
+    judged = CheckReport()
     for _ in range(3):
         judged = baseline.judge(suite(BEFORE), EDITED)
         baseline.observe(judged, EDITED, whole=True)
+    assert judged.results
     assert judged.accepts_completion
 
 
@@ -205,7 +207,7 @@ def test_a_line_that_a_finding_speaks_of_may_move() -> None:
     )
 
 
-def test_a_finding_that_was_mended_in_a_file_is_due_when_it_comes_again() -> None:
+def test_a_finding_that_was_fixed_in_a_file_is_due_when_it_returns() -> None:
     baseline = began_with(lint(("a.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=True)
     assert due(baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED)) == ["a.py:3"]
@@ -258,8 +260,9 @@ def test_run_without_input_excuses_no_failure() -> None:
 
 
 def after_input(before: dict[str, str], *later: dict[str, str]) -> CheckReport:
-    """Give what inventory and baseline say together of the last of these states of the tests."""
+    """Return the report of ledger and baseline on the last of these states of the tests."""
     baseline, ledger = began_with(suite(before)), TestLedger.of_input(suite(before))
+    report = CheckReport()
     for outcomes in later:
         judged = baseline.judge(suite(outcomes), EDITED)
         baseline.observe(judged, EDITED, whole=True)

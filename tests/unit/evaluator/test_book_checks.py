@@ -40,11 +40,11 @@ def ran(*jobs: JobResult) -> RunResult:
     return RunResult(jobs, (), 0, 0, 0, 0, 0)
 
 
-def report(*lines: object, **changed: object) -> RunResult:
+def report(*lines: object, cause: Cause = Cause.EXITED, code: int = 0) -> RunResult:
     content = b"".join(
         (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
     )
-    return ran(job_result("prose", report=content, **changed))
+    return ran(job_result("prose", report=content, cause=cause, code=code))
 
 
 def entries(*paths: str) -> list[FileEntry]:
@@ -116,7 +116,8 @@ def test_advice_is_shown_and_refuses_nothing() -> None:
                 Cause.EXITED,
                 0,
                 1,
-                *[OutputStream(b"", b"", 0)] * 2,
+                OutputStream(b"", b"", 0),
+                OutputStream(b"", b"", 0),
                 OutputStream(json.dumps(END).encode(), b"", 999),
             )
         ),

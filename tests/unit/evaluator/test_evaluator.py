@@ -37,7 +37,7 @@ def test_evaluation_without_python_files_uses_no_sandbox(objects: ObjectStore) -
     assert script.sandboxes == []
 
 
-def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore) -> None:
+def test_the_store_is_checked_in_its_sandbox_and_not_changed(objects: ObjectStore) -> None:
     script = SandboxScript(
         runs=[ScriptedRun(jobs=(CLEAN, NO_TESTS), writes={"a.py": b"changed", "trash": b""})]
     )
@@ -48,13 +48,13 @@ def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore
     assert script.sandboxes[0].contents == {"a.py": b"x = 1\n"}
 
 
-def test_checks_that_cost_the_box_are_broken(objects: ObjectStore) -> None:
+def test_checks_that_end_the_sandbox_are_broken(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = FileStore(script.make_sandbox, objects)
     store.write({"a.py": b"x = 1\n"})
     report = evaluate(store, CHECKS)
     assert report.verdict is Verdict.BROKEN
-    assert "ended the box" in report.results[0].findings[0].text
+    assert "ended the sandbox" in report.results[0].findings[0].text
     assert script.sandboxes[-1].contents == {"a.py": b"x = 1\n"}
 
 

@@ -109,7 +109,7 @@ def test_every_verdict_is_that_of_its_recorded_report(sessions: ScriptedSessions
     assert [(point.verdict, point.summary) for point in insight.checks] == recorded
 
 
-def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(
+def test_a_resumed_run_repeats_the_refusals_of_its_trace(
     sessions: ScriptedSessions,
 ) -> None:
     result = sessions.work([DONE], limits=Limits(turns=4))

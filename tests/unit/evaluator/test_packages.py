@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from l2mac.errors import TraceError
-from l2mac.evaluator.packages import Dependencies, PackageSource, recorded_fetch
+from l2mac.evaluator.packages import Dependencies, Mode, PackageSource, recorded_fetch
 from l2mac.file_store import FileStore
 from l2mac.trace.events import PackagesFetched
 from l2mac.trace.journal import Journal
 from sandbox import Fetched, Installed, Refused
-from sandbox.testing import SandboxScript
+from sandbox.testing import MemorySandbox, SandboxScript
 
 WHEEL = {"attrs-1-py3-none-any.whl": b"a wheel"}
 HASH = hashlib.sha256(b"a wheel").hexdigest()
@@ -44,7 +44,7 @@ class World:
         return PackageSource(self.fetch, self.install)
 
 
-def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str]:
+def settled(folder: Path, world: World, *texts: str, mode: Mode = "resolve") -> list[str]:
     """Resolve some wordings of requirements.txt in one session; return the failures."""
     found = []
     with Journal(folder) as journal:
@@ -52,7 +52,7 @@ def settled(folder: Path, world: World, *texts: str, mode="resolve") -> list[str
         dependencies.restore(journal.recorded())
         boxes = SandboxScript()
 
-        def make_sandbox(_: str):
+        def make_sandbox(_: str) -> MemorySandbox:
             dependencies.install()
             return boxes.make_sandbox()
 
@@ -77,7 +77,7 @@ def test_packages_are_fetched_once_for_each_requirement_text(tmp_path: Path) -> 
     assert world.installed == [list(WHEEL)]
 
 
-def test_a_resumed_run_fetches_nothing_and_its_first_box_has_the_packages(tmp_path: Path) -> None:
+def test_resumed_run_fetches_nothing_and_its_first_sandbox_has_packages(tmp_path: Path) -> None:
     settled(tmp_path, World(Fetched(wheels=WHEEL, output="")), "attrs\n")
     world = World()
     assert settled(tmp_path, world, "attrs\n") == [""]
@@ -91,7 +91,7 @@ def test_packages_that_unpack_differently_end_the_session(tmp_path: Path) -> Non
     with Journal(tmp_path) as journal:
         dependencies = Dependencies("resolve", "run", journal, other)
         dependencies.restore(journal.recorded())
-        with pytest.raises(TraceError, match="something else"):
+        with pytest.raises(TraceError, match="unpack to other files"):
             dependencies.install()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from l2mac.evaluator.project_outline import read_survey
-from sandbox import Cause
+from sandbox import Cause, JobResult
 from sandbox.testing import job_result
 
 GUEST = pytest.importorskip("sandbox.checkers.survey")
@@ -68,7 +68,7 @@ def test_bounded_outline_puts_files_related_to_the_task_first() -> None:
         job_result("survey"),
     ],
 )
-def test_a_survey_that_cannot_be_read_is_said_to_be_none(job) -> None:
+def test_a_survey_that_cannot_be_read_is_said_to_be_none(job: JobResult) -> None:
     assert read_survey(job, 1000, "").startswith("(there is no outline")
 
 

@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -34,9 +34,12 @@ print(json.dumps({folder: os.waitstatus_to_exitcode(code) for folder, code in co
 """
 
 
-def phases(test: str, **outcomes: Any) -> list[dict[str, Any]]:
+Line = dict[str, object]
+
+
+def phases(test: str, **outcomes: str | Line | None) -> list[Line]:
     """Return the lines of one test's phases, passed by default; None leaves one out."""
-    lines: list[dict[str, Any]] = [{"e": "start", "id": test}]
+    lines: list[Line] = [{"e": "start", "id": test}]
     for when in ("setup", "call", "teardown"):
         outcome = outcomes.get(when, "passed")
         if isinstance(outcome, str):
@@ -46,14 +49,12 @@ def phases(test: str, **outcomes: Any) -> list[dict[str, Any]]:
     return lines
 
 
-def skipped(test: str) -> list[dict[str, Any]]:
+def skipped(test: str) -> list[Line]:
     return phases(test, setup={"outcome": "skipped", "text": "not here"}, call=None)
 
 
-def report(
-    *tests: list[dict[str, Any]], code: int = 0, collected: list[str] | None = None
-) -> list[dict[str, Any]]:
-    ids = [lines[0]["id"] for lines in tests] if collected is None else collected
+def report(*tests: list[Line], code: int = 0, collected: list[str] | None = None) -> list[Line]:
+    ids = [str(lines[0]["id"]) for lines in tests] if collected is None else collected
     lines = [line for lines in tests for line in lines]
     return [
         {"e": "declared", "ids": []},
@@ -63,13 +64,19 @@ def report(
     ]
 
 
-def encoded(lines: list[Any]) -> bytes:
+def encoded(lines: Sequence[object]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def judged(lines: list[Any] | bytes, **job: Any) -> CheckResult:
+def judged(
+    lines: Sequence[object],
+    *,
+    cause: Cause = Cause.EXITED,
+    code: int = 0,
+    output: bytes = b"",
+) -> CheckResult:
     content = lines if isinstance(lines, bytes) else encoded(lines)
-    return judge_tests(job_result("tests", report=content, **job))
+    return judge_tests(job_result("tests", report=content, cause=cause, code=code, output=output))
 
 
 GOOD = report(phases("a"), phases("b"), skipped("c"))
@@ -116,9 +123,7 @@ def test_skipped_and_expected_failures_are_counted_beside_passes() -> None:
         ),
     ],
 )
-def test_a_test_that_fails_in_any_phase_fails_all(
-    lines: list[dict[str, Any]], summary: str
-) -> None:
+def test_a_test_that_fails_in_any_phase_fails_all(lines: list[Line], summary: str) -> None:
     result = judged(report(lines, code=1), code=1)
     assert (result.verdict, result.summary) == (Verdict.FAILED, summary)
     assert [(finding.where, finding.text) for finding in result.findings] == [
@@ -273,7 +278,7 @@ def test_a_test_that_did_not_come_to_its_end_breaks_the_report(left_out: str) ->
         [*GOOD[:-1], "end", GOOD[-1]],
     ],
 )
-def test_a_report_that_is_incomplete_or_no_report_is_broken(lines: list[Any]) -> None:
+def test_a_report_that_is_incomplete_or_no_report_is_broken(lines: list[object]) -> None:
     assert judged(lines).verdict is Verdict.BROKEN
 
 
@@ -376,7 +381,9 @@ FAILING = report(phases("a"), phases("b", call={"outcome": "failed", "text": "x"
 
 
 @given(position=st.integers(0, len(FAILING)), line=ANY_LINE, replaced=st.booleans())
-def test_no_line_turns_failing_tests_into_a_pass(position: int, line: Any, replaced: bool) -> None:
+def test_no_line_turns_failing_tests_into_a_pass(
+    position: int, line: object, replaced: bool
+) -> None:
     lines = [*FAILING[:position], line, *FAILING[position + replaced :]]
     assert judged(lines, code=1).verdict is not Verdict.PASSED
 

@@ -2,8 +2,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,20 +46,19 @@ with open(sys.argv[2], "w", encoding="utf-8") as report:
 """
 
 
-def encoded(lines: list[Any]) -> bytes:
+def encoded(lines: Sequence[object]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 def judged(
-    lint: list[Any] | bytes | JobResult,
-    tests: list[Any] | None = None,
+    lint: Sequence[object] | JobResult,
+    tests: Sequence[object] | None = None,
     rewritten: tuple[str, ...] = (),
 ) -> CheckReport:
     if not isinstance(lint, JobResult):
         lint = job_result("lint", report=lint if isinstance(lint, bytes) else encoded(lint))
     jobs = (lint, job_result("tests", report=encoded(TESTS if tests is None else tests)))
-    counts = {"removed": 0, "leftovers": 0, "survivors": 0, "oom_kills": 0, "pids_denied": 0}
-    return judge(RunResult(jobs, (), **counts, rewritten=rewritten))
+    return judge(RunResult(jobs, (), 0, 0, 0, 0, 0, rewritten=rewritten))
 
 
 def verdicts(report: CheckReport) -> dict[str, Verdict]:
@@ -155,7 +154,9 @@ def test_lint_and_tests_are_not_judged_beside_a_syntax_error() -> None:
         [{"e": "message", "path": "a.py"}, END],
     ],
 )
-def test_a_report_that_is_incomplete_or_no_report_breaks_syntax_and_lint(lines: list[Any]) -> None:
+def test_a_report_that_is_incomplete_or_no_report_breaks_syntax_and_lint(
+    lines: list[object],
+) -> None:
     report = judged(lines)
     assert verdicts(report) == {
         "syntax": Verdict.BROKEN,
@@ -181,7 +182,8 @@ def test_a_report_that_is_incomplete_or_no_report_breaks_syntax_and_lint(lines: 
                 Cause.EXITED,
                 0,
                 1,
-                *[OutputStream(b"", b"", 0)] * 2,
+                OutputStream(b"", b"", 0),
+                OutputStream(b"", b"", 0),
                 OutputStream(encoded([END]), b"", 10**6),
             ),
             "it left no complete report",
@@ -224,8 +226,8 @@ def test_a_report_cut_anywhere_is_broken(cut: int) -> None:
     line=st.text()
     | st.dictionaries(st.sampled_from(["e", "path", "line", "text"]), st.text() | st.integers()),
 )
-def test_no_line_turns_a_failing_report_into_a_pass(position: int, line: Any) -> None:
-    lines: list[Any] = [MESSAGE, END]
+def test_no_line_turns_a_failing_report_into_a_pass(position: int, line: object) -> None:
+    lines: list[object] = [MESSAGE, END]
     lines.insert(position, line)
     assert judged(lines).verdict is not Verdict.PASSED
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from l2mac.evaluator.requirement_files import read_requirements
+from l2mac.evaluator.requirement_files import PackageRequirements, read_requirements
 
 HASH = "--hash=sha256:" + "a" * 64
 
 
-def read(text: str, *, hashed: bool = False, project: str = ""):
+def read(text: str, *, hashed: bool = False, project: str = "") -> PackageRequirements:
     return read_requirements(
         {"requirements.txt": text.encode(), "pyproject.toml": project.encode()}, hashed=hashed
     )

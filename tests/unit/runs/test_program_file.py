@@ -47,7 +47,7 @@ def test_each_format_gives_the_same_instructions(
         ("p.txt", "a\n\na", "instruction 2 is the same as instruction 1"),
         ("p.txt", b"\xff\xfe\x00", "cannot be read"),
         ("p.txt", "x" * (4 * 1024 * 1024 + 1), "is larger than"),
-        ("p.txt", "\n\n".join(map(str, range(1001))), "has 1001 instructions; at most 1000"),
+        ("p.txt", "\n\n".join(map(str, range(1001))), "has 1001 instructions\\. At most 1000"),
         ("p.yaml", "", "must be a list"),
         ("p.yaml", "just text", "must be a list"),
         ("p.yaml", "tasks: [a]", "must be a list"),
