@@ -85,7 +85,6 @@ def sandbox_image(engine: Engine) -> SandboxImage:
         return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
-        raise
 
 
 @pytest.fixture(params=tiers.runtimes(), scope="session")

@@ -34,7 +34,7 @@ _FORMS: dict[str, dict[str, object]] = {
     },
 }
 _PROGRESS = "part {} is half written"
-_FAULTS = {
+_FAULTS: dict[int, Fault] = {
     3: RateLimited("0"),
     8: Dropped(2),
     13: ServerError(503),
@@ -67,7 +67,7 @@ def _reply(body: dict[str, object]) -> ScriptedReply | Fault:
     if tools == {"submit_plan"}:
         return _plan(messages)
     if tools & _FORMS.keys():
-        return ScriptedReply(tool_calls=[(*tools, _FORMS[min(tools)])])
+        return ScriptedReply(tool_calls=[(min(tools), _FORMS[min(tools)])])
     number = int(_found(r"number (\d+) of \d+", messages[1].content))
     if not tools:
         exhausted = "no room left" in messages[-1].content
