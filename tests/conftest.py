@@ -80,12 +80,11 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def box_image(engine: Engine) -> SandboxImage:
+def sandbox_image(engine: Engine) -> SandboxImage:
     try:
         return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
-        raise
 
 
 @pytest.fixture(params=tiers.runtimes(), scope="session")
@@ -99,12 +98,12 @@ def gvisor(engine: Engine) -> str:
 
 
 @pytest.fixture
-def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
+def open_sandbox(engine: Engine, sandbox_image: SandboxImage) -> Iterator[SandboxMaker]:
     """Return a function that opens a sandbox under a policy; all are closed at the end."""
     boxes: list[DockerSandbox] = []
 
     def make(policy: SandboxPolicy) -> DockerSandbox:
-        box = DockerSandbox(engine, box_image, policy, run=RUN)
+        box = DockerSandbox(engine, sandbox_image, policy, run=RUN)
         boxes.append(box)
         return box.open()
 
@@ -115,14 +114,14 @@ def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMak
 
 @pytest.fixture(scope="module")
 def shared_sandbox(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> Iterator[SharedSandbox]:
-    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
+    shared_sandbox = SharedSandbox(engine, sandbox_image, SandboxPolicy(cpus=1.0, runtime=runtime))
     yield shared_sandbox
     shared_sandbox.close()
 
 
 @pytest.fixture
-def box(shared_sandbox: SharedSandbox) -> DockerSandbox:
-    """Give the module's box of this runtime, its store empty."""
+def sandbox(shared_sandbox: SharedSandbox) -> DockerSandbox:
+    """Return the module's sandbox of this runtime with an empty store."""
     return shared_sandbox.fresh()

@@ -154,11 +154,11 @@ WEAKENINGS: dict[str, tuple[Weakening, str]] = {
 
 @pytest.mark.parametrize("name", WEAKENINGS)
 def test_receipt_detects_every_weakened_protection(
-    engine: Engine, box_image: SandboxImage, name: str
+    engine: Engine, sandbox_image: SandboxImage, name: str
 ) -> None:
     weaken, row = WEAKENINGS[name]
     weak = weak_engine(engine, WeakeningApi(engine.api, weaken))
-    sandbox = DockerSandbox(weak, box_image, SandboxPolicy(cpus=1.0), run=RUN)
+    sandbox = DockerSandbox(weak, sandbox_image, SandboxPolicy(cpus=1.0), run=RUN)
 
     try:
         with pytest.raises(IsolationMismatch) as mismatch:
@@ -168,13 +168,13 @@ def test_receipt_detects_every_weakened_protection(
     assert row in mismatch.value.rows
 
 
-def test_lost_engine_raises_a_typed_error(engine: Engine, box_image: SandboxImage) -> None:
+def test_lost_engine_raises_a_typed_error(engine: Engine, sandbox_image: SandboxImage) -> None:
     class GoneApi(WeakeningApi):
         def start(self, *_: object) -> None:
             raise requests.exceptions.ConnectionError("gone")
 
     gone = weak_engine(engine, GoneApi(engine.api, lambda _: None))
-    sandbox = DockerSandbox(gone, box_image, SandboxPolicy(), run=RUN)
+    sandbox = DockerSandbox(gone, sandbox_image, SandboxPolicy(), run=RUN)
     with pytest.raises(EngineUnavailable):
         sandbox.open()
     assert sandbox.container == ""

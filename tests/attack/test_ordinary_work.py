@@ -86,9 +86,9 @@ if __name__ == '__main__':
 
 
 def test_ordinary_programs_work_under_the_seccomp_profile(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> None:
-    image = with_batteries(engine, box_image, cache_folder())
+    image = with_batteries(engine, sandbox_image, cache_folder())
     policy = SandboxPolicy(cpus=2.0, runtime=runtime, timeout_s=300)
     with DockerSandbox(engine, image, policy, run=RUN) as sandbox:
         sandbox.write({"ordinary.py": ORDINARY.encode()})

@@ -75,7 +75,7 @@ class Fetch(Protocol):
 
 
 @pytest.fixture
-def fetched(engine: Engine, box_image: SandboxImage, index: WheelIndex) -> Fetch:
+def fetched(engine: Engine, sandbox_image: SandboxImage, index: WheelIndex) -> Fetch:
     def go(
         requirements: str,
         *,
@@ -89,7 +89,7 @@ def fetched(engine: Engine, box_image: SandboxImage, index: WheelIndex) -> Fetch
         )
         result = fetch(
             engine,
-            box_image,
+            sandbox_image,
             POLICY,
             PackageRequest(requirements=requirements, hashed=hashed, index=known),
             run=RUN,
@@ -113,10 +113,10 @@ def proxy_to(index: WheelIndex, *hosts: str, address: str = PUBLIC) -> Proxy:
 
 @contextlib.contextmanager
 def sandbox_with(
-    engine: Engine, box_image: SandboxImage, *wheels: tuple[str, bytes]
+    engine: Engine, sandbox_image: SandboxImage, *wheels: tuple[str, bytes]
 ) -> Iterator[DockerSandbox]:
-    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict(wheels)).open()
-    sandbox = DockerSandbox(engine, box_image, POLICY, run=RUN, packages=layer.packages)
+    layer = PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict(wheels)).open()
+    sandbox = DockerSandbox(engine, sandbox_image, POLICY, run=RUN, packages=layer.packages)
     try:
         with sandbox:
             yield sandbox
@@ -170,23 +170,23 @@ def test_wheel_with_a_wrong_hash_is_rejected(fetched: Fetch) -> None:
 
 
 def test_fetching_sandbox_reaches_only_the_proxy(
-    engine: Engine, box_image: SandboxImage, index: WheelIndex
+    engine: Engine, sandbox_image: SandboxImage, index: WheelIndex
 ) -> None:
     proxy = proxy_to(index, HOST)
-    with DockerSandbox(engine, box_image, POLICY, run=RUN, proxy=proxy) as sandbox:
+    with DockerSandbox(engine, sandbox_image, POLICY, run=RUN, proxy=proxy) as sandbox:
         seen = sandbox.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
     expected = ["ENETUNREACH", "ENETUNREACH", "unresolved", "200", "403", "403", "403", "403"]
     assert seen.output.text(500).split() == expected
 
 
-def test_loopback_is_empty_without_a_proxy(box: DockerSandbox) -> None:
+def test_loopback_is_empty_without_a_proxy(sandbox: DockerSandbox) -> None:
     probe = f"import socket; socket.create_connection(('127.0.0.1', {TUNNEL_PORT}), timeout=5)"
-    seen = box.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
+    seen = sandbox.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
     assert "ConnectionRefusedError" in seen.errors.text(5000)
 
 
 def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
-    engine: Engine, box_image: SandboxImage, index: WheelIndex
+    engine: Engine, sandbox_image: SandboxImage, index: WheelIndex
 ) -> None:
     class Broken(Proxy):
         def serve(self, client: Bytes) -> None:
@@ -198,7 +198,7 @@ def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
     )
     result = fetch(
         engine,
-        box_image,
+        sandbox_image,
         POLICY,
         PackageRequest(requirements="helper\n", hashed=False, index=known),
         run=RUN,
@@ -232,10 +232,10 @@ print(good.A, {oct(os.stat('/packages/' + name).st_mode) for name in names})
 
 
 def test_packages_are_importable_and_read_only_in_the_sandbox(
-    engine: Engine, box_image: SandboxImage
+    engine: Engine, sandbox_image: SandboxImage
 ) -> None:
     tests = {"test_it.py": b"from good import A\n\n\ndef test_it():\n    assert A == 7\n"}
-    with sandbox_with(engine, box_image, GOOD, HELPER) as sandbox:
+    with sandbox_with(engine, sandbox_image, GOOD, HELPER) as sandbox:
         sandbox.write(tests)
         jobs = [
             Job("look", argv=("python", "-c", LOOK)),
@@ -253,27 +253,27 @@ def test_packages_are_importable_and_read_only_in_the_sandbox(
 
 
 def test_sandbox_with_other_packages_than_unpacked_is_refused(
-    engine: Engine, box_image: SandboxImage
+    engine: Engine, sandbox_image: SandboxImage
 ) -> None:
-    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
+    layer = PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
     other = replace(layer.packages, digest="0" * 64)
     try:
         with pytest.raises(IsolationMismatch) as caught:
-            DockerSandbox(engine, box_image, POLICY, run=RUN, packages=other).open()
+            DockerSandbox(engine, sandbox_image, POLICY, run=RUN, packages=other).open()
     finally:
         layer.close()
     assert caught.value.rows == ("inside.packages",)
 
 
-def test_package_import_fails_without_the_package_layer(box: DockerSandbox) -> None:
-    seen = box.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
+def test_package_import_fails_without_the_package_layer(sandbox: DockerSandbox) -> None:
+    seen = sandbox.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
     assert "ModuleNotFoundError" in seen.errors.text(2000)
 
 
 def test_wheel_with_an_escaping_path_is_refused_and_leaves_nothing(
-    engine: Engine, box_image: SandboxImage
+    engine: Engine, sandbox_image: SandboxImage
 ) -> None:
     before = leftovers(engine)
     with pytest.raises(Refused, match="escape"):
-        PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()
+        PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()
     assert set(leftovers(engine)) <= set(before)

@@ -106,10 +106,10 @@ def test_signal_under_gvisor_ends_at_most_the_sandbox(
 
 
 def test_stopped_guest_is_abandoned_in_time(
-    engine: Engine, box_image: SandboxImage, gvisor: str
+    engine: Engine, sandbox_image: SandboxImage, gvisor: str
 ) -> None:
     policy = SandboxPolicy(cpus=1.0, runtime=gvisor)
-    with DockerSandbox(engine, box_image, policy, run=RUN, grace_s=3) as sandbox:
+    with DockerSandbox(engine, sandbox_image, policy, run=RUN, grace_s=3) as sandbox:
         started_at = time.monotonic()
 
         with pytest.raises((SandboxTimeout, SandboxDied)):

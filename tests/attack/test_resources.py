@@ -90,9 +90,9 @@ ONE_LINE = "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))"
 
 @pytest.fixture(scope="module")
 def shared_sandbox(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> Iterator[SharedSandbox]:
-    shared_sandbox = SharedSandbox(engine, box_image, replace(LIMITS, runtime=runtime))
+    shared_sandbox = SharedSandbox(engine, sandbox_image, replace(LIMITS, runtime=runtime))
     yield shared_sandbox
     shared_sandbox.close()
 

@@ -25,9 +25,9 @@ FAILED = dataclasses.replace(PROVEN, held=False)
 
 
 def test_every_catalogued_attack_is_contained_and_its_control_succeeds(
-    box_image: SandboxImage, cli: Cli
+    sandbox_image: SandboxImage, cli: Cli
 ) -> None:
-    done = cli.run("doctor", "--attack", "--json", "--image", box_image.base.reference)
+    done = cli.run("doctor", "--attack", "--json", "--image", sandbox_image.base.reference)
     report = json.loads(done.stdout)
     good = ("contained", "not containable", "not applicable")
     rows_, contained = report["rows"], [r for r in report["rows"] if r["verdict"] == "contained"]
@@ -43,11 +43,11 @@ def test_every_catalogued_attack_is_contained_and_its_control_succeeds(
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
 def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(
     engine: Engine,
-    box_image: SandboxImage,
+    sandbox_image: SandboxImage,
     gvisor: str,
     scene: Callable[[Site], Iterable[AttackFinding]],
 ) -> None:
-    site = Site(engine, box_image, gvisor, fresh_run())
+    site = Site(engine, sandbox_image, gvisor, fresh_run())
 
     findings = list(scene(site))
 
@@ -56,8 +56,10 @@ def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(
     assert host.differences(site) == ()
 
 
-def test_host_check_reports_leftover_containers(engine: Engine, box_image: SandboxImage) -> None:
-    site = Site(engine, box_image, "runc", fresh_run())
+def test_host_check_reports_leftover_containers(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     with site.sandbox() as arena:
         container = arena.sandbox.container
         assert f"container {container[:12]}" in host.differences(site, patience_s=0)
@@ -95,7 +97,7 @@ def test_attack_report_fails_on_successful_and_unproven_attacks() -> None:
 )
 def test_unproven_attacks_are_retried_once_and_successful_ones_never(
     engine: Engine,
-    box_image: SandboxImage,
+    sandbox_image: SandboxImage,
     passes: list[AttackFinding | SandboxError],
     verdict: AttackVerdict,
 ) -> None:
@@ -107,7 +109,7 @@ def test_unproven_attacks_are_retried_once_and_successful_ones_never(
             raise seen
         yield seen
 
-    site = Site(engine, box_image, "runc", fresh_run())
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     found = play(site, (Scene("one", (1,), attack),), lambda _: None)
 
     assert judge(rows()[:1], found)[0].verdict is verdict
@@ -116,7 +118,7 @@ def test_unproven_attacks_are_retried_once_and_successful_ones_never(
 
 
 def test_failed_row_stays_failed_when_an_unproven_row_is_retried(
-    engine: Engine, box_image: SandboxImage
+    engine: Engine, sandbox_image: SandboxImage
 ) -> None:
     passes = [
         [FAILED, dataclasses.replace(UNPROVEN, number=2)],
@@ -126,7 +128,7 @@ def test_failed_row_stays_failed_when_an_unproven_row_is_retried(
     def attack(_: Site) -> list[AttackFinding]:
         return passes.pop(0)
 
-    site = Site(engine, box_image, "runc", fresh_run())
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     found = play(site, (Scene("both", (1, 2), attack),), lambda _: None)
 
     verdicts = [one.verdict for one in judge(rows()[:2], found)]
@@ -134,9 +136,9 @@ def test_failed_row_stays_failed_when_an_unproven_row_is_retried(
 
 
 def test_control_without_output_or_start_proves_nothing(
-    engine: Engine, box_image: SandboxImage
+    engine: Engine, sandbox_image: SandboxImage
 ) -> None:
-    site = Site(engine, box_image, "runc", fresh_run())
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     with pytest.raises(NothingShown, match="could not run"):
         site.control(
             lambda request: request["HostConfig"].update(Runtime="no-such-runtime"),
@@ -156,7 +158,7 @@ def test_control_without_output_or_start_proves_nothing(
 def test_no_setting_or_other_command_can_weaken_a_sandbox() -> None:
     weakening = ("weak", "attack", "privileged", "capab", "seccomp", "network", "rootfs", "mount")
     fields = [field.name for field in dataclasses.fields(SandboxPolicy)]
-    assert [name for name in fields if any(word in name for word in weakening)] == []
+    assert [name for name in fields for word in weakening if word in name] == []
     importers = {
         module.name
         for module in modules("l2mac", "sandbox")

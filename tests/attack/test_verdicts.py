@@ -115,12 +115,12 @@ CHEATS = {
 
 @pytest.fixture(scope="module")
 def store(
-    engine: Engine, box_image: SandboxImage, tmp_path_factory: pytest.TempPathFactory
+    engine: Engine, sandbox_image: SandboxImage, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FileStore]:
     policy = SandboxPolicy(cpus=1.0, timeout_s=20)
 
     def open_sandbox(_: str) -> DockerSandbox:
-        return DockerSandbox(engine, box_image, policy, run=RUN).open()
+        return DockerSandbox(engine, sandbox_image, policy, run=RUN).open()
 
     objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
     store = FileStore(open_sandbox, objects)

@@ -64,13 +64,13 @@ class Deriver(Protocol):
 
 
 @pytest.fixture(scope="module")
-def derive(engine: Engine, box_image: SandboxImage) -> Iterator[Deriver]:
+def derive(engine: Engine, sandbox_image: SandboxImage) -> Iterator[Deriver]:
     made: list[str] = []
 
     def make(*changes: str, program: str = "") -> str:
         made.append(f"l2mac-test-{secrets.token_hex(4)}:latest")
         run = [f"RUN {json.dumps(['python3', '-c', program])}"] if program else []
-        recipe = "\n".join((f"FROM {box_image.base.id}", "USER 0", *run, *changes))
+        recipe = "\n".join((f"FROM {sandbox_image.base.id}", "USER 0", *run, *changes))
         for event in engine.api.build(
             fileobj=io.BytesIO(recipe.encode()),
             tag=made[-1],
@@ -113,7 +113,7 @@ def test_image_settings_and_privileged_files_have_no_effect(
 
 
 def test_planted_files_are_privileged_before_they_are_stripped(
-    engine: Engine, derive: Deriver, box_image: SandboxImage
+    engine: Engine, derive: Deriver, sandbox_image: SandboxImage
 ) -> None:
     """The negative control: the same program sees the privileges in the derived image."""
     command = ["python3", "-c", LOOK]

@@ -34,11 +34,11 @@ class Hold(Protocol):
 
 
 @pytest.fixture
-def hold(box_image: SandboxImage) -> Iterator[Hold]:
+def hold(sandbox_image: SandboxImage) -> Iterator[Hold]:
     with contextlib.ExitStack() as stack:
 
         def start(sandboxes: int = 1, *seconds: str) -> Holder:
-            reference = box_image.base.reference
+            reference = sandbox_image.base.reference
             command = [sys.executable, str(HOLDER), reference, RUN, str(sandboxes), *seconds]
             holder = stack.enter_context(
                 subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -131,13 +131,13 @@ def test_idle_owner_keeps_its_sandbox(open_sandbox: SandboxMaker) -> None:
 
 
 def test_reaper_removes_only_sandboxes_of_dead_owners(
-    engine: Engine, box_image: SandboxImage, hold: Hold
+    engine: Engine, sandbox_image: SandboxImage, hold: Hold
 ) -> None:
     living = hold(1)
     (mine,) = line_of(living, "open ")
     labels = {**sandbox_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
     request: dict[str, object] = {
-        "Image": box_image.id,
+        "Image": sandbox_image.id,
         "Entrypoint": ["sleep", "300"],
         "Labels": labels,
     }
@@ -166,7 +166,7 @@ def dead_pid() -> int:
 
 
 def test_engine_events_show_no_access_beside_the_channel(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> None:
     """An event of exec, archive, copy or extract would be access beside the channel."""
     since = int(time.time()) - 1
@@ -176,7 +176,7 @@ def test_engine_events_show_no_access_beside_the_channel(
         Job("tests", checker="pytest"),
         Job("lint", checker="pylint"),
     ]
-    with DockerSandbox(engine, box_image, policy, run=RUN) as sandbox:
+    with DockerSandbox(engine, sandbox_image, policy, run=RUN) as sandbox:
         container = sandbox.container
         sandbox.write({"a.py": b"print(1)\n", "test_a.py": b"def test_a():\n    pass\n"})
         sandbox.run(jobs)
@@ -206,9 +206,9 @@ def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox: San
         sandbox.files()
 
 
-def test_closing_never_hides_the_first_error(engine: Engine, box_image: SandboxImage) -> None:
+def test_closing_never_hides_the_first_error(engine: Engine, sandbox_image: SandboxImage) -> None:
     def fail_without_a_container() -> Never:
-        with DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as sandbox:
+        with DockerSandbox(engine, sandbox_image, SandboxPolicy(cpus=1.0), run=RUN) as sandbox:
             engine.api.remove_container(sandbox.container, force=True, v=True)
             raise ZeroDivisionError
 

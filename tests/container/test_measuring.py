@@ -40,8 +40,8 @@ NEVER = b"def never():\n    return 1\n"
 TEST = b"from calc import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
 
 
-def job(box: DockerSandbox, checker: str, *paths: str) -> JobResult:
-    return box.run([Job("one", checker=checker, paths=paths)]).job("one")
+def job(sandbox: DockerSandbox, checker: str, *paths: str) -> JobResult:
+    return sandbox.run([Job("one", checker=checker, paths=paths)]).job("one")
 
 
 def lines_of(result: JobResult) -> list[object]:
@@ -49,8 +49,8 @@ def lines_of(result: JobResult) -> list[object]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(box: DockerSandbox) -> None:
-    box.write(
+def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(sandbox: DockerSandbox) -> None:
+    sandbox.write(
         {
             "calc.py": CALC,
             "bad.py": b"def (\n\n# comment\nx = 1\n",
@@ -58,7 +58,7 @@ def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(box: DockerSa
             "test_calc.py": TEST,
         }
     )
-    files = read_count(job(box, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
+    files = read_count(job(sandbox, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
     assert {path: file.code for path, file in files.items()} == {
         "calc.py": 11,
         "bad.py": 2,
@@ -70,11 +70,11 @@ def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(box: DockerSa
 
 
 def test_coverage_counts_statements_and_ignores_pragma_comments(
-    box: DockerSandbox,
+    sandbox: DockerSandbox,
 ) -> None:
-    box.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
-    files = read_count(job(box, "count", "calc.py", "never.py", "test_calc.py"))
-    coverage = read_coverage(job(box, "coverage"), files)
+    sandbox.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
+    files = read_count(job(sandbox, "count", "calc.py", "never.py", "test_calc.py"))
+    coverage = read_coverage(job(sandbox, "coverage"), files)
     assert coverage.files == {"calc.py": (5, 8), "never.py": (0, 2)}
     assert coverage.percent == 50
 
@@ -91,19 +91,19 @@ def test_none():
 """
 
 
-def test_generated_code_cannot_import_coverage(box: DockerSandbox) -> None:
-    box.write({"test_reach.py": NO_COVERAGE})
-    assert lines_of(job(box, "pytest"))[-1] == {"e": "end", "code": 0}
-    assert lines_of(job(box, "coverage"))[-1] == {"e": "end", "code": 0}
-    result = box.run([Job("program", argv=("python3", "-c", "import coverage"))]).job("program")
+def test_generated_code_cannot_import_coverage(sandbox: DockerSandbox) -> None:
+    sandbox.write({"test_reach.py": NO_COVERAGE})
+    assert lines_of(job(sandbox, "pytest"))[-1] == {"e": "end", "code": 0}
+    assert lines_of(job(sandbox, "coverage"))[-1] == {"e": "end", "code": 0}
+    result = sandbox.run([Job("program", argv=("python3", "-c", "import coverage"))]).job("program")
     assert b"ModuleNotFoundError" in result.errors.head
 
 
-def test_store_may_contain_a_module_named_coverage(box: DockerSandbox) -> None:
+def test_store_may_contain_a_module_named_coverage(sandbox: DockerSandbox) -> None:
     test = b"import coverage\n\n\ndef test_it():\n    assert coverage.MINE == 1\n"
-    box.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
-    files = read_count(job(box, "count", "coverage.py", "test_it.py"))
-    assert read_coverage(job(box, "coverage"), files).files == {"coverage.py": (1, 1)}
+    sandbox.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
+    files = read_count(job(sandbox, "count", "coverage.py", "test_it.py"))
+    assert read_coverage(job(sandbox, "coverage"), files).files == {"coverage.py": (1, 1)}
 
 
 FORGED = """
@@ -131,11 +131,11 @@ ALL_LINES = (
     ids=["exit", "exit in a test", "SystemExit", "hangs", "forged lines", "closed report"],
 )
 def test_coverage_is_missing_when_tests_tamper_with_their_report(
-    box: DockerSandbox, test: str
+    sandbox: DockerSandbox, test: str
 ) -> None:
-    box.write({"calc.py": CALC, "test_it.py": test.encode()})
-    files = read_count(job(box, "count", "calc.py", "test_it.py"))
-    result = box.run([Job("one", checker="coverage")], timeout_s=8).job("one")
+    sandbox.write({"calc.py": CALC, "test_it.py": test.encode()})
+    files = read_count(job(sandbox, "count", "calc.py", "test_it.py"))
+    result = sandbox.run([Job("one", checker="coverage")], timeout_s=8).job("one")
     with pytest.raises(NoReading):
         read_coverage(result, files)
 

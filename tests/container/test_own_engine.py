@@ -44,8 +44,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
 
 
 @pytest.fixture(scope="module")
-def image(own: OwnEngine, engine: Engine, box_image: SandboxImage) -> SandboxImage:
-    return own.take_image(engine, box_image)
+def image(own: OwnEngine, engine: Engine, sandbox_image: SandboxImage) -> SandboxImage:
+    return own.take_image(engine, sandbox_image)
 
 
 def test_runtime_with_unenforced_limits_is_passed_over(
@@ -70,10 +70,10 @@ def test_named_runtime_is_never_replaced_by_another(
 
 
 def test_same_runtime_without_the_argument_is_chosen(
-    engine: Engine, box_image: SandboxImage, gvisor: str
+    engine: Engine, sandbox_image: SandboxImage, gvisor: str
 ) -> None:
     """The negative control: the argument is detected, not gVisor."""
-    assert choose_runtime(engine, box_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
+    assert choose_runtime(engine, sandbox_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
 
 
 class Fire:

@@ -48,12 +48,12 @@ def test_an_image_without_python_is_refused_before_any_call_of_the_model(
 
 
 def test_a_second_run_builds_nothing_and_needs_no_network(
-    engine: Engine, box_image: object
+    engine: Engine, sandbox_image: object
 ) -> None:
     steps: list[str] = []
     again = prepare_image(engine, BASE_IMAGE, Path("/nowhere"), steps.append)
-    assert (again, steps) == (box_image, [])
+    assert (again, steps) == (sandbox_image, [])
 
 
-def test_no_image_of_a_build_stage_is_left(engine: Engine, box_image: object) -> None:
+def test_no_image_of_a_build_stage_is_left(engine: Engine, sandbox_image: object) -> None:
     assert not engine.api.images(filters={"label": "org.l2mac.stage", "dangling": True})

@@ -14,7 +14,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from engine import missing, wait_until
 
@@ -25,8 +25,8 @@ _START_S = 60
 
 
 def loaded_image(engine: Engine, image_id: str) -> SandboxImage:
-    """Give a box's image that is there without its base."""
-    facts = engine.api.inspect_image(image_id)
+    """Return the image of a sandbox whose base image the engine does not have."""
+    facts = engine.api.inspect_image(image_id)  # type: ignore[no-untyped-call] # no stub
     base = BaseImage("base", "", "", facts["Architecture"], tuple(facts["Config"]["Env"]))
     return SandboxImage(base, facts["RepoTags"][0], image_id)
 
@@ -34,7 +34,7 @@ def loaded_image(engine: Engine, image_id: str) -> SandboxImage:
 class OwnEngine:
     """An engine in a folder; use as a context manager."""
 
-    def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, configuration: Mapping[str, object]) -> None:
         if os.geteuid() != 0 or not (shutil.which("dockerd") and shutil.which("unshare")):
             missing("an engine of the tests' own needs root, dockerd and unshare")
         self._folder = folder
@@ -93,7 +93,8 @@ class OwnEngine:
     def take_image(self, other: Engine, image: SandboxImage) -> SandboxImage:
         """Copy a box's image from another engine."""
         with self.connect() as engine:
-            engine.api.load_image(other.api.get_image(image.tag))
+            saved = other.api.get_image(image.tag)
+            engine.api.load_image(saved)  # type: ignore[no-untyped-call] # no stub
             return loaded_image(engine, image.id)
 
     def processes(self) -> dict[str, set[int]]:

@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 SMOKE = {
     "temperature.py": (
@@ -95,7 +94,7 @@ ROMAN = {
     "test_roman.py": 'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n',
 }
 ROMAN_EVIDENCE = [{"requirement": 1, "files": ["roman.py"], "tests": ["test_roman.py::test_four"]}]
-FORMS: Mapping[str, dict[str, Any]] = {
+FORMS: Mapping[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["Temperatures are converted."]},
     "submit_plan": {"steps": ["Write temperature.py and its test."]},
     "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
@@ -108,9 +107,9 @@ def problems() -> str:
     return "".join(json.dumps(problem) + "\n" for problem in PROBLEMS)
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    tools = tool_names_of(body)
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     (form,) = tools if len(tools) == 1 else ("",)
@@ -120,14 +119,14 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[(form, FORMS[form])])
     if not tools:
         return ScriptedReply("It is written.")
-    if any(message["role"] == "assistant" for message in body["messages"]):
+    if any(message.role == "assistant" for message in messages_of(body)):
         return ScriptedReply(tool_calls=[("complete_instruction", {})])
     files = [{"path": path, "content": content} for path, content in _files(body).items()]
     return ScriptedReply(tool_calls=[("write_files", {"files": files})])
 
 
-def _files(body: dict[str, Any]) -> Mapping[str, str]:
-    asked = " ".join(str(message["content"]) for message in body["messages"])
+def _files(body: dict[str, object]) -> Mapping[str, str]:
+    asked = " ".join(message.content for message in messages_of(body))
     wanted = re.search(r"complete function `(\w+)`", asked)
     if wanted is None:
         return ROMAN if "roman.py" in asked else SMOKE
