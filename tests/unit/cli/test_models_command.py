@@ -33,9 +33,12 @@ def test_models_command_probes_the_only_model_and_prints_settings(cli: Cli) -> N
 def test_models_command_prints_one_json_object(cli: Cli) -> None:
     with cli.serving(answer, models=("a", "b")):
         found = cli.json("models", "--model", "b")
-    assert [offer["name"] for offer in found["offers"]] == ["a", "b"]
-    assert {one["name"]: one["works"] for one in found["abilities"]}["native"]
-    assert tomllib.loads(found["settings"])["model"] == "b"
+    offers, abilities, settings = found["offers"], found["abilities"], found["settings"]
+    assert isinstance(offers, list)
+    assert isinstance(abilities, list)
+    assert [offer["name"] for offer in offers] == ["a", "b"]
+    assert {one["name"]: one["works"] for one in abilities}["native"]
+    assert tomllib.loads(str(settings))["model"] == "b"
 
 
 def test_among_several_none_is_tried_unless_named(cli: Cli) -> None:

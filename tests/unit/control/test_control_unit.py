@@ -100,7 +100,14 @@ def test_exhausted_context_restarts_its_instruction_with_a_summary(
     sessions: ScriptedSessions,
 ) -> None:
     overflow = ContextOverflow("too long")
-    replies = [PLAN, write(), overflow, Reply(content="Half of it."), DONE, SUMMARY]
+    replies: list[Reply | Exception] = [
+        PLAN,
+        write(),
+        overflow,
+        Reply(content="Half of it."),
+        DONE,
+        SUMMARY,
+    ]
     result = sessions.work(replies, [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     restarted = sessions.processor.requests[4].messages

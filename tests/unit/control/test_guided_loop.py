@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import pytest
-from run_specs import run_spec
+from run_specs import SpecValues, run_spec
 from sandbox_scripts import FAILED, HANGING, LINT, NO_TESTS, PASSED, checked, job, report_of_tests
 from scripted_sessions import ScriptedSessions, call
 
@@ -14,6 +14,7 @@ from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
 from l2mac.control.guided.guided_planner import groups
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import ExecutionMode
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
@@ -66,9 +67,9 @@ def lead(
     runs: Sequence[ScriptedRun] = (),
     *,
     limits: Limits | None = None,
-    **more: object,
+    **more: Unpack[SpecValues],
 ) -> SessionResult:
-    plan: dict[str, object] = {"mode": "guided", "program": ("Do it.",), **more}
+    plan: SpecValues = {"mode": "guided", "program": ("Do it.",), **more}
     return sessions.work(replies, runs, limits=limits, **plan)
 
 
@@ -322,7 +323,7 @@ def test_aborted_instruction_resumes_without_repeating_questions(
     ],
 )
 def test_auto_mode_guides_models_that_call_tools_by_json(
-    mode: str, protocol: str, guided: bool
+    mode: ExecutionMode, protocol: str, guided: bool
 ) -> None:
     assert run_spec(mode=mode).is_guided(protocol) is guided
 

@@ -2,9 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import TypedDict, Unpack, get_args
+from typing import TypedDict, Unpack, cast, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -648,7 +649,11 @@ def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions) -
 
 def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions) -> None:
     with Journal(sessions.folder) as journal:
-        journal.note(record_spec(run_spec(task=TASK, method="debate"), journal.objects))
+        journal.note(
+            record_spec(
+                replace(run_spec(task=TASK), method=cast("Method", "debate")), journal.objects
+            )
+        )
     with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
         read_spec(sessions.folder)
 

@@ -5,10 +5,11 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 from recorded_run import DONE, SUMMARY, call
-from run_specs import run_spec
+from run_specs import SpecValues, run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -94,7 +95,7 @@ class InputSessions:
         given: Input | None = GIVEN,
         reason: Reason = "run",
         turns: int = 40,
-        **plan: object,
+        **plan: Unpack[SpecValues],
     ) -> SessionResult:
         self.processor = ScriptedProcessor(list(replies))
         self.script = SandboxScript(runs=self.answer)
@@ -106,7 +107,8 @@ class InputSessions:
             model="scripted",
             image="none",
         )
-        spec = run_spec(**{"input": tree_of(GIVEN), **plan})
+        values: SpecValues = {"input": tree_of(GIVEN), **plan}
+        spec = run_spec(**values)
         return execute(self.folder, spec, resources, reason, run_input=given)
 
     def events(self) -> list[Event]:

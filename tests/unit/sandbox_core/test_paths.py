@@ -144,7 +144,7 @@ def test_unsafe_names_are_refused(name: str) -> None:
 @pytest.mark.parametrize("value", [None, 1, b"a", ["a"], {}])
 def test_paths_other_than_text_are_refused(value: object) -> None:
     with pytest.raises(PathError):
-        check_path(value)  # type: ignore[arg-type]  # wrong on purpose
+        check_path(value)
 
 
 def test_refusal_shows_the_path_without_terminal_controls() -> None:

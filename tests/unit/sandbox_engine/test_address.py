@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from docker.tls import TLSConfig
 
 from sandbox import EngineUnavailable
 from sandbox.engine.address import find_engine
@@ -81,5 +82,7 @@ def test_context_certificates_are_verified(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "ca.pem").write_text("not a certificate, and only named here")
     found = find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "tls"})
-    assert (found["tls"].verify, found["tls"].ca_cert) == (True, str(folder / "ca.pem"))
-    assert found["tls"].cert is None
+    tls = found["tls"]
+    assert isinstance(tls, TLSConfig)
+    assert (tls.verify, tls.ca_cert) == (True, str(folder / "ca.pem"))
+    assert tls.cert is None

@@ -38,7 +38,7 @@ from sandbox.scripted_guest import (
     stays_silent,
 )
 
-HELLO = {"op": "hello"}
+HELLO: dict[str, object] = {"op": "hello"}
 KEY = bytes(range(32))
 PATIENCE_S, SHORT_S = 60, 0.3
 DIGEST = "0" * 64

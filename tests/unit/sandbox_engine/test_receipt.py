@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from recorded_sandbox import recorded_image, recorded_views
 
-from sandbox import IsolationMismatch, SandboxPolicy
+from sandbox import IsolationMismatch, Receipt, SandboxPolicy
 from sandbox.engine.receipt import Views, make_receipt
 
 POLICY = SandboxPolicy()

@@ -15,7 +15,11 @@ def tunnel() -> tuple[Streams, "queue.Queue[AttachedStream]", Frames]:
     """Return streams, the queue of opened ones, and the queue of frames to the guest."""
     opened: queue.Queue[AttachedStream] = queue.Queue()
     sent: Frames = queue.Queue()
-    return Streams(opened.put, lambda header, body: sent.put((header["do"], body))), opened, sent
+    return (
+        Streams(opened.put, lambda header, body: sent.put((str(header["do"]), body))),
+        opened,
+        sent,
+    )
 
 
 def frame(number: object, action: str) -> dict[str, object]:

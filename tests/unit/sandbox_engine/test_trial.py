@@ -39,11 +39,12 @@ def test_choice_is_one_line_with_the_reason_of_each_rejection() -> None:
     assert " kata was rejected: It does not start. runsc" in text
 
 
+def one_row(name: str, verdict: str) -> ReceiptProperty:
+    return {"name": name, "wanted": 1, "seen": 1, "verdict": verdict}
+
+
 @pytest.mark.parametrize(("verdict", "seen"), [("match", True), ("not available", False)])
 def test_limits_not_read_in_the_sandbox_need_a_trial(verdict: str, seen: bool) -> None:
-    rows = [
-        {"name": "inside.memory", "verdict": "match"},
-        {"name": "inside.pids", "verdict": verdict},
-    ]
+    rows = [one_row("inside.memory", "match"), one_row("inside.pids", verdict)]
     assert limits_are_seen({"rows": rows}) is seen
     assert not limits_are_seen({"rows": []})
