@@ -78,7 +78,7 @@ def run_l2mac(
         prompts_file_path: File that defines the domain; makes the domain `custom`.
         tools_enabled: Tools of the domain to offer, as a list or separated by commas.
         debugging_level: Output on standard error.
-        init_config: Refused.
+        init_config: Not supported; True is refused.
         input_dir: Folder with existing files to start from.
         exclude: Patterns of paths to exclude from the folder.
         settings: Settings by name, such as `model` and `max_cost`.

@@ -43,7 +43,10 @@ class SettingsError(L2macError):
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason of an error, without error number and full stop, for a longer sentence."""
+    """Return the reason of an error as part of a longer sentence.
+
+    The error number and the full stop are removed.
+    """
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
     return reason.removesuffix(".")
 

@@ -57,8 +57,8 @@ class FeatureRow:
 
     Attributes:
         claimed: Whether a valid file was named.
-        files: Named files that are valid.
-        tests: Named tests that have passed.
+        files: The valid files of the claim.
+        tests: The passed tests of the claim.
         refused: Other names in the claim.
     """
 
@@ -95,7 +95,7 @@ class FeatureJudge:
         processor: Answers the questions; the purpose of each request is `judge`.
         context_tokens: Declared context window of the judging model.
         prices: Prices of that model.
-        prepare: Called once before the first question.
+        prepare: A function to call once before the first question.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class RecordedStore:
 
         Args:
             purpose: Purpose of the sandbox, as the receipts name it.
-            use: Called with the sandbox.
+            use: The function to call with the sandbox.
             without: Returns whether a path is excluded.
             extra: Files to add; they replace the run's files of the same path.
 

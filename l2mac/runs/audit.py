@@ -44,7 +44,7 @@ class AuditFinding:
     Attributes:
         file: Path, relative to the folder of the run or of the export.
         place: Line or byte, or '' for the whole file.
-        problem: Found and expected content.
+        problem: The content, and the expected content.
         weight: `altered`, or `incomplete` for the leftovers of a killed process.
     """
 

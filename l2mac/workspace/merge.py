@@ -31,7 +31,7 @@ class MergePlan:
         added: New on the host.
         updated: On the host as an earlier export wrote them, or as the input had them.
         same: On the host with the same bytes.
-        conflicts: Changed or deleted on the host; replaced only with --overwrite.
+        conflicts: On the host, but changed or deleted there; replaced only with --overwrite.
         blocked: Impossible to write: path → reason.
         gone: Part of an earlier export or the input, and no longer in the run; they stay.
         quarantined: Not exported: path → reason.

@@ -189,7 +189,7 @@ def test_the_search_for_harm_leaves_the_harmless_alone(source: str) -> None:
     assert harmful(ast.parse(source)) == []
 
 
-def test_the_engine_has_no_second_way_into_a_box() -> None:
+def test_engine_has_no_second_way_into_a_container() -> None:
     named = {
         module.name: door
         for module in host_modules()

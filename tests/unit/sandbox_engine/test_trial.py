@@ -2,6 +2,7 @@
 
 import pytest
 
+from sandbox import ReceiptProperty
 from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
 
 
