@@ -151,16 +151,16 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli) 
             ("--domain", "custom"),
             "The domain custom requires --domain-file.",
         ),
-        (("--domain-file", "none.toml"), "none.toml: is not readable"),
+        (("--domain-file", "none.toml"), "none.toml is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
+            "bad.toml: prompts.truncated (line 3) has a '$' without a name at line 1, column 9",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
             "--domain-file: is for --domain custom",
         ),
-        (("--tools", "shell"), "--tools: 'shell' is not a tool of this domain"),
+        (("--tools", "shell"), "--tools names 'shell', which is not a tool of this domain"),
         (("--judge",), "--judge: the domain codebase does not say what to judge"),
     ],
 )
