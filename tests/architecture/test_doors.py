@@ -188,7 +188,7 @@ def test_the_search_for_harm_leaves_the_harmless_alone(source: str) -> None:
     assert harmful(ast.parse(source)) == []
 
 
-def test_the_engine_has_no_second_way_into_a_box() -> None:
+def test_engine_has_no_second_way_into_a_sandbox() -> None:
     named = {
         module.name: door
         for module in host_modules()
@@ -210,7 +210,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == {"l2mac.settings.settings"}
 
 
-def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours() -> None:
+def test_guest_imports_only_the_standard_library_and_two_shared_modules() -> None:
     for module in guest_modules():
         for _, name in imported(module.tree):
             ours = f"{name}.".startswith(

@@ -41,7 +41,7 @@ def events(result: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
-def test_the_file_that_was_wrong_at_first_is_right_in_the_end(
+def test_initially_wrong_file_is_correct_at_the_end(
     finished: dict[str, dict[str, Any]], cli: Cli, method: str
 ) -> None:
     assert (cli.home / method / "todo.py").read_text() == baselines.FILES["todo.py"]
@@ -78,14 +78,14 @@ def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(
     assert (verdict["verdict"], verdict["receipts"]) == ("intact", BOXES[method])
 
 
-def test_a_method_can_be_replayed_in_new_boxes(
+def test_method_can_be_replayed_in_new_sandboxes(
     finished: dict[str, dict[str, Any]], cli: Cli
 ) -> None:
     again = cli.json("replay", finished["codet"]["run"], "--quiet", "--output", "again")
     assert (again["difference"], again["files"]) == ("", finished["codet"]["files"])
 
 
-def test_a_method_killed_midway_is_resumed_to_the_same_files(
+def test_killed_method_is_resumed_to_the_same_files(
     finished: dict[str, dict[str, Any]], cli: Cli
 ) -> None:
     before = set(cli.runs.iterdir())
@@ -117,7 +117,7 @@ def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: C
     assert (checked["status"], checked["tests"]["passed"]) == ("completed", 1)
 
 
-def test_a_method_is_a_setting_of_the_python_interface_too(
+def test_method_is_a_setting_of_the_python_interface(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(cli.home)

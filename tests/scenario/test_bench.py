@@ -19,9 +19,7 @@ SMOKE = ("bench", "--task", "smoke", "--dir", "results")
 
 
 @pytest.mark.soak
-def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(
-    cli: Cli, engine: Engine
-) -> None:
+def test_commands_of_the_benchmark_page_work_in_order(cli: Cli, engine: Engine) -> None:
     page = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
     commands = commands_of("docs/bench.md")
     assert len(commands) == 7
@@ -52,9 +50,7 @@ def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(
     assert "| l2mac | 3 | 3 |" in (cli.home / "tables.md").read_text()
 
 
-def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
-    cli: Cli, engine: Engine
-) -> None:
+def test_interrupted_benchmark_resumes_and_repeats_nothing(cli: Cli, engine: Engine) -> None:
     held, over = threading.Event(), threading.Event()
 
     def answer(body: dict[str, Any], number: int) -> ScriptedReply:
@@ -89,7 +85,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
     assert engine.api.containers(all=True, filters=labels) == []
 
 
-def test_a_server_that_is_down_leaves_cells_for_the_next_time(cli: Cli, engine: Engine) -> None:
+def test_unreachable_server_leaves_cells_for_the_next_benchmark(cli: Cli, engine: Engine) -> None:
     with cli.serving(lambda body, number: Unauthorized()):
         done = cli.run(*SMOKE, "--seeds", "4", "--no-features", code=6)
     assert "3 cells in a row could not be finished" in done.stderr
@@ -102,7 +98,7 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(cli: Cli, engine: 
 @pytest.mark.parametrize(
     "budget", [("--max-tokens", "1500"), ("--max-turns", "1", "--max-replans", "0")]
 )
-def test_a_run_out_of_budget_is_measured_and_stands_in_the_table(
+def test_run_without_budget_is_measured_and_listed_in_the_table(
     cli: Cli, engine: Engine, budget: tuple[str]
 ) -> None:
     with cli.serving(bench.answer):

@@ -37,7 +37,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, Any],
     return cli, result, [request.body["messages"][-1]["content"] for request in server.requests]
 
 
-def test_a_book_is_written_checked_in_the_box_and_exported(
+def test_book_is_written_checked_in_the_sandbox_and_exported(
     book: tuple[Cli, dict[str, Any], list[str]],
 ) -> None:
     cli, result, _ = book
@@ -48,7 +48,7 @@ def test_a_book_is_written_checked_in_the_box_and_exported(
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
 
-def test_the_model_was_told_of_every_mistake_with_its_place(
+def test_model_gets_every_finding_with_its_place(
     book: tuple[Cli, dict[str, Any], list[str]],
 ) -> None:
     told = "\n".join(book[2])
@@ -63,14 +63,14 @@ def test_the_model_was_told_of_every_mistake_with_its_place(
         assert finding in told
 
 
-def test_the_second_opinion_is_shown_as_one(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
+def test_second_opinion_is_shown(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
     assert opinions == [
         (path, book_model.OPINION) for path in sorted(book_model.FILES) if path != "outline.md"
     ]
 
 
-def test_a_book_is_exported_as_one_document_into_a_new_file(
+def test_book_is_exported_as_one_document_into_a_new_file(
     book: tuple[Cli, dict[str, Any], list[str]],
 ) -> None:
     cli, result, _ = book
@@ -84,7 +84,7 @@ def test_a_book_is_exported_as_one_document_into_a_new_file(
         assert archive.namelist()[0] == "mimetype"
 
 
-def test_a_book_can_be_replayed(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
+def test_book_can_be_replayed(book: tuple[Cli, dict[str, Any], list[str]]) -> None:
     cli, result, _ = book
     done = cli.run("replay", result["run"], "--output", "again", "--quiet")
     assert "hash by hash" in done.stdout
@@ -118,7 +118,7 @@ def cards(body, _: int) -> ScriptedReply:
     return ScriptedReply(tool_calls=[script[min(turn, 4)]])
 
 
-def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli) -> None:
+def test_domain_from_a_file_runs_its_own_checks_in_the_sandbox(cli: Cli) -> None:
     file = ROOT / "examples/domains/recipe-cards.toml"
     words = (
         "run",

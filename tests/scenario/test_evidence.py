@@ -40,9 +40,7 @@ def test_finished_run_verifies_with_its_seal_receipts_and_export(finished: Finis
     assert len(receipt["rows"]) > 50
 
 
-def test_a_changed_export_and_a_changed_record_are_found(
-    finished: FinishedRun, tmp_path: Path
-) -> None:
+def test_changed_export_and_changed_trace_are_found(finished: FinishedRun, tmp_path: Path) -> None:
     out = shutil.copytree(finished.cli.home / "out", tmp_path / "out")
     (out / "todo.py").write_text("evil")
     assert finished.verdict("last", "--export", str(out), code=7)["verdict"] == "altered"
@@ -52,9 +50,7 @@ def test_a_changed_export_and_a_changed_record_are_found(
     assert "missing" in finished.cli.run("audit", "verify", str(run), code=7).stdout
 
 
-def test_a_run_that_is_killed_is_incomplete_and_not_altered(
-    finished: FinishedRun, tmp_path: Path
-) -> None:
+def test_killed_run_is_incomplete_and_not_altered(finished: FinishedRun, tmp_path: Path) -> None:
     process = Cli(tmp_path, finished.cli.server).start("run", "a list", "--quiet")
     assert wait_until(lambda: list(tmp_path.glob("runs/*/receipts/001.json")))
     process.kill()
@@ -90,7 +86,7 @@ def test_rewound_fork_resumes_and_replays_to_the_same_bytes(
     assert before == {name: (finished.folder / name).read_bytes() for name in before}
 
 
-def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRun) -> None:
+def test_file_accesses_are_shown_as_data_and_as_a_map(finished: FinishedRun) -> None:
     run = finished.name
     accesses = finished.cli.json("show", run, "--files")["accesses"]
     assert {(one["path"], one["how"], one["instruction"]) for one in accesses} == {
@@ -99,7 +95,7 @@ def test_the_history_of_files_is_shown_as_data_and_as_a_map(finished: FinishedRu
     assert "todo.py" in finished.cli.run("show", run, "--files").stdout
 
 
-def test_a_run_is_compared_with_a_folder_and_merged_into_it(
+def test_run_is_compared_with_a_folder_and_merged_into_it(
     finished: FinishedRun, tmp_path: Path
 ) -> None:
     run, project = finished.name, tmp_path / "project"

@@ -80,7 +80,7 @@ def test_excluded_input_files_are_named_and_never_sent_to_the_model(
     assert "class Cart: add, total" in said
 
 
-def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(
+def test_new_failing_and_deleted_old_tests_both_block_completion(
     finished: tuple[Project, dict[str, Any], str],
 ) -> None:
     project, _, _ = finished
@@ -124,7 +124,7 @@ def test_diff_and_audit_account_for_every_changed_byte(
     project.run("audit", "verify", "last")
 
 
-def test_a_replay_needs_no_folder_and_comes_to_the_same_files(
+def test_replay_needs_no_input_folder_and_writes_the_same_files(
     finished: tuple[Project, dict[str, Any], str], cli: Cli
 ) -> None:
     project, result, _ = finished
@@ -154,7 +154,7 @@ def test_export_merges_only_changes_and_keeps_later_edits(
     assert (mine / "src/shop/cart.py").read_text() == "mine"
 
 
-def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project) -> None:
+def test_killed_run_resumes_without_the_input_folder(project: Project) -> None:
     process = project.start("run", "--input-dir", "shop", "--quiet", TASK)
     assert wait_until(
         lambda: project.lines() and any(isinstance(event, ToolRan) for event in project.events())
@@ -184,7 +184,7 @@ def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> No
     project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 
-def test_the_python_api_takes_a_folder_too(
+def test_python_api_accepts_an_input_folder(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.home)
@@ -201,7 +201,7 @@ def test_the_python_api_takes_a_folder_too(
     assert "def count" in files["src/shop/cart.py"]
 
 
-def test_the_commands_of_the_page_work_in_their_order(project: Project) -> None:
+def test_commands_of_the_page_work_in_order(project: Project) -> None:
     commands = commands_of("docs/existing-codebase.md")
     assert len(commands) >= 8
     for command in commands:

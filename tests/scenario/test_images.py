@@ -30,7 +30,7 @@ def without_python(engine: Engine) -> Iterator[str]:
     engine.api.remove_image(f"{tag}:latest", force=True)
 
 
-def test_an_image_without_python_is_refused_before_any_call_of_the_model(
+def test_image_without_python_is_refused_before_any_model_call(
     without_python: str, cli: Cli
 ) -> None:
     words = (
@@ -47,7 +47,7 @@ def test_an_image_without_python_is_refused_before_any_call_of_the_model(
     assert not cli.runs.exists()
 
 
-def test_a_second_run_builds_nothing_and_needs_no_network(
+def test_second_run_builds_nothing_and_needs_no_network(
     engine: Engine, sandbox_image: object
 ) -> None:
     steps: list[str] = []

@@ -48,14 +48,14 @@ def left(engine: Engine, run: str) -> int:
     return len(engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"}))
 
 
-def test_the_example_runs_as_it_stands(cli: Cli) -> None:
+def test_embedded_example_runs(cli: Cli) -> None:
     with cli.serving(one_module.answer):
         done = cli.python(str(EXAMPLE), "a list", L2MAC_COVERAGE="off", L2MAC_REQUIREMENTS="off")
     assert "instruction 1 of 1" in done.stdout
     assert "completed: test_todo.py, todo.py" in done.stdout
 
 
-def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path) -> None:
+def test_run_yields_its_events_in_order_and_then_its_files(tmp_path: Path) -> None:
     with (
         ModelServer(one_module.answer) as server,
         l2mac.Run("a list", **given(server, tmp_path)) as run,
@@ -69,7 +69,7 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path) -> N
     assert (result.status, result.texts) == (Status.COMPLETED, TEXTS)
 
 
-def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
+def test_leaving_a_run_early_removes_its_sandbox_and_keeps_its_trace(
     tmp_path: Path, engine: Engine
 ) -> None:
     with ModelServer(one_module.answer) as server:
@@ -128,7 +128,7 @@ def test_run_ends_at_once_even_if_the_server_is_silent(
         Cli(tmp_path, server).run("resume", "last")
 
 
-def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path) -> None:
+def test_generate_codebase_returns_texts_and_writes_the_project_folder(tmp_path: Path) -> None:
     with ModelServer(one_module.answer) as server:
         with pytest.warns(UserWarning, match="run_tests=False has no effect"):
             files = l2mac.generate_codebase(

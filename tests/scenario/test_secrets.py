@@ -139,7 +139,7 @@ class Spy:
         }
 
 
-def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
+def test_no_host_secret_reaches_the_sandbox_the_trace_or_the_output(
     tmp_path: Path, engine: Engine
 ) -> None:
     cli = plant(tmp_path)
@@ -167,9 +167,7 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")],
     ids=lambda fault: type(fault).__name__,
 )
-def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(
-    tmp_path: Path, fault
-) -> None:
+def test_refusing_server_leaves_no_secret_in_output_or_trace(tmp_path: Path, fault) -> None:
     cli = plant(tmp_path)
     with cli.serving(lambda *_: fault) as server:
         url = server.base_url.replace("http://", f"http://user:{MARK}-url@")
@@ -187,7 +185,7 @@ def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(
         f"https://user:{MARK}-url@nowhere.invalid/v1",
     ],
 )
-def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(
+def test_failed_connection_shows_no_secret_in_the_error_or_its_causes(
     url, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{MARK}-proxy@127.0.0.1:9")
@@ -206,7 +204,7 @@ def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(
     )
 
 
-def test_the_search_would_find_a_secret_in_every_kind_of_place(
+def test_secret_search_finds_a_canary_in_every_kind_of_place(
     tmp_path: Path, open_sandbox: SandboxMaker
 ) -> None:
     """The negative control: a canary planted in each kind of place once is found there."""

@@ -22,7 +22,7 @@ def test_model_without_tool_calls_completes_in_guided_mode(led) -> None:
     assert result["status"] == "completed"
 
 
-def test_the_forgotten_import_is_found_and_added_by_a_change_of_one_line(led) -> None:
+def test_missing_import_is_found_and_added_by_a_one_line_edit(led) -> None:
     _, _, events = led
     verdicts = [event.verdict for event in events if isinstance(event, Checked)]
     assert verdicts == ["nothing to check", "nothing to check", "failed", "passed", "passed"]
