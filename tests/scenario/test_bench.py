@@ -1,10 +1,9 @@
-"""`l2mac bench` from the command line to the tables: real boxes, real HTTP, a scripted model."""
+"""`l2mac bench` from the command line to the tables, with a real engine and a scripted model."""
 
 import json
 import re
 import signal
 import threading
-from typing import Any
 
 import pytest
 from cli import ROOT, Cli, commands_of
@@ -12,7 +11,7 @@ from engine import PATIENCE_S
 from scripted_models import bench
 
 from l2mac.testing.faults import Unauthorized
-from l2mac.testing.model_server import ScriptedReply
+from l2mac.testing.model_server import ScriptedReply, tool_names_of
 from sandbox.engine.connection import Engine
 
 SMOKE = ("bench", "--task", "smoke", "--dir", "results")
@@ -53,8 +52,8 @@ def test_commands_of_the_benchmark_page_work_in_order(cli: Cli, engine: Engine) 
 def test_interrupted_benchmark_resumes_and_repeats_nothing(cli: Cli, engine: Engine) -> None:
     held, over = threading.Event(), threading.Event()
 
-    def answer(body: dict[str, Any], number: int) -> ScriptedReply:
-        tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    def answer(body: dict[str, object], number: int) -> ScriptedReply:
+        tools = tool_names_of(body)
         if body.get("seed") == 1 and "complete_instruction" in tools and not over.is_set():
             held.set()
             over.wait(PATIENCE_S)  # the second run is in the middle of its work
@@ -64,7 +63,7 @@ def test_interrupted_benchmark_resumes_and_repeats_nothing(cli: Cli, engine: Eng
         process = cli.start(*SMOKE, "--seeds", "2")
         assert held.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
-        assert "give the same command again" in cli.finish(process, 130).stderr
+        assert "Repeat the same command to resume." in cli.finish(process, 130).stderr
         over.set()
         cells = cli.home / "results" / "smoke" / "l2mac"
         first = {

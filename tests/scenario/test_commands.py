@@ -1,4 +1,4 @@
-"""The commands as their users meet them: messages, exit codes, interruptions, what is left behind."""
+"""The commands as their users meet them: messages, exit codes, interruptions and leftovers."""
 
 import resource
 import signal
@@ -9,7 +9,7 @@ from cli import Cli
 from engine import wait_until
 from scripted_models import forty_files, one_module
 
-from l2mac.testing.faults import ServerError, Unauthorized, UnknownModel
+from l2mac.testing.faults import Fault, ServerError, Unauthorized, UnknownModel
 from sandbox.engine.connection import Engine
 
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -24,7 +24,7 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
         (("run", "  "), {}, 2, "TASK must not be empty"),
         (("run", "x", "--steps", "0"), {}, 2, "--steps"),
         (("run", "x", "--memory", "lots"), {}, 2, "--memory"),
-        (("run", "x", "--memory", "100m"), {}, 2, "raise --memory or lower --disk"),
+        (("run", "x", "--memory", "100m"), {}, 2, "Raise --memory or lower --disk."),
         (("run", "x", "--domain", "opera"), {}, 2, "--domain"),
         (("run", "x", "--program", "missing.yaml"), {}, 2, "--program missing.yaml"),
         (("run", "x", "--output", "."), {}, 2, "--output"),
@@ -55,7 +55,7 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
     ],
 )
 def test_invalid_input_is_reported_in_a_sentence_and_starts_nothing(
-    cli: Cli, words, variables, code: int, said: str
+    cli: Cli, words: tuple[str, ...], variables: dict[str, str], code: int, said: str
 ) -> None:
     done = cli.run(*words, code=code, **variables)
     assert done.stdout == ""
@@ -78,7 +78,7 @@ def test_unknown_key_of_a_settings_file_is_named(cli: Cli) -> None:
     ],
 )
 def test_failing_model_is_reported_in_a_sentence_and_the_run_is_kept(
-    cli: Cli, fault, said: str
+    cli: Cli, fault: Fault, said: str
 ) -> None:
     with cli.serving(lambda body, index: fault if index > 1 else one_module.answer(body, index)):
         done = cli.run("run", "x", code=6)
@@ -91,8 +91,8 @@ def test_failing_model_is_reported_in_a_sentence_and_the_run_is_kept(
 
 def test_exhausted_budget_keeps_files_and_a_larger_one_completes_the_run(cli: Cli) -> None:
     with cli.serving(one_module.answer):
-        spent = cli.json("run", "x", "--max-turns", "1", code=3)
-        resumed = cli.json("resume")
+        spent = cli.result("run", "x", "--max-turns", "1", code=3)
+        resumed = cli.result("resume")
     assert set(spent["files"]) == set(one_module.FILES)
     assert resumed["status"] == "completed"
 
@@ -128,7 +128,9 @@ def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli) ->
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
         done = cli.finish(process, 7)
     assert "is not writable: File too large. Everything written before is intact" in done.stderr
-    assert cli.json("show")["tool_calls"] >= 2
+    calls = cli.json("show")["tool_calls"]
+    assert isinstance(calls, int)
+    assert calls >= 2
 
 
 def test_two_processes_cannot_work_on_one_run(cli: Cli) -> None:

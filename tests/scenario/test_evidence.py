@@ -1,14 +1,14 @@
-"""One short run with a real box: its record is verified, taken back, forked, compared, merged and repeated."""
+"""One short run with a real sandbox: its trace is verified, rewound, forked, compared and replayed."""
 
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli import Cli
 from engine import wait_until
+from json_parts import part, parts
 from scripted_models import one_module
 
 
@@ -17,11 +17,11 @@ class FinishedRun:
 
     def __init__(self, cli: Cli) -> None:
         self.cli = cli
-        self.result = cli.json("run", "a list", "--output", "out")
-        self.name: str = self.result["run"]
+        self.result = cli.result("run", "a list", "--output", "out")
+        self.name = self.result["run"]
         self.folder = Path(self.result["run_folder"])
 
-    def verdict(self, run: str, *words: str, code: int = 0) -> dict[str, Any]:
+    def verdict(self, run: str, *words: str, code: int = 0) -> dict[str, object]:
         return self.cli.json("audit", "verify", run, *words, code=code)
 
 
@@ -68,11 +68,11 @@ def test_rewound_fork_resumes_and_replays_to_the_same_bytes(
         for path in finished.folder.iterdir()
         if path.name != "lock" and path.is_file()
     }
-    fork = finished.cli.json("fork", finished.name, "--name", "another way")["run"]
-    steps = finished.cli.json("show", fork, "--steps")["steps"]
-    assert [step["what"] for step in steps] == ["start", "write_files", "completed"]
+    fork = str(finished.cli.json("fork", finished.name, "--name", "another way")["run"])
+    steps = parts(finished.cli.json("show", fork, "--steps"), "steps")
+    assert [part(step, "what") for step in steps] == ["start", "write_files", "completed"]
     finished.cli.run("rewind", fork, "--to", "1")
-    resumed = finished.cli.json("resume", fork, "--output", str(tmp_path / "resumed"))
+    resumed = finished.cli.result("resume", fork, "--output", str(tmp_path / "resumed"))
     assert resumed["files"] == finished.result["files"]
     assert (
         finished.verdict(fork, "--seal", resumed["seal"], "--export", str(tmp_path / "resumed"))[
@@ -80,7 +80,7 @@ def test_rewound_fork_resumes_and_replays_to_the_same_bytes(
         ]
         == "intact"
     )
-    repeated = finished.cli.json("replay", fork, "--output", str(tmp_path / "repeated"))
+    repeated = finished.cli.result("replay", fork, "--output", str(tmp_path / "repeated"))
     assert (repeated["files"], repeated["difference"]) == (finished.result["files"], "")
     assert finished.verdict(str(finished.folder))["verdict"] == "intact"
     assert before == {name: (finished.folder / name).read_bytes() for name in before}
@@ -88,10 +88,10 @@ def test_rewound_fork_resumes_and_replays_to_the_same_bytes(
 
 def test_file_accesses_are_shown_as_data_and_as_a_map(finished: FinishedRun) -> None:
     run = finished.name
-    accesses = finished.cli.json("show", run, "--files")["accesses"]
-    assert {(one["path"], one["how"], one["instruction"]) for one in accesses} == {
-        (path, "created", 1) for path in one_module.FILES
-    }
+    accesses = parts(finished.cli.json("show", run, "--files"), "accesses")
+    assert {
+        tuple(part(one, name) for name in ("path", "how", "instruction")) for one in accesses
+    } == {(path, "created", 1) for path in one_module.FILES}
     assert "todo.py" in finished.cli.run("show", run, "--files").stdout
 
 
@@ -113,10 +113,13 @@ def test_run_is_compared_with_a_folder_and_merged_into_it(
 def test_pinned_runs_are_listed_and_not_cleaned(finished: FinishedRun) -> None:
     run = finished.name
     finished.cli.run("pin", run)
-    rows = {row["run"]: row for row in finished.cli.json("runs")}
+    rows = {row["run"]: row for row in finished.cli.rows("runs")}
     assert rows[run]["pinned"]
-    assert rows[run]["bytes"] > 1000
-    kept = finished.cli.json("runs", "prune", "--older-than", "0s", "--dry-run")["runs"]
-    assert {row["run"]: row["kept"] for row in kept}[run] == "pinned"
+    size = rows[run]["bytes"]
+    assert isinstance(size, int)
+    assert size > 1000
+    pruned = finished.cli.json("runs", "prune", "--older-than", "0s", "--dry-run")
+    kept = {part(row, "run"): part(row, "kept") for row in parts(pruned, "runs")}
+    assert kept[run] == "pinned"
     finished.cli.run("unpin", run)
     assert finished.verdict(run)["verdict"] == "intact"

@@ -1,4 +1,4 @@
-"""Base images: what cannot carry a box is said before any call of the model, and nothing is built twice."""
+"""Base images: an unfit one is refused before any model call, and none is built twice."""
 
 import secrets
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sandbox.engine.image import prepare_image
 
 @pytest.fixture
 def without_python(engine: Engine) -> Iterator[str]:
-    """An image that has a shell and no Python."""
+    """Yield an image that has a shell and no Python."""
     tag = f"l2mac-test-{secrets.token_hex(4)}"
     remove = ["/bin/sh", "-c", "rm -f /usr/bin/python3* /usr/local/bin/python*"]
     container = engine.api.create_container(BASE_IMAGE, remove, user="0", network_disabled=True)[

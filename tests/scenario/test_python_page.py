@@ -1,4 +1,4 @@
-"""The programs of docs/python.md, run as they stand there in an empty folder."""
+"""The programs of docs/python.md, run unchanged in an empty folder."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The main job, from the command line to the exported files: a real engine, a real box, real HTTP."""
+"""The main use, from the command line to the exported files, with a real engine."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ def has_lines(cli: Cli, lines: int) -> bool:
     return cli.lines() >= lines
 
 
-def what_is_left(engine: Engine, run: str) -> int:
+def leftovers_of(engine: Engine, run: str) -> int:
     containers = engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"})
     volumes = engine.api.volumes(filters={"label": [f"org.l2mac.run={run}"]})["Volumes"] or []
     return len(containers) + len(volumes)
@@ -46,7 +46,7 @@ def what_is_left(engine: Engine, run: str) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """One uninterrupted run, and what the engine saw meanwhile."""
+    """One uninterrupted run, and the actions that the engine recorded."""
 
     cli: Cli
     done: Finished
@@ -83,7 +83,7 @@ def test_engine_events_show_no_other_access_to_the_sandboxes(finished: Story) ->
 
 
 def test_run_leaves_nothing_in_the_engine(finished: Story, engine: Engine) -> None:
-    assert what_is_left(engine, finished.run.name) == 0
+    assert leftovers_of(engine, finished.run.name) == 0
 
 
 def test_every_write_is_checked_before_its_instruction_completes(finished: Story) -> None:
@@ -147,7 +147,7 @@ def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(
             cli.finish(process, -signal.SIGKILL)
             if cli.lines():
                 words = ("resume", "last", "--quiet", "--output", "out")
-        cli.run(*words, **WINDOW)
+        cli.run(*words, code=0, **WINDOW)
     (run,) = cli.runs.iterdir()
     assert files_of(cli.home / "out") == forty_files.expected_files()
-    assert wait_until(lambda: what_is_left(engine, run.name) == 0)
+    assert wait_until(lambda: leftovers_of(engine, run.name) == 0)
