@@ -210,7 +210,7 @@ class Settings(BaseSettings):
                 volume=self.volume,
             )
         except PolicyError as error:
-            problem = f"The limits of the sandbox contradict each other: {error}."
+            problem = f"The limits of the sandbox contradict each other: {error}"
             raise SettingsError("limits of the sandbox", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:

@@ -76,8 +76,8 @@ def test_excluded_input_files_are_named_and_never_sent_to_the_model(
     finished: Finished,
 ) -> None:
     project, _, progress = finished
-    assert "version control: .git/" in progress
-    assert "names that usually hold secrets: .env" in progress
+    assert "version control (.git/)" in progress
+    assert "names that usually hold secrets (.env)" in progress
     said = json.dumps([request.body for request in project.requests])
     assert "secret-of-the-shop" not in said
     assert "class Cart: add, total" in said
@@ -116,7 +116,7 @@ def test_diff_and_audit_account_for_every_changed_byte(
         "+++ b/tests/test_cart.py",
     ]
     assert project.run("diff", "last", "--steps", "0..0").stdout == ""
-    assert "input    6 files, 2 left out" in project.run("show", "last").stdout
+    assert "input    6 files, 2 excluded" in project.run("show", "last").stdout
     project.run("audit", "verify", "last")
 
 
@@ -176,7 +176,7 @@ def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> No
         "import time\n\n\ndef test_hang():\n    time.sleep(600)\n"
     )
     done = project.run("run", "--input-dir", "shop", "--timeout", "6", TASK, code=exit_codes.USAGE)
-    assert "raise --timeout or --memory, or leave out with --exclude" in done.stderr
+    assert "Raise --timeout or --memory, or exclude files with --exclude" in done.stderr
     project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 

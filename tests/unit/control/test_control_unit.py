@@ -191,7 +191,7 @@ def test_command_that_ends_its_sandbox_is_a_reply_and_keeps_the_files(
     assert result.outcome.status is Status.COMPLETED
     answer = sessions.processor.requests[3].messages[-2].content
     assert "this ended the sandbox (out of memory)" in answer
-    assert [set(box.contents) for box in sessions.script.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
+    assert [set(one.contents) for one in sessions.script.sandboxes[1:]] == [{"a.py"}, {"a.py"}]
 
 
 def test_session_after_a_dead_model_repeats_the_lost_request(sessions: ScriptedSessions) -> None:

@@ -68,7 +68,7 @@ class Ablation(TypedDict, total=False):
 
 
 class Listening(FeatureModel):
-    """Keeps the requests."""
+    """A model that keeps the requests."""
 
     requests: list[Request]
 
@@ -77,7 +77,7 @@ class Listening(FeatureModel):
         return super().complete(request, watch)
 
     def windows(self) -> list[str]:
-        """Give what opened each window of writing."""
+        """Return the first question of each window of writing."""
         return list(
             dict.fromkeys(one.messages[1].content for one in self.requests if one.purpose == "turn")
         )
@@ -397,7 +397,7 @@ def test_each_candidate_is_written_and_tried_in_its_own_sandbox(sessions: Featur
         for entry in read_trace(sessions.folder / "trace.jsonl")[0]
         if isinstance(entry.event, SandboxOpened)
     ]
-    assert [box.purpose for box in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
+    assert [sandbox.purpose for sandbox in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
 
 
 def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions) -> None:
@@ -560,7 +560,7 @@ def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureS
 
 
 def faulty(method: Method) -> FeatureModel:
-    """Give a model that sets every part of a method to work."""
+    """Return a model that triggers every part of a method."""
     versions = frozenset({2}) if method == "codet" else frozenset({1})
     return FeatureModel(sloppy=frozenset({"alpha"}), sloppy_versions=versions)
 
@@ -816,7 +816,7 @@ def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessio
     )
 
 
-def test_window_without_the_task_holds_instruction_and_summary(
+def test_window_without_the_task_holds_only_instruction_and_summary(
     sessions: FeatureSessions,
 ) -> None:
     model = Listening()

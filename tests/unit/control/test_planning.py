@@ -80,7 +80,7 @@ CUT_OFF = '{"steps": ["cut'
 
 
 def faulty() -> FeatureModel:
-    """Give a model that sets every kind of thinking to work."""
+    """Return a model that triggers every kind of planning."""
     return FeatureModel(
         together=3, most=2, forgets=frozenset({"beta"}), neglects=frozenset({"gamma"})
     )
@@ -89,7 +89,7 @@ def faulty() -> FeatureModel:
 def saying(
     tool: str, *replies: Reply | Callable[[str], Reply], **faults: Unpack[Faults]
 ) -> FeatureModel:
-    """Give a model that answers one form in its own way, the last reply again and again."""
+    """Return a model with replies of its own to one form; the last reply repeats."""
     left = list(replies)
 
     def answer(question: str) -> Reply:
@@ -100,7 +100,7 @@ def saying(
 
 
 def broken(tool: str) -> list[Reply]:
-    """Give replies that are no answer to any form."""
+    """Return replies that do not answer any form."""
     torn = Reply(content="", tool_calls=(ToolCall("x", tool, CUT_OFF),), truncated=True)
     return [
         Reply(content="Let me think about it."),

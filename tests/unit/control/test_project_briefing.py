@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def suite(*, old: dict[str, str] = OLD, code: int = 1, **more: str) -> bytes:
 SURVEY = b'{"e": "file", "path": "a.py", "names": [["class Thing", ["go"]]], "more": 0}\n' + END
 
 
+Answer = Callable[[tuple[Job, ...]], ScriptedRun]
+
+
 class InputSessions:
-    """A run's folder, sessions on it, and boxes whose checks and surveys come out as said."""
+    """A run's folder, sessions on it, and sandboxes with scripted checks and surveys."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,6 +74,7 @@ class InputSessions:
         self.tests = suite()
         self.cause = Cause.EXITED
         self.asked: list[Job] = []
+        self.answer: Answer = self.checks
 
     def checks(self, jobs: tuple[Job, ...]) -> ScriptedRun:
         self.asked += jobs
@@ -92,8 +97,8 @@ class InputSessions:
         **plan: object,
     ) -> SessionResult:
         self.processor = ScriptedProcessor(list(replies))
-        self.script = SandboxScript(runs=self.checks)
-        means = Resources(
+        self.script = SandboxScript(runs=self.answer)
+        resources = Resources(
             processor=self.processor,
             open_sandbox=lambda _: self.script.make_sandbox(),
             limits=Limits(turns=turns),
@@ -102,7 +107,7 @@ class InputSessions:
             image="none",
         )
         spec = run_spec(**{"input": tree_of(GIVEN), **plan})
-        return execute(self.folder, spec, means, reason, run_input=given)
+        return execute(self.folder, spec, resources, reason, run_input=given)
 
     def events(self) -> list[Event]:
         return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]
@@ -146,12 +151,12 @@ def test_a_failing_test_of_the_input_may_not_be_deleted(
 ) -> None:
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
         if any(sandbox.contents["a.py"] == b"A = 1\n" for sandbox in sessions.script.sandboxes):
-            return InputSessions.checks(sessions, jobs)
+            return sessions.checks(jobs)
         sessions.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
-        results = InputSessions.checks(sessions, jobs).jobs
+        results = sessions.checks(jobs).jobs
         return ScriptedRun(jobs=tuple(replace(job, code=0) for job in results))
 
-    sessions.checks = checks  # type: ignore[method-assign]
+    sessions.answer = checks
     result = sessions.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
     assert result.outcome.status is (Status.BUDGET if evaluator else Status.FAILING)
     assert "1 test that failed cannot be seen" in result.outcome.report.summary
@@ -192,11 +197,11 @@ def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions
 
 def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions) -> None:
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.script.sandboxes)
+        new = any(sandbox.contents["a.py"] == b"A = 2\n" for sandbox in sessions.script.sandboxes)
         sessions.tests = suite(test_new="failed") if new else suite()
-        return InputSessions.checks(sessions, jobs)
+        return sessions.checks(jobs)
 
-    sessions.checks = checks  # type: ignore[method-assign]
+    sessions.answer = checks
     result = sessions.work((PLAN, EDIT, DONE), turns=2)
     assert result.outcome.status is Status.BUDGET
     last = sessions.processor.requests[-1].messages[-1].content
@@ -350,9 +355,9 @@ def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions)
 def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions) -> None:
     sessions.work(given=many(), input=tree_of(many()))
     before = next(
-        box
-        for box in sessions.script.sandboxes
-        if [job.name for jobs in box.asked for job in jobs] == ["lint"]
+        sandbox
+        for sandbox in sessions.script.sandboxes
+        if [job.name for jobs in sandbox.asked for job in jobs] == ["lint"]
     )
     assert before.contents["a.py"] == b"A = 1\n"
 

@@ -35,7 +35,7 @@ def work(
             model="bad", base_url=server.base_url, protocol="native", max_retries=0
         )
         with OpenAIProcessor(settings, sleep=lambda _: None) as processor:
-            means = Resources(
+            resources = Resources(
                 processor=processor,
                 open_sandbox=lambda _: SandboxScript().make_sandbox(),
                 limits=Limits(turns=TURNS, restarts=2),
@@ -43,7 +43,7 @@ def work(
                 model="bad",
                 image="none",
             )
-            result = execute(folder, run_spec(context_tokens=WINDOW), means, "run")
+            result = execute(folder, run_spec(context_tokens=WINDOW), resources, "run")
         return result, len(server.requests)
 
 

@@ -1,4 +1,4 @@
-"""The baseline excuses the findings of the input and nothing else, whatever is tried."""
+"""The baseline excuses the findings of the input and nothing else."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def suite(
     fingerprints: dict[str, str] | None = None,
     unread: tuple[str, ...] = (),
 ) -> CheckReport:
-    """Give a report on tests: id → outcome, and id → print of what it says."""
+    """Return a report on tests: id → outcome, and id → fingerprint of its source."""
     failing = [test for test, outcome in outcomes.items() if outcome in ("failed", "error")]
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     findings = tuple(Finding(where, "wrong") for where in (*failing, *unread))

@@ -1,4 +1,4 @@
-"""One check has one verdict: each reader of a trace says what the control unit acted on."""
+"""One check has one verdict, the same for each reader of a trace and the control unit."""
 
 import io
 import json

@@ -40,7 +40,7 @@ class World:
         )
 
     @property
-    def means(self) -> PackageSource:
+    def source(self) -> PackageSource:
         return PackageSource(self.fetch, self.install)
 
 
@@ -48,13 +48,13 @@ def settled(folder: Path, world: World, *texts: str, mode: Mode = "resolve") -> 
     """Resolve some wordings of requirements.txt in one session; return the failures."""
     found = []
     with Journal(folder) as journal:
-        dependencies = Dependencies(mode, "run", journal, world.means)
+        dependencies = Dependencies(mode, "run", journal, world.source)
         dependencies.restore(journal.recorded())
-        boxes = SandboxScript()
+        script = SandboxScript()
 
         def make_sandbox(_: str) -> MemorySandbox:
             dependencies.install()
-            return boxes.make_sandbox()
+            return script.make_sandbox()
 
         store = FileStore(make_sandbox, journal.objects)
         for text in texts:

@@ -1,4 +1,4 @@
-"""The outline of existing files: made from syntax trees in the box, bounded on the host."""
+"""The outline of existing files: made from syntax trees in the sandbox, bounded on the host."""
 
 import io
 import json

@@ -501,7 +501,7 @@ CASES: dict[str, tuple[dict[str, str], Verdict, str]] = {
 
 @pytest.fixture(scope="module")
 def guest_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CheckResult]:
-    """What the guest's own recorder reports on tests of ours, outside any box; judged."""
+    """Return the verdicts on reports of the guest's own recorder, outside any sandbox."""
     folders = {name: tmp_path_factory.mktemp("case") for name in CASES}
     for name, folder in folders.items():
         for path, content in CASES[name][0].items():

@@ -7,7 +7,7 @@ from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 
 
 def evaluation(*declared: str, **outcomes: str) -> CheckReport:
-    """Give a report on tests of these names in one file, some declared without having run."""
+    """Return a report on tests of these names in one file; some are declared and did not run."""
     failing = {"failed", "error"} & set(outcomes.values())
     verdict = (
         Verdict.FAILED
