@@ -176,12 +176,14 @@ def _tasks(choice: TaskChoice) -> tuple[Task, ...]:
     tasks += read_problems(choice.humaneval) if choice.humaneval else ()
     if not tasks:
         raise SettingsError(
-            "--task", "no task is given. Use --task NAME, --task-file FILE or --humaneval FILE."
+            "--task", "No task is given. Use --task NAME, --task-file FILE or --humaneval FILE."
         )
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError("--task", f"two tasks are called {name!r}. Rename one of them.")
+            raise SettingsError(
+                "--task", f"--task and --task-file name {name!r} twice. Rename one of them."
+            )
     return tuple(tasks)
 
 

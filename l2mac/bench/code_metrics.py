@@ -108,7 +108,9 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMet
         return
     declared = {test for test in result.declared if test.startswith(f"{HAND_WRITTEN_FILE}::")}
     if declared and len(declared) != by_hand.tests:
-        unfit = f"the file has {len(declared)} tests, not {by_hand.tests}. Correct the task."
+        unfit = (
+            f"The file has {len(declared)} tests, not {by_hand.tests}. Correct handwritten.tests."
+        )
         raise SettingsError("handwritten.tests", unfit)
     whole = result.verdict is not Verdict.BROKEN
     passed = passed_tests(CheckReport((result,))) & declared if whole else frozenset()

@@ -68,7 +68,9 @@ def load_domain(name: str) -> Domain:
         raise SettingsError("--domain", "The domain custom requires --domain-file.")
     if name not in DOMAINS:
         known = ", ".join((*DOMAINS, CUSTOM))
-        raise SettingsError("--domain", f"{name!r} is not a domain. The domains are: {known}.")
+        raise SettingsError(
+            "--domain", f"--domain names {name!r}, which is not a domain. The domains are: {known}."
+        )
     definition, source = _shipped(name)
     return _build(definition, source)
 
@@ -83,7 +85,8 @@ def load_domain_file(path: Path) -> Domain:
     base = own.extends or _ROOT
     if base not in DOMAINS:
         raise source.error(
-            ("extends",), f"{base!r} is not a domain. The domains are: {', '.join(DOMAINS)}."
+            ("extends",),
+            f"names {base!r}, which is not a domain. The domains are: {', '.join(DOMAINS)}.",
         )
     return _build(own.over(_shipped(base)[0]), source)
 
@@ -94,7 +97,7 @@ def recorded_domain(text: str) -> Domain:
     Raises:
         SettingsError: The definition does not fit this version of l2mac.
     """
-    source = DefinitionSource("the recorded domain", "")
+    source = DefinitionSource("The recorded domain", "")
     try:
         own = recorded_definition(text)
     except ValueError as error:
@@ -122,10 +125,10 @@ def with_tools(domain: Domain, names: str) -> Domain:
     for name in kept:
         if name not in offered:
             known = ", ".join(offered)
-            problem = f"{name!r} is not a tool of this domain. Its tools are: {known}."
-            raise SettingsError("--tools", problem)
+            problem = f"--tools names {name!r}, which is not a tool of this domain."
+            raise SettingsError("--tools", f"{problem} Its tools are: {known}.")
     if not any(spec.name in kept for spec in domain.toolbelt.writing_specs):
-        raise SettingsError("--tools", _NO_WRITER)
+        raise SettingsError("--tools", f"--tools {_NO_WRITER}")
     return _build(replace(domain.definition, tools=kept), DefinitionSource("--tools", ""))
 
 
@@ -156,13 +159,15 @@ def _tools(names: tuple[str, ...], source: DefinitionSource) -> tuple[AnyTool, .
     chosen: dict[str, AnyTool] = {}
     for number, name in enumerate(names):
         if name in _ALWAYS:
-            raise source.error(("tools", number), f"{name} is always present. Remove it.")
+            raise source.error(
+                ("tools", number), f"names {name}, which is always present. Remove it."
+            )
         if name not in known:
-            problem = f"{name!r} is not a tool. The tools are: {', '.join(known)}."
+            problem = f"names {name!r}, which is not a tool. The tools are: {', '.join(known)}."
             raise source.error(("tools", number), problem)
         for tool in known[name]:
             if tool.name in chosen:
-                raise source.error(("tools", number), f"{tool.name} is duplicated. Name it once.")
+                raise source.error(("tools", number), f"names {tool.name} twice. Name it once.")
             chosen[tool.name] = tool
     if not any(tool.writes for tool in chosen.values()):
         raise source.error(("tools",), _NO_WRITER)
@@ -177,7 +182,7 @@ def _checks(definition: Definition, source: DefinitionSource) -> Checks:
         raise source.error(("checks",), problem)
     count = sum(len(part.jobs) for part in parts)
     if count > MAX_JOBS:
-        problem = f"checks and commands need {count} jobs, at most {MAX_JOBS} run. Remove some."
+        problem = f"and checks need {count} jobs, at most {MAX_JOBS} run. Remove some."
         raise source.error(("commands",), problem)
     return together(tuple(parts))
 
@@ -201,10 +206,12 @@ def _built_in_checks(definition: Definition, source: DefinitionSource) -> list[C
     names = definition.checks or ()
     for number, name in enumerate(names):
         if name not in built_in:
-            problem = f"{name!r} is not a check. The checks are: {', '.join(built_in)}."
+            problem = (
+                f"names {name!r}, which is not a check. The checks are: {', '.join(built_in)}."
+            )
             raise source.error(("checks", number), problem)
         if name in names[:number]:
-            raise source.error(("checks", number), f"{name} is duplicated. Name it once.")
+            raise source.error(("checks", number), f"names {name} twice. Name it once.")
     return [built_in[name] for name in names]
 
 
@@ -214,7 +221,7 @@ def _commands(definition: Definition, source: DefinitionSource) -> tuple[Command
     taken = set(_RESULTS)
     for number, command in enumerate(commands):
         if command.name in taken:
-            problem = f"{command.name!r} is the name of another check. Choose another name."
+            problem = f"is {command.name!r}, the name of another check. Choose another name."
             raise source.error(("commands", number, "name"), problem)
         taken.add(command.name)
         if any("\0" in word for word in command.argv):

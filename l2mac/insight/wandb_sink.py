@@ -113,7 +113,7 @@ class WandbSink:
         try:
             yield
         except (self._wandb.errors.Error, ValueError) as error:  # invalid settings: ValueError
-            problem = f"Weights & Biases did not accept the numbers: {error}"
+            problem = f"Weights & Biases refuses the numbers of wandb: {error}."
             raise SettingsError("wandb", problem) from error
 
 

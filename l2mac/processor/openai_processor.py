@@ -113,7 +113,7 @@ class OpenAIProcessor:
             SettingsError: The name is not a tool protocol.
         """
         if name not in _PROTOCOLS:
-            raise SettingsError("protocol", f"must be native or json, not {name!r}.")
+            raise SettingsError("protocol", f"protocol must be native or json, not {name!r}.")
         self._protocol = name
 
     def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:

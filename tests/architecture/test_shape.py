@@ -59,7 +59,6 @@ MORE_PARAMETERS = {
 # Modules below the floor, with the reason why each is a file of its own.
 SHORT_MODULES = {
     "l2mac.version": "the command line reads the version without importing the package's API",
-    "l2mac.bench.worker": "the only part of the benchmark that starts engines and models",
     "l2mac.control.guided.fenced_file": "a parser of hostile text, without dependencies",
     "l2mac.control.methods.one_shot": "one comparison method per module",
     "l2mac.control.methods.self_refine": "one comparison method per module",

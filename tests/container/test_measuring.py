@@ -231,7 +231,9 @@ def by_hand(store: StoreMaker, files: dict[str, str]) -> CodeMetrics:
 
 def test_handwritten_tests_find_the_only_defect(store: StoreMaker) -> None:
     numbers = by_hand(store, {"shortener.py": SHORTENER, "conftest.py": HOOK})
-    failed = {test for test, state in numbers.details["handwritten"].items() if state != "passed"}
+    states = numbers.details["handwritten"]
+    assert isinstance(states, dict)
+    failed = {test for test, state in states.items() if state != "passed"}
     assert failed == {"test_by_hand.py::test_an_address_expires"}
     assert numbers.metrics["handwritten_percent"] == pytest.approx(100 * 8 / 9, abs=0.01)
 

@@ -151,16 +151,16 @@ def test_domain_from_a_file_runs_its_own_checks_in_the_sandbox(cli: Cli) -> None
             ("--domain", "custom"),
             "The domain custom requires --domain-file.",
         ),
-        (("--domain-file", "none.toml"), "none.toml: is not readable"),
+        (("--domain-file", "none.toml"), "none.toml is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
+            "bad.toml: prompts.truncated (line 3) has a '$' without a name at line 1, column 9",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
             "--domain-file requires --domain custom, not book.",
         ),
-        (("--tools", "shell"), "--tools: 'shell' is not a tool of this domain"),
+        (("--tools", "shell"), "--tools names 'shell', which is not a tool of this domain"),
         (("--judge",), "--judge requires a domain that names what to judge, unlike codebase."),
     ],
 )

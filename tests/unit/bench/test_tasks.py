@@ -99,28 +99,32 @@ def test_a_task_of_ones_own_is_read_with_its_tests(folder: Path) -> None:
         (
             'title = "Mine"',
             'titel = "Mine"',
-            r"line 2: titel: there is no such key|title: Field required",
+            r"titel \(line 2\) is not a key|title is invalid: Field required",
         ),
-        ('prompt = "Write it."', "prompt = 7", r"line 3: prompt: "),
-        ('prompt = "Write it."', 'prompt = "  "', r"line 3: prompt: "),
-        ('name = "mine"', 'name = "../mine"', r"line 1: name: "),
-        ('features = ["It is there."]', "features = []", r"line 8: groups\[1\].features: "),
+        ('prompt = "Write it."', "prompt = 7", r"prompt \(line 3\) "),
+        ('prompt = "Write it."', 'prompt = "  "', r"prompt \(line 3\) "),
+        ('name = "mine"', 'name = "../mine"', r"name \(line 1\) "),
+        ('features = ["It is there."]', "features = []", r"groups\[1\].features \(line 8\) "),
         (
             '"It is quick."',
             '"IT is  there."',
-            r"line 12: groups\[2\].features: .* occurs twice",
+            r"groups\[2\].features \(line 12\) repeat the feature",
         ),
-        ("tests = 1", "tests = 0", r"line 16: handwritten.tests: "),
+        ("tests = 1", "tests = 0", r"handwritten.tests \(line 16\) "),
         (
             'file = "mine.txt"',
             'file = "../mine.txt"',
-            r"line 15: handwritten.file: .*without a folder",
+            r"handwritten.file \(line 15\) .*without a folder",
         ),
-        ('file = "mine.txt"', 'file = "none.txt"', r"line 15: handwritten.file: .*cannot be read"),
+        (
+            'file = "mine.txt"',
+            'file = "none.txt"',
+            r"handwritten.file \(line 15\) .*cannot be read",
+        ),
         (
             'interface = "It is `mine.py`."',
             "",
-            r"line 14: handwritten: the prompt must name what the tests import",
+            r"handwritten \(line 14\) requires a prompt that names the tests' imports",
         ),
         ('title = "Mine"', "title = Mine", r"is not valid TOML: .*line 2"),
     ],
@@ -134,7 +138,7 @@ def test_task_file_errors_name_their_line(
 
 
 def test_a_task_with_nothing_to_measure_is_refused(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="nothing to measure"):
+    with pytest.raises(SettingsError, match="nothing else to measure"):
         read(folder, 'name = "a"\ntitle = "A"\nprompt = "Write it."\n')
 
 
@@ -186,9 +190,9 @@ def test_a_task_on_existing_code_begins_with_it_or_is_refused_by_its_name(folder
 
 def test_two_tasks_of_one_name_and_no_task_at_all_are_refused(folder: Path) -> None:
     (folder / "mine.toml").write_text(TASK.replace('"mine"', '"smoke"'))
-    with pytest.raises(SettingsError, match="two tasks are called 'smoke'"):
+    with pytest.raises(SettingsError, match="--task and --task-file name 'smoke' twice"):
         prepared(choice(folder, tasks=("smoke",), task_files=(folder / "mine.toml",)))
-    with pytest.raises(SettingsError, match="no task is given"):
+    with pytest.raises(SettingsError, match="No task is given"):
         prepared(choice(folder))
 
 
@@ -210,7 +214,7 @@ def test_a_variant_is_a_name_and_settings() -> None:
         ("short", "Write NAME"),
         ("short = 1", "Write one NAME"),
         ("a = {}\nb = {}", "Write one NAME"),
-        ("short = {sumary = false}", "short.sumary is not a setting"),
+        ("short = {sumary = false}", "names short.sumary, which is not a setting"),
         ("short = {seed = 3}", "--seeds sets"),
         ("short = {api_key = 'x'}", "a key must not be recorded"),
     ],
@@ -221,7 +225,7 @@ def test_a_variant_that_is_none_is_refused(text: str, problem: str) -> None:
 
 
 def test_variants_have_names_of_their_own_that_folders_can_have() -> None:
-    with pytest.raises(SettingsError, match="two variants are called 'a'"):
+    with pytest.raises(SettingsError, match="--variant names 'a' twice"):
         check_variants((Variant("a"), Variant("a")))
     with pytest.raises(SettingsError, match="is not a valid name"):
         check_variants((Variant("../a"),))
@@ -244,10 +248,10 @@ def test_problems_in_humanevals_form_become_tasks(tmp_path: Path, packed: bool) 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"prompt": None}, r"line 2: prompt: "),
-        ({"entry_point": "a b"}, r"line 2: entry_point: "),
-        ({"test": "assert True"}, r"line 2: test: the test does not define check"),
-        ({"task_id": "Ours/0"}, r"line 2: task_id: 'Ours/0' occurs twice"),
+        ({"prompt": None}, r"prompt \(line 2\) "),
+        ({"entry_point": "a b"}, r"entry_point \(line 2\) "),
+        ({"test": "assert True"}, r"test \(line 2\) does not define check"),
+        ({"task_id": "Ours/0"}, r"task_id \(line 2\) repeats 'Ours/0'"),
     ],
 )
 def test_a_malformed_problem_is_named_by_its_line(
@@ -263,8 +267,8 @@ def test_a_malformed_problem_is_named_by_its_line(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "the file has no problems"),
-        (b"{\n", "line 1: "),
+        (b"", "ours.jsonl has no problems"),
+        (b"{\n", r"ours.jsonl \(line 1\) is invalid: "),
         (b"\x1f\x8bnot gzip", "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
     ],

@@ -25,34 +25,34 @@ def test_the_shipped_prompts_render(domain: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_prompt_is_refused(kind: str) -> None:
-    with pytest.raises(SettingsError, match=f"prompt '{kind}': is missing"):
+    with pytest.raises(SettingsError, match=f"The prompt '{kind}' is missing"):
         PromptSet({other: text for other, text in TEXTS.items() if other != kind})
 
 
 def test_an_unknown_prompt_is_refused() -> None:
-    with pytest.raises(SettingsError, match="prompt 'surprise': is not a kind of prompt"):
+    with pytest.raises(SettingsError, match="The prompt 'surprise' is not a kind of prompt"):
         prompts(surprise="x")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("$limit $task", r"\$task is unknown"),
-        ("nothing", r"\$limit is not used"),
+        ("$limit $task", r"an unknown \$task"),
+        ("nothing", r"does not use \$limit"),
         (" \n", "is empty"),
         (
             "$limit {braces} are free\nand so on $ 5",
-            r"line 2, column 11: a '\$' is not followed by a name",
+            r"a '\$' without a name at line 2, column 11",
         ),
         (
             "line 1\n  $tusk $limit",
-            r"line 2, column 3: \$tusk is unknown\. Known are: \$limit",
+            r"unknown \$tusk at line 2, column 3\. Known are: \$limit",
         ),
-        ("$$limit", r"\$limit is not used"),
-        ("$limit $", "a '\\$' is not followed by a name"),
-        ("$limit costs $100", "a '\\$' is not followed by a name"),
-        ("${limit", "a '\\$' is not followed by a name"),
-        ("$LIMIT", "not used|unknown"),
+        ("$$limit", r"does not use \$limit"),
+        ("$limit $", "a '\\$' without a name"),
+        ("$limit costs $100", "a '\\$' without a name"),
+        ("${limit", "a '\\$' without a name"),
+        ("$LIMIT", "does not use|unknown"),
     ],
 )
 def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str) -> None:

@@ -729,3 +729,4 @@ def test_closing_twice_is_harmless() -> None:
     processor = make("http://127.0.0.1:1/v1")
     processor.close()
     processor.close()
+    assert processor._client.is_closed()
