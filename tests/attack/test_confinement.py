@@ -63,6 +63,7 @@ class WeakeningApi:
     def create_container_from_config(self, request: Request) -> object:
         weakened: Request = json.loads(json.dumps(request))
         self._weaken(weakened)
+        # types-docker has no types for this method.
         return self._api.create_container_from_config(weakened)  # type: ignore[no-untyped-call]
 
 

@@ -143,6 +143,7 @@ def test_reaper_removes_only_sandboxes_of_dead_owners(
     }
     volume = {"Type": "volume", "Target": "/v", "VolumeOptions": {"Labels": labels}}
     request["HostConfig"] = {"Mounts": [volume]}
+    # types-docker has no types for this method.
     created = engine.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
     engine.api.start(created["Id"])
     engine.api.create_volume(name=f"{RUN}-abandoned", labels=labels)
