@@ -32,6 +32,7 @@ from l2mac.runs.session import (
 from l2mac.runs.wiring import make_processors, role_prices
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from l2mac.trace.journal import lock_run
 from l2mac.workspace.input_folder import Input
 from sandbox.engine.factory import SandboxFactory
@@ -101,7 +102,7 @@ class LiveWorker:
         if run is None:
             raise TraceError(f"The run in {cell.folder} is gone. Repeat the same command.")
         with SandboxFactory.prepare(
-            settings.image, settings.policy(), settings.cache_dir.expanduser(), progress
+            settings.image, settings.policy(), expanded(settings.cache_dir), progress
         ) as sandboxes:
             if wheels := recorded_wheels(run):
                 sandboxes.install_packages(run.name, wheels)

@@ -115,16 +115,28 @@ def init_config(path: Path | None) -> None:
     """Write a settings file with every setting and its default.
 
     Every setting is commented out. An existing file is kept beside the new one, with the ending
-    .bak.
+    .bak, or .bak2 and so on.
     """
     target = path or user_file()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            target.rename(target.with_name(target.name + ".bak"))
+            kept = _free_name(target)
+            target.rename(kept)
+            click.echo(f"The earlier file is now {safe(str(kept))}")
         target.write_text(template(), encoding="utf-8")
         target.chmod(0o600)
     except OSError as error:
         problem = f"--path {target} cannot be written: {error.strerror}. Name another file."
         raise SettingsError("--path", problem) from error
     click.echo(f"wrote {safe(str(target))}")
+
+
+def _free_name(target: Path) -> Path:
+    """Return the first name for a copy of the file that no earlier copy has."""
+    number = 1
+    while True:
+        free = target.with_name(f"{target.name}.bak{number if number > 1 else ''}")
+        if not (free.exists() or free.is_symlink()):
+            return free
+        number += 1

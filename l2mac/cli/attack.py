@@ -3,7 +3,6 @@
 import json
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -12,6 +11,7 @@ from l2mac.cli.attack_rows import outputs, verdicts
 from l2mac.cli.exit_codes import ISOLATION, OK
 from l2mac.safe_text import clean
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from sandbox.attack.findings import AttackReport, Judged
 from sandbox.attack.suite import Scene, run_suite
 from sandbox.engine.factory import SandboxFactory
@@ -39,7 +39,7 @@ def _attack_everything(settings: Settings, progress: Callable[[str], None]) -> A
     Raises:
         SandboxError: Engine or image is missing.
     """
-    cache = Path(settings.cache_dir).expanduser()
+    cache = expanded(settings.cache_dir)
     scenes = (
         Scene("verdicts", (53, 54, 55), verdicts.attack),
         Scene("reports", (15,), verdicts.bombs),

@@ -21,6 +21,8 @@ from l2mac.cli.options import (
     setting_options,
     settings_from,
 )
+from l2mac.control.run_spec import METHODS
+from l2mac.errors import SettingsError
 from l2mac.evaluator.wording import how_many
 from l2mac.safe_text import clean, one_line
 from l2mac.settings.settings import Settings
@@ -111,7 +113,7 @@ def bench(
       l2mac bench --model gpt-4.1 --task smoke --variant 'no-summary = {summary = false}'
       l2mac bench --model gpt-4.1 --humaneval HumanEval.jsonl.gz --seeds 1 --jobs 4
     """
-    named = (name.strip() for name in methods.split(",") if name.strip())
+    named = _method_names(methods)
     choice = TaskChoice(
         tasks=tasks,
         task_files=task_files,
@@ -133,6 +135,15 @@ def bench(
             return OK
         results = begin(prepared, settings_for({}), listener, jobs=jobs)
     return _finish(results, markdown_file, as_json=as_json)
+
+
+def _method_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in METHODS:
+            problem = f"--methods names {name!r}, which is not a method."
+            raise SettingsError("--methods", f"{problem} Choose from: {', '.join(METHODS)}.")
+    return names
 
 
 def _finish(results: Sequence[CellResult], markdown_file: Path | None, *, as_json: bool) -> int:

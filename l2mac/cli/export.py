@@ -113,9 +113,15 @@ def export_command(
 def _check_targets(
     output: Path | None, into: Path | None, quarantine_folder: Path | None, form: str | None
 ) -> None:
-    if (output is None) == (into is None) or (into is not None and form is not None):
-        problem = "Use either --output or --into. --format requires --output."
+    if output is None and into is None:
+        problem = "--output is missing. Name a new folder, or an existing one with --into."
         raise SettingsError("--output", problem)
+    if into is not None and output is not None:
+        problem = "--output and --into exclude each other. Use one of them."
+        raise SettingsError("--output", problem)
+    if into is not None and form is not None:
+        problem = "--format requires --output, not --into. Name a new file with --output."
+        raise SettingsError("--format", problem)
     if output is not None and form is None:
         check_new_folder(output, "--output")
     if quarantine_folder is not None:

@@ -12,6 +12,7 @@ from l2mac.runs.folders import find_run
 from l2mac.settings.metadata import Section, help_of, info_of
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.settings import PROJECT_FILE, Settings, load_settings, user_file
+from l2mac.settings.toml_file import expanded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,7 +94,7 @@ def settings_from(
 
 def runs_folder(runs_dir: Path | None) -> Path:
     """Return the folder of the recorded runs: the flag's, or the configured one."""
-    return settings_from({"runs_dir": runs_dir}).runs_dir.expanduser()
+    return expanded(settings_from({"runs_dir": runs_dir}).runs_dir)
 
 
 def run_folder(name: str, runs_dir: Path | None) -> Path:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from l2mac.errors import L2macError, ProcessorError
 from l2mac.evaluator import python_checks
@@ -12,6 +11,7 @@ from l2mac.processor.openai_processor import OpenAIProcessor
 from l2mac.processor.routing import ROLES
 from l2mac.runs.wiring import make_processor, make_role_processor
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from sandbox import FileEntry, Sandbox, SandboxError
 from sandbox.engine.factory import SandboxFactory
 
@@ -50,7 +50,7 @@ def examine(settings: Settings, progress: Callable[[str], None]) -> Iterator[Dia
 def _examine_sandbox(settings: Settings, progress: Callable[[str], None]) -> Iterator[Diagnosis]:
     try:
         with SandboxFactory.prepare(
-            settings.image, settings.policy(), Path(settings.cache_dir).expanduser(), progress
+            settings.image, settings.policy(), expanded(settings.cache_dir), progress
         ) as factory:
             yield Diagnosis("engine", works=True, text=factory.engine_summary)
             yield Diagnosis("image", works=True, text=f"{settings.image} as {factory.image.tag}")

@@ -62,6 +62,9 @@ def find_run(runs_dir: Path, name: str) -> Path:
         found = folders[-1:]
     else:
         found = [folder for folder in folders if folder.name.startswith(name)]
+    if not folders:
+        advice = "`l2mac runs --runs-dir FOLDER` lists the runs of another folder."
+        raise RunNotFound(f"No runs are recorded in {runs_dir}. {advice}")
     if len(found) != 1:
         problem = f"{len(found)} runs start with {name!r}" if found else f"No run matches {name!r}"
         raise RunNotFound(f"{problem} in {runs_dir}. `l2mac runs` lists all runs.")

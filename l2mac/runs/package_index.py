@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from l2mac.errors import SettingsError
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from sandbox import PackageIndex, Reach
 
 _PUBLIC_INDEX = "https://pypi.org/simple/"
@@ -42,7 +43,7 @@ def find_index(settings: Settings, environment: Mapping[str, str]) -> PackageInd
     authorities = settings.deps_ca_file or Path(configured.get("cert", "") or "")
     return PackageIndex(
         url=url,
-        certificates=b"" if authorities == Path() else _certificates(authorities.expanduser()),
+        certificates=b"" if authorities == Path() else _certificates(expanded(authorities)),
         reach=Reach(hosts=frozenset(hosts), private_hosts=frozenset(private)),
     )
 
@@ -102,5 +103,5 @@ def _pip_configuration(environment: Mapping[str, str]) -> dict[str, str]:
 def _pip_files(environment: Mapping[str, str]) -> Sequence[Path]:
     if "PIP_CONFIG_FILE" in environment:
         return (_SYSTEM_FILE, Path(environment["PIP_CONFIG_FILE"]))
-    base = Path(environment.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    return (_SYSTEM_FILE, Path("~/.pip/pip.conf").expanduser(), base / "pip" / "pip.conf")
+    base = expanded(Path(environment.get("XDG_CONFIG_HOME") or "~/.config"))
+    return (_SYSTEM_FILE, expanded(Path("~/.pip/pip.conf")), base / "pip" / "pip.conf")

@@ -24,6 +24,7 @@ from l2mac.runs.wiring import (
     make_resources,
 )
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, PartEnded, ProtocolChosen
 from l2mac.trace.history import effective
@@ -80,7 +81,7 @@ def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str
         if exclude:
             raise SettingsError("--exclude", "--exclude requires --input-dir.")
         return None
-    check_outside(folder, settings.runs_dir.expanduser(), "--runs-dir")
+    check_outside(folder, expanded(settings.runs_dir), "--runs-dir")
     return read_input(folder, exclude, settings.policy())
 
 
@@ -152,7 +153,7 @@ def start(
             the command to resume it.
     """
     with _live_resources(settings, listener, cancel_scope) as resources:
-        folder = new_run(settings.runs_dir.expanduser(), plan.task)
+        folder = new_run(expanded(settings.runs_dir), plan.task)
         listener.say(f"run {folder.name}")
         if run_input is not None:
             listener.say(f"input: {run_input}")
@@ -194,7 +195,7 @@ def replay_run(settings: Settings, source: Source, listener: SessionListener) ->
             packages=PackageSource(recorded_fetch(events, recorded), factory.install_packages),
         )
         resources = replace(resources, limits=recorded_limits(events))
-        folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
+        folder = new_run(expanded(settings.runs_dir), source.plan.task)
         listener.say(f"replaying {source.folder.name} as {folder.name}")
         with _resumable(folder):
             result = execute(
@@ -244,7 +245,7 @@ def _resumable(folder: Path) -> Iterator[None]:
 
 def _factory(settings: Settings, listener: SessionListener) -> SandboxFactory:
     return SandboxFactory.prepare(
-        settings.image, settings.policy(), settings.cache_dir.expanduser(), listener.say
+        settings.image, settings.policy(), expanded(settings.cache_dir), listener.say
     )
 
 

@@ -20,17 +20,21 @@ from l2mac.processor.routing import ROLES, ModelRole, RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
 from l2mac.settings.metadata import recorded_values
+from l2mac.settings.presets import PRESETS
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
-from l2mac.settings.toml_file import read_key
+from l2mac.settings.toml_file import expanded, read_key
 from l2mac.trace.journal import EntryListener
 from sandbox import Fetched
 from sandbox.engine.factory import SandboxFactory
 
 _NO_MODEL = (
-    "No model is configured. Name a model and its server, for example:"
-    " export OPENAI_API_KEY=... and l2mac run --model gpt-4.1 ..., or for a local server:"
-    " l2mac run --base-url http://127.0.0.1:8000/v1 --model NAME ..."
+    "No model is configured. Name the model with --model NAME, and its server with --base-url URL"
+    " or --preset NAME."
+)
+_NO_SERVER = (
+    "No server is configured. Set OPENAI_API_KEY to use OpenAI, or name another server with"
+    " --base-url URL or --preset NAME."
 )
 
 
@@ -145,7 +149,7 @@ def _named_domain(settings: Settings) -> Domain:
         raise SettingsError(
             "--domain-file", f"--domain-file requires --domain {CUSTOM}, not {settings.domain}."
         )
-    return load_domain_file(settings.domain_file.expanduser())
+    return load_domain_file(expanded(settings.domain_file))
 
 
 def make_processor(
@@ -210,8 +214,10 @@ def make_processors(
 
 def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
     key, server = settings.key(), settings.server()
-    if not settings.model or not (key or server):
+    if not settings.model:
         raise ModelNotConfigured(_NO_MODEL)
+    if not (key or server):
+        raise ModelNotConfigured(_no_server(settings))
     return ModelSettings(
         model=settings.model,
         base_url=server or None,
@@ -222,6 +228,16 @@ def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
         protocol=settings.tool_protocol,
         requests_per_minute=settings.requests_per_minute,
         tokens_per_minute=settings.tokens_per_minute,
+    )
+
+
+def _no_server(settings: Settings) -> str:
+    preset = PRESETS.get(settings.preset)
+    if preset is None:
+        return _NO_SERVER
+    return (
+        f"--preset {settings.preset} requires the address of your server."
+        f" Set {preset.url_variable} and {preset.key_variable}, or use --base-url URL."
     )
 
 
@@ -258,7 +274,7 @@ def _cache(settings: Settings, client: OpenAIProcessor) -> ResponseCache | None:
     if settings.response_cache is None:
         return None
     return ResponseCache(
-        settings.response_cache.expanduser(), identity=client.identity, secrets=client.secrets
+        expanded(settings.response_cache), identity=client.identity, secrets=client.secrets
     )
 
 

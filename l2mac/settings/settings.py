@@ -17,7 +17,7 @@ from l2mac.settings.metadata import setting
 from l2mac.settings.presets import PRESETS, Preset
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.sources import FileSource, PresetSource
-from l2mac.settings.toml_file import at_line, read_key, read_toml, template_of
+from l2mac.settings.toml_file import at_line, expanded, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
 
 PROJECT_FILE = "l2mac.toml"
@@ -273,9 +273,13 @@ def load_settings(
 
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the path of the user's settings file."""
+    """Return the path of the user's settings file.
+
+    Raises:
+        SettingsError: The home folder is unknown.
+    """
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "l2mac" / "config.toml"
+    return expanded(Path(base)) / "l2mac" / "config.toml"
 
 
 def variables() -> Mapping[str, str]:
@@ -327,7 +331,10 @@ def _as_settings_error(
         problem = "is not a known setting. `l2mac init-config` writes a file with all settings"
         return SettingsError(field, f"{field}{line} {problem}.")
     reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
-    reason = reason.replace("Input should", "The value must")
+    reason = reason.replace("Input should", "The value must").rstrip(".")
+    reason = reason.replace(
+        "String should have at least 1 character", "The value must not be empty"
+    )
     return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 

@@ -1,4 +1,4 @@
-"""The settings' TOML files: bounded reading, line numbers, template."""
+"""The settings' TOML and key files: bounded reading, line numbers, template."""
 
 import re
 import tomllib
@@ -27,10 +27,25 @@ def read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(content.decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):  # a home may be /dev/null
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(
-            str(path), f"{path} cannot be read as TOML: {reason_of(error)}."
-        ) from None
+    except OSError as error:
+        problem = f"{path} cannot be read: {error.strerror}. Check the path and its permissions."
+        raise SettingsError(str(path), problem) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        problem = f"{path} cannot be read as TOML: {error}. Correct the file."
+        raise SettingsError(str(path), problem) from None
+
+
+def expanded(path: Path) -> Path:
+    """Return a path of a setting with the home folder in place of `~`.
+
+    Raises:
+        SettingsError: The home folder is unknown.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        problem = f"The home folder in {path} is unknown. Set HOME to a folder."
+        raise SettingsError("HOME", problem) from None
 
 
 def read_key(path: Path, field: str) -> str:
@@ -40,7 +55,7 @@ def read_key(path: Path, field: str) -> str:
         SettingsError: The file is unreadable or empty.
     """
     try:
-        key = path.expanduser().read_text(encoding="utf-8").strip()
+        key = expanded(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             field, f"{field} cannot be read: {path} ({reason_of(error)})."

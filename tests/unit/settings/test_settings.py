@@ -409,6 +409,33 @@ def test_the_users_file_is_where_the_desktop_keeps_such_files() -> None:
     assert user_file({}) == Path("~/.config/l2mac/config.toml").expanduser()
 
 
+def test_unknown_home_folder_is_a_settings_error() -> None:
+    with pytest.raises(SettingsError, match="Set HOME to a folder"):
+        user_file({"XDG_CONFIG_HOME": "~no-such-user-of-l2mac/.config"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"memory": "12q"}, "--memory is invalid. '12q' is not a size. Write for example"),
+        ({"image": ""}, "--image is invalid. The value must not be empty."),
+        ({"steps": 0}, "--steps is invalid. The value must be greater than 0."),
+    ],
+)
+def test_invalid_values_are_explained_in_whole_sentences(
+    load: Load, flags: Mapping[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(flags)
+    assert str(caught.value).startswith(sentence)
+    assert not str(caught.value).endswith("..")
+
+
+def test_unreadable_settings_file_is_not_called_invalid_toml(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load_settings({}, project=tmp_path / "none", user=tmp_path)
+
+
 def test_the_log_level_comes_from_the_settings_and_survives_broken_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
