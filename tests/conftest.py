@@ -1,8 +1,12 @@
 """Boxes for tests: real ones, on the engine that the `docker` command would use.
 
-Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`), `L2MAC_TEST_TIER` how much is done
-(`tests/support/tiers.py`). What is missing skips a test on a developer's
-machine and fails it where `CI` is `true`.
+Environment:
+
+- `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`).
+- `L2MAC_TEST_TIER` is the amount of tests (`tests/support/tiers.py`).
+
+A missing engine or runtime skips a test on a developer's machine, and fails it where `CI` is
+`true`.
 """
 
 import os
@@ -53,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let SIGINT raise `KeyboardInterrupt`, also where a script's background job inherited it as ignored."""
+    """Let SIGINT raise `KeyboardInterrupt`; a script's background job inherits it as ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -69,7 +73,7 @@ def usual_umask() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """Give the engine; at the end nothing may be left on it of what this session made."""
+    """Yield the engine, and check at the end that this session has left nothing on it."""
     try:
         engine = Engine.connect()
     except EngineUnavailable as error:
@@ -100,16 +104,16 @@ def gvisor(engine: Engine) -> str:
 @pytest.fixture
 def open_sandbox(engine: Engine, sandbox_image: SandboxImage) -> Iterator[SandboxMaker]:
     """Return a function that opens a sandbox under a policy; all are closed at the end."""
-    boxes: list[DockerSandbox] = []
+    sandboxes: list[DockerSandbox] = []
 
     def make(policy: SandboxPolicy) -> DockerSandbox:
-        box = DockerSandbox(engine, sandbox_image, policy, run=RUN)
-        boxes.append(box)
-        return box.open()
+        sandbox = DockerSandbox(engine, sandbox_image, policy, run=RUN)
+        sandboxes.append(sandbox)
+        return sandbox.open()
 
     yield make
-    for box in boxes:
-        box.close()
+    for sandbox in sandboxes:
+        sandbox.close()
 
 
 @pytest.fixture(scope="module")

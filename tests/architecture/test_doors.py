@@ -211,7 +211,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == {"l2mac.settings.settings"}
 
 
-def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours() -> None:
+def test_guest_imports_only_the_standard_library_and_two_shared_modules() -> None:
     for module in guest_modules():
         for _, name in imported(module.tree):
             ours = f"{name}.".startswith(

@@ -1,13 +1,12 @@
-"""A run that begins with an existing package, in a real box: its result, its record, and the way back to the folder."""
+"""A run on an existing package in a real sandbox: result, trace and export into the folder."""
 
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cli import Cli, commands_of
+from cli import Cli, ResultJson, RunValues, commands_of
 from engine import BASE_IMAGE, wait_until
 from scripted_models import existing_project
 
@@ -22,9 +21,13 @@ TASK = "let a cart count its items"
 class Project(Cli):
     """The command line beside an existing package."""
 
-    def __init__(self, home: Path, server: ModelServer | None = None) -> None:
+    def __init__(self, home: Path, server: ModelServer) -> None:
         super().__init__(home, server, L2MAC_CONTEXT_TOKENS="16384")
+        self.requests = server.requests
         self.package = existing_project.write(home / "shop")
+
+
+Finished = tuple[Project, ResultJson, str]
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -44,7 +47,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture(scope="module")
 def finished(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[Project, dict[str, Any], str]]:
+) -> Iterator[Finished]:
     with ModelServer(existing_project.answer) as server:
         project = Project(tmp_path_factory.mktemp("existing"), server)
         before = contents(project.package)
@@ -54,7 +57,7 @@ def finished(
 
 
 def test_feature_is_added_despite_reported_failures_of_the_baseline(
-    finished: tuple[Project, dict[str, Any], str],
+    finished: Finished,
 ) -> None:
     _, result, progress = finished
     assert result["status"] == "completed"
@@ -70,18 +73,18 @@ def test_feature_is_added_despite_reported_failures_of_the_baseline(
 
 
 def test_excluded_input_files_are_named_and_never_sent_to_the_model(
-    finished: tuple[Project, dict[str, Any], str],
+    finished: Finished,
 ) -> None:
     project, _, progress = finished
-    assert "version control: .git/" in progress
-    assert "names that usually hold secrets: .env" in progress
-    said = json.dumps([request.body for request in project.server.requests])
+    assert "version control (.git/)" in progress
+    assert "names that usually hold secrets (.env)" in progress
+    said = json.dumps([request.body for request in project.requests])
     assert "secret-of-the-shop" not in said
     assert "class Cart: add, total" in said
 
 
-def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(
-    finished: tuple[Project, dict[str, Any], str],
+def test_new_failing_and_deleted_old_tests_both_block_completion(
+    finished: Finished,
 ) -> None:
     project, _, _ = finished
     verdicts: list[tuple[str, str]] = [("the input", "")]
@@ -97,13 +100,14 @@ def test_a_new_failing_test_and_a_deleted_old_one_are_both_due(
         ("delete_files", "failed"),
         ("write_files", "passed"),
     ]
-    sent = [message for request in project.server.requests for message in request.messages]
-    assert any(one.role == "tool" and "not accepted" in one.content for one in sent)
-    assert any("tests/test_cart.py::test_total" in one.content for one in sent)
+    messages = [message for request in project.requests for message in request.messages]
+    told = [message.content for message in messages if message.role == "tool"]
+    assert any("not accepted" in text for text in told)
+    assert any("tests/test_cart.py::test_total" in message.content for message in messages)
 
 
 def test_diff_and_audit_account_for_every_changed_byte(
-    finished: tuple[Project, dict[str, Any], str],
+    finished: Finished,
 ) -> None:
     project, _, _ = finished
     diff = project.run("diff", "last", code=exit_codes.FAILING)
@@ -112,12 +116,12 @@ def test_diff_and_audit_account_for_every_changed_byte(
         "+++ b/tests/test_cart.py",
     ]
     assert project.run("diff", "last", "--steps", "0..0").stdout == ""
-    assert "input    6 files, 2 left out" in project.run("show", "last").stdout
+    assert "input    6 files, 2 excluded" in project.run("show", "last").stdout
     project.run("audit", "verify", "last")
 
 
-def test_a_replay_needs_no_folder_and_comes_to_the_same_files(
-    finished: tuple[Project, dict[str, Any], str], cli: Cli
+def test_replay_needs_no_input_folder_and_writes_the_same_files(
+    finished: Finished, cli: Cli
 ) -> None:
     project, result, _ = finished
     done = cli.run("replay", str(project.runs / result["run"]), "--output", "out")
@@ -126,7 +130,7 @@ def test_a_replay_needs_no_folder_and_comes_to_the_same_files(
 
 
 def test_export_merges_only_changes_and_keeps_later_edits(
-    finished: tuple[Project, dict[str, Any], str], tmp_path: Path
+    finished: Finished, tmp_path: Path
 ) -> None:
     project, _, _ = finished
     mine = tmp_path / "mine"
@@ -146,7 +150,7 @@ def test_export_merges_only_changes_and_keeps_later_edits(
     assert (mine / "src/shop/cart.py").read_text() == "mine"
 
 
-def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project) -> None:
+def test_killed_run_resumes_without_the_input_folder(project: Project) -> None:
     process = project.start("run", "--input-dir", "shop", "--quiet", TASK)
     assert wait_until(
         lambda: project.lines() and any(isinstance(event, ToolRan) for event in project.events())
@@ -154,7 +158,8 @@ def test_a_run_that_is_killed_goes_on_without_the_folder(project: Project) -> No
     process.kill()
     process.communicate()
     shutil.rmtree(project.package)
-    result = project.json("resume", "last", "--quiet")
+    result = project.result("resume", "last", "--quiet")
+    assert result["changes"] is not None
     assert result["changes"]["changed"] == ["src/shop/cart.py", "tests/test_cart.py"]
     assert "1 test fails as it did before" in result["cause"]
 
@@ -163,8 +168,7 @@ def test_input_folder_accepts_neither_exports_nor_traces(project: Project) -> No
     for words in (["--output", "shop/out"], ["--runs-dir", "shop/runs"]):
         done = project.run("run", "--input-dir", "shop", *words, TASK, code=exit_codes.USAGE)
         assert words[0] in done.stderr
-    assert project.server is not None
-    assert project.server.requests == []
+    assert project.requests == []
 
 
 def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> None:
@@ -176,24 +180,25 @@ def test_input_with_hanging_tests_is_refused_with_advice(project: Project) -> No
     project.run("run", "--input-dir", "shop", "--exclude", "test_hangs.py", TASK)
 
 
-def test_the_python_api_takes_a_folder_too(
+def test_python_api_accepts_an_input_folder(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.home)
     assert project.server is not None
-    values: dict[str, Any] = {
+    values: RunValues = {
         "base_url": project.server.base_url,
         "model": "scripted",
         "image": BASE_IMAGE,
         "context_tokens": 16384,
+        "runs_dir": project.runs,
+        "debugging_level": "error",
     }
-    values |= {"runs_dir": project.runs, "debugging_level": "error"}
     files = l2mac.generate_codebase(TASK, input_dir="shop", exclude=["docs"], **values)
     assert set(files) == set(existing_project.FILES) - {"docs/notes.txt"}
     assert "def count" in files["src/shop/cart.py"]
 
 
-def test_the_commands_of_the_page_work_in_their_order(project: Project) -> None:
+def test_commands_of_the_page_work_in_order(project: Project) -> None:
     commands = commands_of("docs/existing-codebase.md")
     assert len(commands) >= 8
     for command in commands:

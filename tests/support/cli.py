@@ -44,6 +44,22 @@ class ResultJson(TypedDict):
     difference: str
 
 
+class RunValues(TypedDict, total=False):
+    """The settings that these tests give to `l2mac.Run` and the original's functions."""
+
+    base_url: str
+    model: str
+    plan_model: str
+    image: str
+    runs_dir: Path
+    response_cache: Path
+    context_tokens: int
+    coverage: bool
+    requirements: bool
+    max_time: float
+    debugging_level: str
+
+
 def environment(
     home: Path, server: ModelServer | None = None, /, **variables: str
 ) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Runs with a scripted model and boxes in memory, and what their records say."""
+"""Runs with a scripted model and sandboxes in memory, and the contents of their traces."""
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
@@ -44,15 +44,17 @@ class FeatureSessions:
         lost_at: Collection[int] = (),
         **planning: Unpack[PlanningValues],
     ) -> SessionResult:
-        """Have one session take place."""
+        """Execute one session."""
 
         def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
-            return run_checks(jobs, [box for box in boxes.sandboxes if not box.closed][-1].contents)
+            return run_checks(
+                jobs, [one for one in script.sandboxes if not one.closed][-1].contents
+            )
 
-        boxes = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
+        script = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
         means = Resources(
             processor=model,
-            open_sandbox=lambda _: boxes.make_sandbox(),
+            open_sandbox=lambda _: script.make_sandbox(),
             limits=limits or Limits(),
             prices=Prices(),
             model="scripted",
@@ -69,7 +71,7 @@ class FeatureSessions:
         return execute(self.folder, spec, means, "run")
 
     def events(self) -> list[Event]:
-        """Give the recorded effects and notes."""
+        """Return the recorded effects and notes."""
         entries = read_trace(self.folder / "trace.jsonl")[0]
         return [
             entry.event
@@ -78,16 +80,16 @@ class FeatureSessions:
         ]
 
     def notes(self, kind: type[E]) -> list[E]:
-        """Give the recorded events of one kind."""
+        """Return the recorded events of one kind."""
         return [event for event in self.events() if isinstance(event, kind)]
 
     def program(self) -> list[str]:
-        """Give the instructions as they are at the end."""
+        """Return the instructions at the end of the run."""
         objects = ObjectStore(self.folder / "objects.pack")
         return [objects.get_text(name) for name in recorded_program(self.events())]
 
     def told(self) -> list[dict[str, object]]:
-        """Give the recorded events as data, for a comparison."""
+        """Return the recorded events as data, for a comparison."""
         return [asdict(event) for event in self.events()]
 
 

@@ -70,7 +70,7 @@ class OwnEngine:
         return Engine.connect({"DOCKER_HOST": self.address})
 
     def start(self) -> None:
-        # A killed engine's containerd dies with it; where nobody reaps it, it still seems to be there.
+        # A killed engine's containerd dies with it. Without a parent that reaps it, it seems alive.
         (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
         command = [
             "unshare",
@@ -91,14 +91,14 @@ class OwnEngine:
             daemon.wait(timeout=_START_S)
 
     def take_image(self, other: Engine, image: SandboxImage) -> SandboxImage:
-        """Copy a box's image from another engine."""
+        """Copy a sandbox's image from another engine."""
         with self.connect() as engine:
             saved = other.api.get_image(image.tag)
             engine.api.load_image(saved)  # type: ignore[no-untyped-call] # no stub
             return loaded_image(engine, image.id)
 
     def processes(self) -> dict[str, set[int]]:
-        """Give what runs in containers of this engine, whoever its parent is: the container's id → processes."""
+        """Return the processes in containers of this engine: the container's id → processes."""
         found: dict[str, set[int]] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -112,6 +112,9 @@ class OwnEngine:
         return found
 
     def _answers(self) -> bool:
-        """Whether something listens; asked without the engine's library, which forgets sockets that do not connect."""
+        """Return whether the engine listens.
+
+        The engine's library is not used, because it leaks sockets that do not connect.
+        """
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.address.removeprefix("unix://")) == 0

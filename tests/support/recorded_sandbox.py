@@ -1,12 +1,10 @@
-"""One real sandbox as seen from outside and inside, and an engine that replays it without Docker."""
+"""One real sandbox as seen from outside and inside, and an engine that replays it."""
 
 import copy
 import json
 import socket
 from pathlib import Path
-from typing import cast
-
-from docker import APIClient
+from typing import TYPE_CHECKING, cast
 
 from sandbox import SandboxPolicy
 from sandbox.engine.connection import Engine, JsonObject
@@ -14,6 +12,9 @@ from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import BaseImage, SandboxImage
 from sandbox.engine.receipt import Views
 from sandbox.scripted_guest import Conversation, ScriptedGuest, Step, replies
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 RECORDED: JsonObject = json.loads(
     Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8")

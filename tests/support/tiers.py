@@ -1,4 +1,4 @@
-"""How much the tests do, by one variable: `L2MAC_TEST_TIER`.
+"""The amount of tests, chosen by one variable: `L2MAC_TEST_TIER`.
 
 | tier | command | what for |
 |---|---|---|

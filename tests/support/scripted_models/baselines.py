@@ -1,4 +1,7 @@
-"""A scripted model for every method: one module and its test, wrong at first unless it is told or starts once more."""
+"""A scripted model for every comparison method: one module and its test, wrong at first.
+
+It corrects the module after feedback, and in a second attempt.
+"""
 
 from scripted_models import one_module
 
@@ -32,7 +35,7 @@ def answer(body: dict[str, object], _: int) -> ScriptedReply:
 
 
 def _first(window: str) -> dict[str, str]:
-    """Give what is written first in a window."""
+    """Return the files that are written first in a window."""
     if "Write only the tests" in window:
         return {"test_todo.py": FILES["test_todo.py"], "notes.py": "NOTES = 1\n"}
     if "This is version" in window:

@@ -1,4 +1,4 @@
-"""A scripted model for `l2mac bench`: it does the smoke task and three problems in HumanEval's form, well or badly."""
+"""A scripted model for `l2mac bench`: the smoke task, and problems in HumanEval's form."""
 
 import json
 import re
@@ -22,7 +22,8 @@ SMOKE = {
         "    return celsius\n"
     ),
     "test_temperature.py": (
-        "from temperature import to_fahrenheit\n\n\ndef test_boiling():\n    assert to_fahrenheit(100) == 212\n"
+        "from temperature import to_fahrenheit\n\n\n"
+        "def test_boiling():\n    assert to_fahrenheit(100) == 212\n"
     ),
 }
 EVIDENCE = [
@@ -72,7 +73,10 @@ PROBLEMS: tuple[dict[str, str], ...] = (
         "prompt": HALF,
         "entry_point": "half",
         "canonical_solution": "    return number // 2\n",
-        "test": "def check(candidate):\n    for n in range(-5, 5):\n        assert candidate(twice(n)) == n\n",
+        "test": (
+            "def check(candidate):\n"
+            "    for n in range(-5, 5):\n        assert candidate(twice(n)) == n\n"
+        ),
     },
     {
         "task_id": "Ours/2",
@@ -91,7 +95,9 @@ ROMAN = {
         '    ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]\n'
         '    return "X" * (number // 10) + ones[number % 10]\n'
     ),
-    "test_roman.py": 'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n',
+    "test_roman.py": (
+        'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n'
+    ),
 }
 ROMAN_EVIDENCE = [{"requirement": 1, "files": ["roman.py"], "tests": ["test_roman.py::test_four"]}]
 FORMS: Mapping[str, dict[str, object]] = {
@@ -103,7 +109,7 @@ FORMS: Mapping[str, dict[str, object]] = {
 
 
 def problems() -> str:
-    """Give the problems as the file that `--humaneval` takes."""
+    """Return the problems as the file that `--humaneval` takes."""
     return "".join(json.dumps(problem) + "\n" for problem in PROBLEMS)
 
 
@@ -132,5 +138,8 @@ def _files(body: dict[str, object]) -> Mapping[str, str]:
         return ROMAN if "roman.py" in asked else SMOKE
     problem = next(one for one in PROBLEMS if one["entry_point"] == wanted[1])
     solution = "    return True\n" if wanted[1] == "is_even" else problem["canonical_solution"]
-    test = f"from solution import {wanted[1]}\n\n\ndef test_it_is_there():\n    assert callable({wanted[1]})\n"
+    test = (
+        f"from solution import {wanted[1]}\n\n\n"
+        f"def test_it_is_there():\n    assert callable({wanted[1]})\n"
+    )
     return {"solution.py": problem["prompt"] + solution, "test_solution.py": test}

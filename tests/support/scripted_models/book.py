@@ -1,4 +1,4 @@
-"""A scripted model that writes a book of two chapters, makes every sort of mistake first, and gives its opinion."""
+"""A scripted model that writes a book of two chapters, with every kind of mistake at first."""
 
 from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
@@ -21,8 +21,8 @@ What heat does.
 """
 FLOUR = """# Chapter 1: The Flour
 
-Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care. Chapter 2 tells of
-heat, which comes later, as `a < b` shows; 5 & 6 remain.
+Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care.
+Chapter 2 tells of heat, which comes later, as `a < b` shows; 5 & 6 remain.
 """
 BAD_OVEN = """# Chapter 2: The Ofen
 
@@ -30,8 +30,8 @@ TODO: As Catherine said in Chapter 7, an oven wants an hour. [Insert picture her
 """
 OVEN = """# Chapter 2: The Oven
 
-An oven wants an hour before the first loaf goes in, and it wants patience. See [the flour](01-the-flour.md) for
-what goes into it, and wait.
+An oven wants an hour before the first loaf goes in, and it wants patience.
+See [the flour](01-the-flour.md) for what goes into it, and wait.
 
 ## Steam
 

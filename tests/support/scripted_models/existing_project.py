@@ -1,4 +1,4 @@
-"""A small existing package with a failing test and a lint finding, and a scripted model that adds a feature to it."""
+"""A small existing package with a failing test, and a scripted model that adds a feature."""
 
 from pathlib import Path
 
@@ -46,8 +46,14 @@ FILES = {
     "docs/notes.txt": "Notes.\n",
     "prices.csv": "tea,3\n",
 }
-COUNT = '    def count(self):\n        """Count the things."""\n        return len(self.items)\n\n    def total'
-TEST = 'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n    assert cart.count() == 1\n\n\ndef test_total'
+COUNT = (
+    '    def count(self):\n        """Count the things."""\n'
+    "        return len(self.items)\n\n    def total"
+)
+TEST = (
+    'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n'
+    "    assert cart.count() == 1\n\n\ndef test_total"
+)
 WRONG = TEST.replace("== 1", "== 7")
 FORMS: dict[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["A cart counts its items."]},

@@ -1,7 +1,7 @@
-"""A scripted model that writes a package of 40 files in 10 instructions, and a server that misbehaves meanwhile.
+"""A scripted model that writes 40 files in 10 instructions, on a server with faults.
 
-Every reply depends on the request alone, so that a run which is killed and resumed gets the same replies again; only
-the faults depend on how often the server has been asked.
+Every reply depends on the request alone, so a killed and resumed run gets the same replies again.
+Only the faults depend on the number of requests.
 """
 
 import json
@@ -45,7 +45,7 @@ _FAULTS: dict[int, Fault] = {
 
 
 def expected_files() -> dict[str, bytes]:
-    """Give what the run must end with: path → content."""
+    """Return the files that the run must end with: path → content."""
     files: dict[str, str] = {}
     for part in range(1, INSTRUCTIONS + 1):
         files |= _first(part) | _second(part)
@@ -139,12 +139,18 @@ def _first(number: int) -> dict[str, str]:
         f"    {row}: 'row {row} of part {number}',\n"
         for row in range(90 if number == _EXHAUSTING else 3)
     )
-    core = f'"""Part {number}."""\n\nROWS = {{\n{rows}}}\n\n\ndef value():\n    """Give it."""\n    return {number}\n'
+    core = (
+        f'"""Part {number}."""\n\nROWS = {{\n{rows}}}\n\n\n'
+        f'def value():\n    """Give it."""\n    return {number}\n'
+    )
     return {f"part{number}/__init__.py": "", f"part{number}/core.py": core + _MAIN}
 
 
 def _second(number: int) -> dict[str, str]:
-    test = f"from part{number}.core import value\n\n\ndef test_value():\n    assert value() == {number}\n"
+    test = (
+        f"from part{number}.core import value\n\n\n"
+        f"def test_value():\n    assert value() == {number}\n"
+    )
     return {
         f"part{number}/test_part{number}.py": test,
         f"part{number}/notes.md": f"# Part {number}\n\n$100 {{x}}\n",

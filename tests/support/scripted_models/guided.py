@@ -1,4 +1,4 @@
-"""A scripted small model: no tool calls of its own, forgets an import, and is led through the work."""
+"""A scripted small model without tool calls, for guided mode; it forgets an import."""
 
 import json
 

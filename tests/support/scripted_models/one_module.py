@@ -3,8 +3,12 @@
 from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 FILES = {
-    "todo.py": '"""A list."""\n\n\ndef add(items, item):\n    """Add one."""\n    return [*items, item]\n',
-    "test_todo.py": 'from todo import add\n\n\ndef test_add():\n    assert add(["a"], "b") == ["a", "b"]\n',
+    "todo.py": (
+        '"""A list."""\n\n\ndef add(items, item):\n    """Add one."""\n    return [*items, item]\n'
+    ),
+    "test_todo.py": (
+        'from todo import add\n\n\ndef test_add():\n    assert add(["a"], "b") == ["a", "b"]\n'
+    ),
 }
 FORMS: dict[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["Things can be added to a list."]},
