@@ -5,9 +5,9 @@ import graphlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
+from json_parts import parts
 from source_tree import ROOT, Module, functions, imported, modules
 
 import sandbox
@@ -118,8 +118,9 @@ def named_functions(
 ) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Yield every function with its name in full, such as `package.module.Class.method`."""
     for node in ast.iter_child_nodes(tree):
-        named = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        name = f"{prefix}.{node.name}" if named else prefix
+        name = prefix
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            name = f"{prefix}.{node.name}"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield name, node
         yield from named_functions(name, node)
@@ -239,10 +240,11 @@ def test_complexity_exemptions_without_a_reason_are_found() -> None:
     assert not unexplained("def f():  # noqa: C901 - one event loop\ndef g():  # noqa: D1\n")
 
 
-def layers_of(settings: Mapping[str, Any], container: str) -> list[str]:
+def layers_of(settings: Mapping[str, object], container: str) -> list[object]:
     """Return the layers of the import contract for a package."""
-    contracts = settings["tool"]["importlinter"]["contracts"]
-    (layers,) = (one["layers"] for one in contracts if one.get("containers") == [container])
+    contracts = parts(settings, "tool", "importlinter", "contracts")
+    named = [one for one in contracts if isinstance(one, dict)]
+    (layers,) = (one["layers"] for one in named if one.get("containers") == [container])
     return list(layers)
 
 
