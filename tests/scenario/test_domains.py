@@ -54,7 +54,10 @@ def test_model_gets_every_finding_with_its_place(
     told = "\n".join(book[2])
     for finding in (
         "- chapters/02-oven.md: has 15 words where the outline asks for 25; write about 10 more",
-        "- chapters/02-oven.md:1: 'Chapter 2: The Ofen' is not the outline's title; write '# Chapter 2: The Oven'",
+        (
+            "- chapters/02-oven.md:1: 'Chapter 2: The Ofen' is not the outline's title;"
+            " write '# Chapter 2: The Oven'"
+        ),
         "- chapters/02-oven.md:3: 'TODO' was left in; write the finished text in its place",
         "- chapters/02-oven.md:3: there is no chapter 7; correct the number",
         "- chapters/02-oven.md:3: 'Catherine' is near to 'Katherine'",

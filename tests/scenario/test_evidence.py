@@ -1,4 +1,4 @@
-"""One short run with a real sandbox: its trace is verified, rewound, forked, compared and replayed."""
+"""One short run with a real sandbox, verified, rewound, forked, compared and replayed."""
 
 import json
 import shutil

@@ -27,7 +27,8 @@ import os
 
 NEEDLE = b"{MARK[::-1]}"[::-1]
 found = []
-paths = [f"/proc/{{pid}}/{{kind}}" for pid in os.listdir("/proc") if pid.isdigit() for kind in ("environ", "cmdline")]
+pids = [name for name in os.listdir("/proc") if name.isdigit()]
+paths = [f"/proc/{{pid}}/{{kind}}" for pid in pids for kind in ("environ", "cmdline")]
 for root in ("/workspace", "/tmp", "/dev/shm", "/etc", "/home", "/root", "/opt", "/run", "/var"):
     paths += [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
 looked = 0

@@ -1,7 +1,7 @@
-"""A Docker Engine of the tests' own, which they may restart, starve and misconfigure: nobody else uses it.
+"""A Docker Engine for tests alone, which may restart, starve and misconfigure it.
 
-It runs in namespaces of its own (a second engine in the machine's network namespace would take the first one's bridge
-away), with its own data, state and socket, and holds the images that it is given.
+The engine has its own namespaces, data, state and socket, and holds the images that a test gives
+it. In the machine's network namespace a second engine would remove the bridge of the first one.
 """
 
 import contextlib

@@ -109,9 +109,10 @@ class TraceBuilder:
         reply = self.put("{}") if got else ""
         return self.add(
             ModelCalled(
-                key="k", purpose=purpose, message_objects=(), tools_object="", tool="", temperature=0.0,
-                max_reply_tokens=100, reply_object=reply, prompt_tokens=sent, completion_tokens=got, counted=True,
-                cost_usd=usd, model="scripted-1",
+                key="k", purpose=purpose, message_objects=(), tools_object="", tool="",
+                temperature=0.0,
+                max_reply_tokens=100, reply_object=reply, prompt_tokens=sent,
+                completion_tokens=got, counted=True, cost_usd=usd, model="scripted-1",
             )
         )  # fmt: skip
 
@@ -202,7 +203,8 @@ def report(
         return CheckReport(tuple(named))
     verdict = Verdict.FAILED if failing else Verdict.PASSED if outcomes else Verdict.NOTHING
     tests = CheckResult(
-        name="tests", verdict=verdict, summary=f"{counts.passed} passed, {counts.failed} failed", counts=counts,
+        name="tests", verdict=verdict,
+        summary=f"{counts.passed} passed, {counts.failed} failed", counts=counts,
         findings=tuple(Finding(test, text) for test in failing), outcomes=outcomes, declared=(),
     )  # fmt: skip
     return CheckReport((*named, _found("lint", lint), tests))
