@@ -238,14 +238,7 @@ def test_complexity_exemptions_without_a_reason_are_found() -> None:
     assert not unexplained("def f():  # noqa: C901 - one event loop\ndef g():  # noqa: D1\n")
 
 
-<<<<<<< HEAD
-def layers_of(
-    settings: Mapping[str, Mapping[str, Mapping[str, list[Mapping[str, list[str]]]]]],
-    container: str,
-) -> list[str]:
-=======
 def layers_of(settings: Mapping[str, object], container: str) -> list[object]:
->>>>>>> 4dc592972a3d720f4f5e7416d513d54fedab9172
     """Return the layers of the import contract for a package."""
     contracts = parts(settings, "tool", "importlinter", "contracts")
     named = [one for one in contracts if isinstance(one, dict)]

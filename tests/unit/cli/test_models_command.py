@@ -34,19 +34,10 @@ def test_models_command_probes_the_only_model_and_prints_settings(cli: Cli) -> N
 def test_models_command_prints_one_json_object(cli: Cli) -> None:
     with cli.serving(answer, models=("a", "b")):
         found = cli.json("models", "--model", "b")
-<<<<<<< HEAD
-    offers, abilities, settings = found["offers"], found["abilities"], found["settings"]
-    assert isinstance(offers, list)
-    assert isinstance(abilities, list)
-    assert [offer["name"] for offer in offers] == ["a", "b"]
-    assert {one["name"]: one["works"] for one in abilities}["native"]
-    assert tomllib.loads(str(settings))["model"] == "b"
-=======
     assert [part(offer, "name") for offer in parts(found, "offers")] == ["a", "b"]
     abilities = {part(one, "name"): part(one, "works") for one in parts(found, "abilities")}
     assert abilities["native"]
     assert tomllib.loads(str(found["settings"]))["model"] == "b"
->>>>>>> 4dc592972a3d720f4f5e7416d513d54fedab9172
 
 
 def test_among_several_none_is_tried_unless_named(cli: Cli) -> None:
