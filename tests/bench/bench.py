@@ -1,14 +1,13 @@
-"""Measure what the box costs, side by side in one run: against processes of the host, `docker exec` and docker-py.
+"""Measure the cost of a sandbox against host processes, `docker exec` and docker-py in one run.
 
     python tests/bench/bench.py [--runtime runsc] [--quick] [--json]
 
-All figures are medians in milliseconds of interleaved repetitions; the ratios carry over to other machines, the times
-do not. The host's processes run a fixed sample project of this file's own, nothing that a model wrote; how the other
-side of each comparison is set up is `host_tools.py`.
+All figures are medians in milliseconds of interleaved repetitions. Ratios carry over to other
+machines, times do not. The host's processes run a fixed sample project of this file, and no code of
+a model. `host_tools.py` sets up the other side of each comparison.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import resource
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -34,10 +33,11 @@ from l2mac.evaluator import python_checks
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, execute
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Cause, Job, JobResult, OutputStream, RunResult, SandboxPolicy
+from sandbox import Job, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
+from sandbox.testing import MemorySandbox, SandboxScript, ScriptedRun, job_result
 
 OTHERS = (
     "host",
@@ -110,7 +110,7 @@ class Times:
     def __init__(self) -> None:
         self.milliseconds: dict[str, list[float]] = {}
 
-    def measure(self, repetitions: int, ways: dict[str, Callable[[int], object]]) -> None:
+    def measure(self, repetitions: int, ways: Mapping[str, Callable[[int], object]]) -> None:
         """Time every way once per repetition, in turn, after one round that does not count."""
         for turn in range(repetitions + 1):
             for name, way in ways.items():
@@ -122,7 +122,7 @@ class Times:
                     )
 
     def median(self, name: str) -> float:
-        """Give a median in milliseconds."""
+        """Return a median in milliseconds."""
         return statistics.median(self.milliseconds[name])
 
 
@@ -142,7 +142,7 @@ class Bench:
         self._scale = scale
 
     def box(self) -> DockerSandbox:
-        """Give a new box, not yet open."""
+        """Return a new sandbox, not yet open."""
         return DockerSandbox(self._engine, self._image, self._policy, run="bench")
 
     def times_of(self, repetitions: int) -> int:
@@ -150,7 +150,7 @@ class Bench:
         return max(3, int(repetitions * self._scale))
 
     def starts(self) -> None:
-        """A cold box's first result against `docker run … true` with the same options, alone and eight at once."""
+        """Measure a cold sandbox's first result against `docker run … true`, alone and 8 at once."""
         self.times.measure(
             self.times_of(10),
             {
@@ -167,7 +167,7 @@ class Bench:
         self._row("8 boxes at once", "8 boxes at once", "8 docker run at once", "at most 1.0")
 
     def operations(self, host: Path) -> None:
-        """Single operations against one `docker exec` each, and the checked cycle against the other ways to do it."""
+        """Measure single operations against `docker exec`, and the cycle against other ways."""
         plain = host_tools.plain_container(self._image.tag, self._policy.cpus)
         with self.box() as box, plain as container:
             box.write(project())
@@ -234,7 +234,7 @@ class Bench:
         self._processor_time(box, host, python_of_host)
 
     def _processor_time(self, box: DockerSandbox, host: Path, python_of_host: str) -> None:
-        """Processor time of the checked cycle on both sides: unlike waiting time, a busy machine hardly changes it."""
+        """Measure the processor time of the cycle, which a busy machine hardly changes."""
         turns = self.times_of(12)
         ours = self._used_ms(box)
         for turn in range(turns):
@@ -251,10 +251,11 @@ class Bench:
     def _used_ms(self, box: DockerSandbox) -> float:
         """Return the processor time that a sandbox and this process have used."""
         seen = self._engine.api.stats(box.container, stream=False, one_shot=True)
-        return seen["cpu_stats"]["cpu_usage"]["total_usage"] / 1e6 + _used_ms(resource.RUSAGE_SELF)
+        own = float(seen["cpu_stats"]["cpu_usage"]["total_usage"])
+        return own / 1e6 + _used_ms(resource.RUSAGE_SELF)
 
     def turns(self) -> None:
-        """The control unit's own time per turn: everything but the model and the checks, durability included."""
+        """Measure the control unit's own time per turn, without model and checks."""
         steps, turns = 5, 30
         with tempfile.TemporaryDirectory() as folder:
             replies = [
@@ -266,7 +267,7 @@ class Bench:
             processor = ScriptedProcessor(replies)
             means = Resources(
                 processor=processor,
-                open_sandbox=lambda _: InstantBox(),
+                open_sandbox=lambda _: passing_sandbox(),
                 limits=Limits(turns=2 * turns),
                 prices=Prices(),
                 model="scripted",
@@ -303,7 +304,8 @@ class Bench:
         print(f"{'':56} {'ours':>10} {'other':>10} {'ratio':>8}  target")
         for what, unit, ours, other, target in self.rows:
             print(
-                f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}  {target}"
+                f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}"
+                f"  {target}"
             )
 
     def _row(self, what: str, ours: str, other: str, target: str) -> None:
@@ -375,37 +377,17 @@ class Bench:
         self.rows.append(("100 MB of output: time", "ms", elapsed_ms, elapsed_ms, ""))
 
 
-class InstantBox:
-    """A box that keeps files in a dictionary and passes every check at once; it executes nothing."""
+def passing_sandbox() -> MemorySandbox:
+    """Return a fake sandbox in which every check passes at once."""
+    return SandboxScript(runs=_passing).make_sandbox()
 
-    def __init__(self) -> None:
-        self.receipt: dict[str, object] = {}
-        self._files: dict[str, bytes] = {}
 
-    def write(self, files: dict[str, bytes]) -> dict[str, str]:
-        self._files |= files
-        return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-
-    def run(self, jobs: Sequence[Job], **_: object) -> RunResult:
-        nothing = OutputStream(b"", b"", 0)
-        done = []
-        for job in jobs:
-            report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
-            done.append(
-                JobResult(
-                    job.name,
-                    Cause.EXITED,
-                    0,
-                    1,
-                    nothing,
-                    nothing,
-                    OutputStream(report, b"", len(report)),
-                )
-            )
-        return RunResult(tuple(done), (), 0, 0, 0, 0, 0)
-
-    def close(self) -> None:
-        self._files.clear()
+def _passing(jobs: tuple[Job, ...]) -> ScriptedRun:
+    done = []
+    for job in jobs:
+        report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
+        done.append(job_result(job.name, report=report))
+    return ScriptedRun(jobs=tuple(done))
 
 
 _LINT_REPORT = b'{"e": "end", "code": 0}\n'
@@ -452,12 +434,12 @@ def _used_ms(whose: int) -> float:
 
 
 def _warn_when_busy() -> None:
-    """Say on standard error when others keep the machine busy: then both sides wait, and not by the same factor."""
+    """Warn on a busy machine, where both sides wait, and not by the same factor."""
     load, processors = os.getloadavg()[0], os.cpu_count() or 1
     if load > processors:
         print(
-            f"bench: the machine is busy (load {load:.1f} on {processors} processors). Waiting times are not to be"
-            " compared, processor times are. Run this again when it is idle.",
+            f"bench: the machine is busy (load {load:.1f} on {processors} processors)."
+            " Compare processor times only, or run the benchmark again on an idle machine.",
             file=sys.stderr,
         )
 

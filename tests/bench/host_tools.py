@@ -1,8 +1,9 @@
 """The other side of the comparisons, as a careful user would set it up.
 
-The host's pytest and pylint stand in an environment of their own, `.venv-bench`, which holds what the sandbox's image
-holds and nothing else: the development environment's pytest plugins would make the host four times slower. The
-container for `docker exec` is one of its own, too, so that nothing reaches into a sandbox behind its guest's back.
+The host's pytest and pylint have an environment of their own, `.venv-bench`, with the packages of
+the sandbox image and nothing else: the pytest plugins of the development environment would make the
+host four times slower. `docker exec` gets a container of its own, because nothing may reach into a
+sandbox past its guest.
 """
 
 import base64
@@ -37,7 +38,7 @@ BOX_PYTHON = "/opt/l2mac/venv/bin/python"
 
 
 def host_python() -> str:
-    """Make the host's environment, if it is not there or its lock has changed, and return its Python."""
+    """Build the host's environment if it is missing or outdated, and return its Python."""
     stamp = VENV / ".set-up"
     lock = _lock()
     if not stamp.exists() or stamp.read_text() != lock:
@@ -60,7 +61,7 @@ def host_python() -> str:
 
 
 def host_environment() -> dict[str, str]:
-    """Return the environment of the host's tools: no plugin loads itself, no setting of the caller has a say."""
+    """Return the variables of the host's tools: no plugin autoload, no setting of the caller."""
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
@@ -79,12 +80,16 @@ def check_on_host(python: str, folder: Path, files: Mapping[str, bytes], *, at_o
     commands = ([python, *PYLINT, *sources], [python, *PYTEST])
     running = []
     for command in commands:
-        silent = {
-            "stdout": subprocess.DEVNULL,
-            "stderr": subprocess.DEVNULL,
-            "stdin": subprocess.DEVNULL,
-        }
-        running.append(subprocess.Popen(command, cwd=folder, env=host_environment(), **silent))
+        running.append(
+            subprocess.Popen(
+                command,
+                cwd=folder,
+                env=host_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
         if not at_once:
             running[-1].wait()
     for process in running:
@@ -95,7 +100,7 @@ def check_on_host(python: str, folder: Path, files: Mapping[str, bytes], *, at_o
 
 
 def check_script(sources: list[str], *, at_once: bool) -> str:
-    """Return a shell command that unpacks a tar file from standard input, then lints and tests, for one `exec`."""
+    """Return a shell command that unpacks a tar file from standard input, lints and tests."""
     lint = f"{BOX_PYTHON} {' '.join(PYLINT)} {' '.join(sources)}"
     test = f"{BOX_PYTHON} {' '.join(PYTEST)}"
     both = f"{lint} & lint=$!; {test} && wait $lint" if at_once else f"{lint} && {test}"
@@ -114,13 +119,13 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def in_arguments(script: str, archive: bytes) -> list[str]:
-    """Return a command that brings its own standard input along, for clients that give none to an exec."""
+    """Return a command that carries its own standard input, for clients without any."""
     return ["sh", "-c", f"echo {base64.b64encode(archive).decode()} | base64 -d | {{ {script}; }}"]
 
 
 @contextmanager
 def plain_container(image: str, cpus: float) -> Iterator[str]:
-    """Yield the id of a container that waits for `docker exec`: the sandbox's image, its processors, no guest."""
+    """Yield the id of a container for `docker exec`: same image and processors, no guest."""
     options = ["--network", "none", "--cpus", str(cpus), "--workdir", "/tmp", "--tmpfs", "/tmp"]
     options += [
         "--env",
@@ -155,7 +160,7 @@ def _lock() -> str:
 
 
 def _interpreter() -> str:
-    """Return the distribution's Python, which the image has too and which is an optimised build, or else our own."""
+    """Return the distribution's Python, an optimised build, or else the running Python."""
     system = "/usr/bin/python3"
     needed = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"
     try:

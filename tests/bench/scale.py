@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import Bench, InstantBox
+from bench import Bench, passing_sandbox
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -94,7 +94,7 @@ def long_run(instructions: int) -> LongRun:
     model = GrowingModel()
     resources = Resources(
         processor=model,
-        open_sandbox=lambda _: InstantBox(),
+        open_sandbox=lambda _: passing_sandbox(),
         limits=Limits(turns=2 * TURNS_PER_INSTRUCTION),
         prices=Prices(),
         model="scripted",
