@@ -144,6 +144,34 @@ def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
     assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
 
 
+MEMORY = """
+import os, signal, time
+def can_change(pid):
+    try:
+        os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR))
+    except PermissionError:
+        return False
+    return True
+def test_memory():
+    others = {int(name) for name in os.listdir('/proc') if name.isdigit()} - {os.getpid()}
+    assert len(others) == 3, 'the guest, the checker process and the lint'
+    child = os.fork()
+    if child == 0:
+        time.sleep(100)
+    control = can_change(child)
+    os.kill(child, signal.SIGKILL)
+    assert control
+    assert not [pid for pid in others if can_change(pid)]
+"""
+LARGE = "# pylint: skip-file\nA = [\n" + "    1,\n" * 60_000 + "]\n"
+
+
+def test_tests_cannot_change_the_memory_of_the_lint(store):
+    report = evaluated(store, {"a.py": LARGE, "test_memory.py": MEMORY})
+
+    assert report.verdict is Verdict.PASSED, [result.findings for result in report.results]
+
+
 def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
     honest = {
         "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",
