@@ -12,20 +12,19 @@ from l2mac.trace.events import Checked, InstructionStarted, ToolRan
 
 
 def main(task: str) -> int:
-    """Make what the task asks for; 0 only when all checks pass in a fresh box."""
+    """Execute the task and return 0 only if all checks pass in a fresh sandbox."""
     with l2mac.Run(task, max_tokens=2_000_000) as run:
         for event in run:
             match event:
                 case InstructionStarted():
                     print(f"instruction {event.number} of {event.total}")
                 case ToolRan():
-                    print(
-                        f"  {event.name}: {', '.join(one_line(change.path, 60) for change in event.changes)}"
-                    )
+                    paths = ", ".join(one_line(change.path, 60) for change in event.changes)
+                    print(f"  {event.name}: {paths}")
                 case Checked():
                     print(f"  checked: {event.summary}")
                 case _:
-                    pass  # the model's text as it arrives, the box's receipt, what the model was asked and what it cost
+                    pass  # the model's text, the sandbox's receipt, tokens and cost
         result = run.result
     print(f"{result.status}: {', '.join(sorted(result.files))}")
     return 0 if result.status is Status.COMPLETED else 1

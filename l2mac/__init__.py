@@ -1,10 +1,11 @@
-"""L2MAC: a stored-program computer built on a language model, with its file store in a hardened container.
+"""L2MAC: a stored-program computer built on a language model.
 
-From Python, `l2mac.Run` follows a run event by event; `generate_codebase` and its like are the original's functions.
-Nothing is loaded before it is asked for: `import l2mac` touches neither the engine nor a model's client.
+The file store is in a hardened container. From Python, `l2mac.Run` follows a run event by event.
+`generate_codebase` and its siblings are the functions of release 0.0.3. Names are loaded on first
+use: `import l2mac` loads neither the engine's client nor a model's.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from l2mac.version import VERSION
 
@@ -45,9 +46,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Give a public name, and load what it needs only now."""
-    # Imports stand here because whoever only wants the version should not wait for the engine's client.
+def __getattr__(name: str) -> object:
+    """Return a public name, and load its module on first use."""
+    # Readers of the version alone do not wait for the clients of engine and model.
     if name in _GENERATE:
         from l2mac import compat  # noqa: PLC0415
 

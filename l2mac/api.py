@@ -1,11 +1,11 @@
-"""A run inside another program: its events one by one as they happen, then its result.
+"""Runs for other Python programs: events as they happen, then the result.
 
     with l2mac.Run("a URL shortener", model="gpt-4.1") as run:
         for event in run:
             ...
     print(run.result.status, run.result.files)
 
-The session works in a thread of its own, so that events arrive while the model writes.
+The session has its own thread, so that events arrive while the model writes.
 """
 
 import queue
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from l2mac.control.outcome import RequirementRow, Status
 from l2mac.control.registry import MAX_INSTRUCTIONS, check_program
@@ -35,14 +35,14 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class TextArrived:
-    """A piece of the model's text; text from outside, to be cleaned before a terminal sees it."""
+    """A piece of the model's text, not yet safe for a terminal."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A sentence about what is being done, such as preparing the box's image."""
+    """A sentence about the progress, such as the preparation of the sandbox's image."""
 
     line: str
 
@@ -52,18 +52,18 @@ RunEvent = Event | TextArrived | Said
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRun:
-    """What a run left.
+    """The result of a run.
 
     Attributes:
-        name: The run's name, for `l2mac show`, `resume` and `replay`.
-        folder: Its record.
-        status: Only `Status.COMPLETED` means that all checks pass in a fresh box.
-        cause: The status in one sentence.
-        report: The last report of the checks.
-        requirements: What shows each requirement of the task, as far as the model's claims hold.
+        name: Name of the run, for `l2mac show`, `resume` and `replay`.
+        folder: Folder of the run, with its trace.
+        status: Only `Status.COMPLETED` means that all checks pass in a fresh sandbox.
+        cause: Reason for the status, in one sentence.
+        report: Last report of the checks.
+        requirements: Files and tests for each requirement, as far as the model's claims hold.
         files: Path → content.
-        method: How the task was carried out.
-        evaluator: Whether the control unit's evaluator had to accept the work on the way.
+        method: `l2mac` or a comparison method.
+        evaluator: Whether checks ran after every write.
     """
 
     name: str
@@ -82,7 +82,7 @@ class FinishedRun:
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """Path → text; bytes that are no UTF-8 stand as backslash escapes."""
+        """Path → text, with backslash escapes for bytes that are not UTF-8."""
         return {
             path: content.decode("utf-8", "backslashreplace")
             for path, content in self.files.items()
@@ -90,21 +90,23 @@ class FinishedRun:
 
 
 class Run:
-    """A run to be followed; use it once, in a `with`. Iterating gives its events, each one to one iterator only.
+    """A run to follow; use it once, in a `with`.
 
-    Leaving the `with` before the end cancels the run: a call of the model is ended at once, even while its server is
-    silent, other work in hand at its next event, the making of a connection after half a minute at the latest; the box
-    is removed, the record is kept for `l2mac resume`. No more than 1000 events wait for a slow reader; then the run
-    waits, too.
+    Iteration yields each event to one iterator only.
+
+    Leaving the `with` before the end cancels the run. A model call ends at once, even if the server
+    is silent. Other work ends at its next event, and opening a connection within half a minute. The
+    sandbox is removed, and the trace is kept for `l2mac resume`. At most 1000 events wait for a
+    slow reader. Then the run waits, too.
 
     Args:
         task: The prompt.
-        input_dir: A folder with existing files to begin with; it is read before anything is started, and never written.
-        exclude: Patterns of what to leave out of it.
-        program: Instructions in order; empty when the model is to plan.
-        settings: Given settings, taken as they are.
-        more: Settings by name, in the place of the command line's flags: `model="qwen"`, `max_cost=2.0`,
-            `plan_model="large"`. What is not given comes from `L2MAC_*` variables and the settings files.
+        input_dir: Folder with existing files to start from; it is only read, before the start.
+        exclude: Patterns of paths to exclude from the folder.
+        program: Instructions in order; if empty, the model plans.
+        settings: Complete settings, used as they are.
+        more: Settings by name, in the place of flags: `model="qwen"`, `max_cost=2.0`,
+            `plan_model="large"`. Other settings come from variables and the settings files.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Run:
         exclude: Sequence[str] = (),
         program: Sequence[str] = (),
         settings: Settings | None = None,
-        **more: Any,
+        **more: object,
     ) -> None:
         self._task = task
         self._input_dir = None if input_dir is None else Path(input_dir)
@@ -131,29 +133,26 @@ class Run:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Begin.
+        """Start the run.
 
         Raises:
-            SettingsError: Something cannot be; nothing has been started.
+            SettingsError: A setting, the task or the input is invalid; nothing has been started.
         """
         if self._thread is not None:
-            raise RuntimeError("a Run is used once; make another")
+            raise RuntimeError("A Run can be used only once. Make a new one.")
         settings = self._settings or load_settings(
             self._more, project=Path(PROJECT_FILE), user=user_file()
         )
-        program = (
-            check_program(self._program, at_most=MAX_INSTRUCTIONS, field="program")
-            if self._program
-            else ()
-        )
+        program: tuple[str, ...] = ()
+        if self._program:
+            program = check_program(self._program, at_most=MAX_INSTRUCTIONS, field="program")
         given = prepare_input(settings, self._input_dir, self._exclude)
         plan = prepare_plan(settings, self._task, program, given)
-        self._thread = threading.Thread(
-            target=lambda: self._work(
-                lambda: start(settings, plan, self, given=given, cancel_scope=self._cancel_scope)
-            ),
-            daemon=True,
-        )
+
+        def session() -> SessionResult:
+            return start(settings, plan, self, run_input=given, cancel_scope=self._cancel_scope)
+
+        self._thread = threading.Thread(target=self._work, args=(session,), daemon=True)
         self._thread.start()
         return self
 
@@ -163,16 +162,16 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Cancel what still runs, and wait until its box is gone."""
+        """Cancel the run if it is active, and wait until its sandbox is removed."""
         self.cancel()
         if self._thread is not None:
             self._thread.join()
 
     def __iter__(self) -> Iterator[RunEvent]:
-        """Give the events until the run ends.
+        """Yield the events until the run ends.
 
         Raises:
-            SandboxError, L2macError: What ended the run, if the world did.
+            SandboxError, L2macError: Engine, model or trace failed.
         """
         thread = self._started()
         while True:
@@ -185,39 +184,39 @@ class Run:
             raise self._error
 
     def cancel(self) -> None:
-        """Ask the run to end; harmless when it has ended."""
+        """Cancel the run; harmless after its end."""
         self._cancel_scope.cancel()
 
     @property
     def result(self) -> FinishedRun:
-        """What the run left; waits for its end, and passes over the events that nobody took.
+        """Result of the run; waits for its end and drops the remaining events.
 
         Raises:
-            SandboxError, L2macError: What ended the run, if the world did.
-            RunCancelled: It was given up.
+            SandboxError, L2macError: Engine, model or trace failed.
+            RunCancelled: The run was cancelled.
         """
         for _ in self:
             pass
         if self._result is None:
-            raise RunCancelled("the run was cancelled before it began")
+            raise RunCancelled("The run was cancelled before it started.")
         return self._result
 
     def say(self, line: str) -> None:
-        """Take in a sentence; the session calls this."""
+        """Queue a sentence; the session calls this."""
         self._put(Said(line))
 
     def heard(self, piece: str) -> None:
-        """Take in a piece of the model's text; the session calls this."""
+        """Queue a piece of the model's text; the session calls this."""
         if piece:
             self._put(TextArrived(piece))
 
     def on(self, entry: Entry) -> None:
-        """Take in an entry of the trace; the session calls this."""
+        """Queue an entry of the trace; the session calls this."""
         self._put(entry.event)
 
     def _started(self) -> threading.Thread:
         if self._thread is None:
-            raise RuntimeError("a Run begins with its `with`")
+            raise RuntimeError("A Run starts with its `with` block. Enter the block first.")
         return self._thread
 
     def _work(self, session: Callable[[], SessionResult]) -> None:
@@ -225,9 +224,9 @@ class Run:
             self._result = finished_run(session())
         except KeyboardInterrupt as interrupt:
             self._error = RunCancelled(
-                "the run was cancelled. " + "".join(map(str, interrupt.args))
+                "The run was cancelled. " + "".join(map(str, interrupt.args))
             )
-        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to whoever iterates, not to this thread
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that iterates
             self._error = error
 
     def _put(self, event: RunEvent) -> None:
@@ -239,14 +238,14 @@ class Run:
         return self._stop()
 
     def _stop(self) -> None:
-        """End the session the way a keyboard does, once; what it says while it ends is dropped."""
+        """End the session once, like an interrupt; later events are dropped."""
         if not self._stopping:
             self._stopping = True
             raise KeyboardInterrupt
 
 
 def finished_run(result: SessionResult) -> FinishedRun:
-    """Give a result with its files' contents, read from the record."""
+    """Return the result with the contents of its files, read from the trace."""
     objects = ObjectStore(result.folder / OBJECTS_FILE)
     return FinishedRun(
         name=result.run,

@@ -1,23 +1,22 @@
-"""The original's Python functions (release 0.0.3), on the runs of this implementation.
+"""The functions of release 0.0.3, on the runs of this implementation.
 
-Their parameters mean what they meant, with these differences, each of them said when it matters:
+The parameters keep their meaning, with these differences:
 
-- They give path → text instead of path → lines, and only when all checks pass in a fresh box; otherwise they raise
-  `RunNotAccepted`, which holds the files. Nothing comes back that looks like a result and is none.
-- `run_tests=False` does not switch checks off; it is accepted with a warning. `evaluator=False` leaves out those on the
-  way, and the fresh box decides all the same.
-- `prompts_file_path` is the file that defines a domain (`l2mac run --domain-file`).
+- The functions return path → text instead of path → lines, and only if all checks pass in a fresh
+  sandbox. Otherwise they raise `RunNotAccepted`, which holds the files.
+- `run_tests=False` is accepted with a warning and does not switch checks off. `evaluator=False`
+  omits the checks after every write; the final verification takes place in any case.
+- `prompts_file_path` is a file that defines a domain (`l2mac run --domain-file`).
 - `init_config` is refused: `l2mac init-config` writes the settings file.
-- Nothing is written to the working folder unless `project_name` asks for `./workspace/NAME`.
+- The working folder is written only if `project_name` asks for `./workspace/NAME`.
 
-Any setting can be given by name beside them: `generate_codebase("…", model="gpt-4.1", max_cost=2.0)`.
+Every setting can be given by name: `generate_codebase("…", model="gpt-4.1", max_cost=2.0)`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from l2mac.api import FinishedRun, finished_run
 from l2mac.cli.progress import Progress
@@ -35,7 +34,7 @@ from l2mac.workspace.input_folder import check_outside
 
 
 class Domain(StrEnum):
-    """What is made."""
+    """Kind of work."""
 
     CODEBASE = "codebase"
     BOOK = "book"
@@ -43,7 +42,7 @@ class Domain(StrEnum):
 
 
 class DebuggingLevel(StrEnum):
-    """How much is shown on standard error: progress with `DEBUG` and `INFO`, nothing but errors with the others."""
+    """Output on standard error: progress with `DEBUG` and `INFO`, or errors."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -65,74 +64,77 @@ def run_l2mac(
     *,
     input_dir: Path | str | None = None,
     exclude: Sequence[str] = (),
-    **settings: Any,
+    **settings: object,
 ) -> dict[str, str]:
-    """Make what the prompt asks for, and give it as path → text.
+    """Execute the task and return its files, path → text.
 
     Args:
         prompt_task: The task.
-        domain: What is made.
+        domain: Kind of work.
         run_tests: Checks always run; False is accepted with a warning.
         project_name: Export the result to `./workspace/NAME`, which must not exist yet.
-        steps: How many instructions the model may plan.
-        prompt_program: Instructions in order, such a list as JSON text, or a file that holds them.
-        prompts_file_path: The file that defines the domain; makes the domain `custom`.
-        tools_enabled: Only these tools of the domain, as a list or with commas between.
-        debugging_level: How much is shown on standard error.
-        init_config: Refused.
-        input_dir: A folder with existing files to begin with; what fits one of the patterns in `exclude` is left out.
-        exclude: The patterns.
-        settings: Settings by name, such as `model` and `max_cost`; what is not given comes from variables and files.
+        steps: Maximum number of planned instructions.
+        prompt_program: Instructions in order, as a list, a JSON list or a file.
+        prompts_file_path: File that defines the domain; makes the domain `custom`.
+        tools_enabled: Tools of the domain to offer, as a list or separated by commas.
+        debugging_level: Output on standard error.
+        init_config: Not supported; True is refused.
+        input_dir: Folder with existing files to start from.
+        exclude: Patterns of paths to exclude from the folder.
+        settings: Settings by name, such as `model` and `max_cost`.
 
     Raises:
-        RunNotAccepted: The run ended without all checks passing; the error holds what there is.
-        SettingsError: Something cannot be; nothing has been started.
-        SandboxError, L2macError: The world's fault; the run is kept and can be resumed.
+        RunNotAccepted: The run ended without passing all checks; the error holds its files.
+        SettingsError: An argument or a setting is invalid; nothing has been started.
+        SandboxError, L2macError: Engine, model or trace failed; the run can be resumed.
     """
     if init_config:
         raise SettingsError(
             "init_config",
-            "is done by the command `l2mac init-config`, which writes a settings file",
+            "The argument init_config is not supported. Use the command `l2mac init-config`.",
         )
     if run_tests is False:
-        warnings.warn(
-            "run_tests=False changes nothing: checks cannot be switched off like that", stacklevel=2
-        )
+        warnings.warn("run_tests=False has no effect. The checks always run.", stacklevel=2)
     given = {**settings, "steps": steps, **_of_the_domain(domain, prompts_file_path, tools_enabled)}
     folder = _workspace(project_name, input_dir)
     loaded = load_settings(given, project=Path(PROJECT_FILE), user=user_file())
     existing = prepare_input(loaded, None if input_dir is None else Path(input_dir), exclude)
     plan = prepare_plan(loaded, prompt_task, _program(prompt_program), existing)
     with Progress(quiet=_is_quiet(debugging_level)) as progress:
-        result = start(loaded, plan, progress, given=existing)
+        result = start(loaded, plan, progress, run_input=existing)
     return _accepted(finished_run(result), result, folder)
 
 
-def generate_codebase(prompt_task: str, **more: Any) -> dict[str, str]:
-    """Make a codebase with its tests; `more` as for `run_l2mac`, less `domain`."""
-    return run_l2mac(prompt_task, domain=Domain.CODEBASE, **more)
+def generate_codebase(prompt_task: str, **more: object) -> dict[str, str]:
+    """Generate a codebase with tests; `more` as for `run_l2mac`, without `domain`."""
+    return _run_of(Domain.CODEBASE, prompt_task, more)
 
 
-def generate_book(prompt_task: str, **more: Any) -> dict[str, str]:
-    """Write a book; `more` as for `run_l2mac`, less `domain`."""
-    return run_l2mac(prompt_task, domain=Domain.BOOK, **more)
+def generate_book(prompt_task: str, **more: object) -> dict[str, str]:
+    """Generate a book; `more` as for `run_l2mac`, without `domain`."""
+    return _run_of(Domain.BOOK, prompt_task, more)
 
 
-def generate_custom(prompt_task: str, **more: Any) -> dict[str, str]:
-    """Make what the domain in the file `prompts_file_path` makes; `more` as for `run_l2mac`, less `domain`."""
-    return run_l2mac(prompt_task, domain=Domain.CUSTOM, **more)
+def generate_custom(prompt_task: str, **more: object) -> dict[str, str]:
+    """Execute a task of the domain in `prompts_file_path`; `more` as for `run_l2mac`."""
+    return _run_of(Domain.CUSTOM, prompt_task, more)
+
+
+def _run_of(domain: Domain, task: str, more: Mapping[str, object]) -> dict[str, str]:
+    return run_l2mac(task, domain=domain, **more)  # type: ignore[arg-type]  # checked at run time
 
 
 def _is_quiet(level: DebuggingLevel | str) -> bool:
     if level not in list(DebuggingLevel):
-        raise SettingsError("debugging_level", f"must be one of {', '.join(DebuggingLevel)}")
+        problem = f"debugging_level must be one of: {', '.join(DebuggingLevel)}."
+        raise SettingsError("debugging_level", problem)
     return level in (DebuggingLevel.WARN, DebuggingLevel.ERROR)
 
 
 def _of_the_domain(
     domain: Domain | str, file: Path | str | None, tools: Sequence[str] | str | None
-) -> dict[str, Any]:
-    given: dict[str, Any] = {"domain": str(Domain.CUSTOM if file else domain)}
+) -> dict[str, object]:
+    given: dict[str, object] = {"domain": str(Domain.CUSTOM if file else domain)}
     if file:
         given["domain_file"] = Path(file)
     if tools:
@@ -151,13 +153,14 @@ def _program(given: Sequence[str] | Path | str | None) -> tuple[str, ...]:
 
 
 def _workspace(name: str | None, input_dir: Path | str | None) -> Path | None:
-    """Give the folder of a project's result, refused before anything is spent when it cannot be."""
+    """Return the new folder for the result of a project, or None."""
     if name is None:
         return None
     if not name or name in (".", "..") or Path(name).name != name or "\0" in name:
-        raise SettingsError("project_name", f"{name!r} is no name of a folder")
+        problem = f"project_name {name!r} is not a folder name. Use a plain name."
+        raise SettingsError("project_name", problem)
     folder = Path("workspace") / name
-    check_new_folder(folder)
+    check_new_folder(folder, "project_name")
     if input_dir is not None:
         check_outside(Path(input_dir), folder, "project_name")
     return folder

@@ -1,49 +1,58 @@
-"""What can go wrong outside the box; `sandbox.errors` has the tree for the box.
+"""Errors outside of the sandbox; `sandbox.errors` has the tree of the sandbox.
 
 ```
 L2macError
-├── SettingsError         a flag, a variable or a file says something that cannot be; names the field
-├── ProcessorError        the language model gave no reply
+├── SettingsError         invalid flag, variable or file; names the field
+├── ProcessorError        no reply of the language model
 │   ├── ModelNotConfigured no model is named
-│   ├── ModelUnavailable  it does not answer, or stopped in the middle, after all retries
-│   ├── ModelRejected     it refuses us: key, model name, request
-│   ├── OutOfTime         the time that the run may take was over before it had replied
-│   └── ContextOverflow   the server says that the messages do not fit; the control unit makes room
-├── RunNotAccepted        the Python API: a run ended without all checks passing; holds its files
-├── RunCancelled          the Python API: whoever embeds us gave the run up
-├── RunNotFound           there is no such run
+│   ├── ModelUnavailable  no answer, or an incomplete one, after all retries
+│   ├── ModelRejected     the server rejects the key, the model's name or the request
+│   ├── OutOfTime         the time limit of the run passed before the reply
+│   └── ContextOverflow   the messages exceed the context window; the control unit makes room
+├── RunNotAccepted        Python API: a run ended without passing all checks; holds its files
+├── RunCancelled          Python API: the caller cancelled the run
+├── RunNotFound           no run has the name
 ├── RunLocked             another process works on the run
-└── TraceError            the run's record cannot be read or written, or does not fit what is being repeated
+└── TraceError            the trace is unreadable, unwritable, or differs from a replay
 ```
 
-What the model does wrong is no error: it goes back to the model as text. A spent budget, a failed check and an
-interruption are outcomes of a run (`l2mac.control.outcome`).
+Mistakes of the model are not errors: they go back to the model as text. An exhausted budget, a
+failed check and an interruption are outcomes of a run (`l2mac.control.outcome`).
 """
 
 from collections.abc import Mapping
 
 
 class L2macError(Exception):
-    """Base of all failures outside the box; `str()` is one sentence that says what to do next."""
+    """Base of all failures outside of the sandbox; `str()` is a whole sentence."""
 
 
 class SettingsError(L2macError):
-    """A flag, a variable or a file says something that cannot be.
+    """A flag, a variable or a file is invalid.
 
     Attributes:
-        field: What it is about, as the user wrote it, such as `--steps` or `l2mac.toml: model`.
-        problem: A whole sentence that names the field. A fragment without a full stop is accepted
-            and gets the field as its prefix.
+        field: Origin of the value as the user wrote it, such as `--steps` or `l2mac.toml: model`.
+        problem: A whole sentence that names the field. Any other text gets the field as a prefix.
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(problem if problem.endswith(".") else f"{field}: {problem}")
+        names_field = problem.startswith(field) or (problem[:1].isupper() and field in problem)
+        super().__init__(problem if names_field else f"{field}: {problem}")
         self.field = field
         self.problem = problem
 
 
+def reason_of(error: Exception) -> str:
+    """Return the reason of an error as part of a longer sentence.
+
+    The error number and the full stop are removed.
+    """
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)
+    return reason.removesuffix(".")
+
+
 class ProcessorError(L2macError):
-    """The language model gave no reply."""
+    """The language model returned no reply."""
 
 
 class ModelNotConfigured(ProcessorError):
@@ -51,43 +60,43 @@ class ModelNotConfigured(ProcessorError):
 
 
 class ModelUnavailable(ProcessorError):
-    """The model does not answer, or stopped in the middle of an answer, after all retries."""
+    """The model does not answer completely, after all retries."""
 
 
 class ModelRejected(ProcessorError):
-    """The model's server refuses us: the key, the model's name or the request."""
+    """The model's server rejects the key, the model's name or the request."""
 
 
 class OutOfTime(ProcessorError):
-    """The time that the run may take was over before the model had replied."""
+    """The time limit of the run passed before the model replied."""
 
 
 class ContextOverflow(ProcessorError):
-    """The server says that the messages do not fit into the model's context window."""
+    """The messages exceed the context window, according to the server."""
 
 
 class RunNotAccepted(L2macError):
-    """A run ended without all checks passing, so that there is no result to return as if it were one.
+    """A run ended without passing all checks, so there is no result to return.
 
     Attributes:
-        run: The run's name.
-        files: What it had written: path → text.
+        run: Name of the run.
+        files: Files of the run: path → text.
     """
 
     def __init__(self, run: str, problem: str, files: Mapping[str, str]) -> None:
         super().__init__(
-            f"the run {run} ended as {problem}; what it wrote is in the error's `files`"
+            f"The run {run} ended with {problem}. The attribute `files` has its files."
         )
         self.run = run
         self.files = files
 
 
 class RunCancelled(L2macError):
-    """Whoever embeds us gave the run up; it is kept."""
+    """The caller cancelled the run; the run is kept."""
 
 
 class RunNotFound(L2macError):
-    """There is no run of that name."""
+    """No run has the name."""
 
 
 class RunLocked(L2macError):
@@ -95,4 +104,4 @@ class RunLocked(L2macError):
 
 
 class TraceError(L2macError):
-    """The run's record cannot be read or written, or does not fit what is being repeated."""
+    """The trace is unreadable, unwritable, or differs from a replay."""

@@ -55,9 +55,9 @@ class Execution:
     """The outcome of running jobs on the file store.
 
     Attributes:
-        result: The sandbox's report.
-        kept: The changes that are now part of the file store.
-        undone: The changed paths that were restored.
+        kept: Changes that are now part of the file store.
+        undone: Restored paths.
+        result: Report of the sandbox.
     """
 
     result: RunResult
@@ -223,7 +223,7 @@ class FileStore:
         except Refused as refusal:
             self.close()
             self.open()
-            raise SandboxReplaced(f"what it left could not be put in order: {refusal}") from refusal
+            raise SandboxReplaced(f"its changes could not be put in order: {refusal}") from refusal
         self.apply(kept)
         return Execution(result, kept, tuple(change.path for change in undone))
 

@@ -1,3 +1,3 @@
-"""The version, in a module of its own so that nobody has to import the package's public names for it."""
+"""The version, without an import of the package's public names."""
 
 VERSION = "0.1.0"

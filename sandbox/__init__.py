@@ -31,6 +31,8 @@ from sandbox.results import (
     JobResult,
     Match,
     OutputStream,
+    Receipt,
+    ReceiptProperty,
     RunResult,
 )
 
@@ -53,6 +55,8 @@ __all__ = [
     "PathError",
     "PolicyError",
     "Reach",
+    "Receipt",
+    "ReceiptProperty",
     "Refused",
     "RunResult",
     "Sandbox",

@@ -1,9 +1,9 @@
 """The sandbox as the host sees it, for any kind of confinement."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from sandbox.results import FileEntry, Job, Match, RunResult
+from sandbox.results import FileEntry, Job, Match, Receipt, RunResult
 
 
 class Sandbox(Protocol):
@@ -15,7 +15,7 @@ class Sandbox(Protocol):
     """
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """The confinement that was verified before anything ran, as plain JSON values."""
         ...
 

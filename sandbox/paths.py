@@ -21,7 +21,7 @@ class PathError(ValueError):
     """The file store refuses a name; the message is for its author."""
 
 
-def check_path(text: str) -> str:
+def check_path(text: object) -> str:
     """Return `text` unchanged if the file store accepts it as a name.
 
     An accepted name is relative, `/`-separated and in Unicode form NFC. Its components are neither
@@ -39,17 +39,16 @@ def check_path(text: str) -> str:
     except UnicodeEncodeError:
         raise PathError("the path is not valid Unicode") from None
     if len(encoded) > MAX_PATH_BYTES:
-        raise PathError(f"the path is {len(encoded)} bytes long; the limit is {MAX_PATH_BYTES}")
+        raise PathError(f"the path has {len(encoded)} bytes, over the limit of {MAX_PATH_BYTES}")
     if text.startswith(("/", "~")):
         raise PathError(
-            f"{text!r} is not relative to the project's root;"
-            f" write it without the leading {text[0]!r}"
+            f"{text!r} starts with {text[0]!r}, but a path must be relative to the project's root"
         )
     if unicodedata.normalize("NFC", text) != text:
         raise PathError(f"{text!r} is not in Unicode normal form NFC")
     components = text.split("/")
     if len(components) > MAX_DEPTH:
-        raise PathError(f"the path is {len(components)} levels deep; the limit is {MAX_DEPTH}")
+        raise PathError(f"the path is {len(components)} levels deep, over the limit of {MAX_DEPTH}")
     for component in components:
         _check_component(component, text)
     return text
@@ -57,7 +56,7 @@ def check_path(text: str) -> str:
 
 def _check_component(component: str, text: str) -> None:
     if component in ("", ".", ".."):
-        raise PathError(f"{text!r} has an empty, '.' or '..' part; use a plain relative path")
+        raise PathError(f"{text!r} has an empty, '.' or '..' part, which a path may not have")
     if len(component.encode("utf-8")) > MAX_COMPONENT_BYTES:
         raise PathError(f"a part of {text!r} is longer than {MAX_COMPONENT_BYTES} bytes")
     if component.startswith("-") or component != component.strip(" ") or component.endswith("."):
@@ -71,7 +70,7 @@ def _check_component(component: str, text: str) -> None:
         )
     if component.partition(".")[0].rstrip(" ").lower() in _DEVICES:
         raise PathError(
-            f"a part of {text!r} is the name of a device on some systems; choose another"
+            f"a part of {text!r} is the name of a device on some systems, so choose another"
         )
     for character in component:
         if character in _FORBIDDEN or unicodedata.category(character)[0] == "C":

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from sandbox.client_hello import MAX_HELLO_BYTES, HelloError, server_name
 from sandbox.policy import Reach
@@ -143,7 +143,7 @@ class Proxy:
             with self._lock:
                 self.decisions.append(decision)
 
-    def report(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, object]]:
         """Return the decisions so far as plain JSON values."""
         with self._lock:
             return [asdict(decision) for decision in self.decisions]

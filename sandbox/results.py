@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 
 class Cause(StrEnum):
@@ -43,7 +43,7 @@ class OutputStream:
         head = self.head.decode("utf-8", "backslashreplace")[:half]
         tail = (self.tail or self.head).decode("utf-8", "backslashreplace")[-half:]
         missing = self.total - len(head.encode()) - len(tail.encode())
-        return f"{head}\n[... {max(missing, 0)} bytes left out ...]\n{tail}"
+        return f"{head}\n[... {max(missing, 0)} bytes omitted ...]\n{tail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class RunResult:
         oom_kills: Out-of-memory kills during the run; None if the runtime does not count them.
         pids_denied: Forks that the process limit refused; None if the runtime does not count them.
         rewritten: Files that a job was asked to read and that were written to during the run,
-            sorted by
-            path, even if their old content was restored: the job may have read other content.
+            sorted by path, even if their old content was restored: the job may have read other
+            content.
     """
 
     jobs: tuple[JobResult, ...]
@@ -156,6 +156,37 @@ class Match:
     text: str
 
 
+class ReceiptProperty(TypedDict):
+    """One property of a receipt: requested value, observed value, and verdict."""
+
+    name: str
+    wanted: object
+    seen: object
+    verdict: str
+
+
+class Receipt(TypedDict, total=False):
+    """The verified confinement of a sandbox, as plain JSON values.
+
+    Attributes:
+        rows: The compared properties.
+        image: The base image and the sandbox's image.
+        engine: The engine's versions.
+        runtime: The engine's name of the runtime.
+        own_kernel: Whether the runtime has a kernel of its own.
+        posture: The guest's description of its confinement.
+        trial: The result of a trial of the runtime, if there was one.
+    """
+
+    rows: list[ReceiptProperty]
+    image: dict[str, str]
+    engine: dict[str, object]
+    runtime: str | None
+    own_kernel: bool
+    posture: dict[str, object]
+    trial: dict[str, object]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
     """The result of fetching packages.
@@ -169,8 +200,8 @@ class Fetched:
 
     output: str
     wheels: Mapping[str, bytes] = field(default_factory=dict)
-    connections: tuple[Mapping[str, Any], ...] = ()
-    receipt: Mapping[str, Any] = field(default_factory=dict)
+    connections: tuple[Mapping[str, object], ...] = ()
+    receipt: Receipt = field(default_factory=Receipt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,4 +214,4 @@ class Installed:
     """
 
     digest: str
-    receipt: Mapping[str, Any] = field(default_factory=dict)
+    receipt: Receipt = field(default_factory=Receipt)

@@ -1,11 +1,11 @@
-"""A scripted guest: the far end of a channel, well-behaved or hostile, for tests of the host's side."""
+"""A scripted guest, well-behaved or hostile, for tests of the host's side."""
 
 import json
 import socket
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from sandbox.protocol import PREFIX_BYTES, Sealer, frame_length
 
@@ -14,17 +14,17 @@ _PATIENCE_S = 20
 
 
 class Conversation:
-    """What a step of a `ScriptedGuest` can do: see the request, seal replies, send bytes."""
+    """The far end of a channel, as a step of a `ScriptedGuest` uses it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._incoming, self._outgoing = Sealer(b"H"), Sealer(b"G")
-        self.header: dict[str, Any] = {}
+        self.header: dict[str, object] = {}
         self.body = b""
         self.key = b""
 
     def take(self) -> bool:
-        """Take the next request that is no heartbeat; False when the host has hung up."""
+        """Receive the next request, not a heartbeat; return False when the host is gone."""
         while (prefix := self._exactly(PREFIX_BYTES)) is not None:
             payload = self._exactly(frame_length(prefix))
             if payload is None:
@@ -38,15 +38,15 @@ class Conversation:
                 return True
         return False
 
-    def seal(self, header: dict[str, Any], body: bytes = b"") -> bytes:
-        """Give the next frame as the guest would send it."""
+    def seal(self, header: dict[str, object], body: bytes = b"") -> bytes:
+        """Return the next frame as the guest would send it."""
         return self._outgoing.seal(header, body)
 
     def send(self, content: bytes, stream: int = STDOUT) -> None:
-        """Send bytes as the engine passes on what a container writes."""
+        """Send bytes as the engine forwards the output of a container."""
         try:
             self._connection.sendall(struct.pack(">BxxxL", stream, len(content)) + content)
-        except OSError:  # the host has had enough
+        except OSError:  # the host has closed the channel
             self.hang_up()
 
     def send_raw(self, content: bytes) -> None:
@@ -57,7 +57,7 @@ class Conversation:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """End the connection, as a box that dies does."""
+        """Close the connection, as a sandbox does that ends."""
         self._connection.close()
 
     def _exactly(self, count: int) -> bytes | None:
@@ -80,7 +80,7 @@ class ScriptedGuest:
     """A guest that does one step of its script per request; use as a context manager.
 
     Args:
-        steps: What it does upon each request, the first of which is the host's greeting.
+        steps: The reaction to each request, the first of which is the host's greeting.
 
     Raises:
         AssertionError: At the end of the context, when a request came after the last step.
@@ -91,7 +91,7 @@ class ScriptedGuest:
         self.host_end, self._guest_end = socket.socketpair()
         self._thread = threading.Thread(target=self._play, daemon=True)
         self._unscripted = ""
-        self.requests: list[dict[str, Any]] = []
+        self.requests: list[dict[str, object]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,27 +116,27 @@ class ScriptedGuest:
             conversation.hang_up()
 
 
-def replies(header: dict[str, Any], body: bytes = b"") -> Step:
-    """Give the step of a guest that sends an authentic reply."""
+def replies(header: dict[str, object], body: bytes = b"") -> Step:
+    """Return the step of a guest that sends an authentic reply."""
     return lambda conversation: conversation.send(conversation.seal({"ok": True, **header}, body))
 
 
 def refuses(reason: str) -> Step:
-    """Give the step of a guest that refuses a request."""
+    """Return the step of a guest that refuses a request."""
     return lambda conversation: conversation.send(
         conversation.seal({"ok": False, "refused": reason})
     )
 
 
 def sends(content: bytes) -> Step:
-    """Give the step of a guest that sends these bytes in place of a reply."""
+    """Return the step of a guest that sends these bytes in place of a reply."""
     return lambda conversation: conversation.send(content)
 
 
 def stays_silent(_: Conversation) -> None:
-    """Let the host wait."""
+    """Ignore the request, so that the host waits."""
 
 
 def hangs_up(conversation: Conversation) -> None:
-    """End in place of a reply."""
+    """Close the connection in place of a reply."""
     conversation.hang_up()

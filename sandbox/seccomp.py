@@ -3,8 +3,8 @@
 `python -m sandbox.seccomp` prints it as `sandbox/seccomp.json`.
 
 The profile is an allow list: a system call that it does not name fails with EPERM. The list starts
-from the calls that Docker's default profile allows to a container without capabilities and leaves
-out those in `WITHHELD`, each group with its reason. Only the native architecture is allowed, so
+from the calls that Docker's default profile allows to a container without capabilities, except
+those in `WITHHELD`, where each group has its reason. Only the native architecture is allowed, so
 32-bit and x32 entry points, which have numbers of their own, do not exist in the sandbox.
 
 The filter compares arguments as 64-bit values while the kernel reads many of them as 32-bit values,

@@ -1,28 +1,38 @@
-"""The fake sandbox that tests use in place of a container: it keeps files in memory and executes nothing.
+"""A fake sandbox for tests: files in memory, no container, and no execution.
 
-A `SandboxScript` says beforehand what each `run` results in and which call loses the sandbox; a `MemorySandbox`
-follows it. A call of `run` that the script does not provide for raises `AssertionError`.
+A `SandboxScript` holds the outcome of each `run` and the calls that lose the sandbox. A
+`MemorySandbox` follows the script. A call of `run` after the last outcome raises `AssertionError`.
 
 ```
-script = SandboxScript(runs=[ScriptedRun(jobs=(job_result("tests", code=1),), writes={"made.txt": b"1"})], lost_at={4})
+failed = ScriptedRun(jobs=(job_result("tests", code=1),), writes={"made.txt": b"1"})
+script = SandboxScript(runs=[failed], lost_at={4})
 store = FileStore(script.make_sandbox, objects)
 ```
 
-The file operations are certified: `tests/unit/test_sandbox_fakes.py` holds them to `sandbox.conformance.STORE`, the
-checks that every real sandbox passes, too. Runs are not, as nothing runs, and nothing is confined: the receipt says
-so.
+`tests/unit/sandbox_core/test_fakes.py` checks the file operations with `sandbox.conformance.STORE`,
+as it checks every real sandbox. Nothing runs and nothing is confined, and the receipt claims
+neither.
 """
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.errors import Refused, SandboxDied, SandboxLost
 from sandbox.paths import PathError, check_path
 from sandbox.policy import SandboxPolicy
 from sandbox.protocol import MAX_BODY_BYTES, MAX_MATCHES
-from sandbox.results import Cause, Change, FileEntry, Job, JobResult, Match, OutputStream, RunResult
+from sandbox.results import (
+    Cause,
+    Change,
+    FileEntry,
+    Job,
+    JobResult,
+    Match,
+    OutputStream,
+    Receipt,
+    RunResult,
+)
 
 _NOTHING = OutputStream(b"", b"", 0)
 _LINE_BYTES = 400
@@ -51,11 +61,11 @@ class SandboxScript:
     """The fate of a series of sandboxes; calls and runs are counted over all of them.
 
     Attributes:
-        runs: The outcome of each `run`, in order, or a function that gives it for a run's jobs. An exception is
-            raised; a `SandboxLost` among them loses the sandbox.
+        runs: The outcome of each `run`, in order, or a function that returns it for a run's jobs.
+            An exception is raised; a `SandboxLost` among them loses the sandbox.
         lost_at: The calls that lose the sandbox, counted from 1 over all methods but `close`.
         policy: The limits on files; the others bind nothing, as nothing runs.
-        calls: How many calls there were.
+        calls: Number of calls so far.
         sandboxes: The sandboxes that were made, oldest first.
     """
 
@@ -67,7 +77,7 @@ class SandboxScript:
     _runs_given: int = 0
 
     def make_sandbox(self, purpose: str = "work") -> "MemorySandbox":
-        """Make the next sandbox, empty."""
+        """Make the next sandbox, which is empty."""
         sandbox = MemorySandbox(self, purpose)
         self.sandboxes.append(sandbox)
         return sandbox
@@ -92,10 +102,10 @@ class SandboxScript:
 
 
 class MemorySandbox:
-    """Implements `sandbox.Sandbox` without confining or running anything.
+    """A `sandbox.Sandbox` that confines and runs nothing.
 
     Args:
-        script: Its fate; without one it keeps files and runs nothing.
+        script: Its outcomes; without a script it keeps files and runs nothing.
         purpose: The use that it was made for.
 
     Attributes:
@@ -114,7 +124,7 @@ class MemorySandbox:
         self.closed = False
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """A receipt that claims nothing: its one row could not be seen."""
         return {
             "rows": [

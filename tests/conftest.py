@@ -1,13 +1,17 @@
 """Boxes for tests: real ones, on the engine that the `docker` command would use.
 
-Environment: `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`), `L2MAC_TEST_TIER` how much is done
-(`tests/support/tiers.py`). What is missing skips a test on a developer's
-machine and fails it where `CI` is `true`.
+Environment:
+
+- `L2MAC_TEST_IMAGE` is the base image (`l2mac-base:latest`).
+- `L2MAC_TEST_TIER` is the amount of tests (`tests/support/tiers.py`).
+
+A missing engine or runtime skips a test on a developer's machine, and fails it where `CI` is
+`true`.
 """
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,7 @@ from cli import Cli
 from engine import (
     BASE_IMAGE,
     RUN,
+    SandboxMaker,
     SharedSandbox,
     cache_folder,
     known_runtime,
@@ -38,9 +43,6 @@ def cli(tmp_path: Path) -> Cli:
     return Cli(tmp_path)
 
 
-SandboxMaker = Callable[..., DockerSandbox]
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the tier `soak` runs; gVisor is one of its runtimes."""
     long = [
@@ -55,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let SIGINT raise `KeyboardInterrupt`, also where a script's background job inherited it as ignored."""
+    """Let SIGINT raise `KeyboardInterrupt`; a script's background job inherits it as ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -71,7 +73,7 @@ def usual_umask() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """Give the engine; at the end nothing may be left on it of what this session made."""
+    """Yield the engine, and check at the end that this session has left nothing on it."""
     try:
         engine = Engine.connect()
     except EngineUnavailable as error:
@@ -82,12 +84,11 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def box_image(engine: Engine) -> SandboxImage:
+def sandbox_image(engine: Engine) -> SandboxImage:
     try:
         return prepare_image(engine, BASE_IMAGE, cache_folder(), lambda _: None)
     except ImageUnavailable as error:
         missing(str(error))
-        raise
 
 
 @pytest.fixture(params=tiers.runtimes(), scope="session")
@@ -101,30 +102,30 @@ def gvisor(engine: Engine) -> str:
 
 
 @pytest.fixture
-def open_sandbox(engine: Engine, box_image: SandboxImage) -> Iterator[SandboxMaker]:
-    """Give a function that opens a box under the policy that its arguments make; all are closed at the end."""
-    boxes: list[DockerSandbox] = []
+def open_sandbox(engine: Engine, sandbox_image: SandboxImage) -> Iterator[SandboxMaker]:
+    """Return a function that opens a sandbox under a policy; all are closed at the end."""
+    sandboxes: list[DockerSandbox] = []
 
-    def make(**policy: object) -> DockerSandbox:
-        box = DockerSandbox(engine, box_image, SandboxPolicy(**{"cpus": 1.0, **policy}), run=RUN)
-        boxes.append(box)
-        return box.open()
+    def make(policy: SandboxPolicy) -> DockerSandbox:
+        sandbox = DockerSandbox(engine, sandbox_image, policy, run=RUN)
+        sandboxes.append(sandbox)
+        return sandbox.open()
 
     yield make
-    for box in boxes:
-        box.close()
+    for sandbox in sandboxes:
+        sandbox.close()
 
 
 @pytest.fixture(scope="module")
 def shared_sandbox(
-    engine: Engine, box_image: SandboxImage, runtime: str
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
 ) -> Iterator[SharedSandbox]:
-    shared_sandbox = SharedSandbox(engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime))
+    shared_sandbox = SharedSandbox(engine, sandbox_image, SandboxPolicy(cpus=1.0, runtime=runtime))
     yield shared_sandbox
     shared_sandbox.close()
 
 
 @pytest.fixture
-def box(shared_sandbox: SharedSandbox) -> DockerSandbox:
-    """Give the module's box of this runtime, its store empty."""
+def sandbox(shared_sandbox: SharedSandbox) -> DockerSandbox:
+    """Return the module's sandbox of this runtime with an empty store."""
     return shared_sandbox.fresh()

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from l2mac.bench.cell import Cell, CellState, facts_of
 from l2mac.bench.harness import BenchListener, CellResult, Harness
@@ -21,23 +20,24 @@ from l2mac.control.effects import Prices
 from l2mac.errors import RunLocked, SettingsError, TraceError
 from l2mac.evaluator.wording import how_many
 from l2mac.processor.cancellation import CancelScope
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.session import (
     SessionListener,
     Source,
     prepare_input,
     prepare_plan,
+    resume_run,
     start,
-    take_up,
 )
 from l2mac.runs.wiring import make_processors, role_prices
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from l2mac.trace.journal import lock_run
 from l2mac.workspace.input_folder import Input
 from sandbox.engine.factory import SandboxFactory
 
-SettingsFor = Callable[[Mapping[str, Any]], Settings]
+SettingsFor = Callable[[Mapping[str, object]], Settings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,9 @@ class LiveWorker:
         """Start a cell's run, or resume the run that has begun."""
         run = cell.run
         if run is None:
-            start(cell.settings, cell.plan, listener, given=cell.given, cancel_scope=scope)
+            start(cell.settings, cell.plan, listener, run_input=cell.given, cancel_scope=scope)
         else:
-            take_up(
-                cell.settings, Source(run, recorded_plan(run), {}), listener, cancel_scope=scope
-            )
+            resume_run(cell.settings, Source(run, read_spec(run), {}), listener, cancel_scope=scope)
 
     def measure(self, cell: Cell, progress: Callable[[str], None]) -> Measurement:
         """Measure a cell's run, with the packages that its files need."""
@@ -104,7 +102,7 @@ class LiveWorker:
         if run is None:
             raise TraceError(f"The run in {cell.folder} is gone. Repeat the same command.")
         with SandboxFactory.prepare(
-            settings.image, settings.policy(), settings.cache_dir.expanduser(), progress
+            settings.image, settings.policy(), expanded(settings.cache_dir), progress
         ) as sandboxes:
             if wheels := recorded_wheels(run):
                 sandboxes.install_packages(run.name, wheels)
@@ -179,12 +177,14 @@ def _tasks(choice: TaskChoice) -> tuple[Task, ...]:
     tasks += read_problems(choice.humaneval) if choice.humaneval else ()
     if not tasks:
         raise SettingsError(
-            "--task", "no task is given. Use --task NAME, --task-file FILE or --humaneval FILE."
+            "--task", "No task is given. Use --task NAME, --task-file FILE or --humaneval FILE."
         )
     names = [task.name for task in tasks]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError("--task", f"two tasks are called {name!r}. Rename one of them.")
+            raise SettingsError(
+                "--task", f"--task and --task-file name {name!r} twice. Rename one of them."
+            )
     return tuple(tasks)
 
 
@@ -224,7 +224,8 @@ def _input(choice: TaskChoice, task: Task, settings_for: SettingsFor) -> Input |
     try:
         return prepare_input(settings_for({"runs_dir": choice.folder}), task.input_dir, ())
     except SettingsError as error:
-        raise SettingsError(f"{task.name}: input_dir", error.problem) from error
+        field = f"{task.name}: input_dir"
+        raise SettingsError(field, f"{field} is invalid. {error}") from error
 
 
 @contextmanager

@@ -13,14 +13,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from l2mac.bench.measurement import Measurement, read_measurement, write_whole
 from l2mac.bench.task import Task
 from l2mac.bench.variant import Variant
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import SettingsError, TraceError
-from l2mac.runs.recorded_spec import Plan
 from l2mac.settings.settings import Settings
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import RunStarted
@@ -30,7 +30,13 @@ from l2mac.workspace.input_folder import Input
 
 CELL_FILE = "cell.json"
 _ENDED = frozenset(
-    (Status.COMPLETED, Status.FAILING, Status.UNSHOWN, Status.BUDGET, Status.NO_PLAN)
+    (
+        Status.COMPLETED,
+        Status.FAILING,
+        Status.REQUIREMENTS_UNVERIFIED,
+        Status.BUDGET,
+        Status.NO_PLAN,
+    )
 )
 _LIMITS = ("max_turns", "max_restarts", "max_tokens", "max_cost", "max_time")
 _MODEL = (
@@ -64,8 +70,8 @@ class Cell:
     seed: int
     folder: Path
     settings: Settings
-    plan: Plan
-    facts: Mapping[str, Any]
+    plan: RunSpec
+    facts: Mapping[str, object]
     given: Input | None = None
 
     @property
@@ -140,11 +146,11 @@ class Cell:
 
 
 def facts_of(
-    task: Task, variant: Variant, seed: int, settings: Settings, plan: Plan
-) -> dict[str, Any]:
+    task: Task, variant: Variant, seed: int, settings: Settings, plan: RunSpec
+) -> dict[str, object]:
     """Return all that decides a cell's result, by name."""
     recorded = asdict(plan)
-    thinking = recorded.pop("thinking")
+    planning = recorded.pop("planning")
     for name in _NOT_FACTS:
         recorded.pop(name, None)
     named = settings.model_dump(mode="json")
@@ -152,7 +158,7 @@ def facts_of(
     definition = plan.definition.encode("utf-8", "surrogatepass")
     return {
         **recorded,
-        **{f"thinking.{name}": value for name, value in thinking.items()},
+        **{f"planning.{name}": value for name, value in planning.items()},
         **{name: named[name] for name in (*_LIMITS, *_MODEL)},
         "roles": roles,
         "domain_definition": hashlib.sha256(definition).hexdigest(),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from l2mac.bench.readings import NoReading, SourceFile, read_count, read_coverage, read_lint
 from l2mac.bench.recorded_store import RecordedStore
@@ -25,7 +24,7 @@ class CodeMetrics:
 
     metrics: dict[str, float | None] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
     def fail(self, keys: Iterable[str], problem: object) -> None:
         """Record that metrics could not be measured, with the reason."""
@@ -109,7 +108,9 @@ def measure_by_hand(store: RecordedStore, by_hand: HandWritten, numbers: CodeMet
         return
     declared = {test for test in result.declared if test.startswith(f"{HAND_WRITTEN_FILE}::")}
     if declared and len(declared) != by_hand.tests:
-        unfit = f"the file has {len(declared)} tests, not {by_hand.tests}. Correct the task."
+        unfit = (
+            f"The file has {len(declared)} tests, not {by_hand.tests}. Correct handwritten.tests."
+        )
         raise SettingsError("handwritten.tests", unfit)
     whole = result.verdict is not Verdict.BROKEN
     passed = passed_tests(CheckReport((result,))) & declared if whole else frozenset()

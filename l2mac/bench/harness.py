@@ -45,11 +45,11 @@ class BenchListener(Protocol):
     """Follow a benchmark; called from several threads, one at a time."""
 
     def say(self, cell: Cell | None, line: str) -> None:
-        """Take a message about a cell, or about all."""
+        """Receive a message about a cell, or about all."""
         ...
 
     def on(self, cell: Cell, entry: Entry) -> None:
-        """Take an entry of a cell's trace."""
+        """Receive an entry of a cell's trace."""
         ...
 
 
@@ -89,7 +89,7 @@ class Harness:
         self._fatal: BaseException | None = None
 
     def run(self) -> tuple[CellResult, ...]:
-        """Work on every cell and return one result for each, in their order.
+        """Process every cell and return one result for each, in their order.
 
         Raises:
             KeyboardInterrupt: The work was interrupted; runs in progress are kept and can be

@@ -45,34 +45,37 @@ def read_problems(path: Path) -> tuple[Task, ...]:
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
         try:
             problem = Problem.model_validate_json(line)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
-            problem_text = f"{field}: {first['msg']}" if field else first["msg"]
-            raise SettingsError(where, problem_text) from None
+            raise _invalid(path, number, field, f"is invalid: {first['msg']}.") from None
         if "def check(" not in problem.test:
-            raise SettingsError(where, "test: the test does not define check(candidate).")
+            raise _invalid(path, number, "test", "does not define check(candidate). Add it.")
         task = as_task(problem)
         if task.name in tasks:
-            raise SettingsError(
-                where,
-                f"task_id: {problem.task_id!r} occurs twice, or differs from another id only in its"
-                " punctuation.",
-            )
+            text = f"repeats {problem.task_id!r}, apart from punctuation. Rename one of them."
+            raise _invalid(path, number, "task_id", text)
         tasks[task.name] = task
     if not tasks:
-        raise SettingsError(str(path), "the file has no problems.")
+        raise SettingsError(str(path), f"{path} has no problems. Choose another file.")
     return tuple(tasks.values())
+
+
+def _invalid(path: Path, line: int, field: str, problem: str) -> SettingsError:
+    """Return the error about a field of a line, or about the whole line."""
+    where = f"{path}: {field}" if field else str(path)
+    return SettingsError(where, f"{where} (line {line}) {problem}")
 
 
 def as_task(problem: Problem) -> Task:
     """Return a problem as a task whose only hand-written test is the problem's own."""
     name = re.sub(r"[^a-z0-9]+", "-", problem.task_id.lower()).strip("-")
     if not name:
-        raise SettingsError("task_id", f"{problem.task_id!r} has neither letters nor digits.")
+        raise SettingsError(
+            "task_id", f"The task_id {problem.task_id!r} has neither letters nor digits. Rename it."
+        )
     return Task(
         name=name,
         title=problem.task_id,
@@ -109,7 +112,9 @@ def _read(path: Path) -> str:
             source = gzip.GzipFile(fileobj=file) if packed else file
             content = source.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
+            raise SettingsError(
+                str(path), f"{path} is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"{path} cannot be read as UTF-8 text: {error}.") from None

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from l2mac.bench.task import render
 from l2mac.control.effects import Prices
+from l2mac.control.file_listing import paged_files
 from l2mac.control.registry import numbered_list
-from l2mac.control.traceability import pages
 from l2mac.errors import ContextOverflow
 from l2mac.processor.messages import Message, Reply, Request, Role
 from l2mac.processor.protocol import Processor
@@ -57,8 +57,8 @@ class FeatureRow:
 
     Attributes:
         claimed: Whether a valid file was named.
-        files: Named files that are valid.
-        tests: Named tests that have passed.
+        files: The valid files of the claim.
+        tests: The passed tests of the claim.
         refused: Other names in the claim.
     """
 
@@ -77,7 +77,7 @@ class Judgement:
         rows: One for each feature; empty without a usable answer.
         problem: The reason for a missing answer, or the part that the judge has not seen.
         model: The judge's name, as its server reports it.
-        cost_usd: Cost of judging, which is no part of the run's cost.
+        cost_usd: Cost of judging, which the run's cost excludes.
     """
 
     rows: tuple[FeatureRow, ...] = ()
@@ -95,7 +95,7 @@ class FeatureJudge:
         processor: Answers the questions; the purpose of each request is `judge`.
         context_tokens: Declared context window of the judging model.
         prices: Prices of that model.
-        prepare: Called once before the first question.
+        prepare: A function to call once before the first question.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class FeatureJudge:
         claims: dict[int, list[tuple[Evidence, frozenset[str]]]] = {}
         seen = 0
         problem = "features, tests and files leave no room for contents in the judge's window"
-        everything = pages(tuple(program.texts.items()), asking.room)
+        everything = paged_files(tuple(program.texts.items()), asking.room)
         for number, (page, taken) in enumerate(itertools.islice(everything, _MOST_PAGES), 1):
             try:
                 answer = asking.ask(number, page)
@@ -227,7 +227,7 @@ class _Asking:
         if reply.usage.prompt_tokens:
             self.estimator.learn(messages, (form.spec,), reply.usage.prompt_tokens)
         if reply.truncated:
-            raise ValueError("it was cut off; name one file and one test for each feature")
+            raise ValueError(render("judge_truncated"))
         calls = [call for call in reply.tool_calls if call.name == form.spec.name]
         if not calls:
             raise ValueError(f"{form.spec.name} was not called")

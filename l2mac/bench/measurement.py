@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
@@ -73,7 +72,7 @@ class Measurement:
     cause: str
     metrics: Mapping[str, float | None]
     problems: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     format: int = _FORMAT
 
 
@@ -126,5 +125,5 @@ def write_whole(path: Path, content: bytes) -> None:
         raise TraceError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

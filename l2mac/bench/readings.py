@@ -4,36 +4,29 @@ Reports of `count` and `pylint` come from processes that ran no code of the stor
 lines that ran comes from the process that ran them, so only lines that fit the count are accepted.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
-import pydantic
 from pydantic import Field
 
-from l2mac.evaluator.wording import cause_sentence, valid_text
-from sandbox import Cause, JobResult
+from l2mac.evaluator.checker_report import IncompleteReport, ReportLine, read_report
+from l2mac.evaluator.wording import valid_text
+from sandbox import JobResult
 
 _NATURAL = Annotated[int, Field(ge=0)]
 _LINE = Annotated[int, Field(ge=1)]
 _TEXT_CHARACTERS = 500
 _TESTS_RAN = range(3)
 _NO_TESTS = 5
-T = TypeVar("T", bound="_ReportLine")
+T = TypeVar("T", bound=ReportLine)
 
 
 class NoReading(Exception):
     """A report gives no number; the message is the reason."""
 
 
-class _ReportLine(pydantic.BaseModel):
-    """A line of a report: no unknown fields, no conversion."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _CountLine(_ReportLine):
+class _CountLine(ReportLine):
     e: Literal["file"]
     path: str
     test: bool
@@ -43,13 +36,13 @@ class _CountLine(_ReportLine):
     statements: list[Annotated[list[_LINE], Field(min_length=2, max_length=2)]]
 
 
-class _CoverageLine(_ReportLine):
+class _CoverageLine(ReportLine):
     e: Literal["ran"]
     path: str
     lines: list[_LINE]
 
 
-class _LintLine(_ReportLine):
+class _LintLine(ReportLine):
     e: Literal["syntax", "stub", "hook", "message"]
     path: str
     line: _NATURAL
@@ -61,7 +54,7 @@ class _LintLine(_ReportLine):
     hint: str = ""
 
 
-class _EndLine(_ReportLine):
+class _EndLine(ReportLine):
     e: Literal["end"]
     code: int
 
@@ -160,19 +153,17 @@ def read_coverage(job: JobResult, files: Mapping[str, SourceFile]) -> Coverage:
     return Coverage(covered)
 
 
-def _lines(job: JobResult) -> tuple[Sequence[bytes], int]:
+def _lines(job: JobResult) -> tuple[Sequence[object], int]:
     """Return a report's lines but the last, and the exit code in the last one."""
-    if not job.succeeded:
-        ended = f"it ended with exit code {job.code}"
-        raise NoReading(ended if job.cause is Cause.EXITED else cause_sentence(job))
-    if job.report.elided:
-        raise NoReading("the report is too long to be read whole")
-    *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
-    return lines, _parsed(_EndLine, last).code
-
-
-def _parsed(kind: type[T], line: bytes) -> T:
     try:
-        return kind.model_validate(json.loads(line))
+        lines, end = read_report(job)
+    except IncompleteReport as problem:
+        raise NoReading(str(problem)) from None
+    return lines, _parsed(_EndLine, end).code
+
+
+def _parsed(kind: type[T], line: object) -> T:
+    try:
+        return kind.model_validate(line)
     except (ValueError, RecursionError):
         raise NoReading("the report is incomplete or malformed") from None

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from l2mac.bench.readings import NoReading
 from l2mac.errors import TraceError
 from l2mac.evaluator.packages import recorded_fetch
 from l2mac.evaluator.requirement_files import FILES, read_requirements
 from l2mac.file_store import fill
-from l2mac.runs.recorded_spec import recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.trace.chain import read_trace
 from l2mac.trace.history import effective, recorded_files
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
@@ -39,7 +39,7 @@ class RecordedStore:
         self, run: str, files: Sequence[FileEntry], objects: ObjectStore, open_sandbox: SandboxMaker
     ) -> None:
         self.files = tuple(sorted(files, key=lambda entry: entry.path))
-        self.receipts: dict[str, Mapping[str, Any]] = {}
+        self.receipts: dict[str, Mapping[str, object]] = {}
         self._run = run
         self._objects = objects
         self._open_sandbox = open_sandbox
@@ -64,8 +64,8 @@ class RecordedStore:
 
         Args:
             purpose: Purpose of the sandbox, as the receipts name it.
-            use: Called with the sandbox.
-            without: Returns whether a path is left out.
+            use: The function to call with the sandbox.
+            without: Returns whether a path is excluded.
             extra: Files to add; they replace the run's files of the same path.
 
         Raises:
@@ -94,7 +94,7 @@ class RecordedStore:
 
 def recorded_wheels(run: Path) -> Mapping[str, bytes]:
     """Return the wheels that a run's final files require, if it fetched any."""
-    mode = recorded_plan(run).dependencies
+    mode = read_spec(run).dependencies
     if mode == "off":
         return {}
     events = [entry.event for entry in effective(read_trace(run / TRACE_FILE)[0])]

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from l2mac.bench.estimates import Estimate, Proportion, estimate, pass_at, proportion
 from l2mac.bench.harness import CellResult
@@ -57,7 +56,7 @@ def rows_of(results: Sequence[CellResult]) -> tuple[SummaryRow, ...]:
     return tuple(_row(name, variant, some) for (name, variant), some in groups.items())
 
 
-def results_as_json(results: Sequence[CellResult]) -> dict[str, Any]:
+def results_as_json(results: Sequence[CellResult]) -> dict[str, object]:
     """Return rows, and runs with folders and numbers, as JSON values."""
     return {
         "version": VERSION,
@@ -111,16 +110,16 @@ def _pass_at(results: Sequence[CellResult]) -> dict[int, Proportion]:
     return found
 
 
-def _row_as_json(row: SummaryRow) -> dict[str, Any]:
+def _row_as_json(row: SummaryRow) -> dict[str, object]:
     content = asdict(row)
     content["pass_at"] = {str(k): asdict(share) for k, share in row.pass_at.items()}
     return {**content, "measured": row.measured}
 
 
-def _cell_as_json(result: CellResult) -> dict[str, Any]:
+def _cell_as_json(result: CellResult) -> dict[str, object]:
     cell, measured = result.cell, result.measurement
     run = cell.run
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "task": cell.task.name,
         "variant": cell.variant.name,
         "settings": dict(cell.variant.settings),

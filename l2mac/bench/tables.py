@@ -59,7 +59,7 @@ def _by_task(rows: Sequence[SummaryRow]) -> list[tuple[str, list[SummaryRow]]]:
 def _grid(rows: Sequence[SummaryRow], *, brief: bool) -> list[list[str]]:
     """Return head and body, without metrics that no row has.
 
-    In brief, rare metrics whose values are all 0 are left out as well.
+    In brief, rare metrics whose values are all 0 are excluded as well.
     """
     present = {key for row in rows for key in (*row.estimates, *row.unmeasured)}
     metrics = [metric for metric in METRICS if metric.key in present]

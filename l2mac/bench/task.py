@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
 
 HAND_WRITTEN_FILE = "test_by_hand.py"
 """Name of the hand-written tests in the sandbox; their name outside may differ."""
@@ -61,7 +60,7 @@ class Task:
     input_dir: Path | None = None
     prompt: str = ""
     program: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     suite: str = ""
 
     @property

@@ -58,7 +58,8 @@ def shipped_task(name: str) -> Task:
         SettingsError: No shipped task has this name.
     """
     if name not in shipped_names():
-        problem = f"there is no task {name!r}. Choose one of {', '.join(shipped_names())}."
+        known = ", ".join(shipped_names())
+        problem = f"--task names {name!r}, which is not a task. Choose one of {known}."
         raise SettingsError("--task", problem)
     folder = resources.files("l2mac.bench") / "tasks"
     text = (folder / f"{name}.toml").read_text(encoding="utf-8")
@@ -81,10 +82,12 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise SettingsError(str(path), f"the file is larger than {_MOST_BYTES} bytes.")
+            raise SettingsError(
+                str(path), f"{path} is larger than {_MOST_BYTES} bytes. Choose another file."
+            )
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"the file cannot be read as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"{path} cannot be read as UTF-8 text: {error}.") from None
 
 
 def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
@@ -92,11 +95,11 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
     try:
         file = _TaskFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(name, f"the file is not valid TOML: {error}") from None
+        raise SettingsError(name, f"{name} is not valid TOML: {error}.") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         unknown = first["type"] == "extra_forbidden"
-        problem = "there is no such key" if unknown else first["msg"]
+        problem = "is not a key. Correct its name." if unknown else f"is invalid: {first['msg']}."
         raise source.error(first["loc"], problem) from None
     _check(file, source)
     handwritten = None
@@ -106,7 +109,7 @@ def _parse(name: str, text: str, read: Read, folder: Path) -> Task:
                 text=read(file.handwritten.file), tests=file.handwritten.tests
             )
         except SettingsError as error:
-            raise source.error(("handwritten", "file"), str(error)) from None
+            raise source.error(("handwritten", "file"), f"is invalid. {error}") from None
     groups = []
     for group in file.groups:
         features = tuple(" ".join(feature.split()) for feature in group.features)
@@ -131,26 +134,28 @@ def _check(file: _TaskFile, source: DefinitionSource) -> None:
     if file.handwritten is None:
         return
     if not file.interface.strip():
-        problem = "the prompt must name what the tests import. Add it to `interface`."
+        problem = "requires a prompt that names the tests' imports. Add them to `interface`."
         raise source.error(("handwritten",), problem)
     if Path(file.handwritten.file).name != file.handwritten.file:
-        problem = "the tests must be beside the task. Give a file name without a folder."
+        problem = "must be a file beside the task. Write its name without a folder."
         raise source.error(("handwritten", "file"), problem)
 
 
 def _check_features(file: _TaskFile, source: DefinitionSource) -> None:
     total = sum(len(group.features) for group in file.groups)
     if not total and file.handwritten is None:
-        problem = "there is nothing to measure. Add features, hand-written tests, or both."
+        problem = (
+            "must not be empty with nothing else to measure. Add features or hand-written tests."
+        )
         raise source.error(("groups",), problem)
     if total > _MOST_FEATURES:
-        problem = f"there are {total} features; at most {_MOST_FEATURES} can be judged."
+        problem = f"have {total} features, but at most {_MOST_FEATURES} can be judged. Remove some."
         raise source.error(("groups",), problem)
     seen: set[str] = set()
     for number, group in enumerate(file.groups):
         for feature in group.features:
             normal = " ".join(feature.lower().split())
             if normal in seen:
-                problem = f"the feature {feature!r} occurs twice. Remove one of them."
+                problem = f"repeat the feature {feature!r}. Remove one of them."
                 raise source.error(("groups", number, "features"), problem)
             seen.add(normal)

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from l2mac.errors import SettingsError
 from l2mac.settings.settings import Settings
@@ -16,8 +15,8 @@ _OURS = {
     "runs_dir": "--dir sets the folder of the runs",
     "cache_dir": "all variants share one cache",
     "log_level": "it affects no measurement",
-    "api_key": "a key must not be recorded; use a variable or a file",
-    "api_key_file": "all variants share one key; set the keys of roles in [roles]",
+    "api_key": "a key must not be recorded. Use a variable or a file",
+    "api_key_file": "all variants share one key. Set the keys of roles in [roles]",
 }
 
 
@@ -26,7 +25,7 @@ class Variant:
     """A way to do a task, as settings that replace the common ones."""
 
     name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 def method_variant(name: str) -> Variant:
@@ -46,18 +45,23 @@ def parse_variant(text: str) -> Variant:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError(
-            "--variant", f"{text!r} is not TOML ({error}). Write NAME = {{setting = value}}."
+            "--variant",
+            f"--variant {text!r} is not TOML ({error}). Write NAME = {{setting = value}}.",
         ) from None
     if len(content) != 1 or not isinstance(next(iter(content.values())), dict):
         raise SettingsError(
-            "--variant", f"{text!r} is not one variant. Write one NAME = {{setting = value}}."
+            "--variant",
+            f"--variant {text!r} is not one variant. Write one NAME = {{setting = value}}.",
         )
     ((name, settings),) = content.items()
     for key in settings:
         if key in _OURS:
-            raise SettingsError("--variant", f"{name}.{key} cannot be set here: {_OURS[key]}.")
+            raise SettingsError("--variant", f"--variant cannot set {name}.{key}: {_OURS[key]}.")
         if key not in Settings.model_fields:
-            raise SettingsError("--variant", f"{name}.{key}: there is no such setting.")
+            raise SettingsError(
+                "--variant",
+                f"--variant names {name}.{key}, which is not a setting. Correct its name.",
+            )
     return Variant(name, settings)
 
 
@@ -77,13 +81,11 @@ def check_variants(variants: Sequence[Variant], default: str = L2MAC) -> tuple[V
         if not _NAME.fullmatch(variant.name):
             raise SettingsError(
                 "--variant",
-                f"{variant.name!r} is not a valid name. Use at most 40 small letters, digits, - and"
-                " _, and begin with a letter or digit.",
+                f"--variant names {variant.name!r}, which is not a valid name. Use at most 40"
+                " small letters, digits, - and _, and begin with a letter or digit.",
             )
     names = [variant.name for variant in chosen]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(
-                "--variant", f"two variants are called {name!r}. Rename one of them."
-            )
+            raise SettingsError("--variant", f"--variant names {name!r} twice. Rename one of them.")
     return chosen

@@ -1,29 +1,29 @@
-"""Show what came of the attack suite, for a person or as JSON."""
+"""`doctor --attack`: print the report of the attack suite, as text or JSON."""
 
 import json
 import textwrap
-from typing import Any
+from collections.abc import Callable
 
 import click
 from rich.console import Console
 
-from l2mac.cli.attack_rows.suite import attack_everything
+from l2mac.cli.attack_rows import outputs, verdicts
 from l2mac.cli.exit_codes import ISOLATION, OK
 from l2mac.safe_text import clean
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from sandbox.attack.findings import AttackReport, Judged
+from sandbox.attack.suite import Scene, run_suite
+from sandbox.engine.factory import SandboxFactory
 
-_STYLES: dict[str, dict[str, Any]] = {
-    "contained": {"fg": "green"},
-    "FAILED": {"fg": "red", "bold": True},
-    "unproven": {"fg": "yellow", "bold": True},
-}
+_COLOURS = {"contained": "green", "FAILED": "red", "unproven": "yellow"}
+_BOLD = ("FAILED", "unproven")
 _LEAST_COLUMNS = 60
 
 
 def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
-    """Run the suite, print its report, and give the exit code."""
-    report = attack_everything(
+    """Run the suite, print its report, and return the exit code."""
+    report = _attack_everything(
         settings, lambda line: None if quiet else click.echo(clean(line), err=True)
     )
     if as_json:
@@ -33,7 +33,27 @@ def attack(settings: Settings, *, quiet: bool, as_json: bool) -> int:
     return OK if report.holds else ISOLATION
 
 
-def _as_object(report: AttackReport) -> dict[str, Any]:
+def _attack_everything(settings: Settings, progress: Callable[[str], None]) -> AttackReport:
+    """Run every row with engine, image and runtime of the settings.
+
+    Raises:
+        SandboxError: Engine or image is missing.
+    """
+    cache = expanded(settings.cache_dir)
+    scenes = (
+        Scene("verdicts", (53, 54, 55), verdicts.attack),
+        Scene("reports", (15,), verdicts.bombs),
+        Scene("outputs", (49, 50, 51, 52), lambda site: outputs.attack(site, cache / site.run)),
+    )
+    with SandboxFactory.prepare(settings.image, settings.policy(), cache, progress) as factory:
+        return factory.lend(
+            lambda engine, image, policy: run_suite(
+                engine, image, policy.runtime, more=scenes, progress=progress
+            )
+        )
+
+
+def _as_object(report: AttackReport) -> dict[str, object]:
     return {
         **report.environment,
         "holds": report.holds,
@@ -45,7 +65,7 @@ def _as_object(report: AttackReport) -> dict[str, Any]:
     }
 
 
-def _row(judged: Judged) -> dict[str, Any]:
+def _row(judged: Judged) -> dict[str, object]:
     row, finding = judged.row, judged.finding
     return {
         "number": row.number,
@@ -62,37 +82,39 @@ def _row(judged: Judged) -> dict[str, Any]:
 def _print_for_a_person(report: AttackReport) -> None:
     section = ""
     for one in report.judged:
-        row, finding = one.row, one.finding
-        if row.section != section:
-            section = row.section
+        if one.row.section != section:
+            section = one.row.section
             click.secho(f"\n{section}", bold=True)
-        verdict = click.style(
-            f"{one.verdict.value:14}", **_STYLES.get(one.verdict.value, {"fg": "cyan"})
-        )
-        click.echo(f"{row.number:3} {verdict} {clean(row.attack)}")
-        for name, text in (
-            ("expected", row.expected),
-            ("observed", finding.observed),
-            ("control", finding.control),
-            ("limit", finding.limit),
-        ):
-            if text:
-                click.echo(_paragraph(name, clean(text)))
+        _print_row(one)
     click.echo()
     for difference in report.host_differences:
-        click.echo(f"left on the host: {clean(difference)}")
+        click.echo(f"difference on the host: {clean(difference)}")
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
-    facts = report.environment
-    click.echo(
-        f"engine {clean(facts['engine'])}, runtime {clean(facts['runtime'])}, image {clean(facts['image'])}"
+    facts = {name: clean(text) for name, text in report.environment.items()}
+    click.echo(f"engine {facts['engine']}, runtime {facts['runtime']}, image {facts['image']}")
+    state = "changed" if report.host_differences else "unchanged"
+    click.echo(f"{len(report.judged)} rows: {counts}. Host {state}. {report.elapsed_s:.0f} s")
+
+
+def _print_row(judged: Judged) -> None:
+    row, finding = judged.row, judged.finding
+    verdict = judged.verdict.value
+    styled = click.style(
+        f"{verdict:14}", fg=_COLOURS.get(verdict, "cyan"), bold=verdict in _BOLD or None
     )
-    unchanged = (
-        "the host is as it was" if not report.host_differences else "the host is NOT as it was"
-    )
-    click.echo(f"{len(report.judged)} rows: {counts}; {unchanged}; {report.elapsed_s:.0f} s")
+    click.echo(f"{row.number:3} {styled} {clean(row.attack)}")
+    texts = {
+        "expected": row.expected,
+        "observed": finding.observed,
+        "control": finding.control,
+        "limit": finding.limit,
+    }
+    for name, text in texts.items():
+        if text:
+            click.echo(_paragraph(name, clean(text)))
 
 
 def _paragraph(name: str, text: str) -> str:
-    """Give a named text below its row, wrapped to the terminal's width."""
+    """Return a named text below its row, wrapped to the width of the terminal."""
     width = max(Console().width, _LEAST_COLUMNS)
     return textwrap.fill(text, width, initial_indent=f"{'':4}{name:9} ", subsequent_indent=" " * 14)

@@ -1,4 +1,4 @@
-"""`audit`: check a run's record without engine, model or network."""
+"""`audit`: verify the trace of a run without engine, model or network."""
 
 import json
 from dataclasses import asdict
@@ -8,20 +8,20 @@ import click
 
 from l2mac.cli.exit_codes import FAILING, OK, RECORD
 from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option
-from l2mac.runs.audit import ALTERED, INTACT, Audit, audit_run
+from l2mac.runs.audit import ALTERED, INCOMPLETE, INTACT, Audit, audit_run
 from l2mac.safe_text import clean
 
 _MOST_SHOWN = 50
-_SAYINGS = {
-    INTACT: "every byte is what was recorded",
-    "incomplete": "consistent as far as it goes, but without a last report: nobody can say whether its end is missing",
-    ALTERED: "the record is not the one that was written",
+_EXPLANATIONS = {
+    INTACT: "every byte is as recorded",
+    INCOMPLETE: "consistent, but without a last report: lines may be missing at the end",
+    ALTERED: "the trace is not the one that was written",
 }
 
 
 @click.group
 def audit() -> None:
-    """Check a run's record offline: every line, object, receipt and exported file.
+    """Verify the trace of a run offline.
 
     \b
     Example:
@@ -35,24 +35,25 @@ def audit() -> None:
     "--export",
     "exported",
     type=click.Path(path_type=Path),
-    help="Compare this exported folder, too.",
+    help="Exported folder to compare with the trace.",
 )
-@click.option(
-    "--seal", default="", metavar="HASH", help="The seal that was noted when the run ended."
-)
+@click.option("--seal", default="", metavar="HASH", help="Seal noted when the run ended.")
 @runs_dir_option
 @json_option
 def verify(
     name: str, exported: Path | None, seal: str, runs_dir: Path | None, *, as_json: bool
 ) -> int:
-    """Check that RUN's record is whole and unaltered; needs no engine, model or network.
+    """Verify that the trace of RUN is complete and unaltered.
 
-    Finds any flipped, dropped, added or moved byte, line, object, receipt or file. The one thing that no look at the
-    folder can find is that somebody has computed all of it anew and consistently: note the seal that `l2mac run` prints
-    somewhere else, and give it with --seal.
+    The command needs no engine, model or network. Every changed, removed, added or reordered byte,
+    line, object, receipt or file is detected. An attacker who recomputes the whole chain is
+    detected only with --seal: store the seal that `l2mac run` prints outside of the run's folder.
 
     \b
-    Exit codes: 0 intact; 1 consistent but incomplete, as after a kill; 7 altered.
+    Exit codes:
+      0  intact
+      1  consistent but incomplete, as after a kill
+      7  altered
     \b
     Examples:
       l2mac audit verify last
@@ -72,10 +73,9 @@ def _print(folder: Path, found: Audit) -> None:
         place = f", {finding.place}" if finding.place else ""
         click.echo(f"{finding.weight:10} {clean(finding.file)}{place}: {clean(finding.problem)}")
     if len(found.findings) > _MOST_SHOWN:
-        click.echo(f"and {len(found.findings) - _MOST_SHOWN} more; --json has all")
+        click.echo(f"and {len(found.findings) - _MOST_SHOWN} more, see --json")
     click.echo(f"run      {clean(folder.name)}: {clean(found.state)}")
-    click.echo(
-        f"record   {found.events} events, {found.objects} objects, {found.receipts} receipts"
-    )
+    counts = f"{found.events} events, {found.objects} objects, {found.receipts} receipts"
+    click.echo(f"trace    {counts}")
     click.echo(f"seal     {found.seal}")
-    click.echo(f"{found.verdict:8} {_SAYINGS[found.verdict]}")
+    click.echo(f"{found.verdict:8} {_EXPLANATIONS[found.verdict]}")

@@ -22,47 +22,46 @@ ISOLATION = 5
 MODEL = 6
 RECORD = 7
 UNFIT = 8
-UNSHOWN = 9
+REQUIREMENTS_UNVERIFIED = 9
 INTERNAL = 70
 INTERRUPTED = 130
 
 MEANINGS: Mapping[int, str] = {
-    OK: "done; all checks pass in a fresh box",
-    FAILING: "finished, but checks fail or nothing could be checked; a diff is not empty; a record is incomplete",
-    USAGE: "a flag, a setting or a file says something that cannot be",
-    BUDGET: "a budget is spent; resume with a larger one",
-    SANDBOX: "no box: engine, image or policy",
-    ISOLATION: "a box was not confined as its policy says, or an attack got through or proved nothing",
-    MODEL: "the model is not configured, refuses or does not answer",
-    RECORD: "the run's record cannot be read, written or found, or is in use",
-    UNFIT: "the engine or its runtime cannot confine a box; nothing ran",
-    UNSHOWN: "all checks pass, but the model cannot show every requirement of the task",
-    INTERNAL: "a defect of l2mac itself",
-    INTERRUPTED: "interrupted; resume when you like",
+    OK: "success (for a run: all checks pass in a fresh sandbox)",
+    FAILING: "checks failed or nothing to check, diff not empty, or trace incomplete",
+    USAGE: "invalid flag, setting or file",
+    BUDGET: "budget exhausted or no plan: resume with a larger budget",
+    SANDBOX: "sandbox unavailable (engine, image or policy)",
+    ISOLATION: "confinement not verified, or an attack not contained or not proven",
+    MODEL: "model not configured, unreachable, or request rejected",
+    RECORD: "trace unreadable, altered, missing or in use",
+    UNFIT: "engine or runtime cannot confine a sandbox: nothing ran",
+    REQUIREMENTS_UNVERIFIED: "completed, but some requirements could not be verified",
+    INTERNAL: "internal error of l2mac",
+    INTERRUPTED: "interrupted: the run can be resumed",
 }
 
 BY_STATUS: Mapping[Status, int] = {
     Status.COMPLETED: OK,
     Status.FAILING: FAILING,
-    Status.UNSHOWN: UNSHOWN,
+    Status.REQUIREMENTS_UNVERIFIED: REQUIREMENTS_UNVERIFIED,
     Status.BUDGET: BUDGET,
     Status.NO_PLAN: BUDGET,
     Status.INTERRUPTED: INTERRUPTED,
 }
 
+_BY_ERROR: tuple[tuple[type[Exception], int], ...] = (
+    (IsolationMismatch, ISOLATION),
+    (EngineUnfit, UNFIT),
+    (SandboxError, SANDBOX),
+    (SettingsError, USAGE),
+    (ProcessorError, MODEL),
+    (TraceError, RECORD),
+    (RunLocked, RECORD),
+    (RunNotFound, RECORD),
+)
+
 
 def code_for(error: L2macError | SandboxError) -> int:
-    """Give the exit code for an error."""
-    if isinstance(error, IsolationMismatch):
-        return ISOLATION
-    if isinstance(error, EngineUnfit):
-        return UNFIT
-    if isinstance(error, SandboxError):
-        return SANDBOX
-    if isinstance(error, SettingsError):
-        return USAGE
-    if isinstance(error, ProcessorError):
-        return MODEL
-    if isinstance(error, TraceError | RunLocked | RunNotFound):
-        return RECORD
-    return INTERNAL
+    """Return the exit code for an error, by the first class that fits."""
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), INTERNAL)

@@ -1,4 +1,4 @@
-"""`diff`, `rewind`, `fork`, `pin`, `unpin`: a run's history, step by step."""
+"""`diff`, `rewind`, `fork`, `pin`, `unpin`: the history of a run, step by step."""
 
 import json
 import re
@@ -7,11 +7,17 @@ from pathlib import Path
 import click
 
 from l2mac.cli.exit_codes import FAILING, OK
-from l2mac.cli.options import json_option, run_argument, run_folder, runs_dir_option, runs_folder
+from l2mac.cli.options import (
+    json_option,
+    run_argument,
+    run_folder,
+    runs_dir_option,
+    runs_folder,
+)
 from l2mac.errors import SettingsError
 from l2mac.runs.folders import new_run
-from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.runs.retention import pin as set_pin
+from l2mac.runs.folders import pin as set_pin
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.safe_text import clean
 from l2mac.trace.branching import fork as fork_run
 from l2mac.trace.branching import rewind as rewind_run
@@ -21,6 +27,8 @@ from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.diff import Difference, compare, read_host
 
+_required_run = click.argument("name", metavar="RUN")
+
 
 @click.command
 @run_argument
@@ -28,31 +36,30 @@ from l2mac.workspace.diff import Difference, compare, read_host
     "--against", type=click.Path(path_type=Path), help="Compare with this folder of the host."
 )
 @click.option(
-    "--steps",
-    "between",
-    metavar="A..B",
-    help="Compare two steps, as `l2mac show --steps` numbers them.",
+    "--steps", "between", metavar="A..B", help="Compare two steps of `l2mac show --steps`."
 )
 @runs_dir_option
 @json_option
 def diff(
     name: str, against: Path | None, between: str | None, runs_dir: Path | None, *, as_json: bool
 ) -> int:
-    """Show how RUN's files differ from its start, from one step to another, or from a folder of the host.
+    """Show differences between steps, or from a folder of the host.
 
-    The start is nothing, or what --input-dir gave.
-
-    Everything comes from the record. A folder is read without following any link.
+    Without options, RUN's files are compared with its start: no files, or those of --input-dir.
+    All contents come from the trace. A folder is read without following links.
 
     \b
-    Exit codes: 0 nothing differs; 1 something does.
+    Exit codes:
+      0  no differences
+      1  differences
     \b
     Examples:
       l2mac diff last --steps 2..5
       l2mac diff last --against ./my-project
     """
     if against is not None and between is not None:
-        raise SettingsError("--against", "give either --against or --steps, not both")
+        problem = "--against and --steps exclude each other. Use one of them."
+        raise SettingsError("--against", problem)
     folder = run_folder(name, runs_dir)
     entries = read_trace(folder / TRACE_FILE)[0]
     first, last = _two_steps(between) if between else (0, -1)
@@ -64,9 +71,8 @@ def diff(
         before, others = read_host(against)
     found = [*compare(before, after), *others]
     if as_json:
-        click.echo(
-            json.dumps([{"path": one.path, "how": one.how, "diff": one.text} for one in found])
-        )
+        rows = [{"path": one.path, "how": one.how, "diff": one.text} for one in found]
+        click.echo(json.dumps(rows))
     else:
         for one in found:
             click.echo(clean(one.text), nl=False)
@@ -74,17 +80,15 @@ def diff(
 
 
 @click.command
-@click.argument("name", metavar="RUN")
-@click.option(
-    "--to", "step", type=int, required=True, help="The step; negative ones count from the end."
-)
+@_required_run
+@click.option("--to", "step", type=int, required=True, help="Step. -1 is the last one.")
 @runs_dir_option
 @json_option
 def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Take RUN back to a step; `l2mac resume` goes on from there.
+    """Return a run to an earlier step.
 
-    Nothing is lost: a line is added that says from where on the record counts no more. What was spent stays spent, and
-    counts towards the budgets. A run that a process works on is refused.
+    `l2mac resume` continues from the step. Nothing is lost: a new trace line marks the later ones
+    as withdrawn. Their usage still counts towards the budgets. An active run is refused.
 
     \b
     Example:
@@ -94,49 +98,49 @@ def rewind(name: str, step: int, runs_dir: Path | None, *, as_json: bool) -> Non
     """
     folder = run_folder(name, runs_dir)
     done = rewind_run(folder, step)
-    _say(
-        as_json,
+    _print(
         {"run": folder.name, **_facts(done)},
         f"{folder.name} is at step {done.number} ({done.action})",
+        as_json=as_json,
     )
 
 
 @click.command
-@click.argument("name", metavar="RUN")
+@_required_run
 @click.option(
-    "--at", "step", type=int, default=-1, help="The step; negative ones count from the end."
+    "--at", "step", type=int, default=-1, help="Step to start from. Default: -1, the last one."
 )
-@click.option("--name", "title", help="Words for the new run's name. Default: those of the task.")
+@click.option("--name", "title", help="Words for the name of the new run. Default: the task's.")
 @runs_dir_option
 @json_option
 def fork(name: str, step: int, title: str | None, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Begin a new run with RUN's record up to a step; RUN stays as it is, and `l2mac resume` goes on with the new one.
+    """Start a new run at a step of another run.
+
+    The new run begins with RUN's trace up to the step. RUN stays unchanged. `l2mac resume`
+    continues the new run.
 
     \b
     Example:
       l2mac fork last --at 3 --name "other storage"
     """
     source = run_folder(name, runs_dir)
-    target = new_run(runs_folder(runs_dir), title or recorded_plan(source).task)
+    target = new_run(runs_folder(runs_dir), title or read_spec(source).task)
     try:
         done = fork_run(source, step, target)
     except BaseException:
-        for path in (
-            *target.iterdir(),
-            target,
-        ):  # it holds what this command wrote and nothing else
-            path.rmdir() if path.is_dir() else path.unlink()
+        _remove_new_run(target)
         raise
     facts = {"run": target.name, "run_folder": str(target), "origin": source.name, **_facts(done)}
-    _say(as_json, facts, f"{target.name} begins at step {done.number} of {source.name}")
+    sentence = f"{target.name} starts at step {done.number} of {source.name}"
+    _print(facts, sentence, as_json=as_json)
 
 
 @click.command
-@click.argument("name", metavar="RUN")
+@_required_run
 @runs_dir_option
 @json_option
 def pin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Keep RUN from `l2mac clean --older-than`.
+    """Protect a run from `l2mac runs prune`.
 
     \b
     Example:
@@ -144,15 +148,15 @@ def pin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     """
     folder = run_folder(name, runs_dir)
     set_pin(folder, pinned=True)
-    _say(as_json, {"run": folder.name, "pinned": True}, f"{folder.name} is pinned")
+    _print({"run": folder.name, "pinned": True}, f"{folder.name} is pinned", as_json=as_json)
 
 
 @click.command
-@click.argument("name", metavar="RUN")
+@_required_run
 @runs_dir_option
 @json_option
 def unpin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
-    """Let `l2mac clean --older-than` remove RUN again.
+    """Remove the protection of a pinned run.
 
     \b
     Example:
@@ -160,7 +164,16 @@ def unpin(name: str, runs_dir: Path | None, *, as_json: bool) -> None:
     """
     folder = run_folder(name, runs_dir)
     set_pin(folder, pinned=False)
-    _say(as_json, {"run": folder.name, "pinned": False}, f"{folder.name} is not pinned")
+    _print({"run": folder.name, "pinned": False}, f"{folder.name} is not pinned", as_json=as_json)
+
+
+def _remove_new_run(folder: Path) -> None:
+    """Remove a folder that holds the files of this command and nothing else."""
+    for path in (*folder.iterdir(), folder):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def _contents(folder: Path, entries: list[Entry], number: int) -> dict[str, bytes]:
@@ -175,7 +188,8 @@ def _contents(folder: Path, entries: list[Entry], number: int) -> dict[str, byte
 def _two_steps(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", text)
     if match is None:
-        raise SettingsError("--steps", f"{text!r} is not two numbers such as 2..5")
+        problem = f"--steps {text!r} is not a pair of steps. Write two numbers such as 2..5."
+        raise SettingsError("--steps", problem)
     return int(match[1]), int(match[2])
 
 
@@ -183,5 +197,5 @@ def _facts(step: Step) -> dict[str, object]:
     return {"step": step.number, "line": step.line, "what": step.action, "tree": step.tree}
 
 
-def _say(as_json: bool, facts: dict[str, object], sentence: str) -> None:  # noqa: FBT001 - the commands' own flag
+def _print(facts: dict[str, object], sentence: str, *, as_json: bool) -> None:
     click.echo(json.dumps(facts) if as_json else clean(sentence))

@@ -1,4 +1,4 @@
-"""`report`, `track`: see into a run, from its record alone."""
+"""`report`, `track`: reports of a run, from its trace alone."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -30,17 +30,10 @@ _FORMS = {"--output": as_page, "--junit": as_junit, "--markdown": as_markdown}
 
 @click.command
 @run_argument
-@click.option("--output", type=_FILE, metavar="FILE", help="The page. Default: ./RUN.html.")
-@click.option(
-    "--junit",
-    type=_FILE,
-    metavar="FILE",
-    help="The last checks as JUnit XML; - for standard output.",
-)
-@click.option(
-    "--markdown", type=_FILE, metavar="FILE", help="A short summary; - for standard output."
-)
-@click.option("--force", is_flag=True, help="Write over a file that is no report of l2mac, too.")
+@click.option("--output", type=_FILE, metavar="FILE", help="HTML page. Default: ./RUN.html.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Last checks as JUnit XML. -: stdout.")
+@click.option("--markdown", type=_FILE, metavar="FILE", help="Short summary. -: standard output.")
+@click.option("--force", is_flag=True, help="Overwrite files that l2mac did not create.")
 @runs_dir_option
 @json_option
 def report(
@@ -53,11 +46,12 @@ def report(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Draw RUN as one HTML page: plan, figures, checks, spending, boxes, files. RUN may be at work.
+    """Write a report as HTML, JSON, JUnit XML or Markdown.
 
-    The page needs no script and loads nothing; names and texts of a model in it are inert. With --json the series
-    behind the figures go to standard output. With --json, --junit or --markdown the page is written only where --output
-    names it. An earlier report is replaced; any other file only with --force.
+    The HTML page shows plan, figures, checks, usage, sandboxes and files. RUN may be active. The
+    page contains no script and loads nothing. Texts of a model in it are inert. --json prints the
+    series behind the figures. With --json, --junit or --markdown the page is written only if
+    --output is given. An earlier report is replaced, any other file only with --force.
 
     \b
     Examples:
@@ -66,13 +60,13 @@ def report(
       l2mac report last --junit results.xml --markdown - >> "$GITHUB_STEP_SUMMARY"
     """
     targets = {"--output": output, "--junit": junit, "--markdown": markdown}
-    on_stdout = [option for option, target in targets.items() if str(target) == "-"] + [
-        "--json"
-    ] * as_json
+    on_stdout = [option for option, target in targets.items() if str(target) == "-"]
+    if as_json:
+        on_stdout.append("--json")
     if len(on_stdout) > 1:
-        raise SettingsError(
-            on_stdout[0], f"standard output is for one thing, and {on_stdout[1]} takes it, too"
-        )
+        both = " and ".join(on_stdout[:2])
+        problem = f"{both} cannot both write to standard output. Give one of them a file."
+        raise SettingsError(on_stdout[0], problem)
     folder = run_folder(name, runs_dir)
     insight = read_insight(folder)
     if not (output or as_json or junit or markdown):
@@ -82,13 +76,13 @@ def report(
             click.echo(_FORMS[option](insight), nl=False)
         elif target is not None:
             write_report(target, _FORMS[option](insight), option=option, force=force)
-            click.echo(f"written  {clean(str(target))}", err=bool(on_stdout))
+            click.echo(f"wrote {clean(str(target))}", err=bool(on_stdout))
     if as_json:
         click.echo(json.dumps(as_series(insight)))
 
 
 def as_series(insight: Insight) -> dict[str, object]:
-    """Give everything that the figures are drawn from, for others to plot."""
+    """Return all data of the figures, for other programs to plot."""
     totals = {
         "tokens": insight.tokens,
         "cost_usd": round(insight.cost_usd, 6),
@@ -99,15 +93,12 @@ def as_series(insight: Insight) -> dict[str, object]:
 
 @click.command
 @run_argument
-@click.option("--project", required=True, help="The project there.")
-@click.option("--entity", default="", help="Whose project. Default: your own.")
+@click.option("--project", required=True, help="Project at Weights & Biases.")
+@click.option("--entity", default="", help="Owner of the project. Default: your account.")
 @click.option(
-    "--name",
-    "title",
-    default="",
-    help="What the run is called there. Default: a hash, which says nothing.",
+    "--name", "title", default="", help="Name of the run there. Default: a hash without meaning."
 )
-@click.option("--follow", "following", is_flag=True, help="Go on until the run's session ends.")
+@click.option("--follow", "following", is_flag=True, help="Send until the session of RUN ends.")
 @runs_dir_option
 @json_option
 def track(
@@ -120,12 +111,13 @@ def track(
     following: bool,
     as_json: bool,
 ) -> None:
-    """Send RUN's numbers to Weights & Biases: tokens, cost, tests, findings, time. RUN may be at work.
+    """Send the numbers of a run to Weights & Biases.
 
-    From the record, by a process of its own, so that no run depends on it. Only numbers and settings that are no secret
-    are sent: no task, prompt, code, path, key, command line or host name. Sending again adds what is new. Needs
-    `pip install 'l2mac[wandb]'`; key and server are those of that client, and with WANDB_MODE=offline it writes a
-    folder for its `wandb sync`.
+    The numbers are tokens, cost, tests, findings and time. RUN may be active. The command reads the
+    trace in its own process, and no run depends on it. Only numbers and settings without secrets
+    are sent: no task, prompt, code, path, key, command line or host name. Sending again adds new
+    lines only. The command needs `pip install 'l2mac[wandb]'` and uses key and server of the wandb
+    client. With WANDB_MODE=offline it writes a folder for `wandb sync`.
 
     \b
     Examples:
@@ -141,15 +133,15 @@ def track(
     finally:
         objects.close()
     facts = {"run": folder.name, "lines": sent, "place": sink.place}
-    click.echo(
-        json.dumps(facts) if as_json else f"{sent} lines of numbers are at {clean(sink.place)}"
-    )
+    sentence = f"{sent} lines of numbers sent to {clean(sink.place)}"
+    click.echo(json.dumps(facts) if as_json else sentence)
 
 
 def _growing(folder: Path) -> Iterator[Sequence[Entry]]:
     for news in follow(folder):
         if news.withdrawn:
             raise TraceError(
-                "lines that were sent are gone from the record since; send it again under another --name"
+                "The trace was rewound behind lines that were already sent."
+                " Send the run again under another --name."
             )
         yield news.entries

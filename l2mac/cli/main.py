@@ -1,11 +1,11 @@
-"""The `l2mac` command: its sub-commands, and one place where every error becomes a sentence and an exit code."""
+"""The `l2mac` command: subcommands, and exit codes and messages for errors."""
 
 import os
 import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
 import click
 from loguru import logger
@@ -17,98 +17,108 @@ from l2mac.version import VERSION
 from sandbox import SandboxError
 
 _COMMANDS = {
-    "run": "Turn a prompt into a tested codebase.",
-    "resume": "Go on with a run that was interrupted or ran out of budget.",
-    "replay": "Repeat a run from its recorded replies, without a model.",
-    "runs": "List recorded runs.",
-    "show": "Show what a run did.",
-    "watch": "Follow a run that is at work, from another terminal.",
-    "report": "Draw a run as one page, or as series, JUnit XML or Markdown.",
-    "track": "Send a run's numbers to Weights & Biases.",
-    "export": "Bring a run's files out into a new folder.",
-    "diff": "Show how a run's files differ, between steps or from a folder.",
-    "rewind": "Take a run back to a step.",
-    "fork": "Begin a new run at a step of another.",
-    "pin": "Keep a run from being cleaned away.",
-    "unpin": "Let a pinned run be cleaned away.",
-    "audit": "Check a run's record offline: every line, object, receipt and exported file.",
-    "bench": "Run tasks with several methods and seeds, measure them, and give means with intervals.",
-    "prompts": "List, show, export and check the prompts of a domain.",
-    "models": "List what a server offers, try a model, and print the settings to use.",
-    "doctor": "Try what a run needs: engine, image, box, checks, model.",
-    "images": "Base images where no registry answers.",
-    "clean": "Remove what dead runs left in the engine, unused images, or old runs.",
-    "init-config": "Write a settings file with every setting and its default.",
+    "run": ("run", "Generate a tested codebase from a task."),
+    "resume": ("run", "Continue a run that was interrupted or exhausted its budget."),
+    "replay": ("run", "Repeat a run from its recorded replies, without a model."),
+    "runs": ("records", "List recorded runs, or remove old ones."),
+    "show": ("records", "Show the plan, state, checks, files and usage of a run."),
+    "watch": ("watch", "Follow a running run from another terminal."),
+    "report": ("insight", "Write a report as HTML, JSON, JUnit XML or Markdown."),
+    "track": ("insight", "Send the numbers of a run to Weights & Biases."),
+    "export": ("export", "Write the files of a run to a folder of the host."),
+    "diff": ("history", "Show differences between steps, or from a folder of the host."),
+    "rewind": ("history", "Return a run to an earlier step."),
+    "fork": ("history", "Start a new run at a step of another run."),
+    "pin": ("history", "Protect a run from `l2mac runs prune`."),
+    "unpin": ("history", "Remove the protection of a pinned run."),
+    "audit": ("audit", "Verify the trace of a run offline."),
+    "bench": ("bench", "Compare methods on tasks, with several seeds."),
+    "prompts": ("prompts", "List, show, export and check the prompts of a domain."),
+    "models": ("models", "List the models of a server, and test one of them."),
+    "doctor": ("admin", "Test engine, image, sandbox, checks and model."),
+    "images": ("admin", "Build a base image where no registry answers."),
+    "clean": ("admin", "Remove leftovers of dead runs from the engine."),
+    "init-config": ("admin", "Write a settings file with every setting and its default."),
 }
-_EPILOG = (
-    "Exit codes: "
-    + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items())
-    + "."
+"""Command → the module of `l2mac.cli` that has it, and the first line of its help."""
+_EPILOG = "\n".join(
+    ["\b", "Exit codes:", *(f"{code:5}  {text}" for code, text in exit_codes.MEANINGS.items())]
 )
 
 
 class _Commands(click.Group):
-    """The commands, each loaded when it is called: most need neither the model's client nor the engine's."""
+    """The commands, each loaded on its first use.
+
+    Most commands need neither the model's client nor the engine's, which take longer to load than
+    `l2mac runs` to run.
+    """
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
-        return _load(name) if name in _COMMANDS else None
+        if name not in _COMMANDS:
+            return None
+        module = _load(_COMMANDS[name][0])
+        commands = [one for one in vars(module).values() if isinstance(one, click.Command)]
+        return next(one for one in commands if one.name == name)
 
     def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-def _load(name: str) -> click.Command:
-    # Imports stand here because the model's client alone takes longer to load than `l2mac runs` to run.
-    if name in ("run", "resume", "replay"):
-        from l2mac.cli.run import replay, resume, run  # noqa: PLC0415
+# ruff: noqa: PLC0415 - `_load` and `l2mac` import at their first call, see `_Commands`
+def _load(module: str) -> ModuleType:
+    """Return a module with commands that start work, or that need no run."""
+    if module == "run":
+        from l2mac.cli import run
 
-        return {"run": run, "resume": resume, "replay": replay}[name]
-    if name in ("runs", "show"):
-        from l2mac.cli.records import runs, show  # noqa: PLC0415
-
-        return {"runs": runs, "show": show}[name]
-    if name in ("report", "track"):
-        from l2mac.cli.insight import report, track  # noqa: PLC0415
-
-        return {"report": report, "track": track}[name]
-    if name == "watch":
-        from l2mac.cli.watch import watch  # noqa: PLC0415
-
-        return watch
-    if name == "export":
-        from l2mac.cli.export import export_command  # noqa: PLC0415
-
-        return export_command
-    if name in ("diff", "rewind", "fork", "pin", "unpin"):
-        from l2mac.cli import history  # noqa: PLC0415
-
-        command: click.Command = getattr(history, name)
-        return command
-    if name == "audit":
-        from l2mac.cli.audit import audit  # noqa: PLC0415
-
-        return audit
-    if name == "bench":
-        from l2mac.cli.bench import bench  # noqa: PLC0415
+        return run
+    if module == "bench":
+        from l2mac.cli import bench
 
         return bench
-    if name == "prompts":
-        from l2mac.cli.prompts import prompts  # noqa: PLC0415
-
-        return prompts
-    if name == "models":
-        from l2mac.cli.models import models  # noqa: PLC0415
+    if module == "models":
+        from l2mac.cli import models
 
         return models
-    from l2mac.cli.admin import clean_command, doctor, images, init_config  # noqa: PLC0415
+    if module == "admin":
+        from l2mac.cli import admin
 
-    return {"doctor": doctor, "images": images, "clean": clean_command, "init-config": init_config}[
-        name
-    ]
+        return admin
+    if module == "prompts":
+        from l2mac.cli import prompts
+
+        return prompts
+    return _load_for_runs(module)
+
+
+def _load_for_runs(module: str) -> ModuleType:
+    """Return a module with commands for recorded runs."""
+    if module == "records":
+        from l2mac.cli import records
+
+        return records
+    if module == "watch":
+        from l2mac.cli import watch
+
+        return watch
+    if module == "insight":
+        from l2mac.cli import insight
+
+        return insight
+    if module == "export":
+        from l2mac.cli import export
+
+        return export
+    if module == "history":
+        from l2mac.cli import history
+
+        return history
+    from l2mac.cli import audit
+
+    return audit
 
 
 @click.group(
@@ -124,16 +134,16 @@ def _load(name: str) -> click.Command:
     help="Lowest level of log messages on standard error. Default: warning.",
 )
 def l2mac(log_level: str | None) -> None:
-    """Turn one prompt into a tested codebase, written and run wholly inside a hardened container.
+    """Generate a tested codebase from one task, inside a hardened container.
 
     \b
     First steps:
-      l2mac doctor                                   what works here and what does not
-      l2mac run --model NAME "a URL shortener"       plan it, write it, test it, export it
-      l2mac runs                                     what has been run
+      l2mac doctor                                   test this machine
+      l2mac run --model NAME "a URL shortener"       plan, write, check and export
+      l2mac runs                                     list recorded runs
     """
-    # It stands here because the help of all commands needs no settings, which take longer to load than all the rest.
-    from l2mac.settings.settings import PROJECT_FILE, configured_log_level, user_file  # noqa: PLC0415
+    # `l2mac --help` needs no settings, which take longer to load than all the rest.
+    from l2mac.settings.settings import PROJECT_FILE, configured_log_level, user_file
 
     _log_to_stderr(log_level or configured_log_level(project=Path(PROJECT_FILE), user=user_file()))
 
@@ -141,7 +151,7 @@ def l2mac(log_level: str | None) -> None:
 def main() -> None:
     """Run the command line and exit; the entry point of the console script."""
     _open_standard_streams()
-    _interrupt_twice_to_stop_at_once()
+    _exit_at_second_interrupt()
     sys.exit(_run())
 
 
@@ -157,37 +167,36 @@ def _run() -> int:
         click.echo(f"l2mac: {clean(str(error))}", err=True)
         return exit_codes.code_for(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        said = (
-            interrupt.__cause__ or interrupt
-        ).args  # click wraps an interrupt, and what it says of a run with it
-        click.echo("\n".join(["l2mac: interrupted", *map(clean, map(str, said))]), err=True)
+        cause = interrupt.__cause__ or interrupt  # click wraps an interrupt together with its text
+        click.echo("\n".join(["l2mac: Interrupted.", *map(clean, map(str, cause.args))]), err=True)
         return exit_codes.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.OK
     except Exception:  # noqa: BLE001 - the last door: a defect must not look like a failed check
         click.echo(clean(traceback.format_exc()), err=True)
-        click.echo("l2mac: this is a defect of l2mac; the traceback above says where", err=True)
+        click.echo("l2mac: Internal error. Please report the traceback above.", err=True)
         return exit_codes.INTERNAL
 
 
 def _open_standard_streams() -> None:
-    """Open on the null device what the caller closed of descriptors 0 to 2.
+    """Open the null device for standard streams that the caller closed.
 
-    Otherwise the next file that is opened, such as a run's trace, would get that number and be inherited as a
-    standard stream by whatever this process starts.
+    Otherwise the next opened file, such as a trace, would get the number of a standard stream, and
+    every child process would inherit it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open as long as the process
+            null = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - open until the exit
+            setattr(sys, name, null)
 
 
-def _interrupt_twice_to_stop_at_once() -> None:
-    """Let the first interrupt end things in order and a second one end them at once; the lease removes the box.
+def _exit_at_second_interrupt() -> None:
+    """End the command in order at the first interrupt, and at once at the second.
 
-    SIGINT counts even where a script's background job inherited it as ignored: a supervisor that sends it expects a
-    run to end in order. The cost is that Ctrl-C at such a script ends the run, too, which `l2mac resume` continues.
-    SIGHUP is left as inherited, so that `nohup` works.
+    The lease of a sandbox removes it after an exit at once. SIGINT counts even if a script's
+    background job inherited it as ignored, because a supervisor that sends it expects the run to
+    end in order. SIGHUP stays as inherited, so that `nohup` works.
     """
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -199,11 +208,11 @@ def _interrupt_twice_to_stop_at_once() -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    """Send logs to standard error, one clean line per record: text from a model cannot forge or colour lines."""
+    """Send logs to standard error as clean lines, which no text can forge."""
     logger.remove()
 
     def write(message: object) -> None:
-        record = message.record  # type: ignore[attr-defined]  # loguru's messages are strings with a record
+        record = message.record  # type: ignore[attr-defined]  # loguru's messages have a record
         time = f"{record['time']:HH:mm:ss}"
         click.echo(log_line(time, record["level"].name.lower(), record["message"]), err=True)
 

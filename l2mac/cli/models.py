@@ -1,8 +1,8 @@
-"""`models`: what a server offers, what a model can do, and the settings that follow from it."""
+"""`models`: models of a server, abilities of one model, resulting settings."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -30,19 +30,18 @@ from l2mac.settings.settings import Settings
 
 _MARKS = {True: "yes", False: "no ", None: "?  "}
 _MOST_LISTED = 50
+Say = Callable[[str], None]
 
 
 @click.command(cls=SectionedCommand)
 @setting_options("Model")
-@click.option(
-    "--presets", is_flag=True, help="List the servers that --preset knows, and ask nobody."
-)
-@click.option("--no-probe", is_flag=True, help="Only list what the server offers.")
+@click.option("--presets", is_flag=True, help="List known servers without contacting any server.")
+@click.option("--no-probe", is_flag=True, help="List the models and test none.")
 @click.option(
     "--probe-context",
     type=click.IntRange(min=1024),
     metavar="TOKENS",
-    help="Also try prompts up to so many tokens.",
+    help="Test the context window with prompts of up to TOKENS tokens.",
 )
 @output_options
 def models(
@@ -52,12 +51,13 @@ def models(
     probe_context: int | None,
     quiet: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
-    """List what the server offers, try what the model can do, and print the settings to use.
+    """List the models of a server, and test one of them.
 
-    The model is --model, or the only one offered. Probing costs about a thousand tokens; --probe-context costs up to
-    five times the tokens given, and says so first.
+    The tested model is --model, or the only one of the server. The command prints the settings to
+    use. The test costs about a thousand tokens. --probe-context costs up to five times the tokens
+    given, and prints the estimate first.
 
     \b
     Examples:
@@ -65,56 +65,52 @@ def models(
       l2mac models --base-url http://127.0.0.1:8080/v1 --probe-context 16384
     """
     if presets:
-        click.echo(
-            json.dumps({name: asdict(one) for name, one in PRESETS.items()})
-            if as_json
-            else _preset_lines()
-        )
+        click.echo(_presets_as_json() if as_json else _preset_lines())
         return OK
     settings = settings_from(flags)
     say = _silent if quiet else _to_stderr
     offers, problem = _offers(settings)
     name = settings.model or (offers[0].name if len(offers) == 1 else "")
-    report: dict[str, Any] = {
-        "offers": [asdict(offer) for offer in offers],
-        "problem": problem,
-        "model": name,
-    }
+    report = {"offers": [asdict(offer) for offer in offers], "problem": problem, "model": name}
     if not as_json:
         click.echo("\n".join(_offer_lines(offers, problem)))
     if no_probe or not name:
         if not name and not no_probe:
-            say("name one with --model to have it tried")
+            say("Name a model with --model to test it.")
         if as_json:
             click.echo(json.dumps(report))
         return MODEL if problem else OK
-    with _processor(settings, name) as processor:
-        abilities = []
-        for ability in probe_capabilities(processor):
-            abilities.append(ability)
-            if not as_json:
-                click.echo(f"{_MARKS[ability.works]} {ability.name:10} {clean(ability.text)}")
-        window = _window(processor, probe_context, say)
-    if window is not None and not as_json:
-        click.echo(f"{_MARKS[window.limit_found or None]} {'context':10} {window.text}")
+    abilities, window = _probed(settings, name, probe_context, say, as_json=as_json)
     declared = next((offer.context_tokens for offer in offers if offer.name == name), None)
     snippet = _snippet(settings, name, abilities, window, declared)
     if as_json:
-        report |= {
-            "abilities": [asdict(one) for one in abilities],
-            "window": asdict(window) if window else None,
-        }
-        click.echo(json.dumps(report | {"settings": snippet}))
+        tested = {"abilities": [asdict(one) for one in abilities], "settings": snippet}
+        click.echo(json.dumps(report | tested | {"window": asdict(window) if window else None}))
     else:
         click.echo("\n" + clean(snippet), nl=False)
     return OK if _protocol(abilities) else MODEL
 
 
+def _probed(
+    settings: Settings, name: str, up_to: int | None, say: Say, *, as_json: bool
+) -> tuple[list[Capability], WindowProbe | None]:
+    """Test the model, and print each finding when it is there."""
+    abilities = []
+    with _processor(settings, name) as processor:
+        for ability in probe_capabilities(processor):
+            abilities.append(ability)
+            if not as_json:
+                click.echo(f"{_MARKS[ability.works]} {ability.name:10} {clean(ability.text)}")
+        window = _window(processor, up_to, say)
+    if window is not None and not as_json:
+        click.echo(f"{_MARKS[window.limit_found or None]} {'context':10} {window.text}")
+    return abilities, window
+
+
 def _processor(settings: Settings, name: str) -> OpenAIProcessor:
-    """Give the client; a probe that fails is repeated once only."""
-    return make_processor(
-        settings.model_copy(update={"model": name or "none named"}), max_retries=1
-    )
+    """Return the client. A failed test is repeated only once."""
+    named = settings.model_copy(update={"model": name or "none named"})
+    return make_processor(named, max_retries=1)
 
 
 def _offers(settings: Settings) -> tuple[tuple[ModelInfo, ...], str]:
@@ -131,29 +127,26 @@ def _offers(settings: Settings) -> tuple[tuple[ModelInfo, ...], str]:
 
 def _offer_lines(offers: tuple[ModelInfo, ...], problem: str) -> list[str]:
     if problem:
-        return [f"the server lists no models: {clean(problem)}"]
-    lines = [f"{len(offers)} offered:"]
+        return [f"The server lists no models. {clean(problem)}"]
+    lines = [f"{len(offers)} models:"]
     for offer in offers[:_MOST_LISTED]:
         window = f" (context {offer.context_tokens})" if offer.context_tokens else ""
         lines.append(f"  {clean(offer.name)}{window}")
-    return (
-        [*lines, f"  and {len(offers) - _MOST_LISTED} more"]
-        if len(offers) > _MOST_LISTED
-        else lines
-    )
+    if len(offers) > _MOST_LISTED:
+        lines.append(f"  and {len(offers) - _MOST_LISTED} more")
+    return lines
 
 
-def _window(processor: OpenAIProcessor, up_to: int | None, say: Any) -> WindowProbe | None:
+def _window(processor: OpenAIProcessor, up_to: int | None, say: Say) -> WindowProbe | None:
     if up_to is None:
         return None
-    say(
-        f"trying prompts of up to {up_to} tokens; that sends at most about {window_cost_tokens(up_to)} tokens in all"
-    )
+    cost = window_cost_tokens(up_to)
+    say(f"Testing prompts of up to {up_to} tokens, which sends at most about {cost} tokens.")
     return probe_window(processor, up_to=up_to, progress=say)
 
 
 def _protocol(abilities: list[Capability]) -> str:
-    """Give the way to call tools that works, native before JSON; empty where neither does."""
+    """Return the tool call format that works, native before JSON, or ''."""
     working = [one.name for one in abilities if one.works and one.name in ("native", "json")]
     return working[0] if working else ""
 
@@ -165,37 +158,40 @@ def _snippet(
     window: WindowProbe | None,
     declared: int | None,
 ) -> str:
-    """Write the settings that follow; no key is ever among them."""
-    lines = [f"# {one_line(name, 100)}, as tried"]
-    lines += [f"preset = {json.dumps(settings.preset)}"] if settings.preset else []
+    """Return the resulting settings as TOML; no key is ever among them."""
+    lines = [f"# {one_line(name, 100)}, as tested"]
+    if settings.preset:
+        lines.append(f"preset = {json.dumps(settings.preset)}")
     if settings.base_url and "@" not in settings.base_url:
         lines.append(f"base_url = {json.dumps(settings.base_url)}")
     lines.append(f"model = {json.dumps(name)}")
-    protocol = _protocol(abilities)
-    lines.append(
-        f'tool_protocol = "{protocol}"'
-        if protocol
-        else "# neither way to call tools works: not usable"
-    )
-    tokens = window.accepted_tokens if window else declared
-    why = (
-        "measured"
-        if window
-        else "declared by the server"
-        if declared
-        else "not measured: see --probe-context"
-    )
-    lines.append(f"context_tokens = {tokens or settings.context_tokens}  # {why}")
+    if protocol := _protocol(abilities):
+        lines.append(f'tool_protocol = "{protocol}"')
+    else:
+        lines.append("# not usable: neither tool call format works")
+    if window:
+        tokens, source = window.accepted_tokens, "measured"
+    elif declared:
+        tokens, source = declared, "declared by the server"
+    else:
+        tokens, source = 0, "not measured: see --probe-context"
+    lines.append(f"context_tokens = {tokens or settings.context_tokens}  # {source}")
     return "\n".join(lines) + "\n"
 
 
+def _presets_as_json() -> str:
+    return json.dumps({name: asdict(one) for name, one in PRESETS.items()})
+
+
 def _preset_lines() -> str:
-    rows = []
+    lines = []
     for name, one in PRESETS.items():
         key = f"key in {one.key_variable}" if one.key_variable else "no key"
-        where = one.base_url or f"address in {one.url_variable}"
-        rows.append(f"{name:22} {where:52} {key}" + (f"\n{'':22} {one.note}" if one.note else ""))
-    return "\n".join(rows)
+        address = one.base_url or f"address in {one.url_variable}"
+        lines.append(f"{name:22} {address:52} {key}")
+        if one.note:
+            lines.append(f"{'':22} {one.note}")
+    return "\n".join(lines)
 
 
 def _to_stderr(line: str) -> None:
@@ -203,4 +199,4 @@ def _to_stderr(line: str) -> None:
 
 
 def _silent(_: str) -> None:
-    """Say nothing."""
+    """Print nothing."""

@@ -1,9 +1,9 @@
-"""Options that several commands share. Options for settings are generated from `Settings`."""
+"""Shared options of the commands, generated from `Settings` for every setting."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal, ParamSpec, Protocol, TypeVar, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
@@ -12,9 +12,10 @@ from l2mac.runs.folders import find_run
 from l2mac.settings.metadata import Section, help_of, info_of
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.settings import PROJECT_FILE, Settings, load_settings, user_file
+from l2mac.settings.toml_file import expanded
 
-F = TypeVar("F", bound=Callable[..., Any])
-Option = Callable[[Any], Any]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OWN = "Options"
 _SECTIONS = (_OWN, "Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox")
@@ -31,8 +32,16 @@ output_folder_option = click.option(
 run_argument = click.argument("name", metavar="[RUN]", default="last")
 
 
+class Option(Protocol):
+    """Decorator that adds an option to the function of a command."""
+
+    def __call__(self, command: Callable[P, R], /) -> Callable[P, R]:
+        """Return the function with the option."""
+        ...
+
+
 class SectionedCommand(click.Command):
-    """A command whose help lists its own options first and the shared ones by section."""
+    """A command whose help lists its own options first, the others by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each in its section."""
@@ -49,10 +58,10 @@ class SectionedCommand(click.Command):
                     formatter.write_dl(records)
 
 
-def setting_options(*sections: Section) -> Callable[[F], F]:
+def setting_options(*sections: Section) -> Option:
     """Return a decorator that adds the options of these sections of `Settings`."""
 
-    def add(command: F) -> F:
+    def add(command: Callable[P, R]) -> Callable[P, R]:
         chosen = [option for section, _, option in _setting_options() if section in sections]
         for option in reversed(chosen):
             command = option(command)
@@ -61,19 +70,21 @@ def setting_options(*sections: Section) -> Callable[[F], F]:
     return add
 
 
-def runs_dir_option(command: F) -> F:
+def runs_dir_option(command: Callable[P, R]) -> Callable[P, R]:
     """Add --runs-dir."""
     return setting_options("Storage")(command)
 
 
-def output_options(command: F) -> F:
+def output_options(command: Callable[P, R]) -> Callable[P, R]:
     """Add --quiet and --json."""
     quiet = click.option("--quiet", "-q", is_flag=True, help="Print only the result and errors.")
     return quiet(json_option(command))
 
 
-def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None = None) -> Settings:
-    """Return the settings of a command: flags first, a recorded run's settings before the files.
+def settings_from(
+    flags: Mapping[str, object], recorded: Mapping[str, object] | None = None
+) -> Settings:
+    """Return the settings of a command: flags, variables, trace, then files.
 
     Raises:
         SettingsError: A source has an invalid value.
@@ -83,7 +94,7 @@ def settings_from(flags: Mapping[str, Any], recorded: Mapping[str, Any] | None =
 
 def runs_folder(runs_dir: Path | None) -> Path:
     """Return the folder of the recorded runs: the flag's, or the configured one."""
-    return settings_from({"runs_dir": runs_dir}).runs_dir.expanduser()
+    return expanded(settings_from({"runs_dir": runs_dir}).runs_dir)
 
 
 def run_folder(name: str, runs_dir: Path | None) -> Path:
@@ -96,7 +107,7 @@ def run_folder(name: str, runs_dir: Path | None) -> Path:
 
 
 def _setting_options() -> Iterator[tuple[Section, str, Option]]:
-    """Yield section, parameter and option of each setting that has one, in the order of help."""
+    """Yield section, parameter and option of each setting that has an option."""
     for name, field in Settings.model_fields.items():
         if section := info_of(field).section:
             yield section, name, _option(name, field)
@@ -119,7 +130,7 @@ def _option(name: str, field: FieldInfo) -> Option:
     )
 
 
-def _value_type(annotation: Any) -> Any:
+def _value_type(annotation: object) -> object:
     """Return the type that click reads for the type of a setting."""
     if get_origin(annotation) is Literal:
         return click.Choice(get_args(annotation))

@@ -1,4 +1,4 @@
-"""Show a run's progress from its events: a live line for a person, plain lines elsewhere, nothing when quiet."""
+"""Progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -19,7 +19,6 @@ from l2mac.trace.events import (
     InstructionCompleted,
     InstructionsAdded,
     InstructionStarted,
-    MethodNote,
     ModelCalled,
     PartEnded,
     PartStarted,
@@ -35,24 +34,23 @@ from l2mac.trace.events import (
 )
 
 _TAIL_CHARACTERS = 400
-_THOUGHTS = (RequirementsListed, CoverageClaimed, PlanRevised, Replanned, RequirementsVerified)
-_PARTS = (PartStarted, PartEnded, CandidateChosen)
-Thought = RequirementsListed | CoverageClaimed | PlanRevised | Replanned | RequirementsVerified
+_MOST_PATHS = 6
 
 
 class Progress:
-    """Listens to a run's entries and its model's text; use as a context manager around the run.
+    """Listener that prints the entries of a run; use it as a context manager.
 
     Args:
         stream: Where to write; standard error, so that standard output stays for results.
         quiet: Whether to write nothing.
-        worked_s: How long the run has been worked on before.
+        worked_s: Working time of the run before this session.
     """
 
     def __init__(
         self, *, stream: TextIO = sys.stderr, quiet: bool = False, worked_s: float = 0.0
     ) -> None:
-        # Not what rich takes for a terminal: FORCE_COLOR, common on build machines, would put a live line into a file.
+        # Rich takes FORCE_COLOR, common on build machines, for a terminal, and would write a live
+        # line into a file.
         self._console = Console(
             file=stream, force_terminal=stream.isatty(), highlight=False, soft_wrap=True
         )
@@ -91,109 +89,128 @@ class Progress:
             self._console.print(Text(clean(line)))
 
     def heard(self, piece: str) -> None:
-        """Take in a piece of the model's text as it arrives."""
+        """Keep a piece of the model's text for the live line."""
         self._text = (self._text + piece)[-_TAIL_CHARACTERS:]
 
     def on(self, entry: Entry) -> None:
-        """Take in an entry of the run's trace."""
-        line = self._line(entry)
+        """Write the line of an entry of the trace, if it has one."""
+        line = self._line(entry.event)
         if line:
             self.say(f"[{_clock(entry.elapsed_s)}] {line}")
 
-    def _line(self, entry: Entry) -> str:
-        event = entry.event
-        if isinstance(event, ModelCalled):
-            self._text = ""
-            self._tokens += event.prompt_tokens + event.completion_tokens
-            self._cost_usd += event.cost_usd
-            return ""
-        if isinstance(event, ToolRan):
-            return self._tool_line(event)
-        if isinstance(event, InstructionStarted):
-            self._instruction = f"instruction {event.number}/{event.total}"
-            return self._instruction + (
-                f", context exhausted: restart {event.restart}" if event.restart else ""
-            )
-        if isinstance(event, Checked):
-            how = (
-                "verified in a fresh box"
-                if event.final
-                else "as it came"
-                if event.baseline
-                else "checked"
-            )
-            return f"{how}: {event.verdict} ({event.summary})"
-        if isinstance(event, InstructionCompleted):
-            unchecked = "" if event.checked else ", unchecked"
-            return f"instruction {event.number} done{unchecked} ({self._tokens} tokens so far)"
-        if isinstance(event, _PARTS):
-            return self._part_line(event)
-        return _sentence(event)
+    def _line(self, event: Event) -> str:
+        match event:
+            case ModelCalled():
+                self._count(event)
+                return ""
+            case ToolRan():
+                return self._tool_line(event)
+            case InstructionStarted():
+                return self._start_line(event)
+            case InstructionCompleted():
+                unchecked = "" if event.checked else ", unchecked"
+                return f"instruction {event.number} done{unchecked} ({self._tokens} tokens so far)"
+            case PartStarted():
+                self._instruction = event.name
+                return event.name
+            case PartEnded():
+                end = "finished, unchecked" if event.claimed_done else "context window full"
+                return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
+            case _:
+                pass
+        return _sentence(event) or _planning_sentence(event)
 
-    def _part_line(self, event: MethodNote) -> str:
-        if isinstance(event, PartStarted):
-            self._instruction = event.name
-            return event.name
-        if isinstance(event, PartEnded):
-            end = "done, unchecked" if event.claimed_done else "ended by a full context"
-            return f"{self._instruction}: {end} ({self._tokens} tokens so far)"
-        passed = ", ".join(map(str, event.passed))
-        return (
-            f"the candidates passed {passed} of {event.tests} tests; number {event.chosen} is kept"
-        )
+    def _count(self, event: ModelCalled) -> None:
+        self._text = ""
+        self._tokens += event.prompt_tokens + event.completion_tokens
+        self._cost_usd += event.cost_usd
+
+    def _start_line(self, event: InstructionStarted) -> str:
+        self._instruction = f"instruction {event.number}/{event.total}"
+        if not event.restart:
+            return self._instruction
+        return f"{self._instruction}, context window exhausted: restart {event.restart}"
 
     def _tool_line(self, event: ToolRan) -> str:
         for change in event.changes:
             (self._files.discard if change.deleted else self._files.add)(change.path)
-        paths = ", ".join(change.path for change in event.changes[:6])
-        return one_line(f"{event.name} {paths}" + ("" if event.ok else " (not done)"), 160)
+        paths = ", ".join(change.path for change in event.changes[:_MOST_PATHS])
+        failed = "" if event.ok else " (failed)"
+        return one_line(f"{event.name} {paths}{failed}", 160)
 
     def _status(self) -> Text:
-        spent = f"{self._tokens} tokens" + (f", {self._cost_usd:.2f} USD" if self._cost_usd else "")
+        cost = f", {self._cost_usd:.2f} USD" if self._cost_usd else ""
         elapsed = _clock(time.monotonic() - self._started_at)
-        parts = [
-            part
-            for part in (self._instruction, spent, f"{len(self._files)} files", elapsed)
-            if part
-        ]
+        parts = [f"{self._tokens} tokens{cost}", f"{len(self._files)} files", elapsed]
+        if self._instruction:
+            parts.insert(0, self._instruction)
         width = max(self._console.width - 4, 20)
         status = Text(" · ".join(parts), style="bold", no_wrap=True, overflow="ellipsis")
-        return Text("\n").join(
-            [status, Text("  " + one_line(self._text[-width:], width), style="dim")]
-        )
+        tail = Text("  " + one_line(self._text[-width:], width), style="dim")
+        return Text("\n").join([status, tail])
 
 
 def _sentence(event: Event) -> str:
-    """Say what needs nothing but the event itself; empty where nothing is worth a line."""
-    if isinstance(event, InstructionsAdded):
-        return f"{len(event.instruction_objects)} instructions more, for what is not shown"
-    if isinstance(event, StoreRestored):
-        return event.reason or "the attempt failed; the files are again those that were verified"
-    if isinstance(event, PlanMade):
-        return f"plan of {len(event.instruction_objects)} instructions"
-    if isinstance(event, _THOUGHTS):
-        return _thought(event)
-    if isinstance(event, ProtocolChosen):
-        return f"the model calls tools by {'native tool calls' if event.protocol == 'native' else 'JSON'}"
-    return "box verified" if isinstance(event, SandboxOpened) and event.purpose == "work" else ""
-
-
-def _thought(event: Thought) -> str:
-    """Say what came of thinking about the program or the result."""
-    if event.problem:
-        return f"{event.kind}: {one_line(event.problem, 160)}"
+    """Return the line of an event about plan, files, checks or sandbox, or ''."""
     match event:
+        case Checked():
+            return f"{_check_name(event)}: {event.verdict} ({event.summary})"
+        case PlanMade():
+            return f"plan of {len(event.instruction_objects)} instructions"
+        case InstructionsAdded():
+            count = len(event.instruction_objects)
+            return f"{count} follow-up instructions for unverified requirements"
+        case StoreRestored():
+            return event.reason or "attempt failed: the verified files are restored"
+        case ProtocolChosen():
+            format_ = "native" if event.protocol == "native" else "JSON by schema"
+            return f"tool call format: {format_}"
+        case SandboxOpened() if event.purpose == "work":
+            return "sandbox verified"
+        case CandidateChosen():
+            passed = ", ".join(map(str, event.passed))
+            return (
+                f"candidates passed {passed} of {event.tests} tests:"
+                f" candidate {event.chosen} selected"
+            )
+        case _:
+            return ""
+
+
+def _check_name(event: Checked) -> str:
+    if event.final:
+        return "verified in a fresh sandbox"
+    return "baseline" if event.baseline else "checked"
+
+
+def _planning_sentence(event: Event) -> str:
+    """Return the line of an event about requirements or changes of the plan, or ''."""
+    match event:
+        case (
+            RequirementsListed()
+            | CoverageClaimed()
+            | PlanRevised()
+            | Replanned()
+            | RequirementsVerified()
+        ) if event.problem:
+            return f"{event.kind}: {one_line(event.problem, 160)}"
         case RequirementsListed():
             return f"the task has {len(event.requirement_objects)} requirements"
         case CoverageClaimed():
-            return f"{sum(not covering for covering in event.steps)} requirements are missing in the plan"
+            missing = sum(not covering for covering in event.steps)
+            return f"{missing} requirements are not covered by the plan"
         case PlanRevised():
-            return f"a plan of {len(event.instruction_objects)} instructions after {event.reason} {event.round}"
+            count = len(event.instruction_objects)
+            return f"plan of {count} instructions after {event.reason} {event.round}"
         case Replanned():
-            done = "split into" if event.action == "split" else "put off behind"
+            done = "split into" if event.action == "split" else "postponed after"
             return f"instruction {event.number} {done} {len(event.instruction_objects)} others"
         case RequirementsVerified():
-            return f"{event.verified} of {event.total} requirements shown, as the model claims"
+            return (
+                f"{event.verified} of {event.total} requirements verified, as claimed by the model"
+            )
+        case _:
+            return ""
 
 
 def _clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`prompts`: what the model is told, kind by kind, and the files that change it."""
+"""`prompts`: the prompts of a domain by kind, and the files that replace them."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from l2mac.errors import SettingsError
 from l2mac.safe_text import clean
 
 _DOMAIN = click.option(
-    "--domain", type=click.Choice(DOMAINS), help="A domain that comes along. Default: codebase."
+    "--domain", type=click.Choice(DOMAINS), help="Shipped domain. Default: codebase."
 )
 _FILE = click.option(
-    "--domain-file", type=click.Path(path_type=Path), help="A file that defines a domain."
+    "--domain-file", type=click.Path(path_type=Path), help="File that defines a domain."
 )
 
 
@@ -25,17 +25,17 @@ def prompts() -> None:
     """List, show, export and check the prompts of a domain.
 
     \b
-    Make a domain of your own:
-      l2mac prompts export --domain book --output my.toml    all of it in one file
-      l2mac prompts check my.toml                            after every change
-      l2mac run --domain custom --domain-file my.toml ...    use it
+    Define your own domain:
+      l2mac prompts export --domain book --output my.toml    write a domain into one file
+      l2mac prompts check my.toml                            check the file after every change
+      l2mac run --domain custom --domain-file my.toml ...    use the domain
     """
 
 
 @prompts.command("list")
 @json_option
 def list_kinds(*, as_json: bool) -> None:
-    """List the kinds of prompts: what each is for, and the placeholders that it has to use."""
+    """List the kinds of prompts, with their purpose and required placeholders."""
     rows = [
         {"kind": kind, "purpose": PURPOSES[kind], "placeholders": sorted(KINDS[kind])}
         for kind in KINDS
@@ -56,11 +56,11 @@ def list_kinds(*, as_json: bool) -> None:
 @_FILE
 @json_option
 def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_json: bool) -> None:
-    """Show the text of the prompt KIND as it is before its placeholders are filled in."""
+    """Show the text of the prompt KIND with its placeholders."""
     chosen = _chosen(domain, domain_file)
     if kind not in KINDS:
         raise SettingsError(
-            "KIND", f"{kind!r} is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
+            "KIND", f"KIND {kind!r} is not a kind of prompt. The kinds are: {', '.join(KINDS)}."
         )
     text = chosen.definition.prompts[kind].strip()
     if as_json:
@@ -75,12 +75,15 @@ def show_prompt(kind: str, domain: str | None, domain_file: Path | None, *, as_j
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="The new file, such as my-domain.toml.",
+    help="New file, such as my-domain.toml.",
 )
 @_DOMAIN
 @_FILE
 def export_prompts(output: Path, domain: str | None, domain_file: Path | None) -> None:
-    """Write a whole domain, prompts, tools and checks, into a new TOML file to start one of your own from."""
+    """Write prompts, tools and checks of a domain into a new TOML file.
+
+    The file is a start for your own domain.
+    """
     definition = _chosen(domain, domain_file).definition
     text = definition.as_toml("my-domain", extends=domain or DOMAINS[0])
     try:
@@ -88,31 +91,26 @@ def export_prompts(output: Path, domain: str | None, domain_file: Path | None) -
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise SettingsError(
-            "--output", f"{output} cannot be written: {error.strerror}; name a new file"
-        ) from error
-    click.echo(
-        f"wrote {clean(str(output))}; what you remove from it stays as it is in the domain that it extends"
-    )
+        problem = f"--output {output} cannot be written: {error.strerror}. Name a new file."
+        raise SettingsError("--output", problem) from error
+    click.echo(f"wrote {clean(str(output))}")
+    click.echo("Entries that you remove from the file are taken from the domain that it extends.")
 
 
 @prompts.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def check_file(file: Path, *, as_json: bool) -> None:
-    """Check the FILE of a domain in full, as a run does before it begins."""
+    """Check the file of a domain in full, as a run does before it starts."""
     domain = load_domain_file(file)
     definition = domain.definition
     tools = [spec.name for spec in domain.toolbelt.specs]
     checks = [*(definition.checks or ()), *(command.name for command in definition.commands or ())]
     if as_json:
-        click.echo(
-            json.dumps(
-                {"name": domain.name, "tools": tools, "checks": checks, "prompts": sorted(KINDS)}
-            )
-        )
+        facts = {"name": domain.name, "tools": tools, "checks": checks, "prompts": sorted(KINDS)}
+        click.echo(json.dumps(facts))
         return
-    click.echo(f"{clean(str(file))} is good: the domain {domain.name}")
+    click.echo(f"{clean(str(file))} is valid: domain {domain.name}")
     click.echo(f"tools    {clean(', '.join(tools))}")
     click.echo(f"checks   {clean(', '.join(checks))}")
 
@@ -121,5 +119,6 @@ def _chosen(domain: str | None, domain_file: Path | None) -> Domain:
     if domain_file is None:
         return load_domain(domain or DOMAINS[0])
     if domain is not None:
-        raise SettingsError("--domain-file", "give either --domain or --domain-file, not both")
+        problem = "--domain and --domain-file exclude each other. Use one of them."
+        raise SettingsError("--domain-file", problem)
     return load_domain_file(domain_file)

@@ -1,8 +1,8 @@
 """`run`, `resume`, `replay`: the commands that execute a prompt program."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,20 +19,20 @@ from l2mac.cli.options import (
 )
 from l2mac.cli.progress import Progress
 from l2mac.cli.report import print_result, result_as_json
-from l2mac.errors import SettingsError
+from l2mac.control.run_spec import RunSpec
+from l2mac.errors import SettingsError, reason_of
 from l2mac.runs.execute import SessionResult
 from l2mac.runs.folders import slug
 from l2mac.runs.program_file import given_program
-from l2mac.runs.recorded_spec import Plan
 from l2mac.runs.session import (
     MOST_TASK_BYTES,
     Source,
     find_source,
     prepare_input,
     prepare_plan,
-    repeat,
+    replay_run,
+    resume_run,
     start,
-    take_up,
 )
 from l2mac.settings.settings import Settings
 from l2mac.trace.journal import OBJECTS_FILE
@@ -44,24 +44,19 @@ from l2mac.workspace.input_folder import check_outside
 @click.command(cls=SectionedCommand)
 @click.argument("task", required=False)
 @click.option(
-    "--task-file",
-    type=click.Path(path_type=Path),
-    help="Read the task from a file; - for standard input.",
+    "--task-file", type=click.Path(path_type=Path), help="File with the task. -: standard input."
 )
-@click.option(
-    "--program",
-    help="Prompt program: a YAML, JSON or plain text file, or a JSON list such as '[\"...\"]'.",
-)
+@click.option("--program", help="Prompt program: a YAML, JSON or text file, or a JSON list.")
 @click.option(
     "--input-dir",
     type=click.Path(path_type=Path),
-    help="Begin with the files of this folder; it is only read.",
+    help="Folder with existing files to start from (read only).",
 )
 @click.option(
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out of it what fits; can be given repeatedly.",
+    help="Exclude paths matching PATTERN from --input-dir (repeatable).",
 )
 @output_folder_option
 @setting_options("Task", "Model", "Roles and cache", "Planning", "Budget", "Sandbox")
@@ -77,34 +72,36 @@ def run(
     *,
     quiet: bool,
     as_json: bool,
-    **flags: Any,
+    **flags: object,
 ) -> int:
-    """Plan TASK, write the code instruction by instruction with checks after every write, and export the result.
+    """Generate a tested codebase from a task.
 
-    TASK is the prompt; - or --task-file read it from elsewhere. Everything that the model writes is kept, checked
-    and executed in a container without a network; the result is verified once more in a fresh one.
+    The model plans TASK as a list of instructions and carries them out one by one. Checks run
+    after every write. The result is verified in a fresh sandbox and exported. All files of the
+    model are kept, checked and executed in a container without a network.
 
-    With --input-dir the work begins with the files of a folder: what was wrong with them before is said and left
-    alone, and `l2mac diff` and `l2mac export --into` show and bring back what changed. Without --output nothing is
-    exported then.
+    TASK is the prompt. - and --task-file read the prompt from elsewhere.
+
+    With --input-dir the run starts from the files of a folder. Checks that failed before the run
+    form the baseline and block nothing. `l2mac diff` shows the changes and `l2mac export --into`
+    writes them back. Without --output nothing is exported in this case.
 
     \b
     Examples:
       l2mac run --model gpt-4.1 "a command line to-do list with due dates"
       l2mac run --model gpt-4.1 --input-dir ./todo "add priorities to the list"
-      l2mac run --base-url http://127.0.0.1:8000/v1 --model qwen --context-tokens 16384 --task-file task.txt
+      l2mac run --base-url http://127.0.0.1:8000/v1 --model qwen --task-file task.txt
     """
     settings = settings_from(flags)
     text = _read_task(task, task_file)
     if input_dir is not None and output is not None:
         check_outside(input_dir, output, "--output")
     given = prepare_input(settings, input_dir, exclude)
-    plan = prepare_plan(
-        settings, text, given_program(program) if program is not None else (), given
-    )
+    instructions = () if program is None else given_program(program)
+    plan = prepare_plan(settings, text, instructions, given)
     folder = _output_folder(output, plan)
     with Progress(quiet=quiet) as progress:
-        result = start(settings, plan, progress, given=given)
+        result = start(settings, plan, progress, run_input=given)
     return _finish(result, folder, as_json=as_json)
 
 
@@ -114,16 +111,25 @@ def run(
 @setting_options("Model", "Roles and cache", "Budget", "Sandbox")
 @runs_dir_option
 @output_options
-def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
-    """Go on with RUN at the instruction where it stopped, with the same files, in a new box.
+def resume(
+    name: str,
+    output: Path | None,
+    runs_dir: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    **flags: object,
+) -> int:
+    """Continue a run that was interrupted or exhausted its budget.
 
-    RUN is a run's name, the beginning of one, a path, or `last` (the default). Model and box are those of the run
-    unless options say otherwise; budgets count what was spent before.
+    RUN continues at the instruction where it stopped, with the same files, in a new sandbox. RUN
+    is the name of a run, the beginning of a name, a path, or `last` (default). Model and sandbox
+    are those of the run unless options override them. Budgets include all earlier sessions.
     """
-    source, settings = _taken_up(name, flags)
+    source, settings = _recorded(name, runs_dir, flags)
     folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
-        result = take_up(settings, source, progress)
+        result = resume_run(settings, source, progress)
     return _finish(result, folder, as_json=as_json)
 
 
@@ -133,28 +139,39 @@ def resume(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flag
 @setting_options("Sandbox")
 @runs_dir_option
 @output_options
-def replay(name: str, output: Path | None, *, quiet: bool, as_json: bool, **flags: Any) -> int:
-    """Repeat RUN from the replies in its record: same tool calls, same checks, in a new box, without a model.
+def replay(
+    name: str,
+    output: Path | None,
+    runs_dir: Path | None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    **flags: object,
+) -> int:
+    """Repeat a run from its recorded replies, without a model.
 
-    The files after every instruction must come to the same hashes as recorded; otherwise the exit code is not 0.
+    All tool calls and checks of RUN are executed again, in a new sandbox. The files after every
+    instruction must have the recorded hashes. Otherwise the exit code is 7.
     """
-    source, settings = _taken_up(name, flags)
+    source, settings = _recorded(name, runs_dir, flags)
     folder = _output_folder(output, source.plan)
     with Progress(quiet=quiet) as progress:
-        repetition = repeat(settings, source, progress)
+        replayed = replay_run(settings, source, progress)
     return _finish(
-        repetition.result,
+        replayed.result,
         folder,
         as_json=as_json,
-        replayed=repetition.replies,
-        difference=repetition.difference,
+        replayed=replayed.replies,
+        difference=replayed.difference,
     )
 
 
-def _taken_up(name: str, flags: dict[str, Any]) -> tuple[Source, Settings]:
-    """Give a recorded run and the settings to go on with: flags, then the record's, then the files'."""
-    source = find_source(runs_folder(flags["runs_dir"]), name)
-    return source, settings_from(flags, source.settings)
+def _recorded(
+    name: str, runs_dir: Path | None, flags: Mapping[str, object]
+) -> tuple[Source, Settings]:
+    """Return a recorded run and its settings; flags first, then the trace."""
+    source = find_source(runs_folder(runs_dir), name)
+    return source, settings_from({**flags, "runs_dir": runs_dir}, source.settings)
 
 
 def _finish(
@@ -166,9 +183,9 @@ def _finish(
     difference: str = "",
 ) -> int:
     objects = ObjectStore(result.folder / OBJECTS_FILE)
-    exported = (
-        export(result.files, objects, folder) if result.files and folder is not None else None
-    )
+    exported = None
+    if result.files and folder is not None:
+        exported = export(result.files, objects, folder)
     code = RECORD if difference else BY_STATUS[result.outcome.status]
     if as_json:
         click.echo(result_as_json(result, exported, code, replayed=replayed, difference=difference))
@@ -179,35 +196,30 @@ def _finish(
 
 def _read_task(task: str | None, task_file: Path | None) -> str:
     if task is not None and task_file is not None:
-        raise SettingsError("TASK", "give either TASK or --task-file, not both")
+        raise SettingsError("TASK", "TASK and --task-file exclude each other. Use one of them.")
     if task is None and task_file is None:
-        raise SettingsError(
-            "TASK", 'say what to make, for example: l2mac run --model NAME "a to-do list"'
-        )
+        example = 'l2mac run --model NAME "a to-do list"'
+        raise SettingsError("TASK", f"TASK is missing. Describe what to make, as in: {example}.")
     if task is not None and task != "-":
-        text = task
-    else:
-        try:
-            raw = (
-                sys.stdin.buffer.read()
-                if str(task_file or "-") == "-"
-                else Path(str(task_file)).read_bytes()
-            )
-            text = raw[: MOST_TASK_BYTES + 1].decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                "--task-file", f"{task_file} cannot be read as UTF-8 text: {error}"
-            ) from None
-    return text
+        return task
+    try:
+        if task_file is None or str(task_file) == "-":
+            raw = sys.stdin.buffer.read(MOST_TASK_BYTES + 1)
+        else:
+            raw = task_file.read_bytes()
+        return raw[: MOST_TASK_BYTES + 1].decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"--task-file cannot be read as UTF-8 text: {task_file} ({reason_of(error)})."
+        raise SettingsError("--task-file", problem) from None
 
 
-def _output_folder(output: Path | None, plan: Plan) -> Path | None:
-    """Give the folder for the result, which does not exist yet; refuse before anything is spent.
+def _output_folder(output: Path | None, plan: RunSpec) -> Path | None:
+    """Return the new folder for the result, checked before anything is spent.
 
-    None where the result is somebody's files with changes: they are brought back with `l2mac export --into`.
+    None for a run with an input folder: `l2mac export --into` writes its changes back.
     """
     if output is not None:
-        check_new_folder(output)
+        check_new_folder(output, "--output")
         return output
     if plan.input:
         return None

@@ -1,4 +1,4 @@
-"""`watch`: follow a run that is at work from another terminal, from its trace as it grows."""
+"""`watch`: follow an active run from another terminal, by its growing trace."""
 
 import itertools
 import json
@@ -18,37 +18,41 @@ from l2mac.trace.chain import Entry
 from l2mac.trace.events import Event, Forked, Rewound, RunEnded, SessionStarted
 from l2mac.trace.follow import TraceUpdate, follow
 
+_ABANDONED = "The run has not ended, and no process works on it. Continue it with `l2mac resume`."
+
 
 @click.command
 @run_argument
 @runs_dir_option
 @json_option
 def watch(name: str, runs_dir: Path | None, *, as_json: bool) -> int:
-    """Follow RUN while another process works on it; of a run that has ended it prints what happened.
+    """Follow a running run from another terminal.
 
-    Prints the lines that `l2mac run` prints. Nothing is locked: the run is not in any way disturbed. Ends when the
-    session ends, or when no process works on the run any more. --json prints one event per line, as in the trace.
+    Prints the lines that `l2mac run` prints, also for a run that has ended. The command takes no
+    lock and does not disturb the run. The command ends with the session, or when no process works
+    on RUN.
+    --json prints one event of the trace per line.
 
     \b
-    Exit codes: that of the run's outcome; 1 where it has none: killed, broken off, taken back; 7 the run is gone.
+    Exit codes:
+      the code of the outcome
+      1  no outcome: killed, aborted or rewound
+      7  the run is gone
     \b
     Examples:
       l2mac watch
       l2mac watch last --json | jq -c 'select(.event.kind == "check")'
     """
-    folder = run_folder(name, runs_dir)
     last: Event | None = None
-    looks = follow(folder)
-    first = next(looks)
+    updates = follow(run_folder(name, runs_dir))
+    first = next(updates)
     worked_s = first.entries[-1].elapsed_s if first.entries else 0.0
     with Progress(stream=sys.stdout, quiet=as_json, worked_s=worked_s) as progress:
-        for news in itertools.chain([first], looks):
+        for news in itertools.chain([first], updates):
             _show(news, progress, as_json=as_json)
             last = news.entries[-1].event if news.entries else last
         if not isinstance(last, RunEnded):
-            progress.say(
-                "no process works on the run, and it has not ended; `l2mac resume` goes on with it"
-            )
+            progress.say(_ABANDONED)
     return _code(last)
 
 
@@ -63,14 +67,12 @@ def _show(news: TraceUpdate, progress: Progress, *, as_json: bool) -> None:
         _print_json(news.entries)
         return
     if news.withdrawn:
-        progress.say(
-            f"the last {news.withdrawn} lines are gone from the record; it goes on from before them"
-        )
+        progress.say(f"The last {news.withdrawn} lines were removed from the trace.")
     for entry in news.entries:
         progress.on(entry)
-        said = _bracket(entry)
-        if said:
-            progress.say(said)
+        line = _session_line(entry.event)
+        if line:
+            progress.say(line)
 
 
 def _print_json(entries: Sequence[Entry]) -> None:
@@ -80,15 +82,17 @@ def _print_json(entries: Sequence[Entry]) -> None:
     sys.stdout.flush()
 
 
-def _bracket(entry: Entry) -> str:
-    """Say who works on the run; `l2mac run` says this otherwise, or not at all."""
-    match entry.event:
-        case SessionStarted() as event:
-            return f"{event.reason} with {one_line(event.model, 80)}, l2mac {one_line(event.version, 20)}"
-        case Rewound() as event:
-            return f"taken back to step {event.step}"
-        case Forked() as event:
+def _session_line(event: Event) -> str:
+    """Return the line of an event between sessions, or ''."""
+    match event:
+        case SessionStarted():
+            model, version = one_line(event.model, 80), one_line(event.version, 20)
+            return f"{event.reason} with model {model}, l2mac {version}"
+        case Rewound():
+            return f"rewound to step {event.step}"
+        case Forked():
             return f"forked from {one_line(event.origin, 120)} at step {event.step}"
-        case RunEnded() as event:
+        case RunEnded():
             return f"{one_line(event.status, 60)}: {one_line(event.cause, 300)}"
-    return ""
+        case _:
+            return ""

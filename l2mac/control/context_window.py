@@ -1,4 +1,4 @@
-"""The context window of the instruction in hand: its messages and whether they fit."""
+"""The context window C of the current instruction."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from l2mac.processor.token_estimate import TokenEstimator
 
 
 class ContextWindow:
-    """The messages C of one instruction: a fixed head, and turns that can be dropped oldest first.
+    """The messages C of one instruction: a fixed head, and turns.
 
-    Turns are dropped whole: an assistant's tool calls never stand without their answers.
+    Turns are dropped whole, oldest first: a tool call never stands without its answer.
 
     Args:
         head: System message and instruction message; never dropped.
-        tools: What is offered with every call; it takes room, too.
+        tools: The tools offered with every call; they take room, too.
         context_tokens: The model's declared window, prompt and reply together.
         reply_tokens: Room kept for the reply.
         estimator: Shared by all windows of a run.
@@ -45,7 +45,7 @@ class ContextWindow:
         return self._estimator.estimate(self.messages, self._tools)
 
     def add(self, turn: Sequence[Message]) -> None:
-        """Append one turn: the reply, its tools' outcomes, what the control unit says to it."""
+        """Append one turn: the reply, its tools' outcomes, and the control unit's answer."""
         self._turns.append(tuple(turn))
 
     def replace_newest(self, turn: Sequence[Message]) -> None:
@@ -55,7 +55,7 @@ class ContextWindow:
         self.add(turn)
 
     def has_room(self, extra: Sequence[Message] = ()) -> bool:
-        """Whether a call with these messages and `extra` leaves room for the reply."""
+        """Return whether a call with these messages and `extra` leaves room for a reply."""
         return self._estimator.estimate((*self.messages, *extra), self._tools) <= self._limit
 
     def drop_oldest(self) -> bool:

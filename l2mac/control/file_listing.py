@@ -1,13 +1,25 @@
-"""What prompts say about the files of the store: the list, the paper's semantic prior, or the contents; bounded."""
+"""Files as prompts show them: the list of paths, and contents in several forms.
+
+Every form is bounded. A text that does not fit is truncated or excluded, and a mark in its place
+says so.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_LEAST_PIECE = 200
+_MOST_NAMES = 10
+_NAME_CHARACTERS = 200
+_NONE = "(none)"
+_CUT = "\n[... cut ...]"
+FileText = tuple[str, str]
+"""A path and the content of the file."""
 
 
 def describe_files(paths: Sequence[str], limit: int) -> str:
-    """Give files by path, or by folder with counts when the paths take more than `limit` characters."""
+    """Return the list of paths, or of folders with counts where it is too long."""
     if not paths:
-        return "(none)"
+        return _NONE
     listing = ", ".join(paths)
     if len(listing) <= limit:
         return listing
@@ -17,16 +29,21 @@ def describe_files(paths: Sequence[str], limit: int) -> str:
     return f"{len(paths)} files: {shown}; use list_files and search_files to find what you need"
 
 
-def show_contents(texts: Sequence[tuple[str, str]], first: str, limit: int) -> str:
-    """Give files with their contents, each in a fence, as many as take no more than `limit` characters together.
+def truncated(text: str, limit: int) -> str:
+    """Return a text of at most `limit` characters, and a mark where it was truncated."""
+    return text if len(text) <= limit else f"{text[:limit]}{_CUT}"
+
+
+def fenced_files(texts: Sequence[FileText], first: str, limit: int) -> str:
+    """Return whole files, each in a fence, as many as `limit` characters can hold.
 
     Args:
-        texts: Path and content, in the order in which they are shown.
+        texts: The files, in the order in which they are shown.
         first: A text; files that it names take the room before others do.
         limit: Files that find no room are named at the end.
     """
     if not texts:
-        return "(none)"
+        return _NONE
     shown: set[str] = set()
     left = limit
     for path, text in sorted(texts, key=lambda one: (one[0] not in first, len(one[1]))):
@@ -37,6 +54,59 @@ def show_contents(texts: Sequence[tuple[str, str]], first: str, limit: int) -> s
     if hidden := [path for path, _ in texts if path not in shown]:
         parts.append(f"(not shown, for want of room: {', '.join(hidden)})")
     return "\n\n".join(parts)
+
+
+def headed_files(texts: Iterable[FileText], limit: int) -> str:
+    """Return files, each below a line with its path, in about `limit` characters.
+
+    A file that does not fit is truncated; files without room for a piece are named at the end.
+    """
+    parts: list[str] = []
+    left: list[str] = []
+    room = limit
+    for path, text in texts:
+        head = _head(path)
+        fits = room - len(head)
+        if fits < min(len(text), _LEAST_PIECE):
+            left.append(path)
+            continue
+        parts.append(head + truncated(text, fits))
+        room -= len(head) + len(text)
+    if left:
+        more = f" and {len(left) - _MOST_NAMES} more" if len(left) > _MOST_NAMES else ""
+        parts.append(f"(There is no room to show {', '.join(left[:_MOST_NAMES])}{more}.)")
+    return "\n".join(parts) or _NONE
+
+
+def paged_files(texts: Iterable[FileText], room: Callable[[], int]) -> Iterator[tuple[str, int]]:
+    """Yield pages of files below their paths, each page with its characters of text.
+
+    Args:
+        texts: The files; a long text continues on the next page.
+        room: Returns how many characters a page may have, asked anew for each; too few end the
+            pages.
+    """
+    page, taken, left = "", 0, room()
+    for path, text in texts:
+        rest = text
+        while rest:
+            head = _head(path[:_NAME_CHARACTERS])
+            fits = left - len(page) - len(head) - 1
+            if fits < min(len(rest), _LEAST_PIECE):
+                if not page:
+                    return
+                yield page, taken
+                page, taken, left = "", 0, room()
+                continue
+            page += f"{head}{rest[:fits]}\n"
+            taken += len(rest[:fits])
+            rest = rest[fits:]
+    if page:
+        yield page, taken
+
+
+def _head(path: str) -> str:
+    return f"--- {path}\n"
 
 
 def _fenced(text: str) -> str:

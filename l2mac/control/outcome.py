@@ -1,35 +1,39 @@
-"""How a run ends."""
+"""The outcome of a run."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from l2mac.evaluator.verdict import CheckReport
 
-CLAIM = "the model's claim; files and passed tests were checked to exist, not that they show it"
-"""What a table of requirements is labelled as, wherever it appears."""
+CLAIM = "claimed by the model, with existing files and passed tests; their relevance is unchecked"
+"""Label of every table of requirements."""
 
 
 class Status(StrEnum):
-    """In what state a run is; everything but `COMPLETED`, `FAILING` and `UNSHOWN` can be resumed."""
+    """State of a run.
+
+    All but `COMPLETED`, `FAILING` and `REQUIREMENTS_UNVERIFIED` can be resumed.
+    """
 
     COMPLETED = "completed"
-    FAILING = "finished with failing checks"
-    UNSHOWN = "finished, but not every requirement is shown"
-    BUDGET = "budget spent"
+    FAILING = "checks failed"
+    REQUIREMENTS_UNVERIFIED = "requirements unverified"
+    BUDGET = "budget exhausted"
     NO_PLAN = "no plan"
     INTERRUPTED = "interrupted"
-    BROKEN_OFF = "broken off"
+    ABORTED = "aborted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement of the task and what the model claims to show it, as far as the claim holds.
+    """One requirement of the task, and as much of the model's claim as holds.
+
+    A requirement is `shown` by a file, and by a passed test where files of its kind are checked.
 
     Attributes:
-        shown: Whether a file, and where files of its kind are checked a passed test, shows it.
+        refused: Files and tests of the claim that do not exist or have not passed.
         files: Paths in the verified store.
-        tests: Ids of tests that passed in the fresh box.
-        refused: What was claimed beyond that and does not exist or has not passed.
+        tests: Ids of tests that passed in the fresh sandbox.
     """
 
     requirement: str
@@ -41,7 +45,7 @@ class RequirementRow:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the model says about a file of its own result: no check, and no part of any verdict."""
+    """The model's opinion on a file of its own result, which changes no verdict."""
 
     path: str
     text: str
@@ -49,12 +53,12 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run's end: its status, the cause in one sentence, and the last report on the store.
+    """A run's end: its status, its cause in one sentence, and the last report.
 
     Attributes:
         requirements: The table of requirements, a model's claim; empty when they were not examined.
         unexamined: Why the model gave no usable claim; empty when it gave one or was not asked.
-        opinions: What the model says about its own files, where it was asked.
+        opinions: The model's opinions on its own files, where it was asked.
     """
 
     status: Status
@@ -66,20 +70,21 @@ class Outcome:
 
 
 def verified_outcome(report: CheckReport, remark: str = "") -> Outcome:
-    """Give the outcome that the report from the fresh box comes to; nothing else makes a run completed.
+    """Return the outcome for the final verdict; nothing else makes a run completed.
 
     Args:
-        report: On the result as it is recorded.
-        remark: What is to be known about how the result came about.
+        report: The verdict on the recorded result, from a fresh sandbox.
+        remark: A reader of the outcome has to know this about how the result came about.
     """
-    done = report.accepts_completion
-    said = report.summary if done else f"in a fresh box: {report.summary}"
-    cause = f"{said}; {remark}" if remark else said
-    return Outcome(Status.COMPLETED if done else Status.FAILING, cause, report)
+    if report.accepts_completion:
+        status, said = Status.COMPLETED, report.summary
+    else:
+        status, said = Status.FAILING, f"in a fresh sandbox: {report.summary}"
+    return Outcome(status, "; ".join(filter(None, (said, remark))), report)
 
 
 def with_files(outcome: Outcome, *, written: bool) -> Outcome:
-    """Give the outcome unless it is of a store without any file: there nothing is due, and nothing is done either."""
+    """Return the outcome, which is not completed when no file was written."""
     if written or outcome.status is not Status.COMPLETED:
         return outcome
-    return replace(outcome, status=Status.FAILING, cause=f"nothing was written; {outcome.cause}")
+    return replace(outcome, status=Status.FAILING, cause=f"no files were written; {outcome.cause}")

@@ -1,8 +1,8 @@
-"""Detection of a model that repeats itself, and the temperature that is meant to get it out.
+"""Detection of a model that repeats itself, and the temperature against it.
 
-The paper (appendix F) raises the temperature by 0.1 up to 1.0 while the last messages repeat and returns to 0.01
-afterwards. Here replies are compared by what they say and call, without the ids of calls, which differ every time;
-and repetition with a period of two or three is found, too.
+The paper (appendix F) raises the temperature by 0.1 up to 1.0 while the last messages repeat and
+returns to 0.01 afterwards. Here replies are compared by what they say and call, without the ids of
+calls, which differ every time; and repetition with a period of two or three is found, too.
 """
 
 from l2mac.processor.messages import Reply
@@ -13,7 +13,7 @@ _LONGEST_PERIOD = 3
 
 
 class RepetitionDetector:
-    """Watch the replies of one instruction.
+    """The detector of repetitions among the replies of one instruction.
 
     Args:
         base: The temperature without repetition.
@@ -25,7 +25,7 @@ class RepetitionDetector:
         self.temperature = base
 
     def observe(self, reply: Reply) -> None:
-        """Take in a reply and set the temperature for the next call."""
+        """Record a reply and set the temperature for the next call."""
         self._replies.append(
             (reply.content, *((call.name, call.arguments) for call in reply.tool_calls))
         )

@@ -1,10 +1,12 @@
-"""Replanning at run time: an instruction that used up its turns or restarts is split, or others go before it.
+"""Replanning at run time: an exhausted instruction is split, or prepared.
 
-It cannot loop. Every replan uses up one of a fixed number, what comes of an instruction can be replanned once more
-and no further, a replan adds at most four instructions, and none of its instructions may be in the program already.
+Replanning terminates. Every replan uses up one of a fixed number, the parts of an instruction can
+be replanned a second time and no further, a replan adds at most four instructions, and none of its
+instructions may be in the program already.
 """
 
-from l2mac.control.effects import Effects
+from l2mac.control.effects import Notes
+from l2mac.control.ports import EvaluatorModule
 from l2mac.control.registry import (
     MAX_INSTRUCTIONS,
     Instruction,
@@ -13,8 +15,7 @@ from l2mac.control.registry import (
     normal_form,
     numbered_list,
 )
-from l2mac.control.run_spec import Job
-from l2mac.control.structured_output import NoAnswer, Question, StructuredOutput
+from l2mac.control.structured_output import Asker, NoAnswer, Question
 from l2mac.tools.forms import MOST_PIECES, SubmitReplan, replan_form
 from l2mac.trace.events import Replanned
 
@@ -25,80 +26,86 @@ _FINDINGS_CHARACTERS = 1500
 
 
 class Replanner:
-    """Changes the program when an instruction fails its budget.
+    """The part that changes the program when an instruction exhausts its budget.
 
     Args:
-        job: What is to be done.
-        effects: For prompts and the record.
-        inquirer: Asks the model.
+        max_replans: How many replans a run may have.
+        asker: The means of asking the model.
+        evaluator: The source of the newest findings.
+        notes: Records the replans.
+        findings_characters: How long the description of the findings may be.
     """
 
-    def __init__(self, job: Job, effects: Effects, inquirer: StructuredOutput) -> None:
-        self._job = job
-        self._effects = effects
-        self._inquirer = inquirer
-        self._left = job.thinking.max_replans
+    def __init__(
+        self,
+        *,
+        max_replans: int,
+        asker: Asker,
+        evaluator: EvaluatorModule,
+        notes: Notes,
+        findings_characters: int,
+    ) -> None:
+        self._left = max_replans
+        self._asker = asker
+        self._evaluator = evaluator
+        self._notes = notes
+        self._findings_characters = findings_characters
 
-    def may_replan(self, instruction: Instruction, registry: InstructionRegistry) -> bool:
-        """Whether the bounds on replans and instructions allow another one, of this instruction."""
+    def may_replan(self, instruction: Instruction) -> bool:
+        """Return whether the bounds allow a replan of this instruction."""
         return (
             self._left > 0
             and instruction.replans < REPLANS_PER_INSTRUCTION
-            and registry.total + MOST_PIECES <= MAX_INSTRUCTIONS
+            and instruction.total + MOST_PIECES <= MAX_INSTRUCTIONS
         )
 
-    def replan(
-        self, instruction: Instruction, registry: InstructionRegistry, cause: str, findings: str
-    ) -> bool:
-        """Have the model make an instruction smaller and change the program; False when it stays as it is.
+    def replan(self, instruction: Instruction, registry: InstructionRegistry, cause: str) -> bool:
+        """Ask for a smaller instruction; return False if the program stays.
 
         Args:
             instruction: The current one.
-            registry: The program.
-            cause: Why the instruction is given up.
-            findings: What the checks said last.
+            registry: The program, which is changed.
+            cause: Why the instruction is aborted.
         """
         self._left -= 1
-        prompts, findings = self._effects.domain.prompts, findings[:_FINDINGS_CHARACTERS]
-        form, journal = replan_form(), self._effects.journal
+        findings = self._evaluator.findings(self._findings_characters)[:_FINDINGS_CHARACTERS]
+        question = self._question(instruction, registry, cause, findings)
         try:
-            replan = self._inquirer.ask(
-                self._question(instruction, registry, cause, findings),
-                form,
-                lambda replan: check_replan(replan, registry),
+            action, texts = self._asker.structured.ask(
+                question, replan_form(), lambda replan: check_replan(replan, registry)
             )
         except NoAnswer as error:
-            journal.note(Replanned(number=instruction.number, problem=str(error)))
+            self._notes.note(Replanned(number=instruction.number, problem=str(error)))
             return False
-        action, texts = replan
-        objects = tuple(journal.objects.put_text(text) for text in texts)
-        journal.note(
+        objects = self._notes.put_texts(texts)
+        self._notes.note(
             Replanned(number=instruction.number, action=action, instruction_objects=objects)
         )
-        (registry.replace if action == "split" else registry.insert)(texts)
-        note = prompts.render("unfinished", instruction=instruction.text, findings=findings)
-        registry.summary = f"{registry.summary}\n\n{note}".strip()
+        change = registry.replace if action == "split" else registry.insert
+        change(texts)
+        unfinished = self._asker.prompts.render(
+            "unfinished", instruction=instruction.text, findings=findings
+        )
+        registry.summary = f"{registry.summary}\n\n{unfinished}".strip()
         return True
 
     def _question(
         self, instruction: Instruction, registry: InstructionRegistry, cause: str, findings: str
     ) -> Question:
-        prompts, tool = self._effects.domain.prompts, replan_form().spec.name
-        text = prompts.render(
+        text = self._asker.prompts.render(
             "replan",
-            task=self._job.task,
+            task=self._asker.task,
             plan=numbered_list(registry.texts),
             number=instruction.number,
             instruction=instruction.text,
             cause=cause,
-            files=self._effects.files(),
+            files=self._asker.files.listing(),
             findings=findings,
             most=MOST_PIECES,
         )
         return Question(
             purpose="replan",
             text=text,
-            again=lambda problem: prompts.render("answer_again", problem=problem, tool=tool),
             attempts=_ATTEMPTS,
             reply_tokens=_REPLY_TOKENS,
             shorter="make each step shorter",
@@ -108,20 +115,22 @@ class Replanner:
 def check_replan(
     replan: SubmitReplan, registry: InstructionRegistry
 ) -> tuple[str, tuple[str, ...]]:
-    """Give a replan's action and instructions.
+    """Return a replan's action and instructions.
 
     Raises:
-        ValueError, SettingsError: It is no split, too long, or repeats what the program has or had.
+        ValueError, SettingsError: The replan is not a split, is too long, or repeats a part of the
+            program.
     """
     most = MOST_PIECES if replan.action == "split" else MOST_PIECES - 1
     texts = check_program(replan.steps, at_most=most, field="the replan")
     if replan.action == "split" and len(texts) < 2:
         raise ValueError("a split needs at least 2 steps")
-    seen = {normal_form(text): number for number, text in enumerate(registry.texts, 1)}
+    seen = {normal_form(text) for text in registry.texts}
     for number, text in enumerate(texts, 1):
         if normal_form(text) in seen:
-            raise ValueError(
+            problem = (
                 f"step {number} of the replan repeats the plan; say what is smaller or different"
             )
-        seen[normal_form(text)] = number
+            raise ValueError(problem)
+        seen.add(normal_form(text))
     return replan.action, texts

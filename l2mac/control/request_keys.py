@@ -1,22 +1,21 @@
-"""Names for what a request consists of: each message and each set of tools is an object, written out once.
+"""Names for the parts of a request: its messages and its tools as objects.
 
-A resumed run names everything once more to see that the record fits, however large it is. So what takes long is done
-once: things are known by identity, and a long text that stands in two places, such as a tool call's arguments in its
-key and in the next request, is quoted once.
+A resumed run names everything again, to compare it with the trace. So slow work is done once:
+messages and tools are known by identity, and a long text that is used twice, such as a tool call's
+arguments in its key and in the next request, is quoted once.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from l2mac.processor.messages import Message, ToolCall, ToolSpec
 from l2mac.trace.objects import ObjectStore
 
 
 class RequestKeys:
-    """Give names, and keep what they stand for.
+    """Names of messages, tools and calls, which are kept as objects.
 
     Args:
         objects: Where messages and tools are kept.
@@ -29,14 +28,14 @@ class RequestKeys:
         self._quoted: dict[int, tuple[str, str]] = {}
 
     def messages(self, messages: Sequence[Message]) -> tuple[str, ...]:
-        """Give the names of a request's messages, which are kept as objects."""
+        """Return the names of a request's messages, which are kept as objects."""
         known = self._messages
         names = tuple([(known.get(id(message)) or self._keep(message))[1] for message in messages])
         self._quoted.clear()
         return names
 
     def tools(self, tools: tuple[ToolSpec, ...]) -> str:
-        """Give the name of a set of tools, which is kept as an object."""
+        """Return the name of a set of tools, which is kept as an object."""
         kept = self._tools.get(id(tools))
         if kept is None:
             name = self._objects.put(canonical([asdict(spec) for spec in tools]))
@@ -44,7 +43,7 @@ class RequestKeys:
         return kept[1]
 
     def key_of_call(self, call: ToolCall, tree: str) -> str:
-        """Give what a tool's outcome depends on: the call, and the store before it."""
+        """Return the key of a tool's outcome: a hash of the call and the store before."""
         text = f"[{self._quote(call.name)},{self._quote(call.arguments)},{self._quote(tree)}]"
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -53,7 +52,7 @@ class RequestKeys:
         return kept
 
     def _as_json(self, message: Message) -> bytes:
-        """Give `canonical(asdict(message))`."""
+        """Return `canonical(asdict(message))`."""
         quote = self._quote
         calls = ",".join(
             f'{{"arguments":{quote(call.arguments)},"id":{quote(call.id)},"name":{quote(call.name)}}}'
@@ -70,13 +69,13 @@ class RequestKeys:
         return kept[1]
 
 
-def canonical(value: Any) -> bytes:
-    """Give a value as JSON of which there is only one form."""
+def canonical(value: object) -> bytes:
+    """Return a value as JSON of which there is only one form."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode(
         "ascii"
     )
 
 
-def hash_of(value: Any) -> str:
-    """Give the hash of a value's canonical form."""
+def hash_of(value: object) -> str:
+    """Return the hash of a value's canonical form."""
     return hashlib.sha256(canonical(value)).hexdigest()

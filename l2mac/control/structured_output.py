@@ -1,15 +1,17 @@
-"""Ask the model for one answer in a given form, and again with the reason when it cannot be used."""
+"""Ask the model for one answer in a given form, and again when it cannot be used."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from l2mac.control.effects import Effects
+from l2mac.control.effects import Model
+from l2mac.control.project_files import ProjectFiles
 from l2mac.control.repetition import BASE_TEMPERATURE
+from l2mac.domains.prompt_set import PromptSet
 from l2mac.errors import SettingsError
 from l2mac.processor.messages import Message, Reply, Role
 from l2mac.tools.base import Arguments, parse_arguments
-from l2mac.tools.forms import Form
+from l2mac.tools.forms import Form, proper_name
 
 _WARMING = 0.2
 _PROBLEM_CHARACTERS = 600
@@ -19,10 +21,11 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """There is no usable answer.
+    """No attempt gave a usable answer.
 
     Attributes:
-        overflow: Whether the question does not fit into the model's window; otherwise every attempt was unusable.
+        overflow: Whether the question does not fit into the model's window; otherwise every attempt
+            was unusable.
     """
 
     def __init__(self, problem: str, *, overflow: bool = False) -> None:
@@ -32,72 +35,72 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked.
+    """A question to the model.
 
     Attributes:
-        purpose: As the record says it.
+        purpose: The purpose of the call, as it is recorded.
         text: The whole question.
-        again: Gives what is added when an answer could not be used, from the reason.
         attempts: How often it is asked at most.
-        reply_tokens: Where the answer is cut off.
-        shorter: What to do about an answer that was cut off.
-        must_fit: Whether it is not even sent when it seems too long; some servers cut what is, without a word.
-        temperature: Of the first attempt.
+        reply_tokens: Where the answer is truncated.
+        again: Returns the text that follows an unusable answer, from the reason; None for the
+            domain's prompt for that.
+        shorter: The advice after an answer that was truncated.
+        must_fit: Whether it is not even sent when it seems too long; some servers silently truncate
+            it.
+        temperature: The temperature of the first attempt.
     """
 
     purpose: str
     text: str
-    again: Callable[[str], str]
     attempts: int
     reply_tokens: int
+    again: Callable[[str], str] | None = None
     shorter: str = "say less"
     must_fit: bool = True
     temperature: float = BASE_TEMPERATURE
 
 
 class StructuredOutput:
-    """Asks questions whose answer is one call of one tool.
+    """Questions to the model whose answer is one call of one tool.
 
     Args:
-        effects: The way to the model.
-        context_tokens: The model's declared window.
-        system: What heads every question, if not the domain's prompt for that.
+        model: The language model.
+        prompts: The prompts of the domain.
+        system: The message at the head of every question.
     """
 
-    def __init__(
-        self, effects: Effects, context_tokens: int, *, system: Message | None = None
-    ) -> None:
-        self._effects = effects
-        self._context_tokens = context_tokens
-        self.system = system or Message(Role.SYSTEM, effects.domain.prompts.render("system"))
+    def __init__(self, model: Model, prompts: PromptSet, *, system: Message) -> None:
+        self._model = model
+        self._prompts = prompts
+        self.system = system
 
     def room(self, question: Question, form: Form[A]) -> int:
-        """Give how many tokens of the window a question leaves; negative when it does not fit."""
-        used = self._effects.estimator.estimate(
-            (self.system, Message(Role.USER, question.text)), (form.spec,)
-        )
-        return self._context_tokens - used - min(question.reply_tokens, self._effects.reply_tokens)
+        """Return the tokens that a question leaves of the window; negative if none."""
+        messages = (self.system, Message(Role.USER, question.text))
+        return self._model.room(messages, (form.spec,), reply_tokens=question.reply_tokens)
 
     def ask(self, question: Question, form: Form[A], read: Callable[[A], T]) -> T:
-        """Give the first usable answer.
+        """Return the first usable answer.
 
-        An unusable one is not shown again, as models repeat what they see; the temperature rises instead.
+        An unusable answer is not shown again, as models repeat what they see; the temperature
+        rises.
 
         Args:
-            question: What is asked.
+            question: The question.
             form: The tool that must be called.
-            read: Makes the result of its arguments; raises ValueError with a text for the model.
+            read: Returns the result of the tool's arguments; raises ValueError with a text for the
+                model.
 
         Raises:
-            NoAnswer: There is none.
-            BudgetSpent, ModelUnavailable, ModelRejected: As `Effects.ask`.
+            NoAnswer: No answer was usable.
+            BudgetExhausted, ModelUnavailable, ModelRejected: As `Model.ask`.
         """
         if question.must_fit and self.room(question, form) < 0:
             raise NoAnswer(_TOO_LONG, overflow=True)
         asked = [self.system, Message(Role.USER, question.text)]
         messages, problem = asked, ""
         for attempt in range(question.attempts):
-            reply = self._effects.ask(
+            reply = self._model.ask(
                 question.purpose,
                 messages,
                 tools=(form.spec,),
@@ -108,23 +111,42 @@ class StructuredOutput:
             if reply is None:
                 raise NoAnswer(_TOO_LONG, overflow=True)
             try:
-                return read(self._arguments(reply, form))
+                return read(_arguments(reply, form))
             except (ValueError, SettingsError) as error:
-                problem = (
-                    f"it was cut off; {question.shorter}"
-                    if reply.truncated
-                    else str(error)[:_PROBLEM_CHARACTERS]
-                )
-            messages = [*asked, Message(Role.USER, question.again(problem))]
+                problem = str(error)[:_PROBLEM_CHARACTERS]
+            if reply.truncated:
+                problem = f"it was truncated; {question.shorter}"
+            messages = [*asked, Message(Role.USER, self._again(question, form, problem))]
         raise NoAnswer(f"no usable answer in {question.attempts} attempts, the last one: {problem}")
 
-    def _arguments(self, reply: Reply, form: Form[A]) -> A:
-        name = form.spec.name
-        calls = [
-            call
-            for call in reply.tool_calls
-            if self._effects.domain.toolbelt.proper_name(call.name) == name
-        ]
-        if not calls:
-            raise ValueError(f"{name} was not called")
-        return parse_arguments(form.arguments, calls[0].arguments)
+    def _again(self, question: Question, form: Form[A], problem: str) -> str:
+        if question.again is not None:
+            return question.again(problem)
+        return self._prompts.render("answer_again", problem=problem, tool=form.spec.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """The means of a run to ask the model about its task.
+
+    Attributes:
+        task: The task.
+        model: The language model.
+        structured: Asks the questions whose answer is a form.
+        prompts: The prompts of the domain.
+        files: The file store, for prompts.
+    """
+
+    task: str
+    model: Model
+    structured: StructuredOutput
+    prompts: PromptSet
+    files: ProjectFiles
+
+
+def _arguments(reply: Reply, form: Form[A]) -> A:
+    name = form.spec.name
+    calls = [call for call in reply.tool_calls if proper_name(call.name) == name]
+    if not calls:
+        raise ValueError(f"{name} was not called")
+    return parse_arguments(form.arguments, calls[0].arguments)

@@ -1,28 +1,24 @@
-"""One turn of the model: its tool calls are performed in order, and each gets exactly one answer.
+"""One turn of the model: each tool call of a reply gets exactly one answer.
 
-Shared by the control unit and the methods that it is compared with (`l2mac.control.methods`), as is the window that opens
-every piece of work.
+Agentic mode and the comparison methods (`l2mac.control.methods`) share it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from l2mac.control.budget import BudgetExhausted
-from l2mac.control.context_window import ContextWindow
-from l2mac.control.effects import Effects
-from l2mac.control.run_spec import Job
-from l2mac.processor.messages import Message, Reply, Role, ToolCall, ToolSpec
-from l2mac.tools.forms import COMPLETE_INSTRUCTION, SUBMIT_PLAN
+from l2mac.control.effects import Tools
+from l2mac.processor.messages import Message, Reply, Role, ToolCall
+from l2mac.tools.forms import COMPLETE_INSTRUCTION, SUBMIT_PLAN, proper_name
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one reply came to.
+    """The result of one reply.
 
     Attributes:
         messages: The reply and the answers to its calls, to be remembered.
-        claimed: Whether the model said that what it was to do is done.
-        completed: Whether that was accepted.
+        claimed: Whether the model claimed that its work is done.
+        completed: Whether the claim was accepted.
     """
 
     messages: tuple[Message, ...]
@@ -31,28 +27,28 @@ class Turn:
 
 
 class TurnRunner:
-    """Performs replies.
+    """The part that performs the tool calls of replies.
 
     Args:
-        effects: The tools.
+        tools: The tools that the model may call.
     """
 
-    def __init__(self, effects: Effects) -> None:
-        self._effects = effects
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
         self._calls = 0
 
     def perform(self, reply: Reply, accepts: Callable[[], bool]) -> Turn:
-        """Perform a reply's tool calls in order; behind an accepted claim that the work is done none is performed.
+        """Perform a reply's tool calls in order, but none behind an accepted claim.
 
         Args:
-            reply: What the model says.
-            accepts: Whether such a claim may be accepted now.
+            reply: The reply of the model.
+            accepts: Returns whether a claim that the work is done may be accepted now.
         """
         reply = self._with_own_ids(reply)
         messages = [reply.as_message()]
         completed = claimed = False
         for call in reply.tool_calls:
-            name = self._effects.domain.toolbelt.proper_name(call.name)
+            name = proper_name(call.name)
             if completed:
                 text = "not performed: the instruction was already done"
             elif name == COMPLETE_INSTRUCTION:
@@ -61,12 +57,13 @@ class TurnRunner:
             elif name == SUBMIT_PLAN:
                 text = "the plan stands; carry out the current instruction"
             else:
-                text = self._effects.use_tool(call).text
+                text = self._tools.use(call).text
             messages.append(Message(Role.TOOL, text, tool_call_id=call.id))
         return Turn(tuple(messages), claimed, completed)
 
     def _with_own_ids(self, reply: Reply) -> Reply:
-        """Number the calls ourselves: servers' ids are random, sometimes missing or given twice."""
+        """Return the reply with its calls numbered over the whole run."""
+        # Ids of servers are random, sometimes missing or given twice.
         calls = []
         for call in reply.tool_calls:
             self._calls += 1
@@ -77,37 +74,3 @@ class TurnRunner:
             usage=reply.usage,
             truncated=reply.truncated,
         )
-
-
-def system_message(job: Job, effects: Effects, *, checked: bool) -> Message:
-    """Give the message M_s that heads every window; `checked` is whether the model is told what checks find."""
-    prompts = effects.domain.prompts
-    packages = (
-        () if job.dependencies == "off" else (prompts.render(f"packages_{job.dependencies}"),)
-    )
-    unchecked = () if checked else (prompts.render("unchecked"),)
-    head = prompts.render("guided_system" if job.closely else "system")
-    return Message(Role.SYSTEM, "\n\n".join((head, *packages, *unchecked)))
-
-
-def open_window(
-    job: Job, effects: Effects, head: tuple[Message, ...], tools: tuple[ToolSpec, ...]
-) -> ContextWindow:
-    """Give a fresh context window.
-
-    Raises:
-        BudgetSpent: Its head alone leaves no room for a reply.
-    """
-    window = ContextWindow(
-        head,
-        tools,
-        context_tokens=job.context_tokens,
-        reply_tokens=effects.reply_tokens,
-        estimator=effects.estimator,
-    )
-    if not window.has_room():
-        raise BudgetExhausted(
-            f"the task, the instruction and the tools alone take about {window.used_tokens} tokens, which leaves no"
-            f" room for a reply in a window of {job.context_tokens} (--context-tokens)"
-        )
-    return window

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import pydantic
 from pydantic import Field
@@ -164,17 +164,16 @@ class DefinitionSource:
 
         Args:
             field: The path of keys and positions to the field.
-            problem: The problem as a phrase.
+            problem: The problem as a predicate, such as `is missing. Add it.`
             below: The line of a text value, from 1, or 0 for the whole field.
         """
         line = self._line_of(field)
         if line and below:
             opened = re.search(r"('''|\"\"\")\s*$", self._lines[line - 1])
             line += below if opened else below - 1
-        where = f"{self._name}, line {line}" if line else self._name
-        if field:
-            problem = f"{_field_name(field)}: {problem}"
-        return SettingsError(where, problem)
+        where = f"{self._name}: {_field_name(field)}" if field else self._name
+        place = f"{where} (line {line})" if line else where
+        return SettingsError(where, f"{place} {problem}")
 
     def _line_of(self, field: tuple[str | int, ...]) -> int:
         """Return the line of the field or of its nearest container, or 0."""
@@ -231,11 +230,11 @@ def read_definition(path: Path) -> tuple[Definition, DefinitionSource]:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            problem = f"is larger than {_MOST_BYTES} bytes; choose a domain's file"
+            problem = f"{path} is larger than {_MOST_BYTES} bytes. Choose a domain's file."
             raise SettingsError(str(path), problem)
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"is not readable as UTF-8 text: {error}") from None
+        raise SettingsError(str(path), f"{path} is not readable as UTF-8 text: {error}.") from None
     return parse_definition(str(path), text, {})
 
 
@@ -256,7 +255,7 @@ def parse_definition(
     try:
         file = _DomainFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(name, f"is not valid TOML: {error}") from None
+        raise SettingsError(name, f"{name} is not valid TOML: {error}.") from None
     except pydantic.ValidationError as error:
         raise _first_error(error, source) from None
     for kind, prompt in file.prompts.items():
@@ -306,17 +305,17 @@ def _tuple(items: list[T] | None) -> tuple[T, ...] | None:
 
 
 def _first_error(error: pydantic.ValidationError, source: DefinitionSource) -> SettingsError:
-    first: Any = error.errors()[0]
-    field = tuple(first["loc"])
+    first = error.errors()[0]
+    field = first["loc"]
     if first["type"] == "extra_forbidden":
         known = ", ".join(_fields_at(field))
-        return source.error(field, f"is not a field; the fields here are: {known}")
+        return source.error(field, f"is not a field. The fields here are: {known}.")
     if first["type"] == "missing":
-        return source.error(field, "is missing; add it")
+        return source.error(field, "is missing. Add it.")
     if first["type"] == "string_pattern_mismatch":
-        rule = "must be a name in lower case: letters, digits, - and _, a letter first"
+        rule = "must be a name in lower case: letters, digits, - and _, a letter first."
         return source.error(field, rule)
-    return source.error(field, f"{first['msg'][:1].lower()}{first['msg'][1:]}")
+    return source.error(field, f"is invalid: {first['msg'][:1].lower()}{first['msg'][1:]}.")
 
 
 def _fields_at(field: tuple[str | int, ...]) -> list[str]:

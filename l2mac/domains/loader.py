@@ -5,7 +5,6 @@ The control unit works with any domain and knows none of them by name.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from l2mac.domains.definition import (
     Command,
@@ -20,7 +19,7 @@ from l2mac.errors import SettingsError
 from l2mac.evaluator import book_checks, python_checks
 from l2mac.evaluator.checks import Checks, together
 from l2mac.evaluator.command_checks import CommandCheck, command_jobs, command_judge
-from l2mac.tools.base import Tool, Toolbelt
+from l2mac.tools.base import AnyTool, Toolbelt
 from l2mac.tools.execute import execution_tools
 from l2mac.tools.files import file_tools
 from l2mac.tools.forms import ALIASES, COMPLETE_INSTRUCTION, SUBMIT_PLAN
@@ -30,7 +29,7 @@ DOMAINS = ("codebase", "book")
 CUSTOM = "custom"
 _ROOT = "codebase"
 _ALWAYS = (SUBMIT_PLAN, COMPLETE_INSTRUCTION)
-_NO_WRITER = "must include a tool that writes files; add write_files"
+_NO_WRITER = "must include a tool that writes files. Add write_files."
 _RESULTS = frozenset(
     {"syntax", "lint", "tests", "inventory", *book_checks.JOBS, *book_checks.RESULTS, "judge"}
 )
@@ -66,10 +65,12 @@ def load_domain(name: str) -> Domain:
         SettingsError: No shipped domain has that name.
     """
     if name == CUSTOM:
-        raise SettingsError("--domain", "custom requires --domain-file")
+        raise SettingsError("--domain", "The domain custom requires --domain-file.")
     if name not in DOMAINS:
         known = ", ".join((*DOMAINS, CUSTOM))
-        raise SettingsError("--domain", f"{name!r} is not a domain; the domains are: {known}")
+        raise SettingsError(
+            "--domain", f"--domain names {name!r}, which is not a domain. The domains are: {known}."
+        )
     definition, source = _shipped(name)
     return _build(definition, source)
 
@@ -84,7 +85,8 @@ def load_domain_file(path: Path) -> Domain:
     base = own.extends or _ROOT
     if base not in DOMAINS:
         raise source.error(
-            ("extends",), f"{base!r} is not a domain; the domains are: {', '.join(DOMAINS)}"
+            ("extends",),
+            f"names {base!r}, which is not a domain. The domains are: {', '.join(DOMAINS)}.",
         )
     return _build(own.over(_shipped(base)[0]), source)
 
@@ -95,11 +97,11 @@ def recorded_domain(text: str) -> Domain:
     Raises:
         SettingsError: The definition does not fit this version of l2mac.
     """
-    source = DefinitionSource("the recorded domain", "")
+    source = DefinitionSource("The recorded domain", "")
     try:
         own = recorded_definition(text)
     except ValueError as error:
-        problem = f"is invalid ({error}); use the version of l2mac that recorded it"
+        problem = f"is invalid ({error}). Use the version of l2mac that recorded it."
         raise source.error((), problem) from None
     return _build(own, source)
 
@@ -123,10 +125,10 @@ def with_tools(domain: Domain, names: str) -> Domain:
     for name in kept:
         if name not in offered:
             known = ", ".join(offered)
-            problem = f"{name!r} is not a tool of this domain; its tools are: {known}"
-            raise SettingsError("--tools", problem)
+            problem = f"--tools names {name!r}, which is not a tool of this domain."
+            raise SettingsError("--tools", f"{problem} Its tools are: {known}.")
     if not any(spec.name in kept for spec in domain.toolbelt.writing_specs):
-        raise SettingsError("--tools", _NO_WRITER)
+        raise SettingsError("--tools", f"--tools {_NO_WRITER}")
     return _build(replace(domain.definition, tools=kept), DefinitionSource("--tools", ""))
 
 
@@ -147,23 +149,25 @@ def _build(definition: Definition, source: DefinitionSource) -> Domain:
     )
 
 
-def _tools(names: tuple[str, ...], source: DefinitionSource) -> tuple[Tool[Any], ...]:
-    known: dict[str, tuple[Tool[Any], ...]] = {
+def _tools(names: tuple[str, ...], source: DefinitionSource) -> tuple[AnyTool, ...]:
+    known: dict[str, tuple[AnyTool, ...]] = {
         "files": file_tools(),
         "execution": execution_tools(),
     }
     for tool in (*known["files"], *known["execution"]):
         known[tool.name] = (tool,)
-    chosen: dict[str, Tool[Any]] = {}
+    chosen: dict[str, AnyTool] = {}
     for number, name in enumerate(names):
         if name in _ALWAYS:
-            raise source.error(("tools", number), f"{name} is always present; leave it out")
+            raise source.error(
+                ("tools", number), f"names {name}, which is always present. Remove it."
+            )
         if name not in known:
-            problem = f"{name!r} is not a tool; the tools are: {', '.join(known)}"
+            problem = f"names {name!r}, which is not a tool. The tools are: {', '.join(known)}."
             raise source.error(("tools", number), problem)
         for tool in known[name]:
             if tool.name in chosen:
-                raise source.error(("tools", number), f"{tool.name} is duplicated; name it once")
+                raise source.error(("tools", number), f"names {tool.name} twice. Name it once.")
             chosen[tool.name] = tool
     if not any(tool.writes for tool in chosen.values()):
         raise source.error(("tools",), _NO_WRITER)
@@ -174,11 +178,11 @@ def _checks(definition: Definition, source: DefinitionSource) -> Checks:
     parts = _built_in_checks(definition, source)
     parts += [_command_checks(command) for command in _commands(definition, source)]
     if not parts:
-        problem = "must not be empty, or every result would pass; name a check or a command"
+        problem = "must not be empty, or every result would pass. Name a check or a command."
         raise source.error(("checks",), problem)
     count = sum(len(part.jobs) for part in parts)
     if count > MAX_JOBS:
-        problem = f"checks and commands need {count} jobs; at most {MAX_JOBS} run at once"
+        problem = f"and checks need {count} jobs, at most {MAX_JOBS} run. Remove some."
         raise source.error(("commands",), problem)
     return together(tuple(parts))
 
@@ -202,10 +206,12 @@ def _built_in_checks(definition: Definition, source: DefinitionSource) -> list[C
     names = definition.checks or ()
     for number, name in enumerate(names):
         if name not in built_in:
-            problem = f"{name!r} is not a check; the checks are: {', '.join(built_in)}"
+            problem = (
+                f"names {name!r}, which is not a check. The checks are: {', '.join(built_in)}."
+            )
             raise source.error(("checks", number), problem)
         if name in names[:number]:
-            raise source.error(("checks", number), f"{name} is duplicated; name it once")
+            raise source.error(("checks", number), f"names {name} twice. Name it once.")
     return [built_in[name] for name in names]
 
 
@@ -215,11 +221,11 @@ def _commands(definition: Definition, source: DefinitionSource) -> tuple[Command
     taken = set(_RESULTS)
     for number, command in enumerate(commands):
         if command.name in taken:
-            problem = f"{command.name!r} is the name of another check; choose another name"
+            problem = f"is {command.name!r}, the name of another check. Choose another name."
             raise source.error(("commands", number, "name"), problem)
         taken.add(command.name)
         if any("\0" in word for word in command.argv):
-            problem = "holds a NUL character, which no program can receive; remove it"
+            problem = "holds a NUL character, which no program can receive. Remove it."
             raise source.error(("commands", number, "argv"), problem)
     return commands
 

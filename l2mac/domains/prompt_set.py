@@ -133,10 +133,10 @@ class PromptSet:
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         for kind in sorted(KINDS.keys() - texts.keys()):
-            raise SettingsError(f"prompt {kind!r}", "is missing")
+            raise SettingsError(f"prompt {kind!r}", f"The prompt {kind!r} is missing. Add it.")
         for kind, text in texts.items():
             for _, problem in problems(kind, text):
-                raise SettingsError(f"prompt {kind!r}", problem)
+                raise SettingsError(f"prompt {kind!r}", f"The prompt {kind!r} {problem}")
         self._templates = {kind: Template(text.strip()) for kind, text in texts.items()}
 
     def render(self, kind: str, **values: object) -> str:
@@ -154,15 +154,15 @@ class PromptSet:
 
 
 def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
-    """Yield the problems of a prompt: the line of its text, from 1, and a phrase.
+    """Yield the problems of a prompt: the line of its text, from 1, and a predicate.
 
     Line 0 means the whole text.
     """
     if kind not in KINDS:
-        yield 0, f"is not a kind of prompt; the kinds are: {', '.join(KINDS)}"
+        yield 0, f"is not a kind of prompt. The kinds are: {', '.join(KINDS)}."
         return
     if not text.strip():
-        yield 0, "is empty"
+        yield 0, "is empty. Write its text."
         return
     used: set[str] = set()
     for match in Template.pattern.finditer(text):
@@ -170,13 +170,13 @@ def problems(kind: str, text: str) -> Iterator[tuple[int, str]]:
         line = text.count("\n", 0, match.start()) + 1
         where = f"line {line}, column {match.start() - text.rfind(chr(10), 0, match.start())}"
         if match["invalid"] is not None:
-            yield line, f"{where}: a '$' is not followed by a name; write $$ for a dollar sign"
+            yield line, f"has a '$' without a name at {where}. Write $$ for a dollar sign."
         elif name and name not in KINDS[kind]:
-            yield line, f"{where}: ${name} is unknown; known are: {placeholders(kind)}"
+            yield line, f"has an unknown ${name} at {where}. Known are: {placeholders(kind)}."
         elif name:
             used.add(name)
     for name in sorted(KINDS[kind] - used):
-        yield 0, f"${name} is not used; the model would never see its value"
+        yield 0, f"does not use ${name}, so the model would never see its value. Use it."
 
 
 def placeholders(kind: str) -> str:

@@ -1,8 +1,9 @@
-"""What was wrong before a run began: findings of its input, which stay the input's and block nothing.
+"""The baseline: findings of a run's input, which block nothing.
 
-Excused is only what can be told to be the same thing. A test that failed is the same as long as its file is as it came,
-or the test still says what it said: one that is written anew under an old name is new. A finding is the same when its
-file has no more of its kind than it had. What a run has mended stays mended: broken again, it is the run's.
+A finding is excused only where it is known to be the same. A failing test is the same as long as
+its file is unchanged or its source has the same fingerprint: a test that is rewritten under an old
+name is new. Any other finding is the same when its file has no more of its kind than it had. A
+finding that the run has fixed is the run's own if it comes back.
 """
 
 import itertools
@@ -31,22 +32,22 @@ class Baseline:
     def __init__(self, origin: FileDigests) -> None:
         self._origin = origin
         self._failing: set[str] = set()
-        self._prints: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
         self._kinds: dict[str, Kinds] = {}
         self._left: dict[str, Kinds] = {}
 
     def start_from(self, report: CheckReport) -> None:
-        """Take in the report on the input as it came."""
+        """Store the findings of the report on the unchanged input."""
         for result in report.results:
             if result.counts is None:
                 self._kinds[result.name] = _counted(result.findings)
                 self._left[result.name] = self._kinds[result.name].copy()
             else:
                 self._failing = {finding.where for finding in result.findings if finding.where}
-                self._prints = dict(zip(result.declared, result.prints, strict=False))
+                self._fingerprints = dict(zip(result.declared, result.fingerprints, strict=False))
 
     def learn(self, report: CheckReport) -> None:
-        """Take in what was wrong with some files of the input besides; what is known already is not counted twice."""
+        """Add further findings of the input; known ones are not counted twice."""
         for result in report.results:
             if result.counts is None and result.verdict is not Verdict.BROKEN:
                 found = _counted(result.findings)
@@ -54,26 +55,32 @@ class Baseline:
                     kinds[result.name] = kinds.get(result.name, Counter()) | found
 
     def judge(self, report: CheckReport, files: FileDigests) -> CheckReport:
-        """Give a report with what is not new excused; `files` is the store that it is on, path → object."""
-        if not self._origin:
-            return CheckReport(
-                tuple(replace(result, prints=()) for result in report.gated().results)
-            )
-        return CheckReport(tuple(self._excused(result, files) for result in report.results)).gated()
-
-    def observe(self, report: CheckReport, files: FileDigests, *, whole: bool) -> None:
-        """Take in what `judge` gave: what is mended is excused no more.
+        """Return a report with the findings of the input excused.
 
         Args:
             report: The report.
             files: The store that it is on, path → object.
-            whole: Whether all was checked that the input was checked for; otherwise only tests can be mended.
+        """
+        if not self._origin:
+            return CheckReport(
+                tuple(replace(result, fingerprints=()) for result in report.gated().results)
+            )
+        return CheckReport(tuple(self._excused(result, files) for result in report.results)).gated()
+
+    def observe(self, report: CheckReport, files: FileDigests, *, whole: bool) -> None:
+        """Update the baseline by a report of `judge`: fixed findings lose their excuse.
+
+        Args:
+            report: The report.
+            files: The store that it is on, path → object.
+            whole: Whether all was checked that the input was checked for; otherwise only tests can
+                be fixed.
         """
         for result in report.results:
             if result.verdict is Verdict.BROKEN:
                 continue
             if result.counts is not None:
-                self._failing -= _mended(self._failing, result)
+                self._failing -= _fixed(self._failing, result)
             elif whole and (result.verdict is Verdict.PASSED or result.findings):
                 now = _counted((*result.findings, *result.excused))
                 left = self._left.get(result.name, Counter())
@@ -86,19 +93,14 @@ class Baseline:
 
     def _excused(self, result: CheckResult, files: FileDigests) -> CheckResult:
         if rewritten := self._rewritten(result):
-            said = (
-                "test of before says something else"
-                if rewritten == 1
-                else "tests of before say something else"
-            )
+            said = "tests of before say something else"
+            if rewritten == 1:
+                said = "test of before says something else"
             result = replace(result, summary=f"{result.summary}, {rewritten} {said} now")
         if result.verdict is not Verdict.FAILED or not result.findings:
             return result
-        is_old = (
-            self._old_tests(result, files)
-            if result.counts is not None
-            else self._old_kinds(result, files)
-        )
+        known = self._old_kinds if result.counts is None else self._old_tests
+        is_old = known(result, files)
         old = tuple(itertools.compress(result.findings, is_old))
         if not old:
             return result
@@ -111,26 +113,26 @@ class Baseline:
         return replace(result, verdict=verdict, summary=summary, findings=(), excused=old)
 
     def _rewritten(self, result: CheckResult) -> int:
-        """Count the tests of the input that are still there and say something else: weaker ones may be among them."""
-        now = zip(result.declared, result.prints, strict=False)
+        """Count the tests of the input whose source changed, as they may be weaker now."""
+        now = zip(result.declared, result.fingerprints, strict=False)
         return sum(
-            bool(print_) and self._prints.get(test, print_) not in ("", print_)
-            for test, print_ in now
+            bool(fingerprint) and self._fingerprints.get(test, fingerprint) not in ("", fingerprint)
+            for test, fingerprint in now
         )
 
     def _old_tests(self, result: CheckResult, files: FileDigests) -> list[bool]:
-        prints = dict(zip(result.declared, result.prints, strict=False))
+        fingerprints = dict(zip(result.declared, result.fingerprints, strict=False))
         return [
-            one.where in self._failing and self._is_same(one.where, prints, files)
+            one.where in self._failing and self._is_same(one.where, fingerprints, files)
             for one in result.findings
         ]
 
-    def _is_same(self, test: str, prints: Mapping[str, str], files: FileDigests) -> bool:
-        """Whether a test is what it was in the input: by its file, or by the print of what it says."""
+    def _is_same(self, test: str, fingerprints: Mapping[str, str], files: FileDigests) -> bool:
+        """Return whether a test is the input's, by its file or its fingerprint."""
         name = base_id(test)
         if self._as_it_came(test.partition("::")[0], files):
             return True
-        return bool(prints.get(name)) and prints[name] == self._prints.get(name)
+        return bool(fingerprints.get(name)) and fingerprints[name] == self._fingerprints.get(name)
 
     def _old_kinds(self, result: CheckResult, files: FileDigests) -> list[bool]:
         before, left = (
@@ -147,7 +149,7 @@ class Baseline:
 
 
 def named(report: CheckReport) -> str:
-    """Name what fails in a report in a few lines, without saying how; empty when nothing does."""
+    """Return the names of what fails in a report, in a few lines; empty for nothing."""
     lines = []
     for result in report.results:
         if result.verdict is Verdict.FAILED:
@@ -165,8 +167,8 @@ def named(report: CheckReport) -> str:
     return "\n".join(lines)
 
 
-def _mended(failing: set[str], result: CheckResult) -> set[str]:
-    """Give which of the names that failed a report shows in order: tests that passed, files that could be read."""
+def _fixed(failing: set[str], result: CheckResult) -> set[str]:
+    """Return the failing names that a report shows to be fixed."""
     passed = {test for test, outcome in result.outcomes if outcome == "passed"}
     every = {test for test, _ in result.outcomes}
     holding = {
@@ -183,7 +185,7 @@ def _place(finding: Finding, result: CheckResult) -> str:
 
 
 def _kind(finding: Finding) -> tuple[str, str]:
-    """Give what makes two findings the same: file and text, wherever in the file."""
+    """Return the key by which two findings are the same: file and text, not the line."""
     path, _, line = finding.where.rpartition(":")
     return (
         path if line.isdigit() else finding.where,
@@ -200,10 +202,7 @@ def _counted(findings: Iterable[Finding]) -> Kinds:
 
 def _as_before(result: CheckResult, old: tuple[Finding, ...]) -> str:
     if result.counts is None:
-        return (
-            "as before the run"
-            if len(old) == len(result.findings)
-            else f"{len(old)} of them as before the run"
-        )
+        which = "" if len(old) == len(result.findings) else f"{len(old)} of them "
+        return f"{which}as before the run"
     count = len({finding.where for finding in old})
     return f"{count} {'test fails as it' if count == 1 else 'tests fail as they'} did before"

@@ -1,19 +1,18 @@
-"""The checks of a book: what to run in the box, and how to read what comes back.
+"""The checks of a book: their jobs in the sandbox, and their reports.
 
-`sandbox.checkers.prose` finds; here it is decided what a finding weighs. Most refuse completion. A chapter that is not
-written yet does so only at the end, and what can only be guessed is advice.
+`sandbox.checkers.prose` makes the findings, and this module weighs them. Most findings refuse
+completion. A missing chapter does so only at the end, and guesses are advice.
 """
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Literal
 
-import pydantic
 from pydantic import Field
 
+from l2mac.evaluator.checker_report import ReportLine, read_report, why_incomplete
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
-from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
-from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+from l2mac.evaluator.wording import how_many, valid_text
+from sandbox import FileEntry, Job, JobResult, RunResult
 
 JOBS = frozenset({"prose"})
 RESULTS = ("outline", "text", "references", "advice")
@@ -27,13 +26,9 @@ _RULES = {rule: result for result, rules in _OF_RESULT.items() for rule in rules
 _TEXT_CHARACTERS = 1000
 
 
-class _Event(pydantic.BaseModel):
-    """A line of the report, as `sandbox.checkers.prose` writes it: nothing else, nothing converted."""
+class _ProseFinding(ReportLine):
+    """A finding, as `sandbox.checkers.prose` writes it."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Found(_Event):
     e: Literal["finding"]
     rule: str
     path: str
@@ -41,7 +36,9 @@ class _Found(_Event):
     text: str
 
 
-class _End(_Event):
+class _BookEnd(ReportLine):
+    """The end of a report, as `sandbox.checkers.prose` writes it."""
+
     e: Literal["end"]
     code: Literal[0]
     chapters: Annotated[int, Field(ge=0)]
@@ -50,37 +47,32 @@ class _End(_Event):
     unreported: Annotated[int, Field(ge=0)]
 
 
-_FOUND: pydantic.TypeAdapter[_Found] = pydantic.TypeAdapter(_Found)
-_END: pydantic.TypeAdapter[_End] = pydantic.TypeAdapter(_End)
-
-
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
-    """Give what to run for these files; nothing while there is no Markdown file."""
-    return jobs_at_the_end(files) if any(entry.path.endswith(".md") for entry in files) else ()
+    """Return the jobs for these files; none while there is no Markdown file."""
+    has_text = any(entry.path.endswith(".md") for entry in files)
+    return jobs_at_the_end(files) if has_text else ()
 
 
 def jobs_at_the_end(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - a book is one
-    """Give what to run for these files where a book has to be there: the check, even if there is no file at all."""
+    """Return the job for these files when a book is due, even without files."""
     return (Job("prose", checker="prose", paths=tuple(entry.path for entry in files)),)
 
 
 def judge(result: RunResult) -> CheckReport:
-    """Read what the job left; chapters that are not written yet are counted, not missed."""
+    """Read the job's report; chapters that are not written yet are not missed."""
     return _judged(result.job("prose"), whole=False)
 
 
 def judge_whole(result: RunResult) -> CheckReport:
-    """Read what the job left when the whole book has to be there."""
+    """Read the job's report when the whole book has to be there."""
     return _judged(result.job("prose"), whole=True)
 
 
 def _judged(job: JobResult, *, whole: bool) -> CheckReport:
-    if not job.succeeded or job.report.elided:
-        return _broken(job)
-    *lines, last = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
-        end = _END.validate_python(json.loads(last))
-        found = [_FOUND.validate_python(json.loads(line)) for line in lines]
+        lines, last = read_report(job)
+        end = _BookEnd.model_validate(last)
+        found = [_ProseFinding.model_validate(line) for line in lines]
         groups: dict[str, list[Finding]] = {name: [] for name in RESULTS}
         for one in found:
             if whole or one.rule != "missing":
@@ -90,7 +82,7 @@ def _judged(job: JobResult, *, whole: bool) -> CheckReport:
     return CheckReport(tuple(_results(groups, end)))
 
 
-def _results(groups: dict[str, list[Finding]], end: _End) -> Iterable[CheckResult]:
+def _results(groups: dict[str, list[Finding]], end: _BookEnd) -> Iterable[CheckResult]:
     clean = {
         "outline": f"{end.written} of {how_many(range(end.chapters), 'chapter')} written",
         "text": f"{end.words} words",
@@ -110,18 +102,14 @@ def _results(groups: dict[str, list[Finding]], end: _End) -> Iterable[CheckResul
         )
 
 
-def _finding(found: _Found) -> Finding:
+def _finding(found: _ProseFinding) -> Finding:
     path = valid_text(found.path)
     where = f"{path}:{found.line}" if found.line else path
     return Finding(where, valid_text(found.text)[:_TEXT_CHARACTERS])
 
 
 def _broken(job: JobResult) -> CheckReport:
-    reason = (
-        cause_sentence(job)
-        if job.cause is not Cause.EXITED or job.code
-        else "it left no complete report"
-    )
+    reason = why_incomplete(job)
     text = valid_text(job.errors.text(1500) or job.output.text(1500))
     finding = Finding("", f"the book could not be checked: {reason}\n{text}")
     return CheckReport(

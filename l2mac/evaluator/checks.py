@@ -1,4 +1,4 @@
-"""The evaluator E(D): checks the store in its box and remembers the answer for the state that it was given for."""
+"""The checks of a domain: their jobs on a file store, and their reports."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,28 @@ from sandbox import FileEntry, Job, RunResult
 
 
 class JobMaker(Protocol):
-    """Says what to run for some files."""
+    """The maker of the jobs for some files."""
 
     def __call__(
         self, files: Sequence[FileEntry], known: Collection[str] = (), /
     ) -> tuple[Job, ...]:
-        """Give the jobs; of the paths in `known` it has been seen before what is wrong with them as they are."""
+        """Return the jobs; findings on the paths in `known` are known already."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The checks of a domain: what to run for some files, and how to read what comes back.
+    """The checks of a domain.
 
     Attributes:
-        jobs: The names of all jobs that `jobs_for` can give.
-        at_the_end: What takes their place in the last instruction and after it, where more is due than before: the
-            chapters that are still missing, for example. None where the same is due all along.
-        for_input: Gives what to run on an input before anything is done with it; None where that is the same as ever.
-        originals: Gives what to run on the input for some of its files, once they have been changed, where `jobs_for`
-            does not say of each file all that is wrong with it.
+        jobs_for: Makes the jobs for the files of a store.
+        judge: Returns the report on the results of these jobs.
+        jobs: The names of all jobs that `jobs_for` can make.
+        at_the_end: The checks in their place in the last instruction and after it, where more is
+            due then: all chapters of a book, for example. None where the same is due all along.
+        for_input: Makes the jobs for an unchanged input; None where `jobs_for` does.
+        originals: Makes the jobs for files of the input that have been changed since, where
+            `for_input` excludes findings of single files.
     """
 
     jobs_for: JobMaker
@@ -41,7 +43,7 @@ class Checks:
 
 
 def together(parts: tuple[Checks, ...]) -> Checks:
-    """Make one of several checks, whose jobs run side by side and whose results stand behind one another."""
+    """Return several checks as one, whose jobs run side by side."""
     if len(parts) == 1:
         return parts[0]
 
@@ -60,8 +62,9 @@ def together(parts: tuple[Checks, ...]) -> Checks:
             tuple(one for part in parts if part.jobs & ran for one in part.judge(result).results),
         )
 
-    staged = any(part.at_the_end for part in parts)
-    end = together(tuple(part.at_the_end or part for part in parts)) if staged else None
+    end = None
+    if any(part.at_the_end for part in parts):
+        end = together(tuple(part.at_the_end or part for part in parts))
     return Checks(
         jobs_for,
         judge,
@@ -75,14 +78,14 @@ def together(parts: tuple[Checks, ...]) -> Checks:
 def evaluate(
     store: FileStore, checks: Checks, *, at_the_end: bool = False, known: Collection[str] = ()
 ) -> CheckReport:
-    """Run a domain's checks on the store; whatever they write to it is undone."""
+    """Run a domain's checks on the store; all that they write to it is undone."""
     if at_the_end and checks.at_the_end is not None:
         checks = checks.at_the_end
     return _ran(store, checks, checks.jobs_for(store.files, known))
 
 
 def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
-    """Run a domain's checks on a store as it came, everything that can be due."""
+    """Run all of a domain's checks that can be due on an unchanged input."""
     if checks.at_the_end is not None:
         checks = checks.at_the_end
     return _ran(store, checks, (checks.for_input or checks.jobs_for)(store.files))
@@ -91,7 +94,7 @@ def evaluate_input(store: FileStore, checks: Checks) -> CheckReport:
 def evaluate_originals(
     store: FileStore, checks: Checks, changed: Sequence[FileEntry]
 ) -> CheckReport:
-    """Run on a store that holds an input what its checks owe for some of its files."""
+    """Run the checks on some files of an input that `evaluate_input` excluded."""
     return _ran(store, checks, checks.originals(changed, store.files))
 
 
@@ -101,7 +104,7 @@ def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport
     try:
         execution = store.execute(jobs, keep_changes=False)
     except SandboxReplaced as loss:
-        finding = Finding("", f"running the checks ended the box: {loss}")
+        finding = Finding("", f"running the checks ended the sandbox: {loss}")
         return CheckReport(
             (
                 CheckResult(
@@ -116,9 +119,10 @@ def _ran(store: FileStore, checks: Checks, jobs: tuple[Job, ...]) -> CheckReport
 
 
 def describe(report: CheckReport, limit: int) -> str:
-    """Give what is wrong as text for the model, about `limit` characters long; what is left out is counted.
+    """Return the findings as text for the model, in about `limit` characters.
 
-    Checks that passed are named only when all did: small models take `lint: clean` for something to look into.
+    Checks that passed are named only when all did: small models take `lint: clean` for something to
+    look into.
     """
     lines: list[str] = []
     left = limit

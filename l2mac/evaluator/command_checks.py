@@ -1,9 +1,10 @@
-"""A domain's own checks: programs that are run in the box, each a pass by its exit code alone."""
+"""A domain's own checks: programs in the sandbox that pass by their exit code."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from l2mac.evaluator.checks import JobMaker
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
 from l2mac.evaluator.wording import cause_sentence, valid_text
 from sandbox import Cause, FileEntry, Job, JobResult, RunResult
@@ -28,8 +29,8 @@ class CommandCheck:
     files: tuple[str, ...] = ("*",)
 
 
-def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
-    """Give the function from files to the command's job; nothing is due while no file fits its patterns."""
+def command_jobs(command: CommandCheck) -> JobMaker:
+    """Return the function from files to the command's job, due once a file fits."""
 
     def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:  # noqa: ARG001 - all are its own
         due = any(fnmatchcase(entry.path, pattern) for entry in files for pattern in command.files)
@@ -39,7 +40,7 @@ def command_jobs(command: CommandCheck) -> Callable[..., tuple[Job, ...]]:
 
 
 def command_judge(command: CommandCheck) -> Callable[[RunResult], CheckReport]:
-    """Give the function that reads what the command's job left."""
+    """Return the function that reads the result of the command's job."""
 
     def judge(result: RunResult) -> CheckReport:
         return CheckReport((_judged(command, result.job(command.name)),))
@@ -58,7 +59,7 @@ def _judged(command: CommandCheck, job: JobResult) -> CheckResult:
     elif job.code in _NOT_STARTED:
         verdict, summary = (
             Verdict.BROKEN,
-            f"{command.argv[0]} cannot be started; it has to be in the box's image",
+            f"{command.argv[0]} cannot be started; it has to be in the sandbox's image",
         )
     texts = (
         valid_text(stream.text(_TEXT_CHARACTERS))

@@ -1,8 +1,9 @@
-"""The evaluator E(D) of the paper: it checks the file store and reaches the one verdict that counts.
+"""The evaluator E(D) of the paper: checks of the file store, and one verdict.
 
-The verdict that is recorded is the one that the control unit acts on: findings of the run's input are
-excused by then (`baseline`), and tests that have gone out of sight are held against it (`test_ledger`).
-On a resumed or replayed run each method returns what the trace holds and touches no sandbox.
+The verdict that is recorded is the one that the control unit acts on: findings of the run's input
+are excused by then (`baseline`), and tests that have gone out of sight are held against it
+(`test_ledger`). On a resumed or replayed run each method returns what the trace holds and touches
+no sandbox.
 """
 
 import json
@@ -34,7 +35,7 @@ _REPORT: pydantic.TypeAdapter[CheckReport] = pydantic.TypeAdapter(CheckReport)
 
 
 class Evaluator:
-    """Checks a run's file store, records each verdict and remembers the newest one.
+    """The checks of a run's file store, with a record of each verdict.
 
     Args:
         journal: Records every evaluation.
@@ -46,8 +47,8 @@ class Evaluator:
 
     Attributes:
         report: The newest verdict; empty before the first one.
-        input_report: The checks' result on the input as it came, before any finding is excused.
-        remark: What a reader of the outcome has to know about how the work was checked.
+        input_report: The checks' result on the unchanged input, before any finding is excused.
+        remark: A sentence for the outcome on how the work was checked.
         checks_work: Whether the work is checked on the way.
     """
 
@@ -73,9 +74,14 @@ class Evaluator:
         self._baseline = Baseline(origin)
         self._ledger = TestLedger()
         self._learned: set[str] = set()
-        self._state = self._tree = ""
+        self._state = self._checked_tree = ""
         self.report = CheckReport()
         self.input_report = CheckReport()
+
+    @property
+    def tree(self) -> str:
+        """A hash of the store as it is now."""
+        return self._store.tree
 
     @property
     def summary(self) -> str:
@@ -85,17 +91,17 @@ class Evaluator:
     @property
     def is_outdated(self) -> bool:
         """Whether the store has changed since the newest verdict."""
-        return self._store.tree != self._tree
+        return self._store.tree != self._checked_tree
 
     def findings(self, limit: int) -> str:
-        """Return what the newest evaluation found, as text for the model of about `limit` characters."""
+        """Return the newest findings as text for the model, in about `limit` characters."""
         return describe(self.report, limit)
 
     def start(self) -> CheckReport:
-        """Evaluate the input as it came, and return the verdict on it with its own findings excused.
+        """Evaluate the unchanged input; return the verdict without its own findings.
 
-        Both are recorded: the baseline, and the verdict that stands until something is written. A run
-        without input records nothing.
+        Both are recorded: the baseline, and the verdict that stands until something is written. A
+        run without input records nothing.
 
         Raises:
             SettingsError: The checks of the input do not come to an end.
@@ -103,7 +109,7 @@ class Evaluator:
         if not self._origin:
             return self.report
         key = f"input {self._store.tree}"
-        unmet = self._dependencies.settle(self._store)
+        unmet = self._dependencies.resolve(self._store)
         self.input_report = self._recorded(key, lambda: self._begun(unmet), baseline=True)
         self._baseline.start_from(self.input_report)
         self._ledger = TestLedger.of_input(self.input_report)
@@ -111,15 +117,19 @@ class Evaluator:
         return self._enter(state, self._recorded(state, lambda: self._judged(self.input_report)))
 
     def check(self, *, whole: bool) -> CheckReport:
-        """Return the verdict on the store, which is evaluated unless that was done for this state.
+        """Return the verdict on the store, evaluating it unless its state is known.
 
         Args:
             whole: Whether everything has to be there by now, because nothing is to come.
         """
-        state = self._state_of(whole=whole)
-        if state == self._state:
+        if self._state_of(whole=whole) == self._state:
             return self.report
-        unmet = self._dependencies.settle(self._store)
+        return self.evaluate(whole=whole)
+
+    def evaluate(self, *, whole: bool) -> CheckReport:
+        """Return the verdict on the store, which is evaluated even if it has not changed."""
+        state = self._state_of(whole=whole)
+        unmet = self._dependencies.resolve(self._store)
         self._learn()
         found = self._recorded(
             state, lambda: self._judged(self._evaluated(self._store, unmet, whole=whole))
@@ -131,35 +141,35 @@ class Evaluator:
     def check_candidate(self) -> CheckReport:
         """Evaluate one of several candidates; the ledger does not count it.
 
-        A test that fails with one candidate is no debt of another candidate.
+        A test that fails with one candidate does not count against another candidate.
         """
-        unmet = self._dependencies.settle(self._store)
+        unmet = self._dependencies.resolve(self._store)
         return self._recorded(
             self._state_of(whole=True),
             lambda: self._excused(self._evaluated(self._store, unmet, whole=True)),
         )
 
     def verify(self) -> CheckReport:
-        """Return the verdict on the recorded files in a fresh sandbox, out of reach of earlier work."""
+        """Return the verdict on the recorded files, in a fresh sandbox."""
         key = f"final {self._store.tree}"
-        unmet = self._dependencies.settle(self._store)
+        unmet = self._dependencies.resolve(self._store)
         self.report = self._recorded(key, lambda: self._verified(unmet), final=True)
         return self.report
 
     def _enter(self, state: str, report: CheckReport) -> CheckReport:
-        """Take in a recorded verdict on the store as it is now."""
+        """Set a recorded verdict as the newest one."""
         self._ledger = self._ledger.after(report)
-        self._state, self._tree = state, self._store.tree
+        self._state, self._checked_tree = state, self._store.tree
         self.report = report
         return report
 
     def _state_of(self, *, whole: bool) -> str:
-        """Return what an evaluation depends on: the store, and whether all has to be there by now."""
+        """Return the key of an evaluation: the store, and whether all has to be there."""
         more_is_due = whole and self._checks.at_the_end is not None
         return f"end {self._store.tree}" if more_is_due else self._store.tree
 
     def _judged(self, report: CheckReport) -> CheckReport:
-        """Return the verdict that an evaluation comes to, after everything that went before it."""
+        """Return the verdict on an evaluation, after all evaluations before it."""
         excused = self._excused(report)
         return self._ledger.after(excused).judge(excused)
 
@@ -171,16 +181,16 @@ class Evaluator:
         if unmet is not None or report.verdict is Verdict.BROKEN:
             raise SettingsError(
                 "--input-dir",
-                "what was wrong with the files before cannot be told, as their checks came to no end"
-                f" ({report.summary}); raise --timeout or --memory, or leave out with --exclude what"
-                " cannot be checked",
+                "The checks of the files in --input-dir did not end, so their findings before the"
+                f" run are unknown ({report.summary}). Raise --timeout or --memory, or exclude"
+                " files with --exclude.",
             )
         return report
 
     def _evaluated(
         self, store: FileStore, unmet: CheckResult | None, *, whole: bool
     ) -> CheckReport:
-        """Run the checks; without the packages that the files name there is no more to say."""
+        """Run the checks, unless packages that the files name are missing."""
         if unmet is not None:
             return _only(unmet)
         origin = self._origin
@@ -188,7 +198,7 @@ class Evaluator:
         return evaluate(store, self._checks, at_the_end=whole, known=known)
 
     def _learn(self) -> None:
-        """Find out what was wrong with files before they were changed, as far as `start` left it out."""
+        """Determine the findings of changed files before their change if unknown."""
         before = {path: FileEntry(path, 0, name) for path, name in self._origin.items()}
         now = self._contents()
         changed = [
@@ -226,7 +236,7 @@ class Evaluator:
         final: bool = False,
         baseline: bool = False,
     ) -> CheckReport:
-        """Return the recorded report of an evaluation, which takes place only if there is none yet."""
+        """Return the recorded report of an evaluation, or evaluate and record it now."""
         objects = self._journal.objects
 
         def perform() -> Checked:
@@ -243,12 +253,14 @@ class Evaluator:
         return recorded_report(self._journal.effect(Checked, key, perform), objects)
 
     def _contents(self) -> Mapping[str, str]:
-        """Return the store, path → object; empty for a run without input, which compares nothing."""
-        return {entry.path: entry.digest for entry in self._store.files} if self._origin else {}
+        """Return the store, path → object; empty for a run without input."""
+        if not self._origin:
+            return {}
+        return {entry.path: entry.digest for entry in self._store.files}
 
 
 def recorded_report(event: Checked, objects: ObjectStore) -> CheckReport:
-    """Return the report of a recorded evaluation: the verdict that the control unit acted on.
+    """Return the report of a recorded evaluation, with the verdict that was acted on.
 
     Raises:
         TraceError: The object is missing, altered, or not a report of checks.
@@ -257,7 +269,8 @@ def recorded_report(event: Checked, objects: ObjectStore) -> CheckReport:
         return _REPORT.validate_json(objects.get(event.report_object))
     except pydantic.ValidationError as error:
         raise TraceError(
-            f"the object {event.report_object[:12]} is no report of checks as this version knows them"
+            f"the object {event.report_object[:12]} is not a report of checks that this version of"
+            " l2mac knows"
         ) from error
 
 

@@ -1,7 +1,8 @@
-"""Packages that generated code depends on: fetched once, recorded as objects, mounted read-only in every box.
+"""Packages of generated code, mounted read-only in every sandbox.
 
-The wheels themselves are objects of the run's record. So a run that is resumed or replayed, and every box that takes
-the place of a lost one, has the same bytes without any network.
+The packages are fetched once, and the wheels themselves are objects of the run's trace. So a run
+that is resumed or replayed, and a sandbox that replaces a lost one, have the same bytes without any
+network.
 """
 
 import hashlib
@@ -27,14 +28,14 @@ _MOST_FETCHES = 20
 _REASON_CHARACTERS = 1500
 
 Fetch = Callable[[str, str, bool], Fetched]
-"""Fetch for the run of that name what the requirements say; with hashes for all of them, or not."""
+"""Fetches for a run, by name, the packages of a requirements text, with all hashes or without."""
 Install = Callable[[str, Mapping[str, bytes]], Installed]
-"""From now on give the run's boxes these packages, in place of those before."""
+"""Gives all further sandboxes of a run, by name, these wheels in place of the old ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """Where packages come from and how boxes get them."""
+    """The ways to fetch packages and to give them to sandboxes."""
 
     fetch: Fetch
     install: Install
@@ -44,36 +45,39 @@ class Dependencies:
     """The packages of one run, from evaluation to evaluation.
 
     Args:
-        mode: `off`: files that name packages mean nothing. `locked`: exact versions with hashes. `resolve`: any.
+        mode: `off`: files that name packages mean nothing. `locked`: exact versions with hashes.
+            `resolve`: any.
         run: The run's name.
-        journal: Where what was fetched is recorded.
-        means: None with `off`.
+        journal: Records each fetch.
+        source: Where packages come from; None with `off`.
     """
 
-    def __init__(self, mode: Mode, run: str, journal: Journal, means: PackageSource | None) -> None:
-        self._mode: Mode = mode if means is not None else "off"
+    def __init__(
+        self, mode: Mode, run: str, journal: Journal, source: PackageSource | None
+    ) -> None:
+        self._mode: Mode = mode if source is not None else "off"
         self._run = run
         self._journal = journal
-        self._means = means
+        self._source = source
         self._known: dict[str, PackagesFetched] = {}
         self._fetches = 0
         self._wanted: PackagesFetched | None = None
         self._installed = ""
 
-    def adopt(self, events: Sequence[Event]) -> None:
-        """Have the next box made with the packages that the record comes to."""
+    def restore(self, events: Sequence[Event]) -> None:
+        """Choose the packages that were recorded last for the next sandbox."""
         fetched = [event for event in events if isinstance(event, PackagesFetched) and event.ok]
         self._wanted = fetched[-1] if fetched else None
 
-    def bring(self) -> None:
-        """Make sure that the next box gets the packages that are wanted.
+    def install(self) -> None:
+        """Prepare the wanted packages for the next sandbox.
 
         Raises:
             TraceError: The recorded wheels do not unpack to what they unpacked to before.
             SandboxError: The packages' volume cannot be made.
         """
         wanted = self._wanted
-        if self._means is None or self._digest == self._installed:
+        if self._source is None or self._digest == self._installed:
             return
         objects = self._journal.objects
         names = () if wanted is None else zip(wanted.wheel_names, wanted.wheel_objects, strict=True)
@@ -86,15 +90,16 @@ class Dependencies:
             ) from refusal
         if wanted is not None and installed.digest != wanted.digest:
             raise TraceError(
-                "recorded packages unpack to something else than before; the box's image has changed"
+                "The recorded packages unpack to other files than before. The image of the sandbox"
+                " has changed."
             )
 
-    def settle(self, store: FileStore) -> CheckResult | None:
-        """Have fetched what the store's files name, once for each wording; gives what is wrong with it, if anything.
+    def resolve(self, store: FileStore) -> CheckResult | None:
+        """Fetch the packages that the store names, once per wording; return a failure.
 
-        Where the working box has other packages than are wanted now, it is closed: the next one has them.
+        A working sandbox with other packages than are wanted now is closed: the next one has them.
         """
-        if self._means is None or self._mode == "off":
+        if self._source is None or self._mode == "off":
             return None
         objects = self._journal.objects
         files = {
@@ -123,18 +128,18 @@ class Dependencies:
                 PackagesFetched, key, lambda: self._fetch(key, wanted, store)
             )
             self._fetches += 1
-            if event.transient:  # the next evaluation may have more luck
+            if event.transient:  # the index was unreachable; the next evaluation tries again
                 return event
             self._known[key] = event
         return self._known[key]
 
     def _fetch(self, key: str, wanted: PackageRequirements, store: FileStore) -> PackagesFetched:
-        if self._means is None or self._fetches >= _MOST_FETCHES:
+        if self._source is None or self._fetches >= _MOST_FETCHES:
             return self._event(
                 key, wanted, Fetched(output=f"packages were fetched {_MOST_FETCHES} times already")
             )
-        fetched = self._means.fetch(self._run, wanted.text, self._mode == "locked")
-        self._note_box("fetch packages", fetched.receipt)
+        fetched = self._source.fetch(self._run, wanted.text, self._mode == "locked")
+        self._note_sandbox("fetch packages", fetched.receipt)
         problem = _not_locked(fetched, wanted) if self._mode == "locked" else ""
         digest = ""
         if fetched.wheels and not problem:
@@ -148,11 +153,11 @@ class Dependencies:
         return self._event(key, wanted, fetched, digest)
 
     def _install(self, wheels: Mapping[str, bytes]) -> Installed:
-        assert self._means is not None  # noqa: S101 - `bring` and `settle` have looked
-        installed = self._means.install(self._run, wheels)
+        assert self._source is not None  # noqa: S101 - `install` and `resolve` have looked
+        installed = self._source.install(self._run, wheels)
         self._installed = installed.digest
         if wheels:
-            self._note_box("hold packages", installed.receipt)
+            self._note_sandbox("hold packages", installed.receipt)
         return installed
 
     def _event(
@@ -175,7 +180,7 @@ class Dependencies:
             connections_object=objects.put_text(connections),
         )
 
-    def _note_box(self, purpose: str, receipt: Mapping[str, object]) -> None:
+    def _note_sandbox(self, purpose: str, receipt: Mapping[str, object]) -> None:
         if receipt:
             content = json.dumps(dict(receipt), sort_keys=True).encode()
             self._journal.bracket(
@@ -184,7 +189,7 @@ class Dependencies:
 
 
 def recorded_fetch(events: Sequence[Event], objects: ObjectStore) -> Fetch:
-    """Give a fetch that takes everything from a record: for a replay, which needs no network."""
+    """Return a fetch that reads a trace, for a replay without a network."""
     recorded = {
         event.requirements_object: event for event in events if isinstance(event, PackagesFetched)
     }
@@ -203,12 +208,12 @@ def recorded_fetch(events: Sequence[Event], objects: ObjectStore) -> Fetch:
 
 
 def key_of(mode: str, text: str) -> str:
-    """Give what a fetch depends on."""
+    """Return the key of a fetch: a hash of mode and requirements."""
     return hashlib.sha256(f"{mode}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _not_locked(fetched: Fetched, wanted: PackageRequirements) -> str:
-    """Compare what came with the hashes in the files, on the host: pip's own word comes out of a box."""
+    """Return why fetched wheels do not match the files' hashes, compared on the host."""
     known = set(HASH.findall(wanted.text))
     odd = [
         name
@@ -219,7 +224,7 @@ def _not_locked(fetched: Fetched, wanted: PackageRequirements) -> str:
 
 
 def _reason(output: str) -> str:
-    """Give what pip says is wrong: its errors, or the end of what it said."""
+    """Return the problem that pip reports: its errors, or the end of its output."""
     lines = [line for line in valid_text(output).splitlines() if line.strip()]
     errors = [re.sub(r"^(ERROR|WARNING): *", "", line) for line in lines if "ERROR" in line]
     return "\n".join(errors or lines[-8:])[:_REASON_CHARACTERS] or "no reason was given"

@@ -1,26 +1,52 @@
-"""The outline of a run's input as the model sees it, with less detail the more files there are."""
+"""The outline of a run's input for the model, shorter the more files there are."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
-from l2mac.evaluator.wording import cause_sentence, valid_text
+import pydantic
+
+from l2mac.evaluator.checker_report import ReportLine, ValidText, read_clean_report
+from l2mac.evaluator.wording import cause_sentence
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.trace.events import ProjectOutlined
 from l2mac.trace.journal import Journal
 from sandbox import Job, JobResult
 
 _README_SHARE = 4
-_END = {"e": "end", "code": 0}
 _OUTLINED = (".py", ".md")
+
+
+class _Readme(ReportLine):
+    e: Literal["readme"]
+    path: str
+    text: ValidText
+
+
+class _File(ReportLine):
+    e: Literal["file"]
+    path: ValidText
+    # JSON has no tuples, which a strict model wants to see.
+    names: list[Annotated[tuple[ValidText, list[ValidText]], pydantic.Field(strict=False)]]
+    more: int
+
+
+class _Unread(ReportLine):
+    e: Literal["unread"]
+    path: str
+
+
+_Line = _Readme | _File | _Unread
+_LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
+    Annotated[_Line, pydantic.Field(discriminator="e")]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A file with what it defines: each name with what is in it."""
+    """A file with the names that it defines, each with the names inside it."""
 
     path: str
     names: tuple[tuple[str, tuple[str, ...]], ...]
@@ -33,11 +59,11 @@ class _Module:
 
 
 class ProjectOutliner:
-    """Outlines the files that a run begins with, in the sandbox and without running any of them.
+    """The maker of the outline, in the sandbox and without running any file.
 
     Args:
         journal: Records the outline.
-        store: The file store, which holds the input as it came.
+        store: The file store, which holds the unchanged input.
     """
 
     def __init__(self, journal: Journal, store: FileStore) -> None:
@@ -73,15 +99,16 @@ def _is_outlined(path: str) -> bool:
 
 
 def read_survey(job: JobResult, limit: int, task: str) -> str:
-    """Give the outline in at most about `limit` characters, from the report of the job `survey`.
+    """Return the outline in about `limit` characters, from the report of `survey`.
 
-    The beginning of the README comes first, with at most a quarter of the room; then each file with what it defines,
-    tests last. Where not all have room, those come first that share words with the task, and the rest is counted. A
-    report that cannot be read is said to be none: nothing hangs on it.
+    The beginning of the README comes first, with at most a quarter of the room; then each file with
+    the names that it defines, tests last. Where not all have room, files that share words with the
+    task come first, and the rest is counted. Without a readable report the outline says so, as
+    nothing depends on it.
     """
     try:
         readme, modules = _read(job)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return f"(there is no outline: {cause_sentence(job)})"
     parts = [f"{readme[: limit // _README_SHARE].rstrip()}\n"] if readme.strip() else []
     ordered = sorted(modules, key=lambda module: (module.is_test, module.path))
@@ -90,25 +117,14 @@ def read_survey(job: JobResult, limit: int, task: str) -> str:
 
 
 def _read(job: JobResult) -> tuple[str, list[_Module]]:
-    if not job.succeeded or job.report.elided:
-        raise ValueError("there is no complete report")
-    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
-    if json.loads(end) != _END:
-        raise ValueError("the last line is not an end")
     readme, modules = "", []
-    for event in map(json.loads, lines):
-        if event["e"] == "readme":
-            readme = readme or valid_text(str(event["text"]))
-        elif event["e"] == "file" and event["names"]:
-            modules.append(_module(event))
+    for line in map(_LINE.validate_python, read_clean_report(job)):
+        if isinstance(line, _Readme):
+            readme = readme or line.text
+        elif isinstance(line, _File) and line.names:
+            names = tuple((name, tuple(inside)) for name, inside in line.names)
+            modules.append(_Module(line.path, names, line.more))
     return readme, modules
-
-
-def _module(event: dict[str, Any]) -> _Module:
-    names = tuple(
-        (valid_text(name), tuple(map(valid_text, inside))) for name, inside in event["names"]
-    )
-    return _Module(valid_text(event["path"]), names, int(event["more"]))
 
 
 def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> str:
@@ -121,16 +137,19 @@ def _fitting(modules: Sequence[_Module], limit: int, wanted: frozenset[str]) -> 
 
 
 def _words(text: str) -> frozenset[str]:
-    """Give the words of a text, in the singular as far as an ending shows it; short ones say nothing."""
+    """Return the longer words of a text, without an `s` at their ends."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
     return frozenset(word.removesuffix("s") for word in re.findall(r"[a-z]{4,}", spaced.lower()))
 
 
 def _full(module: _Module) -> str:
-    shown = [name + (f": {', '.join(inside)}" if inside else "") for name, inside in module.names]
-    return f"{module.path}: {'; '.join(shown)}" + (
-        f"; and {module.more} more" if module.more else ""
-    )
+    shown = [_with_members(name, inside) for name, inside in module.names]
+    more = f"; and {module.more} more" if module.more else ""
+    return f"{module.path}: {'; '.join(shown)}{more}"
+
+
+def _with_members(name: str, inside: Sequence[str]) -> str:
+    return f"{name}: {', '.join(inside)}" if inside else name
 
 
 def _short(module: _Module) -> str:
@@ -139,7 +158,7 @@ def _short(module: _Module) -> str:
 
 
 def _counted(modules: Sequence[_Module], limit: int, line: Callable[[_Module], str]) -> str:
-    """Give half of the room to the first modules and the rest to counts by folder."""
+    """Return the first modules in half of the room, and counts by folder of the rest."""
     lines: list[str] = []
     left = limit // 2
     for module in modules:

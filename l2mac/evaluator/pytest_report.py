@@ -1,17 +1,18 @@
-"""Read the report that the preloaded pytest leaves in the box, and judge the tests by it.
+"""The report that the preloaded pytest leaves in the sandbox, and its verdict.
 
-A pass needs all of it: exit code 0, a complete report whose own end agrees, every declared test collected,
-every collected test accounted for from its start to its end, none deselected, at least one passed, none failed. The
-report comes from the process that ran the tests, so a test that sets out to forge it can; see SECURITY.md.
+A pass needs all of these: exit code 0, a complete report whose own end agrees, every declared test
+collected, every collected test accounted for from its start to its end, none deselected, at least
+one passed, none failed. The report comes from the process that ran the tests, so a test that sets
+out to forge it can; see SECURITY.md.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 
+from l2mac.evaluator.checker_report import ReportLine, report_lines
 from l2mac.evaluator.verdict import CheckResult, Finding, TestCounts, Verdict
 from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
 from sandbox import Cause, JobResult
@@ -19,68 +20,62 @@ from sandbox import Cause, JobResult
 _NO_TESTS = 5
 _TEXT_CHARACTERS = 2500
 _HIDDEN = (
-    "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is one that pytest"
-    " skips, or its class has an __init__"
+    "is written in its file, but pytest did not collect it: a conftest.py hides it, its folder is"
+    " one that pytest skips, or its class has an __init__"
 )
 HOOK = "{name} decides how tests are reported; code may not judge itself: remove it"
 _WORST_LAST = ("passed", "xfailed", "skipped", "failed", "error")
 
 
-class _Event(pydantic.BaseModel):
-    """A line of the report, as `sandbox.checkers.jobs` writes it: nothing else, nothing converted."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class _Deselected(_Event):
+class _Deselected(ReportLine):
     e: Literal["deselected"]
     ids: list[str]
 
 
-class _Declared(_Event):
+class _Declared(ReportLine):
     e: Literal["declared"]
     ids: list[str]
-    fingerprints: list[str] = []
+    fingerprints: list[str] = pydantic.Field(default_factory=list)
 
 
-class _Collected(_Event):
+class _Collected(ReportLine):
     e: Literal["collected"]
     ids: list[str]
 
 
-class _NotCollected(_Event):
+class _NotCollected(ReportLine):
     e: Literal["collect"]
     id: str
     outcome: Literal["failed", "skipped"]
-    text: Any
+    text: object
 
 
-class _Start(_Event):
+class _Start(ReportLine):
     e: Literal["start"]
     id: str
 
 
-class _Hook(_Event):
+class _Hook(ReportLine):
     e: Literal["hook"]
     name: str
     plugin: str
 
 
-class _Phase(_Event):
+class _Phase(ReportLine):
     e: Literal["phase"]
     id: str
     when: Literal["setup", "call", "teardown"]
     outcome: Literal["passed", "failed", "skipped"]
     xfail: bool = False
-    text: Any = ""
+    text: object = ""
 
 
-class _Internal(_Event):
+class _Internal(ReportLine):
     e: Literal["internal"]
-    text: Any
+    text: object
 
 
-class _End(_Event):
+class _PytestEnd(ReportLine):
     e: Literal["end"]
     code: int
 
@@ -94,15 +89,15 @@ _Line = (
     | _Hook
     | _Phase
     | _Internal
-    | _End
+    | _PytestEnd
 )
 _LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
     Annotated[_Line, pydantic.Field(discriminator="e")]
 )
 
 
-class _Tally:
-    """What the report says, line by line."""
+class _TestTally:
+    """The counts and findings of a report, line by line."""
 
     def __init__(self) -> None:
         self.declared: dict[str, str] | None = None
@@ -119,11 +114,11 @@ class _Tally:
 
     @property
     def missing(self) -> int:
-        """How many of the collected tests have no result, or did not come to their end."""
+        """The number of collected tests without a result or an end."""
         return len((self.collected or frozenset()) - (self.outcomes.keys() & self.ended))
 
     def hidden(self) -> list[str]:
-        """Give the tests that their files declare, can be read, and that were not collected all the same."""
+        """Return the declared tests of readable files that were not collected."""
         known = {base_id(test) for test in (*(self.collected or ()), *self.outcomes)}
         return sorted(
             test
@@ -132,7 +127,7 @@ class _Tally:
         )
 
     def unfair(self) -> str:
-        """Say by what the store decided about its own tests; empty when by nothing."""
+        """Return how the store tampered with its own tests; empty when it did not."""
         if self.hooks:
             return (
                 f"how they are reported was decided by {how_many(self.hooks, 'hook')} of the store"
@@ -145,25 +140,23 @@ class _Tally:
             if self.unread.get(test.partition("::")[0]) == "skipped":
                 self.outcomes.setdefault(test, "skipped")
 
-    def read(self, lines: Iterable[bytes]) -> None:
-        """Take in a report.
+    def read(self, lines: Iterable[object]) -> None:
+        """Read the lines of a report.
 
         Raises:
-            ValueError, RecursionError: It is none.
+            ValueError, RecursionError: A line is not one that `sandbox.checkers.jobs` writes there.
         """
         for line in lines:
             if self.end_code is not None:
                 raise ValueError("something stands behind the end")
-            self._take(_LINE.validate_python(json.loads(line)))
+            self._take(_LINE.validate_python(line))
 
     def _take(self, event: _Line) -> None:
         match event:
             case _Declared():
                 self._take_declared(event)
             case _Collected():
-                if self.collected is not None:
-                    raise ValueError("the tests were collected twice")
-                self.collected = frozenset(event.ids)
+                self._take_collected(event)
             case _Deselected():
                 self.deselected += len(event.ids)
             case _NotCollected():
@@ -171,16 +164,23 @@ class _Tally:
             case _Start():
                 self.running = event.id
             case _Hook():
-                self.hooks.append(event.name)
-                self.findings.append(
-                    Finding(valid_text(event.plugin), HOOK.format(name=valid_text(event.name)))
-                )
+                self._take_hook(event)
             case _Phase():
                 self._take_phase(event)
             case _Internal():
                 self.findings.append(Finding("", f"pytest itself failed:\n{_short(event.text)}"))
-            case _End():
+            case _PytestEnd():
                 self.end_code = event.code
+
+    def _take_collected(self, event: _Collected) -> None:
+        if self.collected is not None:
+            raise ValueError("the tests were collected twice")
+        self.collected = frozenset(event.ids)
+
+    def _take_hook(self, event: _Hook) -> None:
+        self.hooks.append(event.name)
+        text = HOOK.format(name=valid_text(event.name))
+        self.findings.append(Finding(valid_text(event.plugin), text))
 
     def _take_unread(self, event: _NotCollected) -> None:
         self.unread[event.id] = event.outcome
@@ -191,8 +191,8 @@ class _Tally:
     def _take_declared(self, event: _Declared) -> None:
         if self.declared is not None or self.collected is not None:
             raise ValueError("the tests were declared twice, or too late")
-        prints = event.fingerprints or [""] * len(event.ids)
-        self.declared = dict(zip(event.ids, prints, strict=True))
+        fingerprints = event.fingerprints or [""] * len(event.ids)
+        self.declared = dict(zip(event.ids, fingerprints, strict=True))
 
     def _take_phase(self, phase: _Phase) -> None:
         if phase.id not in (self.collected or ()):
@@ -214,16 +214,16 @@ def _outcome(phase: _Phase) -> str:
 
 
 def base_id(test: str) -> str:
-    """Give a test's id without its parameters."""
+    """Return a test's id without its parameters."""
     return test.partition("[")[0]
 
 
 def judge_tests(job: JobResult) -> CheckResult:
-    """Give the verdict on the tests."""
-    tally = _Tally()
+    """Return the verdict on the tests."""
+    tally = _TestTally()
     readable = not job.report.elided
     try:
-        tally.read((job.report.head + job.report.tail).splitlines())
+        tally.read(report_lines(job))
     except (ValueError, RecursionError):
         readable = False
     tally.skip_unread()
@@ -235,13 +235,10 @@ def judge_tests(job: JobResult) -> CheckResult:
         before = "" if verdict is Verdict.NOTHING else f"{summary}, "
         verdict, summary = Verdict.FAILED, f"{before}{how_many(hidden, 'test')} not collected"
         findings = (*findings, *(Finding(test, _HIDDEN) for test in hidden))
-    if verdict is Verdict.FAILED and (
-        tally.deselected or tally.collected is None or job.code not in (0, 1)
-    ):
-        findings = (
-            *findings,
-            Finding("", summary),
-        )  # what no test can be blamed for, and no input excuses
+    is_odd = tally.deselected or tally.collected is None or job.code not in (0, 1)
+    if verdict is Verdict.FAILED and is_odd:
+        # No single test causes such a failure, so no test of the input can excuse it.
+        findings = (*findings, Finding("", summary))
     if verdict in (Verdict.BROKEN, Verdict.FAILED) and (verdict is Verdict.BROKEN or not findings):
         findings = (
             Finding(tally.running, f"{summary}\n{job.output.text(_TEXT_CHARACTERS)}"),
@@ -257,12 +254,12 @@ def judge_tests(job: JobResult) -> CheckResult:
         counts=counts,
         outcomes=tuple(sorted(tally.outcomes.items())),
         declared=tuple(sorted(tally.declared or ())),
-        prints=tuple(print_ for _, print_ in sorted((tally.declared or {}).items())),
+        fingerprints=tuple(one for _, one in sorted((tally.declared or {}).items())),
     )
 
 
 def _verdict(
-    job: JobResult, tally: _Tally, counts: TestCounts, *, readable: bool
+    job: JobResult, tally: _TestTally, counts: TestCounts, *, readable: bool
 ) -> tuple[Verdict, str]:
     if job.cause is not Cause.EXITED:
         where = f" while running {tally.running}" if tally.running else ""
@@ -294,7 +291,7 @@ def _verdict(
     return Verdict.PASSED, summary
 
 
-def _counts(tally: _Tally) -> TestCounts:
+def _counts(tally: _TestTally) -> TestCounts:
     by_outcome = Counter(tally.outcomes.values())
     return TestCounts(
         collected=len(tally.collected or ()),
@@ -306,7 +303,7 @@ def _counts(tally: _Tally) -> TestCounts:
     )
 
 
-def _summary(counts: TestCounts, tally: _Tally) -> str:
+def _summary(counts: TestCounts, tally: _TestTally) -> str:
     parts = [f"{counts.passed} passed"]
     named = {
         "failed": counts.failed,

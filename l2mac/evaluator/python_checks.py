@@ -1,30 +1,76 @@
-"""The checks of the codebase domain: what to run in the box, and how to read what comes back.
+"""The checks of the codebase domain: their jobs, and their reports.
 
-Everything read here comes from processes that also ran generated code. It is parsed strictly: what is missing,
-contradicts itself or was cut off makes a check broken or failed, never passed.
+The reports come from processes that also ran generated code. They are read strictly: a report that
+is incomplete, contradicts itself or is truncated makes a check broken or failed, never passed.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Literal
 
+import pydantic
+
+from l2mac.evaluator.checker_report import (
+    ReportLine,
+    ValidText,
+    read_clean_report,
+    why_incomplete,
+)
 from l2mac.evaluator.pytest_report import HOOK, judge_tests
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, Verdict
-from l2mac.evaluator.wording import cause_sentence, how_many, valid_text
-from sandbox import Cause, FileEntry, Job, JobResult, RunResult
+from l2mac.evaluator.wording import how_many
+from sandbox import FileEntry, Job, JobResult, RunResult
 
-_END = {"e": "end", "code": 0}
 _REWRITTEN = (
-    "was written to while the checks ran, by the tests or by what they import; no test may change the sources, not"
-    " even for a moment: let it write to tmp_path"
+    "was written to while the checks ran, by the tests or by what they import; no test may change"
+    " the sources, not even for a moment: let it write to tmp_path"
 )
 _MOST_LINES = 10
 _LINTED_WHOLE = 200
+_STUB = "is not written yet: its body does nothing; write it, or say why in a docstring"
+
+
+class _Located(ReportLine):
+    """A finding at a line of a file; `quote` is the line, `hint` the way to a fix."""
+
+    path: ValidText
+    line: int
+    text: ValidText
+    quote: ValidText = ""
+    hint: ValidText = ""
+
+
+class _SourceFinding(_Located):
+    """A finding of `sandbox.checkers.sources`."""
+
+    e: Literal["syntax", "stub", "hook"]
+
+
+class _Message(_Located):
+    """A message of pylint."""
+
+    e: Literal["message"]
+    code: ValidText
+    symbol: ValidText
+    column: int | None = None
+
+
+class _Compiled(ReportLine):
+    """The number of files that were compiled and not linted."""
+
+    e: Literal["compiled"]
+    count: int
+
+
+_Event = _SourceFinding | _Message
+_Line = _SourceFinding | _Message | _Compiled
+_LINE: pydantic.TypeAdapter[_Line] = pydantic.TypeAdapter(
+    Annotated[_Line, pydantic.Field(discriminator="e")]
+)
 
 
 def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[Job, ...]:
-    """Give what to run for these files, side by side; nothing when there is no Python file.
+    """Return the jobs for these files, side by side; none without a Python file.
 
     Where there are many, lint does not look at those that are `known`, as they are in the input.
     """
@@ -37,7 +83,7 @@ def jobs_for(files: Sequence[FileEntry], known: Collection[str] = ()) -> tuple[J
 
 
 def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run for an input: the same, but where there are many files all are compiled and none is linted."""
+    """Return the jobs for an input; many files are all compiled and not linted."""
     sources = _sources(files)
     if len(sources) <= _LINTED_WHOLE:
         return jobs_for(files)
@@ -45,20 +91,19 @@ def jobs_for_input(files: Sequence[FileEntry]) -> tuple[Job, ...]:
 
 
 def originals(changed: Sequence[FileEntry], files: Sequence[FileEntry]) -> tuple[Job, ...]:
-    """Give what to run on an input, of all these files, for those that are changed now: what its jobs left out."""
+    """Return the jobs that `jobs_for_input` excluded, for files that have changed."""
     paths = _sources(changed)
-    return (
-        (Job("lint", checker="pylint", paths=paths),)
-        if paths and len(_sources(files)) > _LINTED_WHOLE
-        else ()
-    )
+    if not paths or len(_sources(files)) <= _LINTED_WHOLE:
+        return ()
+    return (Job("lint", checker="pylint", paths=paths),)
 
 
 def judge(result: RunResult) -> CheckReport:
-    """Read what the jobs of `jobs_for` left: syntax, lint, tests.
+    """Read the reports of the jobs of `jobs_for`: syntax, lint, tests.
 
-    Lint and tests count for nothing while a file is not valid Python: what they say then only repeats it. Sources that
-    were written to meanwhile fail the lint: it may have read something else than what is there.
+    Lint and tests do not count while a file is not valid Python: their findings would only repeat
+    that. Sources that were written to while the checks ran fail the lint, which may have read other
+    contents.
     """
     syntax, lint = _judge_lint(result.job("lint"))
     if result.rewritten and lint.verdict is not Verdict.BROKEN:
@@ -79,23 +124,16 @@ def _doubted(lint: CheckResult, rewritten: Sequence[str]) -> CheckResult:
 
 
 def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
-    broken = (_broken("syntax", job), _broken("lint", job))
-    if not job.succeeded or job.report.elided:
-        return broken
-    events: dict[str, list[dict[str, Any]]] = {"syntax": [], "stub": [], "hook": [], "message": []}
+    events: dict[str, list[_Event]] = {"syntax": [], "stub": [], "hook": [], "message": []}
     only_compiled = 0
-    *lines, end = (job.report.head + job.report.tail).splitlines() or [b""]
     try:
-        if json.loads(end) != _END:
-            raise ValueError("the last line is not an end")
-        for line in lines:
-            event = json.loads(line)
-            if event["e"] == "compiled":
-                only_compiled = int(event["count"])
+        for line in map(_LINE.validate_python, read_clean_report(job)):
+            if isinstance(line, _Compiled):
+                only_compiled = line.count
             else:
-                events[event["e"]].append(_checked(event))
-    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
-        return broken
+                events[line.e].append(line)
+    except (ValueError, RecursionError):
+        return _broken("syntax", job), _broken("lint", job)
     in_order = events["stub"] + events["hook"] + events["message"]
     lint = _from_events("lint", in_order)
     if only_compiled and not in_order:
@@ -103,59 +141,41 @@ def _judge_lint(job: JobResult) -> tuple[CheckResult, CheckResult]:
     return _from_events("syntax", events["syntax"]), lint
 
 
-def _checked(event: dict[str, Any]) -> dict[str, Any]:
-    """Give an event whose finding can be told.
-
-    Raises:
-        KeyError, TypeError, ValueError, ArithmeticError: It lacks what it has to have.
-    """
-    event = {
-        name: valid_text(value) if isinstance(value, str) else value
-        for name, value in event.items()
-    }
-    event["line"] = int(event["line"])
-    _finding(event, ())
-    return event
-
-
-def _finding(event: dict[str, Any], more: Sequence[int]) -> Finding:
-    """Give a finding; `more` are the further lines at which the same was found."""
+def _finding(event: _Event, more: Sequence[_Event]) -> Finding:
+    """Return a finding; `more` are the same at further lines."""
     finding = _alone(event)
-    quote = f" (in: {event['quote']})" if event.get("quote") else ""
-    others = (
-        f"; the same at {len(more)} more: line {', '.join(map(str, more[:_MOST_LINES]))}"
-        if more
-        else ""
-    )
-    others += " …" if len(more) > _MOST_LINES else ""
-    hint = f"; {event['hint']}" if event.get("hint") else ""
+    quote = f" (in: {event.quote})" if event.quote else ""
+    others = ""
+    if more:
+        lines = ", ".join(str(one.line) for one in more[:_MOST_LINES])
+        others = f"; the same at {len(more)} more: line {lines}"
+    if len(more) > _MOST_LINES:
+        others += " …"
+    hint = f"; {event.hint}" if event.hint else ""
     text = f"{finding.text}{quote}{others}{hint}"
     return Finding(finding.where, text, sort=finding.text, count=1 + len(more))
 
 
-def _alone(event: dict[str, Any]) -> Finding:
-    where = f"{event['path']}:{event['line']}"
-    if event["e"] == "stub":
-        return Finding(
-            where,
-            f"{event['text']} is not written yet: its body does nothing; write it, or say why in a docstring",
-        )
-    if event["e"] == "hook":
-        return Finding(where, HOOK.format(name=event["text"]))
-    rule = f"{event['code']} {event['symbol']}: " if event["e"] == "message" else ""
-    return Finding(where, f"{rule}{event['text']}")
+def _alone(event: _Event) -> Finding:
+    where = f"{event.path}:{event.line}"
+    if isinstance(event, _Message):
+        return Finding(where, f"{event.code} {event.symbol}: {event.text}")
+    texts = {
+        "syntax": event.text,
+        "stub": f"{event.text} {_STUB}",
+        "hook": HOOK.format(name=event.text),
+    }
+    return Finding(where, texts[event.e])
 
 
-def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
-    """Give a result in which what is found again and again in a file is said once: a missing import is one fault."""
+def _from_events(name: str, events: Sequence[_Event]) -> CheckResult:
+    """Return a result in which repeated findings of a file are one."""
     if not events:
         return CheckResult(name=name, verdict=Verdict.PASSED, summary="clean")
-    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    alike: dict[tuple[str, str], list[_Event]] = {}
     for event in events:
-        alike.setdefault((str(event["path"]), _alone(event).text), []).append(event)
-    findings = tuple(
-        _finding(first, [one["line"] for one in more]) for first, *more in alike.values()
-    )
+        alike.setdefault((event.path, _alone(event).text), []).append(event)
+    findings = tuple(_finding(first, more) for first, *more in alike.values())
     return CheckResult(
         name=name, verdict=Verdict.FAILED, summary=how_many(events, "error"), findings=findings
     )
@@ -163,11 +183,7 @@ def _from_events(name: str, events: Sequence[dict[str, Any]]) -> CheckResult:
 
 def _broken(name: str, job: JobResult) -> CheckResult:
     text = job.errors.text(1500) or job.output.text(1500)
-    reason = (
-        cause_sentence(job)
-        if job.cause is not Cause.EXITED or job.code
-        else "it left no complete report"
-    )
+    reason = why_incomplete(job)
     return CheckResult(
         name=name,
         verdict=Verdict.BROKEN,

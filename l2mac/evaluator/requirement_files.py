@@ -1,7 +1,8 @@
-"""What generated code depends on, as its files say it: read strictly, so that pip gets names and versions alone.
+"""The packages that files of a store name: pip gets names and versions alone.
 
-A requirements file can do much more for pip: name other indexes, local paths, addresses, further files. None of that
-is passed on; what is not plainly a name with versions is a finding for the model.
+A requirements file can do much more for pip: name other indexes, local paths, addresses, further
+files. None of that is passed on: a line that is not plainly a name with versions is a finding for
+the model.
 """
 
 import re
@@ -17,7 +18,8 @@ _MOST_REQUIREMENTS = 100
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSIONS = r"(?:~=|==|!=|<=|>=|<|>) ?[A-Za-z0-9.*+!_-]+"
 _REQUIREMENT = re.compile(
-    rf"(?P<name>{_NAME.pattern})(?:\[[A-Za-z0-9,._ -]*\])? ?(?P<versions>(?:{_VERSIONS}(?: ?, ?{_VERSIONS})*)?)"
+    rf"(?P<name>{_NAME.pattern})(?:\[[A-Za-z0-9,._ -]*\])? ?"
+    rf"(?P<versions>(?:{_VERSIONS}(?: ?, ?{_VERSIONS})*)?)"
     r"(?P<marker> ?;[A-Za-z0-9_.<>=!~'\" ()]+?)?(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})*)"
 )
 _PINNED = re.compile(r"== ?[A-Za-z0-9.+!_-]+")
@@ -26,12 +28,12 @@ HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class PackageRequirements:
-    """What is to be installed.
+    """The packages to install.
 
     Attributes:
         lines: One requirement each, as pip gets it.
         places: Where each stands, as `path:line`.
-        findings: What cannot be taken; with any, nothing is installed.
+        findings: The faults of the files; with any, nothing is installed.
     """
 
     lines: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ class PackageRequirements:
         return "".join(f"{line}\n" for line in self.lines)
 
     def place_of(self, message: str) -> str:
-        """Give where the requirement stands that a message of pip's is about, if it names one."""
+        """Return the place of the requirement that a message of pip is about, if any."""
         for line, place in zip(self.lines, self.places, strict=True):
             match = _NAME.match(line)
             if match and re.search(
@@ -89,16 +91,22 @@ def read_requirements(files: Mapping[str, bytes], *, hashed: bool) -> PackageReq
 def _problem(line: str, *, hashed: bool) -> str:
     match = _REQUIREMENT.fullmatch(line)
     if match is None:
-        return "write a package's name and versions, such as 'attrs>=23'; options, paths and addresses are not accepted"
+        return (
+            "write a package's name and versions, such as 'attrs>=23'; options, paths and addresses"
+            " are not accepted"
+        )
     if hashed and not (
         _PINNED.fullmatch(match["versions"]) and "*" not in match["versions"] and match["hashes"]
     ):
-        return "write one exact version with its hashes, such as 'attrs==25.1.0 --hash=sha256:...', in requirements.txt"
+        return (
+            "write one exact version with its hashes, such as 'attrs==25.1.0 --hash=sha256:...', in"
+            " requirements.txt"
+        )
     return ""
 
 
 def _from_text(content: bytes) -> Iterator[tuple[str, str]]:
-    """Give the lines of a requirements file with their places; continued lines are joined, comments left out."""
+    """Yield the lines of a requirements file and their places, joined if continued."""
     whole, start = "", 0
     text = _decoded(content)
     for number, line in enumerate([*text.splitlines(), ""], 1):
@@ -111,7 +119,7 @@ def _from_text(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _from_project(content: bytes) -> Iterator[tuple[str, str]]:
-    """Give what `[project.dependencies]` names; what cannot be read gives one line that is no requirement."""
+    """Yield the entries of `[project.dependencies]`; one invalid line if unreadable."""
     try:
         project = tomllib.loads(_decoded(content)).get("project", {})
         named = project.get("dependencies", []) if isinstance(project, dict) else []
@@ -122,11 +130,9 @@ def _from_project(content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(content: bytes) -> str:
-    return (
-        "(larger than 64 KiB)"
-        if len(content) > _MOST_BYTES
-        else content.decode("utf-8", "backslashreplace")
-    )
+    if len(content) > _MOST_BYTES:
+        return "(larger than 64 KiB)"
+    return content.decode("utf-8", "backslashreplace")
 
 
 def _name_of(line: str) -> str:

@@ -1,8 +1,8 @@
-"""Keep account of the tests over a run: a test that was seen failing has to pass before work is done.
+"""The ledger of a run's tests: a test that was seen failing has to pass.
 
 Deleting, emptying, skipping or renaming away a failing test turns a store green that is not. A test
-may move to another file or class: a test of the same name that was not there when it failed takes its
-place.
+may move to another file or class: a test of the same name that was not there when it failed takes
+its place.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,14 +19,14 @@ _FAILING = frozenset({"failed", "error"})
 _WORST_FIRST = ("failed", "error", "xfailed", "skipped", "not run", "passed")
 _MOST_NAMES = 5
 _LOST = (
-    "was seen failing and is {state} now; bring it back under this name and make it pass, corrected if"
-    " it was wrong"
+    "was seen failing and is {state} now; bring it back under this name and make it pass, corrected"
+    " if it was wrong"
 )
 _KEPT = (
     "passed in the files as they came and is {state} now; bring it back under this name and keep it"
     " passing"
 )
-_NOT_AGAIN = "passed, and is {state} in a fresh box"
+_NOT_AGAIN = "passed, and is {state} in a fresh sandbox"
 States = dict[str, str]
 
 
@@ -40,7 +40,7 @@ class TestLedger:
 
     Attributes:
         owed: Tests that failed and have not passed since, each with the tests known when it failed.
-        kept: Tests that passed in the run's input.
+        input_passes: The tests that passed in the run's input.
         first: All tests of the run's input.
         ever_passed: Tests that passed at some time.
         last_passed: Tests that passed in the newest evaluation.
@@ -49,22 +49,28 @@ class TestLedger:
     __test__ = False
 
     owed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    kept: frozenset[str] = frozenset()
+    input_passes: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
     ever_passed: frozenset[str] = frozenset()
     last_passed: frozenset[str] = frozenset()
 
     @classmethod
     def of_input(cls, report: CheckReport) -> "TestLedger":
-        """Return the ledger that begins with an input's tests, which may move but not disappear."""
+        """Return the ledger of an input's tests, which may move but not disappear."""
         states = _states(report)
         first = frozenset(states)
         passed = passed_tests(report)
         owed = {test: first for test, state in states.items() if state in _FAILING}
-        return cls(owed=owed, kept=passed, first=first, ever_passed=passed, last_passed=passed)
+        return cls(
+            owed=owed,
+            input_passes=passed,
+            first=first,
+            ever_passed=passed,
+            last_passed=passed,
+        )
 
     def after(self, report: CheckReport) -> "TestLedger":
-        """Return the ledger after one more evaluation, as it came or as `judge` returned it."""
+        """Return the ledger after an evaluation, before or after `judge`."""
         states = _states(report)
         passed = passed_tests(report)
         owed = dict(self.owed)
@@ -79,7 +85,7 @@ class TestLedger:
         )
 
     def judge(self, report: CheckReport) -> CheckReport:
-        """Return the report with a finding for every owed or kept test that is out of sight.
+        """Return the report with a finding for every owed or kept test out of sight.
 
         Args:
             report: The newest evaluation, which this ledger has taken in.
@@ -88,21 +94,23 @@ class TestLedger:
             return report
         states = _states(report)
         passed = passed_tests(report)
-        kept = {test for test in self.kept if not _takes_its_place(test, passed, self.first)}
+        kept = {
+            test for test in self.input_passes if not _takes_its_place(test, passed, self.first)
+        }
         judged = _with_findings(report, self.owed, states, "that failed cannot be seen", _LOST)
         return _with_findings(judged, kept, states, "that passed before cannot be seen", _KEPT)
 
     def judge_fresh(self, report: CheckReport) -> CheckReport:
-        """Return the final evaluation, made in a fresh sandbox, with what the ledger holds against it.
+        """Return the final evaluation, with what the ledger holds against it.
 
-        The tests that passed last have to pass there, too. Tests that passed at some time of the run
-        and are gone at its end are named in a result that passes.
+        The tests that passed last have to pass there, too. Tests that passed at some time of the
+        run and are gone at its end are named in a result that passes.
         """
         if report.verdict in (Verdict.FAILED, Verdict.BROKEN):
             return report
         states = _states(report)
         judged = _with_findings(
-            report, self.last_passed, states, "did not come up again in a fresh box", _NOT_AGAIN
+            report, self.last_passed, states, "did not come up again in a fresh sandbox", _NOT_AGAIN
         )
         if judged is not report:
             return judged
@@ -120,12 +128,12 @@ class TestLedger:
 
 
 def passed_tests(report: CheckReport) -> frozenset[str]:
-    """Return the ids, without parameters, of the tests that passed with all their parameters."""
+    """Return the ids, without parameters, of tests that passed with all of them."""
     return frozenset(test for test, state in _states(report).items() if state == "passed")
 
 
 def _takes_its_place(test: str, passed: frozenset[str], known: frozenset[str]) -> bool:
-    """Whether a failing test has passed itself, or one of its name that was not `known` then."""
+    """Return whether a failing test has passed, or a new test of its name."""
     name = test.rpartition("::")[2]
     return test in passed or any(other.rpartition("::")[2] == name for other in passed - known)
 

@@ -1,11 +1,11 @@
-"""The values that checks give: a verdict each, findings, and for tests their outcomes."""
+"""The results of checks: a verdict each, findings, and the outcomes of tests."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What is known after a check. Only `PASSED` is a pass."""
+    """The result of a check in one word. Only `PASSED` is a pass."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -15,11 +15,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, or several of a sort in one file.
+    """One fault, or several of a sort in one file.
 
     Attributes:
         where: `path:line`, a test's id, or empty.
-        text: What is wrong, for whoever mends it.
+        text: The fault, for the model that fixes it.
         sort: The text as far as it does not depend on the place; empty where all of it does not.
         count: How often it was found.
     """
@@ -32,7 +32,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestCounts:
-    """How the tests ended; `collected` is what pytest found, so that a missing test shows."""
+    """The tests by their outcomes; `collected` are all that pytest found."""
 
     __test__ = False
 
@@ -51,9 +51,9 @@ class CheckResult:
     Attributes:
         outcomes: For tests: every collected test's id and how it ended.
         declared: For tests: the ids, without parameters, that the files themselves declare.
-        prints: One for each declared id: another as soon as the test says something else; empty where that is unknown.
-        excused: Findings that the run's input had already, so that they are no part of the verdict.
-        gates: The results that say nothing as long as this one has failed.
+        fingerprints: A hash of the source of each declared id; empty where it is not known.
+        excused: Findings that the run's input had already; the verdict ignores them.
+        gates: The results that are meaningless as long as this one has failed.
     """
 
     name: str
@@ -63,7 +63,7 @@ class CheckResult:
     counts: TestCounts | None = None
     outcomes: tuple[tuple[str, str], ...] = ()
     declared: tuple[str, ...] = ()
-    prints: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     excused: tuple[Finding, ...] = ()
     gates: tuple[str, ...] = ()
 
@@ -85,7 +85,7 @@ class CheckReport:
 
     @property
     def accepts_completion(self) -> bool:
-        """Whether work may be called done: every check that is due has passed. Without code no check is due."""
+        """Whether every check that is due has passed; without code no check is due."""
         return self.verdict is Verdict.PASSED or not self.results
 
     @property
@@ -104,19 +104,16 @@ class CheckReport:
         )
 
     def gated(self) -> "CheckReport":
-        """Give the report without what results say that stand behind a gate of one that has failed."""
-        gate = {
-            name: one.name
-            for one in self.results
-            if one.verdict is Verdict.FAILED
-            for name in one.gates
-        }
-        return CheckReport(
-            tuple(_closed(one, gate[one.name]) if one.name in gate else one for one in self.results)
-        )
+        """Return the report without the findings that a failed gate makes meaningless."""
+        failed = [one for one in self.results if one.verdict is Verdict.FAILED]
+        gates = {name: one.name for one in failed for name in one.gates}
+        return CheckReport(tuple(_closed(one, gates.get(one.name, "")) for one in self.results))
 
 
 def _closed(result: CheckResult, gate: str) -> CheckResult:
+    """Return a result, or one without findings where its gate has failed."""
+    if not gate:
+        return result
     return CheckResult(
         name=result.name, verdict=Verdict.FAILED, summary=f"not judged before the {gate} is right"
     )

@@ -1,4 +1,4 @@
-"""How causes and counts are said, the same everywhere."""
+"""Sentences on causes and counts, the same everywhere."""
 
 from collections.abc import Sized
 
@@ -6,7 +6,7 @@ from sandbox import Cause, JobResult
 
 
 def cause_sentence(job: JobResult) -> str:
-    """Say how a process ended, in words that tell what to change."""
+    """Return how a process ended, in words that show what to change."""
     sentences = {
         Cause.TIMEOUT: "it did not end in time and was stopped",
         Cause.OUTPUT: "it put out too much and was stopped",
@@ -25,5 +25,5 @@ def how_many(things: Sized, noun: str) -> str:
 
 
 def valid_text(text: str) -> str:
-    """Give a text of the box as valid Unicode: half a surrogate pair, which no encoding carries, becomes its escape."""
+    """Return a text of the sandbox as valid Unicode; lone surrogates become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -68,7 +68,7 @@ def features(kept: Sequence[RequirementCount]) -> ET.Element:
     problems = [stage for stage in shown if stage.problem]
     notes += [f"{_stage_name(stage)}: {short(stage.problem, 200)}" for stage in problems]
     if len(kept) > len(shown):
-        notes.append(f"{len(kept) - len(shown)} earlier comparisons are left out.")
+        notes.append(f"{len(kept) - len(shown)} earlier comparisons are omitted.")
     keys = (("k1", "listed from the task"), ("claimed", "claimed by the model"))
     return figure(title, svg, *notes, keys=keys)
 

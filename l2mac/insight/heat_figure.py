@@ -94,7 +94,7 @@ def _notes(whole: HeatMap, shown: HeatMap) -> list[str]:
     ]
     if len(whole.rows) > len(shown.rows):
         hidden = len(whole.rows) - len(shown.rows)
-        notes.append(f"The {len(shown.rows)} most accessed files; {hidden} are left out.")
+        notes.append(f"The {len(shown.rows)} most accessed files; {hidden} are omitted.")
     if len(whole.columns) > len(shown.columns):
         most = -(-len(whole.columns) // len(shown.columns))
         notes.append(

@@ -85,7 +85,7 @@ def _tests(result: CheckResult) -> ET.Element:
     cases = [_test(test, outcomes[test], texts.get(test, "")) for test in order[:MOST_TESTS]]
     suite = _suite(f"l2mac.{result.name}", cases)
     if len(order) > MOST_TESTS:
-        said = f"{len(order) - MOST_TESTS} more tests are left out"
+        said = f"{len(order) - MOST_TESTS} more tests are omitted"
         suite.insert(0, element("properties", element("property", name="left out", value=said)))
     return suite
 

@@ -1,4 +1,4 @@
-"""The figures that single lines of a trace add: checks, model calls, requirements kept, sessions."""
+"""The figures of single trace lines: checks, calls, requirements, sessions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -22,7 +22,7 @@ _TESTS = "tests"
 
 
 def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
-    """Yield every line with the instruction that it belongs to, from 1; 0 outside of them."""
+    """Yield every line with its instruction, from 1; 0 outside of instructions."""
     instruction = 0
     for entry in counting:
         if isinstance(entry.event, InstructionStarted):
@@ -35,7 +35,7 @@ def places(counting: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
 def checks_of(
     counting: Sequence[Entry], report_of: Callable[[Checked], CheckReport]
 ) -> tuple[tuple[CheckPoint, ...], CheckReport | None]:
-    """Return every check, and the newest verdict on the run's files; the baseline is not one.
+    """Return every check, and the newest verdict, which no baseline is.
 
     Args:
         counting: The lines that count.
@@ -75,13 +75,13 @@ def check_point(
 
 
 def _findings(result: CheckResult) -> int | None:
-    """Return the number of findings; None for a check that was not judged, as another failed first."""
+    """Return the number of findings; None where another check failed first."""
     unjudged = result.verdict is Verdict.FAILED and not result.findings
     return None if unjudged else len(result.findings)
 
 
 def calls_of(entries: Sequence[Entry], counting: Sequence[Entry]) -> tuple[Call, ...]:
-    """Return every call of the model, and those that a rewind took back, as they were paid for."""
+    """Return every call of the model, including those before a rewind."""
     instructions = {entry.number: instruction for entry, instruction in places(counting)}
     return tuple(
         Call(
@@ -123,6 +123,8 @@ def kept_of(counting: Iterable[Entry]) -> tuple[RequirementCount, ...]:
                         "result", event.round, event.verified, event.total or total, event.problem
                     )
                 )
+            case _:
+                pass
     return tuple(found)
 
 

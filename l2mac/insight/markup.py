@@ -19,7 +19,7 @@ Child = ET.Element | str | None
 
 
 def element(tag: str, *children: Child, **attributes: str | float) -> ET.Element:
-    """Return an element; None among the children and empty attributes are left out.
+    """Return an element; None among the children and empty attributes are excluded.
 
     In an attribute's name a trailing `_` is dropped, and other ones become dashes.
     """

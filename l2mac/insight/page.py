@@ -16,7 +16,13 @@ from l2mac.version import VERSION
 
 _TASK_CHARACTERS = 1500
 _GOOD = (Status.COMPLETED,)
-_BAD = (Status.FAILING, Status.UNSHOWN, Status.BROKEN_OFF, Status.NO_PLAN, Status.BUDGET)
+_BAD = (
+    Status.FAILING,
+    Status.REQUIREMENTS_UNVERIFIED,
+    Status.ABORTED,
+    Status.NO_PLAN,
+    Status.BUDGET,
+)
 
 
 def as_page(insight: Insight) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
@@ -18,6 +17,7 @@ from l2mac.insight.stages import stages_of
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import (
     Checked,
+    Event,
     ModelCalled,
     RequirementsVerified,
     RunEnded,
@@ -105,19 +105,19 @@ def context_tokens(begun: RunStarted) -> int:
     return window if isinstance(window, int) else 0
 
 
-def _status(events: Sequence[Any]) -> str:
+def _status(events: Sequence[Event]) -> str:
     status = state_of(events)
     return RECORDED if status == "empty" else status
 
 
-def _verified(events: Sequence[Any], tree: str) -> bool:
+def _verified(events: Sequence[Event], tree: str) -> bool:
     """Return whether the last check ran in a fresh sandbox, on the present files."""
     checks = [event for event in events if isinstance(event, Checked)]
     return bool(checks) and checks[-1].final and checks[-1].key.endswith(tree)
 
 
 def _requirements(
-    events: Sequence[Any], objects: ObjectStore
+    events: Sequence[Event], objects: ObjectStore
 ) -> tuple[tuple[RequirementRow, ...], str]:
     examined = [event for event in events if isinstance(event, RequirementsVerified)]
     if not examined:
@@ -150,16 +150,16 @@ def _sandbox(event: SandboxOpened, objects: ObjectStore) -> SandboxSummary:
     )
 
 
-def _dict(value: Any, name: str) -> dict[str, Any]:
+def _dict(value: object, name: str) -> dict[str, object]:
     found = value.get(name) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 
-def _list(value: Any, name: str) -> list[Any]:
+def _list(value: object, name: str) -> list[object]:
     found = value.get(name) if isinstance(value, dict) else None
     return found if isinstance(found, list) else []
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     found = value.get(name) if isinstance(value, dict) else None
     return found if isinstance(found, str) else ""

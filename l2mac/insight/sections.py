@@ -255,11 +255,10 @@ def _table(
     names: Sequence[str], rows: Iterable[tuple[Sequence[TableCell], str]]
 ) -> list[ET.Element]:
     """Return a table; a name that begins with `#` heads a right-aligned column."""
-    kinds = ["n" if name.startswith("#") else "" for name in names]
-    heads = []
-    for name, kind in zip(names, kinds, strict=True):
-        heads.append(element("th", name.removeprefix("#") or name, class_=kind))
-    lines = []
+    kinds, heads, lines = [], [], []
+    for name in names:
+        kinds.append("n" if name.startswith("#") else "")
+        heads.append(element("th", name.removeprefix("#") or name, class_=kinds[-1]))
     for cells, row_kind in rows:
         data = [element("td", cell, class_=kind) for cell, kind in zip(cells, kinds, strict=True)]
         lines.append(element("tr", *data, class_=row_kind))
@@ -270,7 +269,7 @@ def _table(
 def _left_out(count: int, most: int, things: str) -> list[ET.Element]:
     if count <= most:
         return []
-    note = f"{count - most} {things} are left out. --json lists all of them."
+    note = f"{count - most} {things} are omitted. --json lists all of them."
     return [element("p", note, class_="note")]
 
 

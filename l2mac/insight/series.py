@@ -59,7 +59,7 @@ class RequirementCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPoint:
-    """One evaluation of the store, with the recorded verdict that the control unit acted on.
+    """One evaluation of the file store, with the verdict that the control unit used.
 
     Attributes:
         number: Number of the check, from 1.

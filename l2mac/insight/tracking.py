@@ -7,7 +7,7 @@ it either.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from l2mac.control.outcome import Status
 from l2mac.errors import TraceError
@@ -31,7 +31,6 @@ from l2mac.trace.history import RecordedStoreState, apply_event
 MetricValues = Mapping[str, float]
 _CHECKS = ("syntax", "lint")
 _SETTINGS = (
-    "domain",
     "steps",
     "context_tokens",
     "reply_tokens",
@@ -51,7 +50,7 @@ _SETUP = (
     "prompt_price",
     "completion_price",
 )
-_THINKING = (
+_PLANNING = (
     "reflections",
     "coverage",
     "max_replans",
@@ -74,10 +73,10 @@ class Sink(Protocol):
         """
 
     def log(self, line: int, numbers: MetricValues) -> None:
-        """Take the numbers at a line of the trace; lines come in order."""
+        """Receive the numbers at a line of the trace; lines come in order."""
 
     def close(self, numbers: MetricValues, *, completed: bool) -> None:
-        """Take the final numbers, and whether the run completed."""
+        """Receive the final numbers, and whether the run completed."""
 
 
 class Meter:
@@ -169,6 +168,8 @@ class Meter:
             case Checked() as event:
                 state["checks"] += 1
                 return _check(entry, event, self._report_of(event))
+            case _:
+                pass
         apply_event(entry.event, self._files)
         return {}
 
@@ -193,12 +194,13 @@ def _check(entry: Entry, event: Checked, report: CheckReport) -> dict[str, float
 def config_of(begun: RunStarted) -> dict[str, float | str | bool]:
     """Return the settings of a run that reveal nothing of its task, server or keys."""
     settings = begun.settings
-    setup, thinking = settings.get("setup"), settings.get("thinking")
-    found = {name: settings.get(name) for name in _SETTINGS}
+    setup, planning = settings.get("setup"), settings.get("planning")
+    found: dict[str, object] = {"domain": begun.domain}
+    found |= {name: settings.get(name) for name in _SETTINGS}
     if isinstance(setup, dict):
         found |= {name: setup.get(name) for name in _SETUP}
-    if isinstance(thinking, dict):
-        found |= {f"thinking/{name}": thinking.get(name) for name in _THINKING}
+    if isinstance(planning, dict):
+        found |= {f"planning/{name}": planning.get(name) for name in _PLANNING}
     config = {}
     for name, value in found.items():
         if isinstance(value, str | float | int) and value != "":
@@ -244,5 +246,5 @@ def track(
     return sent
 
 
-def _plain(value: Any) -> float | str | bool:
+def _plain(value: float | str) -> float | str | bool:
     return value[:_MOST_CHARACTERS] if isinstance(value, str) else value

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 from l2mac.errors import SettingsError
 from l2mac.insight.tracking import MetricValues
 
-_NOTHING_OF_ITS_OWN: Mapping[str, Any] = {
+_NOTHING_OF_ITS_OWN: Mapping[str, bool | str] = {
     "console": "off",
     "disable_code": True,
     "disable_git": True,
@@ -31,6 +31,23 @@ _NOTHING_OF_ITS_OWN: Mapping[str, Any] = {
 _INSTALL = (
     "The client of Weights & Biases is not installed. Install it with: pip install 'l2mac[wandb]'"
 )
+
+
+class _Summary(Protocol):
+    def update(self, numbers: Mapping[str, float], /) -> None: ...
+
+
+class _Run(Protocol):
+    """The part of the client's run that is used here."""
+
+    dir: str
+    url: str | None
+    offline: bool
+    summary: _Summary
+
+    def log(self, numbers: Mapping[str, float], /, *, step: int) -> None: ...
+
+    def finish(self, *, exit_code: int) -> None: ...
 
 
 class WandbSink:
@@ -55,13 +72,13 @@ class WandbSink:
         self._project = project
         self._entity = entity
         self._run_name = run_name
-        self._run: Any = None
+        self._run: _Run | None = None
         self.place = ""
 
     def open(self, run_id: str, config: Mapping[str, float | str | bool]) -> None:
         """Open the run, new or known; lines that are already there are not sent again."""
         with self._refusals():
-            self._run = self._wandb.init(
+            run: _Run = self._wandb.init(
                 project=self._project,
                 entity=self._entity or None,
                 id=run_id,
@@ -70,26 +87,33 @@ class WandbSink:
                 resume="allow",
                 settings=self._wandb.Settings(**_NOTHING_OF_ITS_OWN),
             )
-        self.place = str(Path(self._run.dir).parent) if self._run.offline else str(self._run.url)
+        self._run = run
+        self.place = str(Path(run.dir).parent) if run.offline else str(run.url)
 
     def log(self, line: int, numbers: MetricValues) -> None:
         """Send numbers; see `l2mac.insight.tracking.Sink`."""
         with self._refusals():
-            self._run.log(dict(numbers), step=line)
+            self._opened.log(dict(numbers), step=line)
 
     def close(self, numbers: MetricValues, *, completed: bool) -> None:
         """Send the final numbers and wait until everything is sent."""
         with self._refusals():
-            self._run.summary.update({**numbers, "completed": float(completed)})
-            self._run.finish(exit_code=0 if completed else 1)
+            self._opened.summary.update({**numbers, "completed": float(completed)})
+            self._opened.finish(exit_code=0 if completed else 1)
+
+    @property
+    def _opened(self) -> _Run:
+        if self._run is None:
+            raise RuntimeError("the sink is not open")
+        return self._run
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Turn refusals of the client or its server into a SettingsError."""
+        """Raise a SettingsError for refusals of the client or its server."""
         try:
             yield
         except (self._wandb.errors.Error, ValueError) as error:  # invalid settings: ValueError
-            problem = f"Weights & Biases did not accept the numbers: {error}"
+            problem = f"Weights & Biases refuses the numbers of wandb: {error}."
             raise SettingsError("wandb", problem) from error
 
 

@@ -6,11 +6,19 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 _LEAST_S = 0.001
 _CONNECTED = ("connect_tcp.complete", "start_tls.complete")
+
+
+class _Stream(Protocol):
+    """A connection of httpcore."""
+
+    def get_extra_info(self, info: str, /) -> object:
+        """Return the connection's socket for `socket`."""
+        ...
 
 
 class CancelScope:
@@ -34,7 +42,7 @@ class CancelScope:
         self._interrupted = threading.Event()
         self._cancelled = False
         self._deadline = math.inf
-        self._streams: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[_Stream] = weakref.WeakSet()
 
     @property
     def is_interrupted(self) -> bool:
@@ -80,14 +88,15 @@ class CancelScope:
                 if not self._cancelled:
                     self._interrupted.clear()
 
-    def attach(self, extensions: MutableMapping[str, Any]) -> None:
+    def attach(self, extensions: dict[str, object]) -> None:
         """Track a request's connection, by httpcore's extensions `trace` and `timeout`."""
         left_s = max(self._deadline - time.monotonic(), _LEAST_S)
         timeout = extensions["timeout"]
         extensions["trace"] = self._track_connection
-        extensions["timeout"] = {**timeout, "connect": min(timeout["connect"], left_s)}
+        if isinstance(timeout, dict):
+            extensions["timeout"] = {**timeout, "connect": min(timeout["connect"], left_s)}
 
-    def _track_connection(self, event: str, info: Mapping[str, Any]) -> None:
+    def _track_connection(self, event: str, info: Mapping[str, _Stream]) -> None:
         if event.endswith(_CONNECTED):
             with self._lock:
                 self._streams.add(info["return_value"])
@@ -102,10 +111,12 @@ class CancelScope:
                 _shut_down(stream)
 
 
-def _shut_down(stream: Any) -> None:
+def _shut_down(stream: _Stream) -> None:
     """Shut down a connection below TLS.
 
     An SSLSocket's own `shutdown` would send later data unencrypted.
     """
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+    connection = stream.get_extra_info("socket")
+    if isinstance(connection, socket.socket):
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)

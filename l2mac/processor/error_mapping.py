@@ -195,7 +195,9 @@ def to_exception(
                 f" answer was: {said}. Choose another model, or start its server with support for"
                 " tools or for response_format."
             )
-    return ModelRejected(f"{where} refuses the request: {said}. {_NEXT_STEPS[failure.kind]}.")
+        case ErrorKind.KEY | ErrorKind.CREDIT | ErrorKind.ADDRESS | ErrorKind.REQUEST:
+            step = _NEXT_STEPS[failure.kind]
+            return ModelRejected(f"{where} refuses the request: {said}. {step}.")
 
 
 _NEXT_STEPS = {

@@ -3,7 +3,6 @@
 import base64
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import httpx2
 import openai
@@ -17,7 +16,7 @@ _MOST_BYTES_AT_ONCE = 32 * 1024 * 1024
 def make_client(
     settings: ModelSettings,
     bound: Callable[[httpx2.Response], None],
-    attach: Callable[[dict[str, Any]], None],
+    attach: Callable[[dict[str, object]], None],
 ) -> openai.OpenAI:
     """Build the client, without retries, redirects or settings from the environment.
 
@@ -46,20 +45,26 @@ def make_client(
     if settings.login is not None:
         login = base64.b64encode(":".join(settings.login).encode())
         headers["Authorization"] = "Basic " + login.decode()
-    common: dict[str, Any] = {
-        "api_key": settings.api_key or "none",
-        "admin_api_key": "",
-        "max_retries": 0,
-        "default_headers": headers,
-        "http_client": http,
-    }
     client: openai.OpenAI
     if settings.api_version:
         client = openai.AzureOpenAI(
-            azure_endpoint=settings.address, api_version=settings.api_version, **common
+            azure_endpoint=settings.address,
+            api_version=settings.api_version,
+            api_key=settings.api_key or "none",
+            admin_api_key="",
+            max_retries=0,
+            default_headers=headers,
+            http_client=http,
         )
     else:
-        client = openai.OpenAI(base_url=settings.address, **common)
+        client = openai.OpenAI(
+            base_url=settings.address,
+            api_key=settings.api_key or "none",
+            admin_api_key="",
+            max_retries=0,
+            default_headers=headers,
+            http_client=http,
+        )
     client.organization = client.project = None
     return client
 

@@ -1,7 +1,7 @@
 """The models that a server offers: the answer of `GET /models`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -42,7 +42,7 @@ def parse_model_list(answer: object, *, at_most: int) -> tuple[ModelInfo, ...]:
     return tuple(ModelInfo(entry.id, _window(entry.model_extra or {})) for entry in entries)
 
 
-def _window(fields: dict[str, Any]) -> int | None:
+def _window(fields: Mapping[str, object]) -> int | None:
     meta = fields.get("meta")
     if isinstance(meta, dict):
         fields = {**meta, **fields}

@@ -92,9 +92,9 @@ class ModelSettings:
 
 
 _PROBLEMS = {
-    "model": "must not be empty; name a model",
+    "model": "must not be empty. Name a model.",
     "base_url": "must be an http or https address, such as http://127.0.0.1:8080/v1",
-    "api_key": "holds a space, a line break or another invalid character; check the key's file",
+    "api_key": "holds a space, a line break or another invalid character. Check the key's file.",
     "api_version": "requires base_url, the endpoint of the resource",
     "timeout_s": "must be more than 0",
     "stall_s": "must be more than 0",

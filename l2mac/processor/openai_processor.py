@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 import openai
@@ -54,9 +54,9 @@ T = TypeVar("T")
 class OpenAIProcessor:
     """A language model behind an OpenAI-compatible server.
 
-    Close the processor, or use it in a `with`. One call may be in progress at a time. Parts of the
-    API that the server rejects are left out of all later calls. No exception, nor its cause, holds
-    a secret.
+    Close the processor, or use it in a `with`. One call may be in progress at a time. All later
+    calls omit parts of the API that the server has rejected. No exception, nor its cause, holds a
+    secret.
 
     One `complete` takes at most `max_retries + 1` times `timeout_s + stall_s`, plus a minute
     between two tries, or the time that the request states.
@@ -113,7 +113,7 @@ class OpenAIProcessor:
             SettingsError: The name is not a tool protocol.
         """
         if name not in _PROTOCOLS:
-            raise SettingsError("protocol", f"must be native or json, not {name!r}")
+            raise SettingsError("protocol", f"protocol must be native or json, not {name!r}.")
         self._protocol = name
 
     def negotiate(self, watch: Watcher, *, within_s: float | None = None) -> str:
@@ -180,6 +180,7 @@ class OpenAIProcessor:
         return self._checked(self._retry.run(self._try_to_list))
 
     def _find_protocol(self, watch: Watcher) -> str:
+        outcome: Reply | Failure = _CANCELLED
         for name, protocol in _PROTOCOLS.items():
             outcome = self._ask(PROBE, protocol(), watch)
             if has_called(outcome):
@@ -200,7 +201,7 @@ class OpenAIProcessor:
     def _try_capabilities(
         self, request: Request, protocol: ToolProtocol, watch: Watcher
     ) -> Reply | Failure:
-        """Try once, and once more without each part of the API that the server rejects."""
+        """Try once, and again without each part of the API that the server rejects."""
         while True:
             outcome = self._try(request, protocol, watch)
             if not isinstance(outcome, Failure):
@@ -226,7 +227,7 @@ class OpenAIProcessor:
             self._tokens.settle(taken=estimate, used=usage.prompt_tokens + usage.completion_tokens)
         # A failure after the reply's end is ignored: only the token counts were still to come.
         if parser.failure is not None:
-            return _CANCELLED if self._cancel_scope.is_interrupted else failure or parser.failure
+            return self._cause(failure or parser.failure)
         content, calls = protocol.decode(request, parser.content, parser.tool_calls)
         return Reply(
             content=content,
@@ -236,8 +237,12 @@ class OpenAIProcessor:
             model=parser.model,
         )
 
+    def _cause(self, failure: Failure) -> Failure:
+        """Return the failure, or the cancellation that caused it."""
+        return _CANCELLED if self._cancel_scope.is_interrupted else failure
+
     def _exchange(
-        self, body: dict[str, Any], parser: ResponseParser, watch: Watcher
+        self, body: dict[str, object], parser: ResponseParser, watch: Watcher
     ) -> Failure | None:
         """Send a request and feed the answer to the parser until its end or its limit."""
         self._deadline = self._clock() + self._settings.timeout_s
@@ -254,7 +259,7 @@ class OpenAIProcessor:
             return self._failure(error)
         return None
 
-    def _receive(self, body: dict[str, Any]) -> Generator[object]:
+    def _receive(self, body: dict[str, object]) -> Generator[object]:
         """Send a request and yield the JSON values of the stream, or of the whole answer."""
         path = "/chat/completions"
         if not body.get("stream"):

@@ -1,6 +1,6 @@
 """Parse the pieces of a stream, or one whole completion, into a reply."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ValidationError
 
@@ -55,7 +55,7 @@ class _Choice(BaseModel):
 class _Chunk(BaseModel):
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: Any = None
+    usage: object = None
 
 
 class _PartialCall:
@@ -206,7 +206,7 @@ class ResponseParser:
         return kept
 
 
-def _count(usage: dict[str, Any], name: str) -> int | None:
+def _count(usage: Mapping[str, object], name: str) -> int | None:
     value = usage.get(name)
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 

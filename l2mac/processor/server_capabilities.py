@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
 
 from l2mac.processor.error_mapping import ErrorKind, Failure
 from l2mac.processor.messages import Request
@@ -36,7 +35,7 @@ class ServerCapabilities:
     seed: bool = True
     named_tool: bool = True
 
-    def apply(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, request: Request, body: dict[str, object]) -> dict[str, object]:
         """Return the whole request: the tool protocol's `body` and the accepted options."""
         limit = "max_tokens" if self.max_tokens else "max_completion_tokens"
         body = {**body, limit: request.max_reply_tokens}
@@ -48,8 +47,8 @@ class ServerCapabilities:
             body["stream"] = True
         if self.streams and self.stream_options:
             body["stream_options"] = {"include_usage": True}
-        if not self.named_tool and "tool_choice" in body:
-            tools = body["tools"]
+        tools = body.get("tools")
+        if not self.named_tool and "tool_choice" in body and isinstance(tools, list):
             body["tools"] = [tool for tool in tools if tool["function"]["name"] == request.tool]
             body["tool_choice"] = "required"
         return body

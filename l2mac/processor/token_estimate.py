@@ -33,7 +33,7 @@ class TokenEstimator:
     def learn(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], prompt_tokens: int
     ) -> None:
-        """Calibrate on the server's count for a request. Absurd counts are ignored."""
+        """Adjust the estimate to the server's count. Absurd counts are ignored."""
         measured = prompt_tokens / self._raw(messages, tools)
         if not 0.2 <= measured <= 4:
             return

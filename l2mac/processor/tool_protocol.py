@@ -3,8 +3,8 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count, groupby
-from typing import Any, Protocol
+from itertools import groupby
+from typing import Protocol
 
 from l2mac.processor.messages import Message, Request, Role, ToolCall, ToolSpec
 from l2mac.safe_text import has_surrogates, replace_surrogates
@@ -25,7 +25,7 @@ class ToolProtocol(Protocol):
     Implementations hold no state.
     """
 
-    def encode(self, request: Request) -> dict[str, Any]:
+    def encode(self, request: Request) -> dict[str, object]:
         """Return `messages` and the request's fields that concern tools.
 
         Raises:
@@ -52,9 +52,9 @@ class ToolProtocol(Protocol):
 class NativeTools:
     """The API's own `tools`, `tool_choice`, `tool_calls` and messages of role `tool`."""
 
-    def encode(self, request: Request) -> dict[str, Any]:
+    def encode(self, request: Request) -> dict[str, object]:
         """Return `messages`, `tools` and `tool_choice`; see `ToolProtocol`."""
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "messages": [_native_message(message) for message in ordered(request.messages)]
         }
         if request.tools:
@@ -64,10 +64,13 @@ class NativeTools:
         return body
 
     def decode(
-        self, request: Request, text: str, calls: Sequence[ToolCall]
+        self,
+        request: Request,  # noqa: ARG002 - as `ToolProtocol.decode`
+        text: str,
+        calls: Sequence[ToolCall],
     ) -> tuple[str, tuple[ToolCall, ...]]:
-        """Return text and calls, with new ids where the server's are missing or repeated."""
-        return text, _with_ids(calls, request)
+        """Return the text and the calls, with the server's ids, on which nothing relies."""
+        return text, tuple(calls)
 
 
 class JsonTools:
@@ -85,10 +88,10 @@ class JsonTools:
       text that they have read last.
     """
 
-    def encode(self, request: Request) -> dict[str, Any]:
+    def encode(self, request: Request) -> dict[str, object]:
         """Return `messages` of plain text and `response_format`; see `ToolProtocol`."""
         messages = list(_merged(_text_messages(ordered(request.messages))))
-        body: dict[str, Any] = {"messages": messages}
+        body: dict[str, object] = {"messages": messages}
         required = required_tool(request)
         if request.tools:
             _describe(messages, request.tools, last=bool(required) and len(request.tools) == 1)
@@ -105,12 +108,12 @@ class JsonTools:
     ) -> tuple[str, tuple[ToolCall, ...]]:
         """Return the thought and the call; text that is not a call is returned unchanged."""
         if calls or not request.tools:
-            return text, _with_ids(calls, request)
+            return text, tuple(calls)
         parsed = _parsed(text)
         if parsed is None:
             return text, ()
         thought, name, arguments = parsed
-        return thought, (ToolCall(next(_new_ids(request)), name, arguments),)
+        return thought, (ToolCall("", name, arguments),)
 
 
 def ordered(messages: Sequence[Message]) -> Iterator[Message]:
@@ -148,20 +151,20 @@ def required_tool(request: Request) -> ToolSpec | None:
     raise ValueError(f"the required tool {request.tool} is not among the tools")
 
 
-def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
+def for_grammar(schema: Mapping[str, object]) -> dict[str, object]:
     """Return the parts of a schema that decide the shape of a value.
 
     Lengths of text, patterns and formats are dropped: releases of llama.cpp differ in the ones that
     they reject, and the tool checks them anyway. Objects get no further properties unless the
     schema allows them.
     """
-    shape: dict[str, Any] = {}
+    shape: dict[str, object] = {}
     for key, value in schema.items():
-        if key == _NAMED:
+        if key == _NAMED and isinstance(value, Mapping):
             shape[key] = {name: for_grammar(part) for name, part in value.items()}
         elif key in _SINGLE and isinstance(value, Mapping):
             shape[key] = for_grammar(value)
-        elif key in _LISTED:
+        elif key in _LISTED and isinstance(value, list):
             shape[key] = [for_grammar(part) for part in value]
         elif key in _KEPT:
             shape[key] = value
@@ -170,8 +173,8 @@ def for_grammar(schema: Mapping[str, Any]) -> dict[str, Any]:
     return shape
 
 
-def _native_message(message: Message) -> dict[str, Any]:
-    body: dict[str, Any] = {"role": message.role.value, "content": message.content}
+def _native_message(message: Message) -> dict[str, object]:
+    body: dict[str, object] = {"role": message.role.value, "content": message.content}
     if message.role is Role.TOOL:
         body["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
@@ -180,7 +183,7 @@ def _native_message(message: Message) -> dict[str, Any]:
     return body
 
 
-def _native_call(call: ToolCall) -> dict[str, Any]:
+def _native_call(call: ToolCall) -> dict[str, object]:
     return {
         "id": call.id,
         "type": "function",
@@ -188,29 +191,13 @@ def _native_call(call: ToolCall) -> dict[str, Any]:
     }
 
 
-def _native_tool(tool: ToolSpec) -> dict[str, Any]:
+def _native_tool(tool: ToolSpec) -> dict[str, object]:
     function = {
         "name": tool.name,
         "description": tool.description,
         "parameters": dict(tool.parameters),
     }
     return {"type": "function", "function": function}
-
-
-def _new_ids(request: Request) -> Iterator[str]:
-    """Yield new ids, numbered from the count of replies on."""
-    used = {call.id for message in request.messages for call in message.tool_calls}
-    replies = sum(message.role is Role.ASSISTANT for message in request.messages)
-    # The count alone would not do: old turns may have been dropped.
-    return (f"call_{number}" for number in count(replies) if f"call_{number}" not in used)
-
-
-def _with_ids(calls: Sequence[ToolCall], request: Request) -> tuple[ToolCall, ...]:
-    ids = [call.id for call in calls]
-    if all(ids) and len(set(ids)) == len(ids):
-        return tuple(calls)
-    numbered = zip(_new_ids(request), calls, strict=False)
-    return tuple(ToolCall(new, call.name, call.arguments) for new, call in numbered)
 
 
 def _text_messages(messages: Iterator[Message]) -> Iterator[tuple[str, str]]:
@@ -236,7 +223,7 @@ def _call_text(thought: str, call: ToolCall) -> str:
     return _to_json({**parts, "tool": call.name, "arguments": arguments})
 
 
-def _merged(messages: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+def _merged(messages: Iterator[tuple[str, str]]) -> Iterator[dict[str, str]]:
     """Join neighbours of one role.
 
     Some chat templates reject two user messages in a row.
@@ -245,7 +232,7 @@ def _merged(messages: Iterator[tuple[str, str]]) -> Iterator[dict[str, Any]]:
         yield {"role": role, "content": "\n\n".join(content for _, content in group)}
 
 
-def _describe(messages: list[dict[str, Any]], tools: Sequence[ToolSpec], *, last: bool) -> None:
+def _describe(messages: list[dict[str, str]], tools: Sequence[ToolSpec], *, last: bool) -> None:
     example = '{"thought": "one short sentence", "tool": "name of the tool", "arguments": {…}}'
     lines = [
         "Every reply is one JSON object that calls one tool, and nothing else:",
@@ -271,13 +258,15 @@ def _description(tool: ToolSpec) -> str:
     return f"- {tool.name}: {tool.description} Arguments: {schema}"
 
 
-def _call_schema(tools: Sequence[ToolSpec], *, thought: bool) -> dict[str, Any]:
+def _call_schema(tools: Sequence[ToolSpec], *, thought: bool) -> dict[str, object]:
     schemas = [_one_call_schema(tool.name, tool.parameters, thought=thought) for tool in tools]
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
-def _one_call_schema(name: str, parameters: Mapping[str, Any], *, thought: bool) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
+def _one_call_schema(
+    name: str, parameters: Mapping[str, object], *, thought: bool
+) -> dict[str, object]:
+    properties: dict[str, object] = {}
     if thought:
         properties["thought"] = {"type": "string", "maxLength": _THOUGHT_CHARACTERS}
     properties["tool"] = {"const": name}

@@ -1,9 +1,9 @@
-"""Check a run's record offline: nothing but its files is needed, neither engine nor model nor key.
+"""Offline audit of a run's trace, by its files alone.
 
-Every byte of the folder is accounted for: lines by the chain, objects by their names, receipts by their objects, all of
-it together by the report, which is computed anew and compared byte by byte. What has no report, because its session was
-killed, or lies behind the last one is *incomplete*: consistent as far as it goes, but nobody can say whether something
-is missing at its end. A seal that was noted elsewhere can.
+Every byte of the folder is accounted for: lines by the chain, objects by their hashes, receipts by
+their objects, and all of it by the report, which is computed again and compared byte by byte.
+Lines after the last report, as a killed session leaves them, are *incomplete*: they are consistent,
+but lines may be missing at the end. A seal noted elsewhere settles this.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ Weight = Literal["incomplete", "altered"]
 
 @dataclass(frozen=True, slots=True)
 class AuditFinding:
-    """One thing that is not as it must be.
+    """One deviation.
 
     Attributes:
-        file: Where, relative to the run's folder or the export's.
-        place: Line or byte, or empty for the whole file.
-        problem: What is there and what was expected.
-        weight: `altered`, or `incomplete` for what a killed process leaves.
+        file: Path, relative to the folder of the run or of the export.
+        place: Line or byte, or '' for the whole file.
+        problem: The content, and the expected content.
+        weight: `altered`, or `incomplete` for the leftovers of a killed process.
     """
 
     file: str
@@ -56,14 +56,14 @@ class AuditFinding:
 
 @dataclass(slots=True)
 class Audit:
-    """What came of the check.
+    """The result of an audit.
 
     Attributes:
-        state: How the run stands, by its record.
-        events: Lines of the trace.
-        objects: Records of objects.
-        receipts: Boxes with a receipt.
-        seal: The chain's last link.
+        state: State of the run, by its trace.
+        events: Number of trace lines.
+        objects: Number of objects.
+        receipts: Number of sandboxes with a receipt.
+        seal: Last link of the chain.
     """
 
     state: str = ""
@@ -77,7 +77,9 @@ class Audit:
     def verdict(self) -> str:
         """`intact`, `incomplete` or `altered`."""
         weights = {finding.weight for finding in self.findings}
-        return ALTERED if ALTERED in weights else INCOMPLETE if weights else INTACT
+        if ALTERED in weights:
+            return ALTERED
+        return INCOMPLETE if weights else INTACT
 
     def add(self, file: str, place: str, problem: str, weight: Weight = "altered") -> None:
         """Add a finding."""
@@ -86,7 +88,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """One object in the pack: where its content begins, its name, whether the content fits it."""
+    """One object of the pack: start of the content, hash, and whether the two agree."""
 
     start: int
     name: str
@@ -94,15 +96,15 @@ class _Record:
 
 
 def audit_run(folder: Path, *, seal: str = "", exported: Path | None = None) -> Audit:
-    """Check a run's folder, and a folder that its files were exported to.
+    """Return the audit of a run's folder, and of a folder with its exported files.
 
     Args:
-        folder: The run's folder.
-        seal: What the last link must be, as noted when the run ended.
-        exported: A folder that `l2mac export` or a run wrote.
+        folder: Folder of the run.
+        seal: Expected last link, as noted when the run ended.
+        exported: Folder that `l2mac export` or `l2mac run` wrote.
 
     Raises:
-        TraceError: The folder cannot be opened at all.
+        TraceError: The folder cannot be opened.
     """
     audit = Audit()
     try:
@@ -110,13 +112,13 @@ def audit_run(folder: Path, *, seal: str = "", exported: Path | None = None) -> 
             kinds = host.entries()
             contents = _read(host, kinds, audit)
     except UnsafePath as error:
-        raise TraceError(f"{folder} cannot be checked: {error}") from error
+        raise TraceError(f"{folder} cannot be audited: {error}.") from error
     _check(contents, audit)
     if seal and seal.lower() != audit.seal:
         audit.add(
             TRACE_FILE,
             f"line {audit.events}",
-            f"the chain ends with {audit.seal}, the noted seal is {seal}",
+            f"the chain ends with {audit.seal}, but the noted seal is {seal}",
         )
     if exported is not None:
         _check_export(contents, exported, audit)
@@ -124,7 +126,7 @@ def audit_run(folder: Path, *, seal: str = "", exported: Path | None = None) -> 
 
 
 def _read(host: HostFolder, kinds: Mapping[str, str], audit: Audit) -> dict[str, bytes]:
-    """Give the files of the record; whatever else lies there is a finding."""
+    """Return the files of the trace; every other entry is a finding."""
     contents: dict[str, bytes] = {}
     for path, kind in kinds.items():
         known = path in (TRACE_FILE, OBJECTS_FILE, REPORT_FILE, LOCK_FILE, PIN_FILE)
@@ -140,16 +142,14 @@ def _read(host: HostFolder, kinds: Mapping[str, str], audit: Audit) -> dict[str,
             and path.endswith(PART_ENDING)
             and path.removesuffix(PART_ENDING).endswith(".json")
         ):
-            audit.add(path, "", "was not finished: its process was killed", "incomplete")
+            audit.add(path, "", "unfinished: its process was killed", "incomplete")
         elif kind != "file" or not (known or receipt):
-            audit.add(path, "", f"is a {kind} that no run writes")
+            audit.add(path, "", f"foreign {kind}: no run writes it")
         else:
             contents[path] = host.read(path, _MOST_BYTES) or b""
     for path in (LOCK_FILE, PIN_FILE):
         if contents.get(path):
-            audit.add(
-                path, "byte 1", f"holds {len(contents[path])} bytes; it is empty in every run"
-            )
+            audit.add(path, "byte 1", f"has {len(contents[path])} bytes, but must be empty")
     return contents
 
 
@@ -158,21 +158,18 @@ def _check(contents: Mapping[str, bytes], audit: Audit) -> None:
     lines, damage = scan_lines(trace)
     end = lines[-1][1] if lines else START
     entries = [entry for entry, _ in lines]
-    audit.events, audit.seal, audit.state = (
-        end.number,
-        end.link,
-        state_of([entry.event for entry in entries]),
-    )
+    audit.events, audit.seal = end.number, end.link
+    audit.state = state_of([entry.event for entry in entries])
     if damage:
         audit.add(
             TRACE_FILE,
             f"line {end.number + 1}, byte {end.size + 1}",
-            f"{damage}; expected link {end.link}",
+            f"{damage}, expected link {end.link}",
         )
     elif end.size < len(trace):
-        audit.add(TRACE_FILE, f"byte {end.size + 1}", "the last line was cut off", "incomplete")
+        audit.add(TRACE_FILE, f"byte {end.size + 1}", "the last line is truncated", "incomplete")
     if not lines:
-        audit.add(TRACE_FILE, "", "holds no event", "incomplete")
+        audit.add(TRACE_FILE, "", "no events", "incomplete")
     covered = _check_report(contents, lines, pack, audit)
     _check_objects(pack, entries, covered, audit)
     _check_receipts(contents, entries, covered[0], audit)
@@ -181,25 +178,28 @@ def _check(contents: Mapping[str, bytes], audit: Audit) -> None:
 def _check_report(
     contents: Mapping[str, bytes], lines: Sequence[tuple[Entry, End]], pack: bytes, audit: Audit
 ) -> tuple[int, int]:
-    """Compute the report anew; gives how many events and bytes of objects it vouches for."""
+    """Check the report; return the number of events and object bytes it covers."""
     found = contents.get(REPORT_FILE)
     if found is None:
-        problem = "is missing: the session was killed, or somebody removed it; lines may be missing at the end"
+        problem = "missing. The session was killed or the report removed. Lines may be missing"
         audit.add(REPORT_FILE, "", problem, "incomplete")
         return 0, 0
     try:
         claims = json.loads(found)
         events, size = int(claims["trace"]["events"]), int(claims["objects"]["bytes"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        audit.add(REPORT_FILE, "", "is no report as l2mac writes it")
+        audit.add(REPORT_FILE, "", "not a report of l2mac")
         return 0, 0
     if events > len(lines):
-        problem = f"{len(lines)} intact lines, the report names {events}: {events - len(lines)} are missing or damaged"
+        lost = events - len(lines)
+        problem = f"{len(lines)} of {events} lines are intact, {lost} are missing or damaged"
         audit.add(TRACE_FILE, f"line {len(lines) + 1}", problem)
         return 0, 0
     if size > len(pack):
         audit.add(
-            OBJECTS_FILE, f"byte {len(pack) + 1}", f"ends here; the report names {size} bytes"
+            OBJECTS_FILE,
+            f"byte {len(pack) + 1}",
+            f"the file ends here, but the report names {size} bytes",
         )
     digest = hashlib.sha256(memoryview(pack)[: max(size, 0)]).hexdigest()
     report = build_report(lines[: max(events, 0)], size, digest)
@@ -207,24 +207,22 @@ def _check_report(
         audit.add(
             REPORT_FILE,
             _first_difference(found, report.text),
-            "differs from what the record comes to",
+            "differs from the report computed from the trace",
         )
         return 0, 0
     if events < len(lines):
         problem = (
-            f"{len(lines) - events} lines came after the last report; their session was killed"
+            f"{len(lines) - events} lines after the last report, because their session was killed"
         )
         audit.add(TRACE_FILE, f"line {events + 1}", problem, "incomplete")
     elif size < len(pack):
         audit.add(
             OBJECTS_FILE,
             f"byte {size + 1}",
-            f"{len(pack) - size} bytes that the report does not name",
+            f"{len(pack) - size} bytes that the report does not cover",
         )
     elif (trace_bytes := lines[-1][1].size if lines else 0) < len(contents.get(TRACE_FILE, b"")):
-        audit.add(
-            TRACE_FILE, f"byte {trace_bytes + 1}", "bytes after the last line that the report names"
-        )
+        audit.add(TRACE_FILE, f"byte {trace_bytes + 1}", "bytes after the last line of the report")
     return events, size
 
 
@@ -235,20 +233,21 @@ def _check_objects(
     audit.objects = len(records)
     whole = {record.name for record in records if record.intact}
     for record in records:
-        # A power failure can leave an empty record, which is then written once more; the report vouches for that.
+        # A power failure can leave an empty object, which is written again; the report covers it.
         if not record.intact and record.start > covered[1]:
             wanted = f"the bytes whose SHA-256 is {record.name}"
             audit.add(
                 OBJECTS_FILE,
                 f"byte {record.start + 1}",
-                f"the object has been altered; expected {wanted}",
+                f"altered object, expected {wanted}",
             )
     if rest < len(pack) and covered[1] < len(pack):
-        audit.add(OBJECTS_FILE, f"byte {rest + 1}", "the last object was cut off", "incomplete")
+        audit.add(OBJECTS_FILE, f"byte {rest + 1}", "the last object is truncated", "incomplete")
     for entry in entries:
         for name in named_objects(entry.event):
             if name not in whole:
-                problem = f"the object {name}, which line {entry.number + 1} of {TRACE_FILE} names, is not there"
+                line = f"line {entry.number + 1} of {TRACE_FILE}"
+                problem = f"the object {name} of {line} is missing"
                 audit.add(OBJECTS_FILE, "", problem)
 
 
@@ -276,14 +275,14 @@ def _check_receipts(
         content = contents.get(path)
         if content is None:
             weight: Weight = "altered" if path in vouched else "incomplete"
-            audit.add(path, "", f"is missing; expected the object {digest}", weight)
+            audit.add(path, "", f"missing, expected the object {digest}", weight)
         elif hashlib.sha256(content).hexdigest() != digest:
-            audit.add(path, "", f"is not the receipt of the chain, which is the object {digest}")
+            audit.add(path, "", f"not the receipt of the chain, which is the object {digest}")
         else:
             _check_rows(path, content, audit)
     for path in sorted(contents.keys() - wanted.keys()):
         if path.startswith(RECEIPTS_FOLDER + "/"):
-            audit.add(path, "", "is a receipt that the chain does not name")
+            audit.add(path, "", "a receipt that the chain does not name")
 
 
 def _check_rows(path: str, content: bytes, audit: Audit) -> None:
@@ -292,12 +291,10 @@ def _check_rows(path: str, content: bytes, audit: Audit) -> None:
     except (ValueError, KeyError, TypeError, RecursionError):
         rows = []
     if not rows:
-        audit.add(path, "", "holds no rows, so it shows nothing about its box")
+        audit.add(path, "", "no rows, so the receipt proves nothing about its sandbox")
     for name, verdict in rows:
         if verdict not in _GOOD_ROWS:
-            audit.add(
-                path, f"row {name}", f"is {verdict!r}; a box with such a row must not be used"
-            )
+            audit.add(path, f"row {name}", f"verdict {verdict!r}: such a sandbox must not be used")
 
 
 def _check_export(contents: Mapping[str, bytes], folder: Path, audit: Audit) -> None:
@@ -306,14 +303,14 @@ def _check_export(contents: Mapping[str, bytes], folder: Path, audit: Audit) -> 
         entry.path: entry.digest
         for entry in recorded_files(entry.event for entry in effective(entries))
     }
-    writable, aside = sort_out(files)
+    writable, quarantined = sort_out(files)
     try:
         with HostFolder(folder) as host:
             for path, kind in host.entries().items():
                 inside = any(name.startswith(path + "/") for name in writable)
                 if path not in writable and path != MANIFEST and not (kind == "folder" and inside):
-                    audit.add(str(folder / path), "", f"is a {kind} that this run did not export")
-            expected = dict.fromkeys(writable, b"") | {MANIFEST: manifest_of(writable, aside)}
+                    audit.add(str(folder / path), "", f"a {kind} that this run did not export")
+            expected = dict.fromkeys(writable, b"") | {MANIFEST: manifest_of(writable, quarantined)}
             for path, text in expected.items():
                 content = host.read(path, _MOST_BYTES)
                 same = (
@@ -322,11 +319,11 @@ def _check_export(contents: Mapping[str, bytes], folder: Path, audit: Audit) -> 
                     else content is not None and _named(content, writable[path])
                 )
                 if not same:
-                    problem = "is missing" if content is None else "is not what was recorded"
+                    problem = "missing" if content is None else "not the recorded content"
                     audit.add(
                         str(folder / path),
                         "",
-                        f"{problem}; expected {writable.get(path, 'the manifest')}",
+                        f"{problem}, expected {writable.get(path, 'the manifest')}",
                     )
     except UnsafePath as error:
         audit.add(str(folder), "", str(error))
@@ -337,7 +334,7 @@ def _named(content: bytes, digest: str) -> bool:
 
 
 def _first_difference(found: bytes, wanted: bytes) -> str:
-    position = next(
-        (n for n, (one, two) in enumerate(zip(found, wanted, strict=False)) if one != two), None
-    )
-    return f"byte {(min(len(found), len(wanted)) if position is None else position) + 1}"
+    pairs = zip(found, wanted, strict=False)
+    shorter = min(len(found), len(wanted))
+    position = next((number for number, (one, two) in enumerate(pairs) if one != two), shorter)
+    return f"byte {position + 1}"

@@ -1,4 +1,4 @@
-"""The composition root: opens what a run needs in one `with`, joins the parts, and closes everything again."""
+"""Execute one session of a run, with all its resources in one `with`."""
 
 import contextlib
 import json
@@ -7,27 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from l2mac.control.budget import Limits, Spending
-from l2mac.control.control_unit import ControlUnit
-from l2mac.control.effects import Effects, Prices
-from l2mac.control.methods.codet import CodeT
-from l2mac.control.methods.one_shot import OneShot
-from l2mac.control.methods.reflexion import Reflexion
-from l2mac.control.methods.self_refine import SelfRefine
+from l2mac.control.budget import Limits, Spending, TurnBudget
+from l2mac.control.effects import Model, Notes, Prices, Tools
 from l2mac.control.outcome import Outcome, Status
+from l2mac.control.project_files import ProjectFiles
 from l2mac.control.request_keys import RequestKeys
-from l2mac.control.run_spec import Job, Method
-from l2mac.domains.loader import Domain, load_domain, recorded_domain
+from l2mac.control.run_spec import Method, RunSpec
+from l2mac.domains.loader import recorded_domain
 from l2mac.errors import L2macError, TraceError
 from l2mac.evaluator.evaluator import Evaluator
 from l2mac.evaluator.packages import Dependencies, PackageSource
+from l2mac.evaluator.project_outline import ProjectOutliner
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.file_store import FileStore, SandboxMaker
 from l2mac.processor.protocol import Processor, Watcher
 from l2mac.processor.routing import ModelRole
-from l2mac.processor.token_estimate import TokenEstimator
+from l2mac.runs.composition import Ports, make_work
 from l2mac.runs.recorded_input import adopt
-from l2mac.runs.recorded_spec import Plan, started
+from l2mac.runs.recorded_spec import record_spec
 from l2mac.trace.events import ModelCalled, ProtocolChosen, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.history import recorded_files, recorded_input
 from l2mac.trace.journal import EntryListener, Journal
@@ -37,28 +34,25 @@ from l2mac.workspace.input_folder import Input
 from sandbox import Sandbox, SandboxError
 
 Reason = Literal["run", "resume", "replay"]
-_Work = ControlUnit | OneShot | CodeT | SelfRefine | Reflexion
-_METHODS: Mapping[Method, Callable[[Job, Effects], _Work]] = {
-    "l2mac": ControlUnit,
-    "one-shot": OneShot,
-    "codet": CodeT,
-    "self-refine": SelfRefine,
-    "reflexion": Reflexion,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a run works with; may differ from one session to the next.
+    """Model, sandboxes and limits of one session. The next session may have others.
 
     Attributes:
         processor: The language model.
-        negotiate: Finds out how the processor's tools are called and says so; None when there is nothing to find out.
-        use_protocol: Tells the processor what was found out before.
-        open_box: Makes a verified box for the run of that name.
-        packages: Where packages come from; None where there are none to be had.
-        model: The model's name, for the record.
-        image: The base image's name, for the record.
+        open_sandbox: Returns a verified sandbox for the run with the given name.
+        limits: Limits of the session.
+        prices: Prices of the model.
+        model: Name of the model, for the trace.
+        image: Name of the base image, for the trace.
+        packages: Source of packages, or None if the run may have none.
+        negotiate: Detects the tool call format of the model; None if it needs no detection.
+        use_protocol: Sets the processor to the tool call format of an earlier session.
+        watch: Receives each piece of the model's text as it arrives.
+        listener: Receives each entry of the trace as it is written.
+        role_prices: Prices of the models of other roles.
     """
 
     processor: Processor
@@ -77,11 +71,13 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What a session left: the outcome, the files as path → object, and what was spent in all.
+    """Result of a session.
 
-    `origin` are the files that the run began with, path → object.
-    `seal` is the last link of the record's chain: noted elsewhere, it shows any later change of the record.
-    `evaluator` is whether the control unit's evaluator was on.
+    Attributes:
+        files: Path → object.
+        seal: Last link of the trace's chain. A copy elsewhere reveals any later change.
+        evaluator: Whether checks ran after every write.
+        origin: Files at the start of the run, path → object.
     """
 
     run: str
@@ -97,80 +93,86 @@ class SessionResult:
 
 
 def execute(
-    folder: Path, plan: Plan, means: Resources, reason: Reason, *, given: Input | None = None
+    folder: Path,
+    spec: RunSpec,
+    resources: Resources,
+    reason: Reason,
+    *,
+    run_input: Input | None = None,
 ) -> SessionResult:
-    """Execute a run, or go on with it, until it ends in whatever way.
+    """Execute a run, or resume it, until it ends.
 
     Args:
-        folder: The run's folder.
-        plan: What to do; for a recorded run what `recorded_plan` gives.
-        means: What to work with.
-        reason: Why this session takes place.
-        given: The files to begin with; a run that has recorded them needs them no more.
+        folder: Folder of the run.
+        spec: Run specification; for a recorded run the one that `read_spec` returns.
+        resources: Model, sandboxes and limits.
+        reason: Command that starts this session.
+        run_input: Input files; ignored if the trace already has them.
 
     Raises:
-        SandboxError, ProcessorError, TraceError, RunLocked: The world's fault; the run is kept and can be resumed.
+        SandboxError, ProcessorError, TraceError, RunLocked: The run is kept and can be resumed.
     """
-    with Journal(folder, listener=means.listener) as journal:
-        journal.require_objects()
-        journal.note(
-            started(plan, journal.objects)
-        )  # first of all: from here on the run can be resumed
-        journal.bracket(
-            SessionStarted(reason=reason, version=VERSION, model=means.model, image=means.image)
-        )
-        spending = _spending(means, journal)
-        dependencies = Dependencies(plan.dependencies, folder.name, journal, means.packages)
-        dependencies.adopt(journal.recorded())
-        make_sandbox = _box_maker(folder, means, journal, dependencies)
-        store = FileStore(make_sandbox, journal.objects)
-        with _ending(folder, journal, store) as finish:
-            origin = _open(store, plan, journal, given)
-            protocol = _negotiate(means, journal)
-            domain = (
-                recorded_domain(plan.definition) if plan.definition else load_domain(plan.domain)
-            )
-            evaluator = Evaluator(
-                journal=journal,
-                store=store,
-                checks=domain.checks,
-                make_sandbox=make_sandbox,
-                dependencies=dependencies,
-                origin=origin,
-            )
-            effects = _effects(plan, means, journal, store, spending, domain, evaluator, origin)
-            closely = (
-                plan.leads_closely(protocol)
-                and effects.domain.toolbelt.has("write_files")
-                and not origin
-            )
-            outcome = finish(_METHODS[plan.method](_job(plan, closely=closely), effects).run())
-        files = {entry.path: entry.digest for entry in store.files}
+    with Journal(folder, listener=resources.listener) as journal:
+        session = _begin(folder, spec, resources, reason, journal)
+        spending = _spending(resources, journal)
+        with _ending(folder, journal, session.store) as finish:
+            origin = _open(session.store, spec, journal, run_input)
+            protocol = _negotiate(resources, journal)
+            ports = _ports(spec, resources, session, spending, origin)
+            outcome = finish(make_work(spec, ports, protocol=protocol).run())
         return SessionResult(
             folder.name,
             folder,
             outcome,
-            files,
+            {entry.path: entry.digest for entry in session.store.files},
             spending,
             journal.elapsed_s,
             journal.seal,
-            method=plan.method,
-            evaluator=plan.method == "l2mac" and plan.thinking.evaluator,
+            method=spec.method,
+            evaluator=spec.checks_work,
             origin=origin,
         )
 
 
-def _spending(means: Resources, journal: Journal) -> Spending:
-    spending = Spending(means.limits)
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """The open trace of a session, its file store, and its source of new sandboxes."""
+
+    journal: Journal
+    store: FileStore
+    make_sandbox: SandboxMaker
+    dependencies: Dependencies
+
+
+def _begin(
+    folder: Path, spec: RunSpec, resources: Resources, reason: Reason, journal: Journal
+) -> _Session:
+    """Record the beginning of the session, without a sandbox yet."""
+    journal.require_objects()
+    # First of all: from here on the run can be resumed.
+    journal.note(record_spec(spec, journal.objects))
+    journal.bracket(
+        SessionStarted(reason=reason, version=VERSION, model=resources.model, image=resources.image)
+    )
+    dependencies = Dependencies(spec.dependencies, folder.name, journal, resources.packages)
+    dependencies.restore(journal.recorded())
+    make_sandbox = _sandbox_maker(folder, resources, journal, dependencies)
+    return _Session(journal, FileStore(make_sandbox, journal.objects), make_sandbox, dependencies)
+
+
+def _spending(resources: Resources, journal: Journal) -> Spending:
+    spending = Spending(resources.limits)
     for event in journal.abandoned():
         if isinstance(event, ModelCalled):
-            spending.add(event)  # paid for, although the run was taken back to before it
+            spending.add(event)  # paid for, although the run was rewound to before it
     return spending
 
 
-def _open(store: FileStore, plan: Plan, journal: Journal, given: Input | None) -> Mapping[str, str]:
-    """Make the box with all that is recorded in it; gives the files that the run begins with, path → object."""
-    begun = adopt(plan, journal, given)
+def _open(
+    store: FileStore, spec: RunSpec, journal: Journal, run_input: Input | None
+) -> Mapping[str, str]:
+    """Open the sandbox with all recorded files; return the input, path → object."""
+    begun = adopt(spec, journal, run_input)
     store.open_with(recorded_files(journal.recorded() or begun))
     store.apply(change for event in begun for change in event.changes)
     return recorded_input(begun)
@@ -180,7 +182,7 @@ def _open(store: FileStore, plan: Plan, journal: Journal, given: Input | None) -
 def _ending(
     folder: Path, journal: Journal, store: FileStore
 ) -> Iterator[Callable[[Outcome], Outcome]]:
-    """Record how the session ends, whatever way that is, and remove the box."""
+    """Record how the session ends, and remove the sandbox."""
 
     def finish(outcome: Outcome) -> Outcome:
         journal.bracket(RunEnded(status=outcome.status, cause=outcome.cause))
@@ -194,82 +196,98 @@ def _ending(
         raise
     except (L2macError, SandboxError) as error:
         with contextlib.suppress(TraceError):
-            finish(Outcome(Status.BROKEN_OFF, str(error), CheckReport()))
+            finish(Outcome(Status.ABORTED, str(error), CheckReport()))
         raise
     finally:
         store.close()
 
 
-def _box_maker(
-    folder: Path, means: Resources, journal: Journal, dependencies: Dependencies
+def _sandbox_maker(
+    folder: Path, resources: Resources, journal: Journal, dependencies: Dependencies
 ) -> SandboxMaker:
     def make(purpose: str) -> Sandbox:
-        dependencies.bring()
-        box = means.open_sandbox(folder.name)
+        dependencies.install()
+        sandbox = resources.open_sandbox(folder.name)
         try:
-            receipt = json.dumps(dict(box.receipt), sort_keys=True, indent=1).encode() + b"\n"
+            receipt = json.dumps(dict(sandbox.receipt), sort_keys=True, indent=1).encode() + b"\n"
             journal.bracket(
                 SandboxOpened(receipt_object=journal.objects.put(receipt), purpose=purpose)
             )
             write_receipts(folder, [entry for entry, _ in journal.lines])
         except BaseException:
-            box.close()
+            sandbox.close()
             raise
-        return box
+        return sandbox
 
     return make
 
 
-def _job(plan: Plan, *, closely: bool) -> Job:
-    return Job(
-        task=plan.task,
-        program=plan.program,
-        steps=plan.steps,
-        context_tokens=plan.context_tokens,
-        dependencies=plan.dependencies,
-        thinking=plan.thinking,
-        judge=plan.judge,
-        closely=closely,
-    )
-
-
-def _negotiate(means: Resources, journal: Journal) -> str:
-    """Find out how tools are called with this model, once per run; empty where there is nothing to find out."""
-    if means.negotiate is None:
+def _negotiate(resources: Resources, journal: Journal) -> str:
+    """Return the tool call format of the model, detected once per run; may be empty."""
+    if resources.negotiate is None:
         return ""
-    negotiate = means.negotiate
+    negotiate = resources.negotiate
     event = journal.effect(
         ProtocolChosen, "protocol", lambda: ProtocolChosen(key="protocol", protocol=negotiate())
     )
-    means.use_protocol(event.protocol)
+    resources.use_protocol(event.protocol)
     return event.protocol
 
 
-def _effects(
-    plan: Plan,
-    means: Resources,
-    journal: Journal,
-    store: FileStore,
+def _ports(
+    spec: RunSpec,
+    resources: Resources,
+    session: _Session,
     spending: Spending,
-    domain: Domain,
-    evaluator: Evaluator,
     origin: Mapping[str, str],
-) -> Effects:
-    return Effects(
-        journal=journal,
-        processor=means.processor,
-        store=store,
+) -> Ports:
+    """Return the connections of the run to its surroundings."""
+    journal, store = session.journal, session.store
+    domain = recorded_domain(spec.definition)
+    keys = RequestKeys(journal.objects)
+    return Ports(
         domain=domain,
+        evaluator=Evaluator(
+            journal=journal,
+            store=store,
+            checks=domain.checks,
+            make_sandbox=session.make_sandbox,
+            dependencies=session.dependencies,
+            origin=origin,
+        ),
+        model=_model(spec, resources, journal, spending, keys),
+        tools=Tools(
+            journal=journal,
+            store=store,
+            toolbelt=domain.toolbelt,
+            keys=keys,
+            outcome_characters=spec.outcome_characters,
+            execution_timeout_s=spec.execution_timeout_s,
+        ),
+        files=ProjectFiles(
+            store,
+            journal.objects,
+            origin=origin,
+            listing_characters=spec.outcome_characters // 2,
+        ),
+        outliner=ProjectOutliner(journal, store),
+        notes=Notes(journal),
+        budget=TurnBudget(spending, journal),
+    )
+
+
+def _model(
+    spec: RunSpec, resources: Resources, journal: Journal, spending: Spending, keys: RequestKeys
+) -> Model:
+    return Model(
+        journal=journal,
+        processor=resources.processor,
         spending=spending,
-        estimator=TokenEstimator(),
-        prices=means.prices,
-        watch=means.watch,
-        evaluator=evaluator,
-        namer=RequestKeys(journal.objects),
-        reply_tokens=plan.reply_tokens,
-        execution_timeout_s=plan.execution_timeout_s,
-        outcome_characters=plan.outcome_characters,
-        seed=plan.seed,
-        role_prices=means.role_prices,
-        origin=origin,
+        keys=keys,
+        context_tokens=spec.context_tokens,
+        reply_tokens=spec.reply_tokens,
+        seed=spec.seed,
+        prices=resources.prices,
+        watch=resources.watch,
+        role_prices=resources.role_prices,
     )

@@ -1,56 +1,59 @@
-"""Prompt programs given by the user: a YAML or JSON list, or plain text with a blank line between instructions."""
+"""Prompt programs of the user: a YAML or JSON list, or text with blank lines."""
 
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from l2mac.control.registry import MAX_INSTRUCTIONS, check_program
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 
 _MOST_BYTES = 4 * 1024 * 1024
 _LITERAL = "--program"
 
 
 def given_program(given: str) -> tuple[str, ...]:
-    """Give the instructions of what stands on a command line: a JSON list, which begins with `[`, or a file's path.
+    """Return the instructions of a JSON list, which starts with `[`, or of a file.
 
     Raises:
-        SettingsError: It is no list of texts, or the file cannot be read or holds no valid program.
+        SettingsError: The list is not a list of texts, or the file is unreadable or invalid.
     """
     text = given.strip()
     if not text:
-        raise SettingsError(_LITERAL, "is empty; give a file, or a JSON list of instructions")
+        raise SettingsError(
+            _LITERAL, f"{_LITERAL} is empty. Name a file or give a JSON list of instructions."
+        )
     if not text.startswith("["):
         return load_program(Path(given))
     if len(text) > _MOST_BYTES:
-        raise SettingsError(_LITERAL, f"is longer than {_MOST_BYTES} characters")
+        problem = f"{_LITERAL} is longer than {_MOST_BYTES} characters. Use a file."
+        raise SettingsError(_LITERAL, problem)
     try:
-        content: Any = json.loads(text)
+        content: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        problem = f"begins with [ and is no valid JSON list ({error}); put each instruction in double quotes"
-        raise SettingsError(_LITERAL, f"{problem}, or write ./ before the name of a file") from None
+        problem = f"{_LITERAL} starts with [ and is not a valid JSON list ({error})."
+        advice = "Put each instruction in double quotes, or write ./ before the name of a file."
+        raise SettingsError(_LITERAL, f"{problem} {advice}") from None
     return check_program(_texts(_LITERAL, content), at_most=MAX_INSTRUCTIONS, field=_LITERAL)
 
 
 def load_program(path: Path) -> tuple[str, ...]:
-    """Give the instructions of a program file.
+    """Return the instructions of a program file.
 
-    A file whose name ends in `.yaml`, `.yml` or `.json` holds a list of strings, or a mapping with such a list under
-    `steps`; any other file holds instructions separated by blank lines.
+    A file with the ending `.yaml`, `.yml` or `.json` has a list of strings, or a mapping with
+    such a list under `steps`. Any other file has instructions separated by blank lines.
 
     Raises:
-        SettingsError: The file cannot be read or holds no valid program.
+        SettingsError: The file is unreadable or invalid.
     """
     field = f"--program {path}"
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise SettingsError(field, f"is larger than {_MOST_BYTES} bytes")
+            raise SettingsError(field, f"{field} is larger than {_MOST_BYTES} bytes.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(field, f"cannot be read: {error}") from None
+        raise SettingsError(field, f"{field} cannot be read: {reason_of(error)}.") from None
     if path.suffix.lower() in (".yaml", ".yml", ".json"):
         steps = _listed(field, text)
     else:
@@ -60,7 +63,7 @@ def load_program(path: Path) -> tuple[str, ...]:
 
 def _listed(field: str, text: str) -> list[str]:
     try:
-        content: Any = yaml.safe_load(text)
+        content: object = yaml.safe_load(text)
     except (
         yaml.YAMLError,
         RecursionError,
@@ -69,17 +72,20 @@ def _listed(field: str, text: str) -> list[str]:
         LookupError,
         AttributeError,
     ) as error:
-        # The library lets slip what its constructors raise, for example for the date 2026-13-45.
-        raise SettingsError(field, f"is not valid: {error}".replace("\n", " ")) from None
+        # The library passes on exceptions of its constructors, for example for the date 2026-13-45.
+        problem = f"{field} is not valid YAML or JSON: {error}."
+        raise SettingsError(field, problem.replace("\n", " ")) from None
     return _texts(field, content.get("steps") if isinstance(content, dict) else content)
 
 
-def _texts(field: str, content: Any) -> list[str]:
+def _texts(field: str, content: object) -> list[str]:
     if not isinstance(content, list):
-        raise SettingsError(
-            field, "must be a list of instructions, or a mapping with such a list under 'steps'"
-        )
+        problem = "must be a list of instructions, or a mapping with such a list under 'steps'"
+        raise SettingsError(field, f"{field} {problem}.")
     for number, step in enumerate(content, 1):
         if not isinstance(step, str):
-            raise SettingsError(field, f"instruction {number} is {type(step).__name__}, not text")
+            problem = (
+                f"{field} has an invalid instruction {number}: {type(step).__name__}, not text."
+            )
+            raise SettingsError(field, problem)
     return content

@@ -1,11 +1,11 @@
-"""Take over the files that a run begins with into its record, before anything is done with them."""
+"""The input of a run in its trace, recorded before the first instruction."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import TraceError
-from l2mac.runs.recorded_spec import Plan
 from l2mac.trace.events import Event, InputRecorded
 from l2mac.trace.history import recorded_input, tree_hash
 from l2mac.trace.journal import Journal
@@ -15,18 +15,18 @@ from sandbox import Change, FileEntry
 
 
 def tree_of(given: Input) -> str:
-    """Give the hash of the files' tree, by which a plan names its input."""
+    """Return the hash of the input's tree, its name in the run specification."""
     return tree_hash(
         FileEntry(path, len(content), hashlib.sha256(content).hexdigest())
         for path, content in given.contents.items()
     )
 
 
-def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
-    """Give the event by which the run took its input over, recorded now or before; none where it begins with nothing.
+def adopt(plan: RunSpec, journal: Journal, given: Input | None) -> tuple[InputRecorded, ...]:
+    """Return the event that records the input, if the run has an input.
 
     Raises:
-        TraceError: The run was broken off before its input was recorded, or the files are not those of the plan.
+        TraceError: The input was never recorded, or its files are other ones than prepared.
     """
     if not plan.input:
         return ()
@@ -34,7 +34,8 @@ def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecor
     def perform() -> InputRecorded:
         if given is None:
             raise TraceError(
-                "the run was broken off before its input was recorded; start it again with `l2mac run`"
+                "The run was aborted before its input was recorded."
+                " Start a new run with `l2mac run`."
             )
         put = journal.objects.put
         changes = [
@@ -42,7 +43,9 @@ def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecor
             for path, content in sorted(given.contents.items())
         ]
         if tree_hash(FileEntry(one.path, one.size, one.digest) for one in changes) != plan.input:
-            raise TraceError("the files are not those that the run was to begin with")
+            raise TraceError(
+                "The input folder changed after the run was prepared. Repeat the command."
+            )
         return InputRecorded(
             key=plan.input, changes=tuple(changes), left_out_object=put(_dump(given))
         )
@@ -51,10 +54,10 @@ def adopt(plan: Plan, journal: Journal, given: Input | None) -> tuple[InputRecor
 
 
 def recorded_origin(events: Iterable[Event], objects: ObjectStore) -> Input | None:
-    """Give a recorded run's input from its objects, to begin another run with; None where it had none.
+    """Return the input of a recorded run, or None if it has none.
 
     Raises:
-        TraceError: A content is missing from the record or altered.
+        TraceError: An object is missing or altered.
     """
     events = tuple(events)
     contents = {path: objects.get(name) for path, name in recorded_input(events).items()}
@@ -62,7 +65,7 @@ def recorded_origin(events: Iterable[Event], objects: ObjectStore) -> Input | No
 
 
 def left_out_of(events: Iterable[Event], objects: ObjectStore) -> dict[str, tuple[str, ...]]:
-    """Give what lay beside a recorded run's input and was left out: kind → paths."""
+    """Return the paths that were excluded from a recorded run's input, by kind."""
     for event in events:
         if isinstance(event, InputRecorded) and event.left_out_object:
             left_out = json.loads(objects.get(event.left_out_object))

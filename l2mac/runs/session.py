@@ -1,20 +1,20 @@
-"""One session of a run, from settings to result: the one composition that command line and Python API share."""
+"""One session of a run, shared by command line and Python API."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from l2mac.control.run_spec import RunSpec
 from l2mac.errors import L2macError, SettingsError
 from l2mac.evaluator.packages import PackageSource, recorded_fetch
 from l2mac.processor.cancellation import CancelScope
-from l2mac.runs.execute import Reason, SessionResult, execute
+from l2mac.runs.execute import Resources, SessionResult, execute
 from l2mac.runs.folders import find_run, new_run
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import Plan, recorded_plan
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.recorded_spec import read_spec
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import (
     check_packages,
     choose_domain,
@@ -24,10 +24,11 @@ from l2mac.runs.wiring import (
     make_resources,
 )
 from l2mac.settings.settings import Settings
+from l2mac.settings.toml_file import expanded
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import Checked, InstructionCompleted, PartEnded, ProtocolChosen
 from l2mac.trace.history import effective
-from l2mac.trace.journal import OBJECTS_FILE
+from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 from l2mac.workspace.input_folder import Input, check_outside, read_input
 from sandbox import SandboxError
@@ -37,33 +38,33 @@ MOST_TASK_BYTES = 1024 * 1024
 
 
 class SessionListener(Protocol):
-    """Whoever follows a session; what it raises ends the session in order."""
+    """Listener of a session; an exception that it raises ends the session in order."""
 
     def say(self, line: str) -> None:
-        """Take in a sentence about what is being done."""
+        """Handle a sentence about the progress."""
         ...
 
     def heard(self, piece: str) -> None:
-        """Take in a piece of the model's text as it arrives."""
+        """Handle a piece of the model's text as it arrives."""
         ...
 
     def on(self, entry: Entry) -> None:
-        """Take in an entry of the run's trace as it is written."""
+        """Handle an entry of the run's trace as it is written."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recorded run to take up or repeat: its folder, what it was to do, and the settings that it stays with."""
+    """A recorded run to resume or replay, with the settings to keep."""
 
     folder: Path
-    plan: Plan
-    settings: Mapping[str, Any]
+    plan: RunSpec
+    settings: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """A repeated run: its result, how many replies the record gave, and where it parts from the record, if it does."""
+    """A replayed run: result, number of replies, and difference, or ''."""
 
     result: SessionResult
     replies: int
@@ -71,59 +72,56 @@ class ReplayResult:
 
 
 def prepare_input(settings: Settings, folder: Path | None, exclude: Sequence[str]) -> Input | None:
-    """Give the files of the folder that a run is to begin with; None without a folder.
+    """Return the input of a run from a folder; None without a folder.
 
     Raises:
-        SettingsError: They cannot be taken, or the record would be written among them.
+        SettingsError: The folder is unusable, or contains the folder of the runs.
     """
     if folder is None:
         if exclude:
-            raise SettingsError(
-                "--exclude", "says what of --input-dir to leave out; name the folder, too"
-            )
+            raise SettingsError("--exclude", "--exclude requires --input-dir.")
         return None
-    check_outside(folder, settings.runs_dir.expanduser(), "--runs-dir")
+    check_outside(folder, expanded(settings.runs_dir), "--runs-dir")
     return read_input(folder, exclude, settings.policy())
 
 
 def prepare_plan(
     settings: Settings, task: str, program: tuple[str, ...], given: Input | None = None
-) -> Plan:
-    """Give what is to be done, with everything refused that can be before anything is started.
+) -> RunSpec:
+    """Return the specification of a run, checked before anything is started.
 
     Raises:
-        SettingsError: The task is empty, too long or no text, or the settings cannot be.
+        SettingsError: The task is empty, too long or not text, or a setting is invalid.
     """
     if not task.strip():
-        raise SettingsError("TASK", "is empty; say what to make")
+        raise SettingsError("TASK", "TASK must not be empty. Describe what to make.")
     if len(task.encode("utf-8", "replace")) > MOST_TASK_BYTES:
-        raise SettingsError("TASK", f"is longer than {MOST_TASK_BYTES} bytes")
+        raise SettingsError("TASK", f"TASK is longer than {MOST_TASK_BYTES} bytes. Shorten it.")
     try:
         task.encode("utf-8")
     except UnicodeEncodeError:
-        raise SettingsError("TASK", "is not valid UTF-8") from None
+        raise SettingsError("TASK", "TASK is not valid UTF-8. Convert it to UTF-8.") from None
     settings.policy()
     plan = make_plan(settings, task.strip(), program, choose_domain(settings))
     if given is None:
         return plan
     if plan.method != "l2mac":
-        raise SettingsError(
-            "--input-dir", f"the method {plan.method} begins with nothing; leave out --method"
-        )
+        problem = f"--input-dir requires --method l2mac, not {plan.method}. Omit --method."
+        raise SettingsError("--input-dir", problem)
     return replace(plan, input=tree_of(given))
 
 
 def find_source(runs_dir: Path, name: str) -> Source:
-    """Give a recorded run by name, beginning, path or `last`.
+    """Return a recorded run by name, beginning of a name, path or `last`.
 
-    A record that does not lie among the user's own runs can have been made by anybody: it names no server that the key
-    would be sent to, no image and no runtime.
+    A trace outside the user's own runs is untrusted. Such a trace chooses no server, which would
+    receive the key, no image and no runtime.
 
     Raises:
-        RunNotFound, TraceError: There is none, or its record cannot be read.
+        RunNotFound, TraceError: The run does not exist, or its trace is unreadable.
     """
     folder = find_run(runs_dir, name)
-    plan = recorded_plan(folder)
+    plan = read_spec(folder)
     own = folder.parent.resolve() == runs_dir.resolve()
     kept = {
         **(plan.setup if own else {}),
@@ -135,111 +133,106 @@ def find_source(runs_dir: Path, name: str) -> Source:
 
 def start(
     settings: Settings,
-    plan: Plan,
-    audience: SessionListener,
+    plan: RunSpec,
+    listener: SessionListener,
     *,
-    given: Input | None = None,
+    run_input: Input | None = None,
     cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
     """Execute a new run.
 
     Args:
-        settings: What to work with.
-        plan: What to do, as `prepare_plan` gives it.
-        audience: Told about everything as it happens.
+        settings: Settings of this session.
+        plan: Specification made by `prepare_plan`.
+        listener: Receives everything as it happens.
         cancel_scope: Ends the session from another thread, even while the model's server is silent.
-        given: The files to begin with, as `prepare_input` gives them; those that the plan was made with.
+        run_input: The input of `prepare_input`, the same as for the plan.
 
     Raises:
-        SandboxError, L2macError: The world's fault; once a run has begun, the message names it for a resume.
+        SandboxError, L2macError: Engine, model or trace failed. The message of a started run names
+            the command to resume it.
     """
-
-    def folder() -> Path:
-        made = new_run(settings.runs_dir.expanduser(), plan.task)
-        audience.say(f"run {made.name}")
-        if given is not None:
-            audience.say(f"input: {given}")
-        return made
-
-    return _with_model(settings, plan, audience, "run", folder, cancel_scope, given)
+    with _live_resources(settings, listener, cancel_scope) as resources:
+        folder = new_run(expanded(settings.runs_dir), plan.task)
+        listener.say(f"run {folder.name}")
+        if run_input is not None:
+            listener.say(f"input: {run_input}")
+        with _resumable(folder):
+            return execute(folder, plan, resources, "run", run_input=run_input)
 
 
-def take_up(
+def resume_run(
     settings: Settings,
     source: Source,
-    audience: SessionListener,
+    listener: SessionListener,
     *,
     cancel_scope: CancelScope | None = None,
 ) -> SessionResult:
-    """Go on with a recorded run; see `start`."""
+    """Continue a recorded run; see `start`."""
     check_packages(source.plan, settings)
 
-    def folder() -> Path:
-        audience.say(f"resuming {source.folder.name}")
-        return source.folder
+    with _live_resources(settings, listener, cancel_scope) as resources:
+        listener.say(f"resuming {source.folder.name}")
+        with _resumable(source.folder):
+            return execute(source.folder, source.plan, resources, "resume")
 
-    return _with_model(settings, source.plan, audience, "resume", folder, cancel_scope)
 
-
-def repeat(settings: Settings, source: Source, audience: SessionListener) -> ReplayResult:
-    """Perform a recorded run's replies again, in a new run and without a model; see `start`."""
-    events = [entry.event for entry in effective(read_trace(source.folder / "trace.jsonl")[0])]
+def replay_run(settings: Settings, source: Source, listener: SessionListener) -> ReplayResult:
+    """Execute the recorded replies of a run again, as a new run; see `start`."""
+    events = [entry.event for entry in effective(read_trace(source.folder / TRACE_FILE)[0])]
     recorded = ObjectStore(source.folder / OBJECTS_FILE)
     processor = ReplayProcessor.of(events, recorded)
     protocol = next((event.protocol for event in events if isinstance(event, ProtocolChosen)), "")
-    with _boxes(settings, audience) as boxes:
-        means = make_resources(
+    with _factory(settings, listener) as factory:
+        resources = make_resources(
             settings,
-            boxes,
+            factory,
             processor,
-            watch=audience.heard,
-            listener=audience.on,
+            watch=listener.heard,
+            listener=listener.on,
             negotiate=(lambda: protocol) if protocol else None,
             use_protocol=lambda _: None,
-            packages=PackageSource(recorded_fetch(events, recorded), boxes.install_packages),
+            packages=PackageSource(recorded_fetch(events, recorded), factory.install_packages),
         )
-        means = replace(means, limits=recorded_limits(events))
-        folder = new_run(settings.runs_dir.expanduser(), source.plan.task)
-        audience.say(f"replaying {source.folder.name} as {folder.name}")
-        with _naming(folder):
+        resources = replace(resources, limits=recorded_limits(events))
+        folder = new_run(expanded(settings.runs_dir), source.plan.task)
+        listener.say(f"replaying {source.folder.name} as {folder.name}")
+        with _resumable(folder):
             result = execute(
-                folder, source.plan, means, "replay", given=recorded_origin(events, recorded)
+                folder,
+                source.plan,
+                resources,
+                "replay",
+                run_input=recorded_origin(events, recorded),
             )
     return ReplayResult(result, processor.given, _difference(source.folder, folder))
 
 
-def _with_model(
-    settings: Settings,
-    plan: Plan,
-    audience: SessionListener,
-    reason: Reason,
-    make_folder: Callable[[], Path],
-    cancel_scope: CancelScope | None,
-    given: Input | None = None,
-) -> SessionResult:
+@contextmanager
+def _live_resources(
+    settings: Settings, listener: SessionListener, cancel_scope: CancelScope | None
+) -> Iterator[Resources]:
+    """Yield the resources of a session with a live model, and close them afterwards."""
     with (
         make_processors(settings, cancel_scope=cancel_scope) as processor,
-        _boxes(settings, audience) as boxes,
+        _factory(settings, listener) as factory,
     ):
-        means = make_resources(
+        yield make_resources(
             settings,
-            boxes,
+            factory,
             processor,
-            watch=audience.heard,
-            listener=audience.on,
-            negotiate=lambda: processor.negotiate(audience.heard, within_s=settings.max_time),
+            watch=listener.heard,
+            listener=listener.on,
+            negotiate=lambda: processor.negotiate(listener.heard, within_s=settings.max_time),
             use_protocol=processor.use_protocol,
-            packages=live_packages(settings, boxes),
+            packages=live_packages(settings, factory),
         )
-        folder = make_folder()
-        with _naming(folder):
-            return execute(folder, plan, means, reason, given=given)
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Let whatever ends the session say how to go on."""
-    advice = f"The run is kept; go on with: l2mac resume {folder.name}"
+def _resumable(folder: Path) -> Iterator[None]:
+    """Add the command that resumes the run to every error and interrupt."""
+    advice = f"The run is kept. Continue it with: l2mac resume {folder.name}"
     try:
         yield
     except (L2macError, SandboxError) as error:
@@ -250,17 +243,17 @@ def _naming(folder: Path) -> Iterator[None]:
         raise
 
 
-def _boxes(settings: Settings, audience: SessionListener) -> SandboxFactory:
+def _factory(settings: Settings, listener: SessionListener) -> SandboxFactory:
     return SandboxFactory.prepare(
-        settings.image, settings.policy(), settings.cache_dir.expanduser(), audience.say
+        settings.image, settings.policy(), expanded(settings.cache_dir), listener.say
     )
 
 
 def _difference(source: Path, repeated: Path) -> str:
-    """Say where two records' stores part, by their hashes after each instruction and at the end."""
+    """Return the first difference between the files of two runs, or ''."""
 
     def trees(folder: Path) -> list[str]:
-        events = [entry.event for entry in effective(read_trace(folder / "trace.jsonl")[0])]
+        events = [entry.event for entry in effective(read_trace(folder / TRACE_FILE)[0])]
         return [
             event.key if isinstance(event, Checked) else event.tree
             for event in events
@@ -271,9 +264,7 @@ def _difference(source: Path, repeated: Path) -> str:
     recorded, now = trees(source), trees(repeated)
     for number, (before, after) in enumerate(zip(recorded, now, strict=False), 1):
         if before != after:
-            return f"the files after instruction {number} are not those of the record"
-    return (
-        ""
-        if len(recorded) == len(now)
-        else f"{len(now)} of {len(recorded)} recorded states were reached"
-    )
+            return f"the files after instruction {number} differ from the trace"
+    if len(recorded) == len(now):
+        return ""
+    return f"{len(now)} of {len(recorded)} recorded states were reached"

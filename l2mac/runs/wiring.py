@@ -1,14 +1,13 @@
-"""Build the resources of a run from its settings: language models, sandboxes, limits."""
+"""The resources of a run, from its settings: models, sandboxes, limits."""
 
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
-from l2mac.control.run_spec import Thinking
+from l2mac.control.run_spec import PlanningOptions, RunSpec
 from l2mac.domains.loader import CUSTOM, Domain, load_domain, load_domain_file, with_tools
 from l2mac.errors import ModelNotConfigured, SettingsError
 from l2mac.evaluator.packages import MODES, PackageSource
@@ -20,49 +19,66 @@ from l2mac.processor.response_cache import ResponseCache
 from l2mac.processor.routing import ROLES, ModelRole, RoleModel, RoleProcessor
 from l2mac.runs.execute import Resources
 from l2mac.runs.package_index import find_index
-from l2mac.runs.recorded_spec import Plan
 from l2mac.settings.metadata import recorded_values
+from l2mac.settings.presets import PRESETS
 from l2mac.settings.role_settings import RoleSettings
 from l2mac.settings.settings import Settings, variables
-from l2mac.settings.toml_file import read_key
+from l2mac.settings.toml_file import expanded, read_key
 from l2mac.trace.journal import EntryListener
 from sandbox import Fetched
 from sandbox.engine.factory import SandboxFactory
 
 _NO_MODEL = (
-    "No model is configured. Name a model and its server, for example:"
-    " export OPENAI_API_KEY=... and l2mac run --model gpt-4.1 ..., or for a local server:"
-    " l2mac run --base-url http://127.0.0.1:8000/v1 --model NAME ..."
+    "No model is configured. Name the model with --model NAME, and its server with --base-url URL"
+    " or --preset NAME."
+)
+_NO_SERVER = (
+    "No server is configured. Set OPENAI_API_KEY to use OpenAI, or name another server with"
+    " --base-url URL or --preset NAME."
 )
 
 
-def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> Plan:
-    """Return the specification of a run: the settings that are recorded and stay the same.
+def make_plan(settings: Settings, task: str, program: tuple[str, ...], domain: Domain) -> RunSpec:
+    """Return the specification of a run: the settings that stay the same.
 
     Raises:
         SettingsError: A setting does not apply to the method.
     """
     if settings.method != "l2mac":
         _check_comparison_method(settings, program)
-    return Plan(
+    return RunSpec(
         task=task,
         domain=domain.name,
         definition=domain.definition.as_text(),
         program=program,
+        steps=settings.steps,
+        context_tokens=settings.context_tokens,
         reply_tokens=settings.reply_room,
         execution_timeout_s=min(20.0, settings.timeout),
+        seed=settings.seed,
         dependencies=settings.deps,
+        judge=settings.judge,
+        method=settings.method,
+        mode=settings.mode,
         setup=_setup(settings),
-        thinking=_planning(settings),
-        **recorded_values(settings, "spec"),
+        planning=_planning(settings),
     )
 
 
-def _planning(settings: Settings) -> Thinking:
+def _planning(settings: Settings) -> PlanningOptions:
     """Return the planning options; a comparison method has no program and takes none."""
     if settings.method != "l2mac":
-        return Thinking()
-    return Thinking(**recorded_values(settings, "planning"))
+        return PlanningOptions()
+    return PlanningOptions(
+        reflections=settings.reflections,
+        coverage=settings.coverage,
+        max_replans=settings.max_replans,
+        requirements=settings.requirements,
+        requirement_rounds=settings.requirement_rounds,
+        summary=settings.summary,
+        evaluator=settings.evaluator,
+        task_in_context=settings.task_in_context,
+    )
 
 
 def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> None:
@@ -72,14 +88,15 @@ def _check_comparison_method(settings: Settings, program: tuple[str, ...]) -> No
         raise SettingsError("--program", f"--program {only}, not to {settings.method}.")
     for name in ("reflections", "summary", "evaluator", "task_in_context"):
         if getattr(settings, name) != Settings.model_fields[name].default:
-            flag = f"--{name.replace('_', '-')}"
+            no = "no-" if Settings.model_fields[name].default is True else ""
+            flag = f"--{no}{name.replace('_', '-')}"
             raise SettingsError(flag, f"{flag} {only}, not to {settings.method}. Omit {flag}.")
 
 
-def _setup(settings: Settings) -> dict[str, Any]:
-    """Return the settings of model and sandbox for a later resume, without any secret."""
+def _setup(settings: Settings) -> dict[str, object]:
+    """Return the settings of model and sandbox for a resume, without secrets."""
     values = recorded_values(settings, "setup")
-    values["base_url"] = _without_login(values["base_url"])
+    values["base_url"] = _without_login(settings.base_url)
     roles = settings.roles.model_dump(mode="json", exclude_defaults=True)
     for own in roles.values():
         own.pop("api_key_file", None)
@@ -132,7 +149,7 @@ def _named_domain(settings: Settings) -> Domain:
         raise SettingsError(
             "--domain-file", f"--domain-file requires --domain {CUSTOM}, not {settings.domain}."
         )
-    return load_domain_file(settings.domain_file.expanduser())
+    return load_domain_file(expanded(settings.domain_file))
 
 
 def make_processor(
@@ -154,7 +171,7 @@ def make_role_processor(
     max_retries: int = 4,
     cancel_scope: CancelScope | None = None,
 ) -> OpenAIProcessor | None:
-    """Return the client of a role's own model, or None if the role uses the main model.
+    """Return the client of a role's own model, or None.
 
     Raises:
         SettingsError: A setting of the role is invalid.
@@ -174,7 +191,7 @@ def make_role_processor(
 def make_processors(
     settings: Settings, *, cancel_scope: CancelScope | None = None
 ) -> RoleProcessor:
-    """Return the models of all roles as one processor, each with the response cache if configured.
+    """Return the models of all roles as one processor.
 
     Raises:
         ModelNotConfigured: No model is named, or OpenAI's own server has no key.
@@ -197,8 +214,10 @@ def make_processors(
 
 def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
     key, server = settings.key(), settings.server()
-    if not settings.model or not (key or server):
+    if not settings.model:
         raise ModelNotConfigured(_NO_MODEL)
+    if not (key or server):
+        raise ModelNotConfigured(_no_server(settings))
     return ModelSettings(
         model=settings.model,
         base_url=server or None,
@@ -212,8 +231,18 @@ def _model_settings(settings: Settings, max_retries: int) -> ModelSettings:
     )
 
 
+def _no_server(settings: Settings) -> str:
+    preset = PRESETS.get(settings.preset)
+    if preset is None:
+        return _NO_SERVER
+    return (
+        f"--preset {settings.preset} requires the address of your server."
+        f" Set {preset.url_variable} and {preset.key_variable}, or use --base-url URL."
+    )
+
+
 def _role_settings(settings: Settings, own: RoleSettings, max_retries: int) -> ModelSettings:
-    """Return a role's model settings: its own values, and the main model's where it has none."""
+    """Return a role's model settings; unset values are the main model's."""
     base = _model_settings(settings, max_retries)
     elsewhere = bool(own.base_url)
     key = "" if elsewhere else base.api_key  # a key never goes to another server than its own
@@ -245,12 +274,12 @@ def _cache(settings: Settings, client: OpenAIProcessor) -> ResponseCache | None:
     if settings.response_cache is None:
         return None
     return ResponseCache(
-        settings.response_cache.expanduser(), identity=client.identity, secrets=client.secrets
+        expanded(settings.response_cache), identity=client.identity, secrets=client.secrets
     )
 
 
 def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
-    """Return the prices of the other roles' models; an undeclared price is the main model's."""
+    """Return the prices of the roles; unset prices are the main model's."""
     prices: dict[ModelRole, Prices] = {}
     for role in ROLES:
         if own := _own(settings, role):
@@ -264,7 +293,7 @@ def role_prices(settings: Settings) -> Mapping[ModelRole, Prices]:
 
 def make_resources(
     settings: Settings,
-    boxes: SandboxFactory,
+    factory: SandboxFactory,
     processor: Processor,
     *,
     watch: Watcher,
@@ -276,7 +305,7 @@ def make_resources(
     """Return the resources of one session of a run."""
     return Resources(
         processor=processor,
-        open_sandbox=boxes.open_sandbox,
+        open_sandbox=factory.open_sandbox,
         limits=Limits(
             turns=settings.max_turns,
             restarts=settings.max_restarts,
@@ -296,7 +325,7 @@ def make_resources(
     )
 
 
-def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | None:
+def live_packages(settings: Settings, factory: SandboxFactory) -> PackageSource | None:
     """Return the source of packages, or None if the settings allow no packages.
 
     Raises:
@@ -307,12 +336,12 @@ def live_packages(settings: Settings, boxes: SandboxFactory) -> PackageSource | 
     index = find_index(settings, variables())
 
     def fetch(run: str, text: str, hashed: bool) -> Fetched:  # noqa: FBT001 - the form of `Fetch`
-        return boxes.fetch_packages(run, text, hashed=hashed, index=index)
+        return factory.fetch_packages(run, text, hashed=hashed, index=index)
 
-    return PackageSource(fetch, boxes.install_packages)
+    return PackageSource(fetch, factory.install_packages)
 
 
-def check_packages(plan: Plan, settings: Settings) -> None:
+def check_packages(plan: RunSpec, settings: Settings) -> None:
     """Check that a recorded run may still fetch its packages.
 
     Raises:

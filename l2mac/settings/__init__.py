@@ -1,1 +1,1 @@
-"""Settings: flag over variable over file over preset over default; the only reader of the environment."""
+"""Settings: flag > variable > file > preset > default."""

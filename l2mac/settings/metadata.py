@@ -1,4 +1,4 @@
-"""Metadata of settings: everything about a setting besides its type, stated once, at its field.
+"""Metadata of settings: all facts about a setting, stated once, at its field.
 
 The command line, the template of the settings file, the reference, the trace of a run and the rules
 for untrusted files are all generated from it.
@@ -6,7 +6,7 @@ for untrusted files are all generated from it.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, TypeVar, Unpack
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ ProjectRule = Literal["refused", "free", "lower", "stricter"]
 Place = Literal["", "spec", "planning", "setup"]
 
 _KEY = "l2mac"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +46,36 @@ class SettingInfo:
     recorded: Place = ""
 
 
+class _InfoFields(TypedDict, total=False):
+    """The fields of `SettingInfo` as keywords, for the type checker."""
+
+    section: Section
+    flag: str
+    unit: str
+    unset: str
+    project: ProjectRule
+    recorded: Place
+
+
 def setting(
-    default: Any,
+    default: T,
     description: str,
     *,
     gt: float | None = None,
     ge: float | None = None,
     le: float | None = None,
-    min_length: int | None = None,
-    **info: Any,
-) -> Any:
-    """Return a pydantic field with a default, a description, bounds and a `SettingInfo`."""
+    **info: Unpack[_InfoFields],
+) -> T:
+    """Return a pydantic field with default, description, bounds and metadata.
+
+    The annotated result is the type of the default, as with pydantic's own `Field`.
+    """
     return Field(
         default=default,
         description=description,
         gt=gt,
         ge=ge,
         le=le,
-        min_length=min_length,
         json_schema_extra={_KEY: SettingInfo(**info)},  # type: ignore[dict-item]  # never exported
     )
 
@@ -70,7 +83,7 @@ def setting(
 def info_of(field: FieldInfo) -> SettingInfo:
     """Return the metadata of a field made by `setting`."""
     extra = field.json_schema_extra
-    info = extra.get(_KEY) if isinstance(extra, dict) else None
+    info: object = extra.get(_KEY) if isinstance(extra, dict) else None
     return info if isinstance(info, SettingInfo) else SettingInfo()
 
 
@@ -92,8 +105,8 @@ def default_of(field: FieldInfo) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def recorded_values(settings: BaseModel, place: Place) -> dict[str, Any]:
-    """Return the values that a run records in one place of its specification, as JSON has them."""
+def recorded_values(settings: BaseModel, place: Place) -> dict[str, object]:
+    """Return the values that a run records in one place, as JSON has them."""
     fields = type(settings).model_fields
     names = {name for name, field in fields.items() if info_of(field).recorded == place}
     return settings.model_dump(mode="json", include=names)

@@ -1,7 +1,7 @@
-"""Settings of the roles `plan` and `judge`: model, server, key, window, limits and prices."""
+"""Settings of the roles `plan` and `judge`: model, server, limits, prices."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, model_validator
 
@@ -31,7 +31,7 @@ class RoleSettings(BaseModel, extra="forbid", allow_inf_nan=False):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_empty_texts(cls, values: Any) -> Any:
+    def _drop_empty_texts(cls, values: object) -> object:
         """Treat an empty text as no value, as everywhere in a settings file."""
         if not isinstance(values, dict):
             return values

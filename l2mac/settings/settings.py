@@ -1,23 +1,23 @@
-"""Settings: flag > `L2MAC_*` variable > project file > user file > preset > default.
+"""Settings: flag > variable > project file > user file > preset > default.
 
-The only reader of the environment. `l2mac.settings.untrusted_file` holds the rules for project files.
+The only reader of the environment. `l2mac.settings.untrusted_file` has the rules for project files.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.settings.metadata import setting
 from l2mac.settings.presets import PRESETS, Preset
 from l2mac.settings.role_settings import Roles
 from l2mac.settings.sources import FileSource, PresetSource
-from l2mac.settings.toml_file import at_line, read_key, read_toml, template_of
+from l2mac.settings.toml_file import at_line, expanded, read_key, read_toml, template_of
 from sandbox import PolicyError, SandboxPolicy, parse_size
 
 PROJECT_FILE = "l2mac.toml"
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     )
     files: ClassVar[tuple[Path, Path]] = (Path(), Path())
 
-    # A table of settings: default, description, and whatever else is known of each.
+    # A table of settings: default, description, and all other facts about each one.
     # fmt: off
     domain: str = setting("codebase", "Kind of work: codebase, book or custom.", section="Task",
         unit="name", project="free")
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         project="free", recorded="spec")
 
     preset: Annotated[str, BeforeValidator(_preset)] = setting(
-        "", "Known server, such as ollama. See `l2mac models --presets`.", section="Model",
+        "", "Server preset, such as ollama. See `l2mac models --presets`.", section="Model",
         unit="name", recorded="setup")
     model: str = setting("", "Name of the model at its server, such as gpt-4.1.", section="Model",
         unit="name", project="free", recorded="setup")
@@ -135,8 +135,9 @@ class Settings(BaseSettings):
     max_time: float | None = setting(None, "Maximum working time of the run, in seconds.", gt=0,
         section="Budget", unit="seconds", unset="unlimited", project="lower")
 
-    image: str = setting("python:3.11", "Base image of the sandbox.", min_length=1,
-        section="Sandbox", unit="name", recorded="setup")
+    image: Annotated[str, Field(min_length=1)] = setting(
+        "python:3.11", "Base image of the sandbox.", section="Sandbox", unit="name",
+        recorded="setup")
     runtime: str = setting("", "Runtime, such as runsc. auto: the strongest.", section="Sandbox",
         unit="name", unset="the engine's", recorded="setup")
     memory: Size = setting(SandboxPolicy().memory_bytes, "Memory of the sandbox, tmpfs included.",
@@ -209,11 +210,11 @@ class Settings(BaseSettings):
                 volume=self.volume,
             )
         except PolicyError as error:
-            problem = f"The limits of the sandbox contradict each other: {error}."
-            raise SettingsError("sandbox limits", problem) from error
+            problem = f"The limits of the sandbox contradict each other: {reason_of(error)}."
+            raise SettingsError("limits of the sandbox", problem) from error
 
     def key(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the API key: of the key file, the settings, the preset's variable or `OPENAI_API_KEY`.
+        """Return the API key: of file, settings, preset or `OPENAI_API_KEY`.
 
         Raises:
             SettingsError: The key file is unreadable or empty.
@@ -226,7 +227,7 @@ class Settings(BaseSettings):
         return self.api_key.get_secret_value() or _variable(environment, variable)
 
     def server(self, environment: Mapping[str, str] = os.environ) -> str:
-        """Return the base URL: as set, of the preset's variable or `OPENAI_BASE_URL`; or ''."""
+        """Return the base URL: as set, of the preset or `OPENAI_BASE_URL`; or ''."""
         variable = self._known.url_variable if self._known else "OPENAI_BASE_URL"
         return self.base_url or _variable(environment, variable)
 
@@ -236,11 +237,11 @@ class Settings(BaseSettings):
 
 
 def load_settings(
-    flags: Mapping[str, Any],
+    flags: Mapping[str, object],
     *,
     project: Path,
     user: Path,
-    recorded: Mapping[str, Any] | None = None,
+    recorded: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings from all sources.
 
@@ -272,13 +273,17 @@ def load_settings(
 
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the path of the user's settings file."""
+    """Return the path of the user's settings file.
+
+    Raises:
+        SettingsError: The home folder is unknown.
+    """
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "l2mac" / "config.toml"
+    return expanded(Path(base)) / "l2mac" / "config.toml"
 
 
 def variables() -> Mapping[str, str]:
-    """Return the environment of the process, for the variables of other programs such as pip."""
+    """Return the variables of the process, for those of programs such as pip."""
     return os.environ
 
 
@@ -302,7 +307,7 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "") if name else ""
 
 
-def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
+def _with_roles(flags: dict[str, object]) -> dict[str, object]:
     """Move `--plan-model` and `--judge-model` into the table of roles."""
     roles = {
         role: {"model": flags.pop(f"{role}_model")}
@@ -313,9 +318,9 @@ def _with_roles(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_settings_error(
-    error: pydantic.ValidationError, given: Mapping[str, Any], project: Path, user: Path
+    error: pydantic.ValidationError, given: Mapping[str, object], project: Path, user: Path
 ) -> SettingsError:
-    """Return the first problem as a sentence that names its source and never the value."""
+    """Return the first problem as a sentence with its source, never the value."""
     first = error.errors()[0]
     name, *inner = map(str, first["loc"])
     field = ".".join([_origin(name, given, project, user), *inner])
@@ -325,11 +330,15 @@ def _as_settings_error(
     if first["type"] == "extra_forbidden":
         problem = "is not a known setting. `l2mac init-config` writes a file with all settings"
         return SettingsError(field, f"{field}{line} {problem}.")
-    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "The value must")
+    reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    reason = reason.replace("Input should", "The value must").removesuffix(".")
+    reason = reason.replace(
+        "String should have at least 1 character", "The value must not be empty"
+    )
     return SettingsError(field, f"{field}{line} is invalid. {reason}.")
 
 
-def _origin(name: str, given: Mapping[str, Any], project: Path, user: Path) -> str:
+def _origin(name: str, given: Mapping[str, object], project: Path, user: Path) -> str:
     if name in given:
         return "--" + name.replace("_", "-")
     variable = f"L2MAC_{name.upper()}"

@@ -1,8 +1,7 @@
-"""Sources of settings besides flags and variables: TOML files, and the values of a preset."""
+"""Sources of settings besides flags and variables: TOML files and presets."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pydantic
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -20,11 +19,11 @@ class PresetSource(PydanticBaseSettingsSource):
         self,
         field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
         field_name: str,
-    ) -> tuple[Any, str, bool]:
+    ) -> tuple[object, str, bool]:
         """Return nothing; the source yields all its values at once."""
         return None, field_name, False
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> dict[str, object]:
         """Return the values of the preset."""
         preset = PRESETS.get(str(self.current_state.get("preset", "")))
         if preset is None:
@@ -54,7 +53,7 @@ class FileSource(PydanticBaseSettingsSource):
         self,
         settings_cls: type[BaseSettings],
         path: Path,
-        below: Mapping[str, Any],
+        below: Mapping[str, object],
         *,
         trusted: bool = True,
     ) -> None:
@@ -84,10 +83,10 @@ class FileSource(PydanticBaseSettingsSource):
         self,
         field: pydantic.fields.FieldInfo,  # noqa: ARG002 - part of the signature
         field_name: str,
-    ) -> tuple[Any, str, bool]:
+    ) -> tuple[object, str, bool]:
         """Return one value."""
         return self._values.get(field_name), field_name, False
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self) -> dict[str, object]:
         """Return all values."""
         return self._values

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from l2mac.testing.faults import (
     ContextTooLong,
@@ -35,9 +35,18 @@ from l2mac.testing.faults import (
     Unauthorized,
     UnknownModel,
 )
-from l2mac.testing.scripted_reply import ScriptedReply, chunk, chunks, whole
+from l2mac.testing.scripted_reply import (
+    ChatMessage,
+    ScriptedReply,
+    chunk,
+    chunks,
+    messages_of,
+    tool_names_of,
+    whole,
+)
 
 __all__ = [
+    "ChatMessage",
     "ContextTooLong",
     "Dribbled",
     "Dropped",
@@ -57,7 +66,9 @@ __all__ = [
     "Stalled",
     "Unauthorized",
     "UnknownModel",
+    "messages_of",
     "sequence",
+    "tool_names_of",
 ]
 
 _COMPLETIONS = re.compile(
@@ -72,11 +83,21 @@ class ReceivedRequest:
     """A client's request: path, JSON body, and headers with names in lower case."""
 
     path: str
-    body: dict[str, Any]
+    body: dict[str, object]
     headers: dict[str, str]
 
+    @property
+    def messages(self) -> tuple[ChatMessage, ...]:
+        """The messages in order."""
+        return messages_of(self.body)
 
-Script = Callable[[dict[str, Any], int], ScriptedReply | Fault]
+    @property
+    def tool_names(self) -> frozenset[str]:
+        """The names of the tools on offer."""
+        return tool_names_of(self.body)
+
+
+Script = Callable[[dict[str, object], int], ScriptedReply | Fault]
 
 
 def sequence(answers: Sequence[ScriptedReply | Fault]) -> Script:
@@ -86,7 +107,7 @@ def sequence(answers: Sequence[ScriptedReply | Fault]) -> Script:
     the error again when it is closed.
     """
 
-    def script(_: dict[str, Any], index: int) -> ScriptedReply | Fault:
+    def script(_: dict[str, object], index: int) -> ScriptedReply | Fault:
         if index >= len(answers):
             raise AssertionError(
                 f"the script has {len(answers)} answers, and one more was asked for"
@@ -223,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = f"{line}\n\n".encode()
         self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
 
-    def _stream(self, events: Iterator[dict[str, Any]]) -> None:
+    def _stream(self, events: Iterator[dict[str, object]]) -> None:
         self._start_stream()
         for event in events:
             self._send(f"data: {json.dumps(event)}")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 _PIECE_CHARACTERS = 16
 
@@ -25,8 +25,8 @@ class ScriptedReply:
         self,
         content: str = "",
         *,
-        tool_calls: Sequence[tuple[str, Mapping[str, Any] | str]] = (),
-        usage: Mapping[str, Any] | None = None,
+        tool_calls: Sequence[tuple[str, Mapping[str, object] | str]] = (),
+        usage: Mapping[str, object] | None = None,
         truncated: bool = False,
         model: str = "scripted",
         streamed: bool = True,
@@ -39,10 +39,41 @@ class ScriptedReply:
         self.streamed = streamed
 
 
-def whole(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
+class ChatMessage(NamedTuple):
+    """A message of a request; `content` is empty where the request has none."""
+
+    role: str
+    content: str
+
+
+def messages_of(body: Mapping[str, object]) -> tuple[ChatMessage, ...]:
+    """Return the messages of a request.
+
+    Raises:
+        TypeError: The request has no messages in OpenAI's form.
+    """
+    found = body.get("messages")
+    if not isinstance(found, list):
+        raise TypeError("the request has no list of messages")
+    return tuple(ChatMessage(one["role"], one.get("content") or "") for one in found)
+
+
+def tool_names_of(body: Mapping[str, object]) -> frozenset[str]:
+    """Return the names of the tools that a request offers.
+
+    Raises:
+        TypeError: The tools are not in OpenAI's form.
+    """
+    found = body.get("tools", [])
+    if not isinstance(found, list):
+        raise TypeError("the request's tools are not a list")
+    return frozenset(tool["function"]["name"] for tool in found)
+
+
+def whole(reply: ScriptedReply, body: Mapping[str, object]) -> dict[str, object]:
     """Return a reply to a request as one object."""
     content, calls = _shaped(reply, body)
-    message: dict[str, Any] = {"role": "assistant", "content": content or None}
+    message: dict[str, object] = {"role": "assistant", "content": content or None}
     if calls:
         message["tool_calls"] = [
             _call(body, i, name, arguments) for i, (name, arguments) in enumerate(calls)
@@ -52,7 +83,7 @@ def whole(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
     return {**answer, **_usage(reply, body)}
 
 
-def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def chunks(reply: ScriptedReply, body: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """Yield a reply to a request as the events of a stream."""
     content, calls = _shaped(reply, body)
     yield chunk({"role": "assistant", "content": None}, reply.model)
@@ -65,7 +96,8 @@ def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any
                 {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, reply.model
             )
     yield chunk({}, reply.model, _finish_reason(reply, calls))
-    if (body.get("stream_options") or {}).get("include_usage"):
+    options = body.get("stream_options")
+    if isinstance(options, dict) and options.get("include_usage"):
         yield {
             "object": "chat.completion.chunk",
             "model": reply.model,
@@ -75,16 +107,16 @@ def chunks(reply: ScriptedReply, body: dict[str, Any]) -> Iterator[dict[str, Any
 
 
 def chunk(
-    delta: dict[str, Any], model: str = "scripted", finish_reason: str | None = None
-) -> dict[str, Any]:
+    delta: dict[str, object], model: str = "scripted", finish_reason: str | None = None
+) -> dict[str, object]:
     """Return one event of a stream."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return {"object": "chat.completion.chunk", "model": model, "choices": [choice]}
 
 
-def _call(body: dict[str, Any], index: int, name: str, arguments: str) -> dict[str, Any]:
+def _call(body: Mapping[str, object], index: int, name: str, arguments: str) -> dict[str, object]:
     """Return a call with an id that no earlier call of the request has."""
-    replies = sum(message["role"] == "assistant" for message in body["messages"])
+    replies = sum(message.role == "assistant" for message in messages_of(body))
     function = {"name": name, "arguments": arguments}
     return {
         "index": index,
@@ -94,7 +126,9 @@ def _call(body: dict[str, Any], index: int, name: str, arguments: str) -> dict[s
     }
 
 
-def _shaped(reply: ScriptedReply, body: dict[str, Any]) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _shaped(
+    reply: ScriptedReply, body: Mapping[str, object]
+) -> tuple[str, tuple[tuple[str, str], ...]]:
     if not body.get("response_format") or not reply.tool_calls:
         return reply.content, reply.tool_calls
     name, arguments = reply.tool_calls[0]
@@ -108,7 +142,7 @@ def _finish_reason(reply: ScriptedReply, calls: Sequence[object]) -> str:
     return "tool_calls" if calls else "stop"
 
 
-def _usage(reply: ScriptedReply, body: dict[str, Any]) -> dict[str, Any]:
+def _usage(reply: ScriptedReply, body: Mapping[str, object]) -> dict[str, object]:
     if reply.usage is not None:
         return {"usage": dict(reply.usage)} if reply.usage else {}
     prompt = len(json.dumps(body["messages"])) // 4
@@ -130,5 +164,5 @@ def _pieces(text: str) -> list[str]:
     ]
 
 
-def _text(arguments: Mapping[str, Any] | str) -> str:
+def _text(arguments: Mapping[str, object] | str) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)

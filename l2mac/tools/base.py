@@ -8,9 +8,10 @@ model become outcomes, so that the model can correct its call.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import pydantic
+from pydantic_core import ErrorDetails
 
 from l2mac.file_store import FileStore, SandboxReplaced
 from l2mac.processor.messages import ToolCall, ToolSpec
@@ -19,6 +20,10 @@ from sandbox import Change, Refused
 
 _MOST_PROBLEMS = 5
 A = TypeVar("A", bound="Arguments")
+
+
+class InvalidArguments(ValueError):
+    """The arguments of a call are invalid; the message is for the model."""
 
 
 class Arguments(pydantic.BaseModel):
@@ -80,6 +85,39 @@ class Tool(Generic[A]):
         """The tool as the model sees it."""
         return ToolSpec(self.name, self.description, plain_schema(self.arguments))
 
+    def call(self, arguments: str, context: ToolContext) -> ToolOutcome:
+        """Perform a call with arguments in JSON.
+
+        Raises:
+            InvalidArguments: The arguments are not JSON or do not fit.
+            Refused: The file store refuses the call.
+            SandboxReplaced: The sandbox was lost during the call.
+        """
+        return self.perform(parse_arguments(self.arguments, arguments), context)
+
+
+class AnyTool(Protocol):
+    """A `Tool` with arguments of any class."""
+
+    @property
+    def name(self) -> str:
+        """The name by which the model calls it."""
+        ...
+
+    @property
+    def writes(self) -> bool:
+        """Whether the purpose of the tool is to change files."""
+        ...
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool as the model sees it."""
+        ...
+
+    def call(self, arguments: str, context: ToolContext) -> ToolOutcome:
+        """Perform a call; see `Tool.call`."""
+        ...
+
 
 class Toolbelt:
     """The tools of a run by name.
@@ -89,7 +127,7 @@ class Toolbelt:
         aliases: Other names by which models call the tools, alias → name.
     """
 
-    def __init__(self, tools: tuple[Tool[Any], ...], aliases: Mapping[str, str]) -> None:
+    def __init__(self, tools: tuple[AnyTool, ...], aliases: Mapping[str, str]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._aliases = dict(aliases)
 
@@ -119,11 +157,9 @@ class Toolbelt:
                 f"there is no tool {call.name!r}; the tools are: {', '.join(self._tools)}", ok=False
             )
         try:
-            arguments = parse_arguments(tool.arguments, call.arguments)
-        except ValueError as error:
+            return tool.call(call.arguments, context)
+        except InvalidArguments as error:
             return ToolOutcome(f"{call.name}: {error}", ok=False)
-        try:
-            return tool.perform(arguments, context)
         except Refused as refusal:
             return ToolOutcome(f"refused: {refusal}", ok=False)
         except SandboxReplaced as loss:
@@ -135,16 +171,16 @@ def parse_arguments(model: type[A], text: str) -> A:
     """Parse a call's arguments from JSON. Invalid arguments are never repaired.
 
     Raises:
-        ValueError: The text is not JSON, or does not fit the model. The message is for the model.
+        InvalidArguments: The text is not JSON, or does not fit the model.
     """
     try:
         content = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
-        raise ValueError(
+        raise InvalidArguments(
             f"the arguments are not valid JSON ({error}); call again with complete, valid JSON"
         ) from None
     if has_surrogates(json.dumps(content, ensure_ascii=False)):
-        raise ValueError(
+        raise InvalidArguments(
             "the arguments contain half a surrogate pair (\\ud800 to \\udfff),"
             " which is no character"
         )
@@ -152,37 +188,47 @@ def parse_arguments(model: type[A], text: str) -> A:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
         problems = "; ".join(map(_problem, error.errors()[:_MOST_PROBLEMS]))
-        raise ValueError(f"the arguments do not fit: {problems}") from None
+        raise InvalidArguments(f"the arguments do not fit: {problems}") from None
 
 
-def _problem(error: Any) -> str:
+def _problem(error: ErrorDetails) -> str:
     place = ".".join(map(str, error["loc"]))
     return f"{place or 'arguments'}: {error['msg']}"
 
 
-def plain_schema(model: type[Arguments]) -> dict[str, Any]:
+def plain_schema(model: type[Arguments], **most_items: int) -> dict[str, object]:
     """Return the model's JSON schema for simple servers.
 
-    Definitions replace their references, and titles are left out.
+    Definitions replace their references, and titles are excluded.
+
+    Args:
+        model: The class of the arguments.
+        most_items: The longest list for fields of this name.
     """
     schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-    result: dict[str, Any] = _plain(schema, definitions)
-    return result
+    for field, items in most_items.items():
+        schema["properties"][field]["maxItems"] = items
+    return _plain_fields(schema, schema.pop("$defs", {}))
 
 
-def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
+def _plain_fields(
+    fields: Mapping[str, object], definitions: Mapping[str, object]
+) -> dict[str, object]:
+    kept = dict(fields)
+    # A property may be called `title`. Its value is a schema, a real title is a text.
+    if not isinstance(kept.get("title"), dict):
+        kept.pop("title", None)
+    return {key: _plain(value, definitions) for key, value in kept.items()}
+
+
+def _plain(node: object, definitions: Mapping[str, object]) -> object:
     if isinstance(node, list):
         return [_plain(value, definitions) for value in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         return _plain(definitions[node["$ref"].rpartition("/")[2]], definitions)
-    kept = dict(node)
-    # A property may be called `title`. Its value is a schema, a real title is a text.
-    if not isinstance(kept.get("title"), dict):
-        kept.pop("title", None)
-    return {key: _plain(value, definitions) for key, value in kept.items()}
+    return _plain_fields(node, definitions)
 
 
 def encode(path: str, text: str) -> bytes:

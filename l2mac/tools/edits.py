@@ -1,11 +1,10 @@
 """The tools that change a part of a file, to save writing it as a whole."""
 
 from itertools import pairwise
-from typing import Any
 
 from pydantic import Field
 
-from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome, encode
+from l2mac.tools.base import AnyTool, Arguments, Tool, ToolContext, ToolOutcome, encode
 from l2mac.tools.near_match import nearest_place, show_place
 from l2mac.tools.patches import FilePatch, apply_hunks, parse_patch
 from sandbox import Refused
@@ -37,7 +36,7 @@ class ApplyPatch(Arguments):
     )
 
 
-def edit_tools() -> tuple[Tool[Any], ...]:
+def edit_tools() -> tuple[AnyTool, ...]:
     """Return the tools in the order in which the model sees them."""
     patching = (
         "Change files by a unified diff: all its hunks or none. New files come from /dev/null."

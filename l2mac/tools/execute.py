@@ -1,7 +1,5 @@
 """The tools that run the model's files in the sandbox."""
 
-from typing import Any
-
 from pydantic import Field
 
 from l2mac.evaluator.checks import describe
@@ -9,7 +7,7 @@ from l2mac.evaluator.pytest_report import judge_tests
 from l2mac.evaluator.verdict import CheckReport
 from l2mac.evaluator.wording import cause_sentence
 from l2mac.file_store import Execution
-from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome
+from l2mac.tools.base import AnyTool, Arguments, Tool, ToolContext, ToolOutcome
 from sandbox import Cause, Job, PathError, Refused, check_path
 
 _SHOWN_PATHS = 20
@@ -28,7 +26,7 @@ class RunTests(Arguments):
     paths: list[str] = Field(default_factory=list, description="test files to run; empty for all")
 
 
-def execution_tools() -> tuple[Tool[Any], ...]:
+def execution_tools() -> tuple[AnyTool, ...]:
     """Return the tools in the order in which the model sees them."""
     return (
         Tool(

@@ -1,10 +1,8 @@
 """The tools that read and write the file store."""
 
-from typing import Any
-
 from pydantic import Field
 
-from l2mac.tools.base import Arguments, Tool, ToolContext, ToolOutcome, encode
+from l2mac.tools.base import AnyTool, Arguments, Tool, ToolContext, ToolOutcome, encode
 from l2mac.tools.edits import edit_tools
 from sandbox import Refused
 
@@ -60,7 +58,7 @@ class DeleteFiles(Arguments):
     paths: list[str] = Field(min_length=1, description="paths of the files to delete")
 
 
-def file_tools() -> tuple[Tool[Any], ...]:
+def file_tools() -> tuple[AnyTool, ...]:
     """Return the tools in the order in which the model sees them."""
     return (
         Tool("list_files", "List the files of the project with their sizes.", ListFiles, _list),

@@ -6,7 +6,7 @@ of the schemas, so they are prompts.
 """
 
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -147,6 +147,11 @@ class SubmitEvidence(Arguments):
     evidence: list[Evidence] = Field(description="one entry for each requirement")
 
 
+def proper_name(name: str) -> str:
+    """Return the name that a tool has here, from the name that a model called."""
+    return ALIASES.get(name, name)
+
+
 def plan_form(at_most: int) -> Form[SubmitPlan]:
     """Return the form for a prompt program of at most so many instructions."""
     text = "Hand in the plan: the instructions that will be carried out one by one."
@@ -214,7 +219,4 @@ def _form(name: str, text: str, arguments: type[A], **most: int) -> Form[A]:
 
     The bounds are in the schema for servers that turn the schema into a grammar.
     """
-    schema: dict[str, Any] = plain_schema(arguments)
-    for field, items in most.items():
-        schema["properties"][field]["maxItems"] = items
-    return Form(ToolSpec(name, text, schema), arguments)
+    return Form(ToolSpec(name, text, plain_schema(arguments, **most)), arguments)

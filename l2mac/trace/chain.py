@@ -23,7 +23,7 @@ from typing import Annotated, TypeVar
 import pydantic
 
 from l2mac.errors import TraceError
-from l2mac.trace.events import Event
+from l2mac.trace.events import TRACE_FORMAT, Event
 
 FIRST_LINK = "0" * 64
 _EVENT: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(
@@ -197,9 +197,28 @@ def _whole_lines(content: bytes) -> Iterator[bytes]:
 def _decode(text: bytes, number: int) -> Event:
     try:
         # Not pydantic's own JSON parser: it rejects lone surrogates, which models can write.
-        return _EVENT.validate_python(json.loads(text.decode("ascii")))
+        content = json.loads(text.decode("ascii"))
+        _check_format(content)
+        return _EVENT.validate_python(content)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _Damaged(f"line {number} is not an event") from error
+
+
+def _check_format(content: object) -> None:
+    """Refuse a trace that another version of l2mac has recorded in another format.
+
+    Raises:
+        TraceError: The first line of the trace states another format.
+    """
+    if not isinstance(content, dict) or content.get("kind") != "run":
+        return
+    found = content.get("format", "without a number")
+    if found != TRACE_FORMAT:
+        raise TraceError(
+            f"The trace has format {found}, and this version of l2mac reads format {TRACE_FORMAT}"
+            " only. Use the version of l2mac that recorded it, or start the run again with"
+            " `l2mac run`."
+        )
 
 
 def _seal(digest: str) -> bytes:

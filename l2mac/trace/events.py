@@ -20,20 +20,32 @@ Fields with the same name mean the same in every event:
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sandbox.results import Change
+
+TRACE_FORMAT = 1
+"""The number of the trace's format; a trace of another format is refused (`l2mac.trace.chain`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """Note: the run has begun, with all settings that decide its course."""
+    """Note: the run's specification, as the first line of its trace.
+
+    Attributes:
+        format: The number of the trace's format.
+        task_object: The task.
+        domain: The name of the domain.
+        domain_object: The domain's definition in full.
+        settings: All other fields of `l2mac.control.run_spec.RunSpec`.
+    """
 
     kind: Literal["run"] = "run"
+    format: int = TRACE_FORMAT
     task_object: str
     domain: str
-    domain_object: str = ""
-    settings: dict[str, Any]
+    domain_object: str
+    settings: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,8 +272,7 @@ class RequirementsVerified:
     """Note: the requirements were verified in the file store.
 
     Attributes:
-        table_object: JSON, one object for each requirement: the part of the model's claim that
-            holds.
+        table_object: JSON, one object for each requirement: the claims that hold.
         unseen_characters: The characters of the files' contents that the model did not see, because
             they did not fit or because its answer was unusable.
     """
@@ -324,7 +335,7 @@ class CandidateChosen:
     Attributes:
         passed: The number of passed tests for each candidate.
         tests: The number of tests.
-        chosen: The number of the candidate that was kept, from 1.
+        chosen: The number of the kept candidate, from 1.
         agreeing: The number of candidates that passed exactly the same tests, itself included.
     """
 

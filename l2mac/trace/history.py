@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import get_args
 
 from l2mac.errors import TraceError
 from l2mac.trace.chain import Entry
@@ -169,7 +169,7 @@ def find_step(entries: Sequence[Entry], number: int) -> Step:
         raise TraceError("The run has no steps yet. Resume it first.")
     if not -len(found) <= number < len(found):
         raise TraceError(
-            f"Step {number} does not exist. The run has steps 0 to {len(found) - 1}; choose one."
+            f"Step {number} does not exist. The run has steps 0 to {len(found) - 1}. Choose one."
         )
     return found[number]
 
@@ -218,7 +218,7 @@ def apply_event(event: Event, files: RecordedStoreState) -> None:
             files[change.path] = FileEntry(change.path, change.size, change.digest)
 
 
-def _object_fields(kind: Any) -> tuple[str, ...]:
+def _object_fields(kind: type) -> tuple[str, ...]:
     names = [field.name for field in fields(kind)]
     return tuple(name for name in names if name == "changes" or name.endswith(_OBJECT_ENDINGS))
 
@@ -250,7 +250,7 @@ def _change_kind(change: Change, files: RecordedStoreState) -> str:
     return "wrote" if change.path in files else "created"
 
 
-def _path_in(item: Any) -> Any:
+def _path_in(item: object) -> object:
     return item["path"] if isinstance(item, dict) else item
 
 

@@ -40,7 +40,7 @@ class Journal:
 
     Args:
         folder: The run's folder, which must exist.
-        listener: Called with every entry that is appended.
+        listener: The function to call with every entry that is appended.
         clock: A monotonic clock in seconds.
 
     Attributes:

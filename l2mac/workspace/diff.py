@@ -1,4 +1,4 @@
-"""What differs between two states of a run's files, or between them and a folder of the host: as a unified diff."""
+"""Differences between two states of a run's files, or from a folder of the host."""
 
 import difflib
 from collections.abc import Mapping
@@ -15,9 +15,12 @@ _MOST_DIFF_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One file that differs: `how` is added, changed, deleted or other; `text` a unified diff, not yet cleaned.
+    """One file that differs.
 
-    Files that are no text, or too large to compare line by line, have a sentence instead.
+    Attributes:
+        how: `added`, `changed`, `deleted`, or `other` for links and special files.
+        text: A unified diff, not yet made safe for a terminal; one line for a file that is binary
+            or too large to compare by line.
     """
 
     path: str
@@ -26,7 +29,7 @@ class Difference:
 
 
 def compare(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Difference]:
-    """Give every file that differs, sorted by path."""
+    """Return every file that differs, sorted by path."""
     return [
         _difference(path, before.get(path), after.get(path))
         for path in sorted({*before, *after})
@@ -35,7 +38,7 @@ def compare(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Dif
 
 
 def read_host(folder: Path) -> tuple[dict[str, bytes], list[Difference]]:
-    """Give the regular files of a folder, links not followed, and what else stands there.
+    """Return the regular files of a folder, and its links and special files.
 
     Raises:
         SettingsError: The folder cannot be read.
@@ -48,42 +51,39 @@ def read_host(folder: Path) -> tuple[dict[str, bytes], list[Difference]]:
                 if kind == "file" and path != MANIFEST:
                     contents[path] = host.read(path, _MOST_FILE_BYTES) or b""
                 elif kind in ("link", "special"):
-                    others.append(
-                        Difference(
-                            path, "other", f"{path!r}: is a {kind}, which is not looked into\n"
-                        )
-                    )
+                    text = f"{path!r}: a {kind}, which is never read\n"
+                    others.append(Difference(path, "other", text))
     except UnsafePath as error:
-        raise SettingsError("--against", str(error)) from error
+        raise SettingsError("--against", f"--against cannot be read: {error}.") from error
     return contents, others
 
 
 def _difference(path: str, before: bytes | None, after: bytes | None) -> Difference:
-    shown = path.replace(
-        "\n", "\\n"
-    )  # a name on the host may hold one, and could pass for a line of the diff
-    how = "added" if before is None else "deleted" if after is None else "changed"
+    # A name on the host may hold a line break, and could pass for a line of the diff.
+    shown = path.replace("\n", "\\n")
+    how = _how(before, after)
     old, new = before or b"", after or b""
+    sizes = f"{shown}: {how}, {len(old)} → {len(new)} bytes"
     if len(old) + len(new) > _MOST_DIFF_BYTES:
-        return Difference(
-            path,
-            how,
-            f"{shown}: {how}, {len(old)} → {len(new)} bytes, too large to compare by line\n",
-        )
+        return Difference(path, how, f"{sizes}, too large to compare by line\n")
     try:
         old_lines, new_lines = _lines(old.decode("utf-8")), _lines(new.decode("utf-8"))
     except UnicodeDecodeError:
-        return Difference(path, how, f"{shown}: {how}, {len(old)} → {len(new)} bytes, no text\n")
-    origin, goal = (
-        "/dev/null" if before is None else f"a/{shown}",
-        "/dev/null" if after is None else f"b/{shown}",
-    )
+        return Difference(path, how, f"{sizes}, not text\n")
+    origin = "/dev/null" if before is None else f"a/{shown}"
+    goal = "/dev/null" if after is None else f"b/{shown}"
     diff = difflib.unified_diff(old_lines, new_lines, origin, goal)
     return Difference(path, how, "".join(diff) or f"{shown}: {how}, empty\n")
 
 
+def _how(before: bytes | None, after: bytes | None) -> str:
+    if before is None:
+        return "added"
+    return "deleted" if after is None else "changed"
+
+
 def _lines(text: str) -> list[str]:
-    """Give lines that all end, as a diff's must; only a newline ends one."""
+    """Return lines that all end, as a diff needs; only a newline ends a line."""
     lines = [line + "\n" for line in text.split("\n")]
     if text.endswith("\n") or not text:
         return lines[:-1]

@@ -1,7 +1,9 @@
-"""A folder of the host, reached through directory descriptors: no link in it is ever followed.
+"""A folder of the host, accessed without ever following a link.
 
-For looking at folders that others may have prepared, and for writing into them: regular files are read, everything else
-is named and left alone.
+Every step uses a directory descriptor.
+
+The one reader and writer of folders that others may have prepared. Regular files are read and
+written; everything else is named and left alone.
 """
 
 import contextlib
@@ -20,7 +22,12 @@ _MOST_DEPTH = 64
 
 
 class UnsafePath(Exception):
-    """Something in the folder is no regular file in regular folders, or cannot be read or written."""
+    """A path is not a regular file in regular folders, or cannot be read or written.
+
+    Attributes:
+        path: The path in the folder.
+        reason: Verb and object that complete the sentence after the path.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path!r} {reason}")
@@ -29,7 +36,7 @@ class UnsafePath(Exception):
 
 
 class TooManyEntries(UnsafePath):
-    """There are more entries than anybody looks through; `entries` are those that were found first."""
+    """The folder has too many entries; `entries` are those that were found first."""
 
     def __init__(self, path: str, entries: Mapping[str, str]) -> None:
         super().__init__(path, f"is one of more than {_MOST_ENTRIES} entries")
@@ -43,7 +50,7 @@ class HostFolder:
         path: The folder, which must not be a link itself.
 
     Raises:
-        NotPlain: From `__enter__` and every method: something is not as it must be.
+        UnsafePath: From `__enter__` and every method, for a link, a special file or a failed call.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +62,7 @@ class HostFolder:
             self._root = os.open(self._path, _DIRECTORY)
         except OSError as error:
             raise UnsafePath(
-                str(self._path), f"is no folder that can be opened: {error.strerror}"
+                str(self._path), f"is not a folder that can be opened: {error.strerror}"
             ) from error
         return self
 
@@ -64,23 +71,23 @@ class HostFolder:
         self._root = -1
 
     def entries(self, skip: Callable[[str, str], bool] = lambda *_: False) -> dict[str, str]:
-        """Give everything in the folder: path → `file`, `folder`, `link` or `special`, sorted.
+        """Return all entries, sorted: path → `file`, `folder`, `link` or `special`.
 
         Args:
-            skip: Asked about each path and its kind; what it says yes to is left out, a folder with all that is in it.
+            skip: Decides whether to exclude a path of a kind; a folder with its whole content.
 
         Raises:
-            NotPlain: There is too much of it, it is too deep, or a folder cannot be read.
+            UnsafePath: The folder has too many entries, is too deep or cannot be read.
         """
         found: dict[str, str] = {}
         self._walk(self._root, "", found, skip)
         return dict(sorted(found.items()))
 
     def read(self, path: str, most_bytes: int) -> bytes | None:
-        """Give a regular file's content, or None where there is nothing.
+        """Return the content of a regular file, or None if there is nothing at the path.
 
         Raises:
-            NotPlain: There is something else, or more than that.
+            UnsafePath: The path is not a regular file, or the file is larger.
         """
         try:
             with (
@@ -88,7 +95,7 @@ class HostFolder:
                 os.fdopen(os.open(name, _READ, dir_fd=folder)) as f,
             ):
                 if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-                    raise UnsafePath(path, "is no regular file")
+                    raise UnsafePath(path, "is not a regular file")
                 content = _read_all(f.fileno(), most_bytes + 1)
         except FileNotFoundError:
             return None
@@ -99,7 +106,7 @@ class HostFolder:
         return content
 
     def siblings(self, path: str) -> list[str]:
-        """Give the names beside `path`; none where its folder does not exist."""
+        """Return the names beside `path`; none if its folder does not exist."""
         try:
             with self._parent(path, create=False) as (folder, _):
                 return os.listdir(folder)
@@ -108,23 +115,33 @@ class HostFolder:
         except (OSError, ValueError) as error:
             raise UnsafePath(path, _reason(error)) from error
 
-    def write(self, path: str, content: bytes, *, replace: bool) -> None:
-        """Write a file, mode 0644, in one step: it is there whole or as it was. Missing folders are made.
+    def create(self, path: str, content: bytes) -> None:
+        """Write a new file, mode 0644, in a folder that is not visible yet.
 
         Raises:
-            NotPlain: It exists and is not to be replaced, or something on the way is no folder.
+            UnsafePath: The file exists, or the path leads through a link or a file.
+        """
+        try:
+            with self._parent(path, create=True) as (folder, name):
+                _create(name, folder, content, sync=False)
+        except (OSError, ValueError) as error:
+            raise UnsafePath(path, _reason(error)) from error
+
+    def write(self, path: str, content: bytes, *, replace: bool) -> None:
+        """Write a file, mode 0644, completely or not at all. Missing folders are made.
+
+        Raises:
+            UnsafePath: The file exists and is not to be replaced, or the path leads through a
+                link or a file.
         """
         part = f".l2mac-{secrets.token_hex(8)}.part"
         try:
             with self._parent(path, create=True) as (folder, name):
                 try:
-                    with os.fdopen(os.open(part, _CREATE, 0o644, dir_fd=folder), "wb") as file:
-                        file.write(content)
-                        file.flush()
-                        os.fsync(file.fileno())
+                    _create(part, folder, content, sync=True)
                     if replace:
                         os.rename(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-                    else:  # a link refuses to take the place of what somebody made meanwhile
+                    else:  # unlike a rename, a link never replaces a file that was made meanwhile
                         os.link(
                             part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False
                         )
@@ -139,7 +156,7 @@ class HostFolder:
         """Open the folder of `path` one name at a time."""
         *folders, name = path.split("/")
         if not all(part not in ("", ".", "..") for part in (*folders, name)):
-            raise UnsafePath(path, "is no plain relative path")
+            raise UnsafePath(path, "is not a plain relative path")
         current = os.dup(self._root)
         try:
             for folder in folders:
@@ -185,22 +202,19 @@ def _kind(mode: int) -> str:
     return "link" if stat.S_ISLNK(mode) else "special"
 
 
-def _read_regular(name: str, folder: int, path: str, most_bytes: int) -> bytes:
-    fd = os.open(name, _READ, dir_fd=folder)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise UnsafePath(path, "is no regular file")
-        return _read_all(fd, most_bytes)
-    finally:
-        os.close(fd)
+def _create(name: str, folder: int, content: bytes, *, sync: bool) -> None:
+    with os.fdopen(os.open(name, _CREATE, 0o644, dir_fd=folder), "wb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _read_all(fd: int, most_bytes: int) -> bytes:
     pieces: list[bytes] = []
     left = most_bytes
-    at_once = max(
-        os.fstat(fd).st_size + 1, 1 << 20
-    )  # a file that stays as it is comes in one piece, without a copy
+    # A file that does not change meanwhile comes in one piece, without a copy.
+    at_once = max(os.fstat(fd).st_size + 1, 1 << 20)
     while left > 0 and (piece := os.read(fd, min(left, at_once))):
         pieces.append(piece)
         left -= len(piece)
@@ -209,5 +223,5 @@ def _read_all(fd: int, most_bytes: int) -> bytes:
 
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be used: {error.strerror}; links are never followed"
-    return f"cannot be used: {error}"
+        return f"cannot be used ({error.strerror}, links are never followed)"
+    return f"cannot be used ({error})"

@@ -1,8 +1,8 @@
-"""Read a folder of the host as a run's input: regular files as bytes, with what is left out counted and named.
+"""The input of a run: the regular files of a folder, and the excluded paths.
 
-What lies in the file store is shown to a language model, so that files which usually hold secrets stay out, and so does
-what nobody would have changed: version control's data, caches, environments. Nothing that is read is parsed, no link
-is followed, nothing is written.
+The file store is shown to a language model. Names that usually hold secrets are therefore excluded,
+and so are files that no run would change: version control, caches, environments. No content is
+parsed, no link is followed, nothing is written.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from l2mac.errors import SettingsError
+from l2mac.errors import SettingsError, reason_of
 from l2mac.workspace.export import MANIFEST
 from l2mac.workspace.host_folder import HostFolder, TooManyEntries, UnsafePath
 from sandbox import PathError, SandboxPolicy, check_path, format_size
@@ -26,18 +26,21 @@ LINKS, OWN, ASKED = "links and special files", "earlier results of l2mac", "--ex
 
 _VERSIONS = frozenset(".git .hg .svn .bzr .jj _darcs cvs".split())
 _CACHES = frozenset(
-    "__pycache__ .venv venv .virtualenv virtualenv node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .eggs"
-    " .hypothesis .ipynb_checkpoints .import_linter_cache .pytype .cache .gradle .ds_store thumbs.db .coverage"
-    " site-packages __pypackages__ .pdm-build .direnv .terraform".split()
+    "__pycache__ .venv venv .virtualenv virtualenv node_modules .tox .nox .mypy_cache"
+    " .pytest_cache .ruff_cache .eggs .hypothesis .ipynb_checkpoints .import_linter_cache .pytype"
+    " .cache .gradle .ds_store thumbs.db .coverage site-packages __pypackages__ .pdm-build .direnv"
+    " .terraform".split()
 )
 _CACHED = ("*.pyc", "*.pyo", "*.egg-info", "*.swp", "*~")
 _SECRETS = (
-    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ovpn", "*.ppk",
-    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pypirc", ".npmrc", ".yarnrc.yml", ".pgpass",
-    ".git-credentials", ".gitconfig", ".htpasswd", ".boto", ".s3cfg", ".dockercfg", "kubeconfig", "credentials",
-    "credentials.json", "credentials.y*ml", "credentials.toml", "credentials.ini", "credentials.csv", "client_secret*",
-    "service-account*.json", "service_account*.json", "secrets.json", "secrets.y*ml", "secrets.toml", "secrets.ini",
-    "*.tfstate", "*.tfstate.*", "*.tfvars", ".vault-token", "vault_pass*", ".dockerconfigjson",
+    ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx",
+    "*.ovpn", "*.ppk", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc",
+    ".pypirc", ".npmrc", ".yarnrc.yml", ".pgpass", ".git-credentials", ".gitconfig", ".htpasswd",
+    ".boto", ".s3cfg", ".dockercfg", "kubeconfig", "credentials", "credentials.json",
+    "credentials.y*ml", "credentials.toml", "credentials.ini", "credentials.csv", "client_secret*",
+    "service-account*.json", "service_account*.json", "secrets.json", "secrets.y*ml",
+    "secrets.toml", "secrets.ini", "*.tfstate", "*.tfstate.*", "*.tfvars", ".vault-token",
+    "vault_pass*", ".dockerconfigjson",
 )  # fmt: skip
 _SECRET_FOLDERS = frozenset(".aws .ssh .gnupg .kube .azure .gcloud".split())
 _NO_SECRETS = (".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub.key")
@@ -48,47 +51,49 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The files that a run begins with, and what was left out: kind → paths, folders with `/` at their end."""
+    """The input of a run: path → content, and the excluded paths by kind.
+
+    An excluded folder ends with `/` and stands for its whole content.
+    """
 
     contents: Mapping[str, bytes]
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Say what there is and what is not, with a few names of each kind."""
+        """Return number and size of the files, and a few excluded names of each kind."""
         size = format_size(sum(map(len, self.contents.values())))
-        out = "; ".join(f"{kind}: {_some(paths)}" for kind, paths in self.left_out.items())
-        return f"{len(self.contents)} files, {size}" + (f"; left out: {out}" if out else "")
+        out = ", ".join(f"{kind} ({_some(paths)})" for kind, paths in self.left_out.items())
+        excluded = f", excluded: {out}" if out else ""
+        return f"{len(self.contents)} files, {size}{excluded}"
 
 
 def check_outside(folder: Path, other: Path, field: str) -> None:
-    """Make sure that what is written somewhere is not written into the input.
+    """Check that a path to write to is not inside the input folder.
 
     Raises:
-        SettingsError: It would be.
+        SettingsError: The path is inside.
     """
     if other.resolve().is_relative_to(folder.resolve()):
-        raise SettingsError(
-            field,
-            f"{other} lies in {FLAG}, into which nothing is written; name a place outside of it",
-        )
+        problem = f"{field} {other} is inside {FLAG}, which is only read. Name a path outside."
+        raise SettingsError(field, problem)
 
 
 def read_input(folder: Path, exclude: Sequence[str], policy: SandboxPolicy) -> Input:
-    """Give the regular files below a folder, as far as a box of that policy takes them.
+    """Return the regular files below a folder, within the limits of a sandbox.
 
     Args:
         folder: Must not be a link itself.
-        exclude: Patterns of what to leave out. One without `/` is held against each name, one with against paths from
-            the folder on; `*` crosses folders, and what fits a folder leaves out all of it.
-        policy: The box's limits.
+        exclude: Patterns of paths to exclude. A pattern without `/` applies to every name, one with
+            `/` to paths from the folder on. `*` crosses folders. A folder is excluded as a whole.
+        policy: The limits of the sandbox.
 
     Raises:
-        SettingsError: It cannot be read, has a name that the file store refuses, or is too much; says what to do.
+        SettingsError: The folder is unreadable, too large or empty, or a name is refused.
     """
     out: dict[str, list[str]] = {}
 
     def skip(path: str, kind: str) -> bool:
-        reason = _reason_to_leave_out(path, kind, exclude)
+        reason = _exclusion_of(path, kind, exclude)
         if reason:
             out.setdefault(reason, []).append(path + "/" * (kind == "folder"))
         return bool(reason)
@@ -104,14 +109,13 @@ def read_input(folder: Path, exclude: Sequence[str], policy: SandboxPolicy) -> I
             contents = _read(host, files, folder, policy)
     except TooManyEntries as error:
         raise SettingsError(
-            FLAG, f"{error}{_largest(Counter(map(_top, error.entries)))}"
+            FLAG, f"{FLAG} is too large: {error}. {_largest(Counter(map(_top, error.entries)))}"
         ) from error
     except UnsafePath as error:
-        raise SettingsError(FLAG, str(error)) from error
+        raise SettingsError(FLAG, f"{FLAG} cannot be read: {error}.") from error
     if not contents:
-        raise SettingsError(
-            FLAG, f"{folder} holds no file that could be taken ({Input({}, _sorted(out))})"
-        )
+        found = Input({}, _sorted(out))
+        raise SettingsError(FLAG, f"{FLAG} {folder} has no usable files ({found}).")
     return Input(contents, _sorted(out))
 
 
@@ -120,9 +124,8 @@ def _read(
 ) -> dict[str, bytes]:
     sizes: Counter[str] = Counter(map(_top, files))
     if len(files) > policy.max_files:
-        raise SettingsError(
-            FLAG, f"{folder} holds {len(files)} files, {policy.max_files} at most{_largest(sizes)}"
-        )
+        problem = f"{FLAG} {folder} has {len(files)} files, more than {policy.max_files}."
+        raise SettingsError(FLAG, f"{problem} {_largest(sizes)}")
     contents: dict[str, bytes] = {}
     most, total = int(policy.disk_bytes * _FILL), 0
     weights: Counter[str] = Counter()
@@ -132,8 +135,9 @@ def _read(
         weights[_top(path)] += pages
         total += pages
         if total > most:
-            problem = f"{folder} takes more than {format_size(most)} in the box{_largest(weights, sized=True)}"
-            raise SettingsError(FLAG, f"{problem}; or raise --disk, and --memory with it")
+            problem = f"{FLAG} {folder} needs more than {format_size(most)} in the sandbox."
+            largest = _largest(weights, sized=True, also=", or raise --disk and --memory")
+            raise SettingsError(FLAG, f"{problem} {largest}")
         contents[path] = content
     return contents
 
@@ -142,9 +146,11 @@ def _content(host: HostFolder, path: str, most_bytes: int) -> bytes:
     try:
         content = host.read(path, most_bytes)
     except UnsafePath as error:
-        raise SettingsError(FLAG, f"{error}; leave it out with --exclude") from error
+        problem = f"{FLAG} has an unusable file: {error}. Exclude the file with --exclude."
+        raise SettingsError(FLAG, problem) from error
     if content is None:
-        raise SettingsError(FLAG, f"{path!r} went away while the folder was read; try again")
+        problem = f"{FLAG} changed while it was read: {path!r} is missing. Repeat the command."
+        raise SettingsError(FLAG, problem)
     return content
 
 
@@ -154,16 +160,15 @@ def _refuse_names(files: Iterable[str]) -> None:
         try:
             check_path(path)
         except PathError as error:
-            refused.append(str(error))
+            refused.append(reason_of(error))
     if refused:
-        more = f"; and {len(refused) - _MOST_NAMED} more" if refused[_MOST_NAMED:] else ""
-        listed = "; ".join(refused[:_MOST_NAMED])
-        raise SettingsError(
-            FLAG, f"{listed}{more}: rename such files or leave them out with --exclude"
-        )
+        more = f", and {len(refused) - _MOST_NAMED} more" if refused[_MOST_NAMED:] else ""
+        listed = ", ".join(refused[:_MOST_NAMED])
+        problem = f"{FLAG} has names that the file store refuses: {listed}{more}."
+        raise SettingsError(FLAG, f"{problem} Rename such files or exclude them with --exclude.")
 
 
-def _reason_to_leave_out(path: str, kind: str, exclude: Sequence[str]) -> str:
+def _exclusion_of(path: str, kind: str, exclude: Sequence[str]) -> str:
     name = path.rpartition("/")[2].casefold()
     if any(_fits(path, pattern.strip("/")) for pattern in exclude):
         return ASKED
@@ -190,7 +195,7 @@ def _fits(path: str, pattern: str) -> bool:
 
 
 def _earlier_results(manifests: Iterable[str]) -> list[str]:
-    """Give the folders that `l2mac run` exported to when it was not told where."""
+    """Return the folders that `l2mac run` exported to by default."""
     return [
         path.removesuffix(MANIFEST)
         for path in manifests
@@ -199,16 +204,17 @@ def _earlier_results(manifests: Iterable[str]) -> list[str]:
 
 
 def _top(path: str) -> str:
-    """Give the folder that a file counts for: two levels are enough to say where it is too much."""
+    """Return the folder that a file counts for: its first two levels."""
     return "/".join(path.split("/")[:-1][:2])
 
 
-def _largest(weights: Counter[str], *, sized: bool = False) -> str:
-    named = ", ".join(
-        f"{folder or '.'}/ ({format_size(weight) if sized else f'{weight} files'})"
-        for folder, weight in weights.most_common(_MOST_NAMED)
-    )
-    return f"; the largest folders are {named}: leave out what is not needed with --exclude"
+def _largest(weights: Counter[str], *, sized: bool = False, also: str = "") -> str:
+    named = []
+    for folder, weight in weights.most_common(_MOST_NAMED):
+        amount = format_size(weight) if sized else f"{weight} files"
+        named.append(f"{folder or '.'}/ ({amount})")
+    largest = ", ".join(named)
+    return f"The largest folders are {largest}. Exclude unneeded folders with --exclude{also}."
 
 
 def _sorted(out: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

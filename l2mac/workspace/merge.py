@@ -1,9 +1,9 @@
-"""Merge a run's files into an existing folder of the host: looked at first, checked whole, then written file by file.
+"""Merge of a run's files into an existing folder: planned, checked, written.
 
-A file that the host has and the run has otherwise is *updated* when it is still what an earlier export wrote, by the
-manifest there, or what the run began with, and *in conflict* when somebody changed it since, or nothing is known of it.
-What a run has left as it began with it is none of the merge's business, whatever the host has there. Nothing is ever
-deleted.
+A file of the host that differs from the run's is *updated* if it is still as an earlier export
+wrote it, by the manifest there, or as the run's input had it. Otherwise it is a *conflict*: it was
+changed on the host, or its origin is unknown. Files of the input that the run did not change are
+left alone in any case. Nothing is ever deleted.
 """
 
 import hashlib
@@ -24,18 +24,18 @@ _FLAG = "--into"
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What a merge would do; each path stands in one place.
+    """The plan of a merge; each path is in one of the groups.
 
     Attributes:
-        folder: Where.
-        added: Not there yet.
-        updated: There as an earlier export wrote them, or as the run began with them.
-        same: There already, byte by byte.
-        conflicts: Changed or deleted on the host; only written over when asked for.
-        blocked: Cannot be written at all: path → reason.
-        gone: Written by an earlier export or part of the input, and no longer in the run; they stay.
-        set_aside: Not exported: path → reason.
-        seen: What stands on the host, path → SHA-256, to be found unchanged at the moment of writing.
+        folder: Folder of the host.
+        added: New on the host.
+        updated: On the host as an earlier export wrote them, or as the input had them.
+        same: On the host with the same bytes.
+        conflicts: On the host, but changed or deleted there; replaced only with --overwrite.
+        blocked: Impossible to write: path → reason.
+        gone: Part of an earlier export or the input, and no longer in the run; they stay.
+        quarantined: Not exported: path → reason.
+        host_state: The state of the host, path → SHA-256, checked again at the moment of writing.
     """
 
     folder: Path
@@ -45,92 +45,92 @@ class MergePlan:
     conflicts: tuple[str, ...]
     blocked: Mapping[str, str]
     gone: tuple[str, ...]
-    set_aside: Mapping[str, str]
-    seen: Mapping[str, str]
+    quarantined: Mapping[str, str]
+    host_state: Mapping[str, str]
 
 
 def plan_merge(
     files: Mapping[str, str], folder: Path, origin: Mapping[str, str] | None = None
 ) -> MergePlan:
-    """Look at what merging files (path → object) into a folder would change; writes nothing.
+    """Return the plan of merging files (path → object) into a folder; writes nothing.
 
     Args:
         files: The run's files.
-        folder: Where.
-        origin: The files that the run began with, path → object, if it began with any.
+        folder: Folder of the host.
+        origin: The run's input, path → object, if it has one.
 
     Raises:
-        SettingsError: The folder is none, or is a link.
+        SettingsError: The folder does not exist, is a link or cannot be read.
     """
     origin = origin or {}
-    writable, aside = sort_out(changed(files, origin))
+    writable, quarantined = sort_out(changed(files, origin))
     kinds: dict[str, list[str]] = {"added": [], "updated": [], "same": [], "conflicts": []}
     blocked: dict[str, str] = {}
-    seen: dict[str, str] = {}
+    host_state: dict[str, str] = {}
     try:
         with HostFolder(folder) as host:
             manifest = _manifest(host)
             for path, name in writable.items():
                 try:
-                    kind = _kind(host, path, name, manifest, origin, seen)
+                    kind = _kind(host, path, name, manifest, origin, host_state)
                 except UnsafePath as error:
                     blocked[path] = error.reason
                 else:
                     kinds[kind].append(path)
-            gone = tuple(
-                path
-                for path in {**origin, **manifest}
-                if path not in files and _present(host, path)
-            )
+            known = {**origin, **manifest}
+            gone = tuple(path for path in known if path not in files and _present(host, path))
     except UnsafePath as error:
-        raise SettingsError(_FLAG, str(error)) from error
+        raise SettingsError(_FLAG, f"{_FLAG} cannot be used: {error}.") from error
     return MergePlan(
         folder,
         **{kind: tuple(paths) for kind, paths in kinds.items()},
         blocked=blocked,
         gone=gone,
-        set_aside=aside,
-        seen=seen,
+        quarantined=quarantined,
+        host_state=host_state,
     )
 
 
 def merge(
     plan: MergePlan, files: Mapping[str, str], objects: ObjectStore, *, overwrite: bool
 ) -> tuple[str, ...]:
-    """Carry a plan out; gives what was written. Each file appears whole; what changed meanwhile is left alone.
+    """Write the files of a plan and return their paths.
+
+    Files that changed meanwhile are left alone.
 
     Raises:
-        SettingsError: Something is in the way; if that was known from the plan, nothing has been written.
+        SettingsError: A file is blocked, in conflict or changed meanwhile. Nothing is written
+            unless the file changed after the plan.
         TraceError: An object is missing or altered; nothing has been written.
     """
     if plan.blocked:
         path, reason = next(iter(plan.blocked.items()))
-        raise SettingsError(_FLAG, f"nothing was written, as {path!r} {reason}")
+        raise SettingsError(_FLAG, f"{_FLAG} wrote nothing, because {path!r} {reason}.")
     if plan.conflicts and not overwrite:
-        several = f" and {len(plan.conflicts) - 1} more" if plan.conflicts[1:] else ""
-        problem = f"{plan.conflicts[0]!r}{several} changed on the host; --overwrite writes over such files"
-        raise SettingsError(_FLAG, f"nothing was written, as {problem}")
+        more = f" and {len(plan.conflicts) - 1} more" if plan.conflicts[1:] else ""
+        problem = f"{_FLAG} wrote nothing, because {plan.conflicts[0]!r}{more} changed on the host."
+        raise SettingsError(_FLAG, f"{problem} Use --overwrite to replace changed files.")
     paths = (*plan.added, *plan.updated, *plan.conflicts)
-    writable, aside = sort_out(
-        {path: files[path] for path in (*paths, *plan.same, *plan.set_aside)}
-    )
+    known = (*paths, *plan.same, *plan.quarantined)
+    writable, quarantined = sort_out({path: files[path] for path in known})
     contents = read_whole({path: files[path] for path in paths}, objects)
     try:
         with HostFolder(plan.folder) as host:
             for path in paths:
-                _make_sure(host, path, plan.seen.get(path))
+                _check_unchanged(host, path, plan.host_state.get(path))
             for path in paths:
-                _make_sure(host, path, plan.seen.get(path))
-                host.write(path, contents[path], replace=path in plan.seen)
+                _check_unchanged(host, path, plan.host_state.get(path))
+                host.write(path, contents[path], replace=path in plan.host_state)
             if writable:
-                host.write(MANIFEST, manifest_of(writable, aside), replace=True)
+                host.write(MANIFEST, manifest_of(writable, quarantined), replace=True)
     except UnsafePath as error:
-        raise SettingsError(_FLAG, f"{error}; what was written before is whole") from error
+        problem = f"{_FLAG} stopped early: {error}. Files written before are complete."
+        raise SettingsError(_FLAG, problem) from error
     return paths
 
 
 def changed(files: Mapping[str, str], origin: Mapping[str, str]) -> dict[str, str]:
-    """Give the files that are not as the run began with them."""
+    """Return the files that differ from the run's input."""
     return {path: name for path, name in files.items() if origin.get(path) != name}
 
 
@@ -140,38 +140,38 @@ def _kind(
     name: str,
     manifest: Mapping[str, str],
     origin: Mapping[str, str],
-    seen: dict[str, str],
+    host_state: dict[str, str],
 ) -> str:
     content = host.read(path, _MOST_BYTES)
     if content is None:
-        _no_twin(host, path)
+        _check_no_twin(host, path)
         return "conflicts" if path in origin else "added"
-    seen[path] = digest = hashlib.sha256(content).hexdigest()
+    host_state[path] = digest = hashlib.sha256(content).hexdigest()
     if digest == name:
         return "same"
     return "updated" if digest in (manifest.get(path), origin.get(path)) else "conflicts"
 
 
-def _no_twin(host: HostFolder, path: str) -> None:
-    """Make sure that no name on the way stands there already in other letters, which may be the same elsewhere."""
+def _check_no_twin(host: HostFolder, path: str) -> None:
+    """Check that no part of the path exists in other letter case."""
     parts = path.split("/")
     for depth, part in enumerate(parts, 1):
         for name in host.siblings("/".join(parts[:depth])):
             if name != part and _folded(name) == _folded(part):
                 raise UnsafePath(
-                    path,
-                    f"cannot stand beside {name!r} everywhere: only letter case tells them apart",
+                    path, f"differs from {name!r} only in letter case, which some systems ignore"
                 )
 
 
-def _make_sure(host: HostFolder, path: str, digest: str | None) -> None:
+def _check_unchanged(host: HostFolder, path: str, digest: str | None) -> None:
     content = host.read(path, _MOST_BYTES)
-    if (None if content is None else hashlib.sha256(content).hexdigest()) != digest:
-        raise UnsafePath(path, "changed while it was looked at")
+    found = None if content is None else hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise UnsafePath(path, "has changed since the merge was planned")
 
 
 def _manifest(host: HostFolder) -> dict[str, str]:
-    """Give what an earlier export wrote, as its manifest says; nothing where there is none that can be read."""
+    """Return the files of an earlier export, by a readable manifest."""
     try:
         written = json.loads(host.read(MANIFEST, _MOST_BYTES) or b"{}").get("sha256", {})
         return {path: digest for path, digest in written.items() if isinstance(digest, str)}

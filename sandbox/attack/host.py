@@ -1,10 +1,9 @@
 """Compare host and engine before and after: the suite must leave nothing.
 
-Other programs use the machine and the engine at the same time, so only objects of the suite are
-looked
-for: containers, volumes, networks and image tags by its label or name; processes by the uids of its
-sandboxes; mounts by the ids of its containers and volumes; files by the owners and names that only
-its sandboxes and programs have.
+Other programs use the machine and the engine at the same time, so only objects of the suite
+count: containers, volumes, networks and image tags by its label or name; processes by the uids of
+its sandboxes; mounts by the ids of its containers and volumes; files by the owners and names that
+only its sandboxes and programs have.
 """
 
 import contextlib
@@ -23,7 +22,10 @@ _PATIENCE_S = 10
 
 
 def differences(site: Site, *, patience_s: float = _PATIENCE_S) -> tuple[str, ...]:
-    """Return the remains of the suite as text, after waiting for remains that are going away."""
+    """Return the remains of the suite as text.
+
+    Remains that are going away get some time.
+    """
     deadline = time.monotonic() + patience_s
     while (left := tuple(_left(site))) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -1,11 +1,11 @@
 """Rows 24 to 42: the parts of the kernel that a sandbox can reach."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program
 from sandbox.attack.weakened import WeakenedOutcome, almighty, unconfined
+from sandbox.engine.connection import JsonObject
 from sandbox.engine.hardening import MASKED_PATHS
 
 # Error numbers of refused calls: EPERM, ENOSYS, or the caller was killed.
@@ -97,7 +97,8 @@ def _calls(
         )
     through = {name for name in names if seen[name] not in _REFUSALS}
     foreign = through & _GVISOR_HAS if site.has_own_kernel else set()
-    shown = [name for name in names if any(one[name] not in _REFUSALS for one in controls)]
+    succeeded = {name for one in controls for name in names if one[name] not in _REFUSALS}
+    shown = [name for name in names if name in succeeded]
     missing = [name for name in names if name not in shown]
     observed = f"{len(names) - len(through)} of {len(names)} calls refused"
     if foreign:
@@ -117,7 +118,7 @@ def _calls(
     )
 
 
-def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> AttackFinding:
+def _sockets(site: Site, seen: JsonObject, control: JsonObject) -> AttackFinding:
     families, more = _open_families(seen), _open_families(control)
     allowed = set(_FAMILIES)
     if site.has_own_kernel:
@@ -132,7 +133,7 @@ def _sockets(site: Site, seen: dict[str, Any], control: dict[str, Any]) -> Attac
     )
 
 
-def _open_families(seen: dict[str, Any]) -> list[str]:
+def _open_families(seen: JsonObject) -> list[str]:
     return sorted((name for name, error in seen["families"].items() if error == 0), key=int)
 
 

@@ -2,38 +2,49 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Protocol
 
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import unconfined
-from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.connection import Engine, JsonObject, engine_errors
 from sandbox.engine.reaper import remove_container
 
 _PATIENCE_S = 90
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Cut a sandbox off from its owner, and move the tag of its image."""
+    """Separate a sandbox from its owner, and move the tag of its image."""
     yield _orphan(site)
     yield _moved_tag(site)
+
+
+class _Attaching(Protocol):
+    """The part of the engine's API that opens channels."""
+
+    def attach_socket(self, container: str, params: Mapping[str, int]) -> object:
+        """Return a socket, possibly inside an object of docker-py."""
+        ...
 
 
 class _WireTap:
     """The engine's API, which also records the sockets of the channels that it opens."""
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: _Attaching) -> None:
         self._api = api
-        self.attached: list[Any] = []
+        self.attached: list[socket.socket] = []
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._api, name)
 
-    def attach_socket(self, *arguments: Any, **options: Any) -> Any:
-        attached = self._api.attach_socket(*arguments, **options)
-        self.attached.append(getattr(attached, "_sock", attached))
+    def attach_socket(self, container: str, params: Mapping[str, int]) -> object:
+        attached = self._api.attach_socket(container, params=params)
+        channel = getattr(attached, "_sock", attached)
+        if not isinstance(channel, socket.socket):
+            raise TypeError("docker-py attached to the sandbox without a socket")
+        self.attached.append(channel)
         return attached
 
 
@@ -41,8 +52,8 @@ def _orphan(site: Site) -> AttackFinding:
     """Close a sandbox's channel like the kernel after a kill; remove nothing."""
     idle = site.start(site.request(unconfined, {"idle": (program("idle"),)}))
     tap = _WireTap(site.engine.api)
-    tapped = Engine(tap, site.engine.version)  # type: ignore[arg-type]
-    with site.sandbox(engine=tapped, lease_s=4.0) as arena:
+    tapped = Engine(tap, site.engine.version)  # type: ignore[arg-type] # all of the API
+    with site.sandbox(engine=tapped, policy=replace(site.policy, lease_s=4.0)) as arena:
         sandbox = arena.sandbox
         sandbox.write({"left-behind": b"x"})
         seen = site.note(sandbox.container)
@@ -98,9 +109,9 @@ def _moved_tag(site: Site) -> AttackFinding:
     )
 
 
-def _containers(site: Site, container: str) -> list[Any]:
+def _containers(site: Site, container: str) -> list[JsonObject]:
     with engine_errors("listing containers"):
-        found: list[Any] = site.engine.api.containers(all=True, filters={"id": container})
+        found: list[JsonObject] = site.engine.api.containers(all=True, filters={"id": container})
     return found
 
 

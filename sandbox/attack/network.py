@@ -8,13 +8,13 @@ Other addresses are not tried: without an interface and a route they cannot be r
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Site, program
 from sandbox.attack.weakened import WeakenedOutcome, beside, on_network, with_variable
-from sandbox.engine.connection import engine_errors
+from sandbox.engine.connection import JsonObject, engine_errors
 from sandbox.engine.reaper import remove_container, sandbox_labels
+from sandbox.results import Receipt
 
 
 def attack(site: Site, secret: str) -> Iterator[AttackFinding]:
@@ -62,7 +62,7 @@ def _listener(site: Site) -> Iterator[tuple[str, str, str]]:
 
 
 def _reached(
-    seen: dict[str, Any], connected: WeakenedOutcome, neighbour: WeakenedOutcome
+    seen: JsonObject, connected: WeakenedOutcome, neighbour: WeakenedOutcome
 ) -> Iterator[AttackFinding]:
     weak = connected.value or {"reached": [], "links": []}
     beside_it = neighbour.value or {"reached": []}
@@ -119,13 +119,13 @@ def _hidden(secret: str) -> str:
 
 
 def _secret(
-    site: Site, container: str, receipt: Any, found: list[str], secret: str
+    site: Site, container: str, receipt: Receipt, found: list[str], secret: str
 ) -> AttackFinding:
     with engine_errors("reading the engine's description of a sandbox"):
         kept = {
             "settings": site.note(container),
             "receipt": receipt,
-            "image": site.engine.api.history(site.image.id),  # type: ignore[no-untyped-call]
+            "image": site.engine.api.history(site.image.id),  # type: ignore[no-untyped-call] # no stub
         }
     texts = {name: json.dumps(value, default=str) for name, value in kept.items()}
     found = [*found, *(name for name, text in texts.items() if secret in text)]

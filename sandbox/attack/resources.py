@@ -4,11 +4,11 @@ The sandbox has small limits, the control has large ones.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
 
 from sandbox.attack.findings import AttackFinding
 from sandbox.attack.site import Arena, Site, program, value_of
-from sandbox.attack.weakened import WeakenedOutcome, unconfined, unlimited
+from sandbox.attack.weakened import Printed, WeakenedOutcome, unconfined, unlimited
 from sandbox.engine.connection import engine_errors
 from sandbox.errors import Refused, SandboxError, SandboxLost
 from sandbox.policy import MIB
@@ -40,7 +40,7 @@ def attack(site: Site) -> Iterator[AttackFinding]:
 def processor(site: Site) -> Iterator[AttackFinding]:
     """Compute without end on a tenth of a processor; measure the progress."""
     control = site.control(unlimited, {"spin": (program("spin"), "3")})["spin"].value or {}
-    with site.sandbox(cpus=0.1) as arena:
+    with site.sandbox(policy=replace(site.policy, cpus=0.1)) as arena:
         bounded = arena.value(program("spin"), "3") or {}
         endless = arena.run(program("spin"), "0", timeout_s=2)
     ended = endless.jobs[0].cause is Cause.TIMEOUT and endless.survivors == 0
@@ -84,13 +84,18 @@ def _controls() -> dict[str, tuple[str, ...]]:
 
 
 def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[AttackFinding]:
-    """Take as much as possible of each resource.
+    """Allocate as much as possible of each resource.
 
     The sandbox bounds the amount; the control yields more.
     """
 
     def taken(
-        number: int, name: str, unit: str, most: Callable[[Any], bool], source: str, *arguments: str
+        number: int,
+        name: str,
+        unit: str,
+        most: Callable[[Printed], bool],
+        source: str,
+        *arguments: str,
     ) -> AttackFinding:
         seen, control = arena.value(source, *arguments), controls[name].value
         return AttackFinding(
@@ -117,7 +122,7 @@ def _amounts(arena: Arena, controls: dict[str, WeakenedOutcome]) -> Iterator[Att
     yield taken(16, "open", "descriptors of 900", lambda got: got < 256, program("open_many"))
 
 
-def _amount(value: Any) -> str:
+def _amount(value: object) -> str:
     return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -246,6 +251,7 @@ def _memory_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFi
 
 
 def _fork_bomb(site: Site, arena: Arena, control: WeakenedOutcome) -> AttackFinding:
+    result: RunResult | None = None
     for timeout_s in (2, 10, 30):  # on a busy machine the bomb needs more time
         result = _bomb(site, arena, "fork_bomb", "0", timeout_s)
         if result is None or result.pids_denied is None or result.pids_denied:

@@ -7,10 +7,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from typing import Any
 
-from sandbox.attack.weakened import WeakenedOutcome, Weakening, driven
-from sandbox.engine.connection import Engine, engine_errors
+from sandbox.attack.weakened import Printed, WeakenedOutcome, Weakening, driven
+from sandbox.engine.connection import Engine, JsonObject, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
 from sandbox.engine.hardening import create_request, fresh_uid
 from sandbox.engine.image import SandboxImage
@@ -21,21 +20,21 @@ from sandbox.results import Cause, Job, JobResult, RunResult
 
 # Far beyond the needs of a quiet machine: a deadline that a busy machine reaches proves nothing.
 _CONTROL_S = 900
-LIMITS: Mapping[str, Any] = {
-    "cpus": 1.0,
-    "pids": 64,
-    "memory_bytes": 256 * MIB,
-    "disk_bytes": 32 * MIB,
-    "disk_inodes": 2000,
-    "tmp_bytes": 16 * MIB,
-    "shm_bytes": 8 * MIB,
-    "file_bytes": 24 * MIB,
-    "open_files": 256,
-    "max_files": 3000,
-    "max_output_bytes": 8 * MIB,
-    "kept_output_bytes": 64 * 1024,
-    "timeout_s": 60.0,
-}
+LIMITS = SandboxPolicy(
+    cpus=1.0,
+    pids=64,
+    memory_bytes=256 * MIB,
+    disk_bytes=32 * MIB,
+    disk_inodes=2000,
+    tmp_bytes=16 * MIB,
+    shm_bytes=8 * MIB,
+    file_bytes=24 * MIB,
+    open_files=256,
+    max_files=3000,
+    max_output_bytes=8 * MIB,
+    kept_output_bytes=64 * 1024,
+    timeout_s=60.0,
+)
 _ENDING = "The attack suite is ending, so nothing new is started."
 
 
@@ -76,25 +75,30 @@ class Site:
         """Return the same site with another connection; one connection serves one thread."""
         return replace(self, engine=engine)
 
-    def policy(self, **limits: Any) -> SandboxPolicy:
-        """Return a policy with small limits and the user's runtime."""
-        return SandboxPolicy(**{**LIMITS, "runtime": self.runtime, **limits})
+    @property
+    def policy(self) -> SandboxPolicy:
+        """A policy with small limits and the user's runtime."""
+        return replace(LIMITS, runtime=self.runtime)
 
     @contextlib.contextmanager
     def sandbox(
-        self, *, engine: Engine | None = None, image: SandboxImage | None = None, **limits: Any
+        self,
+        *,
+        engine: Engine | None = None,
+        image: SandboxImage | None = None,
+        policy: SandboxPolicy | None = None,
     ) -> Iterator["Arena"]:
         """Yield a sandbox like the product's, reopened if an attack ended it."""
-        arena = Arena(self, engine or self.engine, image or self.image, self.policy(**limits))
+        arena = Arena(self, engine or self.engine, image or self.image, policy or self.policy)
         try:
             yield arena
         finally:
             arena.close()
 
-    def note(self, container: str) -> Mapping[str, Any]:
+    def note(self, container: str) -> JsonObject:
         """Record a container with its volumes and uid; return the engine's inspect of it."""
         with engine_errors("inspecting a container of the attack suite"):
-            seen: Mapping[str, Any] = self.engine.api.inspect_container(container)
+            seen: JsonObject = self.engine.api.inspect_container(container)
         self.made.containers.add(container)
         self.made.volumes.update(mount["Name"] for mount in seen["Mounts"] if mount.get("Name"))
         uid = int(seen["Config"]["User"].partition(":")[0] or 0)
@@ -103,23 +107,22 @@ class Site:
 
     def request(
         self, weaken: Weakening, tasks: Mapping[str, tuple[str, ...]], image: str = ""
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Return the create request of a weak container that runs these programs."""
-        policy = SandboxPolicy(**LIMITS)
         request = create_request(
-            policy, self.image.id, sandbox_labels(self.run), seccomp_profile(), fresh_uid()
+            LIMITS, self.image.id, sandbox_labels(self.run), seccomp_profile(), fresh_uid()
         )
         weaken(request)
         driven(request, program("driver"), tasks, image)
         return request
 
-    def start(self, request: dict[str, Any]) -> str:
+    def start(self, request: JsonObject) -> str:
         """Create and start a weak container and return its id."""
         if self.cancelled.is_set():
             raise Cancelled(_ENDING)
         with _a_control(), engine_errors("starting a negative control"):
             api = self.engine.api
-            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+            created = api.create_container_from_config(request)  # type: ignore[no-untyped-call] # no stub
             container = str(created["Id"])
             self.made.containers.add(container)
             api.start(container)
@@ -155,7 +158,7 @@ class Site:
 
 @contextlib.contextmanager
 def _a_control() -> Iterator[None]:
-    """Turn failures of the engine with a control into an unproven row."""
+    """Raise `NothingShown` for failures of the engine with a control."""
     try:
         yield
     except SandboxError as error:
@@ -204,7 +207,7 @@ class Arena:
             self.close()
             raise
 
-    def value(self, source: str, *arguments: str, timeout_s: float = 60) -> Any:
+    def value(self, source: str, *arguments: str, timeout_s: float = 60) -> Printed:
         """Run a program and return the JSON value that it prints.
 
         Raises:
@@ -227,7 +230,7 @@ class Arena:
             sandbox.close()
 
 
-def value_of(job: JobResult) -> Any:
+def value_of(job: JobResult) -> Printed:
     """Return the JSON value that a program printed.
 
     Raises:

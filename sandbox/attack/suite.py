@@ -50,7 +50,7 @@ def run_suite(
         image: The sandbox's image.
         runtime: The engine's runtime; empty for its default. Controls always run under the default.
         more: Parts about users of sandboxes, which this package does not know.
-        progress: Called with one line when a part has ended.
+        progress: Function for one line of text, called when a part has ended.
 
     Raises:
         SandboxError: The engine does not answer.
@@ -98,8 +98,8 @@ def play(
     """Run the parts side by side, then retry each part with an unproven row.
 
     On a busy machine a control can end before it has shown anything. The row is then neither failed
-    nor proven, so it may be retried. An attack that succeeds once has failed the row, whatever the
-    retry shows.
+    nor proven, so it may be retried. An attack that succeeds once has failed the row, and a retry
+    does not change that.
     """
     findings: list[AttackFinding] = []
     for scene, found in _side_by_side(site, scenes, progress):

@@ -8,9 +8,14 @@ removed at the end.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-Weakening = Callable[[dict[str, Any]], None]
+from sandbox.engine.connection import JsonObject
+
+# A value that a program of the suite printed. The programs run beside attacks, so it can be any
+# JSON. A wrong shape aborts the part of the suite, whose remaining rows then fail.
+Printed: TypeAlias = Any  # type: ignore[explicit-any] # see above
+Weakening = Callable[[JsonObject], None]
 CAPABILITIES = tuple(
     (
         "DAC_OVERRIDE DAC_READ_SEARCH FOWNER MKNOD NET_ADMIN NET_RAW SYSLOG SYS_ADMIN SYS_BOOT"
@@ -28,23 +33,23 @@ class WeakenedOutcome:
     `value` is its JSON value or None. `code` is None if the program hung.
     """
 
-    value: Any
+    value: Printed
     code: int | None
     received: int
     errors: str = ""
 
 
-def unconfined(request: dict[str, Any]) -> None:
+def unconfined(request: JsonObject) -> None:
     """Remove the seccomp profile."""
     request["HostConfig"]["SecurityOpt"] = ["no-new-privileges", "seccomp=unconfined"]
 
 
-def engines_profile(request: dict[str, Any]) -> None:
+def engines_profile(request: JsonObject) -> None:
     """Use the engine's own seccomp profile instead of ours."""
     request["HostConfig"]["SecurityOpt"] = ["no-new-privileges"]
 
 
-def almighty(request: dict[str, Any]) -> None:
+def almighty(request: JsonObject) -> None:
     """Run as root with capabilities, writable root, no masks, no profile."""
     request["User"] = "0:0"
     request["HostConfig"] |= {
@@ -56,7 +61,7 @@ def almighty(request: dict[str, Any]) -> None:
     }
 
 
-def unlimited(request: dict[str, Any]) -> None:
+def unlimited(request: JsonObject) -> None:
     """Replace the limits by far larger bounds that harm no host."""
     host = request["HostConfig"]
     host |= {
@@ -81,7 +86,7 @@ def with_variable(text: str) -> Weakening:
 def on_network(network: str) -> Weakening:
     """Connect the container to a network of the engine."""
 
-    def weaken(request: dict[str, Any]) -> None:
+    def weaken(request: JsonObject) -> None:
         request["NetworkDisabled"] = False
         request["HostConfig"]["NetworkMode"] = network
         unconfined(request)
@@ -92,7 +97,7 @@ def on_network(network: str) -> Weakening:
 def beside(container: str) -> Weakening:
     """Share another container's network and its volumes."""
 
-    def weaken(request: dict[str, Any]) -> None:
+    def weaken(request: JsonObject) -> None:
         on_network(f"container:{container}")(request)
         del request["Hostname"]
         request["HostConfig"] |= {"VolumesFrom": [container], "Mounts": []}
@@ -101,7 +106,7 @@ def beside(container: str) -> Weakening:
 
 
 def driven(
-    request: dict[str, Any], driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = ""
+    request: JsonObject, driver: str, tasks: Mapping[str, tuple[str, ...]], image: str = ""
 ) -> None:
     """Make the container run the driver; the engine keeps its output."""
     request["Entrypoint"] = ["python3", "-I", "-c", driver]

@@ -2,8 +2,7 @@
 
 pytest's own list of tests comes from a process that has already run the store's code, where a
 `conftest.py` can empty the list silently. This list comes from syntax trees and is reported before
-any of
-that code is loaded: files that the tests change later cannot change it.
+any of that code is loaded: files that the tests change later cannot change it.
 """
 
 from __future__ import annotations

@@ -20,8 +20,24 @@ from sandbox.checkers.declared import is_test_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any, TextIO
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import ModuleType
+    from typing import Protocol, TextIO
+
+    class _StatementParser(Protocol):
+        """The used part of `coverage.parser.PythonParser`."""
+
+        multiline_map: Mapping[int, int]
+        statements: Iterable[int]
+
+        def parse_source(self) -> None:
+            """Parse the source."""
+
+    class _MakeParser(Protocol):
+        def __call__(self, *, text: str, filename: str, exclude: None) -> _StatementParser:
+            """Return a parser of one source."""
+            ...
+
 
 _FOLDER = "/opt/l2mac/measure"
 _END = {"e": "end", "code": 0}
@@ -99,7 +115,7 @@ def cover(root: str, report: TextIO, run_tests: Callable[[], int]) -> int:
 class _Parser:
     """Coverage's parser of sources and the error that it raises."""
 
-    def __init__(self, make: Any, error: type[Exception]) -> None:
+    def __init__(self, make: _MakeParser, error: type[Exception]) -> None:
         self.make = make
         self.error = error
 
@@ -153,7 +169,7 @@ def _loaded() -> list[str]:
     return [name for name in sys.modules if name.partition(".")[0] == "coverage"]
 
 
-def _hide_coverage() -> dict[str, Any]:
+def _hide_coverage() -> dict[str, ModuleType]:
     """Hide coverage from later imports; return its modules for restoring."""
     sys.path.remove(_FOLDER)
     return {name: sys.modules.pop(name) for name in _loaded()}

@@ -92,7 +92,7 @@ class Outline:
         number = _NUMBER.fullmatch(match[2])
         chapter = next((one for one in reversed(self.chapters) if one.line < line), None)
         if number is None:
-            text = f"{match[2][:40]!r} is no number of words; write it as 'Words: 150'"
+            text = f"{match[2][:40]!r} is not a number of words; write it as 'Words: 150'"
             self.findings.append(("outline", line, text))
         elif chapter is not None:
             chapter.words = int(re.sub(r"\D", "", number[1]))

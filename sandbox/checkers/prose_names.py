@@ -23,7 +23,7 @@ def name_findings(
 
     A near miss is a capitalised word inside a sentence, which the book never writes in lower case,
     and which differs from a declared name by one letter, in long names by two. A declared word is
-    none.
+    never a near miss.
     """
     texts = [(document, line, text) for document in documents for line, text in document.lines]
     counts = Counter(word for _, _, text in texts for word in words_of(text))

@@ -13,7 +13,7 @@ from importlib.machinery import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from importlib.abc import PathEntryFinder
 
 
 class _SourceLoader(SourceFileLoader):
@@ -31,7 +31,7 @@ def believe_sources_only(root: str) -> None:
         (ExtensionFileLoader, EXTENSION_SUFFIXES), (_SourceLoader, SOURCE_SUFFIXES)
     )
 
-    def find_below_root(path: str) -> Any:
+    def find_below_root(path: str) -> PathEntryFinder:
         if path != root and not path.startswith(root + "/"):
             raise ImportError(f"{path} is not in the store")
         return find(path)

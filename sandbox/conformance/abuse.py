@@ -155,7 +155,7 @@ def removes_bottomless_directories(sandbox: Sandbox) -> None:
 
 
 def opens_closed_directories(sandbox: Sandbox) -> None:
-    """Work on after a command has closed directories, even the root."""
+    """Continue after a command has closed directories, even the root."""
     sandbox.write({"a/b/file.txt": b"content"})
     shell(sandbox, "chmod 0 a/b/file.txt a/b a . /tmp /dev/shm; mkdir /tmp/x; true")
     same(sandbox.read("a/b/file.txt")[0], b"content", "a file below closed directories")

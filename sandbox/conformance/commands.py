@@ -69,7 +69,7 @@ def feeds_standard_input(sandbox: Sandbox) -> None:
 
 
 def tells_how_a_process_ended(sandbox: Sandbox) -> None:
-    """Distinguish exit codes from signals."""
+    """Report exit codes and signals separately."""
     for code in (0, 1, 42, 127, 255):
         result = shell(sandbox, f"exit {code}")
         same((result.cause, result.code), (Cause.EXITED, code), f"the end by exit {code}")
@@ -172,7 +172,7 @@ def revives_a_killed_checker(sandbox: Sandbox) -> None:
 
 
 def loses_jobs_with_their_checker(sandbox: Sandbox) -> None:
-    """Never report a check as passed if its process was killed."""
+    """Report a check as lost, never as passed, if its process was killed."""
     kill = (
         _FIND_CHECKER
         + "\nimport time\n\ndef test_kill():\n    os.kill(checker(), 9)\n    time.sleep(20)\n"

@@ -31,7 +31,7 @@ def holds(condition: object, what: str) -> None:
         Nonconforming: The condition is false.
     """
     if not condition:
-        raise Nonconforming(f"it should be so that {what}")
+        raise Nonconforming(f"the sandbox should ensure that {what}")
 
 
 def refused(request: Callable[[], object], what: str) -> None:

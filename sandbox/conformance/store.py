@@ -89,7 +89,7 @@ def writes_all_or_none(sandbox: Sandbox) -> None:
 
 
 def leaves_no_trace_of_refused_writes(sandbox: Sandbox) -> None:
-    """Leave neither new directories nor partial files behind."""
+    """Remove new directories and partial files of refused writes."""
     sandbox.write({"folder/kept.txt": b"old"})
     refused(
         lambda: sandbox.write({"fresh/deep/new.txt": b"", "folder": b""}),
@@ -180,7 +180,7 @@ def searches_literally(sandbox: Sandbox) -> None:
 
 
 def bounds_what_a_search_finds(sandbox: Sandbox) -> None:
-    """Give no match beyond the thousandth, no more than 400 bytes of a line, and case folding for ASCII alone."""
+    """Return at most 1000 matches, with 400 bytes of a line; fold only ASCII."""
     sandbox.write(
         {
             "long.txt": b"start " + b"x" * 1000,

@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from sandbox.engine.streams import AttachedStream, Streams
 from sandbox.errors import SandboxCompromised, SandboxDied, SandboxTimeout
@@ -61,7 +61,7 @@ class GuestChannel:
         text = self._diagnostics.decode("utf-8", "backslashreplace").strip()
         return "".join(map(_printable, text))
 
-    def hello(self, header: dict[str, Any], key: bytes, timeout_s: float) -> dict[str, Any]:
+    def hello(self, header: dict[str, object], key: bytes, timeout_s: float) -> dict[str, object]:
         """Send the key in the first frame and return the reply, sealed with it."""
         with self._sending:
             self._send(self._outgoing.seal(header, key))
@@ -71,11 +71,11 @@ class GuestChannel:
 
     def request(
         self,
-        header: dict[str, Any],
+        header: dict[str, object],
         body: bytes,
         timeout_s: float,
         serve: Callable[[AttachedStream], None] | None = None,
-    ) -> tuple[dict[str, Any], bytes]:
+    ) -> tuple[dict[str, object], bytes]:
         """Send a request and return the reply.
 
         Args:
@@ -123,7 +123,7 @@ class GuestChannel:
         for holder in self._holders:
             holder.close()
 
-    def _post(self, header: dict[str, Any], body: bytes) -> None:
+    def _post(self, header: dict[str, object], body: bytes) -> None:
         with self._sending:
             self._send(self._outgoing.seal(header, body))
 
@@ -137,7 +137,7 @@ class GuestChannel:
         except OSError as error:
             raise SandboxDied(f"The sandbox's channel closed ({error}).") from error
 
-    def _receive(self, deadline: float, *, more: bool = False) -> tuple[dict[str, Any], bytes]:
+    def _receive(self, deadline: float, *, more: bool = False) -> tuple[dict[str, object], bytes]:
         try:
             self._fill(PREFIX_BYTES, deadline)
             prefix = bytes(self._frames[:PREFIX_BYTES])

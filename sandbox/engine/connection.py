@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import docker
 import docker.errors
@@ -11,6 +11,9 @@ import requests
 from sandbox.engine.address import find_engine
 from sandbox.errors import EngineUnavailable, SandboxError
 
+# The Engine API's JSON has hundreds of optional fields, which docker-py leaves untyped, and the
+# guest's has as many. A wrong shape raises KeyError or TypeError, and then no sandbox is used.
+JsonObject: TypeAlias = dict[str, Any]  # type: ignore[explicit-any] # see above
 MINIMUM_API = (1, 41)
 _REQUEST_S = 60
 
@@ -18,7 +21,7 @@ _REQUEST_S = 60
 class Engine:
     """A Docker-compatible engine, found as the `docker` command finds it."""
 
-    def __init__(self, api: docker.APIClient, version: dict[str, Any]) -> None:
+    def __init__(self, api: docker.APIClient, version: JsonObject) -> None:
         self.api = api
         self.version = version
 
@@ -44,7 +47,7 @@ class Engine:
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise _unavailable(error) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # The cause is left out: its message may hold a registry's key.
+            # The cause is suppressed: its message may hold a registry's key.
             raise EngineUnavailable(
                 f"The docker command's config.json cannot be used ({type(error).__name__})."
                 " Fix the file, or name another folder with DOCKER_CONFIG."
@@ -58,10 +61,10 @@ class Engine:
             )
         return cls(api, version)
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> JsonObject:
         """Return the engine's description of itself and its machine."""
         with engine_errors("reading the engine's facts"):
-            info: dict[str, Any] = self.api.info()
+            info: JsonObject = self.api.info()
             return info
 
     def close(self) -> None:
@@ -77,7 +80,7 @@ class Engine:
 
 @contextlib.contextmanager
 def engine_errors(doing: str) -> Iterator[None]:
-    """Turn every error of the engine's library into ours.
+    """Convert every error of the engine's library into ours.
 
     Args:
         doing: The action that may fail, as a noun phrase for the message.

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from sandbox.engine import replies
 from sandbox.engine.channel import GuestChannel
@@ -35,7 +35,7 @@ from sandbox.errors import (
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 from sandbox.protocol import KEY_BYTES, MAX_BODY_BYTES, MAX_MATCHES, VERSION, ProtocolError
 from sandbox.proxy import Proxy
-from sandbox.results import FileEntry, Job, Match, RunResult
+from sandbox.results import FileEntry, Job, Match, Receipt, RunResult
 from sandbox.seccomp import profile
 
 _START_S = 60
@@ -73,13 +73,13 @@ class DockerSandbox:
         packages: Packages | None = None,
         proxy: Proxy | None = None,
         grace_s: float = 20.0,
-        known: Mapping[str, Any] | None = None,
+        known: Receipt | None = None,
     ) -> None:
         self._engine = engine
         self._image = image
         self._policy = policy
         self._grace_s = grace_s
-        self._known = dict(known or {})
+        self._known = known or Receipt()
         self._request = create_request(
             policy, image.id, sandbox_labels(run), seccomp_profile(), fresh_uid(), packages
         )
@@ -89,7 +89,7 @@ class DockerSandbox:
         self._channel: GuestChannel | None = None
         self._opened_at = 0.0
         self._closing = threading.Event()
-        self._receipt: Mapping[str, Any] = {}
+        self._receipt = Receipt()
 
     def open(self) -> Self:
         """Create, start and verify the sandbox."""
@@ -110,7 +110,7 @@ class DockerSandbox:
             self._abandon()
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """The confinement that was verified before anything ran in the sandbox."""
         return self._receipt
 
@@ -121,7 +121,8 @@ class DockerSandbox:
 
     def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """See `Sandbox.write`."""
-        header = {"op": "write", "files": [[path, len(content)] for path, content in files.items()]}
+        sizes = [[path, len(content)] for path, content in files.items()]
+        header: dict[str, object] = {"op": "write", "files": sizes}
         return self._ask(
             header, b"".join(files.values()), lambda reply, _: replies.written(reply, files)
         )
@@ -188,7 +189,7 @@ class DockerSandbox:
             with engine_errors("removing the sandbox"):
                 end(self._engine, container)
 
-    def _bounds(self, limit_s: float) -> dict[str, Any]:
+    def _bounds(self, limit_s: float) -> dict[str, object]:
         return {
             "timeout_s": limit_s,
             "cpu_s": int(limit_s * max(self._policy.cpus, 1)) + 1,
@@ -200,7 +201,7 @@ class DockerSandbox:
     def _start(self) -> None:
         api = self._engine.api
         with engine_errors("creating the sandbox"):
-            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call]
+            created = api.create_container_from_config(self._request)  # type: ignore[no-untyped-call] # no stub
             self._container = created["Id"]
             attached = api.attach_socket(
                 self._container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
@@ -215,13 +216,13 @@ class DockerSandbox:
         with self._watched():
             hello = self._channel.hello(self._greeting(), secrets.token_bytes(KEY_BYTES), _START_S)
             views = Views(self._request, outside, hello, self._engine.version, info, self._packages)
-            self._receipt = {**make_receipt(self._policy, self._image, views), **self._known}
+            self._receipt = make_receipt(self._policy, self._image, views) | self._known
         lease = threading.Thread(
             target=self._keep_lease, args=(self._channel,), name="l2mac-lease", daemon=True
         )
         lease.start()
 
-    def _greeting(self) -> dict[str, Any]:
+    def _greeting(self) -> dict[str, object]:
         mounted = self._packages is not None and self._packages.volume != ""
         checks = self._proxy is None and (self._packages is None or mounted)
         settings = {
@@ -251,9 +252,9 @@ class DockerSandbox:
 
     def _ask(
         self,
-        header: dict[str, Any],
+        header: dict[str, object],
         body: bytes,
-        understand: Callable[[dict[str, Any], bytes], T],
+        understand: Callable[[dict[str, object], bytes], T],
         *,
         timeout_s: float = _ANSWER_S,
     ) -> T:
@@ -289,7 +290,7 @@ class DockerSandbox:
             raise
 
     def _abandon(self) -> None:
-        """Kill and remove the sandbox; an error here must not hide the one that led here."""
+        """Kill and remove the sandbox; an error here must not hide the first one."""
         self._hang_up()
         container, self._container = self._container, ""
         if container:

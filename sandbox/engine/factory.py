@@ -3,14 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sandbox import EngineUnavailable, Fetched, Installed, PackageIndex, Sandbox, SandboxPolicy
+from sandbox import (
+    EngineUnavailable,
+    Fetched,
+    Installed,
+    PackageIndex,
+    Receipt,
+    Sandbox,
+    SandboxPolicy,
+)
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.fitness import require_fit
 from sandbox.engine.image import SandboxImage, prepare_image, recipe_folder, remove_sandbox_images
-from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.engine.packages import PackageLayer, PackageRequest, fetch
 from sandbox.engine.reaper import reap
 from sandbox.engine.trial import AUTO, RuntimeChoice, choose_runtime, limits_are_seen, prove_limits
 from sandbox.proxy import Proxy
@@ -44,7 +52,7 @@ class SandboxFactory:
         self._engine = engine
         self.image = image
         self._policy = policy
-        self._known: dict[str, Any] = _as_known(choice) if choice else {}
+        self._known = _as_known(choice) if choice else Receipt()
         self._make_proxy = make_proxy
         self._layer: PackageLayer | None = None
 
@@ -111,7 +119,7 @@ class SandboxFactory:
     def fetch_packages(
         self, run: str, requirements: str, *, hashed: bool, index: PackageIndex
     ) -> Fetched:
-        """Have pip fetch the wheels for `requirements`, in a separate sandbox.
+        """Fetch the wheels for `requirements` with pip, in a separate sandbox.
 
         Raises:
             SandboxError: The sandbox cannot be made or was lost.
@@ -120,15 +128,13 @@ class SandboxFactory:
             self._engine,
             self.image,
             self._policy,
+            PackageRequest(requirements=requirements, hashed=hashed, index=index),
             run=run,
-            requirements=requirements,
-            hashed=hashed,
-            index=index,
             proxy=self._make_proxy(index),
         )
 
     def install_packages(self, run: str, wheels: Mapping[str, bytes]) -> Installed:
-        """Have every later sandbox mount these packages.
+        """Install these packages for every later sandbox.
 
         No open sandbox may mount the packages of an earlier call.
 
@@ -186,7 +192,7 @@ def remove_leftovers(*, with_images: bool) -> tuple[int, int]:
         return removed, remove_sandbox_images(engine) if with_images else 0
 
 
-def _as_known(choice: RuntimeChoice) -> dict[str, Any]:
+def _as_known(choice: RuntimeChoice) -> Receipt:
     """Return the result of a trial, for the receipt."""
     return {
         "trial": {

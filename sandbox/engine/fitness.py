@@ -5,8 +5,7 @@ sentence. Nothing relies on it: the receipt compares the confinement that each s
 and `sandbox.engine.trial` shows whether limits bind where a sandbox cannot read them.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from sandbox.errors import EngineUnfit
 
@@ -27,7 +26,9 @@ _HARMLESS = frozenset(
 )
 
 
-def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | None) -> None:
+def require_fit(
+    info: Mapping[str, object], version: Mapping[str, object], runtime: str | None
+) -> None:
     """Check that the engine and its runtime offer all that a sandbox needs.
 
     Args:
@@ -45,26 +46,28 @@ def require_fit(info: dict[str, Any], version: dict[str, Any], runtime: str | No
         raise EngineUnfit(f"This engine cannot confine a sandbox. {reasons[0]}")
 
 
-def shortcomings(info: dict[str, Any], version: dict[str, Any]) -> list[str]:
+def shortcomings(info: Mapping[str, object], version: Mapping[str, object]) -> list[str]:
     """Return why the engine cannot confine, each reason with the next step."""
     return [*_of_kind(info, version), *_of_limits(info), *_of_seccomp(info)]
 
 
-def loosening(info: dict[str, Any], runtime: str) -> list[str]:
+def loosening(info: Mapping[str, object], runtime: str) -> list[str]:
     """Return the arguments of a runtime that may weaken confinement.
 
     The worst is `--ignore-cgroups`: with it no limit binds, although inspect shows all of them.
     """
-    arguments = ((info.get("Runtimes") or {}).get(runtime) or {}).get("runtimeArgs") or []
-    return [argument for argument in map(str, arguments) if not _is_harmless(argument)]
+    facts = _object(_object(info.get("Runtimes")).get(runtime))
+    arguments = map(str, _list(facts.get("runtimeArgs")))
+    return [argument for argument in arguments if not _is_harmless(argument)]
 
 
-def _of_kind(info: dict[str, Any], version: dict[str, Any]) -> Iterator[str]:
+def _of_kind(info: Mapping[str, object], version: Mapping[str, object]) -> Iterator[str]:
     system = info.get("OSType")
     if system != "linux":
         kind = system or "unknown"
         yield f"The engine runs {kind} containers. Switch it to Linux containers."
-    names = [str(part.get("Name", "")).lower() for part in version.get("Components") or []]
+    parts = map(_object, _list(version.get("Components")))
+    names = [str(part.get("Name", "")).lower() for part in parts]
     if any("podman" in name for name in names):
         yield (
             "The engine is Podman, whose Docker-compatible API ignores a container's seccomp"
@@ -72,11 +75,11 @@ def _of_kind(info: dict[str, Any], version: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _of_limits(info: dict[str, Any]) -> Iterator[str]:
+def _of_limits(info: Mapping[str, object]) -> Iterator[str]:
     missing = dict.fromkeys(text for name, text in _LIMITS.items() if info.get(name) is not True)
     if not missing:
         return
-    if "name=rootless" in (info.get("SecurityOptions") or ()):
+    if "name=rootless" in _list(info.get("SecurityOptions")):
         step = "Delegate cpu, memory and pids of control groups v2 to the rootless engine's user"
     else:
         step = "Enable these control groups in the engine's kernel and restart it"
@@ -86,8 +89,8 @@ def _of_limits(info: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _of_seccomp(info: dict[str, Any]) -> Iterator[str]:
-    options = [str(option).split(",") for option in info.get("SecurityOptions") or ()]
+def _of_seccomp(info: Mapping[str, object]) -> Iterator[str]:
+    options = [str(option).split(",") for option in _list(info.get("SecurityOptions"))]
     seccomp = [option for option in options if option[0] == "name=seccomp"]
     if not seccomp:
         yield (
@@ -101,7 +104,7 @@ def _of_seccomp(info: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _of_runtime(info: dict[str, Any], runtime: str) -> Iterator[str]:
+def _of_runtime(info: Mapping[str, object], runtime: str) -> Iterator[str]:
     name = runtime or str(info.get("DefaultRuntime") or "")
     arguments = loosening(info, name)
     if arguments:
@@ -121,3 +124,25 @@ def _is_harmless(argument: str) -> bool:
         or f"{name}{separator}{value}" in _HARMLESS
         or (name == "ignore-cgroups" and value == "false")
     )
+
+
+def _object(value: object) -> Mapping[str, object]:
+    """Return a JSON object; an empty one for an unset value.
+
+    Raises:
+        TypeError: The value is of another type, so nothing is known about the engine.
+    """
+    if not value:
+        return {}
+    if not isinstance(value, dict):
+        raise TypeError("the engine's description of itself is malformed")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    """Return a JSON list; see `_object`."""
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise TypeError("the engine's description of itself is malformed")
+    return value

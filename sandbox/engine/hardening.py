@@ -7,8 +7,8 @@ shows every change of this function's result. Names are those of the Engine API'
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
+from sandbox.engine.connection import JsonObject
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
 
 # Within the range that a rootless engine maps, above the uids of services and people, below
@@ -80,7 +80,7 @@ def create_request(
     seccomp: str,
     uid: int,
     packages: Packages | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the body of the create request for a sandbox.
 
     Args:
@@ -178,9 +178,9 @@ def _host_threads(policy: SandboxPolicy) -> int:
     return policy.pids * (16 if gvisor else 1)
 
 
-def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str, Any]:
+def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> JsonObject:
     """Return the file store's volume, which goes with the container."""
-    options: dict[str, Any] = {"NoCopy": policy.volume == "tmpfs", "Labels": labels}
+    options: JsonObject = {"NoCopy": policy.volume == "tmpfs", "Labels": labels}
     if policy.volume == "tmpfs":
         caps = f"size={policy.disk_bytes},nr_inodes={policy.disk_inodes}"
         options["DriverConfig"] = {
@@ -194,14 +194,14 @@ def _store(policy: SandboxPolicy, labels: dict[str, str], uid: int) -> dict[str,
     return {"Type": "volume", "Target": WORKSPACE, "ReadOnly": False, "VolumeOptions": options}
 
 
-def _packages(packages: Packages | None, labels: dict[str, str], uid: int) -> list[dict[str, Any]]:
+def _packages(packages: Packages | None, labels: dict[str, str], uid: int) -> list[JsonObject]:
     """Return the mount of the packages' volume.
 
     The volume is anonymous in the sandbox that fills and holds it, and read-only in all others.
     """
     if packages is None:
         return []
-    mount: dict[str, Any] = {"Type": "volume", "Target": PACKAGES}
+    mount: JsonObject = {"Type": "volume", "Target": PACKAGES}
     if packages.volume:
         mount |= {"Source": packages.volume, "ReadOnly": True, "VolumeOptions": {"NoCopy": True}}
         return [mount]

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import docker.errors
 import requests
 
-from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.connection import Engine, JsonObject, engine_errors
 from sandbox.engine.wheels import fetch_wheels
 from sandbox.errors import ImageBuildFailed, ImageUnavailable
 
@@ -72,7 +71,7 @@ def prepare_image(
         engine: The engine that holds the images.
         reference: The base: any local or pullable image.
         cache: Folder for the checkers' wheels.
-        progress: Called with one line before each slow step.
+        progress: Function for one line of text, called before each slow step.
 
     Raises:
         ImageUnavailable: The base is missing and cannot be pulled, or lacks a required program.
@@ -118,7 +117,7 @@ def resolve_base(engine: Engine, reference: str, progress: ProgressCallback) -> 
     return BaseImage(reference, facts["Id"], digest, facts["Architecture"], environment)
 
 
-def _require_plain(reference: str, facts: dict[str, Any]) -> None:
+def _require_plain(reference: str, facts: JsonObject) -> None:
     """Refuse properties of an image that a create request cannot override.
 
     A create request replaces the image's entry point, command, user, folder and health check. Its
@@ -181,10 +180,10 @@ def remove_sandbox_images(engine: Engine) -> int:
     return removed
 
 
-def _inspect(engine: Engine, reference: str) -> dict[str, Any] | None:
+def _inspect(engine: Engine, reference: str) -> JsonObject | None:
     try:
         with engine_errors(f"looking for the image {reference}"):
-            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call]
+            facts = engine.api.inspect_image(reference)  # type: ignore[no-untyped-call] # no stub
             return dict(facts)
     except Exception as error:
         if isinstance(error.__cause__, docker.errors.ImageNotFound):

@@ -6,16 +6,14 @@ Three kinds of sandbox, each with one purpose:
    forwarder on its loopback interface carries connections over the channel to the host's proxy,
    which connects to a few hosts (`sandbox.proxy`).
 2. The filling sandbox gets the wheels over the channel and unpacks them into a volume of its own,
-   which
-   it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
+   which it keeps open: the volume is in memory, has hard caps, and disappears with the sandbox.
 3. Working sandboxes mount that volume read-only and prove by its hash that it holds the unpacked
    wheels.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from sandbox.engine.connection import Engine, engine_errors
 from sandbox.engine.docker_sandbox import DockerSandbox
@@ -25,7 +23,7 @@ from sandbox.errors import Refused, SandboxDied
 from sandbox.policy import GIB, MIB, PACKAGES, WORKSPACE, PackageIndex, SandboxPolicy
 from sandbox.protocol import TUNNEL_PORT
 from sandbox.proxy import Proxy
-from sandbox.results import Fetched, FileEntry, Job
+from sandbox.results import Fetched, FileEntry, Job, Receipt
 
 MAX_WHEELS = 200
 MAX_WHEELS_BYTES = 256 * MIB
@@ -38,27 +36,38 @@ _WHEEL = re.compile(r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(?:-[A-Za-z0-9_.]+){3,4}\.w
 _TEXT_CHARACTERS = 20_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRequest:
+    """The packages that pip fetches.
+
+    Attributes:
+        requirements: Names, versions and hashes for pip, no options.
+        hashed: Whether every requirement must have hashes, indirect dependencies included.
+        index: The index to download from.
+    """
+
+    requirements: str
+    hashed: bool
+    index: PackageIndex
+
+
 def fetch(
     engine: Engine,
     image: SandboxImage,
     policy: SandboxPolicy,
+    request: PackageRequest,
     *,
     run: str,
-    requirements: str,
-    hashed: bool,
-    index: PackageIndex,
     proxy: Proxy,
 ) -> Fetched:
-    """Have pip choose and download wheels, in a separate sandbox.
+    """Download the wheels that pip chooses, in a separate sandbox.
 
     Args:
         engine: The engine that runs the sandbox.
         image: The image that the sandbox starts from; the wheels fit its Python.
         policy: The sandbox's limits; memory and scratch space are raised to what wheels need.
+        request: The packages and their index.
         run: Name of the run, for labels.
-        requirements: Names, versions and hashes for pip, no options.
-        hashed: Whether every requirement must have hashes, indirect dependencies included.
-        index: The index to download from.
         proxy: The connection to the index, under the index's `reach`.
 
     Raises:
@@ -74,10 +83,9 @@ def fetch(
         volume="tmpfs",
     )
     with DockerSandbox(engine, image, policy, run=run, proxy=proxy) as sandbox:
-        sandbox.write(
-            {"requirements.txt": requirements.encode(), "authorities.pem": index.certificates}
-        )
-        done = sandbox.run([Job("pip", argv=_pip(index, hashed=hashed))]).jobs[0]
+        requirements, authorities = request.requirements.encode(), request.index.certificates
+        sandbox.write({"requirements.txt": requirements, "authorities.pem": authorities})
+        done = sandbox.run([Job("pip", argv=_pip(request.index, hashed=request.hashed))]).jobs[0]
         output = done.output.text(_TEXT_CHARACTERS)
         wheels: dict[str, bytes] = {}
         if done.succeeded:
@@ -142,7 +150,7 @@ class PackageLayer:
         return self
 
     @property
-    def receipt(self) -> Mapping[str, Any]:
+    def receipt(self) -> Receipt:
         """The verified confinement of the sandbox that fills the volume."""
         return self._sandbox.receipt
 
@@ -199,7 +207,7 @@ def _problem(found: list[FileEntry]) -> str:
     if len(found) > MAX_WHEELS or total_bytes > MAX_WHEELS_BYTES:
         return f"these are more than {MAX_WHEELS} packages or {MAX_WHEELS_BYTES // MIB} MiB"
     names = [entry.path.partition("/")[2] for entry in found]
-    odd = [f"wheels/{name} is no wheel" for name in names if not _WHEEL.fullmatch(name)]
+    odd = [f"wheels/{name} is not a wheel" for name in names if not _WHEEL.fullmatch(name)]
     return odd[0] if odd else ""
 
 

@@ -9,11 +9,10 @@ ended; any other sandbox may still be in use.
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import docker.errors
 
-from sandbox.engine.connection import Engine, engine_errors
+from sandbox.engine.connection import Engine, JsonObject, engine_errors
 from sandbox.errors import SandboxError
 
 LABEL = "org.l2mac.sandbox"
@@ -67,7 +66,7 @@ def reap(engine: Engine) -> int:
             if owner_is_dead(container.get("Labels") or {}):
                 remove_container(engine, container["Id"])
                 removed += 1
-        volumes: list[dict[str, Any]] = engine.api.volumes(
+        volumes: list[JsonObject] = engine.api.volumes(
             filters={"label": [LABEL], "dangling": ["true"]}
         )["Volumes"]
         for volume in volumes or []:

@@ -7,14 +7,16 @@ raises before anything runs in the sandbox.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
+from sandbox.engine.connection import JsonObject
 from sandbox.engine.fitness import loosening, shortcomings
 from sandbox.engine.hardening import FIRST_UID, SCRATCH_INODES, Packages, user_processes
 from sandbox.engine.image import SandboxImage
 from sandbox.errors import IsolationMismatch
 from sandbox.policy import PACKAGES, WORKSPACE, SandboxPolicy
+from sandbox.results import Receipt
 
 MATCH, MISMATCH, UNAVAILABLE = "match", "mismatch", "not available"
 
@@ -72,15 +74,15 @@ class Views:
         packages: The packages that the sandbox should have.
     """
 
-    request: dict[str, Any]
-    outside: dict[str, Any]
-    hello: dict[str, Any]
-    version: dict[str, Any]
-    info: dict[str, Any]
+    request: JsonObject
+    outside: JsonObject
+    hello: JsonObject
+    version: JsonObject
+    info: JsonObject
     packages: Packages | None = None
 
 
-def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> dict[str, Any]:
+def make_receipt(policy: SandboxPolicy, image: SandboxImage, views: Views) -> Receipt:
     """Compare both views with the request; return the receipt as JSON values.
 
     Raises:
@@ -241,7 +243,7 @@ def _unless_dropped(row: ReceiptRow) -> ReceiptRow:
     return row if row.verdict == MATCH else replace(row, verdict=UNAVAILABLE)
 
 
-def _limit_rows(policy: SandboxPolicy, posture: dict[str, Any]) -> list[ReceiptRow]:
+def _limit_rows(policy: SandboxPolicy, posture: JsonObject) -> list[ReceiptRow]:
     cgroup, limits = posture["cgroup"], posture["limits"]
     quota = None if cgroup["cpu"] is None else cgroup["cpu"].split()[0]
     swap = cgroup["swap_bytes"]  # control groups v1 count memory and swap together, v2 swap alone
@@ -277,7 +279,7 @@ def _apparmor(views: Views) -> ReceiptRow:
     return _optional("outside.AppArmorProfile", "docker-default", seen)
 
 
-def _normalised(host_config: dict[str, Any]) -> dict[str, Any]:
+def _normalised(host_config: JsonObject) -> JsonObject:
     """Return a host configuration with hashed profile and sorted lists."""
     options = sorted(_option(option) for option in host_config.get("SecurityOpt") or ())
     ulimits = host_config.get("Ulimits") or ()
@@ -297,7 +299,7 @@ def _option(option: str) -> str:
     return f"{name}{separator}sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
 
-def _without_empty(value: Any) -> Any:
+def _without_empty(value: object) -> object:
     """Return a value without its empty parts.
 
     Engines report an unset option as null, as zero or not at all.
@@ -311,7 +313,7 @@ def _without_empty(value: Any) -> Any:
     return value or None
 
 
-def _merged(*environments: Any) -> list[str]:
+def _merged(*environments: Iterable[str]) -> list[str]:
     """Return variables as `NAME=value`; later environments override earlier ones."""
     merged = {entry.partition("=")[0]: entry for entries in environments for entry in entries}
     return list(merged.values())

@@ -1,15 +1,13 @@
 """Requests to a guest and its replies, turned into results.
 
 The guest's frames are authenticated, so a malformed reply means that the guest is not the program
-that
-was started: it is a `ValueError`, which ends the sandbox. Nothing in a reply is used unchecked:
-paths must be plain relative ones, lengths must add up, hashes must look like hashes.
+that was started: the reply is a `ValueError`, which ends the sandbox. Nothing in a reply is used
+unchecked: paths must be plain relative ones, lengths must add up, hashes must look like hashes.
 """
 
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sandbox.paths import MAX_PATH_BYTES
 from sandbox.protocol import MAX_JOBS
@@ -28,7 +26,7 @@ _ENDS = {
 _CHECKERS = ("pytest", "pylint", "prose", "survey", "count", "coverage")
 
 
-def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+def job_specs(jobs: Sequence[Job]) -> list[dict[str, object]]:
     """Return the jobs of a run request.
 
     Raises:
@@ -39,7 +37,7 @@ def job_specs(jobs: Sequence[Job]) -> list[dict[str, Any]]:
     return [_job_spec(job) for job in jobs]
 
 
-def written(reply: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, str]:
+def written(reply: Mapping[str, object], files: Mapping[str, bytes]) -> dict[str, str]:
     """Return the guest's digests after comparing them with the content."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     if reply["digests"] != list(digests.values()):
@@ -48,7 +46,7 @@ def written(reply: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, s
 
 
 def content_and_size(
-    reply: Mapping[str, Any], content: bytes, offset: int, limit: int
+    reply: Mapping[str, object], content: bytes, offset: int, limit: int
 ) -> tuple[bytes, int]:
     """Return a part of a file, and the file's whole size."""
     size = _number(reply["size"])
@@ -57,39 +55,43 @@ def content_and_size(
     return content, size
 
 
-def entries(reply: Mapping[str, Any]) -> tuple[FileEntry, ...]:
+def entries(reply: Mapping[str, object]) -> tuple[FileEntry, ...]:
     """Return the listed files."""
     return tuple(
         FileEntry(_path(path), _number(size), _digest(digest))
-        for path, size, digest in reply["files"]
+        for path, size, digest in map(_list, _list(reply["files"]))
     )
 
 
-def matches(reply: Mapping[str, Any]) -> tuple[tuple[Match, ...], bool]:
+def matches(reply: Mapping[str, object]) -> tuple[tuple[Match, ...], bool]:
     """Return the found lines, and whether there are more."""
     found = tuple(
-        Match(_path(path), _number(line), _text(text)) for path, line, text in reply["matches"]
+        Match(_path(path), _number(line), _text(text))
+        for path, line, text in map(_list, _list(reply["matches"]))
     )
     return found, _flag(reply["more"])
 
 
-def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> RunResult:
+def run_result(jobs: Sequence[Job], reply: Mapping[str, object], body: bytes) -> RunResult:
     """Return the result of a run; `body` holds all streams in turn."""
     results = []
     left = memoryview(body)
-    for job, facts in zip(jobs, reply["jobs"], strict=True):
+    for job, facts in zip(jobs, map(_object, _list(reply["jobs"])), strict=True):
         streams = []
         for name in ("output", "errors", "report"):
             stream, left = _split_stream(facts[name], left)
             streams.append(stream)
-        code = _number(facts["end"]["code"])
-        cause = _cause(_text(facts["end"]["kind"]), code, reply)
+        end = _object(facts["end"])
+        code = _number(end["code"])
+        cause = _cause(_text(end["kind"]), code, reply)
         results.append(JobResult(job.name, cause, code, _number(facts["duration_ms"]), *streams))
     if left:
         raise ValueError("the streams do not fill the reply")
-    changes = tuple(_change(path, size, digest) for path, size, digest in reply["changes"])
+    changes = tuple(
+        _change(path, size, digest) for path, size, digest in map(_list, _list(reply["changes"]))
+    )
     asked = {path for job in jobs for path in job.paths}
-    written_to = {*map(_path, reply["restored"]), *(change.path for change in changes)}
+    written_to = {*map(_path, _list(reply["restored"])), *(change.path for change in changes)}
     return RunResult(
         jobs=tuple(results),
         changes=changes,
@@ -102,7 +104,7 @@ def run_result(jobs: Sequence[Job], reply: Mapping[str, Any], body: bytes) -> Ru
     )
 
 
-def _job_spec(job: Job) -> dict[str, Any]:
+def _job_spec(job: Job) -> dict[str, object]:
     if bool(job.argv) == bool(job.checker) or job.checker not in ("", *_CHECKERS):
         raise ValueError(
             f"job {job.name!r} needs either a program or one of the checkers {_CHECKERS}"
@@ -113,16 +115,16 @@ def _job_spec(job: Job) -> dict[str, Any]:
     return {"name": job.name, "kind": "exec", "argv": list(job.argv)}
 
 
-def _split_stream(facts: Any, body: memoryview) -> tuple[OutputStream, memoryview]:
+def _split_stream(facts: object, body: memoryview) -> tuple[OutputStream, memoryview]:
     """Return a job's stream from the start of `body`, and the rest of `body`."""
-    head, tail, total = (_number(number) for number in facts)
+    head, tail, total = map(_number, _list(facts))
     end = head + tail
     if end > total or end > len(body):
         raise ValueError("the lengths of a stream do not add up")
     return OutputStream(bytes(body[:head]), bytes(body[head:end]), total), body[end:]
 
 
-def _cause(kind: str, code: int, reply: Mapping[str, Any]) -> Cause:
+def _cause(kind: str, code: int, reply: Mapping[str, object]) -> Cause:
     """Return the cause, by the kernel's counters where limits were hit."""
     cause = _ENDS[kind]
     if cause in (Cause.TIMEOUT, Cause.OUTPUT) or (cause is Cause.EXITED and code == 0):
@@ -157,6 +159,18 @@ def _digest(value: object) -> str:
     if not _DIGEST.fullmatch(digest):
         raise ValueError("a digest is malformed")
     return digest
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("an object was expected")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list was expected")
+    return value
 
 
 def _text(value: object) -> str:

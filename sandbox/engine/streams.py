@@ -7,12 +7,11 @@ sandbox. Each stream has at most one unacknowledged piece in each direction.
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.protocol import MAX_PIECE_BYTES, MAX_STREAMS
 
-Post = Callable[[dict[str, Any], bytes], None]
+Post = Callable[[dict[str, object], bytes], None]
 
 
 class AttachedStream:
@@ -72,7 +71,7 @@ class AttachedStream:
             pass
 
     def take(self, action: str, body: bytes) -> None:
-        """Take a frame of the guest.
+        """Process a frame of the guest.
 
         Raises:
             ValueError: No intact guest sends this frame.
@@ -100,7 +99,7 @@ class Streams:
     """The streams of one request.
 
     Args:
-        serve: Called with each new stream in a separate thread; closes the stream.
+        serve: Function for each new stream, called in a separate thread; closes the stream.
         post: Sends a frame to the guest.
     """
 
@@ -110,18 +109,20 @@ class Streams:
         self._streams: dict[int, AttachedStream] = {}
         self._last = 0
 
-    def take(self, header: Mapping[str, Any], body: bytes) -> None:
-        """Take a frame of the guest.
+    def take(self, header: Mapping[str, object], body: bytes) -> None:
+        """Process a frame of the guest.
 
         Raises:
             ValueError, TypeError, KeyError: No intact guest sends this frame.
         """
         number, action = header["stream"], header["do"]
+        if not isinstance(number, int) or not isinstance(action, str):
+            raise TypeError("a stream's frame is malformed")
         if action == "open" and number == self._last + 1:
             self._open(number)
         elif number in self._streams:
             self._streams[number].take(action, body)
-        elif not (isinstance(number, int) and 0 < number <= self._last):
+        elif not 0 < number <= self._last:
             raise ValueError("there is no such stream")
 
     def close(self) -> None:

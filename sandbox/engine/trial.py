@@ -6,32 +6,31 @@ set. So a small sandbox runs one program that stays within its limits and must s
 exceeds them and must fail.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
-from sandbox.engine.connection import Engine
+from sandbox.engine.connection import Engine, JsonObject
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.fitness import require_fit
 from sandbox.engine.hardening import GUEST_COMMAND
 from sandbox.engine.image import SandboxImage
 from sandbox.errors import EngineUnfit, SandboxDied, SandboxError
 from sandbox.policy import MIB, SandboxPolicy
-from sandbox.results import Job
+from sandbox.results import Job, Receipt
 
 AUTO = "auto"
 # Strongest first: a virtual machine for each sandbox, a kernel for each sandbox, the engine's
 # kernel.
 _STRENGTH = (("kata",), ("runsc", "gvisor"), ("runc", "crun"))
-_LIMITS = {
-    "memory_bytes": 160 * MIB,
-    "disk_bytes": 4 * MIB,
-    "file_bytes": 4 * MIB,
-    "tmp_bytes": 4 * MIB,
-    "shm_bytes": 4 * MIB,
-    "pids": 32,
-    "timeout_s": 20.0,
-}
+_SMALL = SandboxPolicy(
+    memory_bytes=160 * MIB,
+    disk_bytes=4 * MIB,
+    file_bytes=4 * MIB,
+    tmp_bytes=4 * MIB,
+    shm_bytes=4 * MIB,
+    pids=32,
+    timeout_s=20.0,
+)
 _GRACE_S = 10
 _SHOWN = 240
 _WITHIN_MIB, _BEYOND_MIB = 8, 256
@@ -90,7 +89,7 @@ def choose_runtime(
     )
 
 
-def candidates(info: dict[str, Any]) -> list[str]:
+def candidates(info: JsonObject) -> list[str]:
     """Return the engine's runtimes of known strength.
 
     The strongest come first, among equals the engine's default.
@@ -109,7 +108,7 @@ def prove_limits(
         EngineUnfit: A limit does not bind.
         SandboxError: A sandbox cannot be made under this runtime, or its receipt does not match.
     """
-    small = SandboxPolicy(**_LIMITS, cpus=policy.cpus, runtime=runtime)  # type: ignore[arg-type]
+    small = replace(_SMALL, cpus=policy.cpus, runtime=runtime)
     trials = (
         ("memory", _HOARD, _WITHIN_MIB, _BEYOND_MIB),
         ("processes", _FORK, _WITHIN_PROCESSES, _BEYOND_PROCESSES),
@@ -129,7 +128,7 @@ def prove_limits(
                 )
 
 
-def limits_are_seen(receipt: Any) -> bool:
+def limits_are_seen(receipt: Receipt) -> bool:
     """Return whether a sandbox has read its own limits, so that no trial is needed."""
     seen = {row["name"]: row["verdict"] for row in receipt["rows"]}
     return all(seen.get(name) == "match" for name in ("inside.memory", "inside.pids"))
@@ -147,7 +146,7 @@ def _exceeds(sandbox: DockerSandbox, program: str, amount: int) -> bool:
         return False
 
 
-def _rank(name: str, facts: dict[str, Any]) -> int:
+def _rank(name: str, facts: JsonObject) -> int:
     """Return a runtime's place in `_STRENGTH`, by name, program or type."""
     if name.startswith("io.containerd.run"):
         return len(_STRENGTH)

@@ -64,7 +64,7 @@ class Checker:
             theirs.close()
 
     def settle(self) -> None:
-        """Wait until the process, if there is one, is no longer open to inspection.
+        """Wait until the process, if it exists, is closed to inspection.
 
         A new process is open to all code of its uid, which could take it over before it closes
         itself. So it is started while nothing else runs in the sandbox, and nothing else is started
@@ -126,7 +126,7 @@ class Checker:
             return None
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         try:
-            heard = [(int(job), int(status)) for job, status in (line.split() for line in lines)]
+            heard = [(int(job), int(status)) for job, status in map(bytes.split, lines)]
         except ValueError:
             self.stop()
             return None

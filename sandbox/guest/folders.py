@@ -71,7 +71,7 @@ def open_for_walk(name: str, parent: int) -> int:
 
 
 def open_up(name: str, parent: int | None) -> None:
-    """Grant the owner's missing rights to a directory, if the guest is its owner."""
+    """Add the owner's missing rights to a directory, if the guest is its owner."""
     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if status.st_uid == os.geteuid() and status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
         os.chmod(name, 0o700, dir_fd=parent)

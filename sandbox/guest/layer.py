@@ -1,9 +1,8 @@
 """The packages of a sandbox: their hash, and the program that unpacks them.
 
 A wheel is a zip file (PEP 427). Only its regular files are unpacked, each with its content and
-nothing
-else: no mode, no owner, no link, no script. Nothing is executed here, and `.pth` files have no
-effect in that folder.
+nothing else: no mode, no owner, no link, no script. Nothing is executed here, and `.pth` files
+have no effect in that folder.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def main(source: str, target: str, max_bytes: int, max_files: int) -> int:
             print(f"{name}: {refusal}")
             return 1
         except Exception as error:  # a broken zip file raises many kinds of errors in the library
-            print(f"{name}: it cannot be unpacked: {error}")
+            print(f"{name}: the wheel cannot be unpacked: {error}")
             return 1
     print(digest_of(target))
     return 0
@@ -117,10 +116,10 @@ def _place(entry: ZipInfo) -> str:
     parts = name.rstrip("/").split("/")
     bad = any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable()
     if bad or len(name.encode()) > _MAX_PATH_BYTES or entry.orig_filename != name:
-        raise WheelRefused(f"it holds a file with the path {entry.orig_filename!r}")
+        raise WheelRefused(f"the wheel holds a file with the path {entry.orig_filename!r}")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise WheelRefused(f"{name!r} is no regular file")
+        raise WheelRefused(f"{name!r} is not a regular file")
     if entry.is_dir():
         return ""
     if parts[0].endswith(".data"):

@@ -1,10 +1,9 @@
 """The sandbox's end of a tunnel: a loopback forwarder over the channel.
 
 Only the sandbox that fetches packages has a tunnel. This sandbox still has no route, no resolver
-and no socket of
-the host: a connection to the forwarder is a numbered stream on the existing channel, and the host's
-proxy decides about it. In each direction a stream has at most one unacknowledged piece, so that
-neither side ever buffers more.
+and no socket of the host: a connection to the forwarder is a numbered stream on the existing
+channel, and the host's proxy decides about it. In each direction a stream has at most one
+unacknowledged piece, so that neither side ever buffers more.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class Tunnel:
                 self._serve(stream, events)
 
     def take(self, header: dict[str, object], body: bytes) -> None:
-        """Take a frame of the host; a late frame for an ended stream is ignored.
+        """Process a frame of the host; a late frame for an ended stream is ignored.
 
         Raises:
             ProtocolError: The host does not send such a frame.

@@ -29,7 +29,7 @@ class Capture:
         self.total = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         self.total += len(chunk)
         room = self._head_bytes - len(self._head)
         if room > 0:

@@ -26,13 +26,13 @@ def named_in(document: str) -> list[str]:
     ]
 
 
-def test_every_promise_of_security_names_tests_that_exist():
+def test_every_promise_of_security_names_tests_that_exist() -> None:
     named = named_in("SECURITY.md")
     assert len(named) > 20
     assert [name for name in named if not _exists(name)] == []
 
 
-def test_every_row_of_promises_names_a_test():
+def test_every_row_of_promises_names_a_test() -> None:
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     promises = text.partition("## Promises")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (?!promise|-)(.+?) \| (.+) \|$", promises, re.MULTILINE)
@@ -46,7 +46,7 @@ def test_every_row_of_promises_names_a_test():
     assert CATALOGUE in text
 
 
-def test_links_of_the_documents_lead_somewhere():
+def test_links_of_the_documents_lead_somewhere() -> None:
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
             assert target.startswith("http") or (document.parent / target).exists(), (
@@ -54,13 +54,13 @@ def test_links_of_the_documents_lead_somewhere():
             )
 
 
-def test_reference_page_matches_the_commands_help_and_settings():
+def test_reference_page_matches_the_commands_help_and_settings() -> None:
     words = [sys.executable, str(ROOT / ".ci" / "reference"), "--check"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_every_row_of_parity_names_a_test_that_exists():
+def test_every_row_of_parity_names_a_test_that_exists() -> None:
     text = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (?!of the original|-)(.+) \|$", text, re.MULTILINE)
     assert len(rows) > 30
@@ -69,7 +69,7 @@ def test_every_row_of_parity_names_a_test_that_exists():
     assert [name for tests in named.values() for name in tests if not _exists(name)] == []
 
 
-def test_every_decision_is_in_the_index_and_has_its_sections():
+def test_every_decision_is_in_the_index_and_has_its_sections() -> None:
     folder = ROOT / "docs" / "decisions"
     pages = sorted(folder.glob("[0-9]*.md"))
     index = (folder / "README.md").read_text(encoding="utf-8")

@@ -113,7 +113,7 @@ def _is_harmful(name: str) -> bool:
     return any(f"{name}.".startswith(f"{bad}.") for bad in HARMFUL)
 
 
-def test_each_library_has_one_door():
+def test_each_library_has_one_door() -> None:
     importers = [
         (library, one.name)
         for library in DOORS
@@ -128,7 +128,7 @@ def test_each_library_has_one_door():
     assert outside == []
 
 
-def test_every_listed_door_is_used():
+def test_every_listed_door_is_used() -> None:
     doors = [(library, door) for library in DOORS for door in DOORS[library]]
     used = [
         (library, door)
@@ -140,13 +140,13 @@ def test_every_listed_door_is_used():
     assert used == doors
 
 
-def test_host_modules_never_run_or_load_given_code():
+def test_host_modules_never_run_or_load_given_code() -> None:
     assert {
         module.name: harmful(module.tree) for module in host_modules() if harmful(module.tree)
     } == {}
 
 
-def test_only_the_checkers_compile_code_in_the_sandbox():
+def test_only_the_checkers_compile_code_in_the_sandbox() -> None:
     compiling = {
         module.name
         for module in guest_modules()
@@ -173,7 +173,7 @@ def test_only_the_checkers_compile_code_in_the_sandbox():
         "run(['true'], shell=setting)",
     ],
 )
-def test_the_search_for_harm_finds_it(source: str):
+def test_the_search_for_harm_finds_it(source: str) -> None:
     assert harmful(ast.parse(source))
 
 
@@ -185,11 +185,11 @@ def test_the_search_for_harm_finds_it(source: str):
         "from importlib import resources\nresources.files('x')",
     ],
 )
-def test_the_search_for_harm_leaves_the_harmless_alone(source: str):
+def test_the_search_for_harm_leaves_the_harmless_alone(source: str) -> None:
     assert harmful(ast.parse(source)) == []
 
 
-def test_the_engine_has_no_second_way_into_a_box():
+def test_engine_has_no_second_way_into_a_container() -> None:
     named = {
         module.name: door
         for module in host_modules()
@@ -199,7 +199,7 @@ def test_the_engine_has_no_second_way_into_a_box():
     assert named == {}
 
 
-def test_only_the_settings_read_the_environment():
+def test_only_the_settings_read_the_environment() -> None:
     readers = {
         module.name
         for module in modules("l2mac")
@@ -211,7 +211,7 @@ def test_only_the_settings_read_the_environment():
     assert readers == {"l2mac.settings.settings"}
 
 
-def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours():
+def test_guest_imports_only_the_standard_library_and_two_shared_modules() -> None:
     for module in guest_modules():
         for _, name in imported(module.tree):
             ours = f"{name}.".startswith(
@@ -225,7 +225,7 @@ def test_the_guest_stands_on_the_standard_library_and_two_modules_of_ours():
             ), f"{module.name} imports {name}"
 
 
-def test_the_checkers_are_imported_in_the_preloaded_process_alone():
+def test_the_checkers_are_imported_in_the_preloaded_process_alone() -> None:
     (jobs,) = (module for module in guest_modules() if module.name == "sandbox.checkers.jobs")
     at_the_top = [name for statement, name in imported(jobs.tree) if statement.col_offset == 0]
     assert [
@@ -244,7 +244,7 @@ def _names(tree: ast.AST) -> list[str]:
     return [name for _, name in imported(tree)]
 
 
-def test_modules_of_both_sides_import_only_the_standard_library():
+def test_modules_of_both_sides_import_only_the_standard_library() -> None:
     for module in modules("sandbox"):
         if module.name in ("sandbox.protocol", "sandbox.paths"):
             assert {

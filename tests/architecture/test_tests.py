@@ -32,12 +32,12 @@ def _calls(function: ast.AST, names: set[str]) -> bool:
     return any(isinstance(called, ast.Name) and called.id in names for called in calls)
 
 
-def test_every_test_asserts_something():
+def test_every_test_asserts_something() -> None:
     found = {str(module.path.relative_to(ROOT)): asserting_nothing(module.tree) for module in TESTS}
     assert {path: names for path, names in found.items() if names} == {}
 
 
-def test_a_test_without_an_assertion_is_found():
+def test_a_test_without_an_assertion_is_found() -> None:
     source = """
 def test_a():
     run()
@@ -64,20 +64,20 @@ def idle(value):
     assert asserting_nothing(ast.parse(source)) == ["test_a", "test_e"]
 
 
-def test_tests_import_no_mocking_library():
+def test_tests_import_no_mocking_library() -> None:
     mocking = ("unittest.mock", "mock")
     assert [
         one.name for one in modules("tests") for library in mocking if imports_of(one.tree, library)
     ] == []
 
 
-def test_no_folder_of_tests_shadows_a_package():
+def test_no_folder_of_tests_shadows_a_package() -> None:
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()}
     assert folders & {"sandbox", "l2mac", "docker", "openai", "click", "rich"} == set()
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
-def test_no_two_tests_of_a_file_have_one_name():
+def test_no_two_tests_of_a_file_have_one_name() -> None:
     for module in TESTS:
         names = [node.name for node in module.tree.body if isinstance(node, ast.FunctionDef)]
         assert len(names) == len(set(names)), module.path.name
@@ -89,7 +89,7 @@ VARIABLES = {
 }
 
 
-def test_each_variable_of_the_tests_is_read_in_one_place():
+def test_each_variable_of_the_tests_is_read_in_one_place() -> None:
     for name, place in VARIABLES.items():
         readers = [
             module.path
@@ -121,7 +121,7 @@ def badly_named(names: list[str]) -> list[str]:
     ]
 
 
-def test_test_names_are_short_and_name_their_subject():
+def test_test_names_are_short_and_name_their_subject() -> None:
     names = [
         one.name
         for module in TESTS
@@ -131,6 +131,6 @@ def test_test_names_are_short_and_name_their_subject():
     assert badly_named(names) == []
 
 
-def test_badly_named_tests_are_found():
+def test_badly_named_tests_are_found() -> None:
     names = ["test_timeout_kills_the_group", "test_what_is_wrong_is_said", "test_" + "x" * 66]
     assert badly_named(names) == names[1:]

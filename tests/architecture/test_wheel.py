@@ -77,12 +77,12 @@ def in_tree(folder: str, pattern: str) -> set[str]:
     return {str(path.relative_to(ROOT)) for path in found}
 
 
-def test_the_wheel_has_every_recipe(contents: set[str]):
+def test_the_wheel_has_every_recipe(contents: set[str]) -> None:
     recipes = {f"sandbox/{path}" for path in in_tree("images", "*")}
     assert {"sandbox/images/python/Dockerfile", "sandbox/images/base/build"} <= recipes <= contents
 
 
-def test_the_wheel_has_every_prompt_and_the_seccomp_profile(contents: set[str]):
+def test_the_wheel_has_every_prompt_and_the_seccomp_profile(contents: set[str]) -> None:
     assert (
         in_tree("l2mac/prompts", "*.md")
         | in_tree("l2mac/prompts", "*.toml")
@@ -91,12 +91,12 @@ def test_the_wheel_has_every_prompt_and_the_seccomp_profile(contents: set[str]):
     )
 
 
-def test_the_wheel_has_all_code_and_says_that_it_is_typed(contents: set[str]):
+def test_the_wheel_has_all_code_and_says_that_it_is_typed(contents: set[str]) -> None:
     code = in_tree("l2mac", "*.py") | in_tree("sandbox", "*.py")
     assert code | {"l2mac/py.typed", "sandbox/py.typed"} <= contents
 
 
-def test_the_wheel_has_nothing_else(contents: set[str]):
+def test_the_wheel_has_nothing_else(contents: set[str]) -> None:
     ours = (
         in_tree("l2mac", "*")
         | in_tree("sandbox", "*")
@@ -105,13 +105,13 @@ def test_the_wheel_has_nothing_else(contents: set[str]):
     assert {name for name in contents - ours if ".dist-info/" not in name} == set()
 
 
-def test_an_unpacked_wheel_finds_its_prompts_profile_guest_and_recipes(unpacked: Path):
+def test_an_unpacked_wheel_finds_its_prompts_profile_guest_and_recipes(unpacked: Path) -> None:
     done = run_python(PROBE, unpacked)
     assert done.returncode == 0, done.stderr
     assert f"{unpacked}/sandbox/images/python {unpacked}/sandbox/images/base" in done.stdout
 
 
-def test_the_command_of_the_wheel_answers(unpacked: Path):
+def test_the_command_of_the_wheel_answers(unpacked: Path) -> None:
     done = run_python(COMMAND, unpacked)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("l2mac, version ")

@@ -1,96 +1,130 @@
-"""The receipt sees every gap in the walls of a box, and then nothing runs."""
+"""The receipt detects every weakened protection of a sandbox, and then nothing runs."""
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import pytest
 import requests
+from docker import APIClient
 from engine import RUN
 
 from sandbox import EngineUnavailable, IsolationMismatch, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox, seccomp_profile
+from sandbox.engine.image import SandboxImage
 
-Weakening = Callable[[dict[str, Any]], None]
+Request = dict[str, object]
+Weakening = Callable[[Request], object]
+
+
+def host_of(request: Request) -> Request:
+    """Return the host configuration of a create request."""
+    host = request["HostConfig"]
+    assert isinstance(host, dict)
+    return host
+
+
+def mounts_of(request: Request) -> list[Request]:
+    mounts = host_of(request)["Mounts"]
+    assert isinstance(mounts, list)
+    return mounts
 
 
 def without(name: str) -> Weakening:
-    """Return the weakening that takes a field of the host configuration away."""
-    return lambda request: request["HostConfig"].pop(name)
+    """Return the weakening that removes a field of the host configuration."""
+    return lambda request: host_of(request).pop(name)
 
 
 def with_host(**fields: object) -> Weakening:
     """Return the weakening that sets fields of the host configuration."""
-    return lambda request: request["HostConfig"].update(fields)
+    return lambda request: host_of(request).update(fields)
 
 
-def bridged(request: dict[str, Any]) -> None:
+def bridged(request: Request) -> None:
     request["NetworkDisabled"] = False
-    request["HostConfig"]["NetworkMode"] = "bridge"
+    host_of(request)["NetworkMode"] = "bridge"
 
 
-def on_the_hosts_network(request: dict[str, Any]) -> None:
+def on_the_hosts_network(request: Request) -> None:
     bridged(request)
-    request["HostConfig"]["NetworkMode"] = "host"
+    host_of(request)["NetworkMode"] = "host"
 
 
 class WeakeningApi:
-    """The engine's API, but for what it makes of a create request."""
+    """The engine's API, which weakens every create request."""
 
-    def __init__(self, api: Any, weaken: Weakening) -> None:
+    def __init__(self, api: APIClient, weaken: Weakening) -> None:
         self._api, self._weaken = api, weaken
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._api, name)
 
-    def create_container_from_config(self, request: dict[str, Any]) -> dict[str, str]:
-        request = json.loads(json.dumps(request))
-        self._weaken(request)
-        return self._api.create_container_from_config(request)
+    def create_container_from_config(self, request: Request) -> object:
+        weakened: Request = json.loads(json.dumps(request))
+        self._weaken(weakened)
+        # types-docker has no types for this method.
+        return self._api.create_container_from_config(weakened)  # type: ignore[no-untyped-call]
 
 
-def another_volume(request: dict[str, Any]) -> None:
-    request["HostConfig"]["Mounts"].append(
-        {"Type": "volume", "Target": "/more", "VolumeOptions": {"NoCopy": True}}
-    )
+def weak_engine(engine: Engine, api: WeakeningApi) -> Engine:
+    return Engine(cast("APIClient", api), engine.version)
 
 
-def uncapped_volume(request: dict[str, Any]) -> None:
-    del request["HostConfig"]["Mounts"][0]["VolumeOptions"]["DriverConfig"]
-    request["HostConfig"]["Mounts"][0]["VolumeOptions"]["NoCopy"] = False
+def another_volume(request: Request) -> None:
+    options = {"NoCopy": True}
+    mounts_of(request).append({"Type": "volume", "Target": "/more", "VolumeOptions": options})
 
 
-def looser_tmp(request: dict[str, Any]) -> None:
-    request["HostConfig"]["Tmpfs"]["/tmp"] = "rw,exec,suid,dev,mode=1777"
+def uncapped_volume(request: Request) -> None:
+    options = mounts_of(request)[0]["VolumeOptions"]
+    assert isinstance(options, dict)
+    del options["DriverConfig"]
+    options["NoCopy"] = False
 
 
-def looser_profile(request: dict[str, Any]) -> None:
+def looser_tmp(request: Request) -> None:
+    tmpfs = host_of(request)["Tmpfs"]
+    assert isinstance(tmpfs, dict)
+    tmpfs["/tmp"] = "rw,exec,suid,dev,mode=1777"
+
+
+def looser_profile(request: Request) -> None:
     profile = json.loads(seccomp_profile())
     profile["syscalls"].append({"names": ["ptrace"], "action": "SCMP_ACT_ALLOW"})
-    request["HostConfig"]["SecurityOpt"] = ["no-new-privileges", f"seccomp={json.dumps(profile)}"]
+    host_of(request)["SecurityOpt"] = ["no-new-privileges", f"seccomp={json.dumps(profile)}"]
 
 
-def one_more_variable(request: dict[str, Any]) -> None:
-    request["Env"].append("TOKEN=x")
+def one_more_variable(request: Request) -> None:
+    environment = request["Env"]
+    assert isinstance(environment, list)
+    environment.append("TOKEN=x")
 
 
-def as_root(request: dict[str, Any]) -> None:
+def as_root(request: Request) -> None:
     request["User"] = "0:0"
-    request["HostConfig"]["CapAdd"] = ["DAC_OVERRIDE"]
+    host_of(request)["CapAdd"] = ["DAC_OVERRIDE"]
 
 
-def the_hosts_name(request: dict[str, Any]) -> None:
+def the_hosts_name(request: Request) -> None:
     del request["Hostname"]
-    request["HostConfig"]["UTSMode"] = "host"
+    host_of(request)["UTSMode"] = "host"
 
 
+EXTRA_DEVICE = {
+    "PathOnHost": "/dev/zero",
+    "PathInContainer": "/dev/extra",
+    "CgroupPermissions": "rwm",
+}
 WEAKENINGS: dict[str, tuple[Weakening, str]] = {
     "root": (as_root, "inside.uid"),
     "privileged": (with_host(Privileged=True), "outside.Privileged"),
     "a capability": (with_host(CapAdd=["SYS_PTRACE"]), "outside.CapAdd"),
     "default capabilities": (with_host(CapDrop=None), "inside.CapBnd"),
-    "no seccomp": (with_host(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]), "inside.seccomp"),
+    "no seccomp": (
+        with_host(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]),
+        "inside.seccomp",
+    ),
     "the engine's seccomp": (with_host(SecurityOpt=["no-new-privileges"]), "outside.SecurityOpt"),
     "one more system call": (looser_profile, "outside.SecurityOpt"),
     "new privileges": (with_host(SecurityOpt=["seccomp=unconfined"]), "inside.no_new_privileges"),
@@ -109,10 +143,7 @@ WEAKENINGS: dict[str, tuple[Weakening, str]] = {
     "more memory": (with_host(Memory=1 << 32, MemorySwap=1 << 32), "inside.memory"),
     "no processor limit": (without("NanoCpus"), "outside.NanoCpus"),
     "no resource limits": (with_host(Ulimits=[]), "inside.core"),
-    "a device": (
-        with_host(Devices=[{"PathOnHost": "/dev/zero", "PathInContainer": "/dev/extra", "CgroupPermissions": "rwm"}]),
-        "inside.devices",
-    ),
+    "a device": (with_host(Devices=[EXTRA_DEVICE]), "inside.devices"),
     "unmasked paths": (with_host(MaskedPaths=[], ReadonlyPaths=[]), "outside.MaskedPaths"),
     "a variable": (one_more_variable, "inside.environment"),
     "a group": (with_host(GroupAdd=["0"]), "inside.groups"),
@@ -123,30 +154,28 @@ WEAKENINGS: dict[str, tuple[Weakening, str]] = {
 
 
 @pytest.mark.parametrize("name", WEAKENINGS)
-def test_the_receipt_sees_every_weakening(engine, box_image, name):
+def test_receipt_detects_every_weakened_protection(
+    engine: Engine, sandbox_image: SandboxImage, name: str
+) -> None:
     weaken, row = WEAKENINGS[name]
-    weak_engine = Engine(WeakeningApi(engine.api, weaken), engine.version)
-    box = DockerSandbox(weak_engine, box_image, SandboxPolicy(cpus=1.0), run=RUN)
+    weak = weak_engine(engine, WeakeningApi(engine.api, weaken))
+    sandbox = DockerSandbox(weak, sandbox_image, SandboxPolicy(cpus=1.0), run=RUN)
 
     try:
         with pytest.raises(IsolationMismatch) as mismatch:
-            box.open()
+            sandbox.open()
     finally:
-        box.close()
+        sandbox.close()
     assert row in mismatch.value.rows
 
 
-def test_an_engine_that_goes_away_is_a_typed_error(engine, box_image):
+def test_lost_engine_raises_a_typed_error(engine: Engine, sandbox_image: SandboxImage) -> None:
     class GoneApi(WeakeningApi):
         def start(self, *_: object) -> None:
             raise requests.exceptions.ConnectionError("gone")
 
-    box = DockerSandbox(
-        Engine(GoneApi(engine.api, lambda _: None), engine.version),
-        box_image,
-        SandboxPolicy(),
-        run=RUN,
-    )
+    gone = weak_engine(engine, GoneApi(engine.api, lambda _: None))
+    sandbox = DockerSandbox(gone, sandbox_image, SandboxPolicy(), run=RUN)
     with pytest.raises(EngineUnavailable):
-        box.open()
-    assert box.container == ""
+        sandbox.open()
+    assert sandbox.container == ""

@@ -1,4 +1,4 @@
-"""Packages of generated code: whom the box that fetches them reaches, what it brings back, who can change it.
+"""Packages of generated code: fetched from allowed hosts only, verified, and read-only.
 
 The index is on the loopback; no packet goes anywhere else.
 """
@@ -8,16 +8,19 @@ import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol
 
 import pytest
 from engine import RUN, leftovers
 from wheel_index import HOST, OTHER, WheelIndex, wheel
 
 from sandbox import Fetched, IsolationMismatch, Job, PackageIndex, Reach, Refused, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
-from sandbox.engine.packages import PackageLayer, fetch
+from sandbox.engine.image import SandboxImage
+from sandbox.engine.packages import PackageLayer, PackageRequest, fetch
 from sandbox.protocol import TUNNEL_PORT
-from sandbox.proxy import Proxy
+from sandbox.proxy import Bytes, Proxy
 
 PUBLIC = "198.41.0.4"  # never connected to: every connection is made to the index on the loopback
 POLICY = SandboxPolicy(cpus=1.0)
@@ -29,9 +32,9 @@ OUTSIDE = wheel("outside", {"../../escape.py": "A = 1\n"})
 PROBE = f"""
 import errno, socket
 outcomes = []
-for family, address in ((socket.AF_INET, ("{PUBLIC}", 443)), (socket.AF_INET6, ("2606:4700::1", 443))):
+for address in ("{PUBLIC}", "2606:4700::1"):
     try:
-        socket.create_connection(address[:2], timeout=5)
+        socket.create_connection((address, 443), timeout=5)
         outcomes.append("connected")
     except OSError as error:
         outcomes.append(errno.errorcode.get(error.errno, "?"))
@@ -50,22 +53,35 @@ print(*outcomes)
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> Iterator[WheelIndex]:
-    packages = {
-        name: dict([made])
-        for name, made in (("good", GOOD), ("helper", HELPER), ("outside", OUTSIDE))
-    }
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WheelIndex]:
+    made = {"good": GOOD, "helper": HELPER, "outside": OUTSIDE}
+    packages = {name: dict([one]) for name, one in made.items()}
     packages |= {"source": {"source-1.0.tar.gz": b"a program that would run"}, "lured": {}}
     with WheelIndex(tmp_path_factory.mktemp("index"), packages) as index:
         yield index
 
 
-@pytest.fixture
-def fetched(engine, box_image, index):
-    """Give a function that fetches, and hands the proxy it was done with to the test."""
+class Fetch(Protocol):
+    """A function that fetches requirements and returns the result and the used proxy."""
 
+    def __call__(
+        self,
+        requirements: str,
+        *,
+        hosts: tuple[str, ...] = (HOST,),
+        address: str = PUBLIC,
+        hashed: bool = False,
+    ) -> tuple[Fetched, Proxy]: ...
+
+
+@pytest.fixture
+def fetched(engine: Engine, sandbox_image: SandboxImage, index: WheelIndex) -> Fetch:
     def go(
-        requirements: str, *, hosts=(HOST,), address=PUBLIC, hashed=False
+        requirements: str,
+        *,
+        hosts: tuple[str, ...] = (HOST,),
+        address: str = PUBLIC,
+        hashed: bool = False,
     ) -> tuple[Fetched, Proxy]:
         proxy = proxy_to(index, *hosts, address=address)
         known = PackageIndex(
@@ -73,12 +89,10 @@ def fetched(engine, box_image, index):
         )
         result = fetch(
             engine,
-            box_image,
+            sandbox_image,
             POLICY,
+            PackageRequest(requirements=requirements, hashed=hashed, index=known),
             run=RUN,
-            requirements=requirements,
-            hashed=hashed,
-            index=known,
             proxy=proxy,
         )
         return result, proxy
@@ -98,16 +112,19 @@ def proxy_to(index: WheelIndex, *hosts: str, address: str = PUBLIC) -> Proxy:
 
 
 @contextlib.contextmanager
-def box_with(engine, box_image, *wheels: tuple[str, bytes]) -> Iterator[DockerSandbox]:
-    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict(wheels)).open()
+def sandbox_with(
+    engine: Engine, sandbox_image: SandboxImage, *wheels: tuple[str, bytes]
+) -> Iterator[DockerSandbox]:
+    layer = PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict(wheels)).open()
+    sandbox = DockerSandbox(engine, sandbox_image, POLICY, run=RUN, packages=layer.packages)
     try:
-        with DockerSandbox(engine, box_image, POLICY, run=RUN, packages=layer.packages) as box:
-            yield box
+        with sandbox:
+            yield sandbox
     finally:
         layer.close()
 
 
-def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched):
+def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched: Fetch) -> None:
     lines = (
         f"{name}==1.0 --hash=sha256:{hash_of(made)}\n"
         for name, made in (("good", GOOD), ("helper", HELPER))
@@ -118,7 +135,9 @@ def test_packages_are_fetched_with_dependencies_from_the_allowed_host(fetched):
     assert {row["verdict"] for row in result.receipt["rows"]} <= {"match", "not available"}
 
 
-def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index):
+def test_files_on_other_hosts_are_fetched_only_when_allowed(
+    fetched: Fetch, index: WheelIndex
+) -> None:
     index.packages["lured"] = dict([wheel("lured", {"lured.py": ""})])
     result, proxy = fetched("lured\n")
     assert not result.wheels
@@ -128,7 +147,9 @@ def test_files_on_other_hosts_are_fetched_only_when_allowed(fetched, index):
     assert list(fetched("lured\n", hosts=(HOST, OTHER))[0].wheels) == ["lured-1.0-py3-none-any.whl"]
 
 
-def test_index_that_resolves_to_a_private_address_is_not_reached(fetched, index):
+def test_index_that_resolves_to_a_private_address_is_not_reached(
+    fetched: Fetch, index: WheelIndex
+) -> None:
     asked = len(index.asked)
     result, proxy = fetched("good\n", address="169.254.169.254")
     assert not result.wheels
@@ -136,37 +157,39 @@ def test_index_that_resolves_to_a_private_address_is_not_reached(fetched, index)
     assert len(index.asked) == asked
 
 
-def test_a_source_distribution_is_not_taken(fetched):
+def test_source_distributions_are_never_fetched(fetched: Fetch) -> None:
     result, _ = fetched("source\n")
     assert not result.wheels
     assert "No matching distribution found for source" in result.output
 
 
-def test_a_wheel_with_another_hash_is_not_taken(fetched):
+def test_wheel_with_a_wrong_hash_is_rejected(fetched: Fetch) -> None:
     result, _ = fetched(f"helper==1.0 --hash=sha256:{'0' * 64}\n", hashed=True)
     assert not result.wheels
     assert "DO NOT MATCH THE HASHES" in result.output
 
 
-def test_the_fetching_box_has_no_way_out_but_the_proxy(engine, box_image, index):
+def test_fetching_sandbox_reaches_only_the_proxy(
+    engine: Engine, sandbox_image: SandboxImage, index: WheelIndex
+) -> None:
     proxy = proxy_to(index, HOST)
-    with DockerSandbox(engine, box_image, POLICY, run=RUN, proxy=proxy) as box:
-        seen = box.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
-    assert (
-        seen.output.text(500).split()
-        == "ENETUNREACH ENETUNREACH unresolved 200 403 403 403 403".split()
-    )
+    with DockerSandbox(engine, sandbox_image, POLICY, run=RUN, proxy=proxy) as sandbox:
+        seen = sandbox.run([Job("probe", argv=("python", "-c", PROBE))]).jobs[0]
+    expected = ["ENETUNREACH", "ENETUNREACH", "unresolved", "200", "403", "403", "403", "403"]
+    assert seen.output.text(500).split() == expected
 
 
-def test_loopback_is_empty_without_a_proxy(box):
+def test_loopback_is_empty_without_a_proxy(sandbox: DockerSandbox) -> None:
     probe = f"import socket; socket.create_connection(('127.0.0.1', {TUNNEL_PORT}), timeout=5)"
-    seen = box.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
+    seen = sandbox.run([Job("probe", argv=("python", "-c", probe))]).jobs[0]
     assert "ConnectionRefusedError" in seen.errors.text(5000)
 
 
-def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
+def test_fetching_sandbox_reaches_nothing_when_the_proxy_dies(
+    engine: Engine, sandbox_image: SandboxImage, index: WheelIndex
+) -> None:
     class Broken(Proxy):
-        def serve(self, client) -> None:
+        def serve(self, client: Bytes) -> None:
             client.close()
 
     proxy = Broken(Reach(hosts=frozenset({HOST})))
@@ -175,36 +198,53 @@ def test_a_proxy_that_dies_leaves_no_way_out(engine, box_image, index):
     )
     result = fetch(
         engine,
-        box_image,
+        sandbox_image,
         POLICY,
+        PackageRequest(requirements="helper\n", hashed=False, index=known),
         run=RUN,
-        requirements="helper\n",
-        hashed=False,
-        index=known,
         proxy=proxy,
     )
     assert not result.wheels
     assert "No matching distribution" in result.output or "proxy" in result.output
 
 
-def test_packages_are_importable_and_read_only_in_the_sandbox(engine, box_image):
-    change = "import os\nfor f in (lambda: open('/packages/new', 'w'), lambda: open('/packages/good.py', 'w'),"
-    change += (
-        " lambda: os.remove('/packages/good.py'), lambda: os.chmod('/packages/good.py', 0o777)):\n"
-    )
-    change += " try: f(); print('CHANGED')\n except OSError as error: print(error.errno)\n"
-    look = "import good, os, stat\nassert 'PTH' not in os.environ\n"
-    look += "print(good.A, {oct(os.stat('/packages/' + name).st_mode) for name in ('good.py', 'helper.py')})"
+CHANGE = """
+import os
+changes = (
+    lambda: open('/packages/new', 'w'),
+    lambda: open('/packages/good.py', 'w'),
+    lambda: os.remove('/packages/good.py'),
+    lambda: os.chmod('/packages/good.py', 0o777),
+)
+for change in changes:
+    try:
+        change()
+        print('CHANGED')
+    except OSError as error:
+        print(error.errno)
+"""
+LOOK = """
+import good, os
+assert 'PTH' not in os.environ
+names = ('good.py', 'helper.py')
+print(good.A, {oct(os.stat('/packages/' + name).st_mode) for name in names})
+"""
+
+
+def test_packages_are_importable_and_read_only_in_the_sandbox(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
     tests = {"test_it.py": b"from good import A\n\n\ndef test_it():\n    assert A == 7\n"}
-    with box_with(engine, box_image, GOOD, HELPER) as box:
-        box.write(tests)
+    with sandbox_with(engine, sandbox_image, GOOD, HELPER) as sandbox:
+        sandbox.write(tests)
         jobs = [
-            Job("look", argv=("python", "-c", look)),
-            Job("change", argv=("python", "-c", change)),
+            Job("look", argv=("python", "-c", LOOK)),
+            Job("change", argv=("python", "-c", CHANGE)),
+            Job("tests", checker="pytest"),
+            Job("lint", checker="pylint", paths=tuple(tests)),
         ]
-        jobs += [Job("tests", checker="pytest"), Job("lint", checker="pylint", paths=tuple(tests))]
-        look_job, change_job, tests_job, lint_job = box.run(jobs).jobs
-        rows = {row["name"]: row["verdict"] for row in box.receipt["rows"]}
+        look_job, change_job, tests_job, lint_job = sandbox.run(jobs).jobs
+        rows = {row["name"]: row["verdict"] for row in sandbox.receipt["rows"]}
     assert look_job.output.text(500).strip() == "7 {'0o100444'}", look_job.errors.text(2000)
     assert change_job.output.text(500).split() == ["30"] * 4  # EROFS
     assert tests_job.succeeded
@@ -212,29 +252,28 @@ def test_packages_are_importable_and_read_only_in_the_sandbox(engine, box_image)
     assert (rows["inside.packages"], rows["inside./packages.ro"]) == ("match", "match")
 
 
-def test_sandbox_with_other_packages_than_unpacked_is_refused(engine, box_image):
-    layer = PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
+def test_sandbox_with_other_packages_than_unpacked_is_refused(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
+    layer = PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict([HELPER])).open()
+    other = replace(layer.packages, digest="0" * 64)
     try:
         with pytest.raises(IsolationMismatch) as caught:
-            DockerSandbox(
-                engine,
-                box_image,
-                POLICY,
-                run=RUN,
-                packages=replace(layer.packages, digest="0" * 64),
-            ).open()
+            DockerSandbox(engine, sandbox_image, POLICY, run=RUN, packages=other).open()
     finally:
         layer.close()
     assert caught.value.rows == ("inside.packages",)
 
 
-def test_package_import_fails_without_the_package_layer(box):
-    seen = box.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
+def test_package_import_fails_without_the_package_layer(sandbox: DockerSandbox) -> None:
+    seen = sandbox.run([Job("look", argv=("python", "-c", "import good"))]).jobs[0]
     assert "ModuleNotFoundError" in seen.errors.text(2000)
 
 
-def test_a_wheel_that_leads_elsewhere_is_refused_and_leaves_nothing(engine, box_image):
+def test_wheel_with_an_escaping_path_is_refused_and_leaves_nothing(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
     before = leftovers(engine)
     with pytest.raises(Refused, match="escape"):
-        PackageLayer(engine, box_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()
+        PackageLayer(engine, sandbox_image, POLICY, run=RUN, wheels=dict([OUTSIDE])).open()
     assert set(leftovers(engine)) <= set(before)

@@ -1,4 +1,4 @@
-"""What code in a box can do to the guest that watches it, to the preloaded checkers, and to the channel."""
+"""Attacks of code in a sandbox on the guest, on the preloaded checkers and on the channel."""
 
 import contextlib
 import signal
@@ -6,21 +6,32 @@ import struct
 import time
 
 import pytest
-from engine import RUN
+from engine import RUN, SandboxMaker
 
 from sandbox import (
     Cause,
     Job,
+    JobResult,
     SandboxCompromised,
     SandboxDied,
     SandboxLost,
     SandboxPolicy,
     SandboxTimeout,
 )
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.protocol import Sealer
 
 SIGNALS = [int(number) for number in signal.Signals] + [34, 64]
+HARMFUL = (
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGSEGV,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGUSR1,
+)
 ECHO = [Job("echo", ("echo", "alive"))]
 FORGE = """
 import os, sys, time
@@ -43,69 +54,66 @@ while time.monotonic() < deadline:
 """
 
 
-def python(box: DockerSandbox, source: str, *arguments: str, timeout_s: float = 10):
-    return box.run(
-        [Job("attack", ("python3", "-c", source, *arguments))], timeout_s=timeout_s
-    ).jobs[0]
+def python(
+    sandbox: DockerSandbox, source: str, *arguments: str, timeout_s: float = 10
+) -> JobResult:
+    job = Job("attack", ("python3", "-c", source, *arguments))
+    return sandbox.run([job], timeout_s=timeout_s).jobs[0]
 
 
-def frame_of(header: dict, key: bytes = bytes(32)) -> bytes:
-    """Give a reply as the guest would send it as its second frame, but under another key."""
+def frame_of(header: dict[str, object], key: bytes = bytes(32)) -> bytes:
+    """Return a reply as the guest would send it as its second frame, but under another key."""
     sealer = Sealer(b"G", key)
     sealer.seal({})
     return sealer.seal(header)
 
 
-def alive(box: DockerSandbox) -> bool:
-    return box.run(ECHO).jobs[0].output.head == b"alive\n"
+def alive(sandbox: DockerSandbox) -> bool:
+    return sandbox.run(ECHO).jobs[0].output.head == b"alive\n"
 
 
-def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox):
-    box = open_sandbox(runtime="runc")
+def test_no_signal_from_inside_ends_or_stops_the_guest(open_sandbox: SandboxMaker) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime="runc"))
 
-    python(box, f"import os\nfor n in {SIGNALS}:\n    os.kill(1, n)\n    os.kill(1, 18)")
+    python(sandbox, f"import os\nfor n in {SIGNALS}:\n    os.kill(1, n)\n    os.kill(1, 18)")
 
-    assert alive(box)
+    assert alive(sandbox)
 
 
-def test_no_signal_from_a_test_harms_a_later_check(open_sandbox):
-    box = open_sandbox(runtime="runc")
-    box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
+def test_no_signal_from_a_test_harms_a_later_check(open_sandbox: SandboxMaker) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime="runc"))
+    sandbox.write({"test_ok.py": b"def test_ok():\n    pass\n"})
     tests = [Job("tests", checker="pytest")]
-    for number in (
-        signal.SIGKILL,
-        signal.SIGSTOP,
-        signal.SIGSEGV,
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGUSR1,
-    ):
-        box.write(
-            {"test_ok.py": b"import os\n\ndef test_ok():\n    os.kill(os.getppid(), %d)\n" % number}
-        )
-        result = box.run(tests, timeout_s=2)
+    attack = b"import os\n\ndef test_ok():\n    os.kill(os.getppid(), %d)\n"
+    for number in HARMFUL:
+        sandbox.write({"test_ok.py": attack % number})
+        result = sandbox.run(tests, timeout_s=2)
         assert result.survivors == 0
-        box.write({"test_ok.py": b"def test_ok():\n    pass\n"})
+        sandbox.write({"test_ok.py": b"def test_ok():\n    pass\n"})
 
-        assert box.run(tests).jobs[0].succeeded, f"after signal {number}: {result}"
+        assert sandbox.run(tests).jobs[0].succeeded, f"after signal {number}: {result}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT])
-def test_signal_under_gvisor_ends_at_most_the_sandbox(open_sandbox, gvisor, number):
-    box = open_sandbox(runtime=gvisor)
+def test_signal_under_gvisor_ends_at_most_the_sandbox(
+    open_sandbox: SandboxMaker, gvisor: str, number: signal.Signals
+) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime=gvisor))
 
     with contextlib.suppress(SandboxDied):
-        python(box, f"import os, time\nos.kill(1, {int(number)})\ntime.sleep(1)")
-        assert alive(box)
+        python(sandbox, f"import os, time\nos.kill(1, {int(number)})\ntime.sleep(1)")
+        assert alive(sandbox)
 
 
-def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
+def test_stopped_guest_is_abandoned_in_time(
+    engine: Engine, sandbox_image: SandboxImage, gvisor: str
+) -> None:
     policy = SandboxPolicy(cpus=1.0, runtime=gvisor)
-    with DockerSandbox(engine, box_image, policy, run=RUN, grace_s=3) as box:
+    with DockerSandbox(engine, sandbox_image, policy, run=RUN, grace_s=3) as sandbox:
         started_at = time.monotonic()
 
         with pytest.raises((SandboxTimeout, SandboxDied)):
-            python(box, "import os, time\nos.kill(1, 19)\ntime.sleep(60)", timeout_s=1)
+            python(sandbox, "import os, time\nos.kill(1, 19)\ntime.sleep(60)", timeout_s=1)
     assert time.monotonic() - started_at < 40
 
 
@@ -119,31 +127,37 @@ def test_a_stopped_guest_is_given_up_in_time(engine, box_image, gvisor):
     ],
     ids=["a reply", "a refusal", "garbage", "an endless frame"],
 )
-def test_a_forged_frame_is_never_believed(open_sandbox, runtime, frame):
-    box = open_sandbox(runtime=runtime)
+def test_forged_frame_is_never_accepted(
+    open_sandbox: SandboxMaker, runtime: str, frame: bytes
+) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime=runtime))
     try:
-        result = python(box, FORGE, frame.hex())
+        result = python(sandbox, FORGE, frame.hex())
     except (SandboxCompromised, SandboxDied):
         assert runtime == "runsc"
         with pytest.raises(SandboxDied):
-            box.files()
+            sandbox.files()
     else:
         assert (result.cause, result.output.head[-5:]) == (Cause.EXITED, b"done\n")
-        assert alive(box)
+        assert alive(sandbox)
 
 
-def test_forged_frame_ends_the_sandbox_under_gvisor(open_sandbox, gvisor):
-    box = open_sandbox(runtime=gvisor)
+def test_forged_frame_ends_the_sandbox_under_gvisor(
+    open_sandbox: SandboxMaker, gvisor: str
+) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime=gvisor))
 
     with pytest.raises(SandboxCompromised):
-        python(box, FORGE, frame_of({"ok": True, "digests": []}).hex())
+        python(sandbox, FORGE, frame_of({"ok": True, "digests": []}).hex())
 
 
-def test_requests_that_a_command_steals_are_no_way_in(open_sandbox, runtime):
-    box = open_sandbox(runtime=runtime, lease_s=4)
+def test_stolen_requests_give_a_command_no_control(
+    open_sandbox: SandboxMaker, runtime: str
+) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, runtime=runtime, lease_s=4))
     try:
-        python(box, STEAL)
+        python(sandbox, STEAL)
     except SandboxLost:
         assert runtime == "runsc"
     else:
-        assert alive(box)
+        assert alive(sandbox)

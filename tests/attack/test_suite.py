@@ -1,8 +1,8 @@
-"""The whole catalogue, as a user runs it; and the suite itself: what nothing has shown does not count."""
+"""The whole attack catalogue, as a user runs it, and the verdicts of the suite on its rows."""
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from cli import Cli
@@ -14,48 +14,52 @@ from sandbox.attack.catalogue import rows
 from sandbox.attack.findings import AttackFinding, AttackReport, AttackVerdict, judge
 from sandbox.attack.site import NothingShown, Site, fresh_run
 from sandbox.attack.suite import Scene, play
+from sandbox.engine.connection import Engine
+from sandbox.engine.image import SandboxImage
 from sandbox.errors import SandboxError
 
 NOT_CONTAINABLE = {54, 63}
+PROVEN = AttackFinding(number=1, observed="refused", control="got through")
+UNPROVEN = dataclasses.replace(PROVEN, shown=False)
+FAILED = dataclasses.replace(PROVEN, held=False)
 
 
-def test_every_catalogued_attack_is_contained_and_its_control_succeeds(box_image, cli: Cli):
-    done = cli.run("doctor", "--attack", "--json", "--image", box_image.base.reference)
+def test_every_catalogued_attack_is_contained_and_its_control_succeeds(
+    sandbox_image: SandboxImage, cli: Cli
+) -> None:
+    done = cli.run("doctor", "--attack", "--json", "--image", sandbox_image.base.reference)
     report = json.loads(done.stdout)
-    wrong = [
-        row
-        for row in report["rows"]
-        if row["verdict"] not in ("contained", "not containable", "not applicable")
-    ]
-    assert (wrong, report["host_differences"]) == ([], [])
-    assert [row["number"] for row in report["rows"]] == list(range(1, 67))
-    assert {
-        row["number"] for row in report["rows"] if row["verdict"] == "not containable"
-    } == NOT_CONTAINABLE
-    assert all(
-        row["observed"] and row["control"]
-        for row in report["rows"]
-        if row["verdict"] == "contained"
-    )
+    good = ("contained", "not containable", "not applicable")
+    rows_, contained = report["rows"], [r for r in report["rows"] if r["verdict"] == "contained"]
+    assert [row for row in rows_ if row["verdict"] not in good] == []
+    assert report["host_differences"] == []
+    assert [row["number"] for row in rows_] == list(range(1, 67))
+    limits = {row["number"] for row in rows_ if row["verdict"] == "not containable"}
+    assert limits == NOT_CONTAINABLE
+    assert all(row["observed"] and row["control"] for row in contained)
     assert list(cli.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("scene", [kernel.attack, processes.attack], ids=["kernel", "processes"])
-def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(engine, box_image, gvisor, scene):
-    site = Site(engine, box_image, gvisor, fresh_run())
+def test_gvisor_contains_attacks_on_the_kernel_and_the_guest(
+    engine: Engine,
+    sandbox_image: SandboxImage,
+    gvisor: str,
+    scene: Callable[[Site], Iterable[AttackFinding]],
+) -> None:
+    site = Site(engine, sandbox_image, gvisor, fresh_run())
 
     findings = list(scene(site))
 
-    assert [
-        one
-        for one in findings
-        if one.verdict not in (AttackVerdict.CONTAINED, AttackVerdict.NOT_APPLICABLE)
-    ] == []
+    good = (AttackVerdict.CONTAINED, AttackVerdict.NOT_APPLICABLE)
+    assert [one for one in findings if one.verdict not in good] == []
     assert host.differences(site) == ()
 
 
-def test_host_check_reports_leftover_containers(engine, box_image):
-    site = Site(engine, box_image, "runc", fresh_run())
+def test_host_check_reports_leftover_containers(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     with site.sandbox() as arena:
         container = arena.sandbox.container
         assert f"container {container[:12]}" in host.differences(site, patience_s=0)
@@ -63,26 +67,19 @@ def test_host_check_reports_leftover_containers(engine, box_image):
         assert host.differences(site) == ()
 
 
-def test_attack_report_fails_on_successful_and_unproven_attacks():
-    held = {"number": 1, "observed": "refused", "control": "got through"}
-    assert AttackFinding(**held).verdict is AttackVerdict.CONTAINED
-    assert AttackFinding(**held, held=False).verdict is AttackVerdict.FAILED
-    assert AttackFinding(**held, shown=False).verdict is AttackVerdict.UNPROVEN
-    assert AttackFinding(**held, shown=False, limit="x").verdict is AttackVerdict.UNPROVEN
-    both = judge(rows(), [AttackFinding(**held), AttackFinding(**held, held=False)])
+def test_attack_report_fails_on_successful_and_unproven_attacks() -> None:
+    assert PROVEN.verdict is AttackVerdict.CONTAINED
+    assert FAILED.verdict is AttackVerdict.FAILED
+    assert UNPROVEN.verdict is AttackVerdict.UNPROVEN
+    assert dataclasses.replace(UNPROVEN, limit="x").verdict is AttackVerdict.UNPROVEN
+    both = judge(rows(), [PROVEN, FAILED])
     assert (both[0].verdict, both[1].verdict) == (AttackVerdict.FAILED, AttackVerdict.UNPROVEN)
-    whole = judge(
-        rows(), [AttackFinding(number=row.number, observed="", control="") for row in rows()]
-    )
+    findings = [AttackFinding(number=row.number, observed="", control="") for row in rows()]
+    whole = judge(rows(), findings)
     report = AttackReport(judged=whole, host_differences=(), elapsed_s=1, environment={})
     assert report.holds
     assert not dataclasses.replace(report, judged=both).holds
     assert not dataclasses.replace(report, host_differences=("mount",)).holds
-
-
-PROVEN = AttackFinding(number=1, observed="refused", control="got through")
-UNPROVEN = dataclasses.replace(PROVEN, shown=False)
-FAILED = dataclasses.replace(PROVEN, held=False)
 
 
 @pytest.mark.parametrize(
@@ -91,19 +88,19 @@ FAILED = dataclasses.replace(PROVEN, held=False)
         ([UNPROVEN, PROVEN], AttackVerdict.CONTAINED),
         ([UNPROVEN, UNPROVEN], AttackVerdict.UNPROVEN),
         ([UNPROVEN, FAILED], AttackVerdict.FAILED),
-        ([NothingShown("a control did not come about"), PROVEN], AttackVerdict.CONTAINED),
-        (
-            [NothingShown("not done in its time"), NothingShown("not done in its time")],
-            AttackVerdict.UNPROVEN,
-        ),
-        ([SandboxError("the box was lost"), PROVEN], AttackVerdict.FAILED),
+        ([NothingShown("the control failed"), PROVEN], AttackVerdict.CONTAINED),
+        ([NothingShown("timed out"), NothingShown("timed out")], AttackVerdict.UNPROVEN),
+        ([SandboxError("the sandbox was lost"), PROVEN], AttackVerdict.FAILED),
         ([FAILED, PROVEN], AttackVerdict.FAILED),
         ([PROVEN], AttackVerdict.CONTAINED),
     ],
 )
 def test_unproven_attacks_are_retried_once_and_successful_ones_never(
-    engine, box_image, passes, verdict
-):
+    engine: Engine,
+    sandbox_image: SandboxImage,
+    passes: list[AttackFinding | SandboxError],
+    verdict: AttackVerdict,
+) -> None:
     left = list(passes)
 
     def attack(_: Site) -> Iterator[AttackFinding]:
@@ -112,16 +109,17 @@ def test_unproven_attacks_are_retried_once_and_successful_ones_never(
             raise seen
         yield seen
 
-    found = play(
-        Site(engine, box_image, "runc", fresh_run()), (Scene("one", (1,), attack),), lambda _: None
-    )
+    site = Site(engine, sandbox_image, "runc", fresh_run())
+    found = play(site, (Scene("one", (1,), attack),), lambda _: None)
 
     assert judge(rows()[:1], found)[0].verdict is verdict
     first_settles = passes[0] in (FAILED, PROVEN) or type(passes[0]) is SandboxError
     assert len(left) == (len(passes) - 1 if first_settles else 0)
 
 
-def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, box_image):
+def test_failed_row_stays_failed_when_an_unproven_row_is_retried(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
     passes = [
         [FAILED, dataclasses.replace(UNPROVEN, number=2)],
         [PROVEN, dataclasses.replace(PROVEN, number=2)],
@@ -130,20 +128,17 @@ def test_a_row_that_failed_beside_one_that_was_not_shown_stays_failed(engine, bo
     def attack(_: Site) -> list[AttackFinding]:
         return passes.pop(0)
 
-    found = play(
-        Site(engine, box_image, "runc", fresh_run()),
-        (Scene("both", (1, 2), attack),),
-        lambda _: None,
-    )
+    site = Site(engine, sandbox_image, "runc", fresh_run())
+    found = play(site, (Scene("both", (1, 2), attack),), lambda _: None)
 
-    assert [one.verdict for one in judge(rows()[:2], found)] == [
-        AttackVerdict.FAILED,
-        AttackVerdict.CONTAINED,
-    ]
+    verdicts = [one.verdict for one in judge(rows()[:2], found)]
+    assert verdicts == [AttackVerdict.FAILED, AttackVerdict.CONTAINED]
 
 
-def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, box_image):
-    site = Site(engine, box_image, "runc", fresh_run())
+def test_control_without_output_or_start_proves_nothing(
+    engine: Engine, sandbox_image: SandboxImage
+) -> None:
+    site = Site(engine, sandbox_image, "runc", fresh_run())
     with pytest.raises(NothingShown, match="could not run"):
         site.control(
             lambda request: request["HostConfig"].update(Runtime="no-such-runtime"),
@@ -160,10 +155,10 @@ def test_a_control_that_says_nothing_or_cannot_be_started_shows_nothing(engine, 
     assert host.differences(site) == ()
 
 
-def test_no_setting_and_no_other_command_can_express_a_weak_box():
+def test_no_setting_or_other_command_can_weaken_a_sandbox() -> None:
     weakening = ("weak", "attack", "privileged", "capab", "seccomp", "network", "rootfs", "mount")
     fields = [field.name for field in dataclasses.fields(SandboxPolicy)]
-    assert [name for name in fields if any(word in name for word in weakening)] == []
+    assert [name for name in fields for word in weakening if word in name] == []
     importers = {
         module.name
         for module in modules("l2mac", "sandbox")
@@ -174,10 +169,7 @@ def test_no_setting_and_no_other_command_can_express_a_weak_box():
     assert importers == {"l2mac.cli.attack"}
 
 
-def test_every_program_is_used_by_the_suite():
-    text = "".join(
-        module.text
-        for module in modules("l2mac", "sandbox")
-        if module.is_below("sandbox.attack", "l2mac")
-    )
+def test_attack_suite_uses_every_program() -> None:
+    every = modules("l2mac", "sandbox")
+    text = "".join(one.text for one in every if one.is_below("sandbox.attack", "l2mac"))
     assert [path.stem for path in PROGRAMS.glob("*.py") if f'"{path.stem}"' not in text] == []

@@ -1,7 +1,8 @@
-"""Stores that set out to be called green without being so, evaluated in a real box as a run evaluates them.
+"""Failing stores that try to pass by a trick, evaluated in a real sandbox as a run evaluates them.
 
-The control is the same failing test without a trick, and the same tricks around a test that passes. What cannot be
-excluded, because tests share a process with the code they test, is shown as such at the end.
+The controls are the same failing test without a trick, and the hooks of the tricks around tests
+that pass. One trick cannot be excluded, because tests share a process with the code they test; a
+test shows that it works.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.file_store import FileStore
 from l2mac.trace.objects import ObjectStore
 from sandbox import SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 
 FAILING = "def test_it():\n    assert 1 + 1 == 3\n"
 PASSING = "def test_other():\n    assert 1 + 1 == 2\n"
@@ -34,19 +37,23 @@ CHEATS = {
     },
     "conftest deselects": {
         "conftest.py": "def pytest_collection_modifyitems(config, items):\n"
-        "    out = [i for i in items if i.name == 'test_it']\n    config.hook.pytest_deselected(items=out)\n"
+        "    out = [i for i in items if i.name == 'test_it']\n"
+        "    config.hook.pytest_deselected(items=out)\n"
         "    items[:] = [i for i in items if i.name != 'test_it']\n"
     },
     "conftest ignores the file": {"conftest.py": "collect_ignore = ['test_it.py']\n"},
     "conftest rewrites the outcome": {"conftest.py": MAKEREPORT},
     "conftest rewrites the outcome by a hook whose name stands nowhere": {
-        "conftest.py": "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef report(item, call):\n"
+        "conftest.py": "import pytest\n"
+        "@pytest.hookimpl(hookwrapper=True)\n"
+        "def report(item, call):\n"
         "    outcome = yield\n    outcome.get_result().outcome = 'passed'\n"
         "globals()['pytest_' + 'runtest_makereport'] = report\n"
     },
     "a hook is registered by a test": {
         "test_a.py": "import pytest\nclass Late: pass\ndef report(self, item, call):\n"
-        "    from _pytest.reports import TestReport\n    report = TestReport.from_item_and_call(item, call)\n"
+        "    from _pytest.reports import TestReport\n"
+        "    report = TestReport.from_item_and_call(item, call)\n"
         "    report.outcome = 'passed'\n    return report\n"
         "def test_a(request):\n    hook = pytest.hookimpl(tryfirst=True)(report)\n"
         "    setattr(Late, 'pytest_runtest_make' + 'report', hook)\n"
@@ -107,39 +114,38 @@ CHEATS = {
 
 
 @pytest.fixture(scope="module")
-def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
-    def box(_: str) -> DockerSandbox:
-        return DockerSandbox(
-            engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN
-        ).open()
+def store(
+    engine: Engine, sandbox_image: SandboxImage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FileStore]:
+    policy = SandboxPolicy(cpus=1.0, timeout_s=20)
+
+    def open_sandbox(_: str) -> DockerSandbox:
+        return DockerSandbox(engine, sandbox_image, policy, run=RUN).open()
 
     objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
-    store = FileStore(box, objects)
+    store = FileStore(open_sandbox, objects)
     yield store
     store.close()
     objects.close()
 
 
-def evaluated(
-    store: FileStore, files: dict[str, str], inventory: TestLedger | None = None
-) -> CheckReport:
+def evaluated(store: FileStore, files: dict[str, str]) -> CheckReport:
     old = [entry.path for entry in store.files]
     if old:
         store.delete(old)
     store.write({path: text.encode() for path, text in files.items()})
-    report = evaluate(store, Checks(python_checks.jobs_for, python_checks.judge))
-    return inventory.judge(report) if inventory else report
+    return evaluate(store, Checks(python_checks.jobs_for, python_checks.judge))
 
 
 @pytest.mark.parametrize("trick", CHEATS.values(), ids=CHEATS.keys())
-def test_a_failing_store_does_not_turn_green_by_a_trick(store, trick):
-    inventory = TestLedger()
+def test_tricks_never_make_a_failing_store_pass(store: FileStore, trick: dict[str, str]) -> None:
     honest = {"test_it.py": FAILING, "test_other.py": PASSING}
-    assert (
-        evaluated(store, honest, inventory).verdict is Verdict.FAILED
-    )  # control: without a trick it is seen failing
+    failed = evaluated(store, honest)
+    assert failed.verdict is Verdict.FAILED  # control: without a trick the failure is seen
+    ledger = TestLedger().after(failed)
 
-    report = evaluated(store, honest | trick, inventory)
+    report = evaluated(store, honest | trick)
+    report = ledger.after(report).judge(report)
 
     assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
 
@@ -166,25 +172,28 @@ def test_memory():
 LARGE = "# pylint: skip-file\nA = [\n" + "    1,\n" * 60_000 + "]\n"
 
 
-def test_tests_cannot_change_the_memory_of_the_lint(store):
+def test_tests_cannot_change_the_memory_of_the_lint(store: FileStore) -> None:
     report = evaluated(store, {"a.py": LARGE, "test_memory.py": MEMORY})
 
     assert report.verdict is Verdict.PASSED, [result.findings for result in report.results]
 
 
-def test_a_sound_store_is_green_with_the_means_that_the_tricks_use(store):
+def test_sound_store_passes_with_the_same_hooks_as_the_tricks(store: FileStore) -> None:
     honest = {
         "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",
-        "test_other.py": "import unittest\nclass Other(unittest.TestCase):\n    def test_o(self): self.assertTrue(1)\n",
+        "test_other.py": "import unittest\n"
+        "class Other(unittest.TestCase):\n"
+        "    def test_o(self): self.assertTrue(1)\n",
         "conftest.py": "import pytest\n@pytest.fixture\ndef two(): return 2\n"
         "def pytest_collection_modifyitems(items): items.reverse()\n",
         "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '-q'\n",
     }
-    assert evaluated(store, honest, TestLedger()).verdict is Verdict.PASSED
+    report = evaluated(store, honest)
+    assert TestLedger().after(report).judge(report).verdict is Verdict.PASSED
 
 
-def test_a_forged_report_of_the_very_process_cannot_be_excluded(store):
-    """A test can rewrite its own outcome in memory; SECURITY.md says so, and this shows that it is so."""
+def test_report_forged_within_the_test_process_cannot_be_excluded(store: FileStore) -> None:
+    """A test can rewrite its own outcome in memory, as SECURITY.md states."""
     forging = """
 import gc, os
 def test_it():
@@ -201,8 +210,8 @@ def test_it():
     assert evaluated(store, {"test_it.py": forging}).verdict is Verdict.PASSED
 
 
-def test_tests_hidden_during_the_checks_fail_the_verdict(store):
-    """The store's code empties its failing test, keeps a linter busy with a large file, and puts the test back."""
+def test_tests_hidden_during_the_checks_fail_the_verdict(store: FileStore) -> None:
+    """The store empties its failing test, keeps a linter busy and restores the test."""
     hiding = """
 import time
 from pathlib import Path
@@ -220,8 +229,8 @@ def pytest_unconfigure():
     assert report.verdict is Verdict.FAILED
 
 
-def test_sources_modified_during_the_checks_fail_the_verdict(store):
-    """What the lint would refuse is put aside before it gets there, and is back when everything has ended."""
+def test_sources_modified_during_the_checks_fail_the_verdict(store: FileStore) -> None:
+    """The store hides code that fails the lint, and restores it when all checks have ended."""
     swapping = """
 import time
 from pathlib import Path
@@ -235,23 +244,19 @@ def test_it():
 """
     wrong = "NAME = 1\ndef broken():\n    return undefined_name\n"
     large = "A = [\n" + "    1,\n" * 60_000 + "]\n"
-    assert "undefined_name" in str(
-        evaluated(store, {"work.py": wrong, "test_it.py": PASSING})
-    )  # control
+    control = evaluated(store, {"work.py": wrong, "test_it.py": PASSING})
+    assert "undefined_name" in str(control)
 
-    report = evaluated(
-        store, {"a.py": f"# pylint: skip-file\n{large}", "work.py": wrong, "test_it.py": swapping}
-    )
+    files = {"a.py": f"# pylint: skip-file\n{large}", "work.py": wrong, "test_it.py": swapping}
+    report = evaluated(store, files)
 
     assert report.verdict is Verdict.FAILED
-    assert ("work.py", "was written to while the checks ran") in {
-        (finding.where, finding.text[:35])
-        for result in report.results
-        for finding in result.findings
-    }
+    findings = [one for result in report.results for one in result.findings]
+    texts = [one.text for one in findings if one.where == "work.py"]
+    assert any(text.startswith("was written to while the checks ran") for text in texts)
 
 
-def test_tests_may_read_sources_and_write_other_files(store):
+def test_tests_may_read_sources_and_write_other_files(store: FileStore) -> None:
     sound = """
 from pathlib import Path
 def test_it(tmp_path):

@@ -1,4 +1,4 @@
-"""A box as a `SandboxEnvironment` of inspect-ai, so that its battery for sandbox providers can be run on ours."""
+"""A sandbox as a `SandboxEnvironment` of inspect-ai, for its battery for sandbox providers."""
 
 import shlex
 from pathlib import PurePosixPath
@@ -18,12 +18,12 @@ _CANNOT_EXECUTE = 126
 _SIGNALLED = 128
 
 
-class BoxEnvironment(SandboxEnvironment):
-    """One box; relative paths are those of its store, absolute ones are reached by commands alone."""
+class AdaptedSandbox(SandboxEnvironment):
+    """One sandbox: relative paths are those of its file store, absolute ones need commands."""
 
-    def __init__(self, box: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
-        self._box = box
+        self._sandbox = sandbox
 
     async def exec(
         self,
@@ -37,13 +37,13 @@ class BoxEnvironment(SandboxEnvironment):
         concurrency: bool = True,
     ) -> ExecResult[str]:
         if user is not None:
-            raise SandboxUserUnsupportedError(f"a box has one user, and it is not {user!r}")
+            raise SandboxUserUnsupportedError(f"A sandbox has one user, and it is not {user!r}.")
         words = [f"{name}={value}" for name, value in (env or {}).items()]
         argv = (*(("/usr/bin/env", *words) if words else ()), *cmd)
         if cwd is not None:
             argv = ("/bin/sh", "-c", _ENTER, cwd, *argv)
         stdin = input.encode() if isinstance(input, str) else input or b""
-        (job,) = self._box.run([Job("command", argv)], stdin=stdin, timeout_s=timeout).jobs
+        (job,) = self._sandbox.run([Job("command", argv)], stdin=stdin, timeout_s=timeout).jobs
         return _result(job, cmd)
 
     async def write_file(self, file: str, contents: str | bytes) -> None:
@@ -52,7 +52,7 @@ class BoxEnvironment(SandboxEnvironment):
             await self._write_elsewhere(file, content)
             return
         try:
-            self._box.write({file: content})
+            self._sandbox.write({file: content})
         except Refused as refusal:
             raise _as_os_error(file, refusal) from refusal
 
@@ -69,7 +69,7 @@ class BoxEnvironment(SandboxEnvironment):
         parts, offset, size = [], 0, 1
         while offset < size:
             try:
-                part, size = self._box.read(file, offset=offset, limit=1 << 24)
+                part, size = self._sandbox.read(file, offset=offset, limit=1 << 24)
             except Refused as refusal:
                 raise _as_os_error(file, refusal) from refusal
             if size > limit:
@@ -94,7 +94,7 @@ class BoxEnvironment(SandboxEnvironment):
 
     @classmethod
     async def sample_cleanup(cls, *_: object) -> None:
-        """Leave the end of the box to whoever made it."""
+        """Leave the sandbox open; its maker closes it."""
 
 
 def _result(job: JobResult, cmd: list[str]) -> ExecResult[str]:

@@ -1,7 +1,7 @@
-"""inspect-ai's own battery for sandbox providers, run on a real box: `make audit`.
+"""inspect-ai's own battery for sandbox providers, run on a real sandbox: `make audit`.
 
-What our boxes answer otherwise, on purpose, is listed with its reason and has to fail: a difference that has gone is
-an error as well.
+Our sandboxes differ from the battery on purpose in places. Each difference is listed with its
+reason and has to fail, so a difference that is gone is an error, too.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from engine import BASE_IMAGE, cache_folder
-from inspect_adapter import BoxEnvironment
+from inspect_adapter import AdaptedSandbox
 from inspect_ai.util._sandbox.self_check import *  # noqa: F403 - how the battery says it is to be used
 
 from sandbox import SandboxPolicy
@@ -30,28 +30,28 @@ DIFFERENCES = {
     "test_read_file_not_allowed": _ATOMIC,
     "test_read_and_write_large_file_binary": _FRAME,
     "test_exec_input_large": _FRAME,
-    "test_exec_as_user": "a box has one user",
+    "test_exec_as_user": "a sandbox has one user",
 }
 
 
 @pytest.fixture(scope="module", params=["runc", "runsc"])
-def box(request: pytest.FixtureRequest) -> Iterator[DockerSandbox]:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[DockerSandbox]:
     policy = SandboxPolicy(cpus=1.0, runtime=request.param, max_write_bytes=32 << 20)
     with Engine.connect() as engine:
         image = prepare_image(engine, BASE_IMAGE, cache_folder(), print)
-        with DockerSandbox(engine, image, policy, run=f"audit-{os.getpid()}") as box:
-            yield box
+        with DockerSandbox(engine, image, policy, run=f"audit-{os.getpid()}") as sandbox:
+            yield sandbox
 
 
 @pytest.fixture
 async def sandbox_env(
-    box: DockerSandbox, request: pytest.FixtureRequest
-) -> AsyncIterator[BoxEnvironment]:
+    sandbox: DockerSandbox, request: pytest.FixtureRequest
+) -> AsyncIterator[AdaptedSandbox]:
     reason = DIFFERENCES.get(request.node.originalname)
     if reason is not None:
         request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
-    yield BoxEnvironment(box)
-    box.delete([entry.path for entry in box.files()])
+    yield AdaptedSandbox(sandbox)
+    sandbox.delete([entry.path for entry in sandbox.files()])
 
 
 @pytest.fixture

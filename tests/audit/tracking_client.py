@@ -1,6 +1,6 @@
-"""What the real client of Weights & Biases is sent, offline: numbers and listed settings, nothing it finds by itself.
+"""The real client of Weights & Biases, offline, gets figures and listed settings alone.
 
-`make audit` installs it; what is tested without it is in `tests/unit/test_tracking.py`.
+`make audit` installs the client. The tests without it are in `tests/unit/insight/test_tracking.py`.
 """
 
 import sys
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_wandb_client_gets_the_numbers_and_collects_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["l2mac", "track", "the-task-in-words"])
@@ -34,7 +34,7 @@ def test_wandb_client_gets_the_numbers_and_collects_nothing_else(
     control = Path(by_itself.dir).parent
     while not all(text.encode() in written(control) for text in private):
         assert time.monotonic() < started_at + 60, (
-            "the client does not look around; the test shows nothing"
+            "the client collects nothing, so the test proves nothing"
         )
         time.sleep(0.1)
     took_s = time.monotonic() - started_at
@@ -44,7 +44,7 @@ def test_wandb_client_gets_the_numbers_and_collects_nothing_else(
 
     def slowly() -> Iterator[list[Entry]]:
         yield read_trace(made.folder / TRACE_FILE)[0]
-        time.sleep(2 * took_s)  # as long as it takes to look around, and once more
+        time.sleep(2 * took_s)  # twice the time that the client took to collect
 
     track(made.folder.name, slowly(), report_reader(ObjectStore(made.folder / OBJECTS_FILE)), sink)
     kept = written(Path(sink.place))
@@ -56,6 +56,6 @@ def test_wandb_client_gets_the_numbers_and_collects_nothing_else(
 
 
 def written(folder: Path) -> bytes:
-    """Give everything that would be sent from the folder; the client's own logs stay where they are."""
+    """Return everything that would be sent from the folder; the client keeps its logs."""
     files = [path for path in folder.rglob("*") if path.is_file() and "logs" not in path.parts]
     return b"".join(path.read_bytes() for path in files)

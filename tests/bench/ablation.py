@@ -1,7 +1,7 @@
-"""What each switch and each method changes, side by side: the same scripted tasks with it on and off.
+"""The effects of each switch and each method: the same scripted tasks with it on and off.
 
-The model is scripted and has known faults, so that the figures show what a switch does about which fault, and what it
-costs in calls and tokens; how often a real model has the fault they do not show.
+The model is scripted and has known faults. The figures show the effect of a switch on a fault, and
+its cost in calls and tokens. They do not show how often a real model has the fault.
 """
 
 import sys
@@ -9,15 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from feature_sessions import FeatureSessions
+from feature_sessions import FeatureSessions, FeatureValues, PlanningValues
 from scripted_models.features import FeatureModel, task_of
 
 from l2mac.control.budget import Limits
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import Method
 from l2mac.runs.execute import SessionResult
 from l2mac.trace.events import Checked, InstructionCompleted, ModelCalled
 from l2mac.trace.objects import ObjectStore
@@ -36,20 +36,26 @@ HEAD = (
 )
 
 
+class Switch(PlanningValues, total=False):
+    """The settings that a switch stands for."""
+
+    method: Method
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A model's fault, and the switches to compare.
 
     Attributes:
-        fault: In words.
-        model: What makes the scripted model have it.
+        fault: The fault in words.
+        model: The values that give the scripted model the fault.
         switches: Name → settings.
         context_tokens: The model's window.
     """
 
     fault: str
-    model: dict[str, Any]
-    switches: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model: FeatureValues
+    switches: dict[str, Switch] = field(default_factory=dict)
     context_tokens: int = 20_000
 
 
@@ -57,14 +63,18 @@ OUTCOMES = {
     Status.COMPLETED: "completed",
     Status.FAILING: "failing",
     Status.BUDGET: "budget",
-    Status.UNSHOWN: "not shown",
+    Status.REQUIREMENTS_UNVERIFIED: "not shown",
 }
-OFF: dict[str, Any] = {}
-DEFAULT = {"coverage": True, "max_replans": 3, "requirements": True, "requirement_rounds": 1}
-METHODS: dict[str, dict[str, Any]] = {
-    name: {"method": name} for name in ("one-shot", "codet", "self-refine", "reflexion")
+OFF: Switch = {}
+DEFAULT: Switch = {
+    "coverage": True,
+    "max_replans": 3,
+    "requirements": True,
+    "requirement_rounds": 1,
 }
-NO_EVALUATOR = {"evaluator": False}
+COMPARED: tuple[Method, ...] = ("one-shot", "codet", "self-refine", "reflexion")
+METHODS: dict[str, Switch] = {name: {"method": name} for name in COMPARED}
+NO_EVALUATOR: Switch = {"evaluator": False}
 CASES = (
     Case(
         fault="none",
@@ -156,14 +166,14 @@ CASES = (
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Give one row for each task and switch."""
+    """Yield one row for each task and switch."""
     for case in CASES:
-        for name, thinking in case.switches.items():
+        for name, switch in case.switches.items():
             with tempfile.TemporaryDirectory() as folder:
                 sessions, model = FeatureSessions(Path(folder) / "run"), FeatureModel(**case.model)
                 task, limits = task_of(*FEATURES), Limits(turns=12)
                 result = sessions.work(
-                    model, task=task, limits=limits, context_tokens=case.context_tokens, **thinking
+                    model, task=task, limits=limits, context_tokens=case.context_tokens, **switch
                 )
                 yield (case.fault, name, *_figures(sessions, model, result))
 
@@ -199,7 +209,7 @@ def main() -> None:
         print(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
-    print("\nfeatures: right, and with a test, counted in the files, whatever the model claims")
+    print("\nfeatures: correct features with a test, counted in the files")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,11 @@ from engine import BASE_IMAGE
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
+from l2mac.control.run_spec import RunSpec
+from l2mac.domains.loader import load_domain
 from l2mac.evaluator import python_checks
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Cause, Job, JobResult, OutputStream, RunResult, SandboxPolicy
 from sandbox.engine.connection import Engine
@@ -271,7 +272,11 @@ class Bench:
                 model="scripted",
                 image="none",
             )
-            plan = Plan(task="x", context_tokens=100_000)
+            plan = RunSpec(
+                task="x",
+                definition=load_domain("codebase").definition.as_text(),
+                context_tokens=100_000,
+            )
             start = time.perf_counter()
             execute(Path(folder), plan, means, "run")
             per_turn_ms = 1000 * (time.perf_counter() - start) / len(replies)

@@ -1,11 +1,15 @@
-"""What changing files by edits saves against writing them whole: the same changes of one recorded run, made both ways.
+"""Tokens that edits save against whole files, for the same changes of one recorded run.
 
     .venv/bin/python tests/bench/edits.py [RUN'S FOLDER]
 
-Every turn of the record that changed files is made again on a store in memory: once with `write_files`, each file
-whole, once with `apply_patch` (three lines of context) for what existed and `write_files` for what is new, and once
-with one `edit_file` per changed place. After every turn the three stores must be the same, hash by hash. Tokens are
-the estimate that runs themselves use, without calibration.
+Every turn of the trace that changed files is made again on a file store in memory, in three ways:
+
+- with `write_files`, each file whole
+- with `apply_patch` (three lines of context), and `write_files` for new files
+- with one `edit_file` per changed place, and `write_files` for new files
+
+After every turn the three stores must be the same, hash by hash. Tokens are the estimate that runs
+themselves use, without calibration.
 """
 
 import difflib
@@ -26,14 +30,14 @@ from l2mac.trace.journal import OBJECTS_FILE
 from l2mac.trace.objects import ObjectStore
 from sandbox.testing import SandboxScript
 
-RECORD = Path(__file__).resolve().parents[2] / "examples" / "sessions" / "url-shortener"
+SESSION = Path(__file__).resolve().parents[2] / "examples" / "sessions" / "url-shortener"
 Files = dict[str, str]
 Calls = list[tuple[str, dict[str, object]]]
 Way = Callable[[Files, Files], Calls]
 
 
 def turns_of(folder: Path) -> Iterator[tuple[Files, Files]]:
-    """Give each turn that changed texts: the files before and after it."""
+    """Yield the files before and after each turn that changed texts."""
     objects = ObjectStore(folder / OBJECTS_FILE)
     before: Files = {}
     after: Files = {}
@@ -58,22 +62,21 @@ def whole(before: Files, after: Files) -> Calls:
 
 
 def patched(before: Files, after: Files) -> Calls:
-    """Patch what existed, write what is new."""
+    """Patch existing files, write new ones."""
     new = [path for path in after if path not in before]
     patch = "".join(
         _diff(path, before[path], after[path])
         for path in before
         if before[path] != after.get(path, before[path])
     )
-    return [
-        *_written(new, after),
-        *([("apply_patch", {"patch": patch})] if patch else []),
-        *_deleted(before, after),
-    ]
+    calls = _written(new, after)
+    if patch:
+        calls.append(("apply_patch", {"patch": patch}))
+    return calls + _deleted(before, after)
 
 
 def edited(before: Files, after: Files) -> Calls:
-    """Replace each changed place by itself, write what is new."""
+    """Replace each changed place by itself, write new files."""
     calls = _written([path for path in after if path not in before], after)
     for path in before:
         if path in after and before[path] != after[path]:
@@ -83,7 +86,7 @@ def edited(before: Files, after: Files) -> Calls:
 
 
 def measure(turns: list[tuple[Files, Files]], way: Way, folder: Path) -> tuple[int, int, int]:
-    """Perform all turns in one way; gives tokens out, turns and calls."""
+    """Perform all turns in one way, and return tokens out, turns and calls."""
     belt, estimator = Toolbelt(file_tools(), {}), TokenEstimator()
     store = FileStore(SandboxScript().make_sandbox, ObjectStore(folder / f"{way.__name__}.pack"))
     tokens = calls = 0
@@ -95,9 +98,9 @@ def measure(turns: list[tuple[Files, Files]], way: Way, folder: Path) -> tuple[i
         for call in made:
             outcome = belt.perform(call, ToolContext(store, 4000, 5.0))
             if not outcome.ok:
-                raise SystemExit(f"{way.__name__}: {call.name} was refused: {outcome.text}")
+                raise SystemExit(f"{way.__name__}: {call.name} was refused. {outcome.text}")
         if {entry.path: store.read(entry.path).decode() for entry in store.files} != after:
-            raise SystemExit(f"{way.__name__}: the store is not the record's")
+            raise SystemExit(f"{way.__name__}: the store differs from the trace.")
         tokens += estimator.estimate([Message(Role.ASSISTANT, "", tuple(made))])
         calls += len(made)
     return tokens, len(turns), calls
@@ -111,9 +114,7 @@ def main(folder: Path) -> None:
         for turn in turns
         if any(path in turn[1] and turn[1][path] != text for path, text in turn[0].items())
     ]
-    print(
-        f"record {folder.name}: {len(turns)} turns changed files, {len(changing)} of them files that existed"
-    )
+    print(f"{folder.name}: {len(turns)} turns changed files, {len(changing)} existing files")
     print(f"{'way':10} {'tokens out':>10} {'turns':>6} {'calls':>6} {'of whole':>9}")
     with tempfile.TemporaryDirectory() as scratch:
         first = 0
@@ -121,7 +122,7 @@ def main(folder: Path) -> None:
             tokens, count, calls = measure(turns, way, Path(scratch))
             first = first or tokens
             print(f"{way.__name__:10} {tokens:10} {count:6} {calls:6} {tokens / first:9.0%}")
-    print("the turns that changed existing files, alone:")
+    print("only the turns that changed existing files:")
     for name, tokens in _changing_alone(changing).items():
         print(f"{name:10} {tokens:10} {len(changing):6}")
 
@@ -162,7 +163,10 @@ def _diff(path: str, old: str, new: str) -> str:
 
 
 def _edits(path: str, old: str, new: str) -> Calls | None:
-    """Give one replacement per changed place, with as many lines around it as make it the only one; None if none do."""
+    """Return one replacement per changed place, or None if a place cannot be told apart.
+
+    Each replacement has as many lines of context as make it unique.
+    """
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
     calls: Calls = []
     text = old
@@ -190,4 +194,4 @@ def _edits(path: str, old: str, new: str) -> Calls | None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else RECORD)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SESSION)

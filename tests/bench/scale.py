@@ -1,31 +1,34 @@
-"""Show how costs grow within one run: 100 instructions, 1,000 files, 100 MB of store, 10,000 events.
+"""The growth of costs in one run: 100 instructions, 1,000 files, 100 MB, 10,000 events.
 
     python tests/bench/scale.py [--quick] [--json]
 
-The model is a script and the boxes of the first table execute nothing, so that what is seen is the platform's own
-cost per turn: control unit, trace, syncs, prompt. The second table is a real box whose store grows. What is flat
-stays near 1 in the last column, the ratio of the last row to the first.
+The model is scripted, and the sandboxes of the first table execute nothing, so its figures are the
+platform's own cost per turn: control unit, trace, syncs, prompt. The second table is a real sandbox
+whose file store grows. The last column is the ratio of the last value to the first: near 1 for a
+constant cost.
 """
 
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import Bench, InstantBox
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
+from l2mac.control.run_spec import RunSpec
+from l2mac.domains.loader import load_domain
 from l2mac.evaluator import python_checks
 from l2mac.processor.messages import Reply, Request, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.execute import Resources, execute
-from l2mac.runs.recorded_spec import Plan, recorded_plan
-from sandbox import Job
+from l2mac.runs.recorded_spec import read_spec
+from sandbox import Job, Sandbox
 
 FILES_PER_INSTRUCTION = 10
 TURNS_PER_INSTRUCTION = 32
@@ -34,7 +37,7 @@ POINTS = 5
 
 
 class GrowingModel:
-    """A script that fills the store instruction by instruction, and a clock of what lies between its replies.
+    """A scripted model that fills the store, and a clock of the time between its replies.
 
     Attributes:
         between_s: Seconds from each reply to the next request.
@@ -47,7 +50,7 @@ class GrowingModel:
         self._instruction, self._turn, self._replied = 0, 0, 0.0
 
     def complete(self, request: Request, watch: Watcher) -> Reply:
-        """Write a new file, or a small one anew, or claim completion, or summarise."""
+        """Write a new file, write a small one again, complete the instruction, or summarise."""
         if self._replied:
             self.between_s.append(time.perf_counter() - self._replied)
             self.prompt_characters.append(sum(len(message.content) for message in request.messages))
@@ -75,10 +78,21 @@ def _call(name: str, arguments: dict[str, object]) -> Reply:
     return Reply(content="", tool_calls=(ToolCall("1", name, json.dumps(arguments)),))
 
 
-def long_run(instructions: int) -> dict[str, object]:
-    """Execute a whole run, then resume it; gives the curve over its parts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongRun:
+    """The figures of a long run; the curves have a median for each part of the run."""
+
+    files: int
+    events: int
+    resume_s: float
+    turn_ms: list[float]
+    prompt_kilobytes: list[float]
+
+
+def long_run(instructions: int) -> LongRun:
+    """Execute a whole run, resume it, and return the curve over its parts."""
     model = GrowingModel()
-    means = Resources(
+    resources = Resources(
         processor=model,
         open_sandbox=lambda _: InstantBox(),
         limits=Limits(turns=2 * TURNS_PER_INSTRUCTION),
@@ -87,21 +101,26 @@ def long_run(instructions: int) -> dict[str, object]:
         image="none",
     )
     program = tuple(f"Write part {number}." for number in range(instructions))
-    plan = Plan(task="x", program=program, context_tokens=2_000_000)
+    plan = RunSpec(
+        task="x",
+        definition=load_domain("codebase").definition.as_text(),
+        program=program,
+        context_tokens=2_000_000,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        result = execute(Path(folder), plan, means, "run")
+        result = execute(Path(folder), plan, resources, "run")
         events = sum(1 for _ in (Path(folder) / "trace.jsonl").open("rb"))
         start = time.perf_counter()
-        again = execute(Path(folder), recorded_plan(Path(folder)), means, "resume")
+        again = execute(Path(folder), read_spec(Path(folder)), resources, "resume")
         resume_s = time.perf_counter() - start
         assert again.files == result.files
-    return {
-        "files": len(result.files),
-        "events": events,
-        "resume_s": round(resume_s, 2),
-        "turn_ms": _curve(model.between_s, 1000),
-        "prompt_kilobytes": _curve([float(count) for count in model.prompt_characters], 0.001),
-    }
+    return LongRun(
+        files=len(result.files),
+        events=events,
+        resume_s=round(resume_s, 2),
+        turn_ms=_curve(model.between_s, 1000),
+        prompt_kilobytes=_curve([float(count) for count in model.prompt_characters], 0.001),
+    )
 
 
 def _curve(values: list[float], unit: float) -> list[float]:
@@ -112,36 +131,36 @@ def _curve(values: list[float], unit: float) -> list[float]:
     ]
 
 
-def growing_box(bench: Bench, files: int, size: int) -> dict[str, list[float]]:
-    """Give medians in milliseconds of single requests to a real box as its store fills."""
+def growing_sandbox(bench: Bench, files: int, size: int) -> dict[str, list[float]]:
+    """Return medians in milliseconds of single requests to a real sandbox as its store fills."""
     curves: dict[str, list[float]] = {
         "files": [],
         "write one": [],
         "true": [],
         "check two files": [],
     }
-    with bench.box() as box:
-        box.write({"a.py": b'"""A."""\n', "test_a.py": b"def test_a():\n    assert True\n"})
+    with bench.box() as sandbox:
+        sandbox.write({"a.py": b'"""A."""\n', "test_a.py": b"def test_a():\n    assert True\n"})
         checks = python_checks.jobs_for(
-            [entry for entry in box.files() if entry.path.endswith("a.py")]
+            [entry for entry in sandbox.files() if entry.path.endswith("a.py")]
         )
         time.sleep(6)
         for point in range(POINTS):
-            held = len(box.files())
+            held = len(sandbox.files())
             wanted = 2 + files * point // (POINTS - 1)
             for number in range(held, wanted):
-                box.write({f"data/part{number % 40}/{number}.txt": b"x" * size})
+                sandbox.write({f"data/part{number % 40}/{number}.txt": b"x" * size})
             curves["files"].append(wanted)
-            for name, request in _requests(box, checks).items():
+            for name, request in _requests(sandbox, checks).items():
                 curves[name].append(_median_ms(request))
     return curves
 
 
-def _requests(box: object, checks: tuple[Job, ...]) -> dict[str, Callable[[int], object]]:
+def _requests(sandbox: Sandbox, checks: tuple[Job, ...]) -> dict[str, Callable[[int], object]]:
     return {
-        "write one": lambda turn: box.write({"one.txt": str(turn).encode()}),  # type: ignore[attr-defined]
-        "true": lambda _: box.run([Job("true", argv=("true",))]),  # type: ignore[attr-defined]
-        "check two files": lambda _: box.run(checks),  # type: ignore[attr-defined]
+        "write one": lambda turn: sandbox.write({"one.txt": str(turn).encode()}),
+        "true": lambda _: sandbox.run([Job("true", argv=("true",))]),
+        "check two files": lambda _: sandbox.run(checks),
     }
 
 
@@ -162,17 +181,17 @@ def main() -> None:
     words = parser.parse_args()
     part = 5 if words.quick else 1
     run = long_run(100 // part)
-    box = growing_box(Bench("", 1.0), 1000 // part, FILE_BYTES)
+    sandbox = growing_sandbox(Bench("", 1.0), 1000 // part, FILE_BYTES)
     if words.as_json:
-        print(json.dumps({"run": run, "box": box}))
+        print(json.dumps({"run": asdict(run), "sandbox": sandbox}))
         return
     print(
-        f"one run: {run['files']} files, {run['events']} events, resumed in {run['resume_s']} s (under 3 s)"
+        f"one run: {run.files} files, {run.events} events, resumed in {run.resume_s} s (under 3 s)"
     )
-    for name in ("turn_ms", "prompt_kilobytes"):
-        _print_curve(name, run[name])  # type: ignore[arg-type]
-    print("one box")
-    for name, curve in box.items():
+    _print_curve("turn_ms", run.turn_ms)
+    _print_curve("prompt_kilobytes", run.prompt_kilobytes)
+    print("one sandbox")
+    for name, curve in sandbox.items():
         _print_curve(name, curve)
 
 
@@ -185,4 +204,4 @@ def _print_curve(name: str, curve: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The battery that every box must pass, on every runtime."""
+"""The battery that every sandbox must pass, on every runtime."""
 
 import pytest
 from engine import SharedSandbox
@@ -12,14 +12,14 @@ def test_sandbox_passes_every_conformance_check(
     shared_sandbox: SharedSandbox,
     runtime: str,
     request: pytest.FixtureRequest,
-):
+) -> None:
     difference = KNOWN_DIFFERENCES.get(runtime, {}).get(check.__name__)
     if difference:
         request.applymarker(pytest.mark.xfail(reason=difference, strict=True))
     perform(check, shared_sandbox.fresh())
 
 
-def test_every_known_difference_is_one_of_a_check_and_says_why():
+def test_known_differences_name_a_check_and_a_reason() -> None:
     names = {check.__name__ for check in BATTERY}
     for runtime, differences in KNOWN_DIFFERENCES.items():
         assert runtime in ("runc", "runsc")

@@ -1,4 +1,4 @@
-"""No box outlives the process that opened it, however that ends, and none is taken from a process that lives."""
+"""No sandbox outlives the process that opened it; no living process loses one."""
 
 import contextlib
 import os
@@ -7,14 +7,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Never, Protocol
 
 import pytest
-from engine import RUN, leftovers, wait_until, wait_until_none
+from engine import RUN, SandboxMaker, leftovers, wait_until, wait_until_none
 
 from sandbox import Job, SandboxDied, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL, reap, sandbox_labels
 
 HOLDER = Path(__file__).parents[1] / "support" / "sandbox_owner.py"
@@ -22,20 +25,21 @@ LEASE_S = 3
 Holder = subprocess.Popen[str]
 
 
+class Hold(Protocol):
+    """A function that starts a process which opens sandboxes for this run."""
+
+    def __call__(self, sandboxes: int = 1, *seconds: str) -> Holder:
+        """Start the process; with `seconds`, a command runs that long."""
+        ...
+
+
 @pytest.fixture
-def hold(box_image) -> Iterator[Callable[..., Holder]]:
-    """Give a function that starts a process which opens boxes for this run; each is ended at the end."""
+def hold(sandbox_image: SandboxImage) -> Iterator[Hold]:
     with contextlib.ExitStack() as stack:
 
-        def start(boxes: int = 1, *seconds: str, run: str = RUN) -> Holder:
-            command = [
-                sys.executable,
-                str(HOLDER),
-                box_image.base.reference,
-                run,
-                str(boxes),
-                *seconds,
-            ]
+        def start(sandboxes: int = 1, *seconds: str) -> Holder:
+            reference = sandbox_image.base.reference
+            command = [sys.executable, str(HOLDER), reference, RUN, str(sandboxes), *seconds]
             holder = stack.enter_context(
                 subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             )
@@ -61,12 +65,12 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def runs_a_command(engine, container: str) -> bool:
+def runs_a_command(engine: Engine, container: str) -> bool:
     return any("sleep" in words[-1] for words in engine.api.top(container)["Processes"])
 
 
 @pytest.mark.parametrize("seconds", [(), ("600",)], ids=["idle", "in the middle of a command"])
-def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
+def test_killed_owner_leaves_nothing(engine: Engine, hold: Hold, seconds: tuple[str, ...]) -> None:
     holder = hold(1, *seconds)
     (container,) = line_of(holder, "open ")
     assert len(leftovers(engine)) == 2  # a container and a volume
@@ -77,7 +81,7 @@ def test_a_killed_owner_leaves_nothing(engine, hold, seconds):
     assert wait_until_none(lambda: leftovers(engine)) == []
 
 
-def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
+def test_eight_sandboxes_of_a_killed_owner_leave_nothing(engine: Engine, hold: Hold) -> None:
     holder = hold(8)
     line_of(holder, "open ")
     assert len(leftovers(engine)) == 16
@@ -88,26 +92,27 @@ def test_eight_boxes_of_a_killed_owner_leave_nothing(engine, hold):
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.08, 0.15, 0.25])
-def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(engine, hold, delay_s):
+def test_reaper_removes_all_leftovers_of_an_owner_killed_while_opening(
+    engine: Engine, hold: Hold, delay_s: float
+) -> None:
     holder = hold(1)
     line_of(holder, "opening")
     time.sleep(delay_s)
 
     holder.kill()
     holder.wait()
-    ended = wait_until(lambda: not engine.api.containers(filters={"label": f"org.l2mac.run={RUN}"}))
+    label = {"label": f"org.l2mac.run={RUN}"}
+    ended = wait_until(lambda: not engine.api.containers(filters=label))
 
     def left_by_a_start() -> list[str]:
-        reap(
-            engine
-        )  # an engine that was still making the box when its owner died may have it ready only later
+        reap(engine)  # the engine may finish a sandbox after its owner's death
         return leftovers(engine)
 
-    assert ended, "a box still runs"
+    assert ended, "a sandbox still runs"
     assert wait_until_none(left_by_a_start) == []
 
 
-def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
+def test_silent_owner_loses_its_sandbox_when_the_lease_ends(engine: Engine, hold: Hold) -> None:
     holder = hold(1)
     line_of(holder, "open ")
     started_at = time.monotonic()
@@ -119,30 +124,35 @@ def test_a_silent_owner_loses_its_box_when_the_lease_ends(engine, hold):
     holder.send_signal(signal.SIGCONT)
 
 
-def test_an_owner_that_is_only_idle_keeps_its_box(open_sandbox):
-    box = open_sandbox(lease_s=4)
+def test_idle_owner_keeps_its_sandbox(open_sandbox: SandboxMaker) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0, lease_s=4))
     time.sleep(5)  # longer than the lease; a beat is sent several times in one
-    assert box.run([Job("after", ("true",))]).jobs[0].succeeded
+    assert sandbox.run([Job("after", ("true",))]).jobs[0].succeeded
 
 
-def test_reaper_removes_only_sandboxes_of_dead_owners(engine, box_image, hold):
+def test_reaper_removes_only_sandboxes_of_dead_owners(
+    engine: Engine, sandbox_image: SandboxImage, hold: Hold
+) -> None:
     living = hold(1)
     (mine,) = line_of(living, "open ")
     labels = {**sandbox_labels(RUN), "org.l2mac.owner": f"{dead_pid()}@123"}
-    request = {"Image": box_image.id, "Entrypoint": ["sleep", "300"], "Labels": labels}
+    request: dict[str, object] = {
+        "Image": sandbox_image.id,
+        "Entrypoint": ["sleep", "300"],
+        "Labels": labels,
+    }
     volume = {"Type": "volume", "Target": "/v", "VolumeOptions": {"Labels": labels}}
-    abandoned = engine.api.create_container_from_config(
-        {**request, "HostConfig": {"Mounts": [volume]}}
-    )["Id"]
-    engine.api.start(abandoned)
+    request["HostConfig"] = {"Mounts": [volume]}
+    # types-docker has no types for this method.
+    created = engine.api.create_container_from_config(request)  # type: ignore[no-untyped-call]
+    engine.api.start(created["Id"])
     engine.api.create_volume(name=f"{RUN}-abandoned", labels=labels)
 
     removed = reap(engine)
 
     assert removed >= 2
-    assert {container["Id"] for container in engine.api.containers(filters={"label": LABEL})} >= {
-        mine
-    }
+    ours = engine.api.containers(filters={"label": LABEL})
+    assert mine in {container["Id"] for container in ours}
     assert is_alive(living.pid)
     assert len(leftovers(engine)) == 2
     living.kill()
@@ -150,77 +160,75 @@ def test_reaper_removes_only_sandboxes_of_dead_owners(engine, box_image, hold):
 
 
 def dead_pid() -> int:
-    """Give the number of a process that has ended."""
+    """Return the number of a process that has ended."""
     done = subprocess.Popen(["true"])
     done.wait()
     return done.pid
 
 
-def test_a_whole_life_shows_no_second_door_to_the_engine(engine, box_image, runtime):
-    """An event of exec, archive, copy or extract would be a way into the box beside its channel."""
+def test_engine_events_show_no_access_beside_the_channel(
+    engine: Engine, sandbox_image: SandboxImage, runtime: str
+) -> None:
+    """An event of exec, archive, copy or extract would be access beside the channel."""
     since = int(time.time()) - 1
-    box = DockerSandbox(
-        engine, box_image, SandboxPolicy(cpus=1.0, runtime=runtime, memory_bytes=512 << 20), run=RUN
-    )
-    with box:
-        container = box.container
-        box.write({"a.py": b"print(1)\n", "test_a.py": b"def test_a():\n    pass\n"})
-        box.run(
-            [
-                Job("program", ("python3", "a.py")),
-                Job("tests", checker="pytest"),
-                Job("lint", checker="pylint"),
-            ]
-        )
-        box.read("a.py")
-        box.search("print")
-        box.delete(["a.py"])
+    policy = SandboxPolicy(cpus=1.0, runtime=runtime, memory_bytes=512 << 20)
+    jobs = [
+        Job("program", ("python3", "a.py")),
+        Job("tests", checker="pytest"),
+        Job("lint", checker="pylint"),
+    ]
+    with DockerSandbox(engine, sandbox_image, policy, run=RUN) as sandbox:
+        container = sandbox.container
+        sandbox.write({"a.py": b"print(1)\n", "test_a.py": b"def test_a():\n    pass\n"})
+        sandbox.run(jobs)
+        sandbox.read("a.py")
+        sandbox.search("print")
+        sandbox.delete(["a.py"])
     time.sleep(1.1)
 
-    events = list(engine.api.events(since=since, until=int(time.time()), decode=True))
-    own = [
-        event["Action"]
-        for event in events
-        if event["Type"] == "container" and event["Actor"]["ID"] == container
-    ]
-    volumes = [
-        event["Action"]
-        for event in events
-        if event["Type"] == "volume" and event["Actor"]["Attributes"].get("container") == container
-    ]
+    own, volumes = [], []
+    for event in engine.api.events(since=since, until=int(time.time()), decode=True):
+        actor = event["Actor"]
+        if event["Type"] == "container" and actor["ID"] == container:
+            own.append(event["Action"])
+        if event["Type"] == "volume" and actor["Attributes"].get("container") == container:
+            volumes.append(event["Action"])
 
     assert own == ["create", "attach", "start", "die", "destroy"]
     assert set(volumes) <= {"mount", "unmount"}
 
 
-def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox):
-    box = open_sandbox()
-    box.close()
-    box.close()
+def test_closing_twice_is_harmless_and_a_closed_sandbox_raises(open_sandbox: SandboxMaker) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0))
+    sandbox.close()
+    sandbox.close()
 
     with pytest.raises(SandboxDied, match="closed"):
-        box.files()
+        sandbox.files()
 
 
-def test_the_first_error_is_not_hidden_by_closing(engine, box_image):
-    with (
-        pytest.raises(ZeroDivisionError),
-        DockerSandbox(engine, box_image, SandboxPolicy(cpus=1.0), run=RUN) as box,
-    ):
-        engine.api.remove_container(box.container, force=True, v=True)
-        raise ZeroDivisionError
+def test_closing_never_hides_the_first_error(engine: Engine, sandbox_image: SandboxImage) -> None:
+    def fail_without_a_container() -> Never:
+        with DockerSandbox(engine, sandbox_image, SandboxPolicy(cpus=1.0), run=RUN) as sandbox:
+            engine.api.remove_container(sandbox.container, force=True, v=True)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_without_a_container()
 
 
-def test_interrupted_request_closes_the_sandbox(engine, open_sandbox, interruptible):
-    box = open_sandbox()
+def test_interrupted_request_closes_the_sandbox(
+    engine: Engine, open_sandbox: SandboxMaker, interruptible: None
+) -> None:
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0))
 
     def interrupt() -> None:
-        if wait_until(lambda: runs_a_command(engine, box.container)):
+        if wait_until(lambda: runs_a_command(engine, sandbox.container)):
             os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        box.run([Job("wait", ("sleep", "600"))])
+        sandbox.run([Job("wait", ("sleep", "600"))])
 
     with pytest.raises(SandboxDied):
-        box.files()
+        sandbox.files()

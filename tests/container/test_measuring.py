@@ -1,7 +1,8 @@
-"""Measuring in real boxes: what is counted, what is covered, and that generated code does not have a hand in it."""
+"""Measuring in real sandboxes: counts and coverage, which generated code cannot influence."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from engine import SharedSandbox
@@ -11,7 +12,7 @@ from l2mac.bench.readings import NoReading, read_count, read_coverage
 from l2mac.bench.recorded_store import RecordedStore
 from l2mac.bench.task_file import shipped_task
 from l2mac.trace.objects import ObjectStore
-from sandbox import FileEntry, Job
+from sandbox import FileEntry, Job, JobResult
 from sandbox.engine.docker_sandbox import DockerSandbox
 
 CALC = b'''"""Calculate."""
@@ -39,16 +40,17 @@ NEVER = b"def never():\n    return 1\n"
 TEST = b"from calc import add\n\n\ndef test_add():\n    assert add(1, 2) == 3\n"
 
 
-def job(box: DockerSandbox, checker: str, *paths: str) -> Any:
-    return box.run([Job("one", checker=checker, paths=paths)]).job("one")
+def job(sandbox: DockerSandbox, checker: str, *paths: str) -> JobResult:
+    return sandbox.run([Job("one", checker=checker, paths=paths)]).job("one")
 
 
-def lines_of(report: Any) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (report.report.head + report.report.tail).splitlines()]
+def lines_of(result: JobResult) -> list[object]:
+    text = result.report.head + result.report.tail
+    return [json.loads(line) for line in text.splitlines()]
 
 
-def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: DockerSandbox):
-    box.write(
+def test_lines_of_code_exclude_empty_lines_comments_and_docstrings(sandbox: DockerSandbox) -> None:
+    sandbox.write(
         {
             "calc.py": CALC,
             "bad.py": b"def (\n\n# comment\nx = 1\n",
@@ -56,7 +58,7 @@ def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: Docker
             "test_calc.py": TEST,
         }
     )
-    files = read_count(job(box, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
+    files = read_count(job(sandbox, "count", "calc.py", "bad.py", "empty.py", "test_calc.py"))
     assert {path: file.code for path, file in files.items()} == {
         "calc.py": 11,
         "bad.py": 2,
@@ -67,34 +69,50 @@ def test_lines_of_code_are_neither_empty_nor_comments_nor_docstrings(box: Docker
     assert [path for path, file in files.items() if not file.valid] == ["bad.py"]
 
 
-def test_coverage_counts_statements_and_hears_no_comment_that_asks_not_to(box: DockerSandbox):
-    box.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
-    files = read_count(job(box, "count", "calc.py", "never.py", "test_calc.py"))
-    coverage = read_coverage(job(box, "coverage"), files)
+def test_coverage_counts_statements_and_ignores_pragma_comments(
+    sandbox: DockerSandbox,
+) -> None:
+    sandbox.write({"calc.py": CALC, "never.py": NEVER, "test_calc.py": TEST})
+    files = read_count(job(sandbox, "count", "calc.py", "never.py", "test_calc.py"))
+    coverage = read_coverage(job(sandbox, "coverage"), files)
     assert coverage.files == {"calc.py": (5, 8), "never.py": (0, 2)}
     assert coverage.percent == 50
 
 
-def test_coverage_is_out_of_reach_of_generated_code(box: DockerSandbox):
-    test = (
-        b"import sys\nimport pytest\n\n\ndef test_none():\n    with pytest.raises(ImportError):\n"
-    )
-    test += b"        import coverage\n    assert not [name for name in sys.modules if name.startswith('coverage')]\n"
-    box.write({"test_reach.py": test})
-    assert lines_of(job(box, "pytest"))[-1] == {"e": "end", "code": 0}
-    assert lines_of(job(box, "coverage"))[-1] == {"e": "end", "code": 0}
-    result = box.run([Job("program", argv=("python3", "-c", "import coverage"))]).job("program")
+NO_COVERAGE = b"""
+import sys
+import pytest
+
+
+def test_none():
+    with pytest.raises(ImportError):
+        import coverage
+    assert not [name for name in sys.modules if name.startswith('coverage')]
+"""
+
+
+def test_generated_code_cannot_import_coverage(sandbox: DockerSandbox) -> None:
+    sandbox.write({"test_reach.py": NO_COVERAGE})
+    assert lines_of(job(sandbox, "pytest"))[-1] == {"e": "end", "code": 0}
+    assert lines_of(job(sandbox, "coverage"))[-1] == {"e": "end", "code": 0}
+    result = sandbox.run([Job("program", argv=("python3", "-c", "import coverage"))]).job("program")
     assert b"ModuleNotFoundError" in result.errors.head
 
 
-def test_a_file_of_the_store_may_be_called_coverage(box: DockerSandbox):
+def test_store_may_contain_a_module_named_coverage(sandbox: DockerSandbox) -> None:
     test = b"import coverage\n\n\ndef test_it():\n    assert coverage.MINE == 1\n"
-    box.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
-    files = read_count(job(box, "count", "coverage.py", "test_it.py"))
-    assert read_coverage(job(box, "coverage"), files).files == {"coverage.py": (1, 1)}
+    sandbox.write({"coverage.py": b"MINE = 1\n", "test_it.py": test})
+    files = read_count(job(sandbox, "count", "coverage.py", "test_it.py"))
+    assert read_coverage(job(sandbox, "coverage"), files).files == {"coverage.py": (1, 1)}
 
 
-FORGED = "for fd in range(3, 64):\n    try:\n        os.write(fd, FORGED)\n    except OSError:\n        pass\n"
+FORGED = """
+for fd in range(3, 64):
+    try:
+        os.write(fd, FORGED)
+    except OSError:
+        pass
+"""
 ALL_LINES = (
     'FORGED = b\'{"e": "ran", "path": "calc.py", "lines": [3, 6, 11, 12, 14, 17, 18, 20]}\\n\'\n'
 )
@@ -112,16 +130,21 @@ ALL_LINES = (
     ],
     ids=["exit", "exit in a test", "SystemExit", "hangs", "forged lines", "closed report"],
 )
-def test_a_suite_that_meddles_with_its_report_has_no_coverage(box: DockerSandbox, test: str):
-    box.write({"calc.py": CALC, "test_it.py": test.encode()})
-    files = read_count(job(box, "count", "calc.py", "test_it.py"))
-    result = box.run([Job("one", checker="coverage")], timeout_s=8).job("one")
+def test_coverage_is_missing_when_tests_tamper_with_their_report(
+    sandbox: DockerSandbox, test: str
+) -> None:
+    sandbox.write({"calc.py": CALC, "test_it.py": test.encode()})
+    files = read_count(job(sandbox, "count", "calc.py", "test_it.py"))
+    result = sandbox.run([Job("one", checker="coverage")], timeout_s=8).job("one")
     with pytest.raises(NoReading):
         read_coverage(result, files)
 
 
+StoreMaker = Callable[[dict[str, str]], RecordedStore]
+
+
 @pytest.fixture
-def store(tmp_path: Any, shared_sandbox: SharedSandbox) -> Any:
+def store(tmp_path: Path, shared_sandbox: SharedSandbox) -> StoreMaker:
     def make(files: dict[str, str]) -> RecordedStore:
         objects = ObjectStore(tmp_path / "objects.pack")
         entries = [
@@ -191,7 +214,14 @@ class Service:
 HOOK = "def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n"
 
 
-def by_hand(store: Any, files: dict[str, str]) -> CodeMetrics:
+ANSWERS_EVERYTHING = """
+class Service:
+    def __getattr__(self, name):
+        return lambda *a, **k: None
+"""
+
+
+def by_hand(store: StoreMaker, files: dict[str, str]) -> CodeMetrics:
     numbers = CodeMetrics()
     tests = shipped_task("url-shortener").handwritten
     assert tests is not None
@@ -199,9 +229,11 @@ def by_hand(store: Any, files: dict[str, str]) -> CodeMetrics:
     return numbers
 
 
-def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
+def test_handwritten_tests_find_the_only_defect(store: StoreMaker) -> None:
     numbers = by_hand(store, {"shortener.py": SHORTENER, "conftest.py": HOOK})
-    failed = {test for test, state in numbers.details["handwritten"].items() if state != "passed"}
+    states = numbers.details["handwritten"]
+    assert isinstance(states, dict)
+    failed = {test for test, state in states.items() if state != "passed"}
     assert failed == {"test_by_hand.py::test_an_address_expires"}
     assert numbers.metrics["handwritten_percent"] == pytest.approx(100 * 8 / 9, abs=0.01)
 
@@ -213,19 +245,17 @@ def test_hand_written_tests_find_the_one_thing_that_is_wrong(store: Any):
         {"shortener.py": "def broken(\n"},
         {"shortener.py": "import os\nos._exit(0)\n"},
         {"shortener.py": "raise SystemExit(0)\n"},
-        {
-            "shortener.py": "class Service:\n    def __getattr__(self, name):\n        return lambda *a, **k: None\n"
-        },
+        {"shortener.py": ANSWERS_EVERYTHING},
     ],
     ids=["missing", "no Python", "exit", "SystemExit", "answers everything"],
 )
-def test_hand_written_tests_that_get_nothing_to_test_have_all_failed(
-    store: Any, files: dict[str, str]
-):
+def test_handwritten_tests_all_fail_without_a_usable_module(
+    store: StoreMaker, files: dict[str, str]
+) -> None:
     assert by_hand(store, files).metrics["handwritten_percent"] == 0
 
 
-def test_a_store_is_counted_linted_tested_and_covered(store: Any):
+def test_store_is_counted_linted_tested_and_covered(store: StoreMaker) -> None:
     files = {
         "calc.py": CALC.decode(),
         "test_calc.py": TEST.decode() + "\n\ndef test_wrong():\n    assert add(1, 1) == 3\n",

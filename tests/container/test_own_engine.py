@@ -1,4 +1,4 @@
-"""What only an engine of the tests' own can show: runtimes that lie, and an engine that crashes in the middle."""
+"""Tests on an engine of their own: runtimes that ignore limits, and a crash of the engine."""
 
 import random
 import signal
@@ -14,7 +14,9 @@ from engine import RUN, wait_until, wait_until_none
 from own_engine import OwnEngine
 
 from sandbox import IsolationMismatch, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL, reap
 from sandbox.engine.trial import RuntimeChoice, choose_runtime
 
@@ -26,8 +28,8 @@ POLICY = SandboxPolicy(cpus=1.0)
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory) -> Iterator[OwnEngine]:
-    """Give an engine with a runtime that ignores limits, one that does so without saying, and one that is not there."""
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
+    """Yield an engine with two runtimes that ignore limits, one in secret, and a missing one."""
     folder = tmp_path_factory.mktemp("engine")
     disguise = folder / "runsc"
     disguise.write_text('#!/bin/sh\nexec runsc --network=none --ignore-cgroups "$@"\n')
@@ -42,11 +44,13 @@ def own(tmp_path_factory) -> Iterator[OwnEngine]:
 
 
 @pytest.fixture(scope="module")
-def image(own, engine, box_image):
-    return own.take_image(engine, box_image)
+def image(own: OwnEngine, engine: Engine, sandbox_image: SandboxImage) -> SandboxImage:
+    return own.take_image(engine, sandbox_image)
 
 
-def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
+def test_runtime_with_unenforced_limits_is_passed_over(
+    own: OwnEngine, image: SandboxImage, gvisor: str
+) -> None:
     with own.connect() as engine:
         choice = choose_runtime(engine, image, POLICY, RUN)
 
@@ -58,18 +62,22 @@ def test_runtime_with_unenforced_limits_is_passed_over(own, image, gvisor):
     assert "--ignore-cgroups" in reasons["runsc-open"]
 
 
-def test_a_runtime_that_is_named_is_never_replaced_by_another(own, image, gvisor):
+def test_named_runtime_is_never_replaced_by_another(
+    own: OwnEngine, image: SandboxImage, gvisor: str
+) -> None:
     with own.connect() as engine, pytest.raises(IsolationMismatch, match="--ignore-cgroups"):
         DockerSandbox(engine, image, SandboxPolicy(cpus=1.0, runtime="runsc-open"), run=RUN).open()
 
 
-def test_the_same_runtime_without_the_argument_is_taken(engine, box_image, gvisor):
-    """The negative control: it is the argument that is found out, not gVisor."""
-    assert choose_runtime(engine, box_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
+def test_same_runtime_without_the_argument_is_chosen(
+    engine: Engine, sandbox_image: SandboxImage, gvisor: str
+) -> None:
+    """The negative control: the argument is detected, not gVisor."""
+    assert choose_runtime(engine, sandbox_image, POLICY, RUN) == RuntimeChoice(gvisor, ())
 
 
 class Fire:
-    """Owners of boxes that are started side by side and killed at random moments."""
+    """Owners of sandboxes that are started side by side and killed at random moments."""
 
     def __init__(self, own: OwnEngine, image_id: str) -> None:
         self._command = [sys.executable, str(HOLDER), own.address, image_id]
@@ -83,7 +91,7 @@ class Fire:
         )
 
     def kill(self, count: int) -> None:
-        """Kill that many owners: by turns at a random moment of their start, and of their work in an open box."""
+        """Kill `count` owners, by turns while they start and while their sandbox works."""
         for _ in range(count):
             while len(self._alive) < ALIVE:
                 self._alive.append(self.start(f"{RUN}-fire"))
@@ -103,13 +111,15 @@ class Fire:
         self.opened += owner.communicate()[0].startswith("open")
 
 
-def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image):
+def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(
+    own: OwnEngine, image: SandboxImage
+) -> None:
     fire, living = Fire(own, image.id), None
     with own.connect() as engine:
         neighbour = engine.api.create_container(
             image.id, entrypoint=["sleep", "600"], network_disabled=True
         )["Id"]
-        engine.api.create_volume("neighbour", labels={"somebody": "else"})
+        engine.api.create_volume("neighbour", labels={"owner": "another"})
         networks = {network["Id"] for network in engine.api.networks()}
     try:
         fire.kill(KILLS // 2)
@@ -119,17 +129,15 @@ def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image
         with own.connect() as engine:
             engine.api.start(neighbour)
             living = fire.start(f"{RUN}-living")
+            assert living.stdout is not None
             (_, mine) = living.stdout.readline().split()
             fire.kill(KILLS - KILLS // 2 - 1)
             fire.stop()
 
             def foreign() -> list[tuple[str, ...]]:
                 reap(engine)
-                rest = [
-                    one
-                    for one in engine.api.containers(all=True)
-                    if one["Id"] not in (neighbour, mine)
-                ]
+                every = engine.api.containers(all=True)
+                rest = [one for one in every if one["Id"] not in (neighbour, mine)]
                 return [(one["Id"], one["State"], str(one["Labels"])) for one in rest]
 
             assert wait_until_none(foreign) == []
@@ -137,9 +145,8 @@ def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image
             assert wait_until_none(lambda: sorted(own.processes().keys() - {neighbour, mine})) == []
             assert set(own.processes()) == {neighbour, mine}
             volumes = engine.api.volumes()["Volumes"]
-            assert [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})] == [
-                "neighbour"
-            ]
+            others = [one["Name"] for one in volumes if LABEL not in (one["Labels"] or {})]
+            assert others == ["neighbour"]
             assert len(volumes) == 2
             assert {network["Id"] for network in engine.api.networks()} == networks
             assert living.poll() is None
@@ -148,11 +155,13 @@ def test_killed_owners_and_an_engine_crash_leave_only_foreign_objects(own, image
         if living is not None:
             living.kill()
             living.communicate()
-    sys.stdout.write(f"{fire.killed} owners killed, {fire.opened} of them with an open box\n")
+    sys.stdout.write(f"{fire.killed} owners killed, {fire.opened} of them with an open sandbox\n")
     assert fire.killed == KILLS
     assert fire.opened >= KILLS // 4
     with own.connect() as engine:
-        assert wait_until(
-            lambda: {one["Id"] for one in engine.api.containers(all=True)} == {neighbour}
-        )
+
+        def is_clean() -> bool:
+            return {one["Id"] for one in engine.api.containers(all=True)} == {neighbour}
+
+        assert wait_until(is_clean)
         engine.api.remove_container(neighbour, v=True, force=True)

@@ -1,19 +1,18 @@
-"""Every method from the command line to the export: a real engine, real boxes, real HTTP, one scripted model."""
+"""Every method from the command line to the export, with a real engine and a scripted model."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cli import Cli, events_of
+from cli import Cli, ResultJson, RunValues, events_of
 from engine import BASE_IMAGE, wait_until
 from scripted_models import baselines
 
 import l2mac
 from l2mac.control.outcome import Status
-from l2mac.trace.events import CandidateChosen, PartStarted, SandboxOpened
+from l2mac.trace.events import CandidateChosen, Event, PartStarted, SandboxOpened
 
-BOXES = {"one-shot": 2, "codet": 8, "self-refine": 2, "reflexion": 2}
+SANDBOXES = {"one-shot": 2, "codet": 8, "self-refine": 2, "reflexion": 2}
 
 
 @pytest.fixture(scope="module")
@@ -23,59 +22,69 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         yield cli
 
 
-def run(cli: Cli, output: str, *words: str, code: int = 0) -> dict[str, Any]:
-    return cli.json("run", "a list", "--quiet", "--output", output, *words, code=code)
+def run(cli: Cli, output: str, *words: str, code: int = 0) -> ResultJson:
+    return cli.result("run", "a list", "--quiet", "--output", output, *words, code=code)
 
 
 @pytest.fixture(scope="module")
-def finished(cli: Cli) -> dict[str, dict[str, Any]]:
-    """Return one run by each method; only one shot fails, as the model never learns of its mistake there."""
+def finished(cli: Cli) -> dict[str, ResultJson]:
+    """Return one run by each method; one shot fails, because no check reports its mistake."""
     codes = {"one-shot": 1, "codet": 0, "self-refine": 0, "reflexion": 0}
     return {
         method: run(cli, method, "--method", method, code=code) for method, code in codes.items()
     }
 
 
-def events(result: dict[str, Any]) -> list[Any]:
+def events(result: ResultJson) -> list[Event]:
     return events_of(Path(result["run_folder"]))
 
 
 @pytest.mark.parametrize("method", ["codet", "self-refine", "reflexion"])
-def test_the_file_that_was_wrong_at_first_is_right_in_the_end(finished, cli: Cli, method: str):
+def test_initially_wrong_file_is_correct_at_the_end(
+    finished: dict[str, ResultJson], cli: Cli, method: str
+) -> None:
     assert (cli.home / method / "todo.py").read_text() == baselines.FILES["todo.py"]
     assert set(finished[method]["files"]) == set(baselines.FILES)
     assert (finished[method]["status"], finished[method]["method"]) == ("completed", method)
     assert finished[method]["tests"]["passed"] == 1
 
 
-def test_one_shot_returns_its_files_with_the_failing_test(finished, cli: Cli):
+def test_one_shot_returns_its_files_with_the_failing_test(
+    finished: dict[str, ResultJson], cli: Cli
+) -> None:
     assert (cli.home / "one-shot" / "todo.py").read_text() == baselines.WRONG["todo.py"]
     assert finished["one-shot"]["tests"]["failed"] == 1
-    assert "in a fresh box" in finished["one-shot"]["cause"]
+    assert "in a fresh sandbox" in finished["one-shot"]["cause"]
     assert finished["one-shot"]["evaluator"] is False
 
 
-def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(finished, cli: Cli):
+def test_codet_runs_each_candidate_and_keeps_the_first_that_agrees(
+    finished: dict[str, ResultJson], cli: Cli
+) -> None:
     (chosen,) = [event for event in events(finished["codet"]) if isinstance(event, CandidateChosen)]
     assert chosen == CandidateChosen(passed=(0, 1, 1), tests=1, chosen=2, agreeing=2)
 
 
-@pytest.mark.parametrize("method", BOXES)
-def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(finished, cli: Cli, method: str):
+@pytest.mark.parametrize("method", SANDBOXES)
+def test_traces_of_all_methods_have_a_receipt_for_every_sandbox(
+    finished: dict[str, ResultJson], cli: Cli, method: str
+) -> None:
     opened = [
         event.purpose for event in events(finished[method]) if isinstance(event, SandboxOpened)
     ]
-    assert (len(opened), opened[-1]) == (BOXES[method], "verify")
+    assert (len(opened), opened[-1]) == (SANDBOXES[method], "verify")
     verdict = cli.json("audit", "verify", finished[method]["run"])
-    assert (verdict["verdict"], verdict["receipts"]) == ("intact", BOXES[method])
+    assert (verdict["verdict"], verdict["receipts"]) == ("intact", SANDBOXES[method])
 
 
-def test_a_method_can_be_replayed_in_new_boxes(finished, cli: Cli):
-    again = cli.json("replay", finished["codet"]["run"], "--quiet", "--output", "again")
+def test_method_can_be_replayed_in_new_sandboxes(finished: dict[str, ResultJson], cli: Cli) -> None:
+    again = cli.result("replay", finished["codet"]["run"], "--quiet", "--output", "again")
     assert (again["difference"], again["files"]) == ("", finished["codet"]["files"])
 
 
-def test_a_method_killed_midway_is_resumed_to_the_same_files(finished, cli: Cli):
+def test_killed_method_is_resumed_to_the_same_files(
+    finished: dict[str, ResultJson], cli: Cli
+) -> None:
     before = set(cli.runs.iterdir())
     process = cli.start("run", "a list", "--quiet", "--method", "codet", "--output", "none")
     assert wait_until(
@@ -84,7 +93,7 @@ def test_a_method_killed_midway_is_resumed_to_the_same_files(finished, cli: Cli)
     process.kill()
     process.communicate()
     (killed,) = set(cli.runs.iterdir()) - before
-    resumed = cli.json("resume", killed.name, "--quiet", "--output", "resumed")
+    resumed = cli.result("resume", killed.name, "--quiet", "--output", "resumed")
     assert resumed["files"] == finished["codet"]["files"]
     assert resumed["cause"] == finished["codet"]["cause"]
 
@@ -95,7 +104,7 @@ def has_begun(folder: Path, part: str) -> bool:
     return any(isinstance(event, PartStarted) and event.name == part for event in events_of(folder))
 
 
-def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: Cli):
+def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: Cli) -> None:
     program = '["Write todo.py and its test."]'
     words = ("--no-evaluator", "--program", program, "--no-requirements")
     unchecked = run(cli, "unchecked", *words, code=1)
@@ -105,12 +114,12 @@ def test_run_without_evaluator_returns_failing_files_and_states_the_cause(cli: C
     assert (checked["status"], checked["tests"]["passed"]) == ("completed", 1)
 
 
-def test_a_method_is_a_setting_of_the_python_interface_too(
+def test_method_is_a_setting_of_the_python_interface(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(cli.home)
     assert cli.server is not None
-    settings = {
+    settings: RunValues = {
         "base_url": cli.server.base_url,
         "model": "scripted",
         "image": BASE_IMAGE,

@@ -1,10 +1,9 @@
-"""`l2mac bench` from the command line to the tables: real boxes, real HTTP, a scripted model."""
+"""`l2mac bench` from the command line to the tables, with a real engine and a scripted model."""
 
 import json
 import re
 import signal
 import threading
-from typing import Any
 
 import pytest
 from cli import ROOT, Cli, commands_of
@@ -12,14 +11,14 @@ from engine import PATIENCE_S
 from scripted_models import bench
 
 from l2mac.testing.faults import Unauthorized
-from l2mac.testing.model_server import ScriptedReply
+from l2mac.testing.model_server import ScriptedReply, tool_names_of
 from sandbox.engine.connection import Engine
 
 SMOKE = ("bench", "--task", "smoke", "--dir", "results")
 
 
 @pytest.mark.soak
-def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(cli: Cli, engine: Engine):
+def test_commands_of_the_benchmark_page_work_in_order(cli: Cli, engine: Engine) -> None:
     page = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
     commands = commands_of("docs/bench.md")
     assert len(commands) == 7
@@ -50,13 +49,11 @@ def test_the_commands_of_the_page_on_the_benchmark_work_in_their_order(cli: Cli,
     assert "| l2mac | 3 | 3 |" in (cli.home / "tables.md").read_text()
 
 
-def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
-    cli: Cli, engine: Engine
-):
+def test_interrupted_benchmark_resumes_and_repeats_nothing(cli: Cli, engine: Engine) -> None:
     held, over = threading.Event(), threading.Event()
 
-    def answer(body: dict[str, Any], number: int) -> ScriptedReply:
-        tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    def answer(body: dict[str, object], number: int) -> ScriptedReply:
+        tools = tool_names_of(body)
         if body.get("seed") == 1 and "complete_instruction" in tools and not over.is_set():
             held.set()
             over.wait(PATIENCE_S)  # the second run is in the middle of its work
@@ -66,7 +63,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
         process = cli.start(*SMOKE, "--seeds", "2")
         assert held.wait(PATIENCE_S)
         process.send_signal(signal.SIGINT)
-        assert "give the same command again" in cli.finish(process, 130).stderr
+        assert "Repeat the same command to resume." in cli.finish(process, 130).stderr
         over.set()
         cells = cli.home / "results" / "smoke" / "l2mac"
         first = {
@@ -87,7 +84,7 @@ def test_an_interrupted_benchmark_goes_on_where_it_was_and_repeats_nothing(
     assert engine.api.containers(all=True, filters=labels) == []
 
 
-def test_a_server_that_is_down_leaves_cells_for_the_next_time(cli: Cli, engine: Engine):
+def test_unreachable_server_leaves_cells_for_the_next_benchmark(cli: Cli, engine: Engine) -> None:
     with cli.serving(lambda body, number: Unauthorized()):
         done = cli.run(*SMOKE, "--seeds", "4", "--no-features", code=6)
     assert "3 cells in a row could not be finished" in done.stderr
@@ -100,10 +97,10 @@ def test_a_server_that_is_down_leaves_cells_for_the_next_time(cli: Cli, engine: 
 @pytest.mark.parametrize(
     "budget", [("--max-tokens", "1500"), ("--max-turns", "1", "--max-replans", "0")]
 )
-def test_a_run_out_of_budget_is_measured_and_stands_in_the_table(
+def test_run_without_budget_is_measured_and_listed_in_the_table(
     cli: Cli, engine: Engine, budget: tuple[str]
-):
+) -> None:
     with cli.serving(bench.answer):
         done = cli.run(*SMOKE, "--seeds", "1", "--no-features", *budget)
     assert re.search(r"l2mac +1 +0 ", done.stdout)
-    assert "l2mac: 1 budget spent" in done.stdout
+    assert "l2mac: 1 budget exhausted" in done.stdout

@@ -1,4 +1,4 @@
-"""The commands as their users meet them: messages, exit codes, interruptions, what is left behind."""
+"""The commands as their users meet them: messages, exit codes, interruptions and leftovers."""
 
 import resource
 import signal
@@ -9,7 +9,7 @@ from cli import Cli
 from engine import wait_until
 from scripted_models import forty_files, one_module
 
-from l2mac.testing.faults import ServerError, Unauthorized, UnknownModel
+from l2mac.testing.faults import Fault, ServerError, Unauthorized, UnknownModel
 from sandbox.engine.connection import Engine
 
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -19,12 +19,12 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
 @pytest.mark.parametrize(
     ("words", "variables", "code", "said"),
     [
-        (("run", "x"), {}, 6, "no model is configured"),
+        (("run", "x"), {}, 6, "No model is configured"),
         (("run", "--model", "m", "--base-url", NOWHERE), {}, 2, "TASK"),
-        (("run", "  "), {}, 2, "TASK: is empty"),
+        (("run", "  "), {}, 2, "TASK must not be empty"),
         (("run", "x", "--steps", "0"), {}, 2, "--steps"),
         (("run", "x", "--memory", "lots"), {}, 2, "--memory"),
-        (("run", "x", "--memory", "100m"), {}, 2, "raise --memory or lower --disk"),
+        (("run", "x", "--memory", "100m"), {}, 2, "Raise --memory or lower --disk"),
         (("run", "x", "--domain", "opera"), {}, 2, "--domain"),
         (("run", "x", "--program", "missing.yaml"), {}, 2, "--program missing.yaml"),
         (("run", "x", "--output", "."), {}, 2, "--output"),
@@ -54,9 +54,9 @@ WINDOW = {"L2MAC_CONTEXT_TOKENS": str(forty_files.CONTEXT_TOKENS)}
         (("replay", "none"), {}, 7, "l2mac runs"),
     ],
 )
-def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(
-    cli: Cli, words, variables, code, said
-):
+def test_invalid_input_is_reported_in_a_sentence_and_starts_nothing(
+    cli: Cli, words: tuple[str, ...], variables: dict[str, str], code: int, said: str
+) -> None:
     done = cli.run(*words, code=code, **variables)
     assert done.stdout == ""
     assert said in done.stderr
@@ -64,7 +64,7 @@ def test_bad_input_is_named_in_a_sentence_and_nothing_is_started(
     assert not cli.runs.exists()
 
 
-def test_a_settings_file_with_an_unknown_key_is_named(cli: Cli):
+def test_unknown_key_of_a_settings_file_is_named(cli: Cli) -> None:
     (cli.home / "l2mac.toml").write_text("stepps = 3\n")
     assert "l2mac.toml: stepps" in cli.run("runs", code=2).stderr
 
@@ -77,25 +77,27 @@ def test_a_settings_file_with_an_unknown_key_is_named(cli: Cli):
         (ServerError(500, retry_after="0"), "l2mac resume"),
     ],
 )
-def test_a_model_that_refuses_or_fails_is_one_sentence_and_the_run_is_kept(cli: Cli, fault, said):
+def test_failing_model_is_reported_in_a_sentence_and_the_run_is_kept(
+    cli: Cli, fault: Fault, said: str
+) -> None:
     with cli.serving(lambda body, index: fault if index > 1 else one_module.answer(body, index)):
         done = cli.run("run", "x", code=6)
     assert said in done.stderr
-    assert "go on with: l2mac resume" in done.stderr
+    assert "Continue it with: l2mac resume" in done.stderr
     with cli.serving(one_module.answer):
         cli.run("resume", "--output", "out")
     assert (cli.home / "out" / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
-def test_a_spent_budget_keeps_the_files_and_a_larger_one_finishes_the_run(cli: Cli):
+def test_exhausted_budget_keeps_files_and_a_larger_one_completes_the_run(cli: Cli) -> None:
     with cli.serving(one_module.answer):
-        spent = cli.json("run", "x", "--max-turns", "1", code=3)
-        resumed = cli.json("resume")
+        spent = cli.result("run", "x", "--max-turns", "1", code=3)
+        resumed = cli.result("resume")
     assert set(spent["files"]) == set(one_module.FILES)
     assert resumed["status"] == "completed"
 
 
-def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(cli: Cli, engine: Engine):
+def test_one_interrupt_ends_in_order_and_the_run_can_be_resumed(cli: Cli, engine: Engine) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", **WINDOW)
         assert wait_until(lambda: cli.lines() >= 12)
@@ -107,7 +109,7 @@ def test_one_interrupt_ends_in_order_and_the_run_goes_on_later(cli: Cli, engine:
     assert not engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run.name}"})
 
 
-def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(cli: Cli, engine: Engine):
+def test_second_interrupt_ends_at_once_and_leaves_nothing(cli: Cli, engine: Engine) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         assert wait_until(lambda: cli.lines() >= 8)
@@ -120,16 +122,18 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_either(cli: Cli, eng
     assert wait_until(lambda: not engine.api.containers(all=True, filters=labels))
 
 
-def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli):
+def test_full_disk_stops_the_run_and_keeps_the_written_trace_intact(cli: Cli) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
         done = cli.finish(process, 7)
     assert "is not writable: File too large. Everything written before is intact" in done.stderr
-    assert cli.json("show")["tool_calls"] >= 2
+    calls = cli.json("show")["tool_calls"]
+    assert isinstance(calls, int)
+    assert calls >= 2
 
 
-def test_two_processes_cannot_work_on_one_run(cli: Cli):
+def test_two_processes_cannot_work_on_one_run(cli: Cli) -> None:
     with cli.serving(forty_files.answer):
         process = cli.start("run", "x", "--quiet", **WINDOW)
         try:
@@ -141,7 +145,7 @@ def test_two_processes_cannot_work_on_one_run(cli: Cli):
     assert "Another process works on the run" in done.stderr
 
 
-def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli):
+def test_foreign_trace_cannot_send_the_key_to_its_own_server(cli: Cli) -> None:
     with cli.serving(one_module.answer) as foreign:
         cli.run("run", "x", "--max-turns", "1", code=3)
         asked = len(foreign.requests)
@@ -149,10 +153,10 @@ def test_a_foreign_record_cannot_send_the_key_to_a_server_of_its_choice(cli: Cli
         elsewhere = run.rename(cli.home / "foreign")
         done = Cli(cli.home).run("resume", str(elsewhere), code=6, OPENAI_API_KEY="secret")
         assert len(foreign.requests) == asked
-    assert "no model is configured" in done.stderr
+    assert "No model is configured" in done.stderr
 
 
-def test_the_key_is_nowhere_in_record_output_logs_or_box(cli: Cli):
+def test_key_is_nowhere_in_trace_output_logs_or_sandbox(cli: Cli) -> None:
     canary = "canary-4f1d9b7c2e"
     with cli.serving(one_module.answer, key=canary) as server:
         done = cli.run("run", "x", OPENAI_API_KEY=canary, L2MAC_LOG_LEVEL="debug")

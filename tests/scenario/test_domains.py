@@ -1,14 +1,13 @@
-"""Books and domains of a user's own, from the command line to the export: a real engine, a real box, real HTTP."""
+"""Books and custom domains from the command line to the export, with a real engine."""
 
 import json
 import zipfile
-from typing import Any
 
 import pytest
-from cli import ROOT, Cli
+from cli import ROOT, Cli, ResultJson
 from scripted_models import book as book_model
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 NOWHERE = {
     "L2MAC_BASE_URL": "http://127.0.0.1:9/v1",
@@ -17,7 +16,8 @@ NOWHERE = {
 }
 CARD = "# Leek Soup\n\n## Ingredients\n\n- 3 leeks\n\n## Steps\n\n1. Cook.\n"
 
-CLAIMS = {
+Book = tuple[Cli, ResultJson, list[str]]
+CLAIMS: dict[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["There is a soup."]},
     "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
     "submit_evidence": {
@@ -27,17 +27,19 @@ CLAIMS = {
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cli, dict[str, Any], list[str]]:
-    """Return the command line with one run of a book, its result, and the last message of each request."""
+def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    """Return the command line, one run of a book, and the last message of each request."""
     cli = Cli(tmp_path_factory.mktemp("book"))
     with cli.serving(book_model.answer) as server:
-        result = cli.json(
+        result = cli.result(
             "run", "--domain", "book", "--judge", "--output", "out", "--quiet", "a book of bread"
         )
-    return cli, result, [request.body["messages"][-1]["content"] for request in server.requests]
+    return cli, result, [request.messages[-1].content for request in server.requests]
 
 
-def test_a_book_is_written_checked_in_the_box_and_exported(book):
+def test_book_is_written_checked_in_the_sandbox_and_exported(
+    book: Book,
+) -> None:
     cli, result, _ = book
     assert {
         path: (cli.home / "out" / path).read_text() for path in book_model.FILES
@@ -46,11 +48,16 @@ def test_a_book_is_written_checked_in_the_box_and_exported(book):
     assert checks["outline"] == ("passed", "2 of 2 chapters written")
 
 
-def test_the_model_was_told_of_every_mistake_with_its_place(book):
+def test_model_gets_every_finding_with_its_place(
+    book: Book,
+) -> None:
     told = "\n".join(book[2])
     for finding in (
         "- chapters/02-oven.md: has 15 words where the outline asks for 25; write about 10 more",
-        "- chapters/02-oven.md:1: 'Chapter 2: The Ofen' is not the outline's title; write '# Chapter 2: The Oven'",
+        (
+            "- chapters/02-oven.md:1: 'Chapter 2: The Ofen' is not the outline's title;"
+            " write '# Chapter 2: The Oven'"
+        ),
         "- chapters/02-oven.md:3: 'TODO' was left in; write the finished text in its place",
         "- chapters/02-oven.md:3: there is no chapter 7; correct the number",
         "- chapters/02-oven.md:3: 'Catherine' is near to 'Katherine'",
@@ -59,35 +66,37 @@ def test_the_model_was_told_of_every_mistake_with_its_place(book):
         assert finding in told
 
 
-def test_the_second_opinion_is_shown_as_one(book):
+def test_second_opinion_is_shown(book: Book) -> None:
     opinions = [(opinion["path"], opinion["text"]) for opinion in book[1]["opinions"]]
     assert opinions == [
         (path, book_model.OPINION) for path in sorted(book_model.FILES) if path != "outline.md"
     ]
 
 
-def test_a_book_is_exported_as_one_document_into_a_new_file(book):
+def test_book_is_exported_as_one_document_into_a_new_file(
+    book: Book,
+) -> None:
     cli, result, _ = book
     for form in ("md", "html", "epub"):
         words = ("export", result["run"], "--format", form, "--output", f"book.{form}")
         cli.run(*words)
-        assert "name a new file" in cli.run(*words, code=2).stderr
+        assert "Name a new file." in cli.run(*words, code=2).stderr
     assert (cli.home / "book.md").read_text().startswith("# A Small Book of Bread\n")
     assert "<td>hiss</td>" in (cli.home / "book.html").read_text()
     with zipfile.ZipFile(cli.home / "book.epub") as archive:
         assert archive.namelist()[0] == "mimetype"
 
 
-def test_a_book_can_be_replayed(book):
+def test_book_can_be_replayed(book: Book) -> None:
     cli, result, _ = book
     done = cli.run("replay", result["run"], "--output", "again", "--quiet")
-    assert "hash by hash" in done.stdout
+    assert "all files have the recorded hashes" in done.stdout
     assert book_model.OPINION in done.stdout
 
 
-def cards(body, _: int) -> ScriptedReply:
-    """Write a card that the domain's own command refuses, then a right one; try a tool that the domain lacks."""
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+def cards(body: dict[str, object], _: int) -> ScriptedReply:
+    """Write a card that the domain's check refuses, try a missing tool, write a correct card."""
+    tools = tool_names_of(body)
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     if tools == {"submit_plan"}:
@@ -96,13 +105,13 @@ def cards(body, _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[(name, CLAIMS[name]) for name in tools])
     if not tools:
         return ScriptedReply("The card is written.")
-    turn = sum(message["role"] == "assistant" for message in body["messages"])
+    turn = sum(message.role == "assistant" for message in messages_of(body))
     texts = [CARD.replace("1. Cook", "Cook"), CARD]
-    calls = [
+    calls: list[tuple[str, dict[str, object]]] = [
         ("write_files", {"files": [{"path": "cards/leek-soup.md", "content": text}]})
         for text in texts
     ]
-    script = [
+    script: list[tuple[str, dict[str, object]]] = [
         calls[0],
         ("complete_instruction", {}),
         ("run_tests", {}),
@@ -112,7 +121,7 @@ def cards(body, _: int) -> ScriptedReply:
     return ScriptedReply(tool_calls=[script[min(turn, 4)]])
 
 
-def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
+def test_domain_from_a_file_runs_its_own_checks_in_the_sandbox(cli: Cli) -> None:
     file = ROOT / "examples/domains/recipe-cards.toml"
     words = (
         "run",
@@ -126,7 +135,7 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
         "a soup",
     )
     with cli.serving(cards) as server:
-        result = cli.json(*words)
+        result = cli.result(*words)
     assert [(check["name"], check["verdict"]) for check in result["checks"]] == [
         ("cards", "passed")
     ]
@@ -143,33 +152,34 @@ def test_a_domain_from_a_file_checks_with_its_own_commands_in_the_box(cli: Cli):
     [
         (
             ("--domain", "custom"),
-            "--domain: custom requires --domain-file",
+            "The domain custom requires --domain-file.",
         ),
-        (("--domain-file", "none.toml"), "none.toml: is not readable"),
+        (("--domain-file", "none.toml"), "none.toml is not readable"),
         (
             ("--domain-file", "bad.toml"),
-            "bad.toml, line 3: prompts.truncated: line 1, column 9: a '$' is not followed",
+            "bad.toml: prompts.truncated (line 3) has a '$' without a name at line 1, column 9",
         ),
         (
             ("--domain", "book", "--domain-file", "bad.toml"),
-            "--domain-file: is for --domain custom",
+            "--domain-file requires --domain custom, not book.",
         ),
-        (("--tools", "shell"), "--tools: 'shell' is not a tool of this domain"),
-        (("--judge",), "--judge: the domain codebase does not say what to judge"),
+        (("--tools", "shell"), "--tools names 'shell', which is not a tool of this domain"),
+        (("--judge",), "--judge requires a domain that names what to judge, unlike codebase."),
     ],
 )
 def test_domain_errors_are_reported_before_any_model_or_sandbox(
     cli: Cli, words: tuple[str, ...], said: str
-):
+) -> None:
     (cli.home / "bad.toml").write_text("name = 'bad'\n[prompts]\ntruncated = '$limit, $5'\n")
     assert said in cli.run("run", *words, "x", code=2, **NOWHERE).stderr
     assert not cli.runs.exists()
 
 
-def test_prompts_are_listed_shown_exported_and_checked(cli: Cli):
-    kinds = {row["kind"]: row for row in cli.json("prompts", "list")}
+def test_prompts_are_listed_shown_exported_and_checked(cli: Cli) -> None:
+    kinds = {row["kind"]: row for row in cli.rows("prompts", "list")}
     assert kinds["truncated"]["placeholders"] == ["limit"]
-    assert "writes books" in cli.json("prompts", "show", "system", "--domain", "book")["text"]
+    shown = cli.json("prompts", "show", "system", "--domain", "book")
+    assert "writes books" in str(shown["text"])
     for code in (0, 2):
         cli.run("prompts", "export", "--domain", "book", "--output", "my.toml", code=code)
     assert cli.json("prompts", "check", "my.toml")["checks"] == ["book"]

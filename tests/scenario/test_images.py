@@ -1,4 +1,4 @@
-"""Base images: what cannot carry a box is said before any call of the model, and nothing is built twice."""
+"""Base images: an unfit one is refused before any model call, and none is built twice."""
 
 import secrets
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sandbox.engine.image import prepare_image
 
 @pytest.fixture
 def without_python(engine: Engine) -> Iterator[str]:
-    """An image that has a shell and no Python."""
+    """Yield an image that has a shell and no Python."""
     tag = f"l2mac-test-{secrets.token_hex(4)}"
     remove = ["/bin/sh", "-c", "rm -f /usr/bin/python3* /usr/local/bin/python*"]
     container = engine.api.create_container(BASE_IMAGE, remove, user="0", network_disabled=True)[
@@ -30,9 +30,9 @@ def without_python(engine: Engine) -> Iterator[str]:
     engine.api.remove_image(f"{tag}:latest", force=True)
 
 
-def test_an_image_without_python_is_refused_before_any_call_of_the_model(
+def test_image_without_python_is_refused_before_any_model_call(
     without_python: str, cli: Cli
-):
+) -> None:
     words = (
         "run",
         "x",
@@ -47,11 +47,13 @@ def test_an_image_without_python_is_refused_before_any_call_of_the_model(
     assert not cli.runs.exists()
 
 
-def test_a_second_run_builds_nothing_and_needs_no_network(engine: Engine, box_image: object):
+def test_second_run_builds_nothing_and_needs_no_network(
+    engine: Engine, sandbox_image: object
+) -> None:
     steps: list[str] = []
     again = prepare_image(engine, BASE_IMAGE, Path("/nowhere"), steps.append)
-    assert (again, steps) == (box_image, [])
+    assert (again, steps) == (sandbox_image, [])
 
 
-def test_no_image_of_a_build_stage_is_left(engine: Engine, box_image: object):
+def test_no_image_of_a_build_stage_is_left(engine: Engine, sandbox_image: object) -> None:
     assert not engine.api.images(filters={"label": "org.l2mac.stage", "dangling": True})

@@ -1,13 +1,12 @@
-"""Runs from inside a Python program: real HTTP, a real engine, a real box."""
+"""Runs from inside a Python program, with a real engine."""
 
 import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cli import ROOT, Cli
+from cli import ROOT, Cli, RunValues
 from engine import BASE_IMAGE, PATIENCE_S
 from scripted_models import one_module
 
@@ -17,7 +16,7 @@ from l2mac.errors import RunCancelled, RunNotAccepted, SettingsError
 from l2mac.runs.audit import audit_run
 from l2mac.runs.folders import find_run
 from l2mac.testing.model_server import ModelServer
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import ModelCalled, RunEnded, RunStarted, ToolRan
 from sandbox.engine.connection import Engine
@@ -27,35 +26,36 @@ TEXTS = dict(one_module.FILES)
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("L2MAC_", "OPENAI_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def given(server: ModelServer, folder: Path) -> dict[str, Any]:
-    model = {
+def given(server: ModelServer, folder: Path) -> RunValues:
+    return {
         "model": "scripted",
         "base_url": server.base_url,
+        "image": BASE_IMAGE,
+        "runs_dir": folder / "runs",
         "coverage": False,
         "requirements": False,
     }
-    return {**model, "image": BASE_IMAGE, "runs_dir": folder / "runs"}
 
 
 def left(engine: Engine, run: str) -> int:
     return len(engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"}))
 
 
-def test_the_example_runs_as_it_stands(cli: Cli):
+def test_embedded_example_runs(cli: Cli) -> None:
     with cli.serving(one_module.answer):
         done = cli.python(str(EXAMPLE), "a list", L2MAC_COVERAGE="off", L2MAC_REQUIREMENTS="off")
     assert "instruction 1 of 1" in done.stdout
     assert "completed: test_todo.py, todo.py" in done.stdout
 
 
-def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
+def test_run_yields_its_events_in_order_and_then_its_files(tmp_path: Path) -> None:
     with (
         ModelServer(one_module.answer) as server,
         l2mac.Run("a list", **given(server, tmp_path)) as run,
@@ -69,9 +69,9 @@ def test_a_run_gives_its_events_in_order_and_then_its_files(tmp_path: Path):
     assert (result.status, result.texts) == (Status.COMPLETED, TEXTS)
 
 
-def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
+def test_leaving_a_run_early_removes_its_sandbox_and_keeps_its_trace(
     tmp_path: Path, engine: Engine
-):
+) -> None:
     with ModelServer(one_module.answer) as server:
         with l2mac.Run("a list", **given(server, tmp_path)) as run:
             for event in run:
@@ -89,28 +89,27 @@ def test_leaving_a_run_early_ends_it_removes_its_box_and_keeps_its_record(
 @pytest.mark.parametrize("ended_by", ["leaving", "max_time"])
 def test_run_ends_at_once_even_if_the_server_is_silent(
     tmp_path: Path, engine: Engine, ended_by: str
-):
+) -> None:
     silent, over = threading.Event(), threading.Event()
 
-    def then_silent(body: dict[str, Any], number: int) -> ScriptedReply:
-        if len(body["messages"]) > 2 and not over.is_set():
+    def then_silent(body: dict[str, object], number: int) -> ScriptedReply:
+        if len(messages_of(body)) > 2 and not over.is_set():
             silent.set()
             over.wait(2 * PATIENCE_S)
         return one_module.answer(body, number)
 
+    start, status = 0.0, Status.INTERRUPTED
     with ModelServer(then_silent) as server:
-        for max_time in (
-            8,
-            16,
-            32,
-            64,
-        ):  # until it is enough for this machine to come to the silence
-            options = {"max_time": max_time} if ended_by == "max_time" else {}
-            with l2mac.Run("a list", **given(server, tmp_path), **options) as run:
+        for max_time in (8, 16, 32, 64):  # until this machine reaches the silence in time
+            options = given(server, tmp_path)
+            if ended_by == "max_time":
+                options["max_time"] = max_time
+            with l2mac.Run("a list", **options) as run:
                 if ended_by == "leaving":
                     assert silent.wait(PATIENCE_S)
                 start = time.monotonic()
-                status = run.result.status if ended_by == "max_time" else Status.INTERRUPTED
+                if ended_by == "max_time":
+                    status = run.result.status
             if silent.is_set():
                 break
         assert time.monotonic() - start < PATIENCE_S
@@ -119,18 +118,15 @@ def test_run_ends_at_once_even_if_the_server_is_silent(
         assert left(engine, folder.name) == 0
         last = read_trace(folder / "trace.jsonl")[0][-1].event
         assert isinstance(last, RunEnded)
-        assert (
-            last.status
-            == status
-            == (Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED)
-        )
+        expected = Status.BUDGET if ended_by == "max_time" else Status.INTERRUPTED
+        assert last.status == status == expected
         assert audit_run(folder).verdict == "intact"
         Cli(tmp_path, server).run("resume", "last")
 
 
-def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_path: Path):
+def test_generate_codebase_returns_texts_and_writes_the_project_folder(tmp_path: Path) -> None:
     with ModelServer(one_module.answer) as server:
-        with pytest.warns(UserWarning, match="checks cannot be switched off"):
+        with pytest.warns(UserWarning, match="run_tests=False has no effect"):
             files = l2mac.generate_codebase(
                 "a list",
                 run_tests=False,
@@ -142,8 +138,8 @@ def test_the_originals_function_gives_path_and_text_and_the_project_folder(tmp_p
     assert (tmp_path / "workspace" / "todo" / "todo.py").read_text() == TEXTS["todo.py"]
 
 
-def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path):
-    def never_tested(body: dict[str, Any], index: int) -> ScriptedReply:
+def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path) -> None:
+    def never_tested(body: dict[str, object], index: int) -> ScriptedReply:
         reply = one_module.answer(body, index)
         if reply.tool_calls and reply.tool_calls[0][0] == "write_files":
             return ScriptedReply(
@@ -161,26 +157,25 @@ def test_generate_raises_an_error_with_the_files_when_checks_fail(tmp_path: Path
     assert caught.value.files == {"a.py": "A = 1\n"}
 
 
-def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Path):
+def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Path) -> None:
     with ModelServer(one_module.answer) as server:
-        options = {
+        options: RunValues = {
             **given(server, tmp_path),
             "plan_model": "planner",
             "response_cache": tmp_path / "cache",
         }
+        results = []
+        calls: list[ModelCalled] = []
         for _ in range(2):
             with l2mac.Run("a list", prompt_price=1.0, **options) as run:
                 calls = [event for event in run if isinstance(event, ModelCalled)]
-                result = run.result
-            assert result.texts == TEXTS
-        asked = [
-            (request.body["model"], {t["function"]["name"] for t in request.body.get("tools", [])})
-            for request in server.requests
-        ]
+                results.append(run.result)
+        asked = [(request.body["model"], request.tool_names) for request in server.requests]
+    assert [result.texts for result in results] == [TEXTS, TEXTS]
     assert {model for model, tools in asked if tools == {"submit_plan"}} == {"planner"}
     assert {model for model, tools in asked if "write_files" in tools} == {"scripted"}
     assert all(call.cached and call.cost_usd == 0 for call in calls)
-    assert result.prompt_tokens == 0
+    assert results[-1].prompt_tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -199,9 +194,10 @@ def test_roles_use_their_own_models_and_repeated_runs_use_the_cache(tmp_path: Pa
     ],
 )
 def test_invalid_parameters_are_refused_by_name_before_a_run_starts(
-    parameters: dict[str, Any], field: str
-):
+    parameters: dict[str, object], field: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         base = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "debugging_level": "error"}
-        l2mac.run_l2mac("a list", **{**base, **parameters})
+        values = {**base, **parameters}
+        l2mac.run_l2mac("a list", **values)  # type: ignore[arg-type] # wrong on purpose
     assert caught.value.field == field

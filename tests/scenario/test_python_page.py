@@ -1,4 +1,4 @@
-"""The programs of docs/python.md, run as they stand there in an empty folder."""
+"""The programs of docs/python.md, run unchanged in an empty folder."""
 
 import re
 
@@ -13,6 +13,6 @@ SAID = ("completed", "['test_todo.py', 'todo.py']", "hello from the sandbox")
 
 
 @pytest.mark.parametrize(("program", "said"), list(zip(PROGRAMS, SAID, strict=True)))
-def test_a_program_of_the_page_works_as_it_stands(cli: Cli, program: str, said: str):
+def test_programs_of_the_page_work(cli: Cli, program: str, said: str) -> None:
     with cli.serving(one_module.answer):
         assert said in cli.python("-c", program).stdout

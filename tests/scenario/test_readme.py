@@ -21,7 +21,7 @@ TESTED_OTHERWISE = ("make test", "pip install .")
 COMMANDS = [*commands_of("README.md"), *commands_of("docs/using.md")]
 
 
-def test_the_commands_of_the_readme_work_in_their_order(cli: Cli):
+def test_commands_of_the_readme_work_in_order(cli: Cli) -> None:
     ours = [command for command in COMMANDS if command.startswith("l2mac ")]
     assert len(ours) >= 9
     with cli.serving(one_module.answer):
@@ -31,7 +31,7 @@ def test_the_commands_of_the_readme_work_in_their_order(cli: Cli):
     assert (result / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
-def test_the_commands_of_the_tutorial_work_in_their_order(cli: Cli):
+def test_commands_of_the_tutorial_work_in_order(cli: Cli) -> None:
     commands = commands_of("docs/tutorial.md")
     assert len(commands) > 12
     with cli.serving(one_module.answer):
@@ -43,7 +43,7 @@ def test_the_commands_of_the_tutorial_work_in_their_order(cli: Cli):
     assert (cli.home / "todo" / "todo.py").read_text() == one_module.FILES["todo.py"]
 
 
-def test_the_commands_of_the_page_about_insight_work_in_their_order(cli: Cli):
+def test_commands_of_the_reports_page_work_in_order(cli: Cli) -> None:
     commands = commands_of("docs/insight.md")
     assert len(commands) == 5
     shutil.copytree(ROOT / "examples" / "sessions" / "url-shortener", cli.runs / "bundled")
@@ -68,12 +68,12 @@ def test_the_commands_of_the_page_about_insight_work_in_their_order(cli: Cli):
     assert cli.python("-c", program).stdout == "[(10, 1), (11, 0), (13, 0), (17, 0), (17, 0)]\n"
 
 
-def test_every_command_of_the_readme_is_covered():
+def test_every_command_of_the_readme_is_covered() -> None:
     known = ("l2mac ", "export ", "make run", *TESTED_OTHERWISE)
     assert [command for command in COMMANDS if command and not command.startswith(known)] == []
 
 
-def test_the_settings_that_the_readme_exports_exist():
+def test_settings_in_the_readme_exist() -> None:
     from l2mac.settings.settings import Settings
 
     words = [
@@ -87,23 +87,23 @@ def test_the_settings_that_the_readme_exports_exist():
     assert {name.removeprefix("L2MAC_").lower() for name in names} <= set(Settings.model_fields)
 
 
-def test_the_table_of_exit_codes_is_the_one_of_the_program():
+def test_exit_code_table_matches_the_program() -> None:
     rows = re.findall(
         r"^\| (\d+) \| (.+) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert {int(code): meaning for code, meaning in rows} == dict(exit_codes.MEANINGS)
 
 
-def test_make_run_repeats_the_bundled_session_with_its_tests_passing(cli: Cli):
+def test_make_run_replays_the_bundled_session_with_passing_tests(cli: Cli) -> None:
     command = f"make --directory {shlex.quote(str(ROOT))} run"
     done = cli.shell(command, IMAGE=BASE_IMAGE, OUTPUT=str(cli.home / "out"))
     assert "completed: " in done.stdout
     assert re.search(r"tests: [1-9]\d* passed", done.stdout)
-    assert "the files are those of the record, hash by hash" in done.stdout
+    assert "all files have the recorded hashes" in done.stdout
 
 
 @pytest.mark.soak
-def test_an_installed_wheel_in_an_empty_environment_is_enough(cli: Cli):
+def test_wheel_works_in_an_empty_environment(cli: Cli) -> None:
     venv.create(cli.home / "venv", with_pip=True)
     python = str(cli.home / "venv" / "bin" / "python")
     subprocess.run(
@@ -120,6 +120,6 @@ COMMANDS_WITH_HELP = (
 
 
 @pytest.mark.parametrize("command", COMMANDS_WITH_HELP)
-def test_help_teaches_every_command(command: str):
+def test_help_teaches_every_command(command: str) -> None:
     done = CliRunner().invoke(l2mac, [command, "--help"])
     assert (done.exit_code, len(done.output) > 150) == (0, True)

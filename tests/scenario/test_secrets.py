@@ -1,20 +1,20 @@
-"""Canaries in every place where a host keeps secrets are found nowhere in what a run makes, shows or says."""
+"""Canaries in all places of a host's secrets are found nowhere in a run's files and output."""
 
 import json
 import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli import Cli
+from engine import SandboxMaker
 from scripted_models import one_module
 
 from l2mac.errors import ProcessorError
 from l2mac.processor.model_settings import ModelSettings
 from l2mac.processor.openai_processor import OpenAIProcessor
-from l2mac.testing.faults import EchoesKey, ServerError, Unauthorized
-from l2mac.testing.scripted_reply import ScriptedReply
-from sandbox import Job
+from l2mac.testing.faults import EchoesKey, Fault, ServerError, Unauthorized
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
+from sandbox import Job, SandboxPolicy
 from sandbox.engine.connection import Engine
 
 MARK = "canary-7be1c94d"
@@ -27,7 +27,8 @@ import os
 
 NEEDLE = b"{MARK[::-1]}"[::-1]
 found = []
-paths = [f"/proc/{{pid}}/{{kind}}" for pid in os.listdir("/proc") if pid.isdigit() for kind in ("environ", "cmdline")]
+pids = [name for name in os.listdir("/proc") if name.isdigit()]
+paths = [f"/proc/{{pid}}/{{kind}}" for pid in pids for kind in ("environ", "cmdline")]
 for root in ("/workspace", "/tmp", "/dev/shm", "/etc", "/home", "/root", "/opt", "/run", "/var"):
     paths += [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
 looked = 0
@@ -44,7 +45,7 @@ print(f"looked at {{looked > 100}}, found {{found}}")
 
 
 def places_with_the_mark(**places: str | bytes) -> list[str]:
-    """Name the places whose text has the mark in it."""
+    """Return the names of the places whose text contains the mark."""
     texts = {
         name: text if isinstance(text, bytes) else text.encode() for name, text in places.items()
     }
@@ -52,7 +53,7 @@ def places_with_the_mark(**places: str | bytes) -> list[str]:
 
 
 def files_with_the_mark(folder: Path) -> list[str]:
-    """Name the files below a folder with the mark in name or content; the home is where it was planted."""
+    """Return the files with the mark in name or content, except in the home with the canaries."""
     files = [
         path
         for path in folder.rglob("*")
@@ -62,7 +63,7 @@ def files_with_the_mark(folder: Path) -> list[str]:
 
 
 def plant(folder: Path) -> Cli:
-    """Put a canary wherever a host keeps secrets; returns the command line there."""
+    """Write a canary to all places of a host's secrets, and return the command line there."""
     home = folder / "home"
     secrets = {
         ".aws/credentials": f"[default]\naws_secret_access_key = {MARK}-aws-file\n",
@@ -101,27 +102,30 @@ def plant(folder: Path) -> Cli:
 
 
 class Spy:
-    """A scripted model that has the box looked through, and looks at the engine meanwhile itself."""
+    """A scripted model that searches the sandbox, and inspects the engine meanwhile."""
 
     def __init__(self, engine: Engine, runs: Path) -> None:
         self._api, self._runs = engine.api, runs
         self.seen: dict[str, str] = {}
         self.told = ""
 
-    def answer(self, body: dict[str, Any], index: int) -> Any:
-        turns = sum(message["role"] == "assistant" for message in body["messages"])
-        tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    def answer(self, body: dict[str, object], index: int) -> ScriptedReply:
+        turns = sum(message.role == "assistant" for message in messages_of(body))
+        tools = tool_names_of(body)
         if "run_python_file" not in tools or turns == 0:
             return one_module.answer(body, index)
         if turns == 1:
             files = [{"path": "look.py", "content": LOOK}]
-            calls = [("write_files", {"files": files}), ("run_python_file", {"path": "look.py"})]
+            calls: list[tuple[str, dict[str, object]]] = [
+                ("write_files", {"files": files}),
+                ("run_python_file", {"path": "look.py"}),
+            ]
             return ScriptedReply("look", tool_calls=calls)
         self.told = json.dumps(body["messages"])
-        self._look_at_the_engine()
+        self._inspect_engine()
         return one_module.answer(body, index)
 
-    def _look_at_the_engine(self) -> None:
+    def _inspect_engine(self) -> None:
         (run,) = self._runs.iterdir()
         (container,) = self._api.containers(filters={"label": f"org.l2mac.run={run.name}"})
         facts = self._api.inspect_container(container["Id"])
@@ -130,17 +134,19 @@ class Spy:
             for mount in facts["Mounts"]
             if mount.get("Name")
         ]
+        image = self._api.inspect_image(facts["Image"])  # type: ignore[no-untyped-call] # no stub
+        history = self._api.history(facts["Image"])  # type: ignore[no-untyped-call] # no stub
         self.seen = {
             "container": json.dumps(facts),
             "volumes": json.dumps(volumes),
-            "image": json.dumps(self._api.inspect_image(facts["Image"])),
-            "history": json.dumps(self._api.history(facts["Image"])),
+            "image": json.dumps(image),
+            "history": json.dumps(history),
         }
 
 
-def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
+def test_no_host_secret_reaches_the_sandbox_the_trace_or_the_output(
     tmp_path: Path, engine: Engine
-):
+) -> None:
     cli = plant(tmp_path)
     spy = Spy(engine, cli.runs)
     with cli.serving(spy.answer, key=KEY) as server:
@@ -166,7 +172,7 @@ def test_no_secret_of_the_host_is_anywhere_in_a_run_its_box_or_its_words(
     [Unauthorized(), EchoesKey(), ServerError(500, retry_after="0")],
     ids=lambda fault: type(fault).__name__,
 )
-def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_path: Path, fault):
+def test_refusing_server_leaves_no_secret_in_output_or_trace(tmp_path: Path, fault: Fault) -> None:
     cli = plant(tmp_path)
     with cli.serving(lambda *_: fault) as server:
         url = server.base_url.replace("http://", f"http://user:{MARK}-url@")
@@ -184,7 +190,9 @@ def test_a_server_that_refuses_gets_no_secret_into_the_words_or_the_record(tmp_p
         f"https://user:{MARK}-url@nowhere.invalid/v1",
     ],
 )
-def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, monkeypatch):
+def test_failed_connection_shows_no_secret_in_the_error_or_its_causes(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:{MARK}-proxy@127.0.0.1:9")
     settings = ModelSettings(model="m", base_url=url, api_key=KEY)
     with (
@@ -201,12 +209,14 @@ def test_a_connection_that_fails_shows_no_secret_in_any_link_of_the_error(url, m
     )
 
 
-def test_the_search_would_find_a_secret_in_every_kind_of_place(tmp_path: Path, open_sandbox):
-    """The negative control: a canary planted in each kind of place once is found there."""
-    box = open_sandbox()
-    box.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})
+def test_secret_search_finds_a_canary_in_every_kind_of_place(
+    tmp_path: Path, open_sandbox: SandboxMaker
+) -> None:
+    """The negative control: one canary in each kind of place is found there."""
+    sandbox = open_sandbox(SandboxPolicy(cpus=1.0))
+    sandbox.write({"look.py": LOOK.encode(), "planted.txt": KEY.encode()})
     leaking = f"SECRET={KEY} python3 look.py"
-    told = box.run([Job("look", ("sh", "-c", leaking))]).jobs[0].output.head.decode()
+    told = sandbox.run([Job("look", ("sh", "-c", leaking))]).jobs[0].output.head.decode()
     assert "/workspace/planted.txt" in told
     assert "/environ" in told
     assert "/cmdline" in told

@@ -1,4 +1,4 @@
-"""The main job, from the command line to the exported files: a real engine, a real box, real HTTP."""
+"""The main use, from the command line to the exported files, with a real engine."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ def has_lines(cli: Cli, lines: int) -> bool:
     return cli.lines() >= lines
 
 
-def what_is_left(engine: Engine, run: str) -> int:
+def leftovers_of(engine: Engine, run: str) -> int:
     containers = engine.api.containers(all=True, filters={"label": f"org.l2mac.run={run}"})
     volumes = engine.api.volumes(filters={"label": [f"org.l2mac.run={run}"]})["Volumes"] or []
     return len(containers) + len(volumes)
@@ -46,7 +46,7 @@ def what_is_left(engine: Engine, run: str) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Story:
-    """One uninterrupted run, and what the engine saw meanwhile."""
+    """One uninterrupted run, and the actions that the engine recorded."""
 
     cli: Cli
     done: Finished
@@ -72,21 +72,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Story:
     return Story(cli, done, run, actions)
 
 
-def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(finished):
+def test_run_ends_with_exact_bytes_despite_overflows_and_server_faults(finished: Story) -> None:
     result = json.loads(finished.done.stdout)
     assert (result["status"], result["tests"]["passed"]) == ("completed", forty_files.INSTRUCTIONS)
     assert files_of(finished.cli.home / "out") == forty_files.expected_files()
 
 
-def test_the_engine_saw_boxes_made_and_removed_and_no_other_door_into_them(finished):
+def test_engine_events_show_no_other_access_to_the_sandboxes(finished: Story) -> None:
     assert set(finished.actions) - {"kill"} == {"create", "attach", "start", "die", "destroy"}
 
 
-def test_run_leaves_nothing_in_the_engine(finished, engine: Engine):
-    assert what_is_left(engine, finished.run.name) == 0
+def test_run_leaves_nothing_in_the_engine(finished: Story, engine: Engine) -> None:
+    assert leftovers_of(engine, finished.run.name) == 0
 
 
-def test_every_write_is_checked_before_its_instruction_is_done(finished):
+def test_every_write_is_checked_before_its_instruction_completes(finished: Story) -> None:
     unchecked = False
     for event in finished.cli.events():
         if isinstance(event, ToolRan) and event.changes:
@@ -97,7 +97,7 @@ def test_every_write_is_checked_before_its_instruction_is_done(finished):
             assert not unchecked, f"instruction {event.number} was done with unchecked changes"
 
 
-def test_every_tool_call_has_exactly_one_answer_right_behind_it(finished):
+def test_every_tool_call_is_followed_by_exactly_one_answer(finished: Story) -> None:
     objects = ObjectStore(finished.run / OBJECTS_FILE)
     calls = [event for event in finished.cli.events() if isinstance(event, ModelCalled)]
     for call in calls:
@@ -111,7 +111,7 @@ def test_every_tool_call_has_exactly_one_answer_right_behind_it(finished):
         assert not waiting
 
 
-def test_no_request_is_larger_than_the_declared_window(finished):
+def test_no_request_exceeds_the_declared_window(finished: Story) -> None:
     calls = [event for event in finished.cli.events() if isinstance(event, ModelCalled)]
     assert (
         max(call.prompt_tokens + call.max_reply_tokens for call in calls)
@@ -119,7 +119,7 @@ def test_no_request_is_larger_than_the_declared_window(finished):
     )
 
 
-def test_an_exhausted_context_restarts_the_same_instruction(finished):
+def test_exhausted_context_restarts_the_same_instruction(finished: Story) -> None:
     starts = [event for event in finished.cli.events() if isinstance(event, InstructionStarted)]
     assert {event.number for event in starts if event.restart} == {4}
     assert [event.number for event in starts if not event.restart] == list(
@@ -127,12 +127,14 @@ def test_an_exhausted_context_restarts_the_same_instruction(finished):
     )
 
 
-def test_a_replay_without_a_model_lands_on_the_same_hashes(finished, cli: Cli):
+def test_replay_without_a_model_writes_the_same_hashes(finished: Story, cli: Cli) -> None:
     cli.run("replay", str(finished.run), "--output", "out", "--quiet")
     assert files_of(cli.home / "out") == forty_files.expected_files()
 
 
-def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(cli: Cli, engine: Engine):
+def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(
+    cli: Cli, engine: Engine
+) -> None:
     chance = random.Random(20231)
     words = ("run", "--quiet", "--output", "out", "the story")
     with cli.serving(forty_files.answer):
@@ -145,7 +147,7 @@ def test_run_killed_many_times_ends_with_exact_bytes_and_no_leftovers(cli: Cli, 
             cli.finish(process, -signal.SIGKILL)
             if cli.lines():
                 words = ("resume", "last", "--quiet", "--output", "out")
-        cli.run(*words, **WINDOW)
+        cli.run(*words, code=0, **WINDOW)
     (run,) = cli.runs.iterdir()
     assert files_of(cli.home / "out") == forty_files.expected_files()
-    assert wait_until(lambda: what_is_left(engine, run.name) == 0)
+    assert wait_until(lambda: leftovers_of(engine, run.name) == 0)

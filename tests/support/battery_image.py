@@ -1,4 +1,7 @@
-"""The box's image with numpy, ruff and pytest-xdist on top: binary wheels, downloaded by hash, for tests alone."""
+"""The sandbox's image with numpy, ruff and pytest-xdist, for tests alone.
+
+Their binary wheels are downloaded by hash.
+"""
 
 import hashlib
 import io
@@ -34,7 +37,7 @@ for script in glob.glob("/opt/batteries/*.data/scripts/*"):
 
 
 def with_batteries(engine: Engine, image: SandboxImage, cache: Path) -> SandboxImage:
-    """Give an image that has the packages below /opt/batteries; it is built once for an image of the box."""
+    """Return an image with the packages below /opt/batteries, built once for each image."""
     key = hashlib.sha256(LOCK.read_bytes() + image.id.encode() + _DOCKERFILE.encode()).hexdigest()[
         :16
     ]

@@ -1,6 +1,9 @@
-"""A process that opens a sandbox and works in it until it is killed: `busy_owner.py ENGINE IMAGE_ID RUN`.
+"""A process that opens a sandbox and works in it until it is killed.
 
-Prints `open ID` once the sandbox is verified. Its commands leave processes behind on purpose, in sessions of their own.
+    busy_owner.py ENGINE IMAGE_ID RUN
+
+It prints `open ID` once the sandbox is verified. Its commands leave processes behind on purpose,
+in sessions of their own.
 """
 
 import sys
@@ -16,9 +19,9 @@ address, image_id, run = sys.argv[1:]
 engine = Engine.connect({"DOCKER_HOST": address})
 reap(engine)  # as every run does when it starts
 policy = SandboxPolicy(cpus=0.5, lease_s=5, disk_bytes=16 << 20)
-box = DockerSandbox(engine, loaded_image(engine, image_id), policy, run=run).open()
-sys.stdout.write(f"open {box.container}\n")
+sandbox = DockerSandbox(engine, loaded_image(engine, image_id), policy, run=run).open()
+sys.stdout.write(f"open {sandbox.container}\n")
 sys.stdout.flush()
 while True:
-    box.write({"a.py": b"print(1)\n"})
-    box.run([Job("busy", ("sh", "-c", "setsid sleep 300 & sleep 0.3; python3 a.py"))])
+    sandbox.write({"a.py": b"print(1)\n"})
+    sandbox.run([Job("busy", ("sh", "-c", "setsid sleep 300 & sleep 0.3; python3 a.py"))])

@@ -1,4 +1,4 @@
-"""Real sandboxes for tests: the base image, one sandbox for many tests, waiting, and leftovers on the engine."""
+"""Real sandboxes for tests: the base image, one shared sandbox, waiting, and leftovers."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -17,13 +17,15 @@ from sandbox.engine.image import SandboxImage
 from sandbox.engine.reaper import LABEL
 
 PATIENCE_S = 120
-"""How long something that has to come is waited for: what ends a test that fails, never what one hopes for."""
+"""Seconds after which a test that waits has failed; far more than any wait needs."""
 BASE_IMAGE = os.environ.get("L2MAC_TEST_IMAGE") or "l2mac-base:latest"
 RUN = f"test-{os.getpid()}-{secrets.token_hex(4)}"
+SandboxMaker = Callable[[SandboxPolicy], DockerSandbox]
+T = TypeVar("T")
 
 
-def missing(reason: str) -> None:
-    """Skip on a developer's machine, fail on a build machine: a security test that did not run has not passed."""
+def missing(reason: str) -> NoReturn:
+    """Skip the test, or fail on a build machine, where every security test has to run."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -36,31 +38,31 @@ def known_runtime(engine: Engine, name: str) -> str:
 
 
 class SharedSandbox:
-    """One box for many tests: opened when it is first asked for, and again when a test has lost it."""
+    """One sandbox for many tests, opened on first use and again after a loss."""
 
     def __init__(self, engine: Engine, image: SandboxImage, policy: SandboxPolicy) -> None:
         self._engine, self._image, self._policy = engine, image, policy
-        self._box: DockerSandbox | None = None
+        self._sandbox: DockerSandbox | None = None
 
     def fresh(self) -> DockerSandbox:
-        """Give the box with an empty store."""
+        """Return the sandbox with an empty file store."""
         try:
-            if self._box is not None:
-                self._box.delete([entry.path for entry in self._box.files()])
+            if self._sandbox is not None:
+                self._sandbox.delete([entry.path for entry in self._sandbox.files()])
         except SandboxLost:
             self.close()
-        if self._box is None:
-            self._box = DockerSandbox(self._engine, self._image, self._policy, run=RUN).open()
-        return self._box
+        if self._sandbox is None:
+            self._sandbox = DockerSandbox(self._engine, self._image, self._policy, run=RUN).open()
+        return self._sandbox
 
     def close(self) -> None:
-        box, self._box = self._box, None
-        if box is not None:
-            box.close()
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
 
 def cache_folder() -> Path:
-    """Return where downloads for images are kept: the user's cache, or a new folder where that cannot be written."""
+    """Return the user's cache for downloads, or a new folder if the cache is read-only."""
     usual = Path(os.path.expanduser("~/.cache/l2mac"))
     try:
         usual.mkdir(parents=True, exist_ok=True)
@@ -70,17 +72,18 @@ def cache_folder() -> Path:
 
 
 def leftovers(engine: Engine, run: str = RUN) -> list[str]:
-    """Give the containers and volumes on the engine that carry our label and the run's name."""
+    """Return the containers and volumes on the engine with our label and the run's name."""
     labels = {"label": [LABEL, f"org.l2mac.run={run}"]}
     containers = engine.api.containers(all=True, quiet=True, filters=labels)
     volumes = engine.api.volumes(filters=labels)["Volumes"] or []
     return [*(container["Id"] for container in containers), *(volume["Name"] for volume in volumes)]
 
 
-def wait_until_none(left: Callable[[], list[Any]], patience_s: float = PATIENCE_S) -> list[Any]:
-    """Wait until nothing is left, as long as that still changes; gives what stayed as it was for so long.
+def wait_until_none(left: Callable[[], list[T]], patience_s: float = PATIENCE_S) -> list[T]:
+    """Wait until nothing is left, and return the items that stayed unchanged for so long.
 
-    An engine on a busy machine removes one container after the other and takes its time: that is no leak.
+    An engine on a busy machine removes its containers slowly, one after the other. A slow removal
+    is no leak.
     """
     before, changed_at = left(), time.monotonic()
     while before and time.monotonic() - changed_at < patience_s:
@@ -92,7 +95,7 @@ def wait_until_none(left: Callable[[], list[Any]], patience_s: float = PATIENCE_
 
 
 def wait_until(holds: Callable[[], object], patience_s: float = PATIENCE_S) -> bool:
-    """Wait until something holds; gives whether it did in time."""
+    """Wait until a condition holds, and return whether it did in time."""
     deadline = time.monotonic() + patience_s
     while not holds():
         if time.monotonic() > deadline:

@@ -1,19 +1,19 @@
-"""Runs with a scripted model and boxes in memory, and what their records say."""
+"""Runs with a scripted model and sandboxes in memory, and the contents of their traces."""
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
-from scripted_models.features import FeatureModel, run_checks
+from run_specs import PlanningValues, run_spec
+from scripted_models.features import FeatureModel, FeatureValues, run_checks
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
-from l2mac.control.run_spec import Method, Thinking
+from l2mac.control.run_spec import Method, PlanningOptions
 from l2mac.processor.protocol import Processor
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_program import recorded_program
-from l2mac.runs.recorded_spec import Plan
+from l2mac.runs.replay import recorded_program
 from l2mac.trace.chain import read_trace
 from l2mac.trace.events import Event, RunEnded, SandboxOpened, SessionStarted
 from l2mac.trace.objects import ObjectStore
@@ -42,34 +42,36 @@ class FeatureSessions:
         checks: Callable[[tuple[Job, ...]], ScriptedRun] | None = None,
         method: Method = "l2mac",
         lost_at: Collection[int] = (),
-        **thinking: Any,
+        **planning: Unpack[PlanningValues],
     ) -> SessionResult:
-        """Have one session take place."""
+        """Execute one session."""
 
         def by_contents(jobs: tuple[Job, ...]) -> ScriptedRun:
-            return run_checks(jobs, [box for box in boxes.sandboxes if not box.closed][-1].contents)
+            return run_checks(
+                jobs, [one for one in script.sandboxes if not one.closed][-1].contents
+            )
 
-        boxes = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
+        script = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
         means = Resources(
             processor=model,
-            open_sandbox=lambda _: boxes.make_sandbox(),
+            open_sandbox=lambda _: script.make_sandbox(),
             limits=limits or Limits(),
             prices=Prices(),
             model="scripted",
             image="none",
         )
-        plan = Plan(
+        spec = run_spec(
             task=task,
             program=program,
             steps=steps,
             context_tokens=context_tokens,
             method=method,
-            thinking=Thinking(**thinking),
+            planning=PlanningOptions(**planning),
         )
-        return execute(self.folder, plan, means, "run")
+        return execute(self.folder, spec, means, "run")
 
     def events(self) -> list[Event]:
-        """Give the recorded effects and notes."""
+        """Return the recorded effects and notes."""
         entries = read_trace(self.folder / "trace.jsonl")[0]
         return [
             entry.event
@@ -78,17 +80,17 @@ class FeatureSessions:
         ]
 
     def notes(self, kind: type[E]) -> list[E]:
-        """Give the recorded events of one kind."""
+        """Return the recorded events of one kind."""
         return [event for event in self.events() if isinstance(event, kind)]
 
     def program(self) -> list[str]:
-        """Give the instructions as they are at the end."""
+        """Return the instructions at the end of the run."""
         objects = ObjectStore(self.folder / "objects.pack")
         return [objects.get_text(name) for name in recorded_program(self.events())]
 
-    def told(self) -> list[dict[str, Any]]:
-        """Give the recorded events as data, for a comparison."""
+    def told(self) -> list[dict[str, object]]:
+        """Return the recorded events as data, for a comparison."""
         return [asdict(event) for event in self.events()]
 
 
-__all__ = ["FeatureModel", "FeatureSessions"]
+__all__ = ["FeatureModel", "FeatureSessions", "FeatureValues", "PlanningValues"]

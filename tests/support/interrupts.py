@@ -3,22 +3,32 @@
 import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Protocol
+
+
+class _Tracer(Protocol):
+    def __call__(self, frame: FrameType, event: str, argument: object, /) -> "_Tracer | None": ...
 
 
 def interrupted_at(step: int, work: Callable[[], object], *modules: ModuleType) -> bool:
-    """Do the work and press Ctrl-C before the given line that it executes of these modules, counted from 1.
+    """Do the work and raise KeyboardInterrupt before the given line of these modules.
 
-    Gives False when it executes fewer lines; the work is then done.
+    Args:
+        step: The line, counted from 1 in the order of execution.
+        work: The work.
+        modules: The modules whose lines count.
+
+    Returns:
+        Whether the work was interrupted. It has ended when it executes fewer lines.
     """
     left = step
     files = {module.__file__ for module in modules}
 
-    def trace(frame: FrameType, what: str, _: object) -> Any:
+    def trace(frame: FrameType, event: str, _: object, /) -> _Tracer | None:
         nonlocal left
         if frame.f_code.co_filename not in files:
             return None
-        if what == "line":
+        if event == "line":
             left -= 1
             if left == 0:
                 raise KeyboardInterrupt

@@ -1,7 +1,7 @@
-"""A Docker Engine of the tests' own, which they may restart, starve and misconfigure: nobody else uses it.
+"""A Docker Engine for tests alone, which may restart, starve and misconfigure it.
 
-It runs in namespaces of its own (a second engine in the machine's network namespace would take the first one's bridge
-away), with its own data, state and socket, and holds the images that it is given.
+The engine has its own namespaces, data, state and socket, and holds the images that a test gives
+it. In the machine's network namespace a second engine would remove the bridge of the first one.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from engine import missing, wait_until
 
@@ -25,8 +25,8 @@ _START_S = 60
 
 
 def loaded_image(engine: Engine, image_id: str) -> SandboxImage:
-    """Give a box's image that is there without its base."""
-    facts = engine.api.inspect_image(image_id)
+    """Return the image of a sandbox whose base image the engine does not have."""
+    facts = engine.api.inspect_image(image_id)  # type: ignore[no-untyped-call] # no stub
     base = BaseImage("base", "", "", facts["Architecture"], tuple(facts["Config"]["Env"]))
     return SandboxImage(base, facts["RepoTags"][0], image_id)
 
@@ -34,7 +34,7 @@ def loaded_image(engine: Engine, image_id: str) -> SandboxImage:
 class OwnEngine:
     """An engine in a folder; use as a context manager."""
 
-    def __init__(self, folder: Path, configuration: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, configuration: Mapping[str, object]) -> None:
         if os.geteuid() != 0 or not (shutil.which("dockerd") and shutil.which("unshare")):
             missing("an engine of the tests' own needs root, dockerd and unshare")
         self._folder = folder
@@ -70,7 +70,7 @@ class OwnEngine:
         return Engine.connect({"DOCKER_HOST": self.address})
 
     def start(self) -> None:
-        # A killed engine's containerd dies with it; where nobody reaps it, it still seems to be there.
+        # A killed engine's containerd dies with it. Without a parent that reaps it, it seems alive.
         (self._folder / "exec/containerd/containerd.pid").unlink(missing_ok=True)
         command = [
             "unshare",
@@ -91,13 +91,14 @@ class OwnEngine:
             daemon.wait(timeout=_START_S)
 
     def take_image(self, other: Engine, image: SandboxImage) -> SandboxImage:
-        """Copy a box's image from another engine."""
+        """Copy a sandbox's image from another engine."""
         with self.connect() as engine:
-            engine.api.load_image(other.api.get_image(image.tag))
+            saved = other.api.get_image(image.tag)
+            engine.api.load_image(saved)  # type: ignore[no-untyped-call] # no stub
             return loaded_image(engine, image.id)
 
     def processes(self) -> dict[str, set[int]]:
-        """Give what runs in containers of this engine, whoever its parent is: the container's id → processes."""
+        """Return the processes in containers of this engine: the container's id → processes."""
         found: dict[str, set[int]] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -111,6 +112,9 @@ class OwnEngine:
         return found
 
     def _answers(self) -> bool:
-        """Whether something listens; asked without the engine's library, which forgets sockets that do not connect."""
+        """Return whether the engine listens.
+
+        The engine's library is not used, because it leaks sockets that do not connect.
+        """
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(self.address.removeprefix("unix://")) == 0

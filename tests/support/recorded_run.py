@@ -1,16 +1,16 @@
-"""A short run against a scripted model and a box in memory, recorded in a folder as every run is."""
+"""A short run with a scripted model and a sandbox in memory, recorded in a folder."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+from run_specs import run_spec
 from sandbox_scripts import PASSED
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
 from sandbox import Sandbox
 from sandbox.testing import SandboxScript
@@ -21,7 +21,7 @@ def call(name: str, **arguments: object) -> Reply:
 
 
 def write(**files: str) -> Reply:
-    """Give a reply that writes files; two underscores stand for a slash, one more for the ending."""
+    """Return a reply that writes Python files; two underscores in a name stand for a slash."""
     listed = [
         {"path": path.replace("__", "/") + ".py", "content": text} for path, text in files.items()
     ]
@@ -47,7 +47,7 @@ STORY = (
 
 
 def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40) -> SessionResult:
-    """Execute the run in that folder, or go on with it."""
+    """Execute the run in that folder, or resume it."""
     folder.mkdir(exist_ok=True, parents=True)
     means = Resources(
         processor=ScriptedProcessor(replies),
@@ -57,9 +57,9 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
         model="scripted",
         image="none",
     )
-    return execute(folder, Plan(task="Make it.", context_tokens=20_000), means, "run")
+    return execute(folder, run_spec(), means, "run")
 
 
 def sandbox_maker() -> Callable[[str], Sandbox]:
-    """Return what makes sandboxes in which every check passes."""
+    """Return a maker of sandboxes in which every check passes."""
     return lambda _: SandboxScript(runs=[PASSED] * 9).make_sandbox()

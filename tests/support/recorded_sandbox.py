@@ -1,18 +1,24 @@
-"""One real box as it was seen from outside and inside, and an engine that replays it: no Docker needed."""
+"""One real sandbox as seen from outside and inside, and an engine that replays it."""
 
 import copy
 import json
+import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from sandbox import SandboxPolicy
-from sandbox.engine.connection import Engine
+from sandbox.engine.connection import Engine, JsonObject
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import BaseImage, SandboxImage
 from sandbox.engine.receipt import Views
-from sandbox.scripted_guest import ScriptedGuest, Step, replies
+from sandbox.scripted_guest import Conversation, ScriptedGuest, Step, replies
 
-RECORDED = json.loads(Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8"))
+if TYPE_CHECKING:
+    from docker import APIClient
+
+RECORDED: JsonObject = json.loads(
+    Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8")
+)
 RECORDED_UID = "10001"
 
 
@@ -29,9 +35,9 @@ def recorded_views() -> Views:
 
 
 class Attached:
-    """What the engine's attach call gives: a socket, and what holds it."""
+    """The result of the engine's attach call: a socket and its holder."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self._sock, self._response = connection, self
 
     def close(self) -> None:
@@ -39,14 +45,14 @@ class Attached:
 
 
 class ReplayingApi:
-    """The engine's API as a box needs it, with one container that is what it was asked to be."""
+    """The part of the engine's API that a sandbox uses, with one container as requested."""
 
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest
-        self._request: dict[str, Any] = {}
+        self._request: JsonObject = {}
         self.removed: list[str] = []
 
-    def create_container_from_config(self, request: dict[str, Any]) -> dict[str, str]:
+    def create_container_from_config(self, request: JsonObject) -> dict[str, str]:
         self._request = request
         return {"Id": "c" * 64}
 
@@ -56,14 +62,14 @@ class ReplayingApi:
     def start(self, _: str) -> None:
         pass
 
-    def inspect_container(self, _: str) -> dict[str, Any]:
-        outside = copy.deepcopy(RECORDED["outside"])
+    def inspect_container(self, _: str) -> JsonObject:
+        outside: JsonObject = copy.deepcopy(RECORDED["outside"])
         outside["Config"] |= {"User": self._request["User"]}
         outside["HostConfig"] |= self._request["HostConfig"] | {"Runtime": "runc"}
         return outside
 
-    def info(self) -> dict[str, Any]:
-        return RECORDED["info"]
+    def info(self) -> JsonObject:
+        return cast("JsonObject", RECORDED["info"])
 
     def wait(self, *_: object, **__: object) -> dict[str, int]:
         return {"StatusCode": 0}
@@ -71,22 +77,21 @@ class ReplayingApi:
     def remove_container(self, container: str, **_: object) -> None:
         self.removed.append(container)
 
-    def events(self, **_: object) -> list[dict[str, Any]]:
+    def events(self, **_: object) -> list[JsonObject]:
         return [{"Action": "die", "Actor": {"Attributes": {"exitCode": "65"}}}]
 
 
 def scripted_box(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
-    """Give a box, not open yet, whose guest greets as it should and then follows the steps."""
-    posture: dict[str, Any] = {}
+    """Return a sandbox, not open yet, whose guest greets as it should and follows the steps."""
+    posture: JsonObject = {}
 
-    def greet(conversation: Any) -> None:
+    def greet(conversation: Conversation) -> None:
         replies({"posture": posture})(conversation)
 
     guest = ScriptedGuest(greet, *steps)
     api = ReplayingApi(guest)
-    box = DockerSandbox(
-        Engine(api, RECORDED["version"]), recorded_image(), SandboxPolicy(), run="unit"
-    )
-    uid = box._request["User"].partition(":")[0]
+    engine = Engine(cast("APIClient", api), RECORDED["version"])
+    sandbox = DockerSandbox(engine, recorded_image(), SandboxPolicy(), run="unit")
+    uid = sandbox._request["User"].partition(":")[0]
     posture |= json.loads(json.dumps(RECORDED["posture"]).replace(RECORDED_UID, uid))
-    return box, guest, api
+    return sandbox, guest, api

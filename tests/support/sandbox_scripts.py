@@ -31,15 +31,7 @@ def checked(outcome: str) -> ScriptedRun:
     )
 
 
-NO_TESTS = ScriptedRun(
-    jobs=(
-        job("lint", LINT),
-        job(
-            "tests",
-            b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n',
-            code=5,
-        ),
-    )
-)
+_NONE = b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n'
+NO_TESTS = ScriptedRun(jobs=(job("lint", LINT), job("tests", _NONE, code=5)))
 HANGING = ScriptedRun(jobs=(job("lint", LINT), job("tests", b"", cause=Cause.TIMEOUT)))
 PASSED, FAILED = checked("passed"), checked("failed")

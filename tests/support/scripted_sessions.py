@@ -1,15 +1,21 @@
 """Sessions on a run's folder with scripted replies and scripted sandboxes."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Unpack
+
+from run_specs import SpecValues, run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, SessionResult, execute
-from l2mac.runs.recorded_spec import Plan
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox.testing import SandboxScript
+from sandbox import Job
+from sandbox.testing import SandboxScript, ScriptedRun
+
+ScriptedRuns = Sequence[ScriptedRun | Exception] | Callable[[tuple[Job, ...]], ScriptedRun]
 
 
 def call(name: str, **arguments: object) -> Reply:
@@ -36,9 +42,21 @@ class ScriptedSessions:
         self.script = SandboxScript()
 
     def work(
-        self, replies, runs=(), *, limits: Limits | None = None, **plan: object
+        self,
+        replies: Sequence[Reply | Exception],
+        runs: ScriptedRuns = (),
+        *,
+        limits: Limits | None = None,
+        **values: Unpack[SpecValues],
     ) -> SessionResult:
-        """Hold one session: `runs` are the outcomes in its sandboxes, `plan` the run's settings."""
+        """Execute one session.
+
+        Args:
+            replies: The reply to each call of the model.
+            runs: The outcome of each run in the sandboxes.
+            limits: The session's limits.
+            values: Fields of the run's specification.
+        """
         self.processor = ScriptedProcessor(replies)
         self.script = SandboxScript(runs=runs)
         means = Resources(
@@ -49,8 +67,7 @@ class ScriptedSessions:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, **plan}
-        return execute(self.folder, Plan(**values), means, "run")
+        return execute(self.folder, run_spec(**values), means, "run")
 
     def last_words(self) -> str:
         """Return the last message of the newest request."""

@@ -131,11 +131,12 @@ class Passage:
         text = re.sub(r"```.*?```", "", self.text, flags=re.DOTALL)
         text = re.sub(r"`[^`]*`", "_", text)
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-        text = re.sub(r"(?<=[.!?])\s+|\n\s*\n|\n\s*(?:[-*>]|\d+\.|[\w.]+:)(?=\s)", "\0", text)
+        text = re.sub(r"\n\s*(?:[-*>]|\d+\.|[\w.]+:)(?=\s)|(?<=[.!?])\s+|\n\s*\n", "\0", text)
         return "\n".join(" ".join(sentence.split()) for sentence in text.split("\0"))
 
 
 USER_FACING = {"cli", "runs", "settings", "workspace"}  # rooms with few texts for the model
+MODEL_FACING = ("l2mac", "tools")  # every text there is a prompt
 
 
 def passages(path: Path) -> list[Passage]:
@@ -147,7 +148,10 @@ def passages(path: Path) -> list[Passage]:
     if "tests" in path.parts:
         tests = (one for one in functions(tree) if one.name.startswith("test_"))
         return [Passage(one.lineno, "test", one.name) for one in tests]
-    texts = _texts(tree, "message" if USER_FACING & set(path.parts) else "literal")
+    kind = "message" if USER_FACING & set(path.parts) else "literal"
+    if path.parent.parts[-2:] == MODEL_FACING:
+        kind = "prompt"
+    texts = _texts(tree, kind)
     return sorted({*_docstrings(tree), *_comments(text), *texts})
 
 
@@ -170,6 +174,8 @@ def _docstrings(tree: ast.AST) -> Iterator[Passage]:
 
 
 def _kind(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    if isinstance(node, ast.ClassDef) and "Arguments" in map(ast.unparse, node.bases):
+        return "prompt"  # a part of the schema that the model reads
     if isinstance(node, ast.Module | ast.ClassDef):
         return type(node).__name__.removesuffix("Def").lower()
     decorators = " ".join(ast.unparse(one) for one in node.decorator_list)
@@ -204,6 +210,8 @@ def _sentence(line: int, kind: str, text: str) -> Iterator[Passage]:
 
 def _use(node: ast.AST, kind: str) -> str:
     """Return the kind of the texts inside a node."""
+    if kind == "prompt":
+        return kind
     if isinstance(node, ast.Raise):
         return "message"
     if isinstance(node, ast.Call) and _parts(node.func)[-1] in ("echo", "secho", "print"):

@@ -1,13 +1,14 @@
-"""How much the tests do, by one variable: `L2MAC_TEST_TIER`.
+"""The amount of tests, chosen by one variable: `L2MAC_TEST_TIER`.
 
-| tier | command | what for |
+| tier | command | contents |
 |---|---|---|
 | `check` | `make check` | unit and architecture tests, no engine |
 | `test` | `make test` | every promise once: runc alone, few kills, few examples |
 | `soak` | `make soak` | every promise at length: all runtimes, many kills, many examples |
 
-`test` is the default. A test that only `soak` runs has the marker `soak`, or asks for the fixture `gvisor`; it is left
-out elsewhere, not skipped, because a skipped test of a container is a failure on a build machine.
+`test` is the default. A test that only `soak` runs has the marker `soak`, or asks for the fixture
+`gvisor`. The other tiers deselect it. They do not skip it, because a skipped container test is a
+failure on a build machine.
 """
 
 import os

@@ -1,10 +1,11 @@
-"""Records that are laid down line by line, so that every number in them is known."""
+"""Traces that are written line by line, so that every number in them is known."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from run_specs import definition_of
 
 from l2mac.control.outcome import RequirementRow
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
@@ -33,7 +34,8 @@ from l2mac.trace.objects import ObjectStore
 from sandbox import Change
 
 HOSTILE = (
-    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&`|\u202e\x1b[31m\u0000\ufffe](javascript:x)"
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    "\"'&`|\u202e\x1b[31m\u0000\ufffe](javascript:x)"
     "\n\n# Heading"
 )
 HALF = "\ud800"
@@ -42,11 +44,11 @@ HOSTILE_PATH = "a/</td><svg onload=alert(3)>\u202egnp.py"
 
 
 class TraceBuilder:
-    """A run's folder while it is laid down.
+    """A run's folder while its trace is written.
 
     Args:
-        folder: Is made.
-        took_s: How long each line took.
+        folder: The new folder.
+        took_s: Seconds between two lines.
     """
 
     def __init__(self, folder: Path, *, took_s: float = 1.0) -> None:
@@ -74,19 +76,19 @@ class TraceBuilder:
         return self._end.link
 
     def put(self, text: str) -> str:
-        """Keep a text."""
+        """Store a text."""
         return self.objects.put_text(text)
 
     def begin(
-        self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: Any
+        self, task: str = "Make it.", *, context_tokens: int = 4000, **settings: object
     ) -> "TraceBuilder":
         """Append the lines that a run begins with."""
         return self.add(
             RunStarted(
                 task_object=self.put(task),
                 domain="codebase",
+                domain_object=self.put(definition_of("codebase")),
                 settings={
-                    "task": task,
                     "steps": 10,
                     "context_tokens": context_tokens,
                     "program": [],
@@ -103,13 +105,14 @@ class TraceBuilder:
     def call(
         self, purpose: str = "turn", *, sent: int = 100, got: int = 10, usd: float = 0.5
     ) -> "TraceBuilder":
-        """Append a call of the model; one that got nothing was refused as too long."""
+        """Append a model call; a call without a reply was refused as too long."""
         reply = self.put("{}") if got else ""
         return self.add(
             ModelCalled(
-                key="k", purpose=purpose, message_objects=(), tools_object="", tool="", temperature=0.0,
-                max_reply_tokens=100, reply_object=reply, prompt_tokens=sent, completion_tokens=got, counted=True,
-                cost_usd=usd, model="scripted-1",
+                key="k", purpose=purpose, message_objects=(), tools_object="", tool="",
+                temperature=0.0,
+                max_reply_tokens=100, reply_object=reply, prompt_tokens=sent,
+                completion_tokens=got, counted=True, cost_usd=usd, model="scripted-1",
             )
         )  # fmt: skip
 
@@ -123,7 +126,7 @@ class TraceBuilder:
     def tool(
         self,
         name: str,
-        arguments: dict[str, Any],
+        arguments: dict[str, object],
         *,
         ok: bool = True,
         changes: Iterable[Change] = (),
@@ -185,7 +188,7 @@ def report(
     syntax: int = 0,
     text: str = "it broke",
 ) -> CheckReport:
-    """Give a report as the checks of a codebase give it."""
+    """Return a report in the form of the checks of a codebase."""
     outcomes = (*((test, "passed") for test in passed), *((test, "failed") for test in failed))
     failing = tuple(test for test, how in outcomes if how == "failed")
     counts = TestCounts(
@@ -200,7 +203,8 @@ def report(
         return CheckReport(tuple(named))
     verdict = Verdict.FAILED if failing else Verdict.PASSED if outcomes else Verdict.NOTHING
     tests = CheckResult(
-        name="tests", verdict=verdict, summary=f"{counts.passed} passed, {counts.failed} failed", counts=counts,
+        name="tests", verdict=verdict,
+        summary=f"{counts.passed} passed, {counts.failed} failed", counts=counts,
         findings=tuple(Finding(test, text) for test in failing), outcomes=outcomes, declared=(),
     )  # fmt: skip
     return CheckReport((*named, _found("lint", lint), tests))
@@ -218,7 +222,7 @@ def _found(name: str, count: int) -> CheckResult:
 
 
 def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> str:
-    """Give a receipt's text."""
+    """Return a receipt's text."""
     rows = [
         {"name": f"inside.{n}", "wanted": 1, "seen": 1, "verdict": one}
         for n, one in enumerate(verdicts)
@@ -241,33 +245,33 @@ def receipt(verdicts: Iterable[str] = ("match", "match", "not available")) -> st
 
 
 def known(folder: Path) -> TraceBuilder:
-    """Lay down a run of two instructions, one of them split, with a restart, a rewind and every kind of figure.
+    """Write a run of two instructions with a split, a restart, a rewind and every kind of figure.
 
-    Each line takes a second; each call of the model sends 100 tokens, gets 10 and costs half a dollar.
+    Each line takes a second. Each model call sends 100 tokens, gets 10 and costs half a dollar.
     """
-    record = TraceBuilder(folder).begin(
+    trace = TraceBuilder(folder).begin(
         "Make a package.", seed=7, setup={"model": "scripted", "base_url": "http://secret/v1"}
     )
-    record.add(SandboxOpened(receipt_object=record.put(receipt()), purpose="work"))
-    record.call("plan").plan("Write a.", "Write b and c.")
-    record.add(RequirementsListed(requirement_objects=tuple(map(record.put, ("A.", "B.", "C.")))))
-    record.add(CoverageClaimed(round=1, steps=((1,), (), (2,))))
-    record.instruction(1).call().write("a.py", "old.py").check(report(lint=2)).call(sent=0, got=0)
-    record.instruction(1, restart=1).call(sent=3000).write("a.py").check(report(syntax=1))
-    record.call().write("old.py", deleted=True).check(report(passed=["test_a.py::test_a"])).done(1)
-    record.instruction(2).call().write("wrong.py")
-    record.add(Rewound(to=19, step=4))
-    record.instruction(2).call().tool(
+    trace.add(SandboxOpened(receipt_object=trace.put(receipt()), purpose="work"))
+    trace.call("plan").plan("Write a.", "Write b and c.")
+    trace.add(RequirementsListed(requirement_objects=tuple(map(trace.put, ("A.", "B.", "C.")))))
+    trace.add(CoverageClaimed(round=1, steps=((1,), (), (2,))))
+    trace.instruction(1).call().write("a.py", "old.py").check(report(lint=2)).call(sent=0, got=0)
+    trace.instruction(1, restart=1).call(sent=3000).write("a.py").check(report(syntax=1))
+    trace.call().write("old.py", deleted=True).check(report(passed=["test_a.py::test_a"])).done(1)
+    trace.instruction(2).call().write("wrong.py")
+    trace.add(Rewound(to=19, step=4))
+    trace.instruction(2).call().tool(
         "view_files", {"files": [{"path": "a.py"}, {"path": "missing.py"}]}
     )
-    record.call("replan")
-    parts = tuple(map(record.put, ("Write b.", "Write c.")))
-    record.add(Replanned(number=2, action="split", instruction_objects=parts))
-    record.instruction(2, total=3).call().write("p/b.py").tool("run_python_file", {"path": "a.py"})
-    record.check(report(passed=["test_a.py::test_a"], failed=["test_a.py::test_b"])).done(2)
-    record.instruction(3, total=3).call().write("c.py")
+    trace.call("replan")
+    parts = tuple(map(trace.put, ("Write b.", "Write c.")))
+    trace.add(Replanned(number=2, action="split", instruction_objects=parts))
+    trace.instruction(2, total=3).call().write("p/b.py").tool("run_python_file", {"path": "a.py"})
+    trace.check(report(passed=["test_a.py::test_a"], failed=["test_a.py::test_b"])).done(2)
+    trace.instruction(3, total=3).call().write("c.py")
     final = report(passed=["test_a.py::test_a", "test_a.py::test_b[1-x]"])
-    record.check(final).done(3).check(final, final=True)
+    trace.check(final).done(3).check(final, final=True)
     rows = [
         RequirementRow(requirement="A.", shown=True, files=("a.py",), tests=("test_a.py::test_a",))
     ]
@@ -275,16 +279,14 @@ def known(folder: Path) -> TraceBuilder:
         RequirementRow(requirement="B.", shown=False),
         RequirementRow(requirement="C.", shown=True, files=("c.py",)),
     ]
-    table = record.put(json.dumps([asdict(row) for row in rows]))
-    record.add(RequirementsVerified(round=1, verified=2, total=3, table_object=table))
-    return record.end(
-        "finished, but not every requirement is shown", "1 of 3 requirements are not shown"
-    )
+    table = trace.put(json.dumps([asdict(row) for row in rows]))
+    trace.add(RequirementsVerified(round=1, verified=2, total=3, table_object=table))
+    return trace.end("requirements unverified", "1 of 3 requirements are not shown")
 
 
 def hostile(folder: Path) -> TraceBuilder:
-    """Lay down a run in which every text and name that a model or a box can choose tries to be something else."""
-    record = TraceBuilder(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
+    """Write a run whose texts and names, as a model or sandbox can choose them, are hostile."""
+    trace = TraceBuilder(folder).begin(HOSTILE + HALF, setup={"model": HOSTILE})
     text = json.dumps(
         {
             "image": {"reference": HOSTILE},
@@ -292,37 +294,37 @@ def hostile(folder: Path) -> TraceBuilder:
             "rows": [{"name": HOSTILE, "verdict": HOSTILE}],
         }
     )
-    record.add(SandboxOpened(receipt_object=record.put(text), purpose="work"))
-    record.call("plan").plan(HOSTILE + HALF, "b")
-    record.add(RequirementsListed(requirement_objects=(record.put(HOSTILE),), problem=HOSTILE))
-    record.add(CoverageClaimed(round=1, steps=((),), problem=HOSTILE))
-    record.instruction(1).call().write(HOSTILE_PATH, HOSTILE)
+    trace.add(SandboxOpened(receipt_object=trace.put(text), purpose="work"))
+    trace.call("plan").plan(HOSTILE + HALF, "b")
+    trace.add(RequirementsListed(requirement_objects=(trace.put(HOSTILE),), problem=HOSTILE))
+    trace.add(CoverageClaimed(round=1, steps=((),), problem=HOSTILE))
+    trace.instruction(1).call().write(HOSTILE_PATH, HOSTILE)
     test = f"{HOSTILE_PATH}::test_{HOSTILE}[{HOSTILE}]"
-    record.check(report(failed=[test], lint=1, text=HOSTILE)).done(1)
-    record.check(report(failed=[test], text=HOSTILE), final=True)
+    trace.check(report(failed=[test], lint=1, text=HOSTILE)).done(1)
+    trace.check(report(failed=[test], text=HOSTILE), final=True)
     row = RequirementRow(requirement=HOSTILE, shown=True, files=(HOSTILE_PATH,), tests=(test,))
-    table = record.put(json.dumps([asdict(row)]))
-    record.add(
+    table = trace.put(json.dumps([asdict(row)]))
+    trace.add(
         RequirementsVerified(round=1, verified=1, total=1, table_object=table, problem=HOSTILE)
     )
-    return record.end("completed", HOSTILE)
+    return trace.end("completed", HOSTILE)
 
 
 def large(folder: Path) -> TraceBuilder:
-    """Lay down a run of about 10,000 lines with 1,000 files in 400 instructions."""
-    record = TraceBuilder(folder, took_s=0.5).begin("Make everything. " * 2000)
-    record.plan(*(f"Write part {number}, {'at length, ' * 50}" for number in range(1, 401)))
+    """Write a run of about 10,000 lines with 1,000 files in 400 instructions."""
+    trace = TraceBuilder(folder, took_s=0.5).begin("Make everything. " * 2000)
+    trace.plan(*(f"Write part {number}, {'at length, ' * 50}" for number in range(1, 401)))
     tests = [f"tests/test_{n}.py::test_{'long' * 20}_{n}" for n in range(60)]
     every = report(passed=tests, lint=3)
     for number in range(1, 401):
-        record.instruction(number, total=400)
+        trace.instruction(number, total=400)
         for turn in range(6):
             first = (number * 7 + turn * 3) % 1000
-            record.call(sent=500 + 90 * turn, got=50).write(
+            trace.call(sent=500 + 90 * turn, got=50).write(
                 f"package/part_{first:04}/{'x' * 40}.py", f"m{first}.py"
             )
-            record.check(every if turn else report(failed=tests[:20], lint=number % 9)).call(
+            trace.check(every if turn else report(failed=tests[:20], lint=number % 9)).call(
                 "summary"
             )
-        record.done(number)
-    return record.check(report(passed=tests), final=True).end()
+        trace.done(number)
+    return trace.check(report(passed=tests), final=True).end()

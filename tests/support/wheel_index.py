@@ -1,4 +1,4 @@
-"""A package index on the loopback: TLS under an authority of its own, PEP 503 pages, wheels made on the spot."""
+"""A package index on the loopback interface: TLS with its own authority, PEP 503 pages, wheels."""
 
 import hashlib
 import http.server
@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Self
 
 HOST, OTHER = "index.test", "elsewhere.test"
+_WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
 def wheel(
     name: str, files: dict[str, str], *, needs: str = "", mode: int = 0o644
 ) -> tuple[str, bytes]:
-    """Give a wheel's file name and content."""
+    """Return a wheel's file name and content."""
     info = f"{name}-1.0.dist-info"
     needed = f"Requires-Dist: {needs}\n" if needs else ""
     texts = {
         **files,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needed}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": _WHEEL,
         f"{info}/RECORD": "",
     }
     content = io.BytesIO()
@@ -35,7 +36,7 @@ def wheel(
 
 
 class WheelIndex:
-    """Serve packages as a context manager; `port` is where, `authority` the PEM text to trust.
+    """Server of packages, as a context manager on `port`; `authority` is the PEM text to trust.
 
     Args:
         folder: For keys and certificates.
@@ -63,7 +64,7 @@ class WheelIndex:
         self._server.server_close()
 
     def answer(self, path: str) -> bytes | None:
-        """Give the page or file at a path."""
+        """Return the page or file at a path."""
         self.asked.append(path)
         place, _, name = path.strip("/").partition("/")
         if place == "simple" and name in self.packages:
@@ -101,7 +102,7 @@ class WheelIndex:
 
 
 def _certify(folder: Path) -> bytes:
-    """Make an authority and a server's certificate under it; gives the authority's."""
+    """Make an authority and a server's certificate, and return the authority's certificate."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)

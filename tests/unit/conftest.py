@@ -18,7 +18,7 @@ settings.load_profile("tier")
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder whose files need not be synced to a disk, of which tests that kill runs would do a lot."""
+    """Return a folder in memory, where the many syncs of a killed run cost nothing."""
     in_memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(
         dir=in_memory if os.access(in_memory, os.W_OK) else tmp_path

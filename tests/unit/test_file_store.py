@@ -39,7 +39,7 @@ def mirrored(store: FileStore, objects: ObjectStore) -> dict[str, bytes]:
     return {entry.path: objects.get(entry.digest) for entry in store.files}
 
 
-def in_box(script: SandboxScript) -> dict[str, bytes]:
+def in_sandbox(script: SandboxScript) -> dict[str, bytes]:
     return script.sandboxes[-1].contents
 
 
@@ -50,7 +50,7 @@ def written(**files: bytes | None) -> ScriptedRun:
     )
 
 
-def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
+def test_no_sandbox_is_made_before_it_is_needed(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     assert (store.files, script.sandboxes) == ((), [])
@@ -58,19 +58,19 @@ def test_no_box_is_made_before_it_is_needed(objects: ObjectStore):
     assert len(script.sandboxes) == 1
 
 
-def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore):
+def test_written_files_are_in_the_sandbox_and_the_object_store(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     changes = store.write(FILES)
     assert [(change.path, change.size) for change in changes] == [
         (path, len(content)) for path, content in FILES.items()
     ]
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
     assert [store.read(path) for path in FILES] == list(FILES.values())
     assert store.files == script.sandboxes[0].files()
 
 
-def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
+def test_writing_the_same_again_changes_nothing(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(), objects)
     store.write(FILES)
     tree = store.tree
@@ -80,51 +80,51 @@ def test_writing_the_same_again_changes_nothing(objects: ObjectStore):
     assert store.tree != tree
 
 
-def test_a_refused_write_changes_nothing(objects: ObjectStore):
+def test_a_refused_write_changes_nothing(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(Refused):
         store.write({"fine": b"x", "../escape": b"x"})
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
 
 
-def test_deleted_files_are_gone_from_both(objects: ObjectStore):
+def test_deleted_files_are_gone_from_both(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     assert store.delete(["a.py"]) == (Change("a.py", -1, ""),)
     assert (
-        in_box(script)
+        in_sandbox(script)
         == mirrored(store, objects)
         == {path: FILES[path] for path in FILES if path != "a.py"}
     )
 
 
-def test_a_refused_deletion_deletes_nothing(objects: ObjectStore):
+def test_a_refused_deletion_deletes_nothing(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(Refused):
         store.delete(["a.py", "none"])
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
 
 
-def test_a_search_is_the_boxs(objects: ObjectStore):
+def test_a_search_is_the_boxs(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(), objects)
     store.write({"a": b"x\nY\n", "b": b"y"})
     found, more = store.search("y", ignore_case=True, max_matches=1)
     assert ([(match.path, match.line) for match in found], more) == ([("a", 2)], True)
 
 
-def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore):
+def test_a_file_that_is_too_large_to_be_read_whole_is_refused(objects: ObjectStore) -> None:
     store = store_with(SandboxScript(policy=LARGE_WRITES), objects)
     store.write({"large": bytes(16 * 1024 * 1024 + 1)})
     with pytest.raises(Refused, match="cannot be read whole"):
         store.read("large")
 
 
-def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: ObjectStore):
+def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: ObjectStore) -> None:
     one, two = store_with(SandboxScript(), objects), store_with(SandboxScript(), objects)
     one.write({"a": b"1", "b": b"2"})
     two.write({"b": b"2"})
@@ -134,7 +134,7 @@ def test_the_tree_depends_on_paths_and_contents_and_not_on_the_order(objects: Ob
     assert one.tree != two.tree
 
 
-def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectStore):
+def test_recorded_changes_need_no_sandbox_for_the_same_tree(objects: ObjectStore) -> None:
     script = SandboxScript()
     store, again = store_with(SandboxScript(), objects), store_with(script, objects)
     for changes in (store.write(FILES), store.delete(["a.py"])):
@@ -143,7 +143,7 @@ def test_recorded_changes_come_to_the_same_tree_without_a_box(objects: ObjectSto
     assert again.read("b/c.py") == FILES["b/c.py"]
 
 
-def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
+def test_files_written_by_an_execution_join_the_store(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[written(a__new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
@@ -151,17 +151,17 @@ def test_files_written_by_an_execution_join_the_store(objects: ObjectStore):
     assert [change.path for change in execution.kept] == ["a.py", "a/new", "empty"]
     assert execution.undone == ()
     expected = {"a.py": b"changed", "a/new": b"new", "b/c.py": FILES["b/c.py"]}
-    assert in_box(script) == mirrored(store, objects) == expected
+    assert in_sandbox(script) == mirrored(store, objects) == expected
 
 
-def test_files_written_by_a_check_are_undone(objects: ObjectStore):
+def test_files_written_by_a_check_are_undone(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[written(new=b"new", **{"a.py": b"changed"}, empty=None)])
     store = store_with(script, objects)
     store.write(FILES)
     tree = store.tree
     execution = store.execute(RUN, keep_changes=False)
     assert (execution.kept, execution.undone) == ((), ("a.py", "empty", "new"))
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
     assert store.tree == tree
 
 
@@ -177,7 +177,7 @@ def test_files_written_by_a_check_are_undone(objects: ObjectStore):
 )
 def test_changes_over_the_caps_are_undone_and_deletions_kept(
     objects: ObjectStore, caps: KeepCaps, kept: set[str]
-):
+) -> None:
     script = SandboxScript(runs=[written(**{"a.py": b"new"}, b=b"four", c=b"22", empty=None)])
     store = store_with(script, objects, caps=caps)
     store.write(FILES)
@@ -188,18 +188,20 @@ def test_changes_over_the_caps_are_undone_and_deletions_kept(
     expected = {"a.py": FILES["a.py"], "b/c.py": FILES["b/c.py"]} | {
         path: new[path] for path in kept
     }
-    assert in_box(script) == mirrored(store, objects) == expected
+    assert in_sandbox(script) == mirrored(store, objects) == expected
 
 
-def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: ObjectStore):
+def test_a_file_in_the_place_of_a_folder_is_kept_with_the_folders_end(objects: ObjectStore) -> None:
     script = SandboxScript(runs=[ScriptedRun(writes={"b": b"file", "b/c.py": None})])
     store = store_with(script, objects, caps=KeepCaps(files=1))
     store.write({"b/c.py": b"x"})
     store.execute(RUN, keep_changes=True)
-    assert in_box(script) == mirrored(store, objects) == {"b": b"file"}
+    assert in_sandbox(script) == mirrored(store, objects) == {"b": b"file"}
 
 
-def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objects: ObjectStore):
+def test_many_large_files_are_restored_in_batches_that_fit_a_request(
+    objects: ObjectStore,
+) -> None:
     large = {f"f{number}": bytes([number]) * 7_000_000 for number in range(7)}
     script = SandboxScript(
         runs=[ScriptedRun(writes=dict.fromkeys(large, b""))], policy=LARGE_WRITES
@@ -209,11 +211,13 @@ def test_many_large_files_are_put_back_in_batches_that_a_request_can_carry(objec
         store.write({path: content})
     calls = script.calls
     store.execute(RUN, keep_changes=False)
-    assert in_box(script) == large
+    assert in_sandbox(script) == large
     assert script.calls - calls == 1 + 4
 
 
-def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects: ObjectStore):
+def test_state_that_cannot_be_restored_costs_the_sandbox_not_the_store(
+    objects: ObjectStore,
+) -> None:
     """An empty folder in the place of a file is not a change that can be undone."""
     script = SandboxScript(runs=[ScriptedRun(writes={"a": None})])
     store = store_with(script, objects)
@@ -222,29 +226,29 @@ def test_a_state_that_cannot_be_put_back_costs_the_box_and_not_the_store(objects
     with pytest.raises(SandboxReplaced, match="could not be put in order"):
         store.execute(RUN, keep_changes=False)
     assert (len(script.sandboxes), script.sandboxes[0].closed) == (2, True)
-    assert in_box(script) == mirrored(store, objects) == {"a": b"x"}
+    assert in_sandbox(script) == mirrored(store, objects) == {"a": b"x"}
 
 
-def test_a_lost_box_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore):
+def test_lost_sandbox_is_replaced_by_one_with_the_same_bytes(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(SandboxReplaced, match="lost at call 2"):
         store.read("a.py")
     assert len(script.sandboxes) == 2
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
 
 
-def test_a_write_that_loses_its_box_has_not_happened(objects: ObjectStore):
+def test_write_that_loses_its_sandbox_has_not_happened(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(SandboxReplaced):
         store.write({"new": b""})
-    assert in_box(script) == mirrored(store, objects) == FILES
+    assert in_sandbox(script) == mirrored(store, objects) == FILES
 
 
-def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
+def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 4, 6})
     store = store_with(script, objects)
     store.write(FILES)
@@ -253,10 +257,10 @@ def test_the_third_loss_in_a_row_is_passed_on(objects: ObjectStore):
             store.read("a.py")
     with pytest.raises(SandboxLost):
         store.read("a.py")
-    assert all(box.closed for box in script.sandboxes)
+    assert all(sandbox.closed for sandbox in script.sandboxes)
 
 
-def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
+def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 4, 7, 9})
     store = store_with(script, objects)
     store.write(FILES)
@@ -269,17 +273,19 @@ def test_a_success_between_losses_starts_the_count_anew(objects: ObjectStore):
     assert outcomes == [b"replaced", b"replaced", FILES["a.py"], b"replaced", b"replaced"]
 
 
-def test_a_box_that_is_lost_while_it_is_filled_is_not_used_again(objects: ObjectStore):
+def test_sandbox_lost_while_it_is_filled_is_not_used_again(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2, 3})
     store = store_with(script, objects)
     store.write(FILES)
     with pytest.raises(SandboxLost):
         store.read("a.py")
-    assert all(box.closed for box in script.sandboxes)
+    assert all(sandbox.closed for sandbox in script.sandboxes)
     assert store.read("a.py") == FILES["a.py"]
 
 
-def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects: ObjectStore):
+def test_files_too_large_for_a_new_sandbox_are_a_matter_of_its_policy(
+    objects: ObjectStore,
+) -> None:
     store = store_with(SandboxScript(), objects)
     store.write(FILES)
     script = SandboxScript(policy=SandboxPolicy(disk_bytes=3))
@@ -289,7 +295,7 @@ def test_files_that_do_not_fit_into_a_new_box_are_a_matter_of_its_policy(objects
     assert script.sandboxes[0].closed
 
 
-def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: ObjectStore):
+def test_content_missing_from_the_trace_costs_the_sandbox(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     with pytest.raises(TraceError):
@@ -297,49 +303,53 @@ def test_a_content_that_is_missing_from_the_record_costs_the_box(objects: Object
     assert script.sandboxes[0].closed
 
 
-def test_a_box_that_says_another_hash_is_not_believed(objects: ObjectStore):
+def test_sandbox_with_another_hash_is_not_believed(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
-    box = store.open()
-    box.write = lambda files: dict.fromkeys(files, "0" * 64)  # type: ignore[method-assign]
+    sandbox = store.open()
+    sandbox.write = lambda files: dict.fromkeys(files, "0" * 64)  # type: ignore[method-assign]
     with pytest.raises(SandboxDied, match="wrote other content"):
         store.write(FILES)
     assert store.files == ()
 
 
-def test_a_box_that_gives_other_bytes_than_it_announced_is_not_believed(objects: ObjectStore):
+def test_sandbox_with_other_bytes_than_announced_is_not_believed(
+    objects: ObjectStore,
+) -> None:
     script = SandboxScript(runs=[written(new=b"new")])
     store = store_with(script, objects)
-    box = store.open()
-    box.read = lambda *_, **__: (b"other", 5)  # type: ignore[method-assign]
+    sandbox = store.open()
+    sandbox.read = lambda *_, **__: (b"other", 5)  # type: ignore[method-assign]
     with pytest.raises(SandboxDied, match="changed while it was read"):
         store.execute(RUN, keep_changes=True)
     assert store.files == ()
 
 
-def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore):
+def test_resumed_run_has_its_files_in_the_sandbox_before_replaying(objects: ObjectStore) -> None:
     first = store_with(SandboxScript(), objects)
     changes = first.write(FILES)
     script = SandboxScript()
     store = store_with(script, objects)
     store.open_with(first.files)
-    assert (store.files, in_box(script)) == ((), FILES)
+    assert (store.files, in_sandbox(script)) == ((), FILES)
     store.apply(changes)
     assert store.read("a.py") == FILES["a.py"]
     assert len(script.sandboxes) == 1
 
 
-def test_adopted_files_fill_the_box_when_it_is_made(objects: ObjectStore):
+def test_adopted_files_fill_the_sandbox_when_it_is_made(objects: ObjectStore) -> None:
     first = store_with(SandboxScript(), objects)
     first.write(FILES)
     script = SandboxScript()
     store = store_with(script, objects)
     store.adopt(first.files)
     store.open()
-    assert (in_box(script), store.tree) == (FILES, first.tree)
+    assert (in_sandbox(script), store.tree) == (FILES, first.tree)
 
 
-def test_closing_twice_is_harmless_and_a_closed_store_opens_a_new_box(objects: ObjectStore):
+def test_second_close_is_harmless_and_a_closed_store_opens_a_new_sandbox(
+    objects: ObjectStore,
+) -> None:
     script = SandboxScript()
     store = store_with(script, objects)
     store.write(FILES)
@@ -368,7 +378,7 @@ def a_days_work(store: FileStore) -> None:
     persist(lambda: store.read("a.py"))
 
 
-def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path):
+def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def come_to(jobs: tuple[Job, ...]) -> ScriptedRun:
         return (
             written(made=b"made", empty=None)
@@ -384,7 +394,7 @@ def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path)
         a_days_work(store)
         trees.add(store.tree)
         calls = max(calls, script.calls)
-        assert in_box(script) == mirrored(store, objects)
+        assert in_sandbox(script) == mirrored(store, objects)
         lost_at += 1
     assert len(trees) == 1
     assert calls > 10
@@ -399,9 +409,11 @@ def test_losing_the_sandbox_at_any_call_ends_with_the_same_bytes(tmp_path: Path)
     ),
     lost_at=st.sets(st.integers(1, 30)),
 )
-def test_box_and_record_never_part(
-    tmp_path_factory: pytest.TempPathFactory, steps: list, lost_at: set[int]
-):
+def test_sandbox_and_trace_never_differ(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[dict[str, bytes] | list[str]],
+    lost_at: set[int],
+) -> None:
     objects = ObjectStore(tmp_path_factory.mktemp("objects") / "objects.pack")
     script = SandboxScript(lost_at=lost_at)
     store = store_with(script, objects)
@@ -411,5 +423,5 @@ def test_box_and_record_never_part(
         except (Refused, SandboxReplaced, SandboxLost):
             pass
         if script.sandboxes and not script.sandboxes[-1].closed:
-            assert in_box(script) == mirrored(store, objects)
+            assert in_sandbox(script) == mirrored(store, objects)
     objects.close()

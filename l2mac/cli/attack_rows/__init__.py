@@ -1,1 +1,1 @@
-"""The attacks on whoever uses boxes: export, terminal, log, tools, verdicts; `suite.py` joins them with the box's."""
+"""Attacks on the users of a sandbox: export, terminal, log, tools and verdicts."""

@@ -1,10 +1,11 @@
-"""Rows 15 and 53 to 55: a store that sets out to be called green without being so.
+"""Rows 15 and 53 to 55: a file store that tries to pass without passing tests.
 
-The control is a plain pytest on the same files, believed by its exit code.
+The control is a plain pytest on the same files, judged by its exit code.
 """
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from l2mac.evaluator import python_checks
 from l2mac.evaluator.verdict import Verdict
@@ -33,7 +34,7 @@ _HOOKS = {
     "start-up": {
         "sitecustomize.py": "import os\nos._exit(0)\n",
         "usercustomize.py": "import os\nos._exit(0)\n",
-        "evil.pth": "import os; os._exit(0)\n",
+        "evil.pth": "import\tos;os._exit(0)\n",
     },
     "shadow": {
         "pytest.py": "def main(*a, **k):\n    return 0\n",
@@ -62,15 +63,15 @@ _POISON = {
 
 
 def attack(site: Site) -> Iterator[AttackFinding]:
-    """Try every trick in one box, each on an otherwise failing store."""
-    with site.sandbox(memory_bytes=1 << 30) as arena:
+    """Yield the findings of every trick, each on an otherwise failing store."""
+    with site.sandbox(policy=replace(site.policy, memory_bytes=1 << 30)) as arena:
         honest = _verdict(arena.fresh(), _FAILING)
         for number, tricks, limit in (
             (53, _HOOKS, ""),
             (
                 54,
                 _EXITS,
-                "a test can forge the report of its own process in memory: a pass is evidence, no proof",
+                "a test can forge its own report in memory: a pass is evidence, not proof",
             ),
             (55, _POISON, ""),
         ):
@@ -82,16 +83,16 @@ def attack(site: Site) -> Iterator[AttackFinding]:
             yield AttackFinding(
                 number=number,
                 held=not fooled and honest is Verdict.FAILED,
-                observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks: not passed"
-                + (f"; called green: {', '.join(fooled)}" if fooled else ""),
+                observed=f"{len(stores) - len(fooled)} of {len(stores)} tricks did not pass"
+                + (f", passed: {', '.join(fooled)}" if fooled else ""),
                 shown=bool(green),
-                control=f"a plain pytest calls green: {', '.join(green) or 'none'}",
+                control=f"a plain pytest passes: {', '.join(green) or 'none'}",
                 limit=limit,
             )
 
 
 def bombs(_: Site) -> Iterator[AttackFinding]:
-    """Judge reports that are made to bring a parser down."""
+    """Yield the finding of reports that are made to crash a parser."""
     deep = b"[" * 200_000
     reports = (
         deep,
@@ -112,16 +113,16 @@ def bombs(_: Site) -> Iterator[AttackFinding]:
         held=Verdict.PASSED not in verdicts,
         observed=f"{len(reports)} reports judged: {', '.join(sorted(set(verdicts)))}",
         shown=control == "RecursionError",
-        control=f"a reader without care ends with {control}",
+        control=f"a plain JSON parser ends with {control}",
     )
 
 
-def _verdict(box: Sandbox, files: Mapping[str, str]) -> Verdict:
-    """Give what the checks say of these files; a program named poison.py runs first."""
-    box.write({path: text.encode() for path, text in files.items()})
+def _verdict(sandbox: Sandbox, files: Mapping[str, str]) -> Verdict:
+    """Return the verdict on these files; a program named poison.py runs first."""
+    sandbox.write({path: text.encode() for path, text in files.items()})
     if "poison.py" in files:
-        box.run([Job("poison", ("python3", "-B", "poison.py"))])
-    return python_checks.judge(box.run(python_checks.jobs_for(box.files()))).verdict
+        sandbox.run([Job("poison", ("python3", "-B", "poison.py"))])
+    return python_checks.judge(sandbox.run(python_checks.jobs_for(sandbox.files()))).verdict
 
 
 def _judged(report: bytes) -> Verdict:

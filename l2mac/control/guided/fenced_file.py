@@ -1,22 +1,23 @@
-"""The file in a reply that was asked for one file: what stands in its first fenced block, or all of it.
+"""The file in a reply: its first fenced block, or all of it.
 
-A fence is the form in which every model writes code, small ones above all: the same model that fills a file with one
-line over and over when it has to write it as a string of JSON writes it well so. The rule is fixed and nothing is
-repaired: a block that is not closed is refused.
+Every model writes code in fences, small ones above all. A model that fills a JSON string with one
+repeated line writes the same file well in a fence. The rule is fixed and nothing is repaired: a
+block that is not closed is refused.
 """
 
 import re
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^`]*)")
 _WHOLE = (".md", ".txt", ".rst")
+_NOT_CLOSED = "the fenced block is not closed; the file may be incomplete"
 _BLANK_LINES = re.compile(r"^(?:[ \t]*\n)+")
 
 
 def file_text(reply: str, path: str) -> str:
-    """Give the content of `path` in a reply: its first fenced block; without one the whole reply.
+    """Return the file in a reply: its first fenced block, or the whole reply.
 
-    In a file of text fences may belong to it, so there only a fence that opens the reply is around it, up to the last
-    one. The content ends with one line end.
+    In a text file fences may be content, so there only a fence that opens the reply counts, up to
+    the last one. The content ends with one line end.
 
     Raises:
         ValueError: There is no content, or the block is not closed; the message is for the model.
@@ -41,7 +42,7 @@ def _inside(lines: list[str], opening: int, *, last: bool) -> list[str]:
     mark = fence[1] if fence else "```"
     closing = [number for number in range(opening + 1, len(lines)) if _closes(lines[number], mark)]
     if not closing:
-        raise ValueError("the fenced block is not closed; the file may be incomplete")
+        raise ValueError(_NOT_CLOSED)
     return lines[opening + 1 : closing[-1 if last else 0]]
 
 

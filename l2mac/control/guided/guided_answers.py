@@ -1,4 +1,4 @@
-"""What a closely led model's answers mean: files to write, the file that is wrong, a change of a few lines."""
+"""The answers of a guided model: planned files, a choice, a change of lines."""
 
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 from l2mac.tools.forms import ChooseFile, EditLines, PlannedFile, SubmitDone, SubmitFiles
@@ -7,11 +7,14 @@ _LONGEST_LINE = 200
 _BROKEN = 300
 _WEIGHTS = {"syntax": 1000, "lint": 30}
 _UNREADABLE_TEST = 10
+_UNCHANGED = (
+    "the change leaves the file as it is; give the line that is wrong and another text for it"
+)
 WRONG = (Verdict.FAILED, Verdict.BROKEN)
 
 
 def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
-    """Give the files of an answer.
+    """Return the files of an answer.
 
     Raises:
         ValueError: One is named twice.
@@ -19,29 +22,31 @@ def planned_files(answer: SubmitFiles) -> tuple[PlannedFile, ...]:
     paths = [file.path for file in answer.files]
     for path in paths:
         if paths.count(path) > 1:
-            raise ValueError(f"{path} is named twice; name each file once")
+            problem = f"{path} is named twice; name each file once"
+            raise ValueError(problem)
     return tuple(answer.files)
 
 
 def named_by(report: CheckReport) -> ChooseFile | None:
-    """Give the file that the first finding lies in, and what it says; None where only the model can know.
+    """Return the file of the first finding; None where only the model can know.
 
     A failing test says where it fails, and not whether the test or the code is wrong.
     """
     for result in report.results:
         for finding in result.findings if result.verdict in WRONG else ():
-            path, _, line = finding.where.rpartition(":")
             if "::" in finding.where or "." not in finding.where:
                 return None
-            return ChooseFile(path=path if line.isdigit() else finding.where, wrong=finding.text)
+            path, _, line = finding.where.rpartition(":")
+            path = path if line.isdigit() else finding.where
+            return ChooseFile(path=path, wrong=finding.text)
     return None
 
 
 def severity(report: CheckReport) -> int:
-    """Give how much is wrong, so that two states of the store can be compared.
+    """Return how much is wrong, so that two states of the store can be compared.
 
-    What keeps more from being seen weighs more: a file that is mended so far that its tests run is better for it,
-    although they fail.
+    A fault that hides others weighs more: a file whose tests run for the first time is better than
+    before, although they fail.
     """
     return sum(_weight(result) for result in report.results if result.verdict in WRONG)
 
@@ -55,15 +60,15 @@ def _weight(result: CheckResult) -> int:
 
 
 def same(answer: ChooseFile) -> ChooseFile:
-    """Give an answer of which nothing has to be checked."""
+    """Return an answer that needs no check."""
     return answer
 
 
 def done(answer: SubmitDone) -> SubmitDone:
-    """Give an answer that says that all is done, or what is missing and where.
+    """Return an answer that says that all is done, or what is missing and where.
 
     Raises:
-        ValueError: It says neither.
+        ValueError: The answer says neither.
     """
     if not answer.done and not (answer.path.strip() and answer.missing.strip()):
         raise ValueError(
@@ -73,7 +78,7 @@ def done(answer: SubmitDone) -> SubmitDone:
 
 
 def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
-    """Whether what the first finding is about is prose: a file of long lines, and no short line of it is named."""
+    """Return whether the first finding is about prose: it names no short line."""
     lines = text.split("\n")
     if all(len(line) <= _LONGEST_LINE for line in lines):
         return False
@@ -89,40 +94,41 @@ def is_a_paragraph(text: str, report: CheckReport, path: str) -> bool:
 
 
 def numbered(text: str) -> str:
-    """Give a text with its line numbers, as `edited` counts them."""
+    """Return a text with its line numbers, as `edited` counts them."""
     return "\n".join(
         f"{number}: {line}" for number, line in enumerate(text.removesuffix("\n").split("\n"), 1)
     )
 
 
 def edited(text: str, edit: EditLines) -> str:
-    """Give a text after a change.
+    """Return a text after a change.
 
     Raises:
-        ValueError: It has no such lines, or the change changes nothing; the message is for the model.
+        ValueError: The text has no such lines, or the change changes nothing; the message is for
+            the model.
     """
     lines = text.removesuffix("\n").split("\n")
     if not 1 <= edit.line <= len(lines) + (edit.action == "insert_before"):
-        raise ValueError(f"there is no line {edit.line}; the file has {len(lines)} lines")
+        problem = f"there is no line {edit.line}; the file has {len(lines)} lines"
+        raise ValueError(problem)
     if (
         edit.action == "replace"
         and _indented(lines[edit.line - 1])
         and edit.text.strip()
         and not _indented(edit.text)
     ):
-        said = "begins with spaces, and the new text does not; give it with the indentation that it has to have"
+        said = (
+            "begins with spaces, and the new text does not; give it with the indentation that it"
+            " has to have"
+        )
         raise ValueError(f"line {edit.line} {said}")
-    end = (
-        edit.line - 1
-        if edit.action == "insert_before"
-        else max(edit.line, min(edit.last_line, len(lines)))
-    )
+    end = max(edit.line, min(edit.last_line, len(lines)))
+    if edit.action == "insert_before":
+        end = edit.line - 1
     new = [] if edit.action == "delete" else edit.text.removesuffix("\n").split("\n")
     after = "\n".join([*lines[: edit.line - 1], *new, *lines[end:]]).rstrip() + "\n"
     if after == text:
-        raise ValueError(
-            "the change leaves the file as it is; give the line that is wrong and another text for it"
-        )
+        raise ValueError(_UNCHANGED)
     return after
 
 

@@ -1,17 +1,15 @@
-"""One instruction in the hands of a closely led model: where it stands, and how it is asked."""
+"""One instruction in guided mode: the state of the work, and its questions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from l2mac.control.budget import BudgetExhausted
-from l2mac.control.effects import Effects
-from l2mac.control.file_listing import show_contents
+from l2mac.control.file_listing import fenced_files
 from l2mac.control.guided.fenced_file import file_text
 from l2mac.control.registry import Instruction
 from l2mac.control.repetition import BASE_TEMPERATURE
-from l2mac.control.run_spec import Job
-from l2mac.control.structured_output import Question, StructuredOutput
+from l2mac.control.structured_output import Asker, Question
 from l2mac.processor.messages import Message, Role
 from l2mac.tools.base import Arguments
 from l2mac.tools.forms import Form, PlannedFile
@@ -28,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A file's text before it was corrected, and how much was wrong then (`l2mac.control.guided.guided_answers.severity`)."""
+    """A file's text before it was corrected, and the severity of the findings then."""
 
     path: str
     before: str
@@ -37,42 +35,39 @@ class Correction:
 
 @dataclass(slots=True, kw_only=True)
 class GuidedInstruction:
-    """An instruction with all that a question about it has to say, as every question stands alone.
+    """An instruction with everything that each question about it has to say.
 
     Attributes:
-        total: How many instructions there are.
-        before: What was done before it.
-        planned: Files still to be written, with what each has to hold.
+        asker: The means of asking.
+        before: The work that was done before it.
+        planned: Files still to be written, with their planned contents.
         fixes: Corrections since the last planned file.
-        stuck: Turns in a row that led to nothing new.
-        seen: States of the store, and findings, that have been there.
-        problem: Why the last reply could not be used.
-        correction: The last one, while it is not known what came of it.
+        stuck: Turns in a row without anything new.
+        history: Earlier states of the store, and earlier findings.
+        problem: The reason why the last reply could not be used.
+        correction: The last one, while its effect is not known.
     """
 
-    job: Job
-    effects: Effects
-    inquirer: StructuredOutput
+    asker: Asker
     instruction: Instruction
-    total: int
     before: str
     planned: list[PlannedFile] = field(default_factory=list)
     fixes: int = 0
     stuck: int = 0
-    seen: set[str] = field(default_factory=set)
+    history: set[str] = field(default_factory=set)
     problem: str = ""
     correction: Correction | None = None
 
     @property
     def temperature(self) -> float:
-        """The warmer the longer nothing new has come."""
+        """The temperature of the next question, which rises while nothing new comes."""
         return min(BASE_TEMPERATURE + _WARMING * self.stuck, _HOTTEST)
 
     def notice(self, findings: str) -> None:
-        """See whether the last turn led to something new: other files and other findings."""
-        now = {self.effects.store.tree, findings}
-        self.stuck = self.stuck + 1 if now & self.seen else 0
-        self.seen |= now
+        """Record whether the last turn brought anything new: other files and findings."""
+        now = {self.asker.files.tree, findings}
+        self.stuck = self.stuck + 1 if now & self.history else 0
+        self.history |= now
 
     def ask(
         self,
@@ -88,75 +83,73 @@ class GuidedInstruction:
 
         Args:
             text: The question.
-            form: What the answer has to be.
-            read: Makes the result of it; raises ValueError with a text for the model.
+            form: The form of the answer.
+            read: Returns the result of an answer; raises ValueError with a text for the model.
             files: How many files the answer needs room for.
             first: A text; the files that it names are shown before others.
             hidden: The path of a file that is not shown.
 
         Raises:
-            NoAnswer: There is none.
-            BudgetSpent: The question does not fit into the window.
+            NoAnswer: No answer was usable.
+            BudgetExhausted: The question does not fit into the window.
         """
-        prompts = self.effects.domain.prompts
         question = Question(
             purpose="choose",
             text=self._whole(text, first=first, hidden=hidden),
-            again=lambda problem: prompts.render(
-                "answer_again", problem=problem, tool=form.spec.name
-            ),
             attempts=_ATTEMPTS,
             reply_tokens=_ANSWER_TOKENS + _ANSWER_TOKENS_PER_FILE * files,
             must_fit=False,
             temperature=self.temperature,
         )
-        return self.inquirer.ask(question, form, read)
+        return self.asker.structured.ask(question, form, read)
 
     def ask_for_file(self, text: str, path: str, *, hidden: str, at_least: float) -> str | None:
-        """Ask for the content of a file, which is the reply; None with `problem` set when it cannot be used."""
-        messages = (
-            self.inquirer.system,
-            Message(Role.USER, self._whole(text, first=path, hidden=hidden)),
-        )
-        reply = self.effects.ask("turn", messages, temperature=max(self.temperature, at_least))
+        """Ask for a file, whose content is the reply.
+
+        Returns:
+            The content; None where the reply cannot be used, with the reason in `problem`.
+        """
+        question = Message(Role.USER, self._whole(text, first=path, hidden=hidden))
+        messages = (self.asker.structured.system, question)
+        model, prompts = self.asker.model, self.asker.prompts
+        reply = model.ask("turn", messages, temperature=max(self.temperature, at_least))
         if reply is None:
             return None
         try:
             if reply.truncated:
-                raise ValueError(
-                    self.effects.domain.prompts.render("truncated", limit=self.effects.reply_tokens)
-                )
+                raise ValueError(prompts.render("truncated", limit=model.reply_tokens))
             return file_text(reply.content, path)
         except ValueError as error:
             self.problem = str(error)
             return None
 
     def _whole(self, text: str, *, first: str, hidden: str) -> str:
-        """Give a whole question: where the work stands, with as many files as the window has room for, and the text."""
+        """Return a whole question: the state of the work, with files as room allows."""
         problem = f"{self.problem}\n\n" if self.problem else ""
-        bare = f"{self._state('')}\n\n{problem}{text}"
-        used = self.effects.estimator.estimate((self.inquirer.system, Message(Role.USER, bare)))
-        room = self.job.context_tokens - self.effects.reply_tokens - used
+        limit = self._room_for_files(f"{self._state('')}\n\n{problem}{text}")
+        files = self.asker.files
+        texts = [(one.path, files.text(one)) for one in files.entries if one.path != hidden]
+        return f"{self._state(fenced_files(texts, first, limit))}\n\n{problem}{text}"
+
+    def _room_for_files(self, bare: str) -> int:
+        """Return how many characters of files a question may show."""
+        model = self.asker.model
+        room = model.room((self.asker.structured.system, Message(Role.USER, bare)))
         if room < 0:
+            window = model.context_tokens
+            used = window - model.reply_tokens - room
             raise BudgetExhausted(
-                f"the task, the instruction and a question alone take about {used} tokens, which leaves no room for a"
-                f" reply in a window of {self.job.context_tokens} (--context-tokens)"
+                f"the task, the instruction and a question alone take about {used} tokens,"
+                f" which leaves no room for a reply in a window of {window} (--context-tokens)"
             )
-        objects = self.effects.journal.objects
-        texts = [
-            (entry.path, objects.get(entry.digest).decode("utf-8", "replace"))
-            for entry in self.effects.store.files
-            if entry.path != hidden
-        ]
-        limit = int(self.effects.estimator.characters(room) * _FILL)
-        return f"{self._state(show_contents(texts, first, limit))}\n\n{problem}{text}"
+        return int(model.characters(room) * _FILL)
 
     def _state(self, files: str) -> str:
-        return self.effects.domain.prompts.render(
+        return self.asker.prompts.render(
             "guided_state",
-            task=self.job.task,
+            task=self.asker.task,
             number=self.instruction.number,
-            total=self.total,
+            total=self.instruction.total,
             instruction=self.instruction.text,
             files=files,
             summary=self.before or "nothing yet.",

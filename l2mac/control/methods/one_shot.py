@@ -1,26 +1,25 @@
-"""One shot: the task, the tools, one context. What the paper's tables call by the model's name alone (GPT4)."""
+"""One shot: the task, the tools, one context. The paper's tables call it GPT4."""
 
-from l2mac.control.effects import Effects
 from l2mac.control.methods.single_window import SingleWindowAgent
 from l2mac.control.outcome import Outcome
-from l2mac.control.run_spec import Job
+from l2mac.domains.prompt_set import PromptSet
 
 
 class OneShot:
-    """Have the model write in one context until it says that it is done.
+    """The method in which the model writes in one context until it is done.
 
     Args:
-        job: What to do.
-        effects: Model, tools and checks.
+        agent: Works in one window.
+        prompts: The prompts of the domain.
     """
 
-    def __init__(self, job: Job, effects: Effects) -> None:
-        self._prompts = effects.domain.prompts
-        self._author = SingleWindowAgent("one-shot, without checks on the way", job, effects)
+    def __init__(self, agent: SingleWindowAgent, prompts: PromptSet) -> None:
+        self._agent = agent
+        self._prompts = prompts
 
     def run(self) -> Outcome:
-        """Have it written, then verify the result in a fresh box."""
-        return self._author.outcome_of(self._write)
+        """Perform the task in one window, then verify the result in a fresh sandbox."""
+        return self._agent.outcome_of(self._write, by="one-shot, without checks on the way")
 
     def _write(self) -> None:
-        self._author.work("the draft", self._prompts.render("whole_task"))
+        self._agent.work("the draft", self._prompts.render("whole_task"))

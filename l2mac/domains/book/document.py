@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -72,7 +71,7 @@ def read_manuscript(files: Mapping[str, bytes]) -> Manuscript:
 
     The order is: front matter, the chapters by number, all other files at the top level. The
     outline provides the title. The outline itself, a README, notes and files in other folders are
-    left out.
+    excluded.
 
     Raises:
         SettingsError: There is no chapter, or the book is too large for one document.
@@ -80,7 +79,9 @@ def read_manuscript(files: Mapping[str, bytes]) -> Manuscript:
     order = _reading_order(files)
     if sum(len(files[path]) for path in order) > _MOST_BYTES:
         raise SettingsError(
-            "--format", f"the book has more than {_MOST_BYTES} bytes; export its files as they are"
+            "--format",
+            f"The book has more than {_MOST_BYTES} bytes, which is too large for --format."
+            " Export its files without --format.",
         )
     pages = [_page(number, path, files[path]) for number, path in enumerate(order, 1)]
     title = _heading(_text(files.get(_OUTLINE, b""))) or "Untitled"
@@ -92,7 +93,7 @@ def _reading_order(files: Mapping[str, bytes]) -> list[str]:
     if not chapters:
         raise SettingsError(
             "--format",
-            "the run has no chapters/*.md; export its files as they are, without --format",
+            "The run has no chapters/*.md for --format. Export its files without --format.",
         )
     top_level = [path for path in sorted(files) if "/" not in path and path.endswith(".md")]
     around = [path for path in top_level if not _ASIDE.match(path)]
@@ -263,7 +264,7 @@ def _heading(text: str) -> str:
     return ""
 
 
-def _plain(token: Any) -> str:
+def _plain(token: Token) -> str:
     children = token.children or ()
     return "".join(child.content for child in children if child.type in _TEXT_TOKENS)
 

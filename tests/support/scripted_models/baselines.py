@@ -1,10 +1,11 @@
-"""A scripted model for every method: one module and its test, wrong at first unless it is told or starts once more."""
+"""A scripted model for every comparison method: one module and its test, wrong at first.
 
-from typing import Any
+It corrects the module after feedback, and in a second attempt.
+"""
 
 from scripted_models import one_module
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 FILES = one_module.FILES
 WRONG = {"todo.py": FILES["todo.py"].replace("[*items, item]", "items")}
@@ -15,26 +16,26 @@ _TEXTS = {
 }
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
-    messages = body["messages"]
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    messages = messages_of(body)
+    tools = tool_names_of(body)
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     if not tools:
-        texts = [text for words, text in _TEXTS.items() if words in messages[-1]["content"]]
+        texts = [text for words, text in _TEXTS.items() if words in messages[-1].content]
         return ScriptedReply(texts[0] if texts else "todo.py exists.")
     if len(tools) == 1:
         return one_module.answer(body, 0)
-    if "The checks do not pass" in messages[-1]["content"]:
+    if "The checks do not pass" in messages[-1].content:
         return _write({"todo.py": FILES["todo.py"]})
-    if any(message["role"] == "assistant" for message in messages):
+    if any(message.role == "assistant" for message in messages):
         return ScriptedReply(tool_calls=[("complete_instruction", {})])
-    return _write(_first(messages[1]["content"]))
+    return _write(_first(messages[1].content))
 
 
 def _first(window: str) -> dict[str, str]:
-    """Give what is written first in a window."""
+    """Return the files that are written first in a window."""
     if "Write only the tests" in window:
         return {"test_todo.py": FILES["test_todo.py"], "notes.py": "NOTES = 1\n"}
     if "This is version" in window:

@@ -1,11 +1,10 @@
-"""A scripted model for `l2mac bench`: it does the smoke task and three problems in HumanEval's form, well or badly."""
+"""A scripted model for `l2mac bench`: the smoke task, and problems in HumanEval's form."""
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 SMOKE = {
     "temperature.py": (
@@ -23,7 +22,8 @@ SMOKE = {
         "    return celsius\n"
     ),
     "test_temperature.py": (
-        "from temperature import to_fahrenheit\n\n\ndef test_boiling():\n    assert to_fahrenheit(100) == 212\n"
+        "from temperature import to_fahrenheit\n\n\n"
+        "def test_boiling():\n    assert to_fahrenheit(100) == 212\n"
     ),
 }
 EVIDENCE = [
@@ -73,7 +73,10 @@ PROBLEMS: tuple[dict[str, str], ...] = (
         "prompt": HALF,
         "entry_point": "half",
         "canonical_solution": "    return number // 2\n",
-        "test": "def check(candidate):\n    for n in range(-5, 5):\n        assert candidate(twice(n)) == n\n",
+        "test": (
+            "def check(candidate):\n"
+            "    for n in range(-5, 5):\n        assert candidate(twice(n)) == n\n"
+        ),
     },
     {
         "task_id": "Ours/2",
@@ -92,10 +95,12 @@ ROMAN = {
         '    ones = ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX"]\n'
         '    return "X" * (number // 10) + ones[number % 10]\n'
     ),
-    "test_roman.py": 'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n',
+    "test_roman.py": (
+        'from roman import to_roman\n\n\ndef test_four():\n    assert to_roman(4) == "IV"\n'
+    ),
 }
 ROMAN_EVIDENCE = [{"requirement": 1, "files": ["roman.py"], "tests": ["test_roman.py::test_four"]}]
-FORMS: Mapping[str, dict[str, Any]] = {
+FORMS: Mapping[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["Temperatures are converted."]},
     "submit_plan": {"steps": ["Write temperature.py and its test."]},
     "submit_coverage": {"coverage": [{"requirement": 1, "steps": [1]}]},
@@ -104,13 +109,13 @@ FORMS: Mapping[str, dict[str, Any]] = {
 
 
 def problems() -> str:
-    """Give the problems as the file that `--humaneval` takes."""
+    """Return the problems as the file that `--humaneval` takes."""
     return "".join(json.dumps(problem) + "\n" for problem in PROBLEMS)
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    tools = tool_names_of(body)
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     (form,) = tools if len(tools) == 1 else ("",)
@@ -120,18 +125,21 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[(form, FORMS[form])])
     if not tools:
         return ScriptedReply("It is written.")
-    if any(message["role"] == "assistant" for message in body["messages"]):
+    if any(message.role == "assistant" for message in messages_of(body)):
         return ScriptedReply(tool_calls=[("complete_instruction", {})])
     files = [{"path": path, "content": content} for path, content in _files(body).items()]
     return ScriptedReply(tool_calls=[("write_files", {"files": files})])
 
 
-def _files(body: dict[str, Any]) -> Mapping[str, str]:
-    asked = " ".join(str(message["content"]) for message in body["messages"])
+def _files(body: dict[str, object]) -> Mapping[str, str]:
+    asked = " ".join(message.content for message in messages_of(body))
     wanted = re.search(r"complete function `(\w+)`", asked)
     if wanted is None:
         return ROMAN if "roman.py" in asked else SMOKE
     problem = next(one for one in PROBLEMS if one["entry_point"] == wanted[1])
     solution = "    return True\n" if wanted[1] == "is_even" else problem["canonical_solution"]
-    test = f"from solution import {wanted[1]}\n\n\ndef test_it_is_there():\n    assert callable({wanted[1]})\n"
+    test = (
+        f"from solution import {wanted[1]}\n\n\n"
+        f"def test_it_is_there():\n    assert callable({wanted[1]})\n"
+    )
     return {"solution.py": problem["prompt"] + solution, "test_solution.py": test}

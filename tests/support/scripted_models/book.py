@@ -1,8 +1,6 @@
-"""A scripted model that writes a book of two chapters, makes every sort of mistake first, and gives its opinion."""
+"""A scripted model that writes a book of two chapters, with every kind of mistake at first."""
 
-from typing import Any
-
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 OUTLINE = """# A Small Book of Bread
 
@@ -23,8 +21,8 @@ What heat does.
 """
 FLOUR = """# Chapter 1: The Flour
 
-Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care. Chapter 2 tells of
-heat, which comes later, as `a < b` shows; 5 & 6 remain.
+Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care.
+Chapter 2 tells of heat, which comes later, as `a < b` shows; 5 & 6 remain.
 """
 BAD_OVEN = """# Chapter 2: The Ofen
 
@@ -32,8 +30,8 @@ TODO: As Catherine said in Chapter 7, an oven wants an hour. [Insert picture her
 """
 OVEN = """# Chapter 2: The Oven
 
-An oven wants an hour before the first loaf goes in, and it wants patience. See [the flour](01-the-flour.md) for
-what goes into it, and wait.
+An oven wants an hour before the first loaf goes in, and it wants patience.
+See [the flour](01-the-flour.md) for what goes into it, and wait.
 
 ## Steam
 
@@ -45,7 +43,7 @@ what goes into it, and wait.
 2. Close.
 """
 FILES = {"outline.md": OUTLINE, "chapters/01-the-flour.md": FLOUR, "chapters/02-the-oven.md": OVEN}
-FORMS: dict[str, dict[str, Any]] = {
+FORMS: dict[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["It has two chapters.", "It tells of heat."]},
     "submit_coverage": {
         "coverage": [{"requirement": 1, "steps": [2]}, {"requirement": 2, "steps": [2]}]
@@ -64,10 +62,10 @@ FORMS: dict[str, dict[str, Any]] = {
 OPINION = "The oven is said to want an hour, which no reader can check."
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
-    last = str(body["messages"][-1]["content"])
+    tools = tool_names_of(body)
+    last = messages_of(body)[-1].content
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     if tools == {"submit_plan"}:
@@ -77,8 +75,8 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[(name, FORMS[name]) for name in tools])
     if not tools:
         return ScriptedReply(OPINION if "second opinion" in last else "It is written.")
-    turn = sum(message["role"] == "assistant" for message in body["messages"])
-    first = "number 1 of 2" in body["messages"][1]["content"]
+    turn = sum(message.role == "assistant" for message in messages_of(body))
+    first = "number 1 of 2" in messages_of(body)[1].content
     if first:
         return (_write("outline.md"), _done())[min(turn, 1)]
     wrong = ScriptedReply(

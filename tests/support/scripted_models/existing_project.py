@@ -1,9 +1,8 @@
-"""A small existing package with a failing test and a lint finding, and a scripted model that adds a feature to it."""
+"""A small existing package with a failing test, and a scripted model that adds a feature."""
 
 from pathlib import Path
-from typing import Any
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of, tool_names_of
 
 CART = '''"""The cart."""
 
@@ -47,10 +46,16 @@ FILES = {
     "docs/notes.txt": "Notes.\n",
     "prices.csv": "tea,3\n",
 }
-COUNT = '    def count(self):\n        """Count the things."""\n        return len(self.items)\n\n    def total'
-TEST = 'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n    assert cart.count() == 1\n\n\ndef test_total'
+COUNT = (
+    '    def count(self):\n        """Count the things."""\n'
+    "        return len(self.items)\n\n    def total"
+)
+TEST = (
+    'def test_count():\n    cart = Cart()\n    cart.add("tea", 3)\n'
+    "    assert cart.count() == 1\n\n\ndef test_total"
+)
 WRONG = TEST.replace("== 1", "== 7")
-FORMS: dict[str, dict[str, Any]] = {
+FORMS: dict[str, dict[str, object]] = {
     "submit_requirements": {"requirements": ["A cart counts its items."]},
     "submit_plan": {
         "steps": ["Give the class Cart in src/shop/cart.py a method count, and test it."]
@@ -80,9 +85,9 @@ def write(folder: Path) -> Path:
     return folder
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
-    tools = {tool["function"]["name"] for tool in body.get("tools", [])}
+    tools = tool_names_of(body)
     if "ready" in tools:
         return ScriptedReply(tool_calls=[("ready", {})])
     (form,) = tools if len(tools) == 1 else ("",)
@@ -90,9 +95,9 @@ def answer(body: dict[str, Any], _: int) -> ScriptedReply:
         return ScriptedReply(tool_calls=[(form, FORMS[form])])
     if not tools:
         return ScriptedReply("Carts count.")
-    turn = sum(message["role"] == "assistant" for message in body["messages"])
+    turn = sum(message.role == "assistant" for message in messages_of(body))
     test = "tests/test_cart.py"
-    turns = [
+    turns: list[list[tuple[str, dict[str, object]]]] = [
         [("view_files", {"files": [{"path": "src/shop/cart.py"}, {"path": test}]})],
         [
             ("edit_file", {"path": "src/shop/cart.py", "old": "    def total", "new": COUNT}),

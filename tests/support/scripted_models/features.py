@@ -1,13 +1,13 @@
-"""A scripted model with known faults, for the task of writing a number of features, and a box that its tests pass in.
+"""A scripted model with known faults that writes a number of features, and their checks.
 
-Every reply depends on the request alone, so that a run which is killed and resumed gets the same replies again.
+Every reply depends on the request alone, so a killed and resumed run gets the same replies again.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from l2mac.processor.messages import Reply, Request, ToolCall, Usage
 from l2mac.processor.protocol import Watcher
@@ -19,29 +19,47 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 def task_of(*features: str) -> str:
-    """Give the task's text."""
+    """Return the task's text."""
     return "\n".join(["Write a package.", *(f"It has feature {name}." for name in features)])
+
+
+class FeatureValues(TypedDict, total=False):
+    """Fields of `FeatureModel`."""
+
+    together: int
+    most: int
+    forgets: frozenset[str]
+    neglects: frozenset[str]
+    looks_around: bool
+    filler: int
+    fails_later: bool
+    sloppy: frozenset[str]
+    sloppy_versions: frozenset[int]
+    blind: bool
+    forgetful: bool
+    vague: bool
 
 
 @dataclass(slots=True)
 class FeatureModel:
-    """Implements `l2mac.processor.protocol.Processor`: plans, writes one feature per turn, answers every form.
+    """A `Processor` that plans, writes one feature per turn and answers every form.
 
     Attributes:
         together: How many features its plan puts into one instruction.
-        most: With more features than this in one instruction it never comes to an end.
-        forgets: What its first plan leaves out.
-        neglects: What it does not write although its instruction says so, unless it is the only thing left to do.
-        looks_around: Whether it needs a turn to find out what exists when no summary says so.
-        filler: How many more characters its files have.
-        fails_later: Whether it never comes to an end with what was not shown.
-        sloppy: What it writes wrong until somebody says so; it claims to be done all the same.
-        sloppy_versions: In which candidates; a draft counts as the first.
-        blind: Whether it sees nothing wrong in its own files.
-        forgetful: Whether without a summary it begins with undoing what is there.
-        vague: Whether its plan only says which feature of the task an instruction is about.
-        forms: Other replies to a form than the usual ones.
-        asked: How often it was asked for what: the forced tool, `turn` or `summary`.
+        most: The number of features of one instruction above which it never ends.
+        forgets: Features that its first plan omits.
+        neglects: Features that it writes only in instructions for missing requirements.
+        looks_around: Whether it needs a turn to list the files when there is no summary.
+        filler: The number of further characters of its files.
+        fails_later: Whether it never completes instructions for missing requirements.
+        sloppy: Features that it writes wrong until a check reports them.
+        sloppy_versions: The candidates in which it does so; a draft counts as the first.
+        blind: Whether it finds no mistake in its own files.
+        forgetful: Whether it begins with undoing the existing files when there is no summary.
+        vague: Whether the steps of its plan name no feature.
+        forms: Replies to forms in place of the usual ones.
+        asked: The requests in order: the forced tool, `turn` or `summary`.
+        questions: The last message of each request.
     """
 
     together: int = 1
@@ -187,7 +205,7 @@ class FeatureModel:
         return self._feature(left[0]) if left else call("complete_instruction")
 
     def _whole(self, request: Request, question: str, instruction: str) -> Reply:
-        """Reply in the window of a method that has no plan: what is said to be wrong first, then what is not there."""
+        """Reply in the window of a method without a plan: correct a mistake, or add a feature."""
         seen = "".join(str(message) for message in request.messages).rpartition("Files")[2]
         mine = "".join(str(message.tool_calls) for message in request.messages)
         wrong = [
@@ -215,23 +233,25 @@ class FeatureModel:
     def _feature(
         self, name: str, kinds: tuple[str, ...] = ("{}.py", "test_{}.py"), *, right: bool = False
     ) -> Reply:
-        """Write a feature; one that it is sloppy about is wrong unless `right`."""
+        """Write a feature; a sloppy one is wrong unless `right`."""
         value = "WRONG" if name in self.sloppy and not right else name
         texts = {
             "{}.py": f"NAME = {value!r}\n" + "# x\n" * (self.filler // 4),
-            "test_{}.py": f"from {name} import NAME\n\n\ndef test_it():\n    assert NAME == {name!r}\n",
+            "test_{}.py": (
+                f"from {name} import NAME\n\n\ndef test_it():\n    assert NAME == {name!r}\n"
+            ),
         }
         return _write({kind.format(name): texts[kind] for kind in kinds})
 
 
 def run_checks(jobs: tuple[Job, ...], contents: Mapping[str, bytes] | None = None) -> ScriptedRun:
-    """Give what checks come to in a box where everything is valid and every test file has one test.
+    """Return the result of checks where all code is valid and every test file has one test.
 
-    It passes unless the box's `contents` say that the feature is wrong, or not there.
+    A test passes unless the sandbox's `contents` have a wrong feature or lack it.
     """
     paths = [path for job in jobs for path in job.paths]
     tests = [f"{path}::test_it" for path in paths if path.rpartition("/")[2].startswith("test_")]
-    events: list[dict[str, Any]] = [
+    events: list[dict[str, object]] = [
         {"e": "declared", "ids": tests},
         {"e": "collected", "ids": tests},
     ]
@@ -255,7 +275,7 @@ def run_checks(jobs: tuple[Job, ...], contents: Mapping[str, bytes] | None = Non
 
 
 def call(tool: str, **arguments: object) -> Reply:
-    """Give a reply that is one tool call."""
+    """Return a reply that is one tool call."""
     return Reply(content="", tool_calls=(ToolCall("x", tool, json.dumps(arguments)),))
 
 
@@ -287,5 +307,5 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
-def _lines(*events: dict[str, Any]) -> bytes:
+def _lines(*events: dict[str, object]) -> bytes:
     return b"".join(json.dumps(event).encode() + b"\n" for event in events)

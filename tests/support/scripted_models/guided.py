@@ -1,14 +1,13 @@
-"""A scripted small model: no tool calls of its own, forgets an import, and is led through the work."""
+"""A scripted small model without tool calls, for guided mode; it forgets an import."""
 
 import json
-from typing import Any
 
 from scripted_models.one_module import FILES
 
-from l2mac.testing.scripted_reply import ScriptedReply
+from l2mac.testing.scripted_reply import ScriptedReply, messages_of
 
 IMPORT = "from todo import add"
-FORMS: dict[str, dict[str, Any]] = {
+FORMS: dict[str, dict[str, object]] = {
     "ready": {"answer": "yes"},
     "submit_files": {"files": [{"path": path, "holds": f"all of {path}"} for path in FILES]},
     "edit_lines": {"action": "insert_before", "line": 1, "last_line": 1, "text": IMPORT},
@@ -20,13 +19,13 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def answer(body: dict[str, Any], _: int) -> ScriptedReply:
+def answer(body: dict[str, object], _: int) -> ScriptedReply:
     """Reply to a request: the script of a `ModelServer`."""
     schema = json.dumps(body.get("response_format") or {})
     for form, arguments in FORMS.items():
         if f'"const": "{form}"' in schema:
             return ScriptedReply(tool_calls=[(form, arguments)])
-    question = body["messages"][-1]["content"]
+    question = messages_of(body)[-1].content
     path = next((path for path in FILES if f"Write {path} now" in question), "")
     content = FILES[path].replace(IMPORT + "\n\n\n", "") if path else "I am ready."
     return ScriptedReply(f"```python\n{content}```\n")

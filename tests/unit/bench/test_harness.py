@@ -1,4 +1,4 @@
-"""Working through cells: several at a time, nothing twice, and what goes wrong with one leaves the others alone."""
+"""Cells are worked through several at a time, none twice; a fault leaves the others alone."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from recorded_run import record
@@ -17,6 +16,7 @@ from l2mac.bench.harness import CellResult, Harness
 from l2mac.bench.measurement import Measurement
 from l2mac.errors import L2macError, ModelNotConfigured, ModelUnavailable, SettingsError
 from l2mac.processor.cancellation import CancelScope
+from l2mac.runs.session import SessionListener
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.trace.chain import read_trace
 from sandbox import EngineUnavailable, SandboxDied, SandboxError
@@ -25,7 +25,7 @@ PATIENCE_S, LONG_S = 60, 3600
 
 
 def cells(folder: Path, seeds: int) -> tuple[Cell, ...]:
-    def settings_for(own: Mapping[str, Any]) -> Settings:
+    def settings_for(own: Mapping[str, object]) -> Settings:
         given = {"model": "m", "base_url": "http://127.0.0.1:9/v1", **own}
         return load_settings(given, project=folder / "none", user=folder / "none")
 
@@ -63,7 +63,9 @@ class Recorder:
         at_once: The most runs that were at work at the same time.
     """
 
-    def __init__(self, before: Callable[[Cell, Any, CancelScope], None] = lambda *_: None) -> None:
+    def __init__(
+        self, before: Callable[[Cell, SessionListener, CancelScope], None] = lambda *_: None
+    ) -> None:
         self._before = before
         self._lock = threading.Lock()
         self._at_work = 0
@@ -71,7 +73,7 @@ class Recorder:
         self.measured: list[int] = []
         self.at_once = 0
 
-    def run(self, cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
+    def run(self, cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         with self._lock:
             self.ran.append(cell.seed)
             self._at_work += 1
@@ -83,7 +85,7 @@ class Recorder:
             with self._lock:
                 self._at_work -= 1
 
-    def measure(self, cell: Cell, say: Any) -> Measurement:
+    def measure(self, cell: Cell, say: Callable[[str], None]) -> Measurement:
         run = cell.run
         assert run is not None
         say("counting")
@@ -101,14 +103,14 @@ def work(
 
 
 def failing(error: L2macError | SandboxError, *seeds: int) -> Recorder:
-    def before(cell: Cell, *_: Any) -> None:
+    def before(cell: Cell, *_: object) -> None:
         if cell.seed in seeds:
             raise error
 
     return Recorder(before)
 
 
-def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path):
+def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path) -> None:
     some, worker = cells(tmp_path, 6), Recorder()
     results = work(some, worker, jobs=3)
     assert sorted(worker.ran) == sorted(worker.measured) == list(range(6))
@@ -116,7 +118,7 @@ def test_every_cell_is_run_and_measured_once_with_ordered_results(tmp_path: Path
     assert all(result.measurement for result in results)
 
 
-def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
+def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path) -> None:
     two = threading.Barrier(2)
 
     def meet(*_: object) -> None:
@@ -128,7 +130,7 @@ def test_no_more_runs_are_at_work_than_jobs_allow(tmp_path: Path):
     assert worker.at_once == 2
 
 
-def test_finished_cells_are_not_repeated(tmp_path: Path):
+def test_finished_cells_are_not_repeated(tmp_path: Path) -> None:
     some = cells(tmp_path, 3)
     work(some, Recorder())
     before = {path: path.read_bytes() for path in (tmp_path / "bench").rglob("*") if path.is_file()}
@@ -141,7 +143,7 @@ def test_finished_cells_are_not_repeated(tmp_path: Path):
     } == before
 
 
-def test_a_run_that_has_ended_is_only_measured(tmp_path: Path):
+def test_a_run_that_has_ended_is_only_measured(tmp_path: Path) -> None:
     some = cells(tmp_path, 1)
     some[0].begin()
     record(some[0].folder / "20260101-a-run")
@@ -150,7 +152,7 @@ def test_a_run_that_has_ended_is_only_measured(tmp_path: Path):
     assert (worker.ran, worker.measured) == ([], [0])
 
 
-def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path):
+def test_a_truncated_run_is_resumed_in_its_own_folder(tmp_path: Path) -> None:
     some = cells(tmp_path, 1)
     some[0].begin()
     trace = record(some[0].folder / "20250101-cut").folder / "trace.jsonl"
@@ -162,7 +164,7 @@ def test_a_run_that_was_cut_off_is_taken_up_in_its_own_folder(tmp_path: Path):
     assert result.measurement.run == "20250101-cut"
 
 
-def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path):
+def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path) -> None:
     some = cells(tmp_path, 4)
     results = work(some, failing(ModelUnavailable("down"), 1, 2))
     assert [result.measurement is None for result in results] == [False, True, True, False]
@@ -172,7 +174,7 @@ def test_a_fault_of_the_world_leaves_its_cell_for_the_next_time(tmp_path: Path):
     assert again.ran == [1, 2]
 
 
-def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
+def test_three_faults_in_a_row_end_the_work(tmp_path: Path) -> None:
     worker, listener = failing(EngineUnavailable("no engine"), *range(9)), Quiet()
     results = work(cells(tmp_path, 9), worker, listener)
     assert worker.ran == [0, 1, 2]
@@ -183,23 +185,25 @@ def test_three_faults_in_a_row_end_the_work(tmp_path: Path):
 @pytest.mark.parametrize(
     "error", [SettingsError("--steps", "cannot be"), ModelNotConfigured("no model")]
 )
-def test_errors_shared_by_all_cells_end_the_benchmark_at_once(tmp_path: Path, error: L2macError):
+def test_errors_shared_by_all_cells_end_the_benchmark_at_once(
+    tmp_path: Path, error: L2macError
+) -> None:
     worker = failing(error, *range(5))
     with pytest.raises(type(error)):
         work(cells(tmp_path, 5), worker)
     assert worker.ran == [0]
 
 
-def test_a_defect_is_no_fault_of_the_world(tmp_path: Path):
-    def broken(*_: Any) -> None:
+def test_a_defect_is_no_fault_of_the_world(tmp_path: Path) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         work(cells(tmp_path, 2), Recorder(broken))
 
 
-def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
-    def dies(cell: Cell, *_: Any) -> None:
+def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path) -> None:
+    def dies(cell: Cell, *_: object) -> None:
         if cell.run is None:
             trace = record(cell.folder / "20260101-a-run").folder / "trace.jsonl"
             trace.write_bytes(b"".join(trace.read_bytes().splitlines(keepends=True)[:5]))
@@ -212,18 +216,18 @@ def test_run_that_keeps_losing_its_sandbox_is_measured_as_it_is(tmp_path: Path):
     assert sum("its sandbox was lost in session" in line for line in listener.lines) == 3
 
 
-def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path):
+def test_sandbox_lost_before_the_first_event_is_an_external_fault(tmp_path: Path) -> None:
     (result,) = work(cells(tmp_path, 1), failing(SandboxDied("the engine is gone"), 0))
     assert isinstance(result.fault, SandboxDied)
 
 
 def test_interrupt_ends_active_cells_in_order_and_starts_no_others(
     tmp_path: Path, interruptible: None
-):
+) -> None:
     ended: list[int] = []
     at_work = threading.Barrier(2, action=lambda: os.kill(os.getpid(), signal.SIGINT))
 
-    def waits(cell: Cell, audience: Any, cancel_scope: CancelScope) -> None:
+    def waits(cell: Cell, audience: SessionListener, cancel_scope: CancelScope) -> None:
         try:
             at_work.wait(PATIENCE_S)
             cancel_scope.sleep(LONG_S)  # as behind a server that says nothing

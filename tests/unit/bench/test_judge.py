@@ -22,12 +22,16 @@ PROGRAM = JudgedProgram(
 )
 
 
-def reply(*claims: tuple[int, list[str], list[str]], **more: object) -> Reply:
+def reply(
+    *claims: tuple[int, list[str], list[str]], truncated: bool = False, model: str = ""
+) -> Reply:
     evidence = [
         {"requirement": number, "files": files, "tests": tests} for number, files, tests in claims
     ]
     call = ToolCall("1", "submit_evidence", json.dumps({"evidence": evidence}))
-    return Reply(content="", tool_calls=(call,), usage=Usage(1000, 100), **more)
+    return Reply(
+        content="", tool_calls=(call,), usage=Usage(1000, 100), truncated=truncated, model=model
+    )
 
 
 def judge(
@@ -40,7 +44,7 @@ def judge(
     ), processor
 
 
-def test_claim_counts_when_its_file_and_test_exist():
+def test_claim_counts_when_its_file_and_test_exist() -> None:
     one, processor = judge(reply((1, ["calc.py"], ["test_calc.py::test_add"]), (2, [], [])))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows[0] == FeatureRow(
@@ -64,14 +68,16 @@ def test_claim_counts_when_its_file_and_test_exist():
         (0, ["calc.py"], []),
     ],
 )
-def test_claims_without_existing_evidence_give_no_feature(claim: tuple[int, list[str], list[str]]):
+def test_claims_without_existing_evidence_give_no_feature(
+    claim: tuple[int, list[str], list[str]],
+) -> None:
     one, _ = judge(reply(claim))
     found = one.judge(FEATURES, PROGRAM)
     assert [row.claimed for row in found.rows] == [False, False]
     assert [row.tests for row in found.rows] == [(), ()]
 
 
-def test_claimed_names_that_do_not_exist_are_kept_as_refused():
+def test_claimed_names_that_do_not_exist_are_kept_as_refused() -> None:
     one, _ = judge(reply((1, ["calc.py", "made_up.py"], ["test_calc.py::test_other"])))
     row = one.judge(FEATURES, PROGRAM).rows[0]
     assert (row.files, row.tests, row.refused) == (
@@ -81,7 +87,7 @@ def test_claimed_names_that_do_not_exist_are_kept_as_refused():
     )
 
 
-def test_program_without_code_has_no_feature_and_costs_no_request():
+def test_program_without_code_has_no_feature_and_costs_no_request() -> None:
     one, processor = judge()
     empty = JudgedProgram(
         texts={"README.md": "All done."}, evidence=frozenset(), passed=frozenset()
@@ -90,7 +96,7 @@ def test_program_without_code_has_no_feature_and_costs_no_request():
     assert processor.requests == []
 
 
-def test_unusable_answers_are_retried_and_then_give_no_number():
+def test_unusable_answers_are_retried_and_then_give_no_number() -> None:
     one, processor = judge(Reply(content="All of them!"), Reply(content="FEATURES_FUNCTIONAL=2"))
     found = one.judge(FEATURES, PROGRAM)
     assert found.rows == ()
@@ -98,12 +104,12 @@ def test_unusable_answers_are_retried_and_then_give_no_number():
     assert "submit_evidence was not called" in processor.requests[1].messages[-1].content
 
 
-def test_a_page_that_does_not_fit_gives_no_number_instead_of_a_low_one():
+def test_a_page_that_does_not_fit_gives_no_number_instead_of_a_low_one() -> None:
     one, _ = judge(ContextOverflow("too long"))
     assert one.judge(FEATURES, PROGRAM).rows == ()
 
 
-def test_files_count_as_evidence_only_in_the_part_that_shows_them():
+def test_files_count_as_evidence_only_in_the_part_that_shows_them() -> None:
     texts = {f"part{number}.py": f"VALUE = {number}\n" * 400 for number in range(4)}
     program = JudgedProgram(texts=texts, evidence=frozenset(texts), passed=frozenset())
     answers = [reply((1, ["part3.py"], [])) for _ in range(12)]
@@ -118,7 +124,7 @@ def test_files_count_as_evidence_only_in_the_part_that_shows_them():
     assert not one.judge(("There is a value.",), program).rows[0].claimed
 
 
-def test_a_part_that_was_not_judged_is_said():
+def test_a_part_that_was_not_judged_is_said() -> None:
     texts = {f"part{number}.py": f"VALUE = {number}\n" * 400 for number in range(4)}
     program = JudgedProgram(texts=texts, evidence=frozenset(texts), passed=frozenset())
     answers = [
@@ -133,7 +139,7 @@ def test_a_part_that_was_not_judged_is_said():
     assert "has not seen" in found.problem
 
 
-def test_a_judge_that_does_not_answer_is_a_fault_of_the_world():
+def test_a_judge_that_does_not_answer_is_a_fault_of_the_world() -> None:
     one, _ = judge(ModelUnavailable("down"))
     with pytest.raises(ModelUnavailable):
         one.judge(FEATURES, PROGRAM)

@@ -1,11 +1,15 @@
-"""The packages of a run when it is measured: those that its files name at its end, out of its own record."""
+"""A run is measured with the recorded packages that its files name at its end."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+from run_specs import run_spec
 
 from l2mac.bench.recorded_store import recorded_wheels
 from l2mac.evaluator.packages import Mode
-from l2mac.runs.recorded_spec import Plan, started
+from l2mac.runs.recorded_spec import record_spec
 from l2mac.trace.events import PackagesFetched, ToolRan
 from l2mac.trace.journal import Journal
 from sandbox import Change
@@ -13,12 +17,19 @@ from sandbox import Change
 WHEELS = {"old": ("old-1-py3-none-any.whl", b"old"), "new": ("new-1-py3-none-any.whl", b"new")}
 
 
+E = TypeVar("E", ToolRan, PackagesFetched)
+
+
+def kept(event: E) -> E:
+    return event
+
+
 def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = True) -> Path:
-    """Record a run whose requirements.txt names one package after the other, each of which is fetched."""
+    """Record a run whose requirements.txt names the packages one after the other."""
     folder.mkdir()
     with Journal(folder) as journal:
         put = journal.objects.put
-        journal.note(started(Plan(task="Make it.", dependencies=mode), journal.objects))
+        journal.note(record_spec(run_spec(dependencies=mode), journal.objects))
         for name in names:
             text = f"{name}\n".encode()
             change = Change("requirements.txt", len(text), put(text))
@@ -30,7 +41,7 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
                 ok=True,
                 changes=(change,),
             )
-            journal.effect(ToolRan, name, lambda wrote=wrote: wrote)
+            journal.effect(ToolRan, name, partial(kept, wrote))
             if not fetched:
                 continue
             wheel, content = WHEELS[name]
@@ -46,18 +57,18 @@ def record(folder: Path, *names: str, mode: Mode = "resolve", fetched: bool = Tr
                 output_object=put(b""),
                 connections_object=put(b"[]"),
             )
-            journal.effect(PackagesFetched, name, lambda event=event: event)
+            journal.effect(PackagesFetched, name, partial(kept, event))
     return folder
 
 
-def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path):
+def test_run_is_measured_with_the_packages_named_at_its_end(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "run", "old", "new")) == dict([WHEELS["new"]])
 
 
-def test_a_run_that_took_no_packages_is_measured_without(tmp_path: Path):
+def test_a_run_that_took_no_packages_is_measured_without(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "off", "old", mode="off")) == {}
     assert recorded_wheels(record(tmp_path / "none", mode="resolve")) == {}
 
 
-def test_a_run_that_ended_before_its_packages_came_is_measured_without(tmp_path: Path):
+def test_a_run_that_ended_before_its_packages_came_is_measured_without(tmp_path: Path) -> None:
     assert recorded_wheels(record(tmp_path / "run", "old", fetched=False)) == {}

@@ -27,12 +27,12 @@ def dangerous(text: str) -> list[str]:
 
 
 @given(text=ANYTHING)
-def test_clean_text_has_no_terminal_control(text: str):
+def test_clean_text_has_no_terminal_control(text: str) -> None:
     assert dangerous(clean(text)) == []
     assert dangerous(one_line(text, 50)) == []
 
 
-def test_every_single_character_is_harmless_afterwards():
+def test_every_single_character_is_harmless_afterwards() -> None:
     assert dangerous(clean("".join(map(chr, range(0x110000))))) == []
 
 
@@ -58,33 +58,33 @@ def test_every_single_character_is_harmless_afterwards():
         "\U000e0041",
     ],
 )
-def test_known_sequences_become_visible_text(sequence: str):
+def test_known_sequences_become_visible_text(sequence: str) -> None:
     cleaned = clean(sequence)
     assert re.search(r"\\(x|u|U|r)", cleaned)
     assert cleaned.encode("utf-8")
 
 
 @given(text=st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "M"])))
-def test_ordinary_text_passes_as_it_is(text: str):
+def test_ordinary_text_passes_as_it_is(text: str) -> None:
     assert clean(text) == text
 
 
-def test_line_ends_and_tabs_pass():
+def test_line_ends_and_tabs_pass() -> None:
     assert clean("a\n\tb") == "a\n\tb"
 
 
 @given(text=ANYTHING)
-def test_cleaning_twice_is_cleaning_once(text: str):
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
 @given(text=ANYTHING, limit=st.integers(1, 80))
-def test_one_line_is_one_line_within_its_limit(text: str, limit: int):
+def test_one_line_is_one_line_within_its_limit(text: str, limit: int) -> None:
     line = one_line(text, limit)
     assert len(line) <= limit
     assert len(line.splitlines()) <= 1
 
 
-def test_truncated_lines_are_marked():
+def test_truncated_lines_are_marked() -> None:
     assert one_line("a long sentence", 8) == "a long …"
     assert one_line("short", 5) == "short"

@@ -1,4 +1,4 @@
-"""Following a run from another terminal: a trace that grows, is cut back, is taken back, is damaged, or is gone."""
+"""Following a run by its trace, which grows, shrinks, is rewound, is damaged or disappears."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from recorded_run import STORY, record
 from source_tree import ROOT
 from traces import HOSTILE, TraceBuilder, hostile, known, report
 
-from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, UNSHOWN
+from l2mac.cli.exit_codes import BUDGET, FAILING, INTERRUPTED, OK, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.progress import Progress
 from l2mac.cli.watch import watch
 from l2mac.control.outcome import Status
@@ -47,7 +47,7 @@ def entries_of(folder: Path) -> list[Entry]:
 
 
 class Writer:
-    """Writes a finished record's bytes bit by bit into another folder, which a process seems to work on."""
+    """Writer of a finished trace into another folder, piece by piece, like an active run."""
 
     def __init__(self, source: Path, folder: Path) -> None:
         folder.mkdir()
@@ -73,7 +73,9 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
 
 
 @pytest.mark.parametrize("pace", [1, 7, 300, 5000])
-def test_growing_trace_yields_each_line_once_at_any_pace(writer: Writer, tmp_path: Path, pace: int):
+def test_growing_trace_yields_each_line_once_at_any_pace(
+    writer: Writer, tmp_path: Path, pace: int
+) -> None:
     def grow(_: float) -> None:
         writer.write(min(writer.written + pace * 17, len(writer.content)))
 
@@ -82,13 +84,13 @@ def test_growing_trace_yields_each_line_once_at_any_pace(writer: Writer, tmp_pat
     assert sum(one.withdrawn for one in news) == 0
 
 
-def test_following_ends_with_the_session_even_while_its_process_tidies_up(writer: Writer):
+def test_following_ends_with_the_session_even_while_its_process_tidies_up(writer: Writer) -> None:
     writer.write(len(writer.content))
     assert is_at_work(writer.folder)
     assert len(list(follow(writer.folder, pause=never))) == 1
 
 
-def test_following_ends_when_no_process_works_on_the_run(writer: Writer):
+def test_following_ends_when_no_process_works_on_the_run(writer: Writer) -> None:
     half = writer.content.index(b"\n", 3000) + 1
     pauses: list[float] = []
 
@@ -106,7 +108,7 @@ def never(_: float) -> None:
     pytest.fail("there was nothing to wait for")
 
 
-def test_half_a_line_waits_for_its_other_half(writer: Writer):
+def test_half_a_line_waits_for_its_other_half(writer: Writer) -> None:
     follower = Follower(writer.folder / TRACE_FILE)
     first = writer.content.index(b"\n") + 1
     writer.write(first + 30)
@@ -116,7 +118,7 @@ def test_half_a_line_waits_for_its_other_half(writer: Writer):
     assert len(follower.poll().entries) == writer.content.count(b"\n") - 1
 
 
-def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path):
+def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_path: Path) -> None:
     made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     assert len(follower.poll().entries) == 2
@@ -129,7 +131,7 @@ def test_half_a_line_that_a_crash_left_is_written_over_by_the_next_session(tmp_p
     assert isinstance(entry.event, SessionStarted)
 
 
-def test_removed_lines_are_withdrawn_and_their_successors_read(tmp_path: Path):
+def test_removed_lines_are_withdrawn_and_their_successors_read(tmp_path: Path) -> None:
     made = known(tmp_path / "run")
     path = made.folder / TRACE_FILE
     lines = path.read_bytes().splitlines(keepends=True)
@@ -141,7 +143,7 @@ def test_removed_lines_are_withdrawn_and_their_successors_read(tmp_path: Path):
     assert len(follower.poll().entries) == 2
 
 
-def test_replaced_trace_is_read_from_its_first_difference(tmp_path: Path):
+def test_replaced_trace_is_read_from_its_first_difference(tmp_path: Path) -> None:
     one, other = known(tmp_path / "one"), hostile(tmp_path / "other")
     follower = Follower(one.folder / TRACE_FILE)
     count = len(follower.poll().entries)
@@ -151,7 +153,7 @@ def test_replaced_trace_is_read_from_its_first_difference(tmp_path: Path):
 
 
 @pytest.mark.parametrize("place", [200, 3000, -300])
-def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
+def test_an_altered_line_is_no_event(tmp_path: Path, place: int) -> None:
     path = known(tmp_path / "run").folder / TRACE_FILE
     content = bytearray(path.read_bytes())
     content[place] ^= 1
@@ -160,7 +162,7 @@ def test_an_altered_line_is_no_event(tmp_path: Path, place: int):
         Follower(path).poll()
 
 
-def test_line_altered_after_reading_is_noticed_with_the_next_one(tmp_path: Path):
+def test_line_altered_after_reading_is_noticed_with_the_next_one(tmp_path: Path) -> None:
     made = TraceBuilder(tmp_path / "run").begin()
     follower = Follower(made.folder / TRACE_FILE)
     follower.poll()
@@ -173,7 +175,7 @@ def test_line_altered_after_reading_is_noticed_with_the_next_one(tmp_path: Path)
         follower.poll()
 
 
-def test_a_run_that_vanishes_is_named(writer: Writer):
+def test_a_run_that_vanishes_is_named(writer: Writer) -> None:
     writer.write(3000)
     news = follow(writer.folder, pause=lambda _: shutil.rmtree(writer.folder))
     next(news)
@@ -181,14 +183,14 @@ def test_a_run_that_vanishes_is_named(writer: Writer):
         list(news)
 
 
-def test_a_link_in_the_place_of_the_trace_is_not_followed(tmp_path: Path):
+def test_a_link_in_the_place_of_the_trace_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / TRACE_FILE).symlink_to(BUNDLED / TRACE_FILE)
     with pytest.raises(TraceError, match="is not readable"):
         Follower(tmp_path / "run" / TRACE_FILE).poll()
 
 
-def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path: Path):
+def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     record(run)
     follower = Follower(run / TRACE_FILE)
@@ -199,11 +201,11 @@ def test_a_run_that_is_rewound_while_it_is_watched_shows_it_and_goes_on(tmp_path
     assert news.withdrawn == 0
     assert news.entries == tuple(entries_of(run)[before:])
     said = invoke(str(run)).output
-    assert "taken back to step 3" in said
+    assert "rewound to step 3" in said
     assert said.endswith("completed: syntax: clean; lint: clean; tests: 1 passed\n")
 
 
-def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path):
+def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path) -> None:
     run = tmp_path / "run"
     record(run)
     (run / LOCK_FILE).unlink()
@@ -219,7 +221,7 @@ def test_looking_whether_a_process_works_on_a_run_takes_no_lock(tmp_path: Path):
             pass
 
 
-def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
+def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path) -> None:
     run = TraceBuilder(tmp_path / "run").begin().folder
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run)], stdout=subprocess.PIPE, text=True
@@ -233,13 +235,13 @@ def test_a_killed_process_does_not_work_on_its_run(tmp_path: Path):
     done = invoke(str(run))
     assert (done.return_value, done.output.splitlines()[-1]) == (
         FAILING,
-        "no process works on the run, and it has not ended; `l2mac resume` goes on with it",
+        "The run has not ended, and no process works on it. Continue it with `l2mac resume`.",
     )
 
 
 def test_progress_has_no_live_line_in_a_file_under_force_color(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     stream = io.StringIO()
     with Progress(stream=stream) as progress:
@@ -247,7 +249,7 @@ def test_progress_has_no_live_line_in_a_file_under_force_color(
     assert stream.getvalue() == "a line\n"
 
 
-def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
+def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path) -> None:
     known(tmp_path / "run")
     stream = io.StringIO()
     progress = Progress(stream=stream)
@@ -258,9 +260,9 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     assert len(own) > 15
     assert [line for line in watched if line in own] == own
     assert [line for line in watched if line not in own] == [
-        "run with scripted, l2mac 0.1.0",
-        "taken back to step 4",
-        "finished, but not every requirement is shown: 1 of 3 requirements are not shown",
+        "run with model scripted, l2mac 0.1.0",
+        "rewound to step 4",
+        "requirements unverified: 1 of 3 requirements are not shown",
     ]
 
 
@@ -269,19 +271,19 @@ def test_the_lines_are_those_that_the_run_itself_prints(tmp_path: Path):
     [
         (Status.COMPLETED, OK),
         (Status.FAILING, FAILING),
-        (Status.UNSHOWN, UNSHOWN),
+        (Status.REQUIREMENTS_UNVERIFIED, REQUIREMENTS_UNVERIFIED),
         (Status.BUDGET, BUDGET),
         (Status.INTERRUPTED, INTERRUPTED),
-        (Status.BROKEN_OFF, FAILING),
+        (Status.ABORTED, FAILING),
         ("of another version", FAILING),
     ],
 )
-def test_the_exit_code_is_that_of_the_outcome(tmp_path: Path, status: str, code: int):
+def test_the_exit_code_is_that_of_the_outcome(tmp_path: Path, status: str, code: int) -> None:
     TraceBuilder(tmp_path / "run").begin().end(status)
     assert invoke(str(tmp_path / "run")).return_value == code
 
 
-def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path):
+def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path) -> None:
     record(tmp_path / "run")
     (tmp_path / "fork").mkdir()
     fork(tmp_path / "run", 2, tmp_path / "fork")
@@ -291,12 +293,12 @@ def test_a_fork_and_the_bundled_session_have_no_outcome_yet(tmp_path: Path):
     bundled = invoke(str(BUNDLED))
     assert bundled.return_value == FAILING
     assert (
-        "verified in a fresh box: passed (syntax: clean; lint: clean; tests: 17 passed)"
+        "verified in a fresh sandbox: passed (syntax: clean; lint: clean; tests: 17 passed)"
         in bundled.output
     )
 
 
-def test_watch_prints_one_json_event_per_line(tmp_path: Path):
+def test_watch_prints_one_json_event_per_line(tmp_path: Path) -> None:
     known(tmp_path / "run")
     lines = [
         json.loads(line) for line in invoke(str(tmp_path / "run"), "--json").output.splitlines()
@@ -305,18 +307,19 @@ def test_watch_prints_one_json_event_per_line(tmp_path: Path):
     assert (lines[0]["event"]["kind"], lines[-1]["event"]["kind"]) == ("run", "end")
 
 
-def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path):
+def test_a_hostile_run_cannot_steer_the_terminal(tmp_path: Path) -> None:
     hostile(tmp_path / "run")
-    for words in ((), ("--json",)):
-        said = invoke(str(tmp_path / "run"), *words).output
+    plain = invoke(str(tmp_path / "run")).output
+    as_json = invoke(str(tmp_path / "run"), "--json").output
+    for said in (plain, as_json):
         assert "\x1b" not in said
         assert "\u202e" not in said
-    assert HOSTILE not in said
+        assert HOSTILE not in said
 
 
-def test_a_check_is_told_with_its_verdict(tmp_path: Path):
+def test_a_check_is_told_with_its_verdict(tmp_path: Path) -> None:
     TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1).check(report(lint=2)).end(
-        "budget spent"
+        "budget exhausted"
     )
     assert (
         "checked: failed (syntax: clean; lint: 2 errors; tests: 0 passed, 0 failed)"

@@ -21,7 +21,7 @@ def call(prompt: int, completion: int, cost_usd: float = 0.0) -> ModelCalled:
     )
 
 
-def test_budget_without_limits_is_never_exhausted():
+def test_budget_without_limits_is_never_exhausted() -> None:
     spending = Spending(Limits())
     spending.add(call(10**9, 10**9, 10**6))
     spending.check(elapsed_s=10**9)
@@ -32,7 +32,7 @@ def test_budget_without_limits_is_never_exhausted():
     )
 
 
-def test_tokens_of_prompts_and_replies_count_together():
+def test_tokens_of_prompts_and_replies_count_together() -> None:
     spending = Spending(Limits(tokens=100))
     spending.add(call(60, 39))
     spending.check(0)
@@ -41,7 +41,7 @@ def test_tokens_of_prompts_and_replies_count_together():
         spending.check(0)
 
 
-def test_cost_adds_up():
+def test_cost_adds_up() -> None:
     spending = Spending(Limits(cost_usd=0.001))
     spending.add(call(0, 0, 0.0009))
     spending.check(0)
@@ -50,14 +50,14 @@ def test_cost_adds_up():
         spending.check(0)
 
 
-def test_time_is_spent_when_it_is_over():
+def test_time_is_spent_when_it_is_over() -> None:
     spending = Spending(Limits(time_s=1.5))
     spending.check(1.4)
     with pytest.raises(BudgetExhausted, match=r"1.5 seconds of work are over \(--max-time\)"):
         spending.check(1.5)
 
 
-def test_an_instruction_gets_exactly_its_turns():
+def test_an_instruction_gets_exactly_its_turns() -> None:
     spending = Spending(Limits(turns=3))
     for _ in range(3):
         spending.count_turn()
@@ -68,7 +68,7 @@ def test_an_instruction_gets_exactly_its_turns():
 
 
 @pytest.mark.parametrize("restarts", [0, 2])
-def test_an_instruction_gets_exactly_its_restarts(restarts: int):
+def test_an_instruction_gets_exactly_its_restarts(restarts: int) -> None:
     spending = Spending(Limits(restarts=restarts))
     for _ in range(restarts):
         spending.count_restart()
@@ -80,7 +80,7 @@ def test_an_instruction_gets_exactly_its_restarts(restarts: int):
         spending.check_instruction()
 
 
-def test_the_budget_of_an_instruction_is_none_of_the_run():
+def test_the_budget_of_an_instruction_is_none_of_the_run() -> None:
     spending = Spending(Limits(turns=1, restarts=0))
     spending.count_turn()
     spending.count_turn()
@@ -89,7 +89,7 @@ def test_the_budget_of_an_instruction_is_none_of_the_run():
     assert spending.turns == 2
 
 
-def test_turns_and_restarts_count_per_instruction_and_money_per_run():
+def test_turns_and_restarts_count_per_instruction_and_money_per_run() -> None:
     spending = Spending(Limits(turns=1, restarts=1, tokens=10))
     spending.count_turn()
     spending.count_restart()
@@ -101,7 +101,7 @@ def test_turns_and_restarts_count_per_instruction_and_money_per_run():
     assert spending.turns == 1
 
 
-def test_the_cause_is_the_message():
+def test_the_cause_is_the_message() -> None:
     spending = Spending(Limits(time_s=1))
     with pytest.raises(BudgetExhausted) as caught:
         spending.check(2)

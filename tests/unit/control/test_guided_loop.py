@@ -1,21 +1,25 @@
-"""A model that is led closely: what it is asked, what comes of its answers, and that nothing unchecked is accepted."""
+"""Guided mode: its questions, the effects of answers, and no acceptance without checks."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, Unpack
 
 import pytest
+from run_specs import SpecValues, run_spec
 from sandbox_scripts import FAILED, HANGING, LINT, NO_TESTS, PASSED, checked, job, report_of_tests
 from scripted_sessions import ScriptedSessions, call
 
 from l2mac.control.budget import Limits
 from l2mac.control.guided.guided_answers import edited, is_a_paragraph, numbered, severity
+from l2mac.control.guided.guided_planner import groups
 from l2mac.control.outcome import Status
-from l2mac.control.planner import groups
+from l2mac.control.run_spec import ExecutionMode
 from l2mac.errors import ContextOverflow, SettingsError
 from l2mac.evaluator.verdict import CheckReport, CheckResult, Finding, TestCounts, Verdict
 from l2mac.processor.messages import Reply
 from l2mac.runs.execute import SessionResult
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.runs.wiring import choose_domain
 from l2mac.settings.settings import Settings, load_settings
 from l2mac.tools.forms import EditLines, PlannedFile
@@ -57,15 +61,23 @@ def sessions(tmp_path: Path) -> ScriptedSessions:
     return ScriptedSessions(tmp_path)
 
 
-def lead(sessions: ScriptedSessions, replies, runs=(), **more) -> SessionResult:
-    return sessions.work(replies, runs, **{"mode": "guided", "program": ("Do it.",), **more})
+def lead(
+    sessions: ScriptedSessions,
+    replies: Sequence[Reply | Exception],
+    runs: Sequence[ScriptedRun] = (),
+    *,
+    limits: Limits | None = None,
+    **more: Unpack[SpecValues],
+) -> SessionResult:
+    plan: SpecValues = {"mode": "guided", "program": ("Do it.",), **more}
+    return sessions.work(replies, runs, limits=limits, **plan)
 
 
 def asked(sessions: ScriptedSessions, number: int) -> str:
     return sessions.processor.requests[number].messages[-1].content
 
 
-def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedSessions):
+def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedSessions) -> None:
     result = lead(
         sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED]
     )
@@ -80,19 +92,21 @@ def test_files_are_named_written_one_by_one_checked_and_done(sessions: ScriptedS
     assert "all of test_a.py" in asked(sessions, 2)
 
 
-def test_every_question_stands_alone_and_shows_the_files_as_they_are(sessions: ScriptedSessions):
+def test_every_question_stands_alone_and_shows_the_files_as_they_are(
+    sessions: ScriptedSessions,
+) -> None:
     lead(sessions, [files("a.py", "test_a.py"), CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED])
     assert all(len(request.messages) == 2 for request in sessions.processor.requests)
     assert "a.py:\n```\nA = 1\n```" in asked(sessions, 2)
     assert "Make it." in asked(sessions, 2)
 
 
-def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: ScriptedSessions):
+def test_a_model_that_is_asked_for_a_file_is_offered_no_tools(sessions: ScriptedSessions) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
     assert sessions.processor.requests[1].tools == ()
 
 
-def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
+def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions) -> None:
     replies = [files("a.py"), CODE, choose("a.py", "A must be 2"), edit(1, "A = 2"), DONE]
     result = lead(sessions, replies, [FAILED, PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
@@ -102,7 +116,7 @@ def test_findings_lead_to_the_file_that_is_chosen(sessions: ScriptedSessions):
     assert "assert 1 == 2" in asked(sessions, 3)
 
 
-def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessions):
+def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessions) -> None:
     whole = Reply(content="```\nA = 2\n```")
     replies = [
         files("a.py"),
@@ -119,7 +133,9 @@ def test_whole_file_is_requested_after_an_unusable_edit(sessions: ScriptedSessio
     assert "Correct a.py: A must be 2" in asked(sessions, 5)
 
 
-def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: ScriptedSessions):
+def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(
+    sessions: ScriptedSessions,
+) -> None:
     whole = Reply(content="```\nA = 3\n```")
     replies = [files("a.py"), CODE, choose("a.py"), edit(1, "A = 2"), choose("a.py"), whole, DONE]
     assert (
@@ -127,7 +143,7 @@ def test_a_change_that_leads_nowhere_is_followed_by_the_whole_file(sessions: Scr
     )
 
 
-def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedSessions):
+def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py"),
         CODE,
@@ -143,7 +159,7 @@ def test_a_correction_that_makes_it_worse_is_undone_and_said(sessions: ScriptedS
     assert "a.py:\n```\nA = 1\n```" in asked(sessions, 4)
 
 
-def test_a_correction_that_shows_more_is_no_worse():
+def test_a_correction_that_shows_more_is_no_worse() -> None:
     unread = CheckReport(
         (
             of_tests(errors=1),
@@ -171,14 +187,14 @@ def test_a_correction_that_shows_more_is_no_worse():
 @pytest.mark.parametrize("verdict", [FAILED, HANGING, NO_TESTS])
 def test_completion_is_not_asked_about_while_a_check_fails(
     sessions: ScriptedSessions, verdict: ScriptedRun
-):
+) -> None:
     replies = [files("a.py"), CODE, choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE]
     result = lead(sessions, replies, [verdict], limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert not any("submit_done" in str(request.tools) for request in sessions.processor.requests)
 
 
-def test_missing_file_is_written_next(sessions: ScriptedSessions):
+def test_missing_file_is_written_next(sessions: ScriptedSessions) -> None:
     missing = call("submit_done", done=False, missing="it lacks B", path="b.py")
     replies = [files("a.py"), CODE, missing, Reply(content="```\nB = 1\n```"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -187,28 +203,30 @@ def test_missing_file_is_written_next(sessions: ScriptedSessions):
     assert "Write b.py now. It has to hold: it lacks B" in asked(sessions, 3)
 
 
-def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions):
+def test_an_answer_that_says_neither_is_asked_again(sessions: ScriptedSessions) -> None:
     neither = call("submit_done", done=False, missing="", path="")
     result = lead(sessions, [files("a.py"), CODE, neither, DONE], [PASSED, PASSED])
     assert result.outcome.status is Status.COMPLETED
     assert "name it and the path" in asked(sessions, 3)
 
 
-def test_a_reply_that_was_cut_off_writes_nothing_and_is_asked_for_again(sessions: ScriptedSessions):
+def test_a_truncated_reply_writes_nothing_and_is_asked_for_again(
+    sessions: ScriptedSessions,
+) -> None:
     cut = Reply(content="```python\nA = 1\n", truncated=True)
     lead(sessions, [files("a.py"), cut, CODE, DONE], [PASSED, PASSED])
     assert "was cut off" in asked(sessions, 2)
     assert sessions.processor.requests[2].temperature > sessions.processor.requests[1].temperature
 
 
-def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: ScriptedSessions):
+def test_a_path_that_cannot_be_is_refused_by_the_store_and_said(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [files("../a.py"), CODE, CODE], limits=Limits(turns=2))
     assert result.outcome.status is Status.BUDGET
     assert "refused" in asked(sessions, 2)
     assert result.files == {}
 
 
-def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: ScriptedSessions):
+def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: ScriptedSessions) -> None:
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 5]
     result = lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=10))
     assert result.outcome.status is Status.BUDGET
@@ -219,7 +237,7 @@ def test_repeating_model_gets_warmer_and_ends_at_its_turn_limit(sessions: Script
 
 def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
     sessions: ScriptedSessions,
-):
+) -> None:
     replies = [files("a.py"), CODE, *[choose("a.py"), *NO_EDIT, CODE, choose("a.py"), CODE] * 3]
     lead(sessions, replies, [FAILED] * 10, limits=Limits(turns=7))
     anew = [
@@ -231,7 +249,7 @@ def test_guided_mode_rewrites_a_file_from_scratch_after_failed_edits(
     assert "A = 1" not in anew[0].messages[-1].content
 
 
-def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: ScriptedSessions):
+def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py", "b.py"),
         CODE,
@@ -246,27 +264,29 @@ def test_the_next_file_is_written_after_two_corrections_in_vain(sessions: Script
     assert "Write b.py now" in sessions.last_words()
 
 
-def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedSessions):
+def test_a_prompt_that_does_not_fit_is_a_turn_without_result(sessions: ScriptedSessions) -> None:
     result = lead(
         sessions, [files("a.py"), ContextOverflow("too long"), CODE, DONE], [PASSED, PASSED]
     )
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_instruction_without_a_file_list_begins_with_the_check_findings(sessions: ScriptedSessions):
+def test_instruction_without_a_file_list_begins_with_the_check_findings(
+    sessions: ScriptedSessions,
+) -> None:
     nothing = Reply(content="I do not know.")
     replies = [nothing, nothing, choose("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED]).outcome.status is Status.COMPLETED
 
 
-def test_the_plan_of_a_closely_led_model_is_its_files(sessions: ScriptedSessions):
+def test_the_plan_in_guided_mode_is_the_files_of_the_model(sessions: ScriptedSessions) -> None:
     plan = files("a.py", "test_a.py")
     result = lead(sessions, [plan, CODE, TEST, DONE], [NO_TESTS, PASSED, PASSED], program=())
     assert result.outcome.status is Status.COMPLETED
     assert "- a.py: all of a.py\n- test_a.py: all of test_a.py" in asked(sessions, 1)
 
 
-def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSessions):
+def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSessions) -> None:
     twice = files("a.py", "a.py")
     replies = [twice, twice, files("a.py"), CODE, DONE]
     assert lead(sessions, replies, [PASSED, PASSED], program=()).outcome.status is Status.COMPLETED
@@ -274,7 +294,7 @@ def test_task_is_the_only_instruction_without_a_usable_plan(sessions: ScriptedSe
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (4, [4]), (5, [2, 3]), (9, [3, 3, 3])])
-def test_files_are_grouped_evenly(count: int, sizes: list[int]):
+def test_files_are_grouped_evenly(count: int, sizes: list[int]) -> None:
     planned = tuple(PlannedFile(path=f"{number}.py", holds="x") for number in range(count))
     grouped = groups(planned)
     assert [len(group) for group in grouped] == sizes
@@ -283,7 +303,7 @@ def test_files_are_grouped_evenly(count: int, sizes: list[int]):
 
 def test_aborted_instruction_resumes_without_repeating_questions(
     sessions: ScriptedSessions, tmp_path: Path
-):
+) -> None:
     replies = [files("a.py", "test_a.py"), CODE]
     with pytest.raises(AssertionError, match="one more was asked for"):
         lead(sessions, replies, [NO_TESTS])
@@ -293,7 +313,7 @@ def test_aborted_instruction_resumes_without_repeating_questions(
 
 
 @pytest.mark.parametrize(
-    ("mode", "protocol", "closely"),
+    ("mode", "protocol", "guided"),
     [
         ("auto", "json", True),
         ("auto", "native", False),
@@ -302,24 +322,18 @@ def test_aborted_instruction_resumes_without_repeating_questions(
         ("agentic", "json", False),
     ],
 )
-def test_guided_mode_follows_the_setting_and_the_tool_protocol(
-    mode: str, protocol: str, closely: bool
-):
-    assert Plan(task="x", mode=mode).leads_closely(protocol) is closely
+def test_auto_mode_guides_models_that_call_tools_by_json(
+    mode: ExecutionMode, protocol: str, guided: bool
+) -> None:
+    assert run_spec(mode=mode).is_guided(protocol) is guided
 
 
-def test_a_record_from_before_there_was_a_mode_is_agentic(sessions: ScriptedSessions):
-    sessions.work([call("submit_plan", steps=["Do it."])], limits=Limits(turns=1, tokens=1))
-    assert '"mode"' not in (sessions.folder / "trace.jsonl").read_text()
-    assert recorded_plan(sessions.folder).mode == "agentic"
-
-
-def test_mode_is_recorded(sessions: ScriptedSessions):
+def test_guided_mode_is_recorded(sessions: ScriptedSessions) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED])
-    assert recorded_plan(sessions.folder).mode == "guided"
+    assert read_spec(sessions.folder).mode == "guided"
 
 
-def test_the_report_of_a_led_run_names_the_tests(sessions: ScriptedSessions):
+def test_the_report_of_a_guided_run_names_the_tests(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [files("a.py"), CODE, DONE], [PASSED, checked("failed")])
     assert result.outcome.status is Status.FAILING
     assert json.loads((sessions.folder / "report.json").read_text())
@@ -339,7 +353,9 @@ def linted(path: str, line: int, text: str) -> ScriptedRun:
     return ScriptedRun(jobs=(job("lint", lint), job("tests", report_of_tests("failed", 1), code=1)))
 
 
-def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: ScriptedSessions):
+def test_a_finding_that_names_its_file_leads_there_without_a_question(
+    sessions: ScriptedSessions,
+) -> None:
     replies = [files("a.py"), CODE, edit(1, "import math", "insert_before"), DONE]
     wrong = linted("a.py", 3, "insert before line 1: import math")
     result = lead(sessions, replies, [wrong, PASSED, PASSED])
@@ -355,7 +371,7 @@ def test_a_finding_that_names_its_file_leads_there_without_a_question(sessions: 
     assert len(tools) == 2
 
 
-def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: ScriptedSessions):
+def test_a_finding_that_leads_nowhere_is_left_to_the_model(sessions: ScriptedSessions) -> None:
     replies = [
         files("a.py"),
         CODE,
@@ -388,7 +404,9 @@ def prose(*missing: str) -> ScriptedRun:
     )
 
 
-def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: ScriptedSessions):
+def test_later_chapters_are_not_missing_while_files_remain_to_write(
+    sessions: ScriptedSessions,
+) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
@@ -402,7 +420,7 @@ def test_later_chapters_are_not_missing_while_files_remain_to_write(sessions: Sc
     assert "not written yet" not in asked(sessions, 2)
 
 
-def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSessions):
+def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSessions) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content="# Chapter 1: Flour\n\nText."),
@@ -416,6 +434,7 @@ def test_a_chapter_that_is_missing_in_the_end_is_asked_for(sessions: ScriptedSes
 
 
 TEXT = "one\ntwo\nthree\n"
+Action = Literal["insert_before", "replace", "delete"]
 
 
 @pytest.mark.parametrize(
@@ -430,8 +449,8 @@ TEXT = "one\ntwo\nthree\n"
     ],
 )
 def test_line_edits_insert_replace_and_delete(
-    action: str, line: int, last: int, text: str, after: str
-):
+    action: Action, line: int, last: int, text: str, after: str
+) -> None:
     assert edited(TEXT, EditLines(action=action, line=line, last_line=last, text=text)) == after
 
 
@@ -440,13 +459,13 @@ def test_line_edits_insert_replace_and_delete(
     [("replace", 4, "x"), ("insert_before", 5, "x"), ("delete", 9, ""), ("replace", 2, "two")],
 )
 def test_a_change_of_lines_that_are_not_there_or_of_nothing_is_refused(
-    action: str, line: int, text: str
-):
+    action: Action, line: int, text: str
+) -> None:
     with pytest.raises(ValueError, match=r"there is no line|as it is"):
         edited(TEXT, EditLines(action=action, line=line, last_line=line, text=text))
 
 
-def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
+def test_a_change_that_drops_the_indentation_is_refused_with_the_reason() -> None:
     with pytest.raises(ValueError, match="line 2 begins with spaces, and the new text does not"):
         edited(
             "def f():\n    return 1\n",
@@ -468,18 +487,18 @@ def test_a_change_that_drops_the_indentation_is_refused_with_the_reason():
 )
 def test_a_heading_is_changed_by_its_line_and_a_paragraph_is_not(
     text: str, where: str, paragraph: bool
-):
+) -> None:
     failed = CheckResult(
         name="text", verdict=Verdict.FAILED, summary="x", findings=(Finding(where, "wrong"),)
     )
     assert is_a_paragraph(text, CheckReport((failed,)), "a.md") is paragraph
 
 
-def test_lines_are_numbered_as_changes_count_them():
+def test_lines_are_numbered_as_changes_count_them() -> None:
     assert numbered(TEXT) == "1: one\n2: two\n3: three"
 
 
-def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: ScriptedSessions):
+def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: ScriptedSessions) -> None:
     missing = call("submit_done", done=False, missing="it lacks B", path="a.py")
     replies = [files("a.py"), CODE, missing, edit(2, "B = 1", "insert_before"), DONE]
     result = lead(sessions, replies, [PASSED, PASSED, PASSED])
@@ -487,14 +506,14 @@ def test_missing_part_of_an_existing_file_becomes_a_line_edit(sessions: Scripted
     assert "by one change of its lines: it lacks B" in asked(sessions, 3)
 
 
-def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: ScriptedSessions):
+def test_a_task_that_leaves_no_room_ends_the_run_and_says_so(sessions: ScriptedSessions) -> None:
     result = lead(sessions, [], task="word " * 5000, context_tokens=4096)
     assert result.outcome.status is Status.BUDGET
     assert "(--context-tokens)" in result.outcome.cause
     assert sessions.processor.requests == []
 
 
-def test_files_that_find_no_room_are_named(sessions: ScriptedSessions):
+def test_files_that_find_no_room_are_named(sessions: ScriptedSessions) -> None:
     large = Reply(content=f"```\n{'A = 1' * 3000}\n```")
     lead(
         sessions,
@@ -506,14 +525,16 @@ def test_files_that_find_no_room_are_named(sessions: ScriptedSessions):
     assert "(not shown, for want of room: a.py)" in asked(sessions, 2)
 
 
-def test_packages_that_may_be_named_are_spoken_of_in_every_question(sessions: ScriptedSessions):
+def test_packages_that_may_be_named_are_spoken_of_in_every_question(
+    sessions: ScriptedSessions,
+) -> None:
     lead(sessions, [files("a.py"), CODE, DONE], [PASSED, PASSED], dependencies="resolve")
     assert all(
         "requirements.txt" in request.messages[0].content for request in sessions.processor.requests
     )
 
 
-def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
+def test_guided_mode_needs_the_tool_that_writes_files(tmp_path: Path) -> None:
     def settings(**flags: str) -> Settings:
         return load_settings(flags, project=tmp_path / "none.toml", user=tmp_path / "none.toml")
 
@@ -522,7 +543,7 @@ def test_a_model_that_is_led_needs_the_tool_that_writes_files(tmp_path: Path):
     assert choose_domain(settings(mode="auto", tools="edit_file")).name == "codebase"
 
 
-def test_prose_is_asked_for_as_a_whole_and_warm(sessions: ScriptedSessions):
+def test_prose_is_asked_for_as_a_whole_and_warm(sessions: ScriptedSessions) -> None:
     outline, chapter = (
         Reply(content="# Bread\n\n## Chapter 1: Flour\n"),
         Reply(content=f"# Flour\n\n{'word ' * 60}"),

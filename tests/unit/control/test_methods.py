@@ -1,16 +1,17 @@
-"""The paper's baselines as runs like any other: what each does, and that record, resume, replay and audit hold."""
+"""The comparison methods as runs like any other, with trace, resume, replay and audit."""
 
 import json
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import get_args
+from typing import TypedDict, Unpack, cast, get_args
 
 import pytest
 from click.testing import CliRunner
 from feature_sessions import FeatureSessions
+from run_specs import run_spec
 from scripted_models.features import FeatureModel, call, run_checks, task_of
-from source_tree import ROOT
 
 from l2mac.api import finished_run
 from l2mac.cli.progress import Progress
@@ -19,15 +20,14 @@ from l2mac.cli.report import result_as_json
 from l2mac.control.budget import Limits
 from l2mac.control.methods.codet import best_agreement, is_test_file, with_tests
 from l2mac.control.outcome import Status
-from l2mac.control.run_spec import METHODS, Method, Thinking
+from l2mac.control.run_spec import METHODS, Method, PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.errors import ContextOverflow, SettingsError, TraceError
 from l2mac.processor.messages import Reply, Request, Role, ToolCall
 from l2mac.processor.protocol import Watcher
 from l2mac.runs.audit import audit_run
-from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import Plan, recorded_plan, started
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.recorded_spec import read_spec, record_spec
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import choose_domain, make_plan
 from l2mac.settings.settings import Settings
 from l2mac.testing.processor import ScriptedProcessor
@@ -38,21 +38,20 @@ from l2mac.trace.events import (
     Checked,
     InstructionCompleted,
     InstructionStarted,
-    ModelCalled,
     PartEnded,
     PartStarted,
     PlanMade,
-    RunStarted,
     SandboxOpened,
 )
 from l2mac.trace.history import accesses, recorded_files, steps
 from l2mac.trace.journal import Journal
 from l2mac.trace.objects import ObjectStore
-from sandbox import FileEntry
+from sandbox import FileEntry, Job
+from sandbox.testing import ScriptedRun
 
 TASK = task_of("alpha", "beta")
 BASELINES = tuple(method for method in METHODS if method != "l2mac")
-SLOPPY = {"sloppy": frozenset({"beta"})}
+SLOPPY = frozenset({"beta"})
 DONE = call("complete_instruction")
 
 
@@ -63,8 +62,14 @@ def write(**files: str) -> Reply:
     )
 
 
+class Ablation(TypedDict, total=False):
+    evaluator: bool
+    task_in_context: bool
+    max_replans: int
+
+
 class Listening(FeatureModel):
-    """Keeps the requests."""
+    """A model that keeps the requests."""
 
     requests: list[Request]
 
@@ -73,7 +78,7 @@ class Listening(FeatureModel):
         return super().complete(request, watch)
 
     def windows(self) -> list[str]:
-        """Give what opened each window of writing."""
+        """Return the first question of each window of writing."""
         return list(
             dict.fromkeys(one.messages[1].content for one in self.requests if one.purpose == "turn")
         )
@@ -94,7 +99,7 @@ def parts(sessions: FeatureSessions) -> list[str]:
 @pytest.mark.parametrize("method", BASELINES)
 def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     model = Listening()
     result = sessions.work(model, task=TASK, method=method)
     assert result.outcome.status is Status.COMPLETED
@@ -112,18 +117,18 @@ def test_each_method_makes_the_task_with_the_same_tools_and_without_a_plan(
 @pytest.mark.parametrize("method", METHODS)
 def test_final_verification_decides_the_outcome_of_every_method(
     sessions: FeatureSessions, method: Method
-):
-    def failing(jobs):
+) -> None:
+    def failing(jobs: tuple[Job, ...]) -> ScriptedRun:
         tests = [
             f"{path}::test_it" for job in jobs for path in job.paths if path.startswith("test_")
         ]
         return run_checks(jobs, {path.partition("::")[0][5:]: b"'WRONG'" for path in tests})
 
-    def passing(jobs):
+    def passing(jobs: tuple[Job, ...]) -> ScriptedRun:
         asked.append(jobs)
         return run_checks(jobs)
 
-    def failing_last(jobs):
+    def failing_last(jobs: tuple[Job, ...]) -> ScriptedRun:
         asked.append(jobs)
         return failing(jobs) if len(asked) == count else run_checks(jobs)
 
@@ -134,20 +139,24 @@ def test_final_verification_decides_the_outcome_of_every_method(
     other = FeatureSessions(sessions.folder.parent / "other")
     outcome = other.work(FeatureModel(), task=TASK, method=method, checks=failing_last).outcome
     assert outcome.status is Status.FAILING
-    assert "in a fresh box" in outcome.cause
+    assert "in a fresh sandbox" in outcome.cause
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_that_wrote_nothing_has_not_completed(sessions: FeatureSessions, method: Method):
+def test_a_run_that_wrote_nothing_has_not_completed(
+    sessions: FeatureSessions, method: Method
+) -> None:
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     outcome = sessions.work(model, task=TASK, method=method).outcome
     assert outcome.status is Status.FAILING
-    assert "nothing was written" in outcome.cause
+    assert "no files were written" in outcome.cause
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions, method: Method):
-    model = Listening(**SLOPPY)
+def test_methods_get_no_check_results_while_they_write(
+    sessions: FeatureSessions, method: Method
+) -> None:
+    model = Listening(sloppy=SLOPPY)
     sessions.work(model, task=TASK, method=method)
     turns = [request for request in model.requests if request.purpose == "turn"]
     assert {message.role for request in turns for message in request.messages[2:]} <= {
@@ -161,9 +170,9 @@ def test_methods_get_no_check_results_while_they_write(sessions: FeatureSessions
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
+def test_an_exhausted_budget_ends_each_and_a_larger_one_resumes(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     spent = sessions.work(FeatureModel(), task=TASK, method=method, limits=Limits(tokens=1000))
     assert spent.outcome.status is Status.BUDGET
     assert spent.outcome.cause.startswith("1000 tokens are spent (--max-tokens); by " + method)
@@ -172,12 +181,12 @@ def test_a_spent_budget_ends_each_and_a_larger_one_goes_on(
     )
 
 
-def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
+def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions) -> None:
     assert (
         sessions.work(
             FeatureModel(), task=TASK, method="one-shot", limits=Limits(turns=2)
         ).outcome.status
-        == "budget spent"
+        == "budget exhausted"
     )
     other = FeatureSessions(sessions.folder.parent / "other")
     assert (
@@ -191,8 +200,10 @@ def test_turns_are_counted_for_each_part_of_the_work(sessions: FeatureSessions):
 # One shot
 
 
-def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: FeatureSessions):
-    model = Listening(**SLOPPY)
+def test_one_shot_has_one_context_and_checks_nothing_before_the_end(
+    sessions: FeatureSessions,
+) -> None:
+    model = Listening(sloppy=SLOPPY)
     outcome = sessions.work(model, task=TASK, method="one-shot").outcome
     assert len(model.windows()) == 1
     assert set(model.asked) == {"turn"}
@@ -201,7 +212,7 @@ def test_one_shot_has_one_context_and_checks_nothing_before_the_end(sessions: Fe
     assert outcome.cause.endswith("by one-shot, without checks on the way")
 
 
-def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions):
+def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSessions) -> None:
     features = [f"f{number}" for number in range(20)]
     model = FeatureModel(filler=2000)
     result = sessions.work(model, task=task_of(*features), method="one-shot", context_tokens=6000)
@@ -214,8 +225,10 @@ def test_full_context_ends_the_draft_and_verifies_its_files(sessions: FeatureSes
     assert result.outcome.report.counts.passed == len(result.files) // 2
 
 
-def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(sessions: FeatureSessions):
-    replies = [
+def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(
+    sessions: FeatureSessions,
+) -> None:
+    replies: list[Reply | Exception] = [
         write(alpha="A = 1", test_alpha="def test_it():\n    assert 1\n"),
         ContextOverflow("no"),
     ]
@@ -226,7 +239,7 @@ def test_a_server_that_says_that_it_does_not_fit_ends_the_draft_too(sessions: Fe
     assert "the context was full" in outcome.cause
 
 
-def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions):
+def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions) -> None:
     outcome = sessions.work(
         FeatureModel(), task=TASK + "x" * 9000, method="one-shot", context_tokens=4000
     ).outcome
@@ -234,7 +247,7 @@ def test_a_task_without_room_for_a_reply_is_a_sentence(sessions: FeatureSessions
     assert "--context-tokens" in outcome.cause
 
 
-def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessions):
+def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessions) -> None:
     talk = Reply(content="Here it is.")
     replies = [
         talk,
@@ -251,7 +264,7 @@ def test_second_reply_without_a_tool_call_ends_the_draft(sessions: FeatureSessio
     assert processor.requests[1].messages[-1].content.startswith("You called no tool")
 
 
-def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions):
+def test_a_truncated_reply_does_not_end_the_draft(sessions: FeatureSessions) -> None:
     torn = Reply(
         content="", tool_calls=(ToolCall("x", "write_files", '{"files": [{"pa'),), truncated=True
     )
@@ -283,7 +296,7 @@ def test_a_reply_that_was_cut_off_is_no_end(sessions: FeatureSessions):
         ([set(), set(), set()], 0),
     ],
 )
-def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kept: int):
+def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kept: int) -> None:
     assert best_agreement([frozenset(tests) for tests in passed]) == kept
 
 
@@ -297,11 +310,11 @@ def test_the_first_of_the_best_consensus_set_is_kept(passed: list[set[str]], kep
         ("test_a.txt", False),
     ],
 )
-def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool):
+def test_files_are_tests_by_their_names_as_for_pytest(path: str, is_one: bool) -> None:
     assert is_test_file(path) is is_one
 
 
-def test_generated_tests_replace_conflicting_files():
+def test_generated_tests_replace_conflicting_files() -> None:
     files = [
         FileEntry(path, 1, "a")
         for path in ("a.py", "tests", "t/test_b.py", "t/test_c.py/data", "t/other")
@@ -321,7 +334,7 @@ def test_generated_tests_replace_conflicting_files():
     ]
 
 
-def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSessions):
+def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSessions) -> None:
     files = {"tests": "no folder", "a.py": "A = 1"}
     candidate = call(
         "write_files", files=[{"path": path, "content": text} for path, text in files.items()]
@@ -336,8 +349,8 @@ def test_a_file_where_the_tests_have_a_folder_breaks_no_run(sessions: FeatureSes
     assert set(result.files) == {"a.py", "tests/test_a.py"}
 
 
-def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions):
-    model = Listening(**SLOPPY, sloppy_versions=frozenset({1}))
+def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureSessions) -> None:
+    model = Listening(sloppy=SLOPPY, sloppy_versions=frozenset({1}))
     result = sessions.work(model, task=TASK, method="codet")
     assert result.outcome.status is Status.COMPLETED
     assert sessions.notes(CandidateChosen) == [
@@ -354,7 +367,7 @@ def test_codet_keeps_the_candidate_with_the_most_agreed_tests(sessions: FeatureS
 
 def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
     sessions: FeatureSessions,
-):
+) -> None:
     model = Listening()
     sessions.work(model, task=TASK, method="codet")
     assert len(model.windows()) == 4
@@ -364,10 +377,10 @@ def test_candidates_and_tests_see_the_interface_and_nothing_of_each_other(
     assert {request.temperature for request in model.requests if request.purpose == "turn"} == {0.8}
 
 
-def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: FeatureSessions):
+def test_each_candidate_is_written_and_tried_in_its_own_sandbox(sessions: FeatureSessions) -> None:
     seen: list[tuple[str, ...]] = []
 
-    def looking(jobs):
+    def looking(jobs: tuple[Job, ...]) -> ScriptedRun:
         seen.append(tuple(path for job in jobs for path in job.paths))
         return run_checks(jobs)
 
@@ -385,10 +398,10 @@ def test_each_candidate_is_written_and_tried_in_a_box_of_its_own(sessions: Featu
         for entry in read_trace(sessions.folder / "trace.jsonl")[0]
         if isinstance(entry.event, SandboxOpened)
     ]
-    assert [box.purpose for box in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
+    assert [sandbox.purpose for sandbox in opened] == ["work"] * (3 + 1 + 3) + ["verify"]
 
 
-def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions):
+def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessions) -> None:
     own = "def test_it():\n    assert 1\n"
     replies = [Reply(content="a.py")]
     for number in (1, 2, 3):
@@ -396,7 +409,7 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessi
         replies += [write(a=f"A = {number}", **more), DONE]
     replies += [write(test_a=own), DONE]
 
-    def failing_first(jobs):
+    def failing_first(jobs: tuple[Job, ...]) -> ScriptedRun:
         return run_checks(
             jobs,
             {
@@ -412,7 +425,7 @@ def test_a_candidates_own_tests_have_no_say_in_the_choice(sessions: FeatureSessi
     ]
 
 
-def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions):
+def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: FeatureSessions) -> None:
     replies = [Reply(content=""), *[write(a="A = 1"), DONE] * 3, DONE]
     outcome = sessions.work(
         ScriptedProcessor(replies), task=TASK, method="codet", checks=run_checks
@@ -421,9 +434,11 @@ def test_codet_without_tests_keeps_the_first_candidate_and_fails(sessions: Featu
     assert "there are no tests" in outcome.cause
 
 
-def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions: FeatureSessions):
+def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(
+    sessions: FeatureSessions,
+) -> None:
     test = "def test_it():\n    assert 1\n"
-    replies = [
+    replies: list[Reply | Exception] = [
         Reply(content="a.py"),
         write(a="A = 1"),
         ContextOverflow("no"),
@@ -442,8 +457,8 @@ def test_a_candidate_that_did_not_fit_into_its_context_is_not_completed(sessions
 # Self-Refine
 
 
-def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions):
-    model = Listening(**SLOPPY)
+def test_self_refine_applies_feedback_on_the_files_three_times(sessions: FeatureSessions) -> None:
+    model = Listening(sloppy=SLOPPY)
     result = sessions.work(model, task=TASK, method="self-refine")
     assert result.outcome.status is Status.COMPLETED
     assert parts(sessions) == ["the draft", "revision 1 of 3", "revision 2 of 3", "revision 3 of 3"]
@@ -456,14 +471,14 @@ def test_self_refine_applies_feedback_on_the_files_three_times(sessions: Feature
     assert [note.final for note in sessions.notes(Checked)] == [True]
 
 
-def test_self_refine_mends_nothing_that_the_model_does_not_see(sessions: FeatureSessions):
+def test_self_refine_fixes_nothing_that_the_model_does_not_see(sessions: FeatureSessions) -> None:
     outcome = sessions.work(
-        FeatureModel(**SLOPPY, blind=True), task=TASK, method="self-refine"
+        FeatureModel(sloppy=SLOPPY, blind=True), task=TASK, method="self-refine"
     ).outcome
     assert outcome.status is Status.FAILING
 
 
-def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: FeatureSessions):
+def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: FeatureSessions) -> None:
     model = Listening(filler=14_000)
     sessions.work(model, task=TASK, method="self-refine", context_tokens=9000)
     asked = next(
@@ -477,15 +492,17 @@ def test_files_that_do_not_fit_into_a_question_are_cut_and_named(sessions: Featu
 # Reflexion
 
 
-def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions):
+def test_reflexion_stops_as_soon_as_the_checks_pass(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK, method="reflexion").outcome.status is Status.COMPLETED
     assert set(model.asked) == {"turn"}
     assert parts(sessions) == ["the draft"]
 
 
-def test_reflexion_retries_with_a_reflection_on_the_check_findings(sessions: FeatureSessions):
-    model = Listening(**SLOPPY)
+def test_reflexion_retries_with_a_reflection_on_the_check_findings(
+    sessions: FeatureSessions,
+) -> None:
+    model = Listening(sloppy=SLOPPY)
     outcome = sessions.work(model, task=TASK, method="reflexion").outcome
     assert outcome.status is Status.COMPLETED
     assert "1 of 3 further trials" in outcome.cause
@@ -495,14 +512,16 @@ def test_reflexion_retries_with_a_reflection_on_the_check_findings(sessions: Fea
     assert "- test_beta.py::test_it" in reflection.messages[-1].content
 
 
-def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions):
+def test_reflexion_ends_after_three_further_trials(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"alpha", "beta"}))
     sessions.work(model, task=TASK, method="reflexion")
     assert model.asked.count("reflection") == 3
     assert parts(sessions)[-1] == "further trial 3 of 3"
 
 
-def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: FeatureSessions):
+def test_reflexion_continues_after_a_trial_that_filled_the_context(
+    sessions: FeatureSessions,
+) -> None:
     model = Listening(filler=6000)
     outcome = sessions.work(
         model, task=task_of("a", "b", "c", "d"), method="reflexion", context_tokens=8000
@@ -516,7 +535,7 @@ def test_reflexion_continues_after_a_trial_that_filled_the_context(sessions: Fea
     assert "(the context was full before the attempt was done)" in reflections[0]
 
 
-def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureSessions):
+def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureSessions) -> None:
     test = "def test_it():\n    assert 1\n"
     deleted = [Reply(content="Delete it."), call("delete_files", paths=["test_b.py"]), DONE]
     nothing = [Reply(content="No idea."), DONE]
@@ -528,7 +547,7 @@ def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureS
         *nothing,
     ]
 
-    def failing(jobs):
+    def failing(jobs: tuple[Job, ...]) -> ScriptedRun:
         return run_checks(jobs, {"a.py": b"", "b.py": b"'WRONG'"})
 
     outcome = sessions.work(
@@ -542,13 +561,15 @@ def test_a_trial_that_deletes_the_failing_test_has_not_passed(sessions: FeatureS
 
 
 def faulty(method: Method) -> FeatureModel:
-    """Give a model that sets every part of a method to work."""
+    """Return a model that triggers every part of a method."""
     versions = frozenset({2}) if method == "codet" else frozenset({1})
     return FeatureModel(sloppy=frozenset({"alpha"}), sloppy_versions=versions)
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path, method: Method):
+def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
+    memory: Path, method: Method
+) -> None:
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
@@ -562,7 +583,7 @@ def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(memory: Path,
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_replay_performs_the_same_again(memory: Path, method: Method):
+def test_a_replay_performs_the_same_again(memory: Path, method: Method) -> None:
     source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(method), task=TASK, method=method)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
@@ -574,7 +595,7 @@ def test_a_replay_performs_the_same_again(memory: Path, method: Method):
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method):
+def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: Method) -> None:
     whole = FeatureSessions(memory / "whole")
     result = whole.work(faulty(method), task=TASK, method=method)
     found = steps(read_trace(whole.folder / "trace.jsonl")[0])
@@ -591,16 +612,16 @@ def test_run_rewound_to_any_step_ends_with_the_same_files(memory: Path, method: 
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_the_record_of_each_is_intact_and_comes_to_its_files(
+def test_the_trace_of_each_is_intact_and_holds_its_files(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     result = sessions.work(faulty(method), task=TASK, method=method)
     assert (audit_run(sessions.folder).verdict, audit_run(sessions.folder).findings) == (
         "intact",
         [],
     )
     assert {entry.path: entry.digest for entry in recorded_files(sessions.events())} == result.files
-    assert recorded_plan(sessions.folder).method == method
+    assert read_spec(sessions.folder).method == method
     touched = accesses(
         read_trace(sessions.folder / "trace.jsonl")[0],
         ObjectStore(sessions.folder / "objects.pack"),
@@ -609,7 +630,7 @@ def test_the_record_of_each_is_intact_and_comes_to_its_files(
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method):
+def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method: Method) -> None:
     for lost in range(1, 30):
         sessions = FeatureSessions(memory / str(lost))
         result = sessions.work(faulty(method), task=TASK, method=method, lost_at=(lost,))
@@ -620,64 +641,80 @@ def test_run_finishes_after_losing_its_sandbox_at_any_call(memory: Path, method:
         assert audit_run(sessions.folder).verdict == "intact"
 
 
-def test_a_run_of_l2mac_is_recorded_as_before_there_were_methods(sessions: FeatureSessions):
+def test_run_spec_is_recorded_in_full_and_read_back(sessions: FeatureSessions) -> None:
     sessions.work(FeatureModel(), task=TASK, coverage=True)
-    settings = sessions.notes(RunStarted)[0].settings
-    assert "method" not in settings
-    assert settings["thinking"].keys() == set(Thinking.__dataclass_fields__) - {
-        "evaluator",
-        "task_in_context",
-    }
-    assert recorded_plan(sessions.folder).method == "l2mac"
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").method == "l2mac"
+    expected = run_spec(task=TASK, planning=PlanningOptions(coverage=True))
+    assert read_spec(sessions.folder) == expected
 
 
-def test_a_record_with_a_method_of_a_later_version_is_a_sentence(sessions: FeatureSessions):
+def test_run_spec_with_an_unknown_method_is_one_sentence(sessions: FeatureSessions) -> None:
     with Journal(sessions.folder) as journal:
-        journal.note(started(Plan(task=TASK, method="debate"), journal.objects))  # type: ignore[arg-type]
-    with pytest.raises(TraceError, match="a method that this version of l2mac does not know"):
-        recorded_plan(sessions.folder)
+        journal.note(
+            record_spec(
+                replace(run_spec(task=TASK), method=cast("Method", "debate")), journal.objects
+            )
+        )
+    with pytest.raises(TraceError, match="settings that this version of l2mac does not know"):
+        read_spec(sessions.folder)
 
 
 # Settings and domains
 
 
-def settings(**given: object) -> Settings:
+class Given(TypedDict, total=False):
+    method: Method
+    domain: str
+    domain_file: Path | None
+    judge: bool
+    tools: str
+    reflections: int
+    summary: bool
+    evaluator: bool
+    task_in_context: bool
+
+
+def settings(**given: Unpack[Given]) -> Settings:
     return Settings.model_construct(**given)
 
 
-def test_the_settings_know_every_method_and_no_other():
+def test_the_settings_know_every_method_and_no_other() -> None:
     assert get_args(Settings.model_fields["method"].annotation) == METHODS
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_a_method_without_a_program_records_no_thinking_about_one(method: Method):
+def test_a_method_without_a_program_records_no_thinking_about_one(method: Method) -> None:
     plan = make_plan(settings(method=method), "x", (), load_domain("codebase"))
-    assert (plan.method, plan.thinking) == (method, Thinking())
+    assert (plan.method, plan.planning) == (method, PlanningOptions())
 
 
 @pytest.mark.parametrize(
     "given",
-    [{"reflections": 1}, {"summary": False}, {"evaluator": False}, {"task_in_context": False}],
+    [
+        Given(method="reflexion", reflections=1),
+        Given(method="reflexion", summary=False),
+        Given(method="reflexion", evaluator=False),
+        Given(method="reflexion", task_in_context=False),
+    ],
 )
-def test_switches_of_l2mac_are_refused_with_another_method(given: dict[str, object]):
+def test_switches_of_l2mac_are_refused_with_another_method(given: Given) -> None:
     with pytest.raises(SettingsError, match="applies only to --method l2mac, not to reflexion"):
-        make_plan(settings(method="reflexion", **given), "x", (), load_domain("codebase"))
+        make_plan(settings(**given), "x", (), load_domain("codebase"))
 
 
-def test_a_program_is_refused_where_there_is_none():
+def test_a_program_is_refused_where_there_is_none() -> None:
     with pytest.raises(SettingsError, match="--program applies only to --method l2mac"):
         make_plan(settings(method="one-shot"), "x", ("one",), load_domain("codebase"))
 
 
-def test_codet_is_refused_where_no_tests_are_run():
+def test_codet_is_refused_where_no_tests_are_run() -> None:
     with pytest.raises(SettingsError, match="The domain book has none"):
         choose_domain(
             settings(method="codet", domain="book", domain_file=None, judge=False, tools="")
         )
-    assert choose_domain(
+    domain = choose_domain(
         settings(method="reflexion", domain="book", domain_file=None, judge=False, tools="")
     )
+    assert domain.definition.name == "book"
 
 
 # For the user
@@ -686,7 +723,7 @@ def test_codet_is_refused_where_no_tests_are_run():
 @pytest.mark.parametrize("method", BASELINES)
 def test_printed_results_name_the_method_and_the_missing_evaluator(
     sessions: FeatureSessions, method: Method
-):
+) -> None:
     result = sessions.work(faulty(method), task=TASK, method=method)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"method   {method}\n" in shown
@@ -705,32 +742,34 @@ def test_printed_results_name_the_method_and_the_missing_evaluator(
     assert f"{len(parts(sessions))}/{len(parts(sessions))} parts" in listed
 
 
-def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions):
+def test_progress_names_the_parts_and_the_choice(sessions: FeatureSessions) -> None:
     sessions.work(faulty("codet"), task=TASK, method="codet")
     stream = StringIO()
     with Progress(stream=stream) as progress:
         for entry in read_trace(sessions.folder / "trace.jsonl")[0]:
             progress.on(entry)
     said = stream.getvalue()
-    assert "candidate 2 of 3: done, unchecked" in said
+    assert "candidate 2 of 3: finished, unchecked" in said
     assert "candidate 3 with the tests" in said
-    assert "the candidates passed 2, 1, 2 of 2 tests; number 1 is kept" in said
+    assert "candidates passed 2, 1, 2 of 2 tests: candidate 1 selected" in said
 
 
 # Ablations of L2MAC
 
 
-def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(sessions: FeatureSessions):
+def test_run_without_evaluator_is_still_verified_in_a_fresh_sandbox(
+    sessions: FeatureSessions,
+) -> None:
     on = FeatureSessions(sessions.folder.parent / "on")
-    assert on.work(FeatureModel(**SLOPPY), task=TASK).outcome.status is Status.COMPLETED
-    result = sessions.work(FeatureModel(**SLOPPY), task=TASK, evaluator=False)
+    assert on.work(FeatureModel(sloppy=SLOPPY), task=TASK).outcome.status is Status.COMPLETED
+    result = sessions.work(FeatureModel(sloppy=SLOPPY), task=TASK, evaluator=False)
     assert result.outcome.status is Status.FAILING
     assert [note.final for note in sessions.notes(Checked)] == [True]
     assert [note.checked for note in sessions.notes(InstructionCompleted)] == [False, False]
     assert {note.checked for note in on.notes(InstructionCompleted)} == {True}
 
 
-def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
+def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions) -> None:
     model = Listening()
     result = sessions.work(model, task=TASK, evaluator=False)
     assert result.outcome.status is Status.COMPLETED
@@ -747,7 +786,9 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
         if spec.name == "complete_instruction"
     } == {"Say that the current instruction is done. It is accepted without any check."}
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
-    assert "method   l2mac without its evaluator: the work was done without checks\n" in shown
+    assert (
+        "method   l2mac without its evaluator: no checks before the final verification\n" in shown
+    )
     assert (
         json.loads(result_as_json(result, None, 0, replayed=None, difference=""))["evaluator"]
         is False
@@ -759,7 +800,7 @@ def test_every_output_states_a_missing_evaluator(sessions: FeatureSessions):
     assert "instruction 1 done, unchecked" in stream.getvalue()
 
 
-def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessions):
+def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessions) -> None:
     class Idle(FeatureModel):
         def _turn(self, request: Request, question: str) -> Reply:
             return call("list_files")
@@ -782,7 +823,7 @@ def test_idle_model_without_evaluator_ends_at_its_budget(sessions: FeatureSessio
 
 def test_window_without_the_task_holds_only_instruction_and_summary(
     sessions: FeatureSessions,
-):
+) -> None:
     model = Listening()
     assert sessions.work(model, task=TASK, task_in_context=False).outcome.status is Status.COMPLETED
     for request in model.requests:
@@ -795,33 +836,30 @@ def test_window_without_the_task_holds_only_instruction_and_summary(
 
 @pytest.mark.parametrize(
     "thinking",
-    [{"evaluator": False}, {"task_in_context": False}, {"evaluator": False, "max_replans": 1}],
+    [
+        Ablation(evaluator=False),
+        Ablation(task_in_context=False),
+        Ablation(evaluator=False, max_replans=1),
+    ],
 )
 def test_an_ablated_run_killed_after_any_entry_lands_on_the_same_bytes(
-    memory: Path, thinking: dict[str, object]
-):
+    memory: Path, thinking: Ablation
+) -> None:
     limits = Limits(turns=3)
-    model = {"together": 2, "most": 1} if "max_replans" in thinking else {}
+    together, most = (2, 1) if "max_replans" in thinking else (1, 100)
+
+    def model() -> FeatureModel:
+        return FeatureModel(together=together, most=most)
+
     whole = FeatureSessions(memory / "whole")
-    result = whole.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
+    result = whole.work(model(), task=TASK, limits=limits, **thinking)
     assert result.outcome.status is Status.COMPLETED
     lines = (whole.folder / "trace.jsonl").read_bytes().splitlines(keepends=True)
     for kept in range(1, len(lines)):
         sessions = FeatureSessions(memory / str(kept))
         shutil.copy(whole.folder / "objects.pack", sessions.folder)
         (sessions.folder / "trace.jsonl").write_bytes(b"".join(lines[:kept]))
-        again = sessions.work(FeatureModel(**model), task=TASK, limits=limits, **thinking)
+        again = sessions.work(model(), task=TASK, limits=limits, **thinking)
         assert sessions.told() == whole.told()
         assert (again.outcome, again.files) == (result.outcome, result.files)
-    assert recorded_plan(whole.folder).thinking == Thinking(**thinking)
-
-
-def test_a_run_with_thinking_that_an_earlier_version_recorded_goes_on(sessions: FeatureSessions):
-    """Such a record has no word about the evaluator and the task in context."""
-    spent = sessions.work(FeatureModel(), task=TASK, coverage=True, limits=Limits(tokens=2500))
-    assert spent.outcome.status is Status.BUDGET
-    assert "evaluator" not in json.dumps([event.settings for event in sessions.notes(RunStarted)])
-    assert (
-        sessions.work(FeatureModel(), task=TASK, coverage=True).outcome.status is Status.COMPLETED
-    )
-    assert len(sessions.notes(ModelCalled)) > 3
+    assert read_spec(whole.folder).planning == PlanningOptions(**thinking)

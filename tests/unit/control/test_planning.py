@@ -1,4 +1,4 @@
-"""Programs that are thought about: reflection, coverage, replanning, the final check against the requirements."""
+"""Planning: reflection, coverage, replanning, and the final comparison with the task."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 from click.testing import CliRunner
@@ -13,17 +14,16 @@ from feature_sessions import FeatureSessions
 from scripted_models.features import FeatureModel, call, run_checks, task_of
 from source_tree import ROOT
 
-from l2mac.cli.exit_codes import BY_STATUS, UNSHOWN
+from l2mac.cli.exit_codes import BY_STATUS, REQUIREMENTS_UNVERIFIED
 from l2mac.cli.records import show
-from l2mac.cli.report import CLAIM, result_as_json
+from l2mac.cli.report import result_as_json
 from l2mac.control.budget import Limits
-from l2mac.control.outcome import RequirementRow, Status
-from l2mac.control.run_spec import Thinking
+from l2mac.control.outcome import CLAIM, RequirementRow, Status
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.processor.messages import Reply, Request, ToolCall
-from l2mac.runs.recorded_program import recorded_limits
-from l2mac.runs.recorded_spec import recorded_plan
-from l2mac.runs.replay import ReplayProcessor
+from l2mac.runs.recorded_spec import read_spec
+from l2mac.runs.replay import ReplayProcessor, recorded_limits
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.settings import Settings
 from l2mac.trace.events import (
@@ -36,7 +36,6 @@ from l2mac.trace.events import (
     Replanned,
     RequirementsListed,
     RequirementsVerified,
-    RunStarted,
     StoreRestored,
 )
 from l2mac.trace.history import recorded_files
@@ -45,13 +44,28 @@ from sandbox import Job
 from sandbox.testing import ScriptedRun, job_result
 
 TASK = task_of("alpha", "beta", "gamma", "delta")
-EVERYTHING = {
-    "reflections": 1,
-    "coverage": True,
-    "max_replans": 3,
-    "requirements": True,
-    "requirement_rounds": 1,
-}
+
+
+class Thinking(TypedDict):
+    reflections: int
+    coverage: bool
+    max_replans: int
+    requirements: bool
+    requirement_rounds: int
+
+
+class Faults(TypedDict, total=False):
+    together: int
+    most: int
+    forgets: frozenset[str]
+    neglects: frozenset[str]
+    filler: int
+    fails_later: bool
+
+
+EVERYTHING = Thinking(
+    reflections=1, coverage=True, max_replans=3, requirements=True, requirement_rounds=1
+)
 THOUGHTS = {
     PlanRevised,
     RequirementsListed,
@@ -66,14 +80,16 @@ CUT_OFF = '{"steps": ["cut'
 
 
 def faulty() -> FeatureModel:
-    """Give a model that sets every kind of thinking to work."""
+    """Return a model that triggers every kind of planning."""
     return FeatureModel(
         together=3, most=2, forgets=frozenset({"beta"}), neglects=frozenset({"gamma"})
     )
 
 
-def saying(tool: str, *replies: Reply | Callable[[str], Reply], **faults: object) -> FeatureModel:
-    """Give a model that answers one form in its own way, the last reply again and again."""
+def saying(
+    tool: str, *replies: Reply | Callable[[str], Reply], **faults: Unpack[Faults]
+) -> FeatureModel:
+    """Return a model with replies of its own to one form; the last reply repeats."""
     left = list(replies)
 
     def answer(question: str) -> Reply:
@@ -84,7 +100,7 @@ def saying(tool: str, *replies: Reply | Callable[[str], Reply], **faults: object
 
 
 def broken(tool: str) -> list[Reply]:
-    """Give replies that are no answer to any form."""
+    """Return replies that do not answer any form."""
     torn = Reply(content="", tool_calls=(ToolCall("x", tool, CUT_OFF),), truncated=True)
     return [
         Reply(content="Let me think about it."),
@@ -105,28 +121,27 @@ def sessions(memory: Path) -> FeatureSessions:
     return FeatureSessions(memory / "run")
 
 
-def test_run_without_thinking_requests_only_plan_turns_and_summaries(sessions: FeatureSessions):
+def test_run_without_thinking_requests_only_plan_turns_and_summaries(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
     assert set(model.asked) == {"submit_plan", "turn", "summary"}
 
 
-def test_run_without_thinking_keeps_its_recorded_format(sessions: FeatureSessions):
-    sessions.work(FeatureModel(), task=TASK)
-    assert "thinking" not in sessions.notes(RunStarted)[0].settings
-    assert recorded_plan(sessions.folder).thinking == Thinking()
-    assert recorded_plan(ROOT / "examples" / "sessions" / "url-shortener").thinking == Thinking()
-
-
-def test_thinking_settings_are_recorded_for_later_sessions(sessions: FeatureSessions):
+def test_planning_options_of_a_run_are_read_back_by_a_later_session(
+    sessions: FeatureSessions,
+) -> None:
     sessions.work(FeatureModel(), task=TASK, **EVERYTHING)
-    assert recorded_plan(sessions.folder).thinking == Thinking(**EVERYTHING)
+    assert read_spec(sessions.folder).planning == PlanningOptions(**EVERYTHING)
 
 
 # Reflection
 
 
-def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(sessions: FeatureSessions):
+def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel(forgets=frozenset({"beta"}))
     sessions.work(model, task=TASK, reflections=2)
     assert model.asked[:4] == ["submit_plan"] * 3 + ["turn"]
@@ -140,7 +155,9 @@ def test_each_reflection_shows_task_and_plan_and_may_give_a_better_one(sessions:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(sessions: FeatureSessions, kind: int):
+def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(
+    sessions: FeatureSessions, kind: int
+) -> None:
     good = call("submit_plan", steps=["Write feature alpha."])
     model = saying("submit_plan", good, broken("submit_plan")[kind])
     assert sessions.work(model, task=TASK, reflections=1).outcome.status is Status.COMPLETED
@@ -154,13 +171,13 @@ def test_an_unusable_reflection_keeps_the_plan_and_is_bounded(sessions: FeatureS
 )
 def test_a_plan_of_no_or_ten_thousand_or_equal_or_empty_steps_is_no_plan(
     sessions: FeatureSessions, steps: list[str]
-):
+) -> None:
     model = saying("submit_plan", call("submit_plan", steps=steps))
     assert sessions.work(model, task=TASK, **EVERYTHING).outcome.status is Status.NO_PLAN
     assert model.asked == ["submit_plan"] * 5
 
 
-def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
+def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions) -> None:
     steps = ["実装する: feature alpha、テストも。", "Пиши feature beta."]
     model = saying("submit_plan", call("submit_plan", steps=steps))
     assert sessions.work(model, task=TASK).outcome.status is Status.COMPLETED
@@ -170,7 +187,7 @@ def test_a_plan_in_another_language_is_a_plan(sessions: FeatureSessions):
 # Coverage
 
 
-def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions):
+def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSessions) -> None:
     model = FeatureModel(forgets=frozenset({"beta"}))
     sessions.work(model, task=TASK, coverage=True)
     assert [note.steps for note in sessions.notes(CoverageClaimed)] == [
@@ -183,13 +200,15 @@ def test_uncovered_requirements_are_fed_back_to_the_planner(sessions: FeatureSes
     assert len(sessions.program()) == 4
 
 
-def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions):
+def test_a_plan_that_covers_everything_costs_two_calls(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     sessions.work(model, task=TASK, coverage=True)
     assert model.asked[:4] == ["submit_plan", "submit_requirements", "submit_coverage", "turn"]
 
 
-def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(sessions: FeatureSessions):
+def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(
+    sessions: FeatureSessions,
+) -> None:
     plans = [
         call("submit_plan", steps=["Write feature alpha."]),
         call("submit_plan", steps=["Write feature alpha.", "Write feature beta."]),
@@ -205,21 +224,23 @@ def test_incomplete_coverage_ends_after_two_rounds_with_the_best_plan(sessions: 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_unusable_claim_of_coverage_keeps_the_plan_and_says_so(
     sessions: FeatureSessions, kind: int
-):
+) -> None:
     model = saying("submit_coverage", broken("submit_coverage")[kind])
     assert sessions.work(model, task=TASK, coverage=True).outcome.status is Status.COMPLETED
     assert model.asked.count("submit_coverage") == 2
     assert "no usable answer" in sessions.notes(CoverageClaimed)[0].problem
 
 
-def test_numbers_that_do_not_exist_cover_nothing(sessions: FeatureSessions):
+def test_numbers_that_do_not_exist_cover_nothing(sessions: FeatureSessions) -> None:
     entries = [{"requirement": 1, "steps": [0, 5, -1, 10**9, 2]}, {"requirement": 77, "steps": [1]}]
     model = saying("submit_coverage", call("submit_coverage", coverage=entries))
     sessions.work(model, task=TASK, coverage=True)
     assert {note.steps for note in sessions.notes(CoverageClaimed)} == {((2,), (), (), ())}
 
 
-def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(sessions: FeatureSessions):
+def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel()
     sessions.work(model, task=TASK, program=("Write feature alpha.",), reflections=2, coverage=True)
     assert sessions.program() == ["Write feature alpha."]
@@ -229,14 +250,16 @@ def test_a_program_of_the_user_is_neither_reflected_upon_nor_completed(sessions:
 # The list of requirements
 
 
-def test_a_list_is_made_once_and_serves_the_plan_and_the_result(sessions: FeatureSessions):
+def test_a_list_is_made_once_and_serves_the_plan_and_the_result(sessions: FeatureSessions) -> None:
     model = faulty()
     sessions.work(model, task=TASK, limits=Limits(turns=4), **EVERYTHING)
     assert model.asked.count("submit_requirements") == 1
     assert len(sessions.notes(RequirementsListed)) == 1
 
 
-def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: FeatureSessions):
+def test_repetitions_in_a_list_count_once_and_other_languages_count(
+    sessions: FeatureSessions,
+) -> None:
     texts = [
         "It has feature alpha.",
         "it has  feature ALPHA",
@@ -268,7 +291,7 @@ def test_repetitions_in_a_list_count_once_and_other_languages_count(sessions: Fe
 )
 def test_unusable_requirement_lists_are_requested_three_times_at_most(
     sessions: FeatureSessions, texts: list[str]
-):
+) -> None:
     model = saying("submit_requirements", call("submit_requirements", requirements=texts))
     outcome = sessions.work(
         model, task=TASK, coverage=True, requirements=True, requirement_rounds=1
@@ -276,14 +299,16 @@ def test_unusable_requirement_lists_are_requested_three_times_at_most(
     assert model.asked.count("submit_requirements") == 3
     assert "submit_coverage" not in model.asked
     assert "submit_evidence" not in model.asked
-    assert outcome.status is Status.UNSHOWN
+    assert outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "no requirement is shown (the model gave no usable account" in outcome.cause
 
 
 # Replanning
 
 
-def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: FeatureSessions):
+def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(
+    sessions: FeatureSessions,
+) -> None:
     model = FeatureModel(together=4, most=2)
     result = sessions.work(model, task=TASK, limits=Limits(turns=3), max_replans=1)
     assert result.outcome.status is Status.COMPLETED
@@ -293,13 +318,13 @@ def test_an_instruction_over_its_turns_is_split_and_the_run_goes_on(sessions: Fe
     assert "An attempt at more than this was broken off" in after
 
 
-def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions):
+def test_run_without_replans_left_ends_at_its_budget(sessions: FeatureSessions) -> None:
     result = sessions.work(FeatureModel(together=4, most=2), task=TASK, limits=Limits(turns=3))
     assert result.outcome.status is Status.BUDGET
     assert "--max-turns" in result.outcome.cause
 
 
-def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSessions):
+def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSessions) -> None:
     model = FeatureModel(most=1)
     program = (
         "Write feature alpha and feature beta.",
@@ -318,7 +343,7 @@ def test_replan_that_exceeds_the_window_is_skipped_and_noted(sessions: FeatureSe
     assert "does not fit" in sessions.notes(Replanned)[0].problem
 
 
-def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions):
+def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureSessions) -> None:
     insert = call(
         "submit_replan", action="insert", steps=["Write feature alpha.", "Write feature beta."]
     )
@@ -352,7 +377,7 @@ def test_replan_may_insert_instructions_before_the_failed_one(sessions: FeatureS
 )
 def test_useless_replans_are_refused_three_times_at_most(
     sessions: FeatureSessions, action: str, steps: list[str]
-):
+) -> None:
     model = saying(
         "submit_replan", call("submit_replan", action=action, steps=steps), together=2, most=1
     )
@@ -364,7 +389,9 @@ def test_useless_replans_are_refused_three_times_at_most(
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions, kind: int):
+def test_an_unusable_replan_ends_the_run_in_its_budget(
+    sessions: FeatureSessions, kind: int
+) -> None:
     model = saying("submit_replan", broken("submit_replan")[kind], together=4, most=1)
     assert (
         sessions.work(model, task=TASK, limits=Limits(turns=2), max_replans=9).outcome.status
@@ -373,7 +400,9 @@ def test_an_unusable_replan_ends_the_run_in_its_budget(sessions: FeatureSessions
     assert model.asked.count("submit_replan") == 3
 
 
-def test_endless_replanning_stops_at_the_limit_of_each_instruction(sessions: FeatureSessions):
+def test_endless_replanning_stops_at_the_limit_of_each_instruction(
+    sessions: FeatureSessions,
+) -> None:
     numbers = iter(range(1000))
 
     def always_other(_: str) -> Reply:
@@ -391,7 +420,9 @@ def test_endless_replanning_stops_at_the_limit_of_each_instruction(sessions: Fea
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessions, most: int):
+def test_endless_replanning_stops_at_the_limit_of_the_run(
+    sessions: FeatureSessions, most: int
+) -> None:
     numbers = iter(range(1000))
 
     def hopeless(_: str) -> Reply:
@@ -403,14 +434,16 @@ def test_endless_replanning_stops_at_the_limit_of_the_run(sessions: FeatureSessi
     assert model.asked.count("submit_replan") == min(most, 2)
 
 
-def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions):
+def test_a_budget_of_the_run_is_never_replanned(sessions: FeatureSessions) -> None:
     model = FeatureModel(together=4, most=2)
     result = sessions.work(model, task=TASK, limits=Limits(tokens=2000), max_replans=9)
     assert "--max-tokens" in result.outcome.cause
     assert "submit_replan" not in model.asked
 
 
-def test_larger_budget_continues_the_instruction_after_a_failed_replan(sessions: FeatureSessions):
+def test_larger_budget_continues_the_instruction_after_a_failed_replan(
+    sessions: FeatureSessions,
+) -> None:
     vain = saying("submit_replan", Reply(content="no"), together=4)
     assert (
         sessions.work(vain, task=TASK, limits=Limits(turns=3), max_replans=1).outcome.status
@@ -426,7 +459,7 @@ def test_larger_budget_continues_the_instruction_after_a_failed_replan(sessions:
 # The final check against the requirements
 
 
-def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions):
+def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"beta"}))
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=1)
     assert result.outcome.status is Status.COMPLETED
@@ -443,17 +476,19 @@ def test_unverified_requirement_becomes_a_follow_up_instruction(sessions: Featur
     )
 
 
-def test_outcome_names_unverified_requirements_without_rounds_left(sessions: FeatureSessions):
+def test_outcome_names_unverified_requirements_without_rounds_left(
+    sessions: FeatureSessions,
+) -> None:
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.cause.endswith("1 of 4 requirements are not shown")
     assert [row.shown for row in result.outcome.requirements] == [True, False, True, True]
     assert "beta.py" not in result.files
 
 
-def test_failed_follow_up_restores_the_verified_files(memory: Path):
+def test_failed_follow_up_restores_the_verified_files(memory: Path) -> None:
     without, sessions = FeatureSessions(memory / "without"), FeatureSessions(memory / "with")
-    faults = {"neglects": frozenset({"beta"}), "fails_later": True}
+    faults = Faults(neglects=frozenset({"beta"}), fails_later=True)
     verified = without.work(FeatureModel(**faults), task=TASK, requirements=True)
     result = sessions.work(
         FeatureModel(**faults),
@@ -466,13 +501,13 @@ def test_failed_follow_up_restores_the_verified_files(memory: Path):
     assert {
         entry.path: entry.digest for entry in recorded_files(tuple(sessions.events()))
     } == verified.files
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert result.outcome.requirements == verified.outcome.requirements
     assert "an attempt at them failed and was undone" in result.outcome.cause
     assert len(sessions.notes(InstructionsAdded)) == 1
 
 
-def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions):
+def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSessions) -> None:
     model = FeatureModel(neglects=frozenset({"beta"}))
     runs: list[tuple[Job, ...]] = []
 
@@ -488,19 +523,19 @@ def test_follow_up_that_fails_final_verification_is_undone(sessions: FeatureSess
     result = sessions.work(
         model, task=TASK, requirements=True, requirement_rounds=1, checks=failing_last
     )
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert "beta.py" not in result.files
     assert len(result.files) == 6
 
 
-def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSessions):
+def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSessions) -> None:
     nothing = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["ghost.py"], "tests": ["t.py::t"]}],
     )
     model = saying("submit_evidence", nothing)
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=2)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert len(sessions.notes(RequirementsVerified)) == 3
     assert result.outcome.requirements[0].refused == ("ghost.py", "t.py::t")
 
@@ -521,7 +556,7 @@ def test_a_claim_that_never_holds_ends_after_its_rounds(sessions: FeatureSession
 )
 def test_evidence_counts_only_existing_files_and_passed_tests(
     sessions: FeatureSessions, files: list[str], tests: list[str], shown: bool
-):
+) -> None:
     claim = call("submit_evidence", evidence=[{"requirement": 1, "files": files, "tests": tests}])
     result = sessions.work(
         saying("submit_evidence", claim), task=task_of("alpha", "beta"), requirements=True
@@ -529,7 +564,9 @@ def test_evidence_counts_only_existing_files_and_passed_tests(
     assert result.outcome.requirements[0].shown is shown
 
 
-def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: FeatureSessions):
+def test_a_test_without_a_pass_in_the_fresh_sandbox_shows_nothing(
+    sessions: FeatureSessions,
+) -> None:
     claim = call(
         "submit_evidence",
         evidence=[{"requirement": 1, "files": ["alpha.py"], "tests": ["test_x.py::skip"]}],
@@ -551,10 +588,10 @@ def test_a_test_that_did_not_pass_in_the_fresh_box_shows_nothing(sessions: Featu
     )
     assert "1 skipped" in result.outcome.cause
     assert result.outcome.requirements[0].refused == ("test_x.py::skip",)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
 
 
-def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions):
+def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions) -> None:
     listed = call("submit_requirements", requirements=["There is a README."])
     claim = call(
         "submit_evidence", evidence=[{"requirement": 1, "files": ["README.md"], "tests": []}]
@@ -579,10 +616,10 @@ def test_a_document_is_shown_by_itself_as_no_test_can(sessions: FeatureSessions)
 @pytest.mark.parametrize("kind", BROKEN)
 def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
     sessions: FeatureSessions, kind: int
-):
+) -> None:
     model = saying("submit_evidence", broken("submit_evidence")[kind])
     result = sessions.work(model, task=TASK, requirements=True, requirement_rounds=5)
-    assert result.outcome.status is Status.UNSHOWN
+    assert result.outcome.status is Status.REQUIREMENTS_UNVERIFIED
     assert model.asked.count("submit_evidence") == 2
     assert sessions.notes(InstructionsAdded) == []
 
@@ -590,7 +627,7 @@ def test_an_unusable_account_shows_nothing_and_asks_for_no_further_work(
 @pytest.mark.parametrize(("features", "filler", "most"), [(4, 0, 1), (4, 6000, 2), (14, 12_000, 6)])
 def test_files_are_shown_in_pages_within_window_and_limit(
     sessions: FeatureSessions, features: int, filler: int, most: int
-):
+) -> None:
     model = FeatureModel(filler=filler)
     names = [f"f{number}" for number in range(features)]
     result = sessions.work(
@@ -603,7 +640,7 @@ def test_files_are_shown_in_pages_within_window_and_limit(
     assert result.outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
+def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions) -> None:
     runs = iter([run_checks] * 4)
 
     def failing_at_last(jobs: tuple[Job, ...]) -> ScriptedRun:
@@ -620,7 +657,7 @@ def test_a_run_that_fails_its_checks_is_not_examined(sessions: FeatureSessions):
 # Ablation
 
 
-def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions):
+def test_run_without_summaries_neither_requests_nor_passes_any(sessions: FeatureSessions) -> None:
     model = FeatureModel()
     assert sessions.work(model, task=TASK, summary=False).outcome.status is Status.COMPLETED
     assert "summary" not in model.asked
@@ -629,13 +666,8 @@ def test_run_without_summaries_neither_requests_nor_passes_any(sessions: Feature
 # Resume and replay
 
 
-FORGETFUL = {
-    "together": 2,
-    "most": 1,
-    "forgets": frozenset({"gamma"}),
-    "neglects": frozenset({"beta"}),
-}
-STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
+FORGETFUL = Faults(together=2, most=1, forgets=frozenset({"gamma"}), neglects=frozenset({"beta"}))
+STUCK = Faults(neglects=frozenset({"alpha"}), fails_later=True)
 
 
 @pytest.mark.parametrize(
@@ -646,8 +678,8 @@ STUCK = {"neglects": frozenset({"alpha"}), "fails_later": True}
     ],
 )
 def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
-    memory: Path, faults: dict[str, object], features: tuple[str, ...], kinds: set[type]
-):
+    memory: Path, faults: Faults, features: tuple[str, ...], kinds: set[type]
+) -> None:
     task, limits = task_of(*features), Limits(turns=2)
 
     def model() -> FeatureModel:
@@ -666,14 +698,14 @@ def test_run_killed_after_any_trace_entry_ends_with_the_same_bytes(
         assert (again.outcome, again.files) == (result.outcome, result.files)
 
 
-def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions):
+def test_recorded_replan_stands_under_limits_of_a_later_session(sessions: FeatureSessions) -> None:
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     before = sessions.told()
     sessions.work(FeatureModel(), task=TASK, limits=Limits(turns=99), **EVERYTHING)
     assert sessions.told() == before
 
 
-def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
+def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path) -> None:
     source, repeated = FeatureSessions(memory / "source"), FeatureSessions(memory / "repeated")
     first = source.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     processor = ReplayProcessor.of(source.events(), ObjectStore(source.folder / "objects.pack"))
@@ -687,12 +719,12 @@ def test_a_replay_ends_instructions_where_the_record_ended_them(memory: Path):
 # For the user
 
 
-def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
+def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions) -> None:
     result = sessions.work(FeatureModel(neglects=frozenset({"beta"})), task=TASK, requirements=True)
     shown = CliRunner().invoke(show, [str(sessions.folder)]).output
     assert f"required {CLAIM}\n" in shown
-    assert "NOT SHOWN It has feature beta.\n" in shown
-    assert "shown     It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
+    assert "UNVERIFIED It has feature beta.\n" in shown
+    assert "verified   It has feature alpha. (alpha.py, test_alpha.py::test_it)\n" in shown
     table = json.loads(CliRunner().invoke(show, [str(sessions.folder), "--json"]).output)[
         "requirements"
     ]
@@ -706,25 +738,25 @@ def test_show_and_json_label_the_table_as_a_claim(sessions: FeatureSessions):
     )
 
 
-def test_unverified_requirements_have_their_own_exit_code():
-    assert BY_STATUS[Status.UNSHOWN] == UNSHOWN
-    assert list(BY_STATUS.values()).count(UNSHOWN) == 1
+def test_unverified_requirements_have_their_own_exit_code() -> None:
+    assert BY_STATUS[Status.REQUIREMENTS_UNVERIFIED] == REQUIREMENTS_UNVERIFIED
+    assert list(BY_STATUS.values()).count(REQUIREMENTS_UNVERIFIED) == 1
 
 
-def test_a_run_from_the_command_line_thinks_unless_told_otherwise():
+def test_a_run_from_the_command_line_thinks_unless_told_otherwise() -> None:
     settings = Settings.model_construct()
-    assert make_plan(settings, "x", (), load_domain("codebase")).thinking == Thinking(
+    assert make_plan(settings, "x", (), load_domain("codebase")).planning == PlanningOptions(
         coverage=True, max_replans=3, requirements=True, requirement_rounds=1
     )
 
 
-def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions):
+def test_instruction_counts_follow_every_program_change(sessions: FeatureSessions) -> None:
     sessions.work(faulty(), task=TASK, limits=Limits(turns=4), **EVERYTHING)
     started = sessions.notes(InstructionStarted)
     assert started[-1].number == started[-1].total == len(sessions.program())
 
 
-def test_each_ablation_changes_exactly_its_own_fault():
+def test_each_ablation_changes_exactly_its_own_fault() -> None:
     spec = importlib.util.spec_from_file_location(
         "ablation", ROOT / "tests" / "bench" / "ablation.py"
     )

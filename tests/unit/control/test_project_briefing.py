@@ -1,22 +1,27 @@
-"""Runs that begin with files: what is recorded first, what the model is told, what is accepted, what resumes."""
+"""Runs that begin with files: recording, briefing, acceptance and resuming."""
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 from recorded_run import DONE, SUMMARY, call
+from run_specs import SpecValues, run_spec
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
 from l2mac.control.outcome import Status
+from l2mac.control.run_spec import PlanningOptions
 from l2mac.domains.loader import load_domain
 from l2mac.errors import SettingsError, TraceError
 from l2mac.processor.messages import Reply
 from l2mac.runs.audit import INTACT, audit_run
 from l2mac.runs.execute import Reason, Resources, SessionResult, execute
 from l2mac.runs.recorded_input import recorded_origin, tree_of
-from l2mac.runs.recorded_spec import Plan, recorded_plan
+from l2mac.runs.recorded_spec import read_spec
 from l2mac.testing.processor import ScriptedProcessor
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import read_trace
@@ -40,8 +45,8 @@ REPLIES = (PLAN, EDIT, DONE, SUMMARY)
 END = b'{"e": "end", "code": 0}\n'
 
 
-def suite(**more: str) -> bytes:
-    outcomes = {**OLD, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
+def suite(*, old: dict[str, str] = OLD, code: int = 1, **more: str) -> bytes:
+    outcomes = {**old, **{f"test_a.py::{name}": outcome for name, outcome in more.items()}}
     lines: list[dict[str, object]] = [
         {"e": "declared", "ids": list(outcomes), "fingerprints": list(outcomes)},
         {"e": "collected", "ids": list(outcomes)},
@@ -49,15 +54,18 @@ def suite(**more: str) -> bytes:
     for test, outcome in outcomes.items():
         lines.append({"e": "phase", "id": test, "when": "call", "outcome": outcome, "text": "no"})
         lines.append({"e": "phase", "id": test, "when": "teardown", "outcome": "passed"})
-    lines.append({"e": "end", "code": 1})
+    lines.append({"e": "end", "code": code})
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 SURVEY = b'{"e": "file", "path": "a.py", "names": [["class Thing", ["go"]]], "more": 0}\n' + END
 
 
+Answer = Callable[[tuple[Job, ...]], ScriptedRun]
+
+
 class InputSessions:
-    """A run's folder, sessions on it, and boxes whose checks and surveys come out as said."""
+    """A run's folder, sessions on it, and sandboxes with scripted checks and surveys."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,6 +75,7 @@ class InputSessions:
         self.tests = suite()
         self.cause = Cause.EXITED
         self.asked: list[Job] = []
+        self.answer: Answer = self.checks
 
     def checks(self, jobs: tuple[Job, ...]) -> ScriptedRun:
         self.asked += jobs
@@ -86,11 +95,11 @@ class InputSessions:
         given: Input | None = GIVEN,
         reason: Reason = "run",
         turns: int = 40,
-        **plan: object,
+        **plan: Unpack[SpecValues],
     ) -> SessionResult:
         self.processor = ScriptedProcessor(list(replies))
-        self.script = SandboxScript(runs=self.checks)
-        means = Resources(
+        self.script = SandboxScript(runs=self.answer)
+        resources = Resources(
             processor=self.processor,
             open_sandbox=lambda _: self.script.make_sandbox(),
             limits=Limits(turns=turns),
@@ -98,8 +107,9 @@ class InputSessions:
             model="scripted",
             image="none",
         )
-        values = {"task": "Make it.", "context_tokens": 20_000, "input": tree_of(GIVEN), **plan}
-        return execute(self.folder, Plan(**values), means, reason, given=given)
+        values: SpecValues = {"input": tree_of(GIVEN), **plan}
+        spec = run_spec(**values)
+        return execute(self.folder, spec, resources, reason, run_input=given)
 
     def events(self) -> list[Event]:
         return [entry.event for entry in effective(read_trace(self.folder / TRACE_FILE)[0])]
@@ -116,7 +126,9 @@ def sessions(tmp_path: Path) -> InputSessions:
     return InputSessions(tmp_path / "run")
 
 
-def test_input_is_recorded_checked_and_surveyed_before_the_first_request(sessions: InputSessions):
+def test_input_is_recorded_checked_and_surveyed_before_the_first_request(
+    sessions: InputSessions,
+) -> None:
     assert sessions.work().outcome.status is Status.COMPLETED
     kinds = [type(event) for event in sessions.events()]
     adopted, begun = kinds.index(InputRecorded), kinds.index(Checked)
@@ -125,7 +137,9 @@ def test_input_is_recorded_checked_and_surveyed_before_the_first_request(session
     assert next(event for event in sessions.events() if isinstance(event, Checked)).baseline
 
 
-def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions: InputSessions):
+def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(
+    sessions: InputSessions,
+) -> None:
     sessions.work((PLAN, DONE, SUMMARY))
     baseline, verdict, *_ = (event for event in sessions.events() if isinstance(event, Checked))
     assert (baseline.baseline, baseline.verdict) == (True, "failed")
@@ -133,20 +147,37 @@ def test_verdict_on_the_untouched_input_is_recorded_beside_the_baseline(sessions
     assert "1 test fails as it did before" in verdict.summary
 
 
-def test_the_box_is_filled_before_anything_is_asked(sessions: InputSessions):
+@pytest.mark.parametrize("evaluator", [True, False])
+def test_a_failing_test_of_the_input_may_not_be_deleted(
+    sessions: InputSessions, evaluator: bool
+) -> None:
+    def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
+        if any(sandbox.contents["a.py"] == b"A = 1\n" for sandbox in sessions.script.sandboxes):
+            return sessions.checks(jobs)
+        sessions.tests = suite(old={"test_a.py::test_good": "passed"}, code=0)
+        results = sessions.checks(jobs).jobs
+        return ScriptedRun(jobs=tuple(replace(job, code=0) for job in results))
+
+    sessions.answer = checks
+    result = sessions.work(planning=PlanningOptions(evaluator=evaluator), turns=2)
+    assert result.outcome.status is (Status.BUDGET if evaluator else Status.FAILING)
+    assert "1 test that failed cannot be seen" in result.outcome.report.summary
+
+
+def test_the_sandbox_is_filled_before_anything_is_asked(sessions: InputSessions) -> None:
     result = sessions.work()
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
     assert set(result.files) == set(GIVEN.contents)
     assert result.origin == recorded_input(sessions.events())
 
 
-def test_outcome_names_tests_that_fail_as_before(sessions: InputSessions):
+def test_outcome_names_tests_that_fail_as_before(sessions: InputSessions) -> None:
     outcome = sessions.work().outcome
     assert outcome.status is Status.COMPLETED
     assert "1 test fails as it did before" in outcome.cause
 
 
-def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessions):
+def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessions) -> None:
     sessions.work()
     plan, turn, *_ = sessions.asked_of_the_model()
     for text in ("class Thing: go", "test_a.py::test_old", "an existing project"):
@@ -155,7 +186,7 @@ def test_prompts_state_existing_files_and_baseline_failures(sessions: InputSessi
     assert "change existing files in place" in turn
 
 
-def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions):
+def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions) -> None:
     sessions.tests = suite(test_old="passed")
     sessions.tests = sessions.tests.replace(b'"failed"', b'"passed"').replace(
         b'"code": 1', b'"code": 0'
@@ -163,21 +194,16 @@ def test_prompts_without_input_mention_no_existing_files(sessions: InputSessions
     write = call("write_files", files=[{"path": "a.py", "content": "A = 1\n"}])
     sessions.work((PLAN, write, DONE), turns=2, input="", given=None)
     assert "existing project" not in "".join(sessions.asked_of_the_model())
-    assert (
-        "input"
-        not in json.loads((sessions.folder / TRACE_FILE).read_text().splitlines()[0])["event"][
-            "settings"
-        ]
-    )
+    assert read_spec(sessions.folder).input == ""
 
 
-def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
+def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions) -> None:
     def checks(jobs: tuple[Job, ...]) -> ScriptedRun:
-        new = any(box.contents["a.py"] == b"A = 2\n" for box in sessions.script.sandboxes)
+        new = any(sandbox.contents["a.py"] == b"A = 2\n" for sandbox in sessions.script.sandboxes)
         sessions.tests = suite(test_new="failed") if new else suite()
-        return InputSessions.checks(sessions, jobs)
+        return sessions.checks(jobs)
 
-    sessions.checks = checks  # type: ignore[method-assign]
+    sessions.answer = checks
     result = sessions.work((PLAN, EDIT, DONE), turns=2)
     assert result.outcome.status is Status.BUDGET
     last = sessions.processor.requests[-1].messages[-1].content
@@ -188,23 +214,27 @@ def test_a_new_failing_test_is_due_beside_the_old_one(sessions: InputSessions):
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.MEMORY, Cause.OUTPUT])
 def test_input_whose_checks_do_not_finish_is_refused_with_advice(
     sessions: InputSessions, cause: Cause
-):
+) -> None:
     sessions.cause = cause
-    with pytest.raises(SettingsError, match=r"--timeout or --memory, or leave out with --exclude"):
+    with pytest.raises(
+        SettingsError, match=r"--timeout or --memory, or exclude files with --exclude"
+    ):
         sessions.work(())
     assert not [event for event in sessions.events() if isinstance(event, ModelCalled)]
     sessions.cause = Cause.EXITED
     assert sessions.work(given=None, reason="resume").outcome.status is Status.COMPLETED
 
 
-def test_a_run_that_is_taken_up_needs_the_folder_no_more(sessions: InputSessions):
+def test_a_resumed_run_needs_the_folder_no_more(sessions: InputSessions) -> None:
     assert sessions.work((PLAN, EDIT), turns=1).outcome.status is Status.BUDGET
     result = sessions.work((DONE, SUMMARY), given=None, reason="resume")
     assert result.outcome.status is Status.COMPLETED
     assert sessions.script.sandboxes[0].contents == {**GIVEN.contents, "a.py": b"A = 2\n"}
 
 
-def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: InputSessions):
+def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(
+    sessions: InputSessions,
+) -> None:
     sessions.work((PLAN, EDIT), turns=1)
     lines = (sessions.folder / TRACE_FILE).read_bytes().splitlines(keepends=True)
     adopted = next(
@@ -213,16 +243,16 @@ def test_a_run_that_was_killed_before_its_input_was_recorded_says_so(sessions: I
         if b'"kind":"input"' in line.replace(b": ", b":")
     )
     (sessions.folder / TRACE_FILE).write_bytes(b"".join(lines[:adopted]))
-    with pytest.raises(TraceError, match="before its input was recorded; start it again"):
+    with pytest.raises(TraceError, match="before its input was recorded\\. Start a new run"):
         sessions.work((), given=None, reason="resume")
 
 
-def test_input_that_differs_from_its_specification_is_refused(sessions: InputSessions):
-    with pytest.raises(TraceError, match="not those that the run was to begin with"):
+def test_input_that_differs_from_its_specification_is_refused(sessions: InputSessions) -> None:
+    with pytest.raises(TraceError, match="changed after the run was prepared"):
         sessions.work((), given=Input({"a.py": b"other"}))
 
 
-def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_path: Path):
+def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_path: Path) -> None:
     done = sessions.work()
     given = recorded_origin(sessions.events(), ObjectStore(sessions.folder / OBJECTS_FILE))
     assert given == GIVEN
@@ -230,7 +260,7 @@ def test_a_replay_takes_the_input_from_the_record(sessions: InputSessions, tmp_p
     assert again.work(given=given, reason="replay").files == done.files
 
 
-def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSessions):
+def test_step_0_is_the_input_and_a_run_can_be_rewound_to_it(sessions: InputSessions) -> None:
     sessions.work()
     first = steps(read_trace(sessions.folder / TRACE_FILE)[0])[0]
     assert (first.number, first.action, set(first.files)) == (0, "input", set(GIVEN.contents))
@@ -240,7 +270,7 @@ def test_step_0_is_the_input_and_a_run_can_be_taken_back_to_it(sessions: InputSe
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step: int):
+def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step: int) -> None:
     sessions.work()
     other = InputSessions(tmp_path / "fork")
     fork(sessions.folder, step, other.folder)
@@ -249,7 +279,7 @@ def test_a_fork_has_the_input_too(sessions: InputSessions, tmp_path: Path, step:
     assert audit_run(other.folder).verdict == INTACT
 
 
-def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
+def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions) -> None:
     sessions.work()
     assert audit_run(sessions.folder).verdict == INTACT
     pack = sessions.folder / OBJECTS_FILE
@@ -257,9 +287,9 @@ def test_the_audit_knows_every_byte_of_the_input(sessions: InputSessions):
     assert audit_run(sessions.folder).verdict == "altered"
 
 
-def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions):
+def test_the_plan_that_is_recorded_names_the_input(sessions: InputSessions) -> None:
     sessions.work()
-    assert recorded_plan(sessions.folder).input == tree_of(GIVEN)
+    assert read_spec(sessions.folder).input == tree_of(GIVEN)
 
 
 def on_the_host(folder: Path, **contents: str) -> Path:
@@ -273,7 +303,7 @@ def on_the_host(folder: Path, **contents: str) -> Path:
     return folder
 
 
-def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_path: Path):
+def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_path: Path) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host", notes__md="mine\n")
     plan = plan_merge(result.files, host, result.origin)
@@ -288,7 +318,7 @@ def test_merge_brings_back_only_changes_of_the_run(sessions: InputSessions, tmp_
 @pytest.mark.parametrize("meanwhile", ["changed", "deleted"])
 def test_files_changed_by_the_user_meanwhile_are_conflicts(
     sessions: InputSessions, tmp_path: Path, meanwhile: str
-):
+) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host", a__py="mine\n")
     if meanwhile == "deleted":
@@ -299,7 +329,7 @@ def test_files_changed_by_the_user_meanwhile_are_conflicts(
         merge(plan, result.files, ObjectStore(sessions.folder / OBJECTS_FILE), overwrite=False)
 
 
-def test_files_deleted_by_the_user_stay_deleted(sessions: InputSessions, tmp_path: Path):
+def test_files_deleted_by_the_user_stay_deleted(sessions: InputSessions, tmp_path: Path) -> None:
     result = sessions.work()
     host = on_the_host(tmp_path / "host")
     (host / "notes.md").unlink()
@@ -316,7 +346,7 @@ def many() -> Input:
     return Input({**GIVEN.contents, **{f"m{number}.py": b"" for number in range(250)}})
 
 
-def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions):
+def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions) -> None:
     sessions.work(given=many(), input=tree_of(many()))
     begun, before, after, final = (job for job in sessions.asked if job.name == "lint")
     assert (begun.paths, len(begun.others)) == ((), 252)
@@ -324,17 +354,17 @@ def test_only_changed_files_are_linted_in_a_large_input(sessions: InputSessions)
     assert (after.paths, after.others) == (final.paths, final.others) == (("a.py",), ())
 
 
-def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions):
+def test_baseline_lint_of_a_changed_file_uses_the_original_input(sessions: InputSessions) -> None:
     sessions.work(given=many(), input=tree_of(many()))
     before = next(
-        box
-        for box in sessions.script.sandboxes
-        if [job.name for jobs in box.asked for job in jobs] == ["lint"]
+        sandbox
+        for sandbox in sessions.script.sandboxes
+        if [job.name for jobs in sandbox.asked for job in jobs] == ["lint"]
     )
     assert before.contents["a.py"] == b"A = 1\n"
 
 
-def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessions):
+def test_a_run_with_many_files_is_resumed_where_it_stopped(sessions: InputSessions) -> None:
     sessions.work((PLAN, EDIT), given=many(), input=tree_of(many()), turns=1)
     asked = len(sessions.asked)
     result = sessions.work((DONE, SUMMARY), given=None, input=tree_of(many()), reason="resume")
@@ -346,7 +376,7 @@ def test_a_run_with_many_files_is_taken_up_where_it_stopped(sessions: InputSessi
 
 
 @pytest.mark.parametrize("name", ["codebase", "book"])
-def test_every_domain_has_the_prompts_for_existing_files(name: str):
+def test_every_domain_has_the_prompts_for_existing_files(name: str) -> None:
     prompts = load_domain(name).prompts
     assert "edit_file" in prompts.render("existing", findings="x")
     assert "not" in prompts.render("outline", files="f", outline="o", findings="x")

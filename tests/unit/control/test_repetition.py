@@ -17,11 +17,11 @@ def temperatures(texts: str) -> list[float]:
     return seen
 
 
-def test_temperature_stays_low_without_repetition():
+def test_temperature_stays_low_without_repetition() -> None:
     assert temperatures("abcdefg") == [BASE_TEMPERATURE] * 7
 
 
-def test_temperature_rises_by_a_tenth_per_repetition_up_to_one():
+def test_temperature_rises_by_a_tenth_per_repetition_up_to_one() -> None:
     assert temperatures("a" * 13) == [
         0.01,
         0.11,
@@ -39,26 +39,26 @@ def test_temperature_rises_by_a_tenth_per_repetition_up_to_one():
     ]
 
 
-def test_temperature_returns_to_base_after_a_different_reply():
+def test_temperature_returns_to_base_after_a_different_reply() -> None:
     assert temperatures("aaaab") == [0.01, 0.11, 0.21, 0.31, 0.01]
 
 
 @pytest.mark.parametrize(("texts", "repeating"), [("aa", 1), ("abab", 3), ("abcabc", 5)])
-def test_repetition_with_a_period_of_one_two_or_three_is_found(texts: str, repeating: int):
+def test_repetition_with_a_period_of_one_two_or_three_is_found(texts: str, repeating: int) -> None:
     seen = temperatures(texts)
     assert [number for number, one in enumerate(seen) if one > BASE_TEMPERATURE] == [repeating]
 
 
 @pytest.mark.parametrize("texts", ["abcdabcd", "aba", "abcab", "abcbacbca"])
-def test_texts_without_a_short_period_are_no_repetition(texts: str):
+def test_texts_without_a_short_period_are_no_repetition(texts: str) -> None:
     assert set(temperatures(texts)) == {BASE_TEMPERATURE}
 
 
-def test_a_repetition_with_a_period_of_two_goes_on_rising():
+def test_a_repetition_with_a_period_of_two_goes_on_rising() -> None:
     assert temperatures("ababab")[-3:] == [0.11, 0.21, 0.31]
 
 
-def test_the_ids_of_calls_make_no_difference():
+def test_the_ids_of_calls_make_no_difference() -> None:
     detector = RepetitionDetector()
     detector.observe(reply("same", id_="call_1"))
     detector.observe(reply("same", id_="call_2"))
@@ -75,14 +75,14 @@ def test_the_ids_of_calls_make_no_difference():
         Reply(content="x", tool_calls=(ToolCall("1", "a", "{}"), ToolCall("2", "a", "{}"))),
     ],
 )
-def test_replies_differ_by_text_tool_name_or_argument(other: Reply):
+def test_replies_differ_by_text_tool_name_or_argument(other: Reply) -> None:
     detector = RepetitionDetector()
     detector.observe(Reply(content="x", tool_calls=(ToolCall("1", "a", "{}"),)))
     detector.observe(other)
     assert not detector.repeating
 
 
-def test_repetition_is_judged_by_the_last_reply_only():
+def test_repetition_is_judged_by_the_last_reply_only() -> None:
     detector = RepetitionDetector()
     for text in "abab":
         detector.observe(reply(text))

@@ -20,7 +20,7 @@ MESSAGES = st.builds(
 @given(messages=st.lists(MESSAGES, max_size=3))
 def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
     tmp_path_factory: pytest.TempPathFactory, messages: list[Message]
-):
+) -> None:
     objects = ObjectStore(tmp_path_factory.mktemp("run") / "objects.pack")
     names = RequestKeys(objects).messages(messages)
     assert [objects.get(name) for name in names] == [
@@ -30,13 +30,13 @@ def test_a_message_is_kept_as_all_its_fields_in_the_one_form_of_json(
 
 
 @given(call=CALLS, tree=TEXT)
-def test_call_key_hashes_name_arguments_and_store(call: ToolCall, tree: str):
+def test_call_key_hashes_name_arguments_and_store(call: ToolCall, tree: str) -> None:
     assert RequestKeys(ObjectStore(Path())).key_of_call(call, tree) == hash_of(
         [call.name, call.arguments, tree]
     )
 
 
-def test_equal_things_have_equal_names_whether_or_not_they_are_the_same(tmp_path: Path):
+def test_equal_things_have_equal_names_whether_or_not_they_are_the_same(tmp_path: Path) -> None:
     namer = RequestKeys(ObjectStore(tmp_path / "objects.pack"))
     message = Message(Role.ASSISTANT, "", (ToolCall("1", "write", "x" * 1000),))
     again, other = replace(message), replace(message, content="other")
@@ -45,7 +45,7 @@ def test_equal_things_have_equal_names_whether_or_not_they_are_the_same(tmp_path
     assert namer.messages([other]) == names[2:3]
 
 
-def test_sets_of_tools_are_told_apart(tmp_path: Path):
+def test_sets_of_tools_are_told_apart(tmp_path: Path) -> None:
     objects = ObjectStore(tmp_path / "objects.pack")
     namer = RequestKeys(objects)
     tools = (ToolSpec("write", "Write.", {"type": "object"}),)

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2mac.domains.book.document import as_epub, as_html, as_markdown, read_manuscript
+from l2mac.domains.book.document import (
+    Manuscript,
+    as_epub,
+    as_html,
+    as_markdown,
+    read_manuscript,
+)
 from l2mac.errors import SettingsError
 
 FILES = {
@@ -41,7 +48,7 @@ WHEN = "2026-01-31T12:00:00Z"
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
-def book(files: dict[str, str | bytes]):
+def book(files: Mapping[str, str | bytes]) -> Manuscript:
     return read_manuscript(
         {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
     )
@@ -61,18 +68,18 @@ def trees(content: bytes) -> dict[str, ET.Element]:
     }
 
 
-def test_the_pages_stand_in_the_order_in_which_they_are_read():
+def test_the_pages_stand_in_the_order_in_which_they_are_read() -> None:
     paths = [page.path for page in book(FILES).pages]
     assert paths == ["foreword.md", "chapters/2.md", "chapters/10-last.md", "glossary.md"]
     assert book(FILES).title == "The Title & <b>"
 
 
-def test_book_without_chapters_is_refused():
+def test_book_without_chapters_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"no chapters/\*\.md"):
         book({"outline.md": "# X", "app.py": "x = 1"})
 
 
-def test_one_markdown_file_has_one_title_and_links_that_lead_inside():
+def test_one_markdown_file_has_one_title_and_links_that_lead_inside() -> None:
     text = as_markdown(
         book({**FILES, "chapters/3.md": "# C\n\n```sh\n# no heading\n~~~\n# nor this\n```\n# D"})
     ).decode()
@@ -82,7 +89,7 @@ def test_one_markdown_file_has_one_title_and_links_that_lead_inside():
     assert "- [Foreword](#foreword)\n- [Chapter 2: B](#chapter-2-b)" in text
 
 
-def test_html_links_lead_only_to_existing_targets():
+def test_html_links_lead_only_to_existing_targets() -> None:
     tree = ET.fromstring(as_html(book(FILES), language="en").decode().partition("\n")[2])
     ids = [element.get("id") for element in tree.iter() if element.get("id")]
     links = {element.text: element.get("href") for element in tree.iter("a")}
@@ -103,13 +110,13 @@ class Reader(HTMLParser):
         self.attributes: set[str] = set()
         self.targets: list[str] = []
 
-    def handle_starttag(self, tag: str, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
-        self.targets += [value for name, value in attrs if name in ("href", "src")]
+        self.targets += [value or "" for name, value in attrs if name in ("href", "src")]
 
 
-def test_markup_in_hostile_chapters_stays_text():
+def test_markup_in_hostile_chapters_stays_text() -> None:
     hostile = book({"outline.md": HOSTILE, "chapters/1.md": HOSTILE})
     pages = [
         as_html(hostile, language="en"),
@@ -136,14 +143,14 @@ def test_markup_in_hostile_chapters_stays_text():
     assert "[a picture]" in pages[0].decode()
 
 
-def test_the_search_for_harm_finds_it():
+def test_the_search_for_harm_finds_it() -> None:
     reader = Reader()
     reader.feed("<p onclick='x'><script src='y'></script></p>")
     assert reader.tags >= {"script"}
     assert reader.attributes >= {"onclick", "src"}
 
 
-def test_an_epub_is_built_as_readers_expect():
+def test_an_epub_is_built_as_readers_expect() -> None:
     content = as_epub(book(FILES), language="pt-BR", modified=WHEN)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         first = archive.infolist()[0]
@@ -178,14 +185,14 @@ def test_an_epub_is_built_as_readers_expect():
     assert [element.text for element in package.iter(f"{opf}meta")] == [WHEN]
 
 
-def test_epub_links_lead_to_existing_pages_and_anchors():
+def test_epub_links_lead_to_existing_pages_and_anchors() -> None:
     parsed = trees(as_epub(book(FILES), language="en", modified=WHEN))
     anchors = {
         name: {one.get("id") for one in tree.iter() if one.get("id")}
         for name, tree in parsed.items()
     }
     targets = [
-        link.get("href")
+        link.attrib["href"]
         for tree in parsed.values()
         for link in tree.iter(f"{XHTML}a")
         if link.get("href")
@@ -197,12 +204,12 @@ def test_epub_links_lead_to_existing_pages_and_anchors():
         assert not anchor or anchor in anchors[f"book/{page}"]
 
 
-def test_the_same_book_at_the_same_time_is_the_same_file():
+def test_the_same_book_at_the_same_time_is_the_same_file() -> None:
     assert len({as_epub(book(FILES), language="en", modified=WHEN) for _ in range(2)}) == 1
 
 
 @given(st.text(max_size=300), st.binary(max_size=100))
-def test_documents_are_well_formed_for_any_chapter_text(text: str, noise: bytes):
+def test_documents_are_well_formed_for_any_chapter_text(text: str, noise: bytes) -> None:
     content = text.encode("utf-8", "surrogatepass") + b"\n\n" + noise
     whole = book({"outline.md": content, "chapters/1.md": content})
     assert trees(as_epub(whole, language="en", modified=WHEN)).keys() >= {"book/page-001.xhtml"}

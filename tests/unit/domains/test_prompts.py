@@ -16,7 +16,7 @@ def prompts(**changed: str) -> PromptSet:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_shipped_prompts_render(domain: str, kind: str):
+def test_the_shipped_prompts_render(domain: str, kind: str) -> None:
     values = {name: f"value of {name}" for name in KINDS[kind]}
     text = load_domain(domain).prompts.render(kind, **values)
     assert text == text.strip() != ""
@@ -24,47 +24,47 @@ def test_the_shipped_prompts_render(domain: str, kind: str):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_missing_prompt_is_refused(kind: str):
-    with pytest.raises(SettingsError, match=f"prompt '{kind}': is missing"):
+def test_a_missing_prompt_is_refused(kind: str) -> None:
+    with pytest.raises(SettingsError, match=f"The prompt '{kind}' is missing"):
         PromptSet({other: text for other, text in TEXTS.items() if other != kind})
 
 
-def test_an_unknown_prompt_is_refused():
-    with pytest.raises(SettingsError, match="prompt 'surprise': is not a kind of prompt"):
+def test_an_unknown_prompt_is_refused() -> None:
+    with pytest.raises(SettingsError, match="The prompt 'surprise' is not a kind of prompt"):
         prompts(surprise="x")
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("$limit $task", r"\$task is unknown"),
-        ("nothing", r"\$limit is not used"),
+        ("$limit $task", r"an unknown \$task"),
+        ("nothing", r"does not use \$limit"),
         (" \n", "is empty"),
         (
             "$limit {braces} are free\nand so on $ 5",
-            r"line 2, column 11: a '\$' is not followed by a name",
+            r"a '\$' without a name at line 2, column 11",
         ),
         (
             "line 1\n  $tusk $limit",
-            r"line 2, column 3: \$tusk is unknown; known are: \$limit",
+            r"unknown \$tusk at line 2, column 3\. Known are: \$limit",
         ),
-        ("$$limit", r"\$limit is not used"),
-        ("$limit $", "a '\\$' is not followed by a name"),
-        ("$limit costs $100", "a '\\$' is not followed by a name"),
-        ("${limit", "a '\\$' is not followed by a name"),
-        ("$LIMIT", "not used|unknown"),
+        ("$$limit", r"does not use \$limit"),
+        ("$limit $", "a '\\$' without a name"),
+        ("$limit costs $100", "a '\\$' without a name"),
+        ("${limit", "a '\\$' without a name"),
+        ("$LIMIT", "does not use|unknown"),
     ],
 )
-def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str):
+def test_placeholders_that_are_not_those_of_the_kind_are_refused(text: str, problem: str) -> None:
     with pytest.raises(SettingsError, match=problem):
         prompts(truncated=text)
 
 
-def test_every_prompt_kind_has_a_purpose():
+def test_every_prompt_kind_has_a_purpose() -> None:
     assert PURPOSES.keys() == KINDS.keys()
 
 
-def test_two_dollar_signs_stand_for_one():
+def test_two_dollar_signs_stand_for_one() -> None:
     assert (
         prompts(truncated="$$5 of ${limit} $$ $${x}").render("truncated", limit=7)
         == "$5 of 7 $ ${x}"
@@ -74,20 +74,20 @@ def test_two_dollar_signs_stand_for_one():
 @pytest.mark.parametrize(
     "value", ["$task", "${task}", "$$", "{task}", "%s %(x)s", "\\1 \\g<0>", "$", "\udcff"]
 )
-def test_values_are_taken_as_they_are(value: str):
+def test_values_are_taken_as_they_are(value: str) -> None:
     assert prompts().render("truncated", limit=value) == f"<{value}>"
 
 
-def test_a_value_that_is_missing_is_an_error():
+def test_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(KeyError, match="files"):
         prompts().render("no_call", instruction="x")
 
 
-def test_a_value_that_has_no_place_is_an_error():
+def test_a_value_that_has_no_place_is_an_error() -> None:
     with pytest.raises(KeyError, match="extra"):
         prompts().render("truncated", limit=1, extra=2)
 
 
-def test_an_unknown_kind_is_an_error():
+def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(KeyError, match="surprise"):
         prompts().render("surprise")

@@ -1,4 +1,4 @@
-"""What was wrong before a run began is excused, and nothing else: attempts to hide behind it among them."""
+"""The baseline excuses the findings of the input and nothing else."""
 
 import pytest
 
@@ -11,14 +11,19 @@ EDITED = {**ORIGIN, "test_a.py": "2", "a.py": "2"}
 
 
 def suite(
-    outcomes: dict[str, str], *, prints: dict[str, str] | None = None, unread: tuple[str, ...] = ()
+    outcomes: dict[str, str],
+    *,
+    fingerprints: dict[str, str] | None = None,
+    unread: tuple[str, ...] = (),
 ) -> CheckReport:
-    """Give a report on tests: id → outcome, and id → print of what it says."""
+    """Return a report on tests: id → outcome, and id → fingerprint of its source."""
     failing = [test for test, outcome in outcomes.items() if outcome in ("failed", "error")]
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     findings = tuple(Finding(where, "wrong") for where in (*failing, *unread))
     verdict = Verdict.FAILED if findings else Verdict.PASSED if passed else Verdict.NOTHING
-    said = {test.partition("[")[0]: "p" for test in outcomes} if prints is None else prints
+    said = (
+        {test.partition("[")[0]: "p" for test in outcomes} if fingerprints is None else fingerprints
+    )
     result = CheckResult(
         name="tests",
         verdict=verdict,
@@ -27,7 +32,7 @@ def suite(
         counts=TestCounts(passed=passed, failed=len(failing)),
         outcomes=tuple(outcomes.items()),
         declared=tuple(said),
-        prints=tuple(said.values()),
+        fingerprints=tuple(said.values()),
     )
     return CheckReport((result,))
 
@@ -53,14 +58,14 @@ def due(report: CheckReport) -> list[str]:
 BEFORE = {"test_a.py::test_x": "failed", "test_a.py::test_y": "passed"}
 
 
-def test_a_test_that_failed_before_and_still_does_is_excused_and_named():
+def test_a_test_that_failed_before_and_still_does_is_excused_and_named() -> None:
     judged = began_with(suite(BEFORE)).judge(suite(BEFORE), ORIGIN)
     assert judged.accepts_completion
     assert judged.summary == "tests: 1 passed, 1 failed (1 test fails as it did before)"
     assert [one.where for one in judged.results[0].excused] == ["test_a.py::test_x"]
 
 
-def test_failing_test_stays_excused_when_others_join_its_file():
+def test_failing_test_stays_excused_when_others_join_its_file() -> None:
     after = {**BEFORE, "test_a.py::test_new": "passed"}
     assert began_with(suite(BEFORE)).judge(suite(after), EDITED).accepts_completion
 
@@ -68,62 +73,66 @@ def test_failing_test_stays_excused_when_others_join_its_file():
 @pytest.mark.parametrize(
     "test", ["test_a.py::test_new", "test_b.py::test_x", "test_a.py::TestX::test_x"]
 )
-def test_a_failing_test_of_another_name_or_place_is_due(test: str):
+def test_a_failing_test_of_another_name_or_place_is_due(test: str) -> None:
     judged = began_with(suite(BEFORE)).judge(suite({**BEFORE, test: "failed"}), EDITED)
     assert (judged.verdict, due(judged)) == (Verdict.FAILED, [test])
     assert "1 test fails as it did before" in judged.summary
 
 
-def test_a_test_that_passed_before_and_fails_now_is_due():
+def test_a_test_that_passed_before_and_fails_now_is_due() -> None:
     after = {"test_a.py::test_x": "failed", "test_a.py::test_y": "failed"}
     assert due(began_with(suite(BEFORE)).judge(suite(after), ORIGIN)) == ["test_a.py::test_y"]
 
 
-def test_other_parameter_of_an_excused_test_is_due():
+def test_other_parameter_of_an_excused_test_is_due() -> None:
     before = {"test_a.py::test_x[1]": "failed", "test_a.py::test_x[2]": "passed"}
     after = dict.fromkeys(before, "failed")
     assert due(began_with(suite(before)).judge(suite(after), ORIGIN)) == ["test_a.py::test_x[2]"]
 
 
 @pytest.mark.parametrize("now", ["q", ""])
-def test_a_new_test_under_the_name_of_one_that_failed_is_due(now: str):
-    rewritten = suite(BEFORE, prints={"test_a.py::test_x": now, "test_a.py::test_y": "p"})
+def test_a_new_test_under_the_name_of_one_that_failed_is_due(now: str) -> None:
+    rewritten = suite(BEFORE, fingerprints={"test_a.py::test_x": now, "test_a.py::test_y": "p"})
     assert due(began_with(suite(BEFORE)).judge(rewritten, EDITED)) == ["test_a.py::test_x"]
 
 
-def test_changed_inherited_tests_are_counted_in_the_summary():
+def test_changed_inherited_tests_are_counted_in_the_summary() -> None:
     weaker = suite(
         BEFORE,
-        prints={"test_a.py::test_x": "p", "test_a.py::test_y": "q", "test_a.py::test_new": "q"},
+        fingerprints={
+            "test_a.py::test_x": "p",
+            "test_a.py::test_y": "q",
+            "test_a.py::test_new": "q",
+        },
     )
     judged = began_with(suite(BEFORE)).judge(weaker, EDITED)
     assert judged.accepts_completion
     assert "1 test of before says something else now" in judged.summary
 
 
-def test_tests_without_fingerprint_are_excused_only_in_unchanged_files():
-    inherited = suite(BEFORE, prints={})
+def test_tests_without_fingerprint_are_excused_only_in_unchanged_files() -> None:
+    inherited = suite(BEFORE, fingerprints={})
     baseline = began_with(inherited)
     assert baseline.judge(inherited, ORIGIN).accepts_completion
     assert due(baseline.judge(inherited, EDITED)) == ["test_a.py::test_x"]
     assert due(baseline.judge(inherited, {})) == ["test_a.py::test_x"]
 
 
-def test_a_file_that_could_not_be_imported_is_excused_only_as_it_came():
+def test_a_file_that_could_not_be_imported_is_excused_only_unchanged() -> None:
     before = suite({"test_b.py::test_y": "passed"}, unread=("test_a.py",))
     baseline = began_with(before)
     assert baseline.judge(before, ORIGIN).accepts_completion
     assert due(baseline.judge(before, EDITED)) == ["test_a.py"]
 
 
-def test_a_test_that_is_mended_and_broken_again_is_due():
+def test_a_test_that_is_fixed_and_broken_again_is_due() -> None:
     baseline = began_with(suite(BEFORE))
     mended = suite(dict.fromkeys(BEFORE, "passed"))
     baseline.observe(baseline.judge(mended, EDITED), EDITED, whole=True)
     assert due(baseline.judge(suite(BEFORE), ORIGIN)) == ["test_a.py::test_x"]
 
 
-def test_a_file_that_was_made_importable_and_broken_again_is_due():
+def test_a_file_that_was_made_importable_and_broken_again_is_due() -> None:
     before = suite({"test_b.py::test_y": "passed"}, unread=("test_a.py",))
     baseline = began_with(before)
     baseline.observe(
@@ -132,20 +141,22 @@ def test_a_file_that_was_made_importable_and_broken_again_is_due():
     assert due(baseline.judge(before, ORIGIN)) == ["test_a.py"]
 
 
-def test_failing_test_stays_excused_until_it_is_fixed():
+def test_failing_test_stays_excused_until_it_is_fixed() -> None:
     baseline = began_with(suite(BEFORE))
+    judged = CheckReport()
     for _ in range(3):
         judged = baseline.judge(suite(BEFORE), EDITED)
         baseline.observe(judged, EDITED, whole=True)
+    assert judged.results
     assert judged.accepts_completion
 
 
-def test_failing_tests_alone_are_no_reason_to_call_work_done():
+def test_failing_tests_alone_are_no_reason_to_call_work_done() -> None:
     before = {"test_a.py::test_x": "failed"}
     assert began_with(suite(before)).judge(suite(before), ORIGIN).verdict is Verdict.NOTHING
 
 
-def test_a_finding_that_belongs_to_no_test_is_never_excused():
+def test_a_finding_that_belongs_to_no_test_is_never_excused() -> None:
     findings, counts = (Finding("", "x"),), TestCounts()
     odd = CheckResult(
         name="tests", verdict=Verdict.FAILED, summary="", findings=findings, counts=counts
@@ -154,7 +165,7 @@ def test_a_finding_that_belongs_to_no_test_is_never_excused():
     assert not began_with(report).judge(report, ORIGIN).accepts_completion
 
 
-def test_broken_checks_are_never_excused():
+def test_broken_checks_are_never_excused() -> None:
     broken = CheckReport(
         (CheckResult(name="tests", verdict=Verdict.BROKEN, summary="", counts=TestCounts()),)
     )
@@ -164,7 +175,7 @@ def test_broken_checks_are_never_excused():
 UNDEFINED = "E0602 undefined-variable: Undefined variable 'x'"
 
 
-def test_lint_finding_is_excused_at_any_line_of_its_file():
+def test_lint_finding_is_excused_at_any_line_of_its_file() -> None:
     judged = began_with(lint(("a.py:3", UNDEFINED))).judge(lint(("a.py:90", UNDEFINED)), EDITED)
     assert judged.accepts_completion
     assert judged.summary == "lint: 1 errors (as before the run)"
@@ -173,21 +184,21 @@ def test_lint_finding_is_excused_at_any_line_of_its_file():
 @pytest.mark.parametrize(
     "more", [("a.py:9", UNDEFINED), ("b.py:3", UNDEFINED), ("a.py:3", "E1101 no-member: y")]
 )
-def test_one_finding_more_of_a_kind_or_of_another_is_due(more: tuple[str, str]):
+def test_one_finding_more_of_a_kind_or_of_another_is_due(more: tuple[str, str]) -> None:
     judged = began_with(lint(("a.py:3", UNDEFINED))).judge(
         lint(("a.py:3", UNDEFINED), more), EDITED
     )
     assert (judged.verdict, due(judged)) == (Verdict.FAILED, [more[0]])
 
 
-def test_two_findings_that_are_alike_in_every_word_are_two():
+def test_two_findings_that_are_alike_in_every_word_are_two() -> None:
     judged = began_with(lint(("a.py:3", UNDEFINED))).judge(
         lint(*[("a.py:3", UNDEFINED)] * 2), EDITED
     )
     assert due(judged) == ["a.py:3"]
 
 
-def test_a_line_that_a_finding_speaks_of_may_move():
+def test_a_line_that_a_finding_speaks_of_may_move() -> None:
     before, after = "E0102: method already defined line 4", "E0102: method already defined line 11"
     assert (
         began_with(lint(("a.py:9", before)))
@@ -196,7 +207,7 @@ def test_a_line_that_a_finding_speaks_of_may_move():
     )
 
 
-def test_a_finding_that_was_mended_in_a_file_is_due_when_it_comes_again():
+def test_a_finding_that_was_fixed_in_a_file_is_due_when_it_returns() -> None:
     baseline = began_with(lint(("a.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=True)
     assert due(baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED)) == ["a.py:3"]
@@ -205,13 +216,13 @@ def test_a_finding_that_was_mended_in_a_file_is_due_when_it_comes_again():
     ).accepts_completion  # the file is as it came
 
 
-def test_unchecked_unchanged_files_keep_their_baseline_findings():
+def test_unchecked_unchanged_files_keep_their_baseline_findings() -> None:
     baseline = began_with(lint(("b.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=True)
     assert baseline.judge(lint(("b.py:3", UNDEFINED)), {**EDITED, "b.py": "2"}).accepts_completion
 
 
-def test_a_command_that_failed_is_excused_as_long_as_it_says_the_same():
+def test_a_command_that_failed_is_excused_as_long_as_it_says_the_same() -> None:
     baseline = began_with(lint(("", "make: exit code 2"), name="make"))
     assert baseline.judge(lint(("", "make: exit code 2"), name="make"), EDITED).accepts_completion
     assert not baseline.judge(
@@ -223,13 +234,13 @@ def test_a_command_that_failed_is_excused_as_long_as_it_says_the_same():
     ).accepts_completion
 
 
-def test_partial_checks_keep_the_baseline_findings():
+def test_partial_checks_keep_the_baseline_findings() -> None:
     baseline = began_with(lint(("a.py:3", UNDEFINED)))
     baseline.observe(baseline.judge(lint(), EDITED), EDITED, whole=False)
     assert baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED).accepts_completion
 
 
-def test_old_invalid_files_do_not_close_the_gate_and_a_new_one_does():
+def test_old_invalid_files_do_not_close_the_gate_and_a_new_one_does() -> None:
     def syntax(*paths: str) -> CheckReport:
         one = lint(*((f"{path}:1", "bad") for path in paths), name="syntax").results[0]
         gate = CheckResult(
@@ -243,14 +254,15 @@ def test_old_invalid_files_do_not_close_the_gate_and_a_new_one_does():
     assert judged.results[1].summary == "not judged before the syntax is right"
 
 
-def test_run_without_input_excuses_no_failure():
+def test_run_without_input_excuses_no_failure() -> None:
     baseline = Baseline({})
     assert due(baseline.judge(suite(BEFORE), {})) == ["test_a.py::test_x"]
 
 
 def after_input(before: dict[str, str], *later: dict[str, str]) -> CheckReport:
-    """Give what inventory and baseline say together of the last of these states of the tests."""
+    """Return the report of ledger and baseline on the last of these states of the tests."""
     baseline, ledger = began_with(suite(before)), TestLedger.of_input(suite(before))
+    report = CheckReport()
     for outcomes in later:
         judged = baseline.judge(suite(outcomes), EDITED)
         baseline.observe(judged, EDITED, whole=True)
@@ -262,7 +274,7 @@ def after_input(before: dict[str, str], *later: dict[str, str]) -> CheckReport:
 @pytest.mark.parametrize(
     "now", [{}, {"test_a.py::test_y": "skipped"}, {"test_a.py::test_y": "xfailed"}]
 )
-def test_a_test_that_passed_before_may_not_go_out_of_sight(now: dict[str, str]):
+def test_a_test_that_passed_before_may_not_go_out_of_sight(now: dict[str, str]) -> None:
     report = after_input(
         BEFORE, {"test_a.py::test_x": "failed", "test_a.py::test_new": "passed", **now}
     )
@@ -273,12 +285,12 @@ def test_a_test_that_passed_before_may_not_go_out_of_sight(now: dict[str, str]):
 @pytest.mark.parametrize(
     "now", [{}, {"test_a.py::test_x": "skipped"}, {"test_a.py::test_x": "xfailed"}]
 )
-def test_a_test_that_failed_before_may_not_go_out_of_sight_either(now: dict[str, str]):
+def test_a_test_that_failed_before_may_not_go_out_of_sight_either(now: dict[str, str]) -> None:
     report = after_input(BEFORE, {"test_a.py::test_y": "passed", **now})
     assert due(report) == ["test_a.py::test_x"]
 
 
-def test_a_failing_test_that_is_renamed_is_missed_and_its_new_name_is_due():
+def test_a_failing_test_that_is_renamed_is_missed_and_its_new_name_is_due() -> None:
     renamed = {"test_a.py::test_z": "failed", "test_a.py::test_y": "passed"}
     assert due(after_input(BEFORE, renamed)) == ["test_a.py::test_z"]
     assert due(after_input(BEFORE, renamed, {**renamed, "test_a.py::test_z": "passed"})) == [
@@ -286,18 +298,18 @@ def test_a_failing_test_that_is_renamed_is_missed_and_its_new_name_is_due():
     ]
 
 
-def test_a_test_may_move_to_another_file():
+def test_a_test_may_move_to_another_file() -> None:
     report = after_input(BEFORE, {"test_a.py::test_x": "failed", "test_b.py::test_y": "passed"})
     assert report.accepts_completion
 
 
-def test_inherited_skipped_tests_do_not_block_completion():
+def test_inherited_skipped_tests_do_not_block_completion() -> None:
     before = {"test_a.py::test_s": "skipped", "test_a.py::test_y": "passed"}
     assert after_input(before, before).accepts_completion
     assert after_input(before, {"test_a.py::test_y": "passed"}).accepts_completion
 
 
-def test_baseline_findings_learned_later_are_excused_once():
+def test_baseline_findings_learned_later_are_excused_once() -> None:
     baseline = began_with(lint(("a.py:1", "stub")))
     baseline.learn(lint(("a.py:1", "stub"), ("a.py:3", UNDEFINED)))
     judged = baseline.judge(
@@ -306,7 +318,7 @@ def test_baseline_findings_learned_later_are_excused_once():
     assert due(judged) == ["a.py:2"]
 
 
-def test_from_a_look_that_came_to_no_end_nothing_is_learned():
+def test_from_a_look_that_came_to_no_end_nothing_is_learned() -> None:
     baseline = began_with(lint())
     broken = CheckResult(
         name="lint", verdict=Verdict.BROKEN, summary="", findings=(Finding("a.py:3", UNDEFINED),)
@@ -315,7 +327,7 @@ def test_from_a_look_that_came_to_no_end_nothing_is_learned():
     assert due(baseline.judge(lint(("a.py:3", UNDEFINED)), EDITED)) == ["a.py:3"]
 
 
-def test_baseline_failures_are_summarized_in_few_words():
+def test_baseline_failures_are_summarized_in_few_words() -> None:
     report = CheckReport(
         (
             *lint(*((f"a.py:{line}", "x\nlong") for line in range(20))).results,

@@ -1,4 +1,4 @@
-"""How the report on a book and the end of a command are read: strictly, and never as a pass when in doubt."""
+"""Reports on a book and ends of commands are read strictly, and never pass in doubt."""
 
 import json
 
@@ -40,18 +40,18 @@ def ran(*jobs: JobResult) -> RunResult:
     return RunResult(jobs, (), 0, 0, 0, 0, 0)
 
 
-def report(*lines: object, **changed: object) -> RunResult:
+def report(*lines: object, cause: Cause = Cause.EXITED, code: int = 0) -> RunResult:
     content = b"".join(
         (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
     )
-    return ran(job_result("prose", report=content, **changed))
+    return ran(job_result("prose", report=content, cause=cause, code=code))
 
 
 def entries(*paths: str) -> list[FileEntry]:
     return [FileEntry(path, 1, "0") for path in paths]
 
 
-def test_an_empty_store_has_nothing_due_until_the_end():
+def test_an_empty_store_has_nothing_due_until_the_end() -> None:
     assert book_checks.jobs_for([]) == book_checks.jobs_for(entries("a.txt")) == ()
     assert [job.paths for job in book_checks.jobs_for(entries("a.txt", "b.md"))] == [
         ("a.txt", "b.md")
@@ -59,7 +59,7 @@ def test_an_empty_store_has_nothing_due_until_the_end():
     assert [job.checker for job in book_checks.jobs_at_the_end([])] == ["prose"]
 
 
-def test_a_clean_report_passes():
+def test_a_clean_report_passes() -> None:
     verdicts = [
         (one.name, one.verdict, one.summary) for one in book_checks.judge_whole(report(END)).results
     ]
@@ -70,7 +70,7 @@ def test_a_clean_report_passes():
     ]
 
 
-def test_an_error_refuses_completion_and_says_where():
+def test_an_error_refuses_completion_and_says_where() -> None:
     judged = book_checks.judge(report(ERROR, END))
     assert not judged.accepts_completion
     (references,) = (one for one in judged.results if one.name == "references")
@@ -79,12 +79,12 @@ def test_an_error_refuses_completion_and_says_where():
     ]
 
 
-def test_a_missing_chapter_is_due_at_the_end_only():
+def test_a_missing_chapter_is_due_at_the_end_only() -> None:
     assert book_checks.judge(report(MISSING, END)).accepts_completion
     assert not book_checks.judge_whole(report(MISSING, END)).accepts_completion
 
 
-def test_advice_is_shown_and_refuses_nothing():
+def test_advice_is_shown_and_refuses_nothing() -> None:
     judged = book_checks.judge_whole(report(UNUSED, END))
     assert judged.accepts_completion
     assert "'Rye' is declared" in judged.summary
@@ -116,18 +116,19 @@ def test_advice_is_shown_and_refuses_nothing():
                 Cause.EXITED,
                 0,
                 1,
-                *[OutputStream(b"", b"", 0)] * 2,
+                OutputStream(b"", b"", 0),
+                OutputStream(b"", b"", 0),
                 OutputStream(json.dumps(END).encode(), b"", 999),
             )
         ),
     ],
 )
-def test_a_report_that_is_not_whole_and_well_formed_is_broken(result: RunResult):
+def test_a_report_that_is_not_whole_and_well_formed_is_broken(result: RunResult) -> None:
     assert book_checks.judge(result).verdict is Verdict.BROKEN
     assert book_checks.judge_whole(result).verdict is Verdict.BROKEN
 
 
-def test_half_a_character_in_a_report_does_no_harm():
+def test_half_a_character_in_a_report_does_no_harm() -> None:
     (finding,) = (
         book_checks.judge(report({**ERROR, "text": "\ud800", "path": "\udfff"}, END))
         .results[2]
@@ -142,7 +143,7 @@ COMMAND = CommandCheck("style", ("ruff", "check", "."), (0, 3), ("*.py", "docs/*
 @pytest.mark.parametrize(
     ("path", "due"), [("a.py", True), ("b/c.py", True), ("docs/x", True), ("a.txt", False)]
 )
-def test_a_command_is_due_where_a_file_fits(path: str, due: bool):
+def test_a_command_is_due_where_a_file_fits(path: str, due: bool) -> None:
     jobs = command_jobs(COMMAND)(entries(path))
     assert [(job.name, job.argv) for job in jobs] == [("style", ("ruff", "check", "."))] * due
 
@@ -159,11 +160,11 @@ def test_a_command_is_due_where_a_file_fits(path: str, due: bool):
         (job_result("style", cause=Cause.MEMORY), Verdict.BROKEN),
     ],
 )
-def test_a_command_passes_by_its_exit_code_alone(result: JobResult, verdict: Verdict):
+def test_a_command_passes_by_its_exit_code_alone(result: JobResult, verdict: Verdict) -> None:
     assert command_judge(COMMAND)(ran(result)).verdict is verdict
 
 
-def test_output_of_a_failed_command_is_shown():
+def test_output_of_a_failed_command_is_shown() -> None:
     result = job_result("style", code=1, output=b"line 3 \xff is wrong", errors=b"and more")
     (finding,) = command_judge(COMMAND)(ran(result)).results[0].findings
     assert (
@@ -171,7 +172,7 @@ def test_output_of_a_failed_command_is_shown():
     )
 
 
-def test_several_checks_make_one_report_of_their_due_jobs():
+def test_several_checks_make_one_report_of_their_due_jobs() -> None:
     command = Checks(command_jobs(COMMAND), command_judge(COMMAND), frozenset({"style"}))
     both = together((load_domain("book").checks, command))
     assert [job.name for job in both.jobs_for(entries("a.py", "b.md"))] == ["prose", "style"]

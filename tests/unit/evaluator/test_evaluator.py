@@ -16,7 +16,8 @@ CLEAN = job_result("lint", report=b'{"e": "end", "code": 0}\n')
 NO_TESTS = job_result(
     "tests",
     code=5,
-    report=b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n{"e": "end", "code": 5}\n',
+    report=b'{"e": "declared", "ids": []}\n{"e": "collected", "ids": []}\n'
+    b'{"e": "end", "code": 5}\n',
 )
 
 
@@ -29,14 +30,14 @@ def result(name: str, verdict: Verdict, *findings: Finding) -> CheckResult:
     return CheckResult(name=name, verdict=verdict, summary=verdict, findings=findings)
 
 
-def test_evaluation_without_python_files_uses_no_sandbox(objects: ObjectStore):
+def test_evaluation_without_python_files_uses_no_sandbox(objects: ObjectStore) -> None:
     script = SandboxScript()
     store = FileStore(script.make_sandbox, objects)
     assert evaluate(store, CHECKS) == CheckReport()
     assert script.sandboxes == []
 
 
-def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore):
+def test_the_store_is_checked_in_its_sandbox_and_not_changed(objects: ObjectStore) -> None:
     script = SandboxScript(
         runs=[ScriptedRun(jobs=(CLEAN, NO_TESTS), writes={"a.py": b"changed", "trash": b""})]
     )
@@ -47,17 +48,17 @@ def test_the_store_is_checked_in_its_box_and_left_as_it_was(objects: ObjectStore
     assert script.sandboxes[0].contents == {"a.py": b"x = 1\n"}
 
 
-def test_checks_that_cost_the_box_are_broken(objects: ObjectStore):
+def test_checks_that_end_the_sandbox_are_broken(objects: ObjectStore) -> None:
     script = SandboxScript(lost_at={2})
     store = FileStore(script.make_sandbox, objects)
     store.write({"a.py": b"x = 1\n"})
     report = evaluate(store, CHECKS)
     assert report.verdict is Verdict.BROKEN
-    assert "ended the box" in report.results[0].findings[0].text
+    assert "ended the sandbox" in report.results[0].findings[0].text
     assert script.sandboxes[-1].contents == {"a.py": b"x = 1\n"}
 
 
-def test_report_description_lists_only_failures():
+def test_report_description_lists_only_failures() -> None:
     report = CheckReport(
         (
             result("syntax", Verdict.PASSED),
@@ -73,12 +74,12 @@ def test_report_description_lists_only_failures():
     ]
 
 
-def test_passing_report_is_described_as_passing():
+def test_passing_report_is_described_as_passing() -> None:
     report = CheckReport((result("syntax", Verdict.PASSED), result("tests", Verdict.PASSED)))
     assert describe(report, 1000) == "syntax: passed\ntests: passed"
 
 
-def test_report_description_counts_omitted_findings():
+def test_report_description_counts_omitted_findings() -> None:
     findings = [Finding(f"a.py:{number}", "x" * 40) for number in range(10)]
     lines = describe(CheckReport((result("lint", Verdict.FAILED, *findings),)), 120).splitlines()
     assert len(lines) == 5
@@ -90,6 +91,8 @@ def test_report_description_counts_omitted_findings():
     texts=st.lists(st.text(max_size=200), max_size=20),
     limit=st.integers(0, 1000),
 )
-def test_the_description_keeps_to_its_limit_but_for_its_headings(texts: list[str], limit: int):
+def test_the_description_keeps_to_its_limit_but_for_its_headings(
+    texts: list[str], limit: int
+) -> None:
     report = CheckReport((result("lint", Verdict.FAILED, *(Finding("w", text) for text in texts)),))
     assert len(describe(report, limit)) <= limit + 2 * len(texts) + 100

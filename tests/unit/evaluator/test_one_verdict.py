@@ -1,4 +1,4 @@
-"""One check has one verdict: each reader of a trace says what the control unit acted on."""
+"""One check has one verdict, the same for each reader of a trace and the control unit."""
 
 import io
 import json
@@ -50,7 +50,7 @@ IT_IS_DELETED = ends(test_b="passed")
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> ScriptedSessions:
-    """A run in which the failing test is deleted, and the claim that the work is done is refused."""
+    """A run that deletes its failing test, whose claim of being done is refused."""
     sessions = ScriptedSessions(tmp_path)
     sessions.work([PLAN, write(), WEAKER, DONE], [ONE_FAILS, IT_IS_DELETED], limits=Limits(turns=3))
     return sessions
@@ -72,7 +72,7 @@ def progress_lines(sessions: ScriptedSessions) -> str:
     return stream.getvalue()
 
 
-def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: ScriptedSessions):
+def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: ScriptedSessions) -> None:
     answer = sessions.processor.requests[-1].messages
     assert sessions.work([DONE], limits=Limits(turns=4)).outcome.status is Status.BUDGET
     refused = sessions.processor.requests[-1].messages[-2].content
@@ -82,7 +82,7 @@ def test_recorded_verdict_is_the_one_the_control_unit_acted_on(sessions: Scripte
     assert REFUSAL in checks(sessions)[-1].summary
 
 
-def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: ScriptedSessions):
+def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: ScriptedSessions) -> None:
     assert re.search(rf"checked: failed \(.*{REFUSAL}\)", progress_lines(sessions))
     watched = CliRunner().invoke(watch, [str(sessions.folder)]).output
     assert re.search(rf"checked: failed \(.*{REFUSAL}\)", watched)
@@ -90,7 +90,7 @@ def test_progress_watch_and_show_print_the_verdict_acted_on(sessions: ScriptedSe
     assert re.search(rf"checks +failed \(.*{REFUSAL}\)", shown)
 
 
-def test_report_and_junit_say_the_verdict_acted_on(sessions: ScriptedSessions):
+def test_report_and_junit_say_the_verdict_acted_on(sessions: ScriptedSessions) -> None:
     insight = read_insight(sessions.folder)
     assert [point.verdict for point in insight.checks] == ["failed", "failed"]
     assert insight.last is not None
@@ -103,19 +103,21 @@ def test_report_and_junit_say_the_verdict_acted_on(sessions: ScriptedSessions):
     assert "inventory" in failed
 
 
-def test_every_verdict_is_that_of_its_recorded_report(sessions: ScriptedSessions):
+def test_every_verdict_is_that_of_its_recorded_report(sessions: ScriptedSessions) -> None:
     insight = read_insight(sessions.folder)
     recorded = [(event.verdict, event.summary) for event in checks(sessions)]
     assert [(point.verdict, point.summary) for point in insight.checks] == recorded
 
 
-def test_a_resumed_run_refuses_from_the_trace_what_it_refused_before(sessions: ScriptedSessions):
+def test_a_resumed_run_repeats_the_refusals_of_its_trace(
+    sessions: ScriptedSessions,
+) -> None:
     result = sessions.work([DONE], limits=Limits(turns=4))
     assert sessions.script.sandboxes[0].asked == []
     assert REFUSAL in result.outcome.report.summary
 
 
-def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path):
+def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path) -> None:
     sessions = ScriptedSessions(tmp_path)
     both = ends(test_a="passed", test_b="passed")
     replies = [PLAN, write(), DONE, call("complete_instruction")]
@@ -126,4 +128,4 @@ def test_final_verdict_holds_tests_that_do_not_come_up_again(tmp_path: Path):
     assert (
         result.outcome.report.summary == final.summary == read_insight(tmp_path).checks[-1].summary
     )
-    assert "verified in a fresh box: failed" in progress_lines(sessions)
+    assert "verified in a fresh sandbox: failed" in progress_lines(sessions)

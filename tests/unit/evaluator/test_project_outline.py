@@ -1,4 +1,4 @@
-"""The outline of existing files: made from syntax trees in the box, bounded on the host."""
+"""The outline of existing files: made from syntax trees in the sandbox, bounded on the host."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from l2mac.evaluator.project_outline import read_survey
-from sandbox import Cause
+from sandbox import Cause, JobResult
 from sandbox.testing import job_result
 
 GUEST = pytest.importorskip("sandbox.checkers.survey")
@@ -22,7 +22,7 @@ def outline(*lines: object, limit: int = 2000, task: str = "") -> str:
     return read_survey(job_result("survey", report=report), limit, task)
 
 
-def test_outline_starts_with_the_readme_and_names_definitions():
+def test_outline_starts_with_the_readme_and_names_definitions() -> None:
     text = outline(
         {"e": "readme", "path": "README.md", "text": "# Shop\n"},
         line("test_a.py", "t()"),
@@ -33,7 +33,7 @@ def test_outline_starts_with_the_readme_and_names_definitions():
 
 @pytest.mark.parametrize("limit", [300, 1500, 5000])
 @pytest.mark.parametrize("count", [3, 40, 3000])
-def test_outline_keeps_its_limit_for_any_number_of_files(limit: int, count: int):
+def test_outline_keeps_its_limit_for_any_number_of_files(limit: int, count: int) -> None:
     text = outline(
         {"e": "readme", "path": "README.md", "text": "x" * 3000},
         *(line(f"p{number}/m.py", f"function_{number}(a, b)") for number in range(count)),
@@ -43,7 +43,7 @@ def test_outline_keeps_its_limit_for_any_number_of_files(limit: int, count: int)
     assert count == 3 or "more files, by folder" in text or "p39/m.py" in text
 
 
-def test_bounded_outline_puts_files_related_to_the_task_first():
+def test_bounded_outline_puts_files_related_to_the_task_first() -> None:
     modules = [line(f"a{number}/m.py", f"something_{number}(x)") for number in range(500)]
     text = outline(
         *modules,
@@ -61,20 +61,24 @@ def test_bounded_outline_puts_files_related_to_the_task_first():
         job_result("survey", report=b'{"e": "file"}\n{"e": "end", "code": 0}\n'),
         job_result(
             "survey",
-            report=b'{"e": "file", "path": "a.py", "names": 3, "more": 0}\n{"e": "end", "code": 0}\n',
+            report=b'{"e": "file", "path": "a.py", "names": 3, "more": 0}\n'
+            b'{"e": "end", "code": 0}\n',
         ),
         job_result("survey", report=b"[" * 100_000),
         job_result("survey"),
     ],
 )
-def test_a_survey_that_cannot_be_read_is_said_to_be_none(job):
+def test_a_survey_that_cannot_be_read_is_said_to_be_none(job: JobResult) -> None:
     assert read_survey(job, 1000, "").startswith("(there is no outline")
 
 
-def test_files_are_surveyed_without_running_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_are_surveyed_without_running_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.py").write_text(
-        "raise SystemExit\nclass A(B):\n    def go(self): ...\n    def _no(self): ...\ndef f(x, *, y): ...\n"
+        "raise SystemExit\nclass A(B):\n    def go(self): ...\n    def _no(self): ...\n"
+        "def f(x, *, y): ...\n"
     )
     Path("bad.py").write_text("x = (\n")
     Path("book.md").write_text("# Title\n\n## One\n\n### Deep\n")
@@ -89,7 +93,7 @@ def test_files_are_surveyed_without_running_them(tmp_path: Path, monkeypatch: py
 
 def test_files_that_are_only_compiled_are_still_found_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     from sandbox.checkers.sources import Sources
 
     monkeypatch.chdir(tmp_path)
@@ -101,7 +105,7 @@ def test_files_that_are_only_compiled_are_still_found_invalid(
 
 def test_a_name_of_a_file_that_was_not_read_is_found_by_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     from sandbox.checkers.sources import Sources
 
     monkeypatch.chdir(tmp_path)

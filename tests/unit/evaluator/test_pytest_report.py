@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -23,18 +23,23 @@ for folder, paths in json.loads(sys.argv[1]).items():
     if pid == 0:
         os.chdir(folder + "/work")
         os.dup2(os.open(folder + "/output", os.O_WRONLY | os.O_CREAT), 1)
-        request = {"kind": "pytest", "paths": paths, "cwd": folder + "/work", "environment": environment}
+        work = folder + "/work"
+        request = {"kind": "pytest", "paths": paths, "cwd": work, "environment": environment}
         with open(folder + "/report", "w", encoding="utf-8") as report:
             code = jobs.perform(request, report)
         os._exit(code)
     started[folder] = pid
-print(json.dumps({folder: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for folder, pid in started.items()}))
+codes = {folder: os.waitpid(pid, 0)[1] for folder, pid in started.items()}
+print(json.dumps({folder: os.waitstatus_to_exitcode(code) for folder, code in codes.items()}))
 """
 
 
-def phases(test: str, **outcomes: Any) -> list[dict[str, Any]]:
-    """Give the lines of one test: `setup`, `call` and `teardown`, passed unless told otherwise; None leaves one out."""
-    lines: list[dict[str, Any]] = [{"e": "start", "id": test}]
+Line = dict[str, object]
+
+
+def phases(test: str, **outcomes: str | Line | None) -> list[Line]:
+    """Return the lines of one test's phases, passed by default; None leaves one out."""
+    lines: list[Line] = [{"e": "start", "id": test}]
     for when in ("setup", "call", "teardown"):
         outcome = outcomes.get(when, "passed")
         if isinstance(outcome, str):
@@ -44,14 +49,12 @@ def phases(test: str, **outcomes: Any) -> list[dict[str, Any]]:
     return lines
 
 
-def skipped(test: str) -> list[dict[str, Any]]:
+def skipped(test: str) -> list[Line]:
     return phases(test, setup={"outcome": "skipped", "text": "not here"}, call=None)
 
 
-def report(
-    *tests: list[dict[str, Any]], code: int = 0, collected: list[str] | None = None
-) -> list[dict[str, Any]]:
-    ids = [lines[0]["id"] for lines in tests] if collected is None else collected
+def report(*tests: list[Line], code: int = 0, collected: list[str] | None = None) -> list[Line]:
+    ids = [str(lines[0]["id"]) for lines in tests] if collected is None else collected
     lines = [line for lines in tests for line in lines]
     return [
         {"e": "declared", "ids": []},
@@ -61,26 +64,32 @@ def report(
     ]
 
 
-def encoded(lines: list[Any]) -> bytes:
+def encoded(lines: Sequence[object]) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
-def judged(lines: list[Any] | bytes, **job: Any) -> CheckResult:
+def judged(
+    lines: Sequence[object],
+    *,
+    cause: Cause = Cause.EXITED,
+    code: int = 0,
+    output: bytes = b"",
+) -> CheckResult:
     content = lines if isinstance(lines, bytes) else encoded(lines)
-    return judge_tests(job_result("tests", report=content, **job))
+    return judge_tests(job_result("tests", report=content, cause=cause, code=code, output=output))
 
 
 GOOD = report(phases("a"), phases("b"), skipped("c"))
 
 
-def test_passed_tests_pass():
+def test_passed_tests_pass() -> None:
     result = judged(report(phases("a"), phases("b")))
     assert (result.verdict, result.summary) == (Verdict.PASSED, "2 passed")
     assert result.outcomes == (("a", "passed"), ("b", "passed"))
     assert result.findings == ()
 
 
-def test_skipped_and_expected_failures_are_counted_beside_passes():
+def test_skipped_and_expected_failures_are_counted_beside_passes() -> None:
     xfailed = phases("x", call={"outcome": "skipped", "xfail": True, "text": "known"})
     result = judged(report(phases("a"), skipped("s"), xfailed))
     assert (result.verdict, result.summary) == (Verdict.PASSED, "1 passed, 1 skipped, 1 xfailed")
@@ -114,7 +123,7 @@ def test_skipped_and_expected_failures_are_counted_beside_passes():
         ),
     ],
 )
-def test_a_test_that_fails_in_any_phase_fails_all(lines: list[dict[str, Any]], summary: str):
+def test_a_test_that_fails_in_any_phase_fails_all(lines: list[Line], summary: str) -> None:
     result = judged(report(lines, code=1), code=1)
     assert (result.verdict, result.summary) == (Verdict.FAILED, summary)
     assert [(finding.where, finding.text) for finding in result.findings] == [
@@ -122,17 +131,17 @@ def test_a_test_that_fails_in_any_phase_fails_all(lines: list[dict[str, Any]], s
     ]
 
 
-def test_a_failure_counts_even_if_the_exit_code_says_otherwise():
+def test_a_failure_counts_even_if_the_exit_code_says_otherwise() -> None:
     assert judged(report(phases("a", call="failed"))).verdict is Verdict.FAILED
 
 
-def test_an_exit_code_counts_even_if_every_test_passed():
+def test_an_exit_code_counts_even_if_every_test_passed() -> None:
     result = judged(report(phases("a"), code=1), code=1, output=b"what pytest said")
     assert result.verdict is Verdict.FAILED
     assert "what pytest said" in result.findings[0].text
 
 
-def test_outcome_hooks_of_the_store_fail_passing_tests():
+def test_outcome_hooks_of_the_store_fail_passing_tests() -> None:
     hook = {"e": "hook", "name": "pytest_runtest_makereport", "plugin": "conftest.py"}
     result = judged([*GOOD[:-1], hook, GOOD[-1]])
     assert result.verdict is Verdict.FAILED
@@ -145,7 +154,7 @@ def test_outcome_hooks_of_the_store_fail_passing_tests():
     ]
 
 
-def test_suite_of_skipped_tests_has_not_passed():
+def test_suite_of_skipped_tests_has_not_passed() -> None:
     result = judged(report(skipped("a"), skipped("b")))
     assert (result.verdict, result.summary) == (
         Verdict.NOTHING,
@@ -153,25 +162,25 @@ def test_suite_of_skipped_tests_has_not_passed():
     )
 
 
-def test_suite_of_expected_failures_has_not_passed():
+def test_suite_of_expected_failures_has_not_passed() -> None:
     assert (
         judged(report(phases("x", call={"outcome": "skipped", "xfail": True}))).verdict
         is Verdict.NOTHING
     )
 
 
-def test_no_tests_are_nothing_to_check():
+def test_no_tests_are_nothing_to_check() -> None:
     assert judged(report(code=5), code=5).verdict is Verdict.NOTHING
 
 
 @pytest.mark.parametrize("code", range(1, 7))
-def test_no_exit_code_but_zero_is_a_pass(code: int):
+def test_no_exit_code_but_zero_is_a_pass(code: int) -> None:
     assert judged(report(phases("a"), code=code), code=code).verdict is Verdict.FAILED
     assert judged(report(code=code), code=code).verdict is not Verdict.PASSED
     assert judged([{"e": "end", "code": code}], code=code).verdict is not Verdict.PASSED
 
 
-def test_deselected_tests_are_no_pass():
+def test_deselected_tests_are_no_pass() -> None:
     lines = [{"e": "deselected", "ids": ["b"]}, *report(phases("a"))]
     result = judged(lines)
     assert (result.verdict, result.summary) == (
@@ -180,7 +189,7 @@ def test_deselected_tests_are_no_pass():
     )
 
 
-def test_deselecting_all_tests_is_not_the_same_as_having_none():
+def test_deselecting_all_tests_is_not_the_same_as_having_none() -> None:
     lines = [{"e": "deselected", "ids": ["a", "b"]}, *report(code=5)]
     assert judged(lines, code=5).verdict is Verdict.FAILED
 
@@ -188,20 +197,20 @@ def test_deselecting_all_tests_is_not_the_same_as_having_none():
 UNREAD = {"e": "collect", "id": "test_b.py", "outcome": "failed", "text": "ImportError: x"}
 
 
-def test_beside_a_file_that_cannot_be_imported_the_others_run():
+def test_beside_a_file_that_cannot_be_imported_the_others_run() -> None:
     result = judged([UNREAD, *report(phases("a"), code=1)], code=1)
     assert (result.verdict, result.summary) == (Verdict.FAILED, "1 passed, 1 errors")
     assert [finding.where for finding in result.findings] == ["test_b.py"]
 
 
-def test_unimportable_file_does_not_excuse_other_missing_tests():
+def test_unimportable_file_does_not_excuse_other_missing_tests() -> None:
     assert (
         judged([UNREAD, *report(collected=["test_a.py::test_a"], code=1)], code=1).verdict
         is Verdict.BROKEN
     )
 
 
-def test_beside_a_failing_test_those_that_are_hidden_are_found_too():
+def test_beside_a_failing_test_those_that_are_hidden_are_found_too() -> None:
     _, *lines = report(phases("a", call="failed"), code=1)
     result = judged([{"e": "declared", "ids": ["a", "b"]}, *lines], code=1)
     assert (result.verdict, result.summary) == (
@@ -212,14 +221,14 @@ def test_beside_a_failing_test_those_that_are_hidden_are_found_too():
 
 
 @pytest.mark.parametrize("code", [2, 3])
-def test_an_unusual_exit_code_is_a_finding_that_belongs_to_no_test(code: int):
+def test_an_unusual_exit_code_is_a_finding_that_belongs_to_no_test(code: int) -> None:
     assert "" in {
         one.where
         for one in judged(report(phases("a", call="failed"), code=code), code=code).findings
     }
 
 
-def test_a_collected_test_that_did_not_run_breaks_the_report():
+def test_a_collected_test_that_did_not_run_breaks_the_report() -> None:
     result = judged(report(phases("a"), collected=["a", "b", "c"]))
     assert (result.verdict, result.summary) == (
         Verdict.BROKEN,
@@ -228,7 +237,7 @@ def test_a_collected_test_that_did_not_run_breaks_the_report():
 
 
 @pytest.mark.parametrize("left_out", ["call", "teardown"])
-def test_a_test_that_did_not_come_to_its_end_breaks_the_report(left_out: str):
+def test_a_test_that_did_not_come_to_its_end_breaks_the_report(left_out: str) -> None:
     assert judged(report(phases("a"), phases("b", **{left_out: None}))).verdict is Verdict.BROKEN
 
 
@@ -269,19 +278,19 @@ def test_a_test_that_did_not_come_to_its_end_breaks_the_report(left_out: str):
         [*GOOD[:-1], "end", GOOD[-1]],
     ],
 )
-def test_a_report_that_is_incomplete_or_no_report_is_broken(lines: list[Any]):
+def test_a_report_that_is_incomplete_or_no_report_is_broken(lines: list[object]) -> None:
     assert judged(lines).verdict is Verdict.BROKEN
 
 
 @pytest.mark.parametrize(
     "content", [b"{", b"\xff\n", b"[" * 100_000, b"9" * 100_000, b"NaN\n", b"\n"]
 )
-def test_report_with_invalid_json_is_broken(content: bytes):
+def test_report_with_invalid_json_is_broken(content: bytes) -> None:
     assert judged(content + encoded(GOOD)).verdict is Verdict.BROKEN
     assert judged(encoded(GOOD) + content).verdict is Verdict.BROKEN
 
 
-def test_a_report_that_did_not_fit_is_broken():
+def test_a_report_that_did_not_fit_is_broken() -> None:
     head = encoded(GOOD)
     job = JobResult(
         "tests",
@@ -296,13 +305,13 @@ def test_a_report_that_did_not_fit_is_broken():
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.EXITED])
-def test_a_process_that_did_not_end_by_itself_has_no_result(cause: Cause):
+def test_a_process_that_did_not_end_by_itself_has_no_result(cause: Cause) -> None:
     result = judged(GOOD, cause=cause, code=0)
     assert result.verdict is Verdict.BROKEN
     assert result.summary.startswith("the tests have no result: it ")
 
 
-def test_the_test_that_was_running_is_named():
+def test_the_test_that_was_running_is_named() -> None:
     result = judged(
         [*GOOD[:2], *phases("a"), {"e": "start", "id": "b"}],
         cause=Cause.TIMEOUT,
@@ -313,7 +322,7 @@ def test_the_test_that_was_running_is_named():
     assert "last words" in result.findings[0].text
 
 
-def test_an_exit_in_the_middle_of_a_test_is_named():
+def test_an_exit_in_the_middle_of_a_test_is_named() -> None:
     result = judged([GOOD[0], {"e": "start", "id": "a"}], code=0)
     assert (result.verdict, result.summary) == (
         Verdict.BROKEN,
@@ -321,7 +330,7 @@ def test_an_exit_in_the_middle_of_a_test_is_named():
     )
 
 
-def test_long_texts_are_cut_with_a_mark():
+def test_long_texts_are_cut_with_a_mark() -> None:
     result = judged(
         report(phases("a", call={"outcome": "failed", "text": "x" * 100_000}), code=1), code=1
     )
@@ -329,7 +338,7 @@ def test_long_texts_are_cut_with_a_mark():
     assert result.findings[0].text.endswith("[... cut ...]")
 
 
-def test_text_that_is_no_valid_unicode_is_made_so():
+def test_text_that_is_no_valid_unicode_is_made_so() -> None:
     result = judged(
         report(phases("a", call={"outcome": "failed", "text": "\ud800"}), code=1), code=1
     )
@@ -337,12 +346,12 @@ def test_text_that_is_no_valid_unicode_is_made_so():
 
 
 @given(cut=st.integers(0, len(encoded(GOOD)) - 2))
-def test_a_report_cut_anywhere_is_no_pass(cut: int):
+def test_a_report_cut_anywhere_is_no_pass(cut: int) -> None:
     assert judged(encoded(GOOD)[:cut]).verdict is not Verdict.PASSED
 
 
 @given(dropped=st.sets(st.integers(0, len(GOOD) - 1), min_size=1))
-def test_a_report_that_lacks_lines_is_no_pass_unless_they_say_nothing(dropped: set[int]):
+def test_a_report_that_lacks_lines_is_no_pass_unless_they_say_nothing(dropped: set[int]) -> None:
     lines = [line for number, line in enumerate(GOOD) if number not in dropped]
     telling = [
         GOOD[number]
@@ -354,7 +363,7 @@ def test_a_report_that_lacks_lines_is_no_pass_unless_they_say_nothing(dropped: s
 
 
 @given(order=st.permutations(range(len(GOOD))))
-def test_reordered_report_without_its_end_is_broken(order: list[int]):
+def test_reordered_report_without_its_end_is_broken(order: list[int]) -> None:
     result = judged([GOOD[number] for number in order])
     if order[-1] != len(GOOD) - 1:
         assert result.verdict is Verdict.BROKEN
@@ -372,13 +381,15 @@ FAILING = report(phases("a"), phases("b", call={"outcome": "failed", "text": "x"
 
 
 @given(position=st.integers(0, len(FAILING)), line=ANY_LINE, replaced=st.booleans())
-def test_no_line_turns_failing_tests_into_a_pass(position: int, line: Any, replaced: bool):
+def test_no_line_turns_failing_tests_into_a_pass(
+    position: int, line: object, replaced: bool
+) -> None:
     lines = [*FAILING[:position], line, *FAILING[position + replaced :]]
     assert judged(lines, code=1).verdict is not Verdict.PASSED
 
 
 @given(content=st.binary())
-def test_arbitrary_report_bytes_never_pass(content: bytes):
+def test_arbitrary_report_bytes_never_pass(content: bytes) -> None:
     assert judged(content).verdict is Verdict.BROKEN
     assert judged(encoded(GOOD[:2]) + content).verdict is not Verdict.PASSED
 
@@ -386,7 +397,10 @@ def test_arbitrary_report_bytes_never_pass(content: bytes):
 FAILS = "def test_fails():\n    assert 1 == 2\n"
 PASSES = "def test_passes():\n    assert 1 == 1\n"
 UNITTEST = "import unittest\n\nclass T(unittest.TestCase):\n    def test_a(self):\n        self."
-SUBTESTS = "def test_a(subtests):\n    for one in range(3):\n        with subtests.test(str(one)):\n            assert one < "
+SUBTESTS = (
+    "def test_a(subtests):\n    for one in range(3):\n        with subtests.test(str(one)):\n"
+    "            assert one < "
+)
 DESELECTS = """
 def pytest_collection_modifyitems(items, config):
     config.hook.pytest_deselected(items=items[1:])
@@ -487,7 +501,7 @@ CASES: dict[str, tuple[dict[str, str], Verdict, str]] = {
 
 @pytest.fixture(scope="module")
 def guest_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CheckResult]:
-    """What the guest's own recorder reports on tests of ours, outside any box; judged."""
+    """Return the verdicts on reports of the guest's own recorder, outside any sandbox."""
     folders = {name: tmp_path_factory.mktemp("case") for name in CASES}
     for name, folder in folders.items():
         for path, content in CASES[name][0].items():
@@ -516,7 +530,9 @@ def guest_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CheckRe
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_guest_reports_get_the_expected_verdicts(guest_results: dict[str, CheckResult], name: str):
+def test_guest_reports_get_the_expected_verdicts(
+    guest_results: dict[str, CheckResult], name: str
+) -> None:
     _, verdict, summary = CASES[name]
     result = guest_results[name]
     assert (result.verdict, result.summary[: len(summary)]) == (verdict, summary)
@@ -525,7 +541,9 @@ def test_guest_reports_get_the_expected_verdicts(guest_results: dict[str, CheckR
 @pytest.mark.parametrize(
     "name", [name for name, case in CASES.items() if case[1] is Verdict.FAILED]
 )
-def test_guest_failures_have_findings_with_text(guest_results: dict[str, CheckResult], name: str):
+def test_guest_failures_have_findings_with_text(
+    guest_results: dict[str, CheckResult], name: str
+) -> None:
     assert (
         any(finding.text for finding in guest_results[name].findings)
         or "deselected" in guest_results[name].summary

@@ -7,7 +7,7 @@ from l2mac.evaluator.verdict import CheckReport, CheckResult, Verdict
 
 
 def evaluation(*declared: str, **outcomes: str) -> CheckReport:
-    """Give a report on tests of these names in one file, some declared without having run."""
+    """Return a report on tests of these names in one file; some are declared and did not run."""
     failing = {"failed", "error"} & set(outcomes.values())
     verdict = (
         Verdict.FAILED
@@ -47,7 +47,9 @@ def lost(report: CheckReport) -> list[str]:
 
 
 @pytest.mark.parametrize("put_aside", [{}, {"test_x": "skipped"}, {"test_x": "xfailed"}])
-def test_a_failing_test_that_is_gone_or_put_aside_stands_in_the_way(put_aside: dict[str, str]):
+def test_a_failing_test_that_is_gone_or_put_aside_stands_in_the_way(
+    put_aside: dict[str, str],
+) -> None:
     _, report = after(
         evaluation(test_x="failed", test_y="passed"), evaluation(test_y="passed", **put_aside)
     )
@@ -55,12 +57,12 @@ def test_a_failing_test_that_is_gone_or_put_aside_stands_in_the_way(put_aside: d
     assert lost(report) == ["test_a.py::test_x"]
 
 
-def test_deleting_every_file_does_not_get_rid_of_a_failing_test():
+def test_deleting_every_file_does_not_get_rid_of_a_failing_test() -> None:
     _, report = after(evaluation(test_x="failed"), CheckReport())
     assert not report.accepts_completion
 
 
-def test_failing_test_is_settled_when_it_passes_in_another_file():
+def test_failing_test_is_settled_when_it_passes_in_another_file() -> None:
     moved = CheckReport(
         (
             CheckResult(
@@ -75,7 +77,7 @@ def test_failing_test_is_settled_when_it_passes_in_another_file():
     assert report.accepts_completion
 
 
-def test_a_namesake_that_was_there_all_along_settles_nothing():
+def test_a_namesake_that_was_there_all_along_settles_nothing() -> None:
     def named(*passing: str, failing: str = "") -> CheckReport:
         outcomes = tuple((test, "passed") for test in passing) + (
             ((failing, "failed"),) if failing else ()
@@ -89,13 +91,13 @@ def test_a_namesake_that_was_there_all_along_settles_nothing():
     assert lost(report) == ["b.py::test_x"]
 
 
-def test_passing_parameter_does_not_settle_a_failing_one():
+def test_passing_parameter_does_not_settle_a_failing_one() -> None:
     both = {"test_x[1]": "passed", "test_x[2]": "failed"}
     _, report = after(evaluation(**both), evaluation(**{**both, "test_x[2]": "skipped"}))
     assert lost(report) == ["test_a.py::test_x"]
 
 
-def test_a_test_that_never_failed_may_go_and_is_named_at_the_end():
+def test_a_test_that_never_failed_may_go_and_is_named_at_the_end() -> None:
     ledger, report = after(
         evaluation(test_x="passed", test_y="passed"), evaluation(test_y="passed")
     )
@@ -106,19 +108,19 @@ def test_a_test_that_never_failed_may_go_and_is_named_at_the_end():
 
 
 @pytest.mark.parametrize("fresh", [{"test_y": "passed"}, {"test_x": "skipped", "test_y": "passed"}])
-def test_final_verification_fails_if_a_test_no_longer_passes(fresh: dict[str, str]):
+def test_final_verification_fails_if_a_test_no_longer_passes(fresh: dict[str, str]) -> None:
     ledger, _ = after(evaluation(test_x="passed", test_y="passed"))
     final = ledger.judge_fresh(evaluation(**fresh))
     assert final.verdict is Verdict.FAILED
     assert lost(final) == ["test_a.py::test_x"]
 
 
-def test_ledger_adds_no_finding_to_a_failing_report():
+def test_ledger_adds_no_finding_to_a_failing_report() -> None:
     _, report = after(evaluation(test_x="failed"), evaluation(test_y="failed"))
     assert lost(report) == []
 
 
-def test_a_test_that_never_ran_is_not_held_against_the_store():
+def test_a_test_that_never_ran_is_not_held_against_the_store() -> None:
     _, report = after(evaluation("test_new", test_x="failed"), evaluation(test_x="passed"))
     assert report.accepts_completion
 
@@ -130,7 +132,7 @@ OUTCOMES = st.dictionaries(
 
 
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
-def test_completion_is_refused_while_any_test_failed_last(history: list[dict[str, str]]):
+def test_completion_is_refused_while_any_test_failed_last(history: list[dict[str, str]]) -> None:
     _, report = after(*(evaluation(**outcomes) for outcomes in history))
     failing: set[str] = set()
     for outcomes in history:
@@ -142,7 +144,7 @@ def test_completion_is_refused_while_any_test_failed_last(history: list[dict[str
 @given(history=st.lists(OUTCOMES, min_size=1, max_size=6))
 def test_ledger_is_the_same_after_recorded_verdicts_as_after_raw_reports(
     history: list[dict[str, str]],
-):
+) -> None:
     raw = recorded = TestLedger()
     for outcomes in history:
         report = evaluation(**outcomes)
@@ -151,7 +153,7 @@ def test_ledger_is_the_same_after_recorded_verdicts_as_after_raw_reports(
     assert recorded == raw
 
 
-def test_final_verdict_misses_a_failing_test_that_was_never_checked_again():
+def test_final_verdict_misses_a_failing_test_that_was_never_checked_again() -> None:
     ledger, _ = after(evaluation(test_x="failed", test_y="passed"))
     final = ledger.judge_fresh(evaluation(test_y="passed"))
     assert lost(final) == ["test_a.py::test_x"]

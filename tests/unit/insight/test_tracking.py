@@ -1,4 +1,4 @@
-"""A run's numbers for who keeps track of experiments: the right ones, once, and nothing but numbers and settings."""
+"""Experiment trackers receive a run's numbers and settings once, and nothing else."""
 
 import json
 import subprocess
@@ -19,6 +19,7 @@ from l2mac.insight.reading import read_insight, report_reader
 from l2mac.insight.tracking import MetricValues, run_id, track
 from l2mac.trace.branching import rewind
 from l2mac.trace.chain import Entry, read_trace
+from l2mac.trace.events import Checked
 from l2mac.trace.journal import OBJECTS_FILE, TRACE_FILE
 from l2mac.trace.objects import ObjectStore
 
@@ -58,6 +59,12 @@ def entries_of(folder: Path) -> list[Entry]:
     return read_trace(folder / TRACE_FILE)[0]
 
 
+def last_check(folder: Path) -> Checked:
+    event = entries_of(folder)[-1].event
+    assert isinstance(event, Checked)
+    return event
+
+
 def tracked(folder: Path) -> RecordingSink:
     sink = RecordingSink()
     track(
@@ -66,22 +73,24 @@ def tracked(folder: Path) -> RecordingSink:
     return sink
 
 
-def test_a_known_run_comes_to_known_numbers(tmp_path: Path):
+def test_a_known_run_has_known_numbers(tmp_path: Path) -> None:
     sink = tracked(known(tmp_path / "run").folder)
     assert dict(sink.final) == {
-        "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0, "model_calls": 10.0,
-        "instruction": 3, "instructions_done": 3.0, "turns": 7.0, "restarts": 1.0, "replans": 1.0, "checks": 6.0,
-        "tool_calls": 7.0, "tool_failures": 0.0, "sandboxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
+        "tokens/sent": 3800.0, "tokens/replies": 90.0, "tokens/all": 3890.0, "cost_usd": 5.0,
+        "model_calls": 10.0, "instruction": 3, "instructions_done": 3.0, "turns": 7.0,
+        "restarts": 1.0, "replans": 1.0, "checks": 6.0, "tool_calls": 7.0, "tool_failures": 0.0,
+        "sandboxes": 1.0, "elapsed_s": 42.0, "files": 3.0, "bytes": 30.0,
     }  # fmt: skip
     assert sink.completed is False
     checks = [numbers for _, numbers in sink.lines if "tests/passed" in numbers]
-    assert [(one["tests/passed"], one["tests/failed"], one.get("findings/lint")) for one in checks] == [
+    names = ("tests/passed", "tests/failed", "findings/lint")
+    assert [tuple(map(one.get, names)) for one in checks] == [
         (0, 0, 2), (0, 0, None), (1, 0, 0), (1, 1, 0), (2, 0, 0), (2, 0, 0),
     ]  # fmt: skip
     assert [one["check/verified"] for one in checks if "check/verified" in one] == [1.0]
 
 
-def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path):
+def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path) -> None:
     for lay_down in (known, hostile):
         sink = tracked(lay_down(tmp_path / lay_down.__name__).folder)
         numbers = [line for line, _ in sink.lines]
@@ -91,7 +100,7 @@ def test_lines_come_in_their_order_and_every_value_is_a_number(tmp_path: Path):
         assert {type(value) for value in values} <= {int, float}
 
 
-def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path):
+def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path) -> None:
     for lay_down in (known, hostile):
         sink = tracked(lay_down(tmp_path / f"the-task-in-words-{lay_down.__name__}").folder)
         sent = json.dumps([sink.run_id, dict(sink.config), sink.lines, dict(sink.final)])
@@ -99,7 +108,7 @@ def test_tracking_sends_no_text_of_model_or_user(tmp_path: Path):
         assert sent.count("alert(1)") == ("scripted" not in sent)  # the model's name is a setting
 
 
-def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
+def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path) -> None:
     setup = {
         "model": "m",
         "base_url": "http://secret/v1",
@@ -107,16 +116,17 @@ def test_the_settings_that_are_sent_are_those_on_a_list(tmp_path: Path):
         "memory": 5,
         "image": "private/image",
     }
-    thinking = {"coverage": True, "new_switch": "secret"}
+    planning = {"coverage": True, "new_switch": "secret"}
     made = TraceBuilder(tmp_path / "run").begin(
-        "secret", setup=setup, thinking=thinking, program=["secret"], definition="secret"
+        "secret", setup=setup, planning=planning, program=["secret"], surprise="secret"
     )
     assert dict(tracked(made.folder).config) == {
-        "steps": 10, "context_tokens": 4000, "model": "m", "memory": 5, "thinking/coverage": True,
+        "domain": "codebase", "steps": 10, "context_tokens": 4000, "model": "m", "memory": 5,
+        "planning/coverage": True,
     }  # fmt: skip
 
 
-def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
+def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path) -> None:
     own = CheckResult(
         name="secret", verdict=Verdict.FAILED, summary="s", findings=(Finding("", "x"),) * 3
     )
@@ -126,7 +136,7 @@ def test_the_names_of_a_domains_own_checks_are_not_sent(tmp_path: Path):
     assert tracked(made.folder).lines[-1][1]["findings/other"] == 3.0
 
 
-def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path):
+def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path) -> None:
     assert run_id("20260101-a-secret-plan-1f2e") == run_id("20260101-a-secret-plan-1f2e")
     assert run_id("a") != run_id("b")
     sink = tracked(known(tmp_path / "a-secret-plan").folder)
@@ -134,7 +144,7 @@ def test_the_name_of_a_run_says_nothing_and_stays_the_same(tmp_path: Path):
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int):
+def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int) -> None:
     record(tmp_path / "run")
     rewind(tmp_path / "run", step)
     result = record(
@@ -148,7 +158,7 @@ def test_rewound_work_is_undone_and_its_cost_remains(tmp_path: Path, step: int):
     assert (sink.final["instructions_done"], sink.completed) == (2, True)
 
 
-def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
+def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path) -> None:
     made = known(tmp_path / "run")
     sink, whole = RecordingSink(), tracked(made.folder)
     batches = ([entry] for entry in entries_of(made.folder))
@@ -156,22 +166,24 @@ def test_numbers_that_come_as_the_record_grows_are_the_same(tmp_path: Path):
     assert sink == whole
 
 
-def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path):
+def test_a_report_that_is_recorded_after_the_store_was_opened_is_read(tmp_path: Path) -> None:
     made = TraceBuilder(tmp_path / "run").begin().plan("a").instruction(1)
     objects = ObjectStore(made.folder / OBJECTS_FILE)
     read = report_reader(objects)
     made.check(report(lint=1))
-    read(entries_of(made.folder)[-1].event)
+    read(last_check(made.folder))
     made.check(report(lint=2))
-    assert read(entries_of(made.folder)[-1].event) == report(lint=2)
+    assert read(last_check(made.folder)) == report(lint=2)
 
 
-def test_a_record_without_a_run_is_refused(tmp_path: Path):
+def test_a_record_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="nothing to send"):
         track("run", [], lambda _: report(), RecordingSink())
 
 
-def test_track_without_wandb_names_the_package_to_install(tmp_path: Path, monkeypatch):
+def test_track_without_wandb_names_the_package_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     known(tmp_path / "run")
     done = CliRunner().invoke(
@@ -181,7 +193,7 @@ def test_track_without_wandb_names_the_package_to_install(tmp_path: Path, monkey
     assert "pip install 'l2mac[wandb]'" in str(done.exception)
 
 
-def test_their_client_is_not_loaded_by_any_other_command():
+def test_their_client_is_not_loaded_by_any_other_command() -> None:
     program = "import sys, l2mac.cli.insight, l2mac.cli.main; print('wandb' in sys.modules)"
     assert (
         subprocess.run(

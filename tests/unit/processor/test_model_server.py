@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urlsplit
 
 import pytest
@@ -27,16 +27,18 @@ from l2mac.testing.model_server import (
     Stalled,
     Unauthorized,
     UnknownModel,
+    messages_of,
     sequence,
 )
 from l2mac.testing.processor import ScriptedProcessor
 
-ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello?"}]}
+HELLO = {"role": "user", "content": "Hello?"}
+ASKED: dict[str, object] = {"model": "m", "messages": [HELLO]}
 STREAMED = {**ASKED, "stream": True, "stream_options": {"include_usage": True}}
 
 
 def post(
-    server: ModelServer, body: dict[str, Any], path: str = "/v1/chat/completions"
+    server: ModelServer, body: dict[str, object], path: str = "/v1/chat/completions"
 ) -> tuple[int, dict[str, str], str]:
     connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc, timeout=5)
     try:
@@ -53,13 +55,27 @@ def post(
 
 
 def ask(
-    answers: Sequence[ScriptedReply | Fault], body: dict[str, Any]
+    answers: Sequence[ScriptedReply | Fault], body: dict[str, object]
 ) -> tuple[int, dict[str, str], str]:
     with ModelServer(sequence(answers)) as server:
         return post(server, body)
 
 
-def events(text: str) -> list[dict[str, Any]]:
+class Delta(TypedDict, total=False):
+    content: str | None
+
+
+class Choice(TypedDict):
+    delta: Delta
+    finish_reason: str | None
+
+
+class Event(TypedDict, total=False):
+    choices: list[Choice]
+    usage: dict[str, int]
+
+
+def events(text: str) -> list[Event]:
     lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
     assert lines.pop() == "[DONE]"
     return [json.loads(line) for line in lines]
@@ -93,7 +109,7 @@ def test_no_usage_is_streamed_where_none_is_asked_for() -> None:
 
 
 def test_calls_have_ids_that_no_earlier_call_has() -> None:
-    later = {**ASKED, "messages": [*ASKED["messages"], {"role": "assistant", "content": "x"}]}
+    later = {**ASKED, "messages": [HELLO, {"role": "assistant", "content": "x"}]}
     ids = []
     with ModelServer(
         sequence([ScriptedReply(tool_calls=[("a", {}), ("b", "{broken")])] * 2)
@@ -110,15 +126,13 @@ def test_calls_have_ids_that_no_earlier_call_has() -> None:
 
 @pytest.mark.parametrize("body", [ASKED, STREAMED])
 def test_model_server_sends_the_call_as_content_with_a_response_format(
-    body: dict[str, Any],
+    body: dict[str, object],
 ) -> None:
     reply = ScriptedReply("First.", tool_calls=[("read", {"path": "x"}), ("other", {})])
     _, _, text = ask([reply], {**body, "response_format": {"type": "json_schema"}})
     if body.get("stream"):
-        content = "".join(
-            (part["choices"] or [{"delta": {}}])[0]["delta"].get("content") or ""
-            for part in events(text)
-        )
+        deltas = [choice["delta"] for part in events(text) for choice in part["choices"]]
+        content = "".join(delta.get("content") or "" for delta in deltas)
     else:
         content = json.loads(text)["choices"][0]["message"]["content"]
     assert json.loads(content) == {"thought": "First.", "tool": "read", "arguments": {"path": "x"}}
@@ -181,7 +195,7 @@ def test_requests_are_kept() -> None:
 
 def test_a_script_sees_the_request_and_its_number() -> None:
     with ModelServer(
-        lambda body, index: ScriptedReply(f"{index}: {body['messages'][0]['content']}")
+        lambda body, index: ScriptedReply(f"{index}: {messages_of(body)[0].content}")
     ) as server:
         post(server, ASKED)
         assert "1: Hello?" in post(server, ASKED)[2]

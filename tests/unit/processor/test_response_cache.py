@@ -36,7 +36,7 @@ def entry(folder: Path) -> Path:
     return path
 
 
-def test_an_equal_request_is_answered_and_the_answer_is_marked(folder: Path):
+def test_an_equal_request_is_answered_and_the_answer_is_marked(folder: Path) -> None:
     assert cache(folder).find(replace(REQUEST, purpose="plan")) == replace(REPLY, cached=True)
 
 
@@ -52,15 +52,17 @@ def test_an_equal_request_is_answered_and_the_answer_is_marked(folder: Path):
         {"seed": None},
     ],
 )
-def test_other_requests_are_not_answered_from_the_cache(folder: Path, other: dict[str, object]):
+def test_other_requests_are_not_answered_from_the_cache(
+    folder: Path, other: dict[str, object]
+) -> None:
     assert cache(folder).find(replace(REQUEST, **other)) is None  # type: ignore[arg-type]
 
 
-def test_cache_distinguishes_models_and_servers(folder: Path):
+def test_cache_distinguishes_models_and_servers(folder: Path) -> None:
     assert cache(folder, identity="server other").find(REQUEST) is None
 
 
-def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path):
+def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path) -> None:
     """Without this, a model that repeats itself would repeat itself for ever."""
     one = cache(folder)
     assert one.find(REQUEST) is not None
@@ -71,12 +73,12 @@ def test_a_request_repeated_by_one_process_is_asked_anew(folder: Path):
     "reply",
     [replace(REPLY, truncated=True), Reply(content=""), replace(REPLY, content="x" * 2**24)],
 )
-def test_truncated_empty_or_huge_replies_are_not_cached(tmp_path: Path, reply: Reply):
+def test_truncated_empty_or_huge_replies_are_not_cached(tmp_path: Path, reply: Reply) -> None:
     cache(tmp_path / "cache").keep(REQUEST, reply)
     assert cache(tmp_path / "cache").find(REQUEST) is None
 
 
-def test_a_reply_that_repeats_a_key_is_not_kept(tmp_path: Path):
+def test_a_reply_that_repeats_a_key_is_not_kept(tmp_path: Path) -> None:
     cache(tmp_path, secrets=("", 'sk-"1')).keep(
         REQUEST, replace(REPLY, content='your key is sk-"1')
     )
@@ -84,7 +86,7 @@ def test_a_reply_that_repeats_a_key_is_not_kept(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"{}", b"\xff" * 50])
-def test_a_damaged_entry_is_passed_over_said_and_replaced(folder: Path, damage: bytes):
+def test_a_damaged_entry_is_passed_over_said_and_replaced(folder: Path, damage: bytes) -> None:
     said: list[str] = []
     entry(folder).write_bytes(damage)
     sink = logger.add(lambda message: said.append(str(message)), level="WARNING")
@@ -95,18 +97,18 @@ def test_a_damaged_entry_is_passed_over_said_and_replaced(folder: Path, damage: 
     assert cache(folder).find(REQUEST) is not None
 
 
-def test_one_changed_byte_is_noticed(folder: Path):
+def test_one_changed_byte_is_noticed(folder: Path) -> None:
     content = entry(folder).read_bytes()
     entry(folder).write_bytes(content.replace(b'"so"', b'"no"'))
     assert cache(folder).find(REQUEST) is None
 
 
-def test_cache_is_readable_only_by_its_owner(folder: Path):
+def test_cache_is_readable_only_by_its_owner(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
     assert stat.S_IMODE(entry(folder).stat().st_mode) == 0o600
 
 
-def test_the_oldest_entries_make_room(tmp_path: Path):
+def test_the_oldest_entries_make_room(tmp_path: Path) -> None:
     size = len("x" * 1000)
     for number in range(5):
         one = cache(tmp_path, most_bytes=3 * size)
@@ -118,13 +120,13 @@ def test_the_oldest_entries_make_room(tmp_path: Path):
     assert cache(tmp_path).find(replace(REQUEST, seed=0)) is None
 
 
-def test_a_folder_that_cannot_be_made_costs_the_entry_not_the_reply(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_costs_the_entry_not_the_reply(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     one = cache(tmp_path / "file" / "cache")
     one.keep(REQUEST, REPLY)
     assert one.find(REQUEST) is None
 
 
-def test_cache_folder_holds_nothing_of_the_request(folder: Path):
+def test_cache_folder_holds_nothing_of_the_request(folder: Path) -> None:
     assert b"\xc3\xbcn" not in entry(folder).read_bytes()
     assert "server" not in entry(folder).read_text()

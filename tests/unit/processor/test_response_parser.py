@@ -1,6 +1,6 @@
 """Replies that are put together from the pieces of different servers."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,11 +11,11 @@ from l2mac.processor.response_parser import MalformedAnswer, ResponseParser
 
 def piece(
     index: int | None = None, call_id: str | None = None, name: str | None = None, text: str = ""
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {"index": index, "id": call_id, "function": {"name": name, "arguments": text}}
 
 
-def read(*deltas: dict[str, Any], most_characters: int = 1000) -> ResponseParser:
+def read(*deltas: Mapping[str, object], most_characters: int = 1000) -> ResponseParser:
     reader = ResponseParser(most_characters)
     for delta in deltas:
         reader.feed({"choices": [{"delta": delta, "finish_reason": None}]})
@@ -45,7 +45,7 @@ def read(*deltas: dict[str, Any], most_characters: int = 1000) -> ResponseParser
         ),
     ],
 )
-def test_pieces_of_calls_are_joined(pieces: list[dict[str, Any]]) -> None:
+def test_pieces_of_calls_are_joined(pieces: list[dict[str, object]]) -> None:
     reader = read(*({"tool_calls": [one]} for one in pieces))
     assert reader.tool_calls == (ToolCall("a", "f", "{}"), ToolCall("b", "g", "[]"))
 
@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_can_still_be_encoded() -> None:
 @pytest.mark.parametrize(
     "delta", [{"content": "x" * 50}, {"tool_calls": [piece(0, "a", "f", "x" * 50)]}]
 )
-def test_long_replies_are_truncated(delta: dict[str, Any]) -> None:
+def test_long_replies_are_truncated(delta: dict[str, object]) -> None:
     reader = read({"content": "abc"}, delta, {"content": "more"}, most_characters=20)
     assert reader.is_over_limit
     assert reader.is_truncated
@@ -90,7 +90,7 @@ def test_many_empty_calls_are_too_long_as_well() -> None:
     ).is_over_limit
 
 
-def test_a_reply_without_an_end_is_broken_off() -> None:
+def test_a_reply_without_an_end_is_aborted() -> None:
     failure = read({"content": "abc"}).failure
     assert failure is not None
     assert failure.kind is ErrorKind.TRANSIENT

@@ -1,8 +1,8 @@
-"""Whatever is changed in a run's folder is found, offline; what a kill leaves is incomplete and not altered."""
+"""Every change in a run's folder is found, offline. A killed run is incomplete, not altered."""
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from l2mac.workspace.export import MANIFEST, export
 
 RECEIPT = "receipts/001.json"
 FILES = (TRACE_FILE, OBJECTS_FILE, REPORT_FILE, RECEIPT)
+Judge = Callable[[str, bytes | None], str]
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def verdict_of(run: Path) -> Iterator[object]:
-    """Give a function that judges the run with one file's content replaced; None takes the file away."""
+def verdict_of(run: Path) -> Iterator[Judge]:
+    """Return a function that audits the run with one file replaced, or removed by None."""
     before = {name: (run / name).read_bytes() for name in FILES}
 
     def judge(name: str, content: bytes | None) -> str:
@@ -52,7 +53,7 @@ def verdict_of(run: Path) -> Iterator[object]:
     assert audit_run(run).verdict == "intact"
 
 
-def test_a_run_as_it_was_recorded_is_intact(run: Path):
+def test_a_run_as_it_was_recorded_is_intact(run: Path) -> None:
     found = audit_run(run)
     assert (found.verdict, found.findings, found.state) == ("intact", [], "completed")
     assert (found.receipts, found.events) == (2, (run / TRACE_FILE).read_bytes().count(b"\n"))
@@ -61,8 +62,8 @@ def test_a_run_as_it_was_recorded_is_intact(run: Path):
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 def test_audit_finds_every_flipped_dropped_or_added_byte(
-    run: Path, verdict_of, name: str, data: st.DataObject
-):
+    run: Path, verdict_of: Judge, name: str, data: st.DataObject
+) -> None:
     content = (run / name).read_bytes()
     at = data.draw(st.integers(0, len(content) - 1))
     flip = data.draw(st.integers(1, 255))
@@ -79,8 +80,8 @@ def test_audit_finds_every_flipped_dropped_or_added_byte(
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 def test_audit_finds_every_dropped_doubled_or_moved_line(
-    run: Path, verdict_of, name: str, data: st.DataObject
-):
+    run: Path, verdict_of: Judge, name: str, data: st.DataObject
+) -> None:
     lines = (run / name).read_bytes().splitlines(keepends=True)
     one, other = (data.draw(st.integers(0, len(lines) - 1)) for _ in range(2))
     dropped = [line for number, line in enumerate(lines) if number != one]
@@ -92,11 +93,11 @@ def test_audit_finds_every_dropped_doubled_or_moved_line(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_was_taken_away_is_found(verdict_of, name: str):
+def test_a_file_that_was_taken_away_is_found(verdict_of: Judge, name: str) -> None:
     assert verdict_of(name, None) == ("incomplete" if name == REPORT_FILE else "altered")
 
 
-def test_lines_that_were_dropped_at_the_end_are_named(copy: Path):
+def test_lines_that_were_dropped_at_the_end_are_named(copy: Path) -> None:
     lines = (copy / TRACE_FILE).read_bytes().splitlines(keepends=True)
     (copy / TRACE_FILE).write_bytes(b"".join(lines[:-3]))
     (finding,) = [one for one in audit_run(copy).findings if one.file == TRACE_FILE]
@@ -104,7 +105,7 @@ def test_lines_that_were_dropped_at_the_end_are_named(copy: Path):
     assert "3 are missing" in finding.problem
 
 
-def test_seal_reveals_a_dropped_end_and_report(copy: Path):
+def test_seal_reveals_a_dropped_end_and_report(copy: Path) -> None:
     seal = audit_run(copy).seal
     lines = (copy / TRACE_FILE).read_bytes().splitlines(keepends=True)
     (copy / TRACE_FILE).write_bytes(b"".join(lines[:-3]))
@@ -115,14 +116,14 @@ def test_seal_reveals_a_dropped_end_and_report(copy: Path):
     assert audit_run(copy, seal=seal).verdict == "altered"
 
 
-def test_the_noted_seal_fits_and_another_does_not(run: Path):
+def test_the_noted_seal_fits_and_another_does_not(run: Path) -> None:
     seal = audit_run(run).seal
     assert json.loads((run / REPORT_FILE).read_text())["trace"]["last_link"] == seal
     assert audit_run(run, seal=seal.upper()).verdict == "intact"
     assert audit_run(run, seal="0" * 64).verdict == "altered"
 
 
-def test_trace_of_a_killed_first_session_is_incomplete_not_altered(copy: Path):
+def test_trace_of_a_killed_first_session_is_incomplete_not_altered(copy: Path) -> None:
     content = (copy / TRACE_FILE).read_bytes()
     (copy / REPORT_FILE).unlink()
     shutil.rmtree(copy / "receipts")
@@ -131,9 +132,9 @@ def test_trace_of_a_killed_first_session_is_incomplete_not_altered(copy: Path):
         assert audit_run(copy).verdict == "incomplete"
 
 
-def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Path):
+def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert record(folder, turns=2).outcome.status == "budget spent"
+    assert record(folder, turns=2).outcome.status == "budget exhausted"
     first_report, first_size = (
         (folder / REPORT_FILE).read_bytes(),
         (folder / TRACE_FILE).stat().st_size,
@@ -151,7 +152,7 @@ def test_a_later_session_that_is_killed_leaves_an_incomplete_record(tmp_path: Pa
 
 
 @pytest.mark.parametrize("make", ["link", "file", "folder", "receipt"])
-def test_audit_finds_foreign_files_in_the_run_folder(copy: Path, make: str):
+def test_audit_finds_foreign_files_in_the_run_folder(copy: Path, make: str) -> None:
     if make == "link":
         (copy / "trace.jsonl").rename(copy.parent / "elsewhere")
         (copy / "trace.jsonl").symlink_to(copy.parent / "elsewhere")
@@ -162,7 +163,7 @@ def test_audit_finds_foreign_files_in_the_run_folder(copy: Path, make: str):
     assert audit_run(copy).verdict == "altered"
 
 
-def test_audit_finds_a_failed_receipt_row_even_if_the_chain_is_valid(tmp_path: Path):
+def test_audit_finds_a_failed_receipt_row_even_if_the_chain_is_valid(tmp_path: Path) -> None:
     row = {"name": "inside.uid", "verdict": "mismatch"}
     with Journal(tmp_path) as journal:
         name = journal.objects.put(json.dumps({"rows": [row]}).encode())
@@ -172,7 +173,7 @@ def test_audit_finds_a_failed_receipt_row_even_if_the_chain_is_valid(tmp_path: P
     assert (finding.file, finding.place) == (RECEIPT, "row inside.uid")
 
 
-def test_an_exported_folder_is_compared_byte_by_byte(copy: Path, tmp_path: Path):
+def test_an_exported_folder_is_compared_byte_by_byte(copy: Path, tmp_path: Path) -> None:
     files = json.loads((copy / REPORT_FILE).read_text())["files"]
     out = export(files, ObjectStore(copy / OBJECTS_FILE), tmp_path / "out").folder
     assert audit_run(copy, exported=out).verdict == "intact"
@@ -184,7 +185,7 @@ def test_an_exported_folder_is_compared_byte_by_byte(copy: Path, tmp_path: Path)
     assert named == {"a.py", "more.py", "b.py", MANIFEST}
 
 
-def test_the_bundled_session_is_intact():
+def test_the_bundled_session_is_intact() -> None:
     assert (
         audit_run(Path(__file__).parents[3] / "examples/sessions/url-shortener").verdict == "intact"
     )

@@ -1,21 +1,23 @@
-"""The print of a test: the same however it is laid out, another as soon as it says something else."""
+"""The fingerprint of a test: independent of layout, changed by every change of its source."""
 
 from pathlib import Path
 
 import pytest
 
-GUEST = pytest.importorskip("sandbox.checkers.declared")
+from sandbox.checkers.declared import declared_in
+
 TEST = "def test_x():\n    assert f(1) == 2\n"
 
 
-def print_of(folder: Path, text: str, test: str = "test_a.py::test_x") -> str:
+def fingerprint_of(folder: Path, text: str, test: str = "test_a.py::test_x") -> str:
     (folder / "test_a.py").write_text(text)
-    return GUEST.declared_in(str(folder))[test]
+    return declared_in(str(folder))[test]
 
 
-def test_layout_comments_and_neighbours_are_not_part_of_a_test(tmp_path: Path):
-    moved = "import os\n\n\ndef test_first():\n    pass\n\n\ndef test_x():  # why\n    assert f(1)  ==  2\n"
-    assert print_of(tmp_path, TEST) == print_of(tmp_path, moved)
+def test_fingerprint_ignores_layout_comments_and_other_tests(tmp_path: Path) -> None:
+    moved = "import os\n\n\ndef test_first():\n    pass\n\n\n"
+    moved += "def test_x():  # why\n    assert f(1)  ==  2\n"
+    assert fingerprint_of(tmp_path, TEST) == fingerprint_of(tmp_path, moved)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,14 @@ def test_layout_comments_and_neighbours_are_not_part_of_a_test(tmp_path: Path):
         TEST.replace("test_x()", "test_x(a)"),
     ],
 )
-def test_a_test_that_says_something_else_has_another_print(tmp_path: Path, other: str):
-    assert print_of(tmp_path, TEST) != print_of(tmp_path, other)
+def test_changed_test_has_another_fingerprint(tmp_path: Path, other: str) -> None:
+    assert fingerprint_of(tmp_path, TEST) != fingerprint_of(tmp_path, other)
 
 
-def test_the_class_around_it_is_part_of_a_test(tmp_path: Path):
+def test_fingerprint_includes_the_enclosing_class(tmp_path: Path) -> None:
     inner = "    def test_x(self):\n        assert 1\n"
     test = "test_a.py::TestA::test_x"
-    one, other = (print_of(tmp_path, f"class TestA({base}):\n{inner}", test) for base in ("A", "B"))
+    one, other = (
+        fingerprint_of(tmp_path, f"class TestA({base}):\n{inner}", test) for base in ("A", "B")
+    )
     assert one != other

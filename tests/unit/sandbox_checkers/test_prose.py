@@ -1,7 +1,8 @@
-"""The guest's check of prose: every kind of mistake is found, with its place, and a good book has none."""
+"""The check of prose: every kind of mistake is found at its line, and a good book has none."""
 
 import io
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ Heat.
 """
 FLOUR = """# Chapter 1: The Flour
 
-Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care on the small brass scale.
+Every loaf begins with flour, said Katherine Brown, and she weighed the levain with care on \
+the small brass scale.
 
 ## Choosing a Bag
 
@@ -40,15 +42,19 @@ Figure 1: the oven, as `<b>code</b>` has it.
 What Figure 1 shows is plain.
 """
 GOOD = {"outline.md": OUTLINE, "chapters/01-flour.md": FLOUR, "chapters/02-oven.md": OVEN}
-LONG = "the quick brown fox jumps over the lazy dog while nine grey geese fly slowly across one very wide autumn sky"
+LONG = (
+    "the quick brown fox jumps over the lazy dog while nine grey geese fly slowly across one very"
+    " wide autumn sky"
+)
+Finder = Callable[[Mapping[str, str | bytes]], tuple[list[str], dict[str, int]]]
 
 
 @pytest.fixture
-def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Give a function from files to the findings on them, as text, and the report's end."""
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Finder:
+    """Return a function from files to the findings on them, as text, and the report's end."""
     monkeypatch.chdir(tmp_path)
 
-    def run(files: dict[str, str | bytes]) -> tuple[list[str], dict[str, int]]:
+    def run(files: Mapping[str, str | bytes]) -> tuple[list[str], dict[str, int]]:
         for path, content in files.items():
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_bytes(
@@ -62,20 +68,19 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return run
 
 
-def test_a_good_book_has_no_findings(found):
+def test_a_good_book_has_no_findings(found: Finder) -> None:
     findings, end = found(GOOD)
     assert findings == []
     assert end == {"e": "end", "code": 0, "chapters": 2, "written": 2, "words": 63, "unreported": 0}
 
 
-def test_an_outline_may_be_headings_alone(found):
+def test_outline_may_consist_of_headings(found: Finder) -> None:
     bare = "".join(f"{line}\n\n" for line in OUTLINE.splitlines() if line.startswith("#"))
-    assert not [
-        finding for finding in found({**GOOD, "outline.md": bare})[0] if finding.startswith("empty")
-    ]
+    findings, _ = found({**GOOD, "outline.md": bare})
+    assert not [finding for finding in findings if finding.startswith("empty")]
 
 
-def test_a_book_without_an_outline_is_told_so(found):
+def test_missing_outline_is_a_finding(found: Finder) -> None:
     assert found({"notes.md": "Hello."})[0] == [
         "outline outline.md:0 is missing; write it first, with a heading for every chapter"
     ]
@@ -88,7 +93,10 @@ def test_a_book_without_an_outline_is_told_so(found):
         ("# T\n\n## Chapter 2: B\n\nx", "numbering outline.md:3 chapter 2 stands in place 1"),
         (
             "# T\n\n## The Flour\n\nx",
-            "outline outline.md:3 'The Flour' has no number; if it is a chapter, write '## Chapter 1: The Flour'",
+            (
+                "outline outline.md:3 'The Flour' has no number; if it is a chapter,"
+                " write '## Chapter 1: The Flour'"
+            ),
         ),
         (
             "# T\n\n## 1. A\n\nx\n\n## 2. A\n\nx",
@@ -96,7 +104,7 @@ def test_a_book_without_an_outline_is_told_so(found):
         ),
         ("# T\n\n## 1.\n\nx", "outline outline.md:3 chapter 1 has no title"),
         ("# T\n\n## Chapter 1: Title\n\nx", "outline outline.md:3 chapter 1 has no title"),
-        ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is no number of words"),
+        ("# T\n\n## 1. A\n\nWords: many", "outline outline.md:5 'many' is not a number of words"),
         (
             "# T\n\n## 1. A\n\n- **Words:** about 1,500\n",
             "missing chapters/01-a.md:0 is not written yet",
@@ -111,7 +119,7 @@ def test_a_book_without_an_outline_is_told_so(found):
         ),
     ],
 )
-def test_outline_mistakes_are_found(found, outline: str, finding: str):
+def test_outline_mistakes_are_found(found: Finder, outline: str, finding: str) -> None:
     findings, _ = found({"outline.md": outline, "foreword.md": "# Foreword\n\nWords of crumb."})
     assert [one for one in findings if one.startswith(finding)], findings
 
@@ -122,7 +130,10 @@ def test_outline_mistakes_are_found(found, outline: str, finding: str):
         (
             "chapters/03-x.md",
             "# X\n\nWords.",
-            "chapter outline.md:0 has no chapter 3, which chapters/03-x.md is; add '## Chapter 3: X', or",
+            (
+                "chapter outline.md:0 has no chapter 3, which chapters/03-x.md is;"
+                " add '## Chapter 3: X', or"
+            ),
         ),
         (
             "chapters/2.md",
@@ -132,19 +143,17 @@ def test_outline_mistakes_are_found(found, outline: str, finding: str):
         ("chapters/x.md", "# X\n\nWords.", "chapter chapters/x.md:0 has no number in its name"),
     ],
 )
-def test_chapters_that_the_outline_does_not_have_are_found(
-    found, path: str, text: str, finding: str
-):
+def test_chapters_missing_from_the_outline_are_found(
+    found: Finder, path: str, text: str, finding: str
+) -> None:
     findings, _ = found({**GOOD, path: text})
     assert [one for one in findings if one.startswith(finding)], findings
 
 
-def test_a_missing_chapter_comes_with_the_name_of_its_file(found):
+def test_missing_chapter_is_named_with_its_file(found: Finder) -> None:
     findings, end = found({path: text for path, text in GOOD.items() if "oven" not in path})
-    assert (
-        "missing chapters/02-the-oven.md:0 is not written yet; it is chapter 2 of the outline: write it"
-        in findings
-    )
+    missing = "missing chapters/02-the-oven.md:0 is not written yet"
+    assert f"{missing}; it is chapter 2 of the outline: write it" in findings
     assert (end["chapters"], end["written"]) == (2, 1)
 
 
@@ -282,28 +291,35 @@ OVEN_WITH = "# Chapter 2: The Oven\n\n"
         ),
     ],
 )
-def test_every_mistake_in_a_chapter_is_found_at_its_line(found, text: str | bytes, finding: str):
+def test_every_mistake_in_a_chapter_is_found_at_its_line(
+    found: Finder, text: str | bytes, finding: str
+) -> None:
     findings, _ = found({**GOOD, "chapters/02-oven.md": text})
     assert [one for one in findings if one.startswith(finding)], findings
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (5, "has 5 words where the outline asks for 30; write about 25 more"),
         (90, "take about 60 out"),
     ],
 )
-def test_a_chapter_is_as_long_as_its_outline_asks(found, words: int, said: str):
+def test_chapter_length_is_compared_with_the_outline(
+    found: Finder, words: int, message: str
+) -> None:
     text = "# Chapter 1: The Flour\n\n" + " ".join(f"w{number}" for number in range(words))
-    assert any(said in one for one in found({**GOOD, "chapters/01-flour.md": text})[0])
+    assert any(message in one for one in found({**GOOD, "chapters/01-flour.md": text})[0])
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "```\n<b>TODO</b> see Chapter 99 and [x](gone.md)\n```\n\nWords.",
-        "Prices are $5 & 3 < 4 > 2; see <https://example.org> or [the page](https://example.org/a_(b)).",
+        (
+            "Prices are $5 & 3 < 4 > 2; see <https://example.org> or"
+            " [the page](https://example.org/a_(b))."
+        ),
         "See [the flour][f], and chapter two.\n\n[f]: 01-flour.md",
         "A note.[^a]\n\n[^a]: It is here.",
         "Catherine wheels turn. Brownies are eaten; a brownie is brown.",
@@ -312,11 +328,11 @@ def test_a_chapter_is_as_long_as_its_outline_asks(found, words: int, said: str):
         "First line  \r\nsecond line.",
     ],
 )
-def test_correct_prose_that_resembles_mistakes_has_no_findings(found, text: str):
+def test_correct_prose_that_resembles_mistakes_has_no_findings(found: Finder, text: str) -> None:
     assert found({**GOOD, "chapters/02-oven.md": OVEN_WITH + text})[0] == []
 
 
-def test_prose_report_is_bounded_and_keeps_the_gravest_findings(found):
+def test_prose_report_is_bounded_and_keeps_the_gravest_findings(found: Finder) -> None:
     outline = "# T\n\nNames: Gone\n\n" + "".join(
         f"## {number}. C{number}\n\nx\n\n" for number in range(1, 600)
     )
@@ -326,7 +342,7 @@ def test_prose_report_is_bounded_and_keeps_the_gravest_findings(found):
     assert findings[0].startswith("placeholder chapters/1.md:3")
 
 
-def test_a_link_is_not_followed(found, tmp_path: Path):
+def test_prose_check_follows_no_link(found: Finder, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("TODO")
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters/02-oven.md").symlink_to(tmp_path / "secret")
@@ -339,7 +355,7 @@ def test_a_link_is_not_followed(found, tmp_path: Path):
     assert "TODO" not in report.getvalue()
 
 
-def test_chapters_without_numbers_are_told_the_numbers_of_their_places(found):
+def test_unnumbered_chapters_are_suggested_their_numbers(found: Finder) -> None:
     findings, _ = found({"outline.md": "# T\n\n## Flour\n\nx\n\n## Oven\n\nx\n"})
     told = "\n".join(findings)
     assert "'## Chapter 1: Flour'" in told

@@ -1,91 +1,89 @@
-"""The fakes of a sandbox and of a guest: certified where they claim to be real, loud where their script ends."""
+"""The fakes of a sandbox and of a guest: checked like real ones, and loud after their script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
-from sandbox import FileEntry, Job, Sandbox, SandboxDied, SandboxTimeout
-from sandbox.conformance import STORE
+from sandbox import FileEntry, Job, Match, Sandbox, SandboxDied, SandboxTimeout
+from sandbox.conformance import STORE, ConformanceCheck
 from sandbox.conformance.expect import Nonconforming, holds, refused, same
 from sandbox.engine.channel import GuestChannel
 from sandbox.scripted_guest import ScriptedGuest, replies
 from sandbox.testing import MemorySandbox, SandboxScript, ScriptedRun, job_result
 
+Found = tuple[tuple[Match, ...], bool]
 JOBS = [Job("a", ("true",))]
 
 
 @pytest.mark.parametrize("check", STORE, ids=lambda check: check.__name__)
-def test_memory_sandbox_passes_the_store_battery_of_real_sandboxes(check):
-    box: Sandbox = MemorySandbox()  # mypy sees here that it has the whole interface
-    check(box)
-    assert box.asked == []
+def test_memory_sandbox_passes_the_store_battery_of_real_sandboxes(check: ConformanceCheck) -> None:
+    memory = MemorySandbox()
+    sandbox: Sandbox = memory  # mypy verifies here that it has the whole interface
+    check(sandbox)
+    assert memory.asked == []
 
 
 class AltersContents(MemorySandbox):
-    def read(self, path, **options):
-        content, size = super().read(path, **options)
+    def read(self, path: str, *, offset: int = 0, limit: int = 1 << 20) -> tuple[bytes, int]:
+        content, size = super().read(path, offset=offset, limit=limit)
         return content.replace(b"\r", b""), size
 
 
 class RenamesFiles(MemorySandbox):
-    def files(self):
-        return tuple(
-            FileEntry(entry.path.lower(), entry.size, entry.digest) for entry in super().files()
-        )
+    def files(self) -> tuple[FileEntry, ...]:
+        return tuple(replace(entry, path=entry.path.lower()) for entry in super().files())
 
 
 class AcceptsEveryName(MemorySandbox):
-    def _check_paths(self, files, after):
+    def _check_paths(self, files: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
         pass
 
 
 class WritesBeforeItRefuses(MemorySandbox):
-    def write(self, files):
+    def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         (path, content), *rest = files.items()
         return super().write({path: content}) | super().write(dict(rest))
 
 
 class DropsFilesSilently(MemorySandbox):
-    def write(self, files):
+    def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
         return super().write(dict(list(files.items())[:1000]))
 
 
 class IgnoresOffsets(MemorySandbox):
-    def read(self, path, *, offset=0, limit=1 << 20):
+    def read(self, path: str, *, offset: int = 0, limit: int = 1 << 20) -> tuple[bytes, int]:
         return super().read(path, limit=limit)
 
 
 class ListsUnsorted(MemorySandbox):
-    def files(self):
+    def files(self) -> tuple[FileEntry, ...]:
         return super().files()[::-1]
 
 
 class DeletesBeforeItRefuses(MemorySandbox):
-    def delete(self, paths):
+    def delete(self, paths: Sequence[str]) -> None:
         for path in paths:
             super().delete([path])
 
 
 class SearchesBinaryFiles(MemorySandbox):
-    def search(self, text, **options):
-        contents, self.contents = (
-            self.contents,
-            {path: one.lstrip(b"\0") for path, one in self.contents.items()},
-        )
-        found = super().search(text, **options)
-        self.contents = contents
+    def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> Found:
+        kept = self.contents
+        self.contents = {path: content.lstrip(b"\0") for path, content in kept.items()}
+        found = super().search(text, ignore_case=ignore_case, max_matches=max_matches)
+        self.contents = kept
         return found
 
 
 class FoldsEveryLetter(MemorySandbox):
-    def search(self, text, **options):
-        if options.get("ignore_case"):
-            folded = {
-                path: content.decode(errors="replace").lower().encode()
-                for path, content in self.contents.items()
-            }
-            self.contents, text = folded, text.lower()
-        return super().search(text.replace("ß", "ss"), **options)
+    def search(self, text: str, *, ignore_case: bool = False, max_matches: int = 200) -> Found:
+        if ignore_case:
+            for path, content in self.contents.items():
+                self.contents[path] = content.decode(errors="replace").lower().encode()
+            text = text.lower()
+        text = text.replace("ß", "ss")
+        return super().search(text, ignore_case=ignore_case, max_matches=max_matches)
 
 
 BROKEN: Mapping[str, type[MemorySandbox]] = {
@@ -103,13 +101,13 @@ BROKEN: Mapping[str, type[MemorySandbox]] = {
 
 
 @pytest.mark.parametrize("check", STORE, ids=lambda check: check.__name__)
-def test_every_store_check_rejects_a_fake_that_is_broken_there(check):
-    """The negative control: a check for which no broken fake is listed fails here."""
+def test_every_store_check_rejects_its_broken_fake(check: ConformanceCheck) -> None:
+    """The negative control: a check without a broken fake in the list fails here."""
     with pytest.raises(Nonconforming):
         check(BROKEN[check.__name__]())
 
 
-def test_memory_sandbox_raises_when_its_script_runs_out():
+def test_memory_sandbox_raises_when_its_script_runs_out() -> None:
     with pytest.raises(AssertionError, match="0 runs and no one for"):
         MemorySandbox().run(JOBS)
     script = SandboxScript(runs=[ScriptedRun()])
@@ -118,21 +116,21 @@ def test_memory_sandbox_raises_when_its_script_runs_out():
         script.make_sandbox().run(JOBS)
 
 
-def test_memory_sandbox_returns_scripted_jobs_and_applies_scripted_writes():
+def test_memory_sandbox_returns_scripted_jobs_and_applies_scripted_writes() -> None:
     run = ScriptedRun(jobs=(job_result("a", code=3),), writes={"new": b"1", "old": None})
-    box = SandboxScript(runs=[run]).make_sandbox()
-    box.write({"old": b""})
-    result = box.run(JOBS)
+    sandbox = SandboxScript(runs=[run]).make_sandbox()
+    sandbox.write({"old": b""})
+    result = sandbox.run(JOBS)
     assert (result.jobs, [change.path for change in result.changes]) == (run.jobs, ["new", "old"])
-    assert (box.contents, box.asked) == ({"new": b"1"}, [tuple(JOBS)])
+    assert (sandbox.contents, sandbox.asked) == ({"new": b"1"}, [tuple(JOBS)])
 
 
-def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs():
-    box = SandboxScript(runs=[SandboxTimeout("too slow")]).make_sandbox()
+def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs() -> None:
+    sandbox = SandboxScript(runs=[SandboxTimeout("too slow")]).make_sandbox()
     with pytest.raises(SandboxTimeout):
-        box.run(JOBS)
+        sandbox.run(JOBS)
     with pytest.raises(SandboxDied, match="closed"):
-        box.files()
+        sandbox.files()
     script = SandboxScript(lost_at={2})
     first, second = script.make_sandbox(), script.make_sandbox()
     first.files()
@@ -141,7 +139,7 @@ def test_memory_sandbox_is_lost_at_the_scripted_calls_and_runs():
     assert (first.closed, second.closed, script.sandboxes) == (False, True, [first, second])
 
 
-def test_scripted_guest_raises_when_a_request_follows_its_last_step():
+def test_scripted_guest_raises_when_a_request_follows_its_last_step() -> None:
     with pytest.raises(AssertionError, match="no step"):
         with ScriptedGuest(replies({})) as guest:
             channel = GuestChannel(guest.host_end)
@@ -151,10 +149,10 @@ def test_scripted_guest_raises_when_a_request_follows_its_last_step():
             channel.close()
 
 
-def test_failed_conformance_checks_name_the_expected_and_the_seen_value():
+def test_failed_conformance_checks_name_the_expected_and_the_seen_value() -> None:
     with pytest.raises(Nonconforming, match="the answer should be 42 but is 41"):
         same(41, 42, "the answer")
-    with pytest.raises(Nonconforming, match="so that the sun shines"):
+    with pytest.raises(Nonconforming, match="should ensure that the sun shines"):
         holds(condition=False, what="the sun shines")
     with pytest.raises(Nonconforming, match="writing should be refused"):
         refused(lambda: None, "writing")

@@ -46,7 +46,7 @@ def accepted(text: str) -> bool:
 
 
 @given(TEXTS)
-def test_an_accepted_name_stays_below_the_root_and_is_its_own_normal_form(text):
+def test_accepted_path_is_normal_and_stays_below_the_root(text: str) -> None:
     if accepted(text):
         assert posixpath.normpath(posixpath.join("/root", text)) == f"/root/{text}"
         assert not text.startswith(("/", "-", "~"))
@@ -57,7 +57,7 @@ def test_an_accepted_name_stays_below_the_root_and_is_its_own_normal_form(text):
 
 
 @given(st.text())
-def test_every_part_of_an_accepted_name_is_printable(text):
+def test_accepted_path_is_printable(text: str) -> None:
     if accepted(text):
         assert all(unicodedata.category(character)[0] != "C" for character in text)
 
@@ -76,7 +76,7 @@ def test_every_part_of_an_accepted_name_is_printable(text):
         "icon",
     ],
 )
-def test_ordinary_names_are_accepted(name):
+def test_ordinary_names_are_accepted(name: str) -> None:
     assert check_path(name) == name
 
 
@@ -136,18 +136,18 @@ def test_ordinary_names_are_accepted(name):
         ),
     ],
 )
-def test_names_that_mean_trouble_somewhere_are_refused(name):
+def test_unsafe_names_are_refused(name: str) -> None:
     with pytest.raises(PathError):
         check_path(name)
 
 
 @pytest.mark.parametrize("value", [None, 1, b"a", ["a"], {}])
-def test_paths_that_are_no_text_are_refused(value):
+def test_paths_other_than_text_are_refused(value: object) -> None:
     with pytest.raises(PathError):
         check_path(value)
 
 
-def test_the_refusal_names_the_path_in_a_form_that_no_terminal_obeys():
+def test_refusal_shows_the_path_without_terminal_controls() -> None:
     with pytest.raises(PathError) as error:
         check_path("a\x1b[31m\n")
     assert str(error.value).isprintable()

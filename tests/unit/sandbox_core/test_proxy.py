@@ -1,10 +1,14 @@
-"""The way out of the box that fetches packages: whom it connects to, and whom never; nothing leaves the loopback."""
+"""The proxy of the sandbox that fetches packages: which hosts it connects to.
+
+No packet leaves the loopback.
+"""
 
 import contextlib
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,12 +17,13 @@ from sandbox.policy import Reach
 from sandbox.proxy import Proxy
 
 HOST, OTHER = "index.test", "elsewhere.test"
-PUBLIC = "198.41.0.4"  # a name server of the root: what is checked is the form, nobody connects
+PUBLIC = "198.41.0.4"  # a name server of the root: no test connects to it
 PATIENCE_S = 10.0
+ALLOWED = Reach(hosts=frozenset({HOST}), idle_s=PATIENCE_S)
 
 
 class Client:
-    """A connection as the proxy gets it from a box: what the test sends, and what came back."""
+    """A connection as the proxy gets it from a sandbox: the sent pieces and the reply."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = list(pieces)
@@ -45,7 +50,7 @@ class Client:
 
 @pytest.fixture
 def upstream() -> Iterator[list[bytes]]:
-    """Give what a server on the loopback got; it answers every connection with `echo` and ends it."""
+    """Yield the port of a server that answers `echo`, followed by its received messages."""
     got: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -64,7 +69,7 @@ def upstream() -> Iterator[list[bytes]]:
 
 
 class World:
-    """Names with their addresses, all of which lead to the server on the loopback; who was asked and connected to."""
+    """A resolver and connector whose every address leads to the server on the loopback."""
 
     def __init__(self, port: bytes, *addresses: str) -> None:
         self.port, self.addresses = int(port), addresses
@@ -79,13 +84,12 @@ class World:
         self.connected.append(address)
         return socket.create_connection(("127.0.0.1", self.port), timeout=patience_s)
 
-    def proxy(self, **reach: object) -> Proxy:
-        known: dict[str, object] = {"hosts": frozenset({HOST}), "idle_s": PATIENCE_S, **reach}
-        return Proxy(Reach(**known), self.resolve, self.connect)  # type: ignore[arg-type]
+    def proxy(self, reach: Reach = ALLOWED) -> Proxy:
+        return Proxy(reach, self.resolve, self.connect)
 
 
 def hello_for(name: str | None) -> bytes:
-    """Give a client hello as Python's own TLS makes it."""
+    """Return a client hello as Python's own TLS makes it."""
     context = ssl.create_default_context()
     context.check_hostname = False
     outgoing = ssl.MemoryBIO()
@@ -106,7 +110,7 @@ def refused(proxy: Proxy, client: Client) -> str:
     return proxy.decisions[-1].reason
 
 
-def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
+def test_allowed_host_is_connected_at_its_checked_address(upstream: list[bytes]) -> None:
     world = World(upstream[0], PUBLIC)
     proxy, client = world.proxy(), Client(request(), hello_for(HOST))
     proxy.serve(client)
@@ -136,7 +140,7 @@ def test_an_allowed_host_is_reached_at_the_address_that_was_checked(upstream):
         (b"CONNECT index.test:443 HTTP/1.1\r\n", 400),
     ],
 )
-def test_proxy_refuses_every_other_host(upstream, head: bytes, status: int):
+def test_proxy_refuses_every_other_host(upstream: list[bytes], head: bytes, status: int) -> None:
     world = World(upstream[0], PUBLIC)
     client = Client(head)
     client.answered.set()
@@ -168,26 +172,29 @@ def test_proxy_refuses_every_other_host(upstream, head: bytes, status: int):
     ],
 )
 @pytest.mark.parametrize("beside", [(), (PUBLIC,)])
-def test_a_name_that_means_an_inner_address_is_refused(
-    upstream, address: str, beside: tuple[str, ...]
-):
+def test_host_that_resolves_to_an_inner_address_is_refused(
+    upstream: list[bytes], address: str, beside: tuple[str, ...]
+) -> None:
     world = World(upstream[0], *beside, address)
     assert "resolves to" in refused(world.proxy(), Client(request(), hello_for(HOST)))
     assert world.connected == []
 
 
-def test_only_declared_private_hosts_may_resolve_to_private_addresses(upstream):
+def test_only_declared_private_hosts_may_resolve_to_private_addresses(
+    upstream: list[bytes],
+) -> None:
     world = World(upstream[0], "10.0.0.1")
-    proxy = world.proxy(hosts=frozenset({HOST, OTHER}), private_hosts=frozenset({HOST}))
+    hosts = frozenset({HOST, OTHER})
+    proxy = world.proxy(replace(ALLOWED, hosts=hosts, private_hosts=frozenset({HOST})))
     client = Client(request(), hello_for(HOST))
     proxy.serve(client)
     assert client.got.endswith(b"echo")
     assert "not a public address" in refused(proxy, Client(request(OTHER), hello_for(OTHER)))
 
 
-def test_private_host_may_never_be_the_metadata_service(upstream):
+def test_private_host_may_never_be_the_metadata_service(upstream: list[bytes]) -> None:
     world = World(upstream[0], "169.254.169.254")
-    proxy = world.proxy(private_hosts=frozenset({HOST}))
+    proxy = world.proxy(replace(ALLOWED, private_hosts=frozenset({HOST})))
     assert "no server has" in refused(proxy, Client(request(), hello_for(HOST)))
 
 
@@ -203,21 +210,23 @@ def test_private_host_may_never_be_the_metadata_service(upstream):
     ],
     ids=["another name", "no name", "http", "ssh", "no client hello", "half a hello"],
 )
-def test_a_connection_that_is_not_tls_for_the_host_sends_no_byte(upstream, first: bytes):
+def test_connection_without_tls_for_the_host_forwards_no_byte(
+    upstream: list[bytes], first: bytes
+) -> None:
     client = Client(request(), first)
     client.answered.set()
     assert refused(World(upstream[0], PUBLIC).proxy(), client)
     assert upstream[1:] in ([], [b""])
 
 
-def test_a_hello_that_comes_byte_by_byte_is_understood(upstream):
+def test_client_hello_in_single_bytes_is_parsed(upstream: list[bytes]) -> None:
     hello = hello_for(HOST)
     client = Client(request(), *(hello[place : place + 1] for place in range(len(hello))))
     World(upstream[0], PUBLIC).proxy().serve(client)
     assert client.got.endswith(b"echo")
 
 
-def test_a_hello_that_hides_its_name_is_refused():
+def test_client_hello_with_a_hidden_name_is_refused() -> None:
     hello = bytearray(hello_for(HOST))
     hidden = b"\xfe\x0d\x00\x00"
     start = 43 + 1 + hello[43]
@@ -231,16 +240,18 @@ def test_a_hello_that_hides_its_name_is_refused():
         server_name(bytes(hello + hidden))
 
 
-@pytest.mark.parametrize("cap", [{"max_bytes": 3}, {"max_connections": 0}])
-def test_bytes_and_connections_are_bounded(upstream, cap: dict[str, int]):
-    assert refused(World(upstream[0], PUBLIC).proxy(**cap), Client(request(), hello_for(HOST)))
+@pytest.mark.parametrize(
+    "reach", [replace(ALLOWED, max_bytes=3), replace(ALLOWED, max_connections=0)]
+)
+def test_bytes_and_connections_are_bounded(upstream: list[bytes], reach: Reach) -> None:
+    assert refused(World(upstream[0], PUBLIC).proxy(reach), Client(request(), hello_for(HOST)))
 
 
-def test_unreachable_hosts_are_distinguished_from_refused_ones(upstream):
-    def nobody(_: str) -> list[str]:
+def test_unreachable_hosts_are_distinguished_from_refused_ones(upstream: list[bytes]) -> None:
+    def unresolvable(_: str) -> list[str]:
         raise OSError
 
-    proxy = Proxy(Reach(hosts=frozenset({HOST})), nobody)
+    proxy = Proxy(Reach(hosts=frozenset({HOST})), unresolvable)
     assert "resolved" in refused(proxy, Client(request()))
     assert proxy.decisions[-1].unreachable
     assert not World(upstream[0], PUBLIC).proxy().decisions

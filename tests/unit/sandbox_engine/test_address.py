@@ -1,11 +1,11 @@
-"""Where the engine is: the host variable, then a context by name, then the machine's socket."""
+"""The engine's address: the host variable, a context by name, or the machine's socket."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from docker.tls import TLSConfig
 
 from sandbox import EngineUnavailable
 from sandbox.engine.address import find_engine
@@ -13,8 +13,8 @@ from sandbox.engine.address import find_engine
 SOCKET = "unix:///var/run/docker.sock"
 
 
-def context(folder: Path, name: str, **endpoint: Any) -> Path:
-    """Write a context as `docker context create` does; gives the folder of its certificates."""
+def context(folder: Path, name: str, **endpoint: object) -> Path:
+    """Write a context as `docker context create` does; return its certificates' folder."""
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "contexts/meta" / key
     meta.mkdir(parents=True)
@@ -24,14 +24,13 @@ def context(folder: Path, name: str, **endpoint: Any) -> Path:
     return folder / "contexts/tls" / key / "docker"
 
 
-def test_default_engine_address_is_the_local_socket(tmp_path):
+def test_default_engine_address_is_the_local_socket(tmp_path: Path) -> None:
     assert find_engine({"DOCKER_CONFIG": str(tmp_path)}) == {"base_url": SOCKET}
-    assert find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}) == {
-        "base_url": SOCKET
-    }
+    variables = {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "default"}
+    assert find_engine(variables) == {"base_url": SOCKET}
 
 
-def test_the_current_context_is_used_then_the_variable_then_the_host(tmp_path):
+def test_engine_host_wins_over_the_variable_and_the_current_context(tmp_path: Path) -> None:
     context(tmp_path, "rootless", Host="unix:///run/user/1000/docker.sock")
     context(tmp_path, "other", Host="tcp://127.0.0.1:2375")
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": "rootless", "auths": {}}))
@@ -43,7 +42,9 @@ def test_the_current_context_is_used_then_the_variable_then_the_host(tmp_path):
     assert find_engine(variables)["base_url"] == "unix:///mine.sock"
 
 
-def test_the_folder_is_that_of_the_home_and_never_the_current_one(tmp_path, monkeypatch):
+def test_contexts_come_from_the_home_and_never_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     context(tmp_path, "planted", Host="tcp://127.0.0.1:1")
     (tmp_path / "config.json").write_text('{"currentContext": "planted"}')
@@ -55,29 +56,33 @@ def test_the_folder_is_that_of_the_home_and_never_the_current_one(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "said"),
+    ("endpoint", "message"),
     [
         ({}, "docker context ls"),
         ({"Host": ""}, "docker context ls"),
         ({"Host": "ssh://user@build"}, "ssh -L"),
     ],
 )
-def test_a_context_that_cannot_be_used_is_said_to_be(tmp_path, endpoint, said):
+def test_unusable_context_is_an_error_with_advice(
+    tmp_path: Path, endpoint: dict[str, str], message: str
+) -> None:
     context(tmp_path, "far", **endpoint)
-    with pytest.raises(EngineUnavailable, match=said):
+    with pytest.raises(EngineUnavailable, match=message):
         find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "far"})
 
 
-def test_a_damaged_configuration_is_no_licence_to_take_another_engine(tmp_path):
+def test_damaged_configuration_never_selects_another_engine(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{not json")
     with pytest.raises(EngineUnavailable, match=r"config\.json cannot be read"):
         find_engine({"DOCKER_CONFIG": str(tmp_path)})
 
 
-def test_a_context_without_its_authority_is_not_trusted_blindly(tmp_path):
+def test_context_certificates_are_verified(tmp_path: Path) -> None:
     folder = context(tmp_path, "tls", Host="tcp://127.0.0.1:2376", SkipTLSVerify=False)
     folder.mkdir(parents=True)
     (folder / "ca.pem").write_text("not a certificate, and only named here")
     found = find_engine({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "tls"})
-    assert (found["tls"].verify, found["tls"].ca_cert) == (True, str(folder / "ca.pem"))
-    assert found["tls"].cert is None
+    tls = found["tls"]
+    assert isinstance(tls, TLSConfig)
+    assert (tls.verify, tls.ca_cert) == (True, str(folder / "ca.pem"))
+    assert tls.cert is None

@@ -1,32 +1,33 @@
-"""What an engine says of itself: whatever a box needs and it lacks is a refusal with the reason and what to do."""
+"""The engine's description of itself: each lack is an error with reason and advice."""
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from recorded_sandbox import RECORDED, recorded_image, recorded_views
 
 from l2mac.cli import exit_codes
 from sandbox import EngineUnfit, IsolationMismatch, SandboxPolicy
-from sandbox.engine.fitness import loosening, require_fit
-from sandbox.engine.receipt import Views, make_receipt
+from sandbox.engine.fitness import loosening, require_fit, shortcomings
+from sandbox.engine.receipt import make_receipt
 
 ENGINES = json.loads((Path(__file__).parent / "golden/engines.json").read_text(encoding="utf-8"))
 INFO, VERSION = RECORDED["info"], RECORDED["version"]
 
 
-def runtime(*arguments: str) -> dict[str, Any]:
+def runtime(*arguments: str) -> dict[str, object]:
     return {"Runtimes": {"runc": {"path": "runc", "runtimeArgs": list(arguments)}}}
 
 
-def test_an_engine_with_all_of_it_is_fit():
-    assert require_fit(INFO, VERSION, "") is None  # what is unfit raises, as below
+def test_engine_that_meets_every_requirement_is_fit() -> None:
+    require_fit(INFO, VERSION, "")  # an unfit engine raises, as below
+    assert shortcomings(INFO, VERSION) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "rootless Docker, control groups v1",
@@ -35,16 +36,16 @@ def test_an_engine_with_all_of_it_is_fit():
         ("Podman", "Podman, whose Docker-compatible API ignores a container"),
     ],
 )
-def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
+def test_recorded_unfit_engines_are_refused(name: str, message: str) -> None:
     engine = ENGINES[name]
-    with pytest.raises(EngineUnfit, match=said) as refusal:
+    with pytest.raises(EngineUnfit, match=message) as refusal:
         require_fit(engine["info"], engine["version"], "")
     assert "DOCKER_HOST" in str(refusal.value)
     assert exit_codes.code_for(refusal.value) == exit_codes.UNFIT
 
 
 @pytest.mark.parametrize(
-    ("weakness", "said"),
+    ("weakness", "message"),
     [
         ({"OSType": "windows"}, "windows containers"),
         ({"MemoryLimit": False}, r"does not limit memory\."),
@@ -63,17 +64,15 @@ def test_a_recorded_engine_that_cannot_hold_a_box_is_refused(name, said):
         (runtime("--debug-log", "/a/path"), "/a/path"),
     ],
 )
-def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said):
+def test_engine_weaknesses_are_named_and_get_no_receipt(
+    weakness: dict[str, object], message: str
+) -> None:
     info = {**INFO, **weakness}
-    with pytest.raises(EngineUnfit, match=said):
+    with pytest.raises(EngineUnfit, match=message):
         require_fit(info, VERSION, "")
     views = recorded_views()
     with pytest.raises(IsolationMismatch, match=r"outside\.(engine|runtime_arguments)"):
-        make_receipt(
-            SandboxPolicy(),
-            recorded_image(),
-            Views(views.request, views.outside, views.hello, VERSION, info),
-        )
+        make_receipt(SandboxPolicy(), recorded_image(), replace(views, version=VERSION, info=info))
 
 
 @pytest.mark.parametrize(
@@ -87,11 +86,11 @@ def test_engine_weaknesses_are_named_and_get_no_receipt(weakness, said):
         "--oci-seccomp",
     ],
 )
-def test_arguments_that_loosen_nothing_are_no_reason(argument):
+def test_harmless_runtime_arguments_are_accepted(argument: str) -> None:
     assert loosening(runtime(argument), "runc") == []
 
 
-def test_arguments_of_unused_runtimes_are_ignored():
+def test_arguments_of_unused_runtimes_are_ignored() -> None:
     info = copy.deepcopy(INFO)
     info["Runtimes"]["loose"] = {"path": "runsc", "runtimeArgs": ["--ignore-cgroups"]}
     require_fit(info, VERSION, "runc")

@@ -1,11 +1,13 @@
-"""The create request, whole: a change of any option shows in this folder's golden file, for a reviewer to see.
+"""The whole create request: a changed option shows in the golden file, for a reviewer to see.
 
-To write it anew after a change that is meant: `L2MAC_WRITE_GOLDEN=1 pytest tests/unit/test_sandbox_hardening.py`.
+After an intended change, write it anew:
+`L2MAC_WRITE_GOLDEN=1 pytest tests/unit/sandbox_engine/test_hardening.py`.
 """
 
 import json
 import os
 from pathlib import Path
+from typing import TypedDict, cast
 
 import pytest
 
@@ -13,14 +15,48 @@ from sandbox import SandboxPolicy
 from sandbox.engine.hardening import FIRST_UID, LAST_UID, create_request, fresh_uid
 
 GOLDEN = Path(__file__).parent / "golden" / "create_request.json"
+DEFAULTS = SandboxPolicy()
 LABELS = {"org.l2mac.sandbox": "1"}
 
 
-def request_of(**policy: object) -> dict:
-    return create_request(SandboxPolicy(**policy), "sha256:image", LABELS, "PROFILE", 10_001)
+class Mount(TypedDict):
+    Type: str
+    Target: str
 
 
-def test_the_request_is_the_reviewed_one():
+class Limit(TypedDict):
+    Name: str
+    Hard: int
+
+
+class Host(TypedDict):
+    """The fields of the host configuration that these tests read."""
+
+    Privileged: bool
+    ReadonlyRootfs: bool
+    NetworkMode: str
+    CapAdd: object
+    CapDrop: list[str]
+    Binds: object
+    Devices: list[object]
+    SecurityOpt: list[str]
+    Memory: int
+    MemorySwap: int
+    PidsLimit: int
+    Mounts: list[Mount]
+    Tmpfs: dict[str, str]
+    Ulimits: list[Limit]
+
+
+def host_of(policy: SandboxPolicy = DEFAULTS) -> Host:
+    return cast("Host", request_of(policy)["HostConfig"])
+
+
+def request_of(policy: SandboxPolicy = DEFAULTS) -> dict[str, object]:
+    return create_request(policy, "sha256:image", LABELS, "PROFILE", 10_001)
+
+
+def test_create_request_equals_the_golden_file() -> None:
     text = json.dumps(request_of(), indent=1, sort_keys=True) + "\n"
     if os.environ.get("L2MAC_WRITE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
@@ -28,49 +64,46 @@ def test_the_request_is_the_reviewed_one():
 
 
 @pytest.mark.parametrize(
-    "policy", [{}, {"volume": "disk"}, {"runtime": "runsc"}, {"cpus": 0.5, "pids": 16}]
+    "policy",
+    [
+        DEFAULTS,
+        SandboxPolicy(volume="disk"),
+        SandboxPolicy(runtime="runsc"),
+        SandboxPolicy(cpus=0.5, pids=16),
+    ],
+    ids=["defaults", "volume on disk", "gVisor", "few processes"],
 )
-def test_no_policy_loosens_the_confinement(policy):
-    host = request_of(**policy)["HostConfig"]
-    assert (host["Privileged"], host["ReadonlyRootfs"], host["NetworkMode"]) == (
-        False,
-        True,
-        "none",
-    )
-    assert (host["CapAdd"], host["CapDrop"], host["Binds"], host["Devices"]) == (
-        None,
-        ["ALL"],
-        None,
-        [],
-    )
+def test_no_policy_loosens_the_confinement(policy: SandboxPolicy) -> None:
+    host = host_of(policy)
+    assert (host["Privileged"], host["ReadonlyRootfs"]) == (False, True)
+    assert host["NetworkMode"] == "none"
+    assert (host["CapAdd"], host["CapDrop"]) == (None, ["ALL"])
+    assert (host["Binds"], host["Devices"]) == (None, [])
     assert host["SecurityOpt"] == ["no-new-privileges", "seccomp=PROFILE"]
     assert host["MemorySwap"] == host["Memory"] > 0
-    assert [(mount["Type"], mount["Target"]) for mount in host["Mounts"]] == [
-        ("volume", "/workspace")
-    ]
+    (mount,) = host["Mounts"]
+    assert (mount["Type"], mount["Target"]) == ("volume", "/workspace")
     assert all("nosuid,nodev,noexec" in options for options in host["Tmpfs"].values())
 
 
-def test_refused_forks_are_counted_because_the_groups_limit_comes_first():
-    host = request_of()["HostConfig"]
+def test_process_limit_of_the_group_is_below_nproc() -> None:
+    host = host_of()
     (nproc,) = (limit for limit in host["Ulimits"] if limit["Name"] == "nproc")
     assert nproc["Hard"] > host["PidsLimit"]
 
 
-def test_gvisors_own_threads_have_room():
-    assert (
-        request_of(runtime="runsc")["HostConfig"]["PidsLimit"]
-        > 8 * request_of()["HostConfig"]["PidsLimit"]
-    )
+def test_process_limit_leaves_room_for_gvisor_threads() -> None:
+    gvisor = host_of(SandboxPolicy(runtime="runsc"))
+    assert gvisor["PidsLimit"] > 8 * host_of()["PidsLimit"]
 
 
-def test_every_box_has_an_unprivileged_uid_that_few_share():
+def test_sandbox_uids_are_unprivileged_and_rarely_shared() -> None:
     uids = [fresh_uid() for _ in range(200)]
     assert all(FIRST_UID <= uid <= LAST_UID < 65_534 for uid in uids)
     assert len(set(uids)) > 190
 
 
-def test_a_uid_is_the_same_everywhere_in_the_request():
+def test_request_uses_one_uid_everywhere() -> None:
     request = create_request(SandboxPolicy(), "sha256:image", LABELS, "PROFILE", 23_456)
     text = json.dumps(request)
     assert request["User"] == "23456:23456"

@@ -12,26 +12,29 @@ Frames = queue.Queue[tuple[str, bytes]]
 
 
 def tunnel() -> tuple[Streams, "queue.Queue[AttachedStream]", Frames]:
-    """Give streams, what was opened of them, and what was sent to the guest."""
+    """Return streams, the queue of opened ones, and the queue of frames to the guest."""
     opened: queue.Queue[AttachedStream] = queue.Queue()
     sent: Frames = queue.Queue()
-    return Streams(opened.put, lambda header, body: sent.put((header["do"], body))), opened, sent
+    return (
+        Streams(opened.put, lambda header, body: sent.put((str(header["do"]), body))),
+        opened,
+        sent,
+    )
 
 
-def frame(number: object, what: str) -> dict[str, object]:
-    return {"stream": number, "do": what}
+def frame(number: object, action: str) -> dict[str, object]:
+    return {"stream": number, "do": action}
 
 
-def test_bytes_go_both_ways_piece_by_acknowledged_piece():
+def test_bytes_flow_both_ways_in_acknowledged_pieces() -> None:
     streams, opened, sent = tunnel()
     streams.take(frame(1, "open"), b"")
     stream = opened.get(timeout=PATIENCE_S)
     streams.take(frame(1, "data"), b"hello")
     assert stream.receive(PATIENCE_S) == b"hello"
     assert sent.get(timeout=PATIENCE_S) == ("ack", b"")
-    assert not stream.send(
-        b"x" * (MAX_PIECE_BYTES + 1), 0.01
-    )  # nobody acknowledges the first piece
+    too_long = b"x" * (MAX_PIECE_BYTES + 1)
+    assert not stream.send(too_long, 0.01)  # the guest does not acknowledge the first piece
     assert sent.get(timeout=PATIENCE_S) == ("data", b"x" * MAX_PIECE_BYTES)
     assert sent.empty()
     streams.take(frame(1, "ack"), b"")
@@ -54,17 +57,17 @@ def test_bytes_go_both_ways_piece_by_acknowledged_piece():
         [(frame(number, "open"), b"") for number in range(1, MAX_STREAMS + 3)],
     ],
 )
-def test_a_frame_that_no_guest_sends_is_an_error_of_its_own(frames):
+def test_impossible_stream_frames_raise(frames: list[tuple[dict[str, object], bytes]]) -> None:
     streams, _, _ = tunnel()
     with pytest.raises((ValueError, TypeError)):
         for header, body in frames:
             streams.take(header, body)
 
 
-def test_frames_arriving_after_a_stream_ended_are_no_error():
+def test_frames_arriving_after_a_stream_ended_are_no_error() -> None:
     streams, opened, _ = tunnel()
     streams.take(frame(1, "open"), b"")
     opened.get(timeout=PATIENCE_S).close()
-    for what, body in (("data", b"late"), ("ack", b""), ("end", b""), ("end", b"")):
-        streams.take(frame(1, what), body)
+    for action, body in (("data", b"late"), ("ack", b""), ("end", b""), ("end", b"")):
+        streams.take(frame(1, action), body)
     assert opened.empty()

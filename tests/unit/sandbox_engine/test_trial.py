@@ -1,7 +1,8 @@
-"""Which runtime `auto` tries, and in which order; the trials themselves are in tests/container."""
+"""The runtimes that `auto` tries, in order; the trials themselves are in tests/container."""
 
 import pytest
 
+from sandbox import ReceiptProperty
 from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
 
 
@@ -25,27 +26,26 @@ from sandbox.engine.trial import RuntimeChoice, candidates, limits_are_seen
         ({"nvidia": {"path": "nvidia-container-runtime"}, "krun": {}, "runj": {}}, "nvidia", []),
     ],
 )
-def test_runtimes_are_tried_from_the_strongest_down_and_unknown_ones_never(
-    runtimes, default, order
-):
+def test_known_runtimes_are_tried_from_the_strongest_down(
+    runtimes: dict[str, object], default: str, order: list[str]
+) -> None:
     assert candidates({"Runtimes": runtimes, "DefaultRuntime": default}) == order
 
 
-def test_the_choice_is_one_line_that_says_why_the_stronger_were_not_taken():
-    text = RuntimeChoice(
-        "runc", (("kata", "It does not start."), ("runsc", "Its limits do not bind."))
-    ).text
+def test_choice_is_one_line_with_the_reason_of_each_rejection() -> None:
+    rejected = (("kata", "It does not start."), ("runsc", "Its limits do not bind."))
+    text = RuntimeChoice("runc", rejected).text
     assert "\n" not in text
-    assert text.startswith(
-        "runtime runc passed the trial: its limits bind. kata was rejected: It does not start. runsc"
-    )
+    assert text.startswith("runtime runc passed the trial: its limits bind.")
+    assert " kata was rejected: It does not start. runsc" in text
+
+
+def one_row(name: str, verdict: str) -> ReceiptProperty:
+    return {"name": name, "wanted": 1, "seen": 1, "verdict": verdict}
 
 
 @pytest.mark.parametrize(("verdict", "seen"), [("match", True), ("not available", False)])
-def test_limits_that_a_box_has_not_read_need_a_trial(verdict, seen):
-    rows = [
-        {"name": "inside.memory", "verdict": "match"},
-        {"name": "inside.pids", "verdict": verdict},
-    ]
+def test_limits_not_read_in_the_sandbox_need_a_trial(verdict: str, seen: bool) -> None:
+    rows = [one_row("inside.memory", "match"), one_row("inside.pids", verdict)]
     assert limits_are_seen({"rows": rows}) is seen
     assert not limits_are_seen({"rows": []})

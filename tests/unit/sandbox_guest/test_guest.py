@@ -1,7 +1,8 @@
-"""The guest's own parts, on pipes of the test: a host that lies to it, and what it keeps of an output."""
+"""Parts of the guest on pipes: its channel to a hostile host, its capture and its checker."""
 
 import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from sandbox.guest.channel import Channel, HostGone
 from sandbox.guest.checker import Checker
+from sandbox.guest.processes import Spawner
 from sandbox.guest.watch import Capture
 from sandbox.protocol import ProtocolError, Sealer
 
@@ -49,45 +51,45 @@ class Host:
 
 
 @pytest.fixture
-def host():
+def host() -> Iterator[Host]:
     host = Host()
     yield host
     host.close()
 
 
-def test_a_request_of_a_greeted_host_is_taken(host):
+def test_request_after_the_greeting_is_received(host: Host) -> None:
     host.greet()
     host.say({"op": "list"}, b"x" * 300_000)
     assert host.channel.receive(PATIENCE_S) == ({"op": "list"}, b"x" * 300_000)
 
 
-def test_guest_receives_nothing_while_the_host_is_silent(host):
+def test_guest_receives_nothing_while_the_host_is_silent(host: Host) -> None:
     host.greet()
     assert host.channel.receive(0.05) is None
 
 
-def test_a_frame_without_the_key_is_a_bad_frame(host):
+def test_a_frame_without_the_key_is_a_bad_frame(host: Host) -> None:
     host.greet()
     host.say_raw(Sealer(b"H").seal({"op": "run"}))
     with pytest.raises(ProtocolError):
         host.channel.receive(PATIENCE_S)
 
 
-def test_a_second_request_before_the_reply_is_a_bad_frame(host):
+def test_a_second_request_before_the_reply_is_a_bad_frame(host: Host) -> None:
     host.greet()
     os.write(host.write_end, host.sealer.seal({"op": "list"}) + host.sealer.seal({"op": "list"}))
     with pytest.raises(ProtocolError, match="second"):
         host.channel.receive(PATIENCE_S)
 
 
-def test_the_end_of_the_channel_is_the_end_of_the_host(host):
+def test_closed_channel_means_the_host_is_gone(host: Host) -> None:
     host.greet()
     host.hang_up()
     with pytest.raises(HostGone):
         host.channel.receive(PATIENCE_S)
 
 
-def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host):
+def test_heartbeat_renews_the_lease_and_silence_ends_it(host: Host) -> None:
     host.greet(lease_s=3600)
     renewed_at = host.channel._heard_at
     os.write(host.write_end, host.sealer.seal({"op": "beat"}))
@@ -99,7 +101,7 @@ def test_a_lease_that_is_not_kept_ends_and_a_beat_keeps_it(host):
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_noise_is_never_a_request(noise):
+def test_noise_is_never_a_request(noise: bytes) -> None:
     host = Host()
     try:
         host.greet()
@@ -112,7 +114,9 @@ def test_noise_is_never_a_request(noise):
 
 
 @given(st.lists(st.binary(max_size=30), max_size=30), st.integers(0, 40), st.integers(0, 40))
-def test_a_capture_keeps_both_ends_and_counts_all(chunks, head_bytes, tail_bytes):
+def test_a_capture_keeps_both_ends_and_counts_all(
+    chunks: list[bytes], head_bytes: int, tail_bytes: int
+) -> None:
     capture, whole = Capture(head_bytes, tail_bytes), b"".join(chunks)
     for chunk in chunks:
         capture.feed(chunk)
@@ -125,21 +129,30 @@ def test_a_capture_keeps_both_ends_and_counts_all(chunks, head_bytes, tail_bytes
     assert capture.total == len(whole)
 
 
-class Spawned:
-    """A spawner that starts nothing and notes what it was asked for."""
+class ScriptedSpawner(Spawner):
+    """A spawner that starts nothing and returns scripted pids."""
 
     def __init__(self, *pids: int) -> None:
+        super().__init__(score_fd=-1)
         self._pids = list(pids)
 
-    def start(self, *_: object, **__: object) -> int:
+    def start(
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        streams: tuple[int, int, int],
+        *,
+        cwd: str,
+        cpu_s: int | None,
+    ) -> int:
         if not self._pids:
-            raise BlockingIOError("no process to be had")
+            raise BlockingIOError("no further process is possible")
         return self._pids.pop(0)
 
 
-def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
-    """A number can come back as that of another process, which would then be spared."""
-    checker = Checker(Spawned(999_999), ["checker"], {})
+def test_collected_checker_is_forgotten_by_its_pid() -> None:
+    """Another process can get the same number later, and would then be spared."""
+    checker = Checker(ScriptedSpawner(999_999), ["checker"], {})
     checker.ensure()
     assert checker.pid == 999_999
 
@@ -149,15 +162,15 @@ def test_a_checker_that_was_collected_is_no_longer_known_by_its_number():
     checker.stop()
 
 
-def test_guest_survives_a_checker_that_cannot_start():
-    checker = Checker(Spawned(), ["checker"], {})
+def test_guest_survives_a_checker_that_cannot_start() -> None:
+    checker = Checker(ScriptedSpawner(), ["checker"], {})
     checker.ensure()
     checker.settle()
     assert (checker.pid, checker.fd) == (0, -1)
     assert not checker.submit(0, {}, [])
 
 
-def test_an_image_without_checkers_has_none():
-    checker = Checker(Spawned(999_999), [], {})
+def test_image_without_checkers_starts_none() -> None:
+    checker = Checker(ScriptedSpawner(999_999), [], {})
     checker.ensure()
     assert checker.pid == 0

@@ -33,7 +33,7 @@ def unpack(
 
 def test_unpacked_wheel_files_are_read_only_without_their_own_modes(
     tmp_path: Path, usual_umask: None
-):
+) -> None:
     assert unpack(tmp_path / "t", wheel(FILES, mode=0o6777)) == sorted(FILES)
     assert {
         stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "t").rglob("*") if path.is_file()
@@ -43,7 +43,7 @@ def test_unpacked_wheel_files_are_read_only_without_their_own_modes(
 @pytest.mark.parametrize(
     "name", ["../out", "a/../../out", "/out", "a//b", "./a", "..\\out", "a\nb", "x" * 600]
 )
-def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, name: str):
+def test_escaping_wheel_paths_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(WheelRefused, match="path"):
         unpack(tmp_path / "t", wheel({name: ""}))
     assert not (tmp_path / "out").exists()
@@ -51,12 +51,12 @@ def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFBLK, stat.S_IFSOCK])
-def test_wheel_entries_that_are_no_regular_files_are_refused(tmp_path: Path, kind: int):
+def test_wheel_entries_other_than_regular_files_are_refused(tmp_path: Path, kind: int) -> None:
     with pytest.raises(WheelRefused, match="regular"):
         unpack(tmp_path / "t", wheel({"a": "/etc/passwd"}, kind=kind))
 
 
-def test_scripts_are_left_out_and_libraries_of_the_data_folder_taken(tmp_path: Path):
+def test_wheel_scripts_are_excluded_and_data_libraries_unpacked(tmp_path: Path) -> None:
     names = (
         "x.data/scripts/run",
         "x.data/headers/a.h",
@@ -67,12 +67,14 @@ def test_scripts_are_left_out_and_libraries_of_the_data_folder_taken(tmp_path: P
 
 
 @pytest.mark.parametrize("bounds", [{"max_bytes": 3}, {"max_files": 1}])
-def test_bytes_and_files_are_bounded(tmp_path: Path, bounds: dict[str, int]):
+def test_bytes_and_files_are_bounded(tmp_path: Path, bounds: dict[str, int]) -> None:
     with pytest.raises(WheelRefused, match="too"):
         unpack(tmp_path / "t", wheel(FILES), **bounds)
 
 
-def test_the_same_wheels_come_to_the_same_hash_and_others_to_another(tmp_path: Path, capsys):
+def test_layer_hash_depends_only_on_the_wheels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     hashes = []
     for number, text in enumerate(("A = 1\n", "A = 1\n", "A = 2\n")):
         source, target = tmp_path / f"s{number}" / "pkg-1-py3-none-any.whl", tmp_path / f"t{number}"
@@ -87,16 +89,16 @@ def test_the_same_wheels_come_to_the_same_hash_and_others_to_another(tmp_path: P
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_changed_mode_changes_the_hash(tmp_path: Path):
+def test_a_changed_mode_changes_the_hash(tmp_path: Path) -> None:
     unpack(tmp_path / "t", wheel(FILES))
     before = digest_of(str(tmp_path / "t"))
     (tmp_path / "t" / "pkg" / "__init__.py").chmod(0o4755)
     assert digest_of(str(tmp_path / "t")) != before
 
 
-def test_wheel_that_is_no_zip_file_is_named(tmp_path: Path, capsys):
+def test_invalid_zip_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "s" / "bad-1-py3-none-any.whl"
     source.mkdir(parents=True)
-    (source / "0000").write_bytes(b"nothing of the kind")
+    (source / "0000").write_bytes(b"not a zip file")
     assert main(str(source.parent), str(tmp_path), 10, 10) == 1
     assert capsys.readouterr().out.startswith("bad-1-py3-none-any.whl: ")

@@ -1,6 +1,6 @@
-"""The file store on a folder of the host: whatever it is asked for and whatever a command leaves, it stays inside.
+"""The guest's file store: no request and no leftover of a command leads out of its folder.
 
-The store is plain system calls on descriptors, so here it runs on a temporary folder; only tests do that.
+The store is plain system calls on descriptors, so only here it runs on a folder of the host.
 """
 
 import hashlib
@@ -113,17 +113,20 @@ class AnyRequests(RuleBasedStateMachine):
         kind=st.sampled_from(["link", "pipe", "dir", "file"]),
     )
     def meddle(self, name: str, kind: str) -> None:
-        """Do what a command could, then look."""
+        """Leave an entry as a command could, then scan."""
         path = self.root / name
         if path.parent.is_dir() and not path.parent.is_symlink() and not os.path.lexists(path):
-            {
-                "link": lambda: path.symlink_to("/etc"),
-                "pipe": lambda: os.mkfifo(path),
-                "dir": path.mkdir,
-                "file": lambda: path.write_bytes(b"made"),
-            }[kind]()
+            if kind == "link":
+                path.symlink_to("/etc")
+            elif kind == "pipe":
+                os.mkfifo(path)
+            elif kind == "dir":
+                path.mkdir()
+            else:
+                path.write_bytes(b"made")
         changes, _, _ = self.store.scan()
         for changed, size, digest in changes:
+            assert isinstance(changed, str)
             if size == -1:
                 del self.model[changed]
             else:
@@ -143,8 +146,8 @@ TestAnyRequests.settings = settings(stateful_step_count=20)
 
 
 @pytest.mark.parametrize("target", ["..", "../secret.txt", "/", "/etc", ".", "loop"])
-def test_a_link_in_place_of_a_folder_or_file_leads_nowhere(store, root, target):
-    """Between two scans nothing runs; should a link be there all the same, it is refused and not followed."""
+def test_planted_links_are_never_followed(store: GuestFileStore, root: Path, target: str) -> None:
+    """No command runs between two scans; if a link is there all the same, it is refused."""
     store.write([("folder/file.txt", b"inside")])
     (root / "folder" / "file.txt").unlink()
     (root / "folder").rmdir()
@@ -160,7 +163,9 @@ def test_a_link_in_place_of_a_folder_or_file_leads_nowhere(store, root, target):
             request()
 
 
-def test_written_file_replaces_a_link_and_not_its_target(store, root, tmp_path):
+def test_written_file_replaces_a_link_and_not_its_target(
+    store: GuestFileStore, root: Path, tmp_path: Path
+) -> None:
     (root / "link.txt").symlink_to(tmp_path / "secret.txt")
 
     store.write([("link.txt", b"new")])
@@ -169,14 +174,16 @@ def test_written_file_replaces_a_link_and_not_its_target(store, root, tmp_path):
     assert not (root / "link.txt").is_symlink()
 
 
-def test_pipe_in_place_of_a_file_is_refused_without_blocking(store, root):
+def test_pipe_in_place_of_a_file_is_refused_without_blocking(
+    store: GuestFileStore, root: Path
+) -> None:
     os.mkfifo(root / "main.py")
     with pytest.raises(StoreRefusal, match="not a regular file"):
         store.read("main.py", 0, 10)
     assert store.scan() == ([], [], 1)
 
 
-def test_a_write_that_fails_half_way_changes_nothing(store, root):
+def test_failed_write_changes_nothing(store: GuestFileStore, root: Path) -> None:
     store.write([("a.txt", b"old"), ("folder/b.txt", b"old")])
     before = tree(root)
 
@@ -195,7 +202,7 @@ def test_a_write_that_fails_half_way_changes_nothing(store, root):
     assert sorted(os.listdir(root)) == ["a.txt", "folder"]
 
 
-def test_no_descriptor_is_left_open(store):
+def test_no_descriptor_is_left_open(store: GuestFileStore) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for n in range(20):
         store.write([(f"{n}/a/b.txt", b"x"), (f"{n}/c.txt", b"x")])
@@ -207,7 +214,9 @@ def test_no_descriptor_is_left_open(store):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_changed_file_is_found_though_size_and_time_are_as_before(store, root):
+def test_changed_file_with_unchanged_size_and_time_is_found(
+    store: GuestFileStore, root: Path
+) -> None:
     store.write([("a.txt", b"1234")])
     status = (root / "a.txt").stat()
     (root / "a.txt").write_bytes(b"5678")
@@ -218,7 +227,7 @@ def test_a_changed_file_is_found_though_size_and_time_are_as_before(store, root)
     assert (changes, removed) == ([["a.txt", 4, hashlib.sha256(b"5678").hexdigest()]], 0)
 
 
-def test_a_file_that_was_rewritten_and_has_its_old_content_again_is_named(store, root):
+def test_rewritten_file_with_restored_content_is_named(store: GuestFileStore, root: Path) -> None:
     store.write([("a.txt", b"1234"), ("b.txt", b"5678"), ("c.txt", b"90")])
     status = (root / "a.txt").stat()
     (root / "a.txt").write_bytes(b"else")
@@ -232,14 +241,14 @@ def test_a_file_that_was_rewritten_and_has_its_old_content_again_is_named(store,
     assert store.scan() == ([], [], 0)
 
 
-def test_a_file_that_had_to_be_made_readable_counts_as_changed_once(store, root):
+def test_unreadable_file_counts_as_changed_once(store: GuestFileStore, root: Path) -> None:
     (root / "a.txt").write_bytes(b"x")
     (root / "a.txt").chmod(0)
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
     assert store.scan() == ([], [], 0)
 
 
-def test_files_beyond_the_bounds_are_removed_and_counted(store, root):
+def test_files_beyond_the_bounds_are_removed_and_counted(store: GuestFileStore, root: Path) -> None:
     for n in range(40):
         (root / f"f{n:02d}").write_bytes(b"x" * 400)
 
@@ -249,13 +258,13 @@ def test_files_beyond_the_bounds_are_removed_and_counted(store, root):
     assert sum(len(content) for content in tree(root).values()) <= LIMITS["max_bytes"]
 
 
-def test_names_that_only_bytes_can_say_are_removed(store, root):
+def test_undecodable_names_are_removed(store: GuestFileStore, root: Path) -> None:
     with open(os.fsencode(root) + b"/\xff\xfe", "wb"):
         pass
     assert store.scan() == ([], [], 1)
 
 
-def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path):
+def test_clearing_a_folder_follows_no_link_and_has_no_depth_limit(tmp_path: Path) -> None:
     scratch, kept = tmp_path / "scratch", tmp_path / "kept"
     scratch.mkdir()
     kept.mkdir()
@@ -279,7 +288,9 @@ def test_clearing_a_folder_follows_no_link_and_goes_to_any_depth(tmp_path):
     assert (kept / "file").read_text() == "kept"
 
 
-def test_empty_directories_left_by_a_command_never_block_a_file(store: GuestFileStore, root: Path):
+def test_empty_directories_left_by_a_command_never_block_a_file(
+    store: GuestFileStore, root: Path
+) -> None:
     (root / "a" / "b" / "c").mkdir(parents=True)
     (root / "d" / "e").mkdir(parents=True)
     (root / "d" / "kept.txt").write_text("x")

@@ -3,15 +3,16 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import click
 import pytest
+from pydantic import BaseModel
 
 from l2mac.cli.main import l2mac
-from l2mac.control.run_spec import METHODS
+from l2mac.control.run_spec import METHODS, RunSpec
 from l2mac.domains.loader import load_domain
-from l2mac.runs.recorded_spec import recorded_plan, started
+from l2mac.runs.recorded_spec import read_spec, record_spec
 from l2mac.runs.session import find_source
 from l2mac.runs.wiring import make_plan
 from l2mac.settings.metadata import help_of, info_of, recorded_values
@@ -21,7 +22,7 @@ from l2mac.trace.journal import Journal
 
 FIELDS = Settings.model_fields
 RECORDED = [name for name, field in FIELDS.items() if info_of(field).recorded]
-OTHER_VALUES: dict[str, Any] = {
+OTHER_VALUES: dict[str, object] = {
     "preset": "ollama",
     "base_url": "http://127.0.0.1:9/v1",
     "tool_protocol": "json",
@@ -32,7 +33,7 @@ OTHER_VALUES: dict[str, Any] = {
 }
 
 
-def other_value(name: str) -> Any:
+def other_value(name: str) -> object:
     """Return a valid value that is not the default."""
     field = FIELDS[name]
     if name in OTHER_VALUES:
@@ -46,19 +47,19 @@ def other_value(name: str) -> Any:
     return (field.default or 0) + 1
 
 
-def settings_with(folder: Path, **given: Any) -> Settings:
+def settings_with(folder: Path, **given: object) -> Settings:
     return load_settings(given, project=folder / "none", user=folder / "none")
 
 
 @pytest.mark.parametrize("model", [Settings, RoleSettings, Roles])
-def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[Any]):
+def test_descriptions_are_sentences_that_fit_one_line_of_help(model: type[BaseModel]) -> None:
     texts = {name: help_of(field) for name, field in model.model_fields.items()}
     assert {
         name: text for name, text in texts.items() if not re.fullmatch(r".{8,71}\.", text)
     } == {}
 
 
-def test_every_option_for_a_setting_shows_the_description_of_the_setting():
+def test_every_option_for_a_setting_shows_the_description_of_the_setting() -> None:
     context = click.Context(l2mac)
     run = l2mac.get_command(context, "run")
     assert run is not None
@@ -68,7 +69,7 @@ def test_every_option_for_a_setting_shows_the_description_of_the_setting():
     assert {"plan_model", "judge_model"} <= shown.keys()
 
 
-def test_the_log_level_has_the_same_text_and_choices_at_both_places():
+def test_the_log_level_has_the_same_text_and_choices_at_both_places() -> None:
     option = next(one for one in l2mac.params if one.name == "log_level")
     assert isinstance(option, click.Option)
     assert isinstance(option.type, click.Choice)
@@ -76,25 +77,25 @@ def test_the_log_level_has_the_same_text_and_choices_at_both_places():
     assert tuple(option.type.choices) == get_args(FIELDS["log_level"].annotation)
 
 
-def test_the_template_describes_every_setting():
+def test_the_template_describes_every_setting() -> None:
     text = template()
     assert [name for name, field in FIELDS.items() if f"# {field.description}\n" not in text] == []
 
 
-def test_methods_of_the_settings_are_those_of_the_control_unit():
+def test_methods_of_the_settings_are_those_of_the_control_unit() -> None:
     assert get_args(FIELDS["method"].annotation) == METHODS
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
-    """A setting is copied into the specification and read back, without a list of names to forget."""
+def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str) -> None:
+    """Settings are copied into the specification and read back without any list of names."""
     settings = settings_with(tmp_path, **{name: other_value(name)})
     plan = make_plan(settings, "Make it.", (), load_domain("codebase"))
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     with Journal(folder) as journal:
-        journal.note(started(plan, journal.objects))
-    assert recorded_plan(folder) == plan
+        journal.note(record_spec(plan, journal.objects))
+    assert read_spec(folder) == plan
     source = find_source(tmp_path / "runs", "one")
     resumed = load_settings(
         {}, project=tmp_path / "none", user=tmp_path / "none", recorded=source.settings
@@ -105,16 +106,27 @@ def test_recorded_settings_survive_a_resume(tmp_path: Path, name: str):
         assert value_in_plan(plan, name) == getattr(settings, name)
 
 
-def value_in_plan(plan: Any, name: str) -> Any:
-    return getattr(plan if hasattr(plan, name) else plan.thinking, name)
+def value_in_plan(plan: RunSpec, name: str) -> object:
+    return getattr(plan if hasattr(plan, name) else plan.planning, name)
 
 
-def test_recorded_values_are_json(tmp_path: Path):
+def test_specification_and_settings_have_the_same_defaults() -> None:
+    """Except the mode: without a server's answer, `auto` cannot be resolved."""
+    spec = RunSpec(task="Make it.", definition="")
+    names = [name for name in RECORDED if info_of(FIELDS[name]).recorded == "spec"]
+    assert {
+        name: getattr(spec, name)
+        for name in names
+        if name != "mode" and getattr(spec, name) != FIELDS[name].default
+    } == {}
+
+
+def test_recorded_values_are_json(tmp_path: Path) -> None:
     settings = settings_with(tmp_path)
     for place in ("spec", "planning", "setup"):
         values = recorded_values(settings, place)
         assert json.loads(json.dumps(values)) == values
 
 
-def test_no_secret_is_recorded():
+def test_no_secret_is_recorded() -> None:
     assert {"api_key", "api_key_file", "response_cache"}.isdisjoint(RECORDED)

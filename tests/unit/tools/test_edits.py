@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,7 +46,7 @@ class StoreTools:
         self.store = FileStore(SandboxScript().make_sandbox, ObjectStore(folder / "objects"))
         self.store.write(FILES)
 
-    def call(self, name: str, **arguments: Any) -> ToolOutcome:
+    def call(self, name: str, **arguments: object) -> ToolOutcome:
         context = ToolContext(self.store, 4000, 5.0)
         return Toolbelt(file_tools(), {}).perform(
             ToolCall("1", name, json.dumps(arguments)), context
@@ -63,13 +62,13 @@ def tools(tmp_path: Path) -> StoreTools:
     return StoreTools(tmp_path)
 
 
-def test_every_one_of_the_counted_places_is_replaced(tools: StoreTools):
+def test_every_one_of_the_counted_places_is_replaced(tools: StoreTools) -> None:
     outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=2)
     assert outcome.text == "replaced the text 2 times, at the lines 5, 9 of app.py"
     assert tools.contents["app.py"] == APP.replace("return", "yield").encode()
 
 
-def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreTools):
+def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreTools) -> None:
     outcome = tools.call("edit_file", path="app.py", old="return", new="yield", count=3)
     assert "stands 2 times in 'app.py', not 3 times" in outcome.text
     assert "give count 2; it begins at the lines 5, 9" in outcome.text
@@ -87,13 +86,15 @@ def test_a_wrong_count_is_refused_with_the_right_one_and_the_lines(tools: StoreT
         ("nothing at all like it", "copy the text exactly"),
     ],
 )
-def test_missing_text_is_refused_with_its_closest_lines(tools: StoreTools, old: str, said: str):
+def test_missing_text_is_refused_with_its_closest_lines(
+    tools: StoreTools, old: str, said: str
+) -> None:
     outcome = tools.call("edit_file", path="app.py", old=old, new="x")
     assert said in outcome.text
     assert tools.contents == FILES
 
 
-def test_a_patch_of_several_files_is_applied_whole(tools: StoreTools):
+def test_a_patch_of_several_files_is_applied_whole(tools: StoreTools) -> None:
     outcome = tools.call("apply_patch", patch=PATCH)
     assert outcome.text == "applied 3 hunks to app.py, new/c.py"
     after = APP.replace("return 1", "return 10").replace("return 2\n", "return 2\n    # the end\n")
@@ -101,7 +102,7 @@ def test_a_patch_of_several_files_is_applied_whole(tools: StoreTools):
     assert {change.path for change in outcome.changes} == {"app.py", "new/c.py"}
 
 
-def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(tools: StoreTools):
+def test_one_hunk_that_does_not_fit_refuses_the_whole_patch(tools: StoreTools) -> None:
     outcome = tools.call("apply_patch", patch=PATCH.replace(" def second():", " def secund():"))
     assert (
         "hunk 2 of app.py (line 8 of the patch) does not fit: its line 'def secund():'"
@@ -151,7 +152,7 @@ def header(path: str, hunk: str) -> str:
 )
 def test_malformed_patch_is_refused_by_line_and_changes_nothing(
     tools: StoreTools, patch: str, said: str
-):
+) -> None:
     outcome = tools.call("apply_patch", patch=patch)
     assert said in outcome.text
     assert not outcome.ok
@@ -159,7 +160,7 @@ def test_malformed_patch_is_refused_by_line_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("off", "fits"), [(OFFSET, True), (OFFSET + 1, False)])
-def test_a_place_may_be_off_by_the_stated_number_of_lines_and_no_more(off: int, fits: bool):
+def test_a_place_may_be_off_by_the_stated_number_of_lines_and_no_more(off: int, fits: bool) -> None:
     content = "same\n" * 300 + "target\n" + "same\n" * 300
     (patch,) = parse_patch(header("a", f"@@ -{301 + off} +1 @@\n-target\n+done\n"))
     if fits:
@@ -169,7 +170,7 @@ def test_a_place_may_be_off_by_the_stated_number_of_lines_and_no_more(off: int, 
             apply_hunks(patch, content)
 
 
-def test_an_earlier_hunk_is_never_placed_behind_a_later_one():
+def test_an_earlier_hunk_is_never_placed_behind_a_later_one() -> None:
     hunks = "@@ -3 +3 @@\n-b\n+B\n@@ -1 +1 @@\n-a\n+A\n"
     (patch,) = parse_patch(header("a", hunks))
     with pytest.raises(Refused, match="hunk 2"):
@@ -185,7 +186,9 @@ def test_an_earlier_hunk_is_never_placed_behind_a_later_one():
         ("a\n", "@@ -1 +0,0 @@\n-a\n", ""),
     ],
 )
-def test_ends_of_lines_and_files_are_kept_as_the_patch_says(content: str, hunk: str, after: str):
+def test_ends_of_lines_and_files_are_kept_as_the_patch_says(
+    content: str, hunk: str, after: str
+) -> None:
     (patch,) = parse_patch(header("a", hunk))
     assert apply_hunks(patch, content) == after
 
@@ -196,7 +199,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  x", "-y", "+z", "@q", "\\ w"]
 @given(LINES, LINES, st.integers(0, 4))
 def test_difflib_patches_apply_to_their_original_result(
     before: list[str], after: list[str], context: int
-):
+) -> None:
     """Without context a place can be ambiguous: such a patch is refused."""
     old, new = ("".join(f"{line}\n" for line in lines) for lines in (before, after))
     diff = difflib.unified_diff(
@@ -214,7 +217,7 @@ def test_difflib_patches_apply_to_their_original_result(
 
 
 @given(st.text(st.sampled_from("-+@ ab\n\\0123,/"), max_size=200))
-def test_no_text_makes_the_reader_fail_in_another_way_than_by_a_refusal(text: str):
+def test_no_text_makes_the_reader_fail_in_another_way_than_by_a_refusal(text: str) -> None:
     with contextlib.suppress(Refused):
         for one in parse_patch(text):
             assert one.hunks

@@ -33,6 +33,7 @@ EVENTS: tuple[Event, ...] = (
     RunStarted(
         task_object="a" * 64,
         domain="codebase",
+        domain_object="b" * 64,
         settings={"steps": 10, "program": [], "setup": {"x": None}},
     ),
     ProtocolChosen(key="protocol", protocol="native"),
@@ -84,23 +85,23 @@ def trace_file(folder: Path, content: bytes) -> Path:
     return path
 
 
-def test_every_kind_of_event_comes_back_as_it_was(tmp_path: Path):
+def test_every_kind_of_event_comes_back_as_it_was(tmp_path: Path) -> None:
     path = trace_file(tmp_path, b"".join(lines_of(EVENTS)))
     entries, size, _ = read_trace(path)
     assert [entry.event for entry in entries] == list(EVENTS)
     assert size == path.stat().st_size
 
 
-def test_a_trace_that_is_not_there_is_empty(tmp_path: Path):
+def test_a_trace_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert read_trace(tmp_path / "trace.jsonl") == ([], 0, FIRST_LINK)
 
 
-def test_a_trace_that_cannot_be_read_is_an_error(tmp_path: Path):
+def test_a_trace_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="is not readable"):
         read_trace(tmp_path)
 
 
-def test_each_line_is_json_with_the_documented_fields():
+def test_each_line_is_json_with_the_documented_fields() -> None:
     records = [json.loads(line) for line in lines_of(EVENTS)]
     assert {tuple(record) for record in records} == {("n", "t", "prev", "event", "sha256")}
     assert [record["prev"] for record in records[1:]] == [
@@ -108,7 +109,7 @@ def test_each_line_is_json_with_the_documented_fields():
     ]
 
 
-def test_a_flipped_bit_anywhere_is_found(tmp_path: Path):
+def test_a_flipped_bit_anywhere_is_found(tmp_path: Path) -> None:
     content = b"".join(lines_of(EVENTS[:2]))
     for position in range(len(content) - 1):
         altered = bytearray(content)
@@ -120,7 +121,7 @@ def test_a_flipped_bit_anywhere_is_found(tmp_path: Path):
 @given(position=st.integers(0, 10_000), byte=st.integers(0, 255))
 def test_a_replaced_byte_anywhere_is_found(
     tmp_path_factory: pytest.TempPathFactory, position: int, byte: int
-):
+) -> None:
     content = b"".join(lines_of(EVENTS))
     position %= len(content) - 1
     altered = content[:position] + bytes([byte]) + content[position + 1 :]
@@ -132,7 +133,7 @@ def test_a_replaced_byte_anywhere_is_found(
 @given(position=st.integers(0, 10_000), inserted=st.binary(min_size=1, max_size=3))
 def test_inserted_bytes_are_found_or_stand_behind_the_last_line(
     tmp_path_factory: pytest.TempPathFactory, position: int, inserted: bytes
-):
+) -> None:
     content = b"".join(lines_of(EVENTS))
     position %= len(content) + 1
     altered = content[:position] + inserted + content[position:]
@@ -144,7 +145,7 @@ def test_inserted_bytes_are_found_or_stand_behind_the_last_line(
             read_trace(path)
 
 
-def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_path: Path):
+def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_path: Path) -> None:
     path = trace_file(
         tmp_path, b"".join(lines_of((*EVENTS, ProtocolChosen(key="later", protocol="json"))))
     )
@@ -154,7 +155,7 @@ def test_the_first_event_of_a_kind_is_given_and_none_where_there_is_none(tmp_pat
     assert read_first(tmp_path / "none.jsonl", PlanMade) is None
 
 
-def test_flipped_bit_behind_the_requested_event_is_found(tmp_path: Path):
+def test_flipped_bit_behind_the_requested_event_is_found(tmp_path: Path) -> None:
     content = b"".join(lines_of(EVENTS[:4]))
     for position in range(len(content) - 1):
         altered = bytearray(content)
@@ -164,7 +165,7 @@ def test_flipped_bit_behind_the_requested_event_is_found(tmp_path: Path):
 
 
 @pytest.mark.parametrize("dropped", range(len(EVENTS) - 1))
-def test_a_dropped_line_is_found(tmp_path: Path, dropped: int):
+def test_a_dropped_line_is_found(tmp_path: Path, dropped: int) -> None:
     lines = lines_of(EVENTS)
     del lines[dropped]
     with pytest.raises(TraceError, match=f"line {dropped + 1}"):
@@ -172,7 +173,7 @@ def test_a_dropped_line_is_found(tmp_path: Path, dropped: int):
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS) - 1))
-def test_swapped_lines_are_found(tmp_path: Path, at: int):
+def test_swapped_lines_are_found(tmp_path: Path, at: int) -> None:
     lines = lines_of(EVENTS)
     lines[at], lines[at + 1] = lines[at + 1], lines[at]
     with pytest.raises(TraceError, match="has been altered"):
@@ -180,13 +181,13 @@ def test_swapped_lines_are_found(tmp_path: Path, at: int):
 
 
 @pytest.mark.parametrize("at", range(len(EVENTS) + 1))
-def test_line_of_another_run_is_found_at_every_position(tmp_path: Path, at: int):
+def test_line_of_another_run_is_found_at_every_position(tmp_path: Path, at: int) -> None:
     lines, foreign = lines_of(EVENTS), lines_of((*EVENTS[:at], EVENTS[-1], EVENTS[-1]))[-1]
     with pytest.raises(TraceError, match="has been altered"):
         read_trace(trace_file(tmp_path, b"".join([*lines[:at], foreign, *lines[at:]])))
 
 
-def test_a_whole_line_that_is_no_event_is_found_even_if_its_chain_is_right(tmp_path: Path):
+def test_a_whole_line_that_is_no_event_is_found_even_if_its_chain_is_right(tmp_path: Path) -> None:
     line, _ = encode_line(Entry(0, 0.0, EVENTS[-1]), FIRST_LINK)
     forged = json.loads(line)
     forged["event"]["kind"] = "surprise"

@@ -11,7 +11,7 @@ from recorded_run import DONE, STORY, SUMMARY, record, write
 
 from l2mac.errors import RunLocked, TraceError
 from l2mac.runs.audit import audit_run
-from l2mac.runs.retention import clean_runs, pin
+from l2mac.runs.folders import pin, prune_runs
 from l2mac.trace.branching import fork, rewind
 from l2mac.trace.chain import Entry, read_trace
 from l2mac.trace.events import InstructionStarted, Rewound
@@ -58,7 +58,7 @@ def contents_of(run: Path) -> dict[str, bytes]:
     return {path: objects.get(digest) for path, digest in files_of(run).items()}
 
 
-def test_a_step_comes_with_each_change_and_each_completed_instruction(run: Path):
+def test_a_step_comes_with_each_change_and_each_completed_instruction(run: Path) -> None:
     found = [(step.action, step.instruction, sorted(step.files)) for step in steps(entries_of(run))]
     assert found == [
         ("start", 0, []),
@@ -73,7 +73,7 @@ def test_a_step_comes_with_each_change_and_each_completed_instruction(run: Path)
     assert len(set(trees)) == 4
 
 
-def test_every_touch_of_a_file_is_known_with_its_instruction(run: Path):
+def test_every_touch_of_a_file_is_known_with_its_instruction(run: Path) -> None:
     found = [
         (one.path, one.how, one.instruction)
         for one in accesses(entries_of(run), ObjectStore(run / OBJECTS_FILE))
@@ -87,7 +87,7 @@ def test_every_touch_of_a_file_is_known_with_its_instruction(run: Path):
 
 
 @pytest.mark.parametrize("number", AFTER_STEP)
-def test_a_rewound_run_goes_on_from_its_step_to_the_same_bytes(run: Path, number: int):
+def test_a_rewound_run_goes_on_from_its_step_to_the_same_bytes(run: Path, number: int) -> None:
     before, whole = (run / TRACE_FILE).read_bytes(), contents_of(run)
     wanted = steps(entries_of(run))[number]
     rewind(run, number)
@@ -99,7 +99,7 @@ def test_a_rewound_run_goes_on_from_its_step_to_the_same_bytes(run: Path, number
     assert audit_run(run).verdict == "intact"
 
 
-def test_a_rewound_run_can_go_another_way_and_be_taken_back_again(run: Path):
+def test_a_rewound_run_can_take_another_way_and_be_rewound_again(run: Path) -> None:
     rewind(run, 1)
     other = (DONE, SUMMARY, write(c="C = 1\n"), DONE, SUMMARY)
     assert record(run, other).outcome.status == "completed"
@@ -111,7 +111,7 @@ def test_a_rewound_run_can_go_another_way_and_be_taken_back_again(run: Path):
     assert audit_run(run).verdict == "intact"
 
 
-def test_cost_of_rewound_steps_still_counts(run: Path):
+def test_cost_of_rewound_steps_still_counts(run: Path) -> None:
     spent = record(run, ()).spending.prompt_tokens
     rewind(run, 3)
     assert record(run, AFTER_STEP[3]).spending.prompt_tokens > spent
@@ -120,7 +120,7 @@ def test_cost_of_rewound_steps_still_counts(run: Path):
 @pytest.mark.parametrize("number", AFTER_STEP)
 def test_a_fork_goes_on_by_itself_and_leaves_its_origin_alone(
     run: Path, tmp_path: Path, number: int
-):
+) -> None:
     before, whole = (run / TRACE_FILE).read_bytes(), contents_of(run)
     target = tmp_path / "fork"
     target.mkdir()
@@ -135,19 +135,19 @@ def test_a_fork_goes_on_by_itself_and_leaves_its_origin_alone(
     assert (run / TRACE_FILE).read_bytes() == before
 
 
-def test_locked_run_is_neither_rewound_nor_forked_nor_removed(run: Path, tmp_path: Path):
+def test_locked_run_is_neither_rewound_nor_forked_nor_removed(run: Path, tmp_path: Path) -> None:
     (tmp_path / "fork").mkdir()
     with Journal(run):
         with pytest.raises(RunLocked, match="Another process works on the run"):
             rewind(run, 0)
         with pytest.raises(RunLocked, match="Another process works on the run"):
             fork(run, 0, tmp_path / "fork")
-        (verdict,) = clean_runs(run.parent, older_than_s=-60, dry_run=False)
-    assert (verdict.removed, verdict.reason) == (False, "a process works on it")
+        (verdict,) = prune_runs(run.parent, older_than_s=-60, dry_run=False)
+    assert (verdict.removed, verdict.reason) == (False, "active")
 
 
 @pytest.mark.parametrize("number", [6, -7, 10**30])
-def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: int):
+def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: int) -> None:
     before = (run / TRACE_FILE).read_bytes()
     with pytest.raises(TraceError, match="steps 0 to 5"):
         rewind(run, number)
@@ -155,7 +155,7 @@ def test_a_step_that_is_none_is_refused_and_changes_nothing(run: Path, number: i
 
 
 @given(backs=st.lists(st.integers(-5, 40), max_size=8))
-def test_effective_entries_are_ordered_and_exclude_rewound_ones(backs: list[int]):
+def test_effective_entries_are_ordered_and_exclude_rewound_ones(backs: list[int]) -> None:
     entries: list[Entry] = []
     for to in backs:
         entries += [
@@ -170,7 +170,7 @@ def test_effective_entries_are_ordered_and_exclude_rewound_ones(backs: list[int]
         assert not set(kept) & set(taken_back)
 
 
-def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path: Path):
+def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path: Path) -> None:
     runs = run.parent
     for name in ("pinned", "young", "foreign", "linked", "other"):
         shutil.copytree(run, runs / name)
@@ -185,9 +185,9 @@ def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path
         if folder.name != "young" and (folder / TRACE_FILE).exists():
             os.utime(folder / TRACE_FILE, (1000, 1000))
     before = sorted(path.name for path in runs.iterdir())
-    planned = clean_runs(runs, older_than_s=3600, dry_run=True)
+    planned = prune_runs(runs, older_than_s=3600, dry_run=True)
     assert sorted(path.name for path in runs.iterdir()) == before
-    done = clean_runs(runs, older_than_s=3600, dry_run=False)
+    done = prune_runs(runs, older_than_s=3600, dry_run=False)
     assert (
         [one.folder.name for one in done if one.removed]
         == ["run"]
@@ -197,5 +197,5 @@ def test_cleaning_removes_only_old_unpinned_pure_run_folders(run: Path, tmp_path
     assert (runs / "foreign" / "thesis.txt").read_text() == "mine"
     pin(runs / "pinned", pinned=False)
     assert [
-        one.folder.name for one in clean_runs(runs, older_than_s=3600, dry_run=False) if one.removed
+        one.folder.name for one in prune_runs(runs, older_than_s=3600, dry_run=False) if one.removed
     ] == ["pinned"]

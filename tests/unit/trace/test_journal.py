@@ -1,8 +1,9 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 from interrupts import interrupted_at
@@ -41,7 +42,7 @@ from pathlib import Path
 from l2mac.errors import TraceError
 from l2mac.trace.events import InstructionStarted
 from l2mac.trace.journal import Journal
-resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
 written = 0
 with Journal(Path(sys.argv[1])) as journal:
     try:
@@ -82,18 +83,21 @@ def tool(journal: Journal, key: str) -> ToolRan:
     put = journal.objects.put
     file = b"file of " + key.encode()
     changes = (Change("a.py", len(file), put(file)), Change("b.py", -1, ""))
-    names = {
-        "arguments_object": put(b"arguments"),
-        "outcome_object": put(b"outcome " + key.encode()),
-    }
-    return ToolRan(key=key, name="write_files", ok=True, changes=changes, **names)
+    return ToolRan(
+        key=key,
+        name="write_files",
+        arguments_object=put(b"arguments"),
+        outcome_object=put(b"outcome " + key.encode()),
+        ok=True,
+        changes=changes,
+    )
 
 
 def events_in(folder: Path) -> list[Event]:
     return [entry.event for entry in read_trace(folder / "trace.jsonl")[0]]
 
 
-def never() -> Any:
+def never() -> NoReturn:
     raise AssertionError("performed although it is recorded")
 
 
@@ -102,7 +106,7 @@ def ticking(*times: float) -> Callable[[], float]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-def test_a_last_line_cut_anywhere_is_dropped_and_the_run_goes_on(tmp_path: Path):
+def test_a_last_line_cut_anywhere_is_dropped_and_the_run_goes_on(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.bracket(SESSION)
         journal.note(STARTED)
@@ -135,7 +139,7 @@ def two_turns(tmp_path: Path) -> int:
 @pytest.mark.parametrize("damage", ["cut", "zeros"])
 def test_run_resumes_from_its_whole_events_after_a_power_failure(
     tmp_path: Path, two_turns: int, damage: str
-):
+) -> None:
     """The whole trace survived, but only the durable objects did.
 
     The rest of the objects is truncated or zero.
@@ -153,14 +157,15 @@ def test_run_resumes_from_its_whole_events_after_a_power_failure(
             assert left == whole[: len(left)]
             assert 2 <= len(left) < len(whole)
             for event in left:
+                assert isinstance(event, ModelCalled | ToolRan)
                 journal.effect(type(event), event.key, never)
-            journal.effect(ToolRan, "two", lambda journal=journal: tool(journal, "two"))
+            journal.effect(ToolRan, "two", partial(tool, journal, "two"))
         with Journal(tmp_path) as journal:
             journal.require_objects()
             assert len(journal.recorded()) == len(left) + 1
 
 
-def test_missing_durable_objects_are_an_error(tmp_path: Path, two_turns: int):
+def test_missing_durable_objects_are_an_error(tmp_path: Path, two_turns: int) -> None:
     objects, trace = (tmp_path / OBJECTS_FILE).read_bytes(), (tmp_path / TRACE_FILE).read_bytes()
     for size in range(0, two_turns, 7):
         (tmp_path / TRACE_FILE).write_bytes(trace)
@@ -170,7 +175,7 @@ def test_missing_durable_objects_are_an_error(tmp_path: Path, two_turns: int):
                 journal.require_objects()
 
 
-def test_events_used_by_a_later_session_are_never_dropped(tmp_path: Path):
+def test_events_used_by_a_later_session_are_never_dropped(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.effect(ToolRan, "one", lambda: tool(journal, "one"))
     with Journal(tmp_path) as journal:
@@ -183,7 +188,7 @@ def test_events_used_by_a_later_session_are_never_dropped(tmp_path: Path):
             journal.require_objects()
 
 
-def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path: Path):
+def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE
     ) as holder:
@@ -197,7 +202,7 @@ def test_a_second_process_finds_the_run_locked_until_the_first_is_dead(tmp_path:
             assert journal.recorded() == ()
 
 
-def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path):
+def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path) -> None:
     path = tmp_path / TRACE_FILE
     path.write_bytes(b"{}\n")
     with pytest.raises(TraceError):
@@ -207,18 +212,18 @@ def test_a_damaged_trace_leaves_the_run_unlocked(tmp_path: Path):
         assert journal.recorded() == ()
 
 
-def test_a_folder_that_is_missing_is_an_error_of_the_record(tmp_path: Path):
+def test_a_folder_that_is_missing_is_an_error_of_the_record(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="is not available"):
         Journal(tmp_path / "none").open()
 
 
-def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_record(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_to_is_an_error_of_the_record(tmp_path: Path) -> None:
     (tmp_path / TRACE_FILE).mkdir()
     with pytest.raises(TraceError, match="is not readable"):
         Journal(tmp_path).open()
 
 
-def test_closing_twice_is_harmless(tmp_path: Path):
+def test_closing_twice_is_harmless(tmp_path: Path) -> None:
     journal = Journal(tmp_path).open()
     journal.close()
     journal.close()
@@ -226,7 +231,7 @@ def test_closing_twice_is_harmless(tmp_path: Path):
         assert again.recorded() == ()
 
 
-def test_trace_stays_intact_when_the_disk_is_full(tmp_path: Path):
+def test_trace_stays_intact_when_the_disk_is_full(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SMALL_DISK, str(tmp_path)],
         capture_output=True,
@@ -242,14 +247,14 @@ def test_trace_stays_intact_when_the_disk_is_full(tmp_path: Path):
     assert events_in(tmp_path)[-1] == ENDED
 
 
-def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path: Path):
+def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         first = journal.effect(ProtocolChosen, "key", choice)
         assert not journal.replaying
     with Journal(tmp_path) as journal:
-        assert journal.replaying
-        assert journal.effect(ProtocolChosen, "key", never) == first
-        assert not journal.replaying
+        perform: Callable[[], ProtocolChosen] = never
+        before, effect = journal.replaying, journal.effect(ProtocolChosen, "key", perform)
+        assert (before, effect, journal.replaying) == (True, first, False)
         assert journal.effect(ProtocolChosen, "next", lambda: choice("next")).key == "next"
     assert [event.key for event in events_in(tmp_path) if isinstance(event, ProtocolChosen)] == [
         "key",
@@ -257,7 +262,7 @@ def test_an_effect_is_performed_once_and_its_record_is_given_afterwards(tmp_path
     ]
 
 
-def test_exceptions_of_an_effect_are_not_recorded(tmp_path: Path):
+def test_exceptions_of_an_effect_are_not_recorded(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         with pytest.raises(ZeroDivisionError):
             journal.effect(ProtocolChosen, "key", lambda: choice(str(1 // 0)))
@@ -268,7 +273,9 @@ def test_exceptions_of_an_effect_are_not_recorded(tmp_path: Path):
 @pytest.mark.parametrize(
     ("kind", "key"), [(ProtocolChosen, "other"), (Checked, "key"), (ToolRan, "key")]
 )
-def test_a_recorded_effect_of_another_key_or_kind_does_not_fit(tmp_path: Path, kind: Any, key: str):
+def test_a_recorded_effect_of_another_key_or_kind_does_not_fit(
+    tmp_path: Path, kind: type[ProtocolChosen | Checked | ToolRan], key: str
+) -> None:
     with Journal(tmp_path) as journal:
         journal.effect(ProtocolChosen, "key", choice)
     with Journal(tmp_path) as journal:
@@ -276,7 +283,7 @@ def test_a_recorded_effect_of_another_key_or_kind_does_not_fit(tmp_path: Path, k
             journal.effect(kind, key, never)
 
 
-def test_a_note_where_an_effect_is_recorded_does_not_fit(tmp_path: Path):
+def test_a_note_where_an_effect_is_recorded_does_not_fit(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.note(STARTED)
     with Journal(tmp_path) as journal:
@@ -284,14 +291,14 @@ def test_a_note_where_an_effect_is_recorded_does_not_fit(tmp_path: Path):
             journal.effect(ProtocolChosen, "key", never)
 
 
-def test_a_note_is_recorded_once_and_compared_afterwards(tmp_path: Path):
+def test_a_note_is_recorded_once_and_compared_afterwards(tmp_path: Path) -> None:
     for _ in range(2):
         with Journal(tmp_path) as journal:
             journal.note(STARTED)
     assert events_in(tmp_path) == [STARTED]
 
 
-def test_note_that_differs_from_the_recorded_one_is_refused(tmp_path: Path):
+def test_note_that_differs_from_the_recorded_one_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.note(InstructionStarted(number=1, total=2, restart=0))
     with Journal(tmp_path) as journal:
@@ -299,13 +306,13 @@ def test_note_that_differs_from_the_recorded_one_is_refused(tmp_path: Path):
             journal.note(InstructionStarted(number=1, total=2, restart=1))
 
 
-def test_brackets_stand_outside_the_order_of_effects(tmp_path: Path):
+def test_brackets_stand_outside_the_order_of_effects(tmp_path: Path) -> None:
     for number in range(3):
         with Journal(tmp_path) as journal:
             journal.bracket(SESSION)
             for earlier in range(number):
                 journal.effect(ProtocolChosen, str(earlier), never)
-            journal.effect(ProtocolChosen, str(number), lambda key=str(number): choice(key))
+            journal.effect(ProtocolChosen, str(number), partial(choice, str(number)))
             journal.bracket(ENDED)
     assert [type(event) for event in events_in(tmp_path)] == [
         SessionStarted,
@@ -314,7 +321,7 @@ def test_brackets_stand_outside_the_order_of_effects(tmp_path: Path):
     ] * 3
 
 
-def test_listener_hears_appended_entries_and_no_repeated_ones(tmp_path: Path):
+def test_listener_hears_appended_entries_and_no_repeated_ones(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.note(STARTED)
     heard: list[Entry] = []
@@ -325,7 +332,7 @@ def test_listener_hears_appended_entries_and_no_repeated_ones(tmp_path: Path):
     assert [(entry.number, entry.event) for entry in heard] == [(1, SESSION), (2, choice())]
 
 
-def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_path: Path):
+def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_path: Path) -> None:
     with Journal(tmp_path, clock=ticking(100.0, 107.5)) as journal:
         journal.bracket(SESSION)
     with Journal(tmp_path, clock=ticking(9000.0, 9002.25)) as journal:
@@ -336,8 +343,8 @@ def test_the_time_of_work_adds_up_over_sessions_without_the_pauses_between(tmp_p
 
 def test_trace_accepts_its_end_after_an_interrupt_at_any_line(
     tmp_path_factory: pytest.TempPathFactory,
-):
-    step, interrupted = 0, True
+) -> None:
+    step, interrupted, events = 0, True, []
     while interrupted:
         step += 1
         folder = tmp_path_factory.mktemp("run")

@@ -20,7 +20,7 @@ BYTES = st.binary(max_size=200) | st.sampled_from(
     [b"[" * 50_000, b'{"n":0}\n', b"\x00" * 40, b"\xff" * 40]
 )
 NAMES = st.text(max_size=5)
-EVENTS = st.one_of(
+EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         InstructionStarted,
         number=st.integers(),
@@ -51,7 +51,7 @@ def chained(events: list[Event]) -> bytes:
 
 
 @given(content=BYTES)
-def test_line_reader_rejects_arbitrary_bytes_with_a_reason(content: bytes):
+def test_line_reader_rejects_arbitrary_bytes_with_a_reason(content: bytes) -> None:
     lines, problem = scan_lines(content)
     assert not lines
     assert bool(problem) == (b"\n" in content)
@@ -60,7 +60,7 @@ def test_line_reader_rejects_arbitrary_bytes_with_a_reason(content: bytes):
 @given(content=BYTES, name=st.text(max_size=64))
 def test_object_store_of_any_bytes_raises_errors_and_accepts_new_objects(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
-):
+) -> None:
     path = tmp_path_factory.mktemp("run") / OBJECTS_FILE
     path.write_bytes(content)
     objects = ObjectStore(path)
@@ -74,7 +74,7 @@ def test_object_store_of_any_bytes_raises_errors_and_accepts_new_objects(
 @given(trace=BYTES | st.lists(EVENTS, max_size=4).map(chained), pack=BYTES, report=BYTES)
 def test_a_folder_of_any_bytes_is_judged_and_never_found_intact(
     tmp_path_factory: pytest.TempPathFactory, trace: bytes, pack: bytes, report: bytes
-):
+) -> None:
     folder = tmp_path_factory.mktemp("run")
     for name, content in ((TRACE_FILE, trace), (OBJECTS_FILE, pack), (REPORT_FILE, report)):
         (folder / name).write_bytes(content)
@@ -86,7 +86,7 @@ def test_a_folder_of_any_bytes_is_judged_and_never_found_intact(
 @given(events=st.lists(EVENTS, max_size=6))
 def test_a_history_of_any_events_has_steps_and_files(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event]
-):
+) -> None:
     entries = [Entry(number, 0.0, event) for number, event in enumerate(events)]
     found = steps(entries)
     assert [step.number for step in found] == list(range(len(found)))
