@@ -1,8 +1,9 @@
-"""Spare pytest the way through files that hold no tests: data of a project, which may be thousands of files.
+"""A shorter collection for pytest in projects with many files that hold no tests.
 
-pytest asks every plugin about every single file. Its own plugins take Python files and, for doctest, `test*.txt`. As
-long as nobody else collects files or folders, all others are left out of its listings, and so are folders that hold
-none of them; what is collected is the same.
+pytest asks every plugin about every file. Its own plugins take Python files and, for doctest, files
+named `test*.txt`. Unless a plugin of the project collects files or folders, this plugin hides all
+other files from the listings of folders, and all folders without such a file. pytest collects the
+same tests as before.
 """
 
 from __future__ import annotations
@@ -15,60 +16,58 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Scandir = Callable[..., list[os.DirEntry[str]]]
+
 _TEXTS = "test*.txt"  # doctest's default
 _HOOKS = ("pytest_collect_file", "pytest_collect_directory")
 
 
-class Narrowed:
-    """A pytest plugin that narrows what is listed for collection, in this process."""
+class ShorterListings:
+    """A pytest plugin that shortens the listings of folders in this process."""
 
     def pytest_sessionstart(self, session: Any) -> None:
-        """Narrow the listings of both modules that collect from folders."""
+        """Replace the function that lists a folder, in both modules that call it."""
         from _pytest import main, python  # here: only the preloaded process has it
 
         for module in (main, python):
-            setattr(module, "scandir", _narrowed(module.scandir, session.config))  # noqa: B010 - not a name of its stubs
+            shorter = _shorten(module.scandir, session.config)
+            setattr(module, "scandir", shorter)  # noqa: B010 - the name is missing in the stubs
 
 
-def _narrowed(
-    scandir: Callable[..., list[os.DirEntry[str]]], config: Any
-) -> Callable[..., list[os.DirEntry[str]]]:
-    def listed(path: Any, *arguments: Any, **options: Any) -> list[os.DirEntry[str]]:
+def _shorten(scandir: Scandir, config: Any) -> Scandir:
+    def shorter(path: Any, *arguments: Any, **options: Any) -> list[os.DirEntry[str]]:
         entries = scandir(path, *arguments, **options)
-        below = path.is_relative_to(
-            config.rootpath
-        )  # pytest lists what is above, too: that is not the project's
-        return (
-            [entry for entry in entries if _counts(entry)]
-            if below and _only_pytest_collects(config)
-            else entries
-        )
+        # pytest also lists the folders above the project's.
+        if not path.is_relative_to(config.rootpath) or not _only_pytest_collects(config):
+            return entries
+        return [entry for entry in entries if _may_hold_tests(entry)]
 
-    return listed
+    return shorter
 
 
 def _only_pytest_collects(config: Any) -> bool:
-    """Return whether no hook of the store has a say. Each folder can bring a conftest.py, so each is asked for."""
-    hooks = (hook for name in _HOOKS for hook in getattr(config.hook, name).get_hookimpls())
-    return not config.getoption("doctestglob") and all(
-        hook.function.__module__.startswith("_pytest.") for hook in hooks
-    )
+    """Return whether nothing but pytest itself collects files, in its default way.
+
+    The answer can change with every folder, because each can hold a `conftest.py`.
+    """
+    if config.getoption("doctestglob"):
+        return False
+    hooks = [hook for name in _HOOKS for hook in getattr(config.hook, name).get_hookimpls()]
+    return all(hook.function.__module__.startswith("_pytest.") for hook in hooks)
 
 
-def _counts(entry: os.DirEntry[str]) -> bool:
-    """Return whether pytest could take something from an entry. Links are left to pytest."""
+def _may_hold_tests(entry: os.DirEntry[str]) -> bool:
+    """Return whether pytest may collect an entry or something in it; True for links."""
     if entry.is_symlink():
         return True
-    return _holds_any(entry.path) if entry.is_dir() else _is_collected(entry.name)
+    if entry.is_dir():
+        return _any_may_hold_tests(entry.path)
+    return entry.name.endswith(".py") or fnmatchcase(entry.name, _TEXTS)
 
 
-def _holds_any(folder: str) -> bool:
+def _any_may_hold_tests(folder: str) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return any(_counts(entry) for entry in entries)
-    except (OSError, RecursionError):  # pytest says better what is wrong
+            return any(_may_hold_tests(entry) for entry in entries)
+    except (OSError, RecursionError):  # pytest explains the problem better
         return True
-
-
-def _is_collected(name: str) -> bool:
-    return name.endswith(".py") or fnmatchcase(name, _TEXTS)

@@ -16,7 +16,7 @@ import sys
 from types import FunctionType
 
 from sandbox.checkers import prose, survey
-from sandbox.checkers.collecting import Narrowed
+from sandbox.checkers.collecting import ShorterListings
 from sandbox.checkers.declared import VERDICT_HOOKS, declared_in
 from sandbox.checkers.measure import count, cover
 from sandbox.checkers.source_only import believe_sources_only
@@ -215,7 +215,7 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     arguments = ["-c", os.devnull, "--rootdir", rootdir, "--confcutdir", rootdir, *_PYTEST_OPTIONS]
     plugins: list[object] = [recorder]
     if not request["paths"]:
-        plugins.append(Narrowed())
+        plugins.append(ShorterListings())
     code = int(pytest.main([*arguments, "--", *request["paths"]], plugins=plugins))
     recorder.report_foreign_hooks()
     sys.stdout.flush()

@@ -4,7 +4,8 @@ Requests arrive on the socket at descriptor 0: one byte with three descriptors (
 report, and a file with JSON). The process answers with `job status` lines, status -1 for a start,
 and with `ready` before all of them. The process is then non-dumpable, so that code of the same uid
 can neither trace it nor open its memory or descriptors. Such code can kill it, after which the
-guest starts another.
+guest starts another. Its children stay non-dumpable, too, unless they run code of the project:
+otherwise a test could rewrite the memory of the lint beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import traceback
 
 from sandbox.checkers import jobs
 from sandbox.guest.processes import reap, restore_signals, set_dumpable, set_limits
+
+_RUN_PROJECT_CODE = frozenset({"pytest", "coverage"})
 
 
 def serve() -> None:
@@ -86,7 +89,8 @@ def _run(control: socket.socket, request: dict[str, object], streams: list[int])
         os.close(output)
         os.setsid()
         set_limits(int(str(request["cpu_s"])))
-        set_dumpable(value=True)
+        if request["kind"] in _RUN_PROJECT_CODE:
+            set_dumpable(value=True)
         os.chdir(str(request["cwd"]))
         gc.enable()
         with os.fdopen(report, "w", encoding="utf-8", closefd=False) as stream:

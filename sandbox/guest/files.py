@@ -12,20 +12,22 @@ import hashlib
 import os
 import stat
 
+from sandbox.guest.entries import (
+    StoreRefusal,
+    check_name,
+    explain,
+    open_folder,
+    open_regular,
+    parent_folders,
+    write_new,
+)
 from sandbox.guest.folders import DIRECTORY
-from sandbox.guest.inotify import StoreEvents, Touched
+from sandbox.guest.store_events import StoreEvents, Touched
 from sandbox.guest.walk import Facts, Walk, signature
-from sandbox.paths import PathError, check_path
 from sandbox.protocol import MAX_NAME_BYTES
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK_BYTES = 1 << 20
 _OPEN_FOLDERS = 200
-
-
-class StoreRefusal(Exception):
-    """The store refuses a request; the message is for the requester."""
 
 
 class GuestFileStore:
@@ -57,13 +59,16 @@ class GuestFileStore:
         self._open: dict[str, int] = {}
         self._events = events or StoreEvents(os.uname().release)
 
-    def believe_events(self) -> bool:
-        """Read only files that the kernel reports as touched, if its reports are complete.
+    def rely_on_events(self) -> bool:
+        """Read only reported files from now on, if the kernel's reports are complete.
 
         Returns:
-            Whether they are.
+            Whether the reports are complete.
         """
-        return self._events.start(self._root)
+        if not self._events.start(self._root):
+            return False
+        self.scan()  # watches the store, so that already the first command reads no untouched file
+        return True
 
     def before_command(self) -> None:
         """Record that a command may touch the store from now on, until the next scan."""
@@ -87,14 +92,13 @@ class GuestFileStore:
             for path, content in files:
                 self._make_room(path, made)
                 parts.append(f".l2mac-{len(parts)}.part")
-                _write_new(parts[-1], self._root, content)
+                write_new(parts[-1], self._root, content)
             facts = [
                 self._put_in_place(part, path) for part, (path, _) in zip(parts, files, strict=True)
             ]
         except OSError as error:
             self._undo(parts, made)
-            self.doubt()
-            raise StoreRefusal(_explain(error)) from error
+            raise StoreRefusal(explain(error)) from error
         except StoreRefusal:
             self._undo(parts, made)
             raise
@@ -115,7 +119,7 @@ class GuestFileStore:
         """
         folder, name = self._parent(path)
         try:
-            fd = _open_regular(name, folder, path)
+            fd = open_regular(name, folder, path)
         finally:
             os.close(folder)
         try:
@@ -166,61 +170,66 @@ class GuestFileStore:
         return [[path, known[0][2], known[1]] for path, known in sorted(self._known.items())]
 
     def scan(self) -> tuple[list[list[object]], list[str], int]:
-        """Find what a command changed since the last scan, and remove what the store may not hold.
+        """Find the changes since the last scan, and remove what the store may not hold.
 
         Gives the changes as `[path, size, SHA-256]`, or `[path, -1, ""]` for a deleted file; the
         paths that were written to meanwhile and have their old content again; and the number of
         removed entries: links, devices, sockets, pipes, unacceptable names, too deep, too many or
         too large files. Directories without a file go, too, and are not counted.
 
-        A file is read again unless its signature is as before and the kernel reported no open of it
-        (`sandbox.guest.inotify`). If the kernel also reported no change of a directory, only
-        touched files are examined, so that the time does not grow with the store.
+        A file is read again unless its signature is unchanged and the kernel has not reported it
+        (`sandbox.guest.inotify`). If no folder was reported either, only reported files are looked
+        at, so that the time does not grow with the store.
         """
         touched = self._events.take()
-        if touched.tree or not self._as_before(touched.files):
+        if touched.tree or not self._have_known_signatures(touched.files):
             seen, removed = self._walk()
         else:
             seen, removed = {path: self._known[path][0] for path in touched.files}, 0
         changes, restored = self._compare(seen, touched)
-        self._events.trust()
-        return changes, restored, removed
+        self._events.finish(touched)
+        restored |= touched.modified_among(seen)
+        restored -= {str(change[0]) for change in changes}
+        return changes, sorted(restored), removed
 
     def _walk(self) -> tuple[dict[str, Facts], int]:
-        """Walk the store; return each file's signature, empty if it is gone, and removals."""
+        """Walk the store; return signatures, empty for missing files, and removals."""
         if os.fstat(self._root).st_uid == os.geteuid():
             os.fchmod(self._root, 0o700)
-        self._events.begin_walk()
         accepted = {*self._known, *self._folders}
         walk = Walk(self._max_files, self._max_bytes, accepted, self._events.watch_folder)
         walk.through(self._root, "", 1)
+        for folder in self._folders - walk.folders:
+            self._events.forget(f"{folder}/")
         self._folders = walk.folders
         for path in [path for path in self._known if path not in walk.files]:
             walk.files[path] = ()
         return walk.files, walk.removed
 
-    def _as_before(self, paths: set[str]) -> bool:
-        """Return whether all these files have the signature that is known."""
+    def _have_known_signatures(self, paths: set[str]) -> bool:
+        """Return whether all these files are known and have their known signatures."""
         for path in paths:
             if path not in self._known:
                 return False
             folder, name = self._parent(path)
             try:
-                if (
-                    signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
-                    != self._known[path][0]
-                ):
-                    return False
+                found = signature(os.stat(name, dir_fd=folder, follow_symlinks=False))
             finally:
                 os.close(folder)
+            if found != self._known[path][0]:
+                return False
         return True
 
     def _compare(
         self, seen: dict[str, Facts], touched: Touched
-    ) -> tuple[list[list[object]], list[str]]:
-        """Read files that may have changed; return the changes and the restored files."""
+    ) -> tuple[list[list[object]], set[str]]:
+        """Read the touched among the seen files.
+
+        Returns:
+            The changes, and the files that have another signature and their old content.
+        """
         changes: list[list[object]] = []
-        restored = _below(touched.moved, seen) if touched.moved else set()
+        restored: set[str] = set()
         for path, facts in seen.items():
             known = self._known.get(path)
             if not facts:
@@ -232,16 +241,18 @@ class GuestFileStore:
                 digest = self._known[path][1]
                 if known is None or known[1] != digest:
                     changes.append([path, facts[2], digest])
-                elif known[0] != facts or path in touched.written:
+                elif known[0] != facts:
                     restored.add(path)
         changes.sort(key=lambda change: str(change[0]))
-        return changes, sorted(restored - {str(change[0]) for change in changes})
+        return changes, restored
 
     def _check_batch(self, files: list[tuple[str, bytes]]) -> None:
         paths = [check_name(path) for path, _ in files]
         if len(set(paths)) != len(paths):
             raise StoreRefusal("the same path stands twice in one write")
-        for path in sorted(set(paths) & {folder for name in paths for folder in _folders(name)}):
+        for path in sorted(
+            set(paths) & {folder for name in paths for folder in parent_folders(name)}
+        ):
             raise StoreRefusal(f"{path!r} would be a file and a directory at once")
         for path, content in files:
             if len(content) > self._max_file_bytes:
@@ -272,9 +283,9 @@ class GuestFileStore:
         fd = os.dup(self._root)
         for depth, folder in enumerate(folders, 1):
             try:
-                inner = _open_folder(folder, fd, create=create is not None)
+                inner = open_folder(folder, fd, create=create is not None)
             except OSError as error:
-                raise StoreRefusal(f"{'/'.join(folders[:depth])!r}: {_explain(error)}") from error
+                raise StoreRefusal(f"{'/'.join(folders[:depth])!r}: {explain(error)}") from error
             finally:
                 os.close(fd)
             fd, fresh = inner
@@ -310,6 +321,7 @@ class GuestFileStore:
             os.close(folder)
 
     def _undo(self, parts: list[str], made: list[str]) -> None:
+        self.doubt()  # some of the files may be in place
         for part in parts:
             try:
                 os.unlink(part, dir_fd=self._root)
@@ -333,13 +345,14 @@ class GuestFileStore:
             raise
         finally:
             os.close(folder)
+        self._events.forget(f"{path}/")
         return True
 
     def _examine(self, path: str) -> tuple[tuple[int, ...], str]:
         """Return signature and SHA-256 of a file, made readable if it was not."""
         folder, name = self._parent(path)
         try:
-            fd = _open_regular(name, folder, path)
+            fd = open_regular(name, folder, path)
         finally:
             os.close(folder)
         digest = hashlib.sha256()
@@ -348,66 +361,3 @@ class GuestFileStore:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
             return signature(os.fstat(file.fileno())), digest.hexdigest()
-
-
-def check_name(path: object) -> str:
-    """Return `path` if the store accepts it as a name.
-
-    Raises:
-        StoreRefusal: The store does not accept the name.
-    """
-    try:
-        # A frame may hold any value here; check_path tests the type.
-        return check_path(path)  # type: ignore[arg-type]
-    except PathError as error:
-        raise StoreRefusal(str(error)) from error
-
-
-def _below(folders: set[str], paths: dict[str, Facts]) -> set[str]:
-    """Return the paths that lie in one of these folders, however deep."""
-    return {path for path in paths if not folders.isdisjoint(_folders(path))}
-
-
-def _folders(path: str) -> list[str]:
-    return [path[:index] for index, character in enumerate(path) if character == "/"]
-
-
-def _write_new(name: str, folder: int, content: bytes) -> None:
-    fd = os.open(name, _CREATE, 0o644, dir_fd=folder)
-    with os.fdopen(fd, "wb", buffering=0) as file:
-        view = memoryview(content)
-        while view:
-            view = view[file.write(view) :]
-
-
-def _open_folder(name: str, parent: int, *, create: bool) -> tuple[int, bool]:
-    try:
-        return os.open(name, DIRECTORY, dir_fd=parent), False
-    except FileNotFoundError:
-        if not create:
-            raise
-    os.mkdir(name, 0o755, dir_fd=parent)
-    return os.open(name, DIRECTORY, dir_fd=parent), True
-
-
-def _open_regular(name: str, folder: int, path: str) -> int:
-    try:
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreRefusal(f"{path!r} is not a regular file")
-        if not status.st_mode & stat.S_IRUSR:
-            os.chmod(name, 0o644, dir_fd=folder)
-        return os.open(name, _READ, dir_fd=folder)
-    except FileNotFoundError:
-        raise StoreRefusal(f"there is no file {path!r}") from None
-
-
-def _explain(error: OSError) -> str:
-    known = {
-        errno.ENOSPC: "the file store is full",
-        errno.EFBIG: "the file is larger than the sandbox allows",
-        errno.ENOTDIR: "a file stands where a directory is needed",
-        errno.ELOOP: "a link stands where a directory is needed",
-        errno.ENAMETOOLONG: "the name is too long",
-    }
-    return known.get(error.errno or 0, error.strerror or str(error))

@@ -1,27 +1,60 @@
-"""Which files of the store a command touched, by the kernel's word (inotify(7)), so that a scan need not read them all.
+"""The kernel's reports on the file store, and why a scan may rely on them.
 
-Times alone do not show every change. On a tmpfs a page that is mapped shared and was read first can be written to
-without any time of the file changing, and where the clock ticks coarsely, two writes within one tick leave the same
-times. So a digest is believed only while the kernel reports that nobody has so much as opened the file since:
+A scan keeps the recorded digest of a file that inotify(7) has not reported. The times of a file
+would not do. On a tmpfs, a write through a shared mapping leaves all times unchanged if the page
+has been read before, and two writes within one tick of a coarse clock leave the same times.
 
-- Every way to a file's content leads through an open of its inode or a truncation by its name. Both are events of that
-  inode, by whatever name or descriptor link it was reached. A mapping needs an open, a copy or a splice needs one, and
-  what could do without is not to be had in the sandbox: handles, io_uring, loop devices, a descriptor of another
-  process, one from before the watch (no process lives on from one command to the next).
-- Every other way to another content under a known name changes a folder: an event of that folder, or of its parent.
-- The queue is read by the guest alone. Code of the same uid cannot reach its descriptor: the guest is not dumpable,
-  pidfd_getfd(2) is withheld, and Linux opens no inotify queue by its link below /proc. A queue that overflowed or for
-  which there was no memory says so, and then everything counts as touched.
-- Whether a runtime's kernel keeps these promises is tried once in the store itself (`_keeps_its_word`). gVisor's does
-  not: it forgets hard links, and its descriptors can be opened by others. Where the trial fails, every scan reads
-  every file.
+1. Content changes only through a descriptor that is open for writing, or by a truncation by name.
 
-What the guest itself does raises events, too. They are dropped before a command starts: until then nobody else runs.
+   - Each open and each truncation is an event of the inode, under all names of the file and through
+     links below /proc. Mappings, copies, splices and clones need such a descriptor.
+   - The sandbox has no other way. The seccomp profile withholds file handles, io_uring,
+     asynchronous I/O and the descriptors of other processes. Code in the sandbox has no
+     capabilities, so that there are no loop devices. The limit for core dumps is 0.
+   - No process keeps a descriptor or a mapping from one command to the next, because the guest
+     kills and collects every process before it scans. Only the checker process stays. This process
+     opens no file of the store, runs no code of the project, and is closed to code of its uid.
+
+2. A known name leads to another inode only if a folder changes. A changed entry is an event of the
+   folder. A moved folder is an event of this folder and of its parents. Without capabilities,
+   nothing can be mounted.
+
+3. No report is lost unnoticed.
+
+   - Only the guest reads the queues: the guest is not dumpable, and Linux opens no queue through
+     its link below /proc.
+   - A queue that is full, or that finds no memory for an event, reports an overflow. Every file
+     then counts as touched. The kernel merges an event only with an equal event just before it.
+   - A watch belongs to an inode and ends with the inode, which is an event. Another inode under the
+     same name gets a watch of its own before the guest reads the file.
+   - The kernel can refuse a watch, because the number of watches per uid is limited. The guest
+     reads a file without a watch at every scan, and walks the store while a folder has no watch.
+
+4. The guest's own actions are events, too. The guest drops them when a command begins. Until then
+   no other process has run since the last scan, except the checker process.
+
+5. A file that was written and has its old content again counts as modified, because the lint may
+   have read the other content. The same holds for the files of a folder that was moved for a while.
+
+   - The close of a descriptor that is open for writing is an event. A mapping keeps the descriptor
+     open. These events have a queue of their own, so that a flood of opens cannot displace them. If
+     this queue overflows, every file counts as modified.
+   - A descriptor in a message between sockets can outlive its process for a while, and so its close
+     can follow the scan. The kernel grants no read lease on a file that is open for writing
+     (fcntl(2)). The guest therefore asks for a lease on each file that was opened, and reads the
+     queue again afterwards: the kernel reports a close before it grants the lease.
+   - Files and folders without a watch are an exception.
+
+6. `reports_are_complete` tries these events and the lease once in the store itself. gVisor fails:
+   its reports miss hard links, and other processes can open its queues. Linux before 5.0 lost
+   events without an overflow when memory was short, and is not tried. Without complete reports a
+   scan reads every file, and point 5 does not hold.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
 
@@ -29,271 +62,204 @@ from sandbox.guest.folders import DIRECTORY, discard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
-_MODIFY, _ATTRIB, _CLOSE_WRITE, _OPEN = 0x2, 0x4, 0x8, 0x20
-_MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = (
-    0x40,
-    0x80,
-    0x100,
-    0x200,
-    0x400,
-    0x800,
-)
-_OVERFLOW = 0x4000
+MODIFY, ATTRIB, CLOSE_WRITE, OPEN = 0x2, 0x4, 0x8, 0x20
+MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x40, 0x80, 0x100, 0x200
+DELETE_SELF, MOVE_SELF, OVERFLOW = 0x400, 0x800, 0x4000
 _ONLY_FOLDERS, _FOLLOW_NO_LINK = 0x1000000, 0x2000000
-_FILE = _MODIFY | _ATTRIB | _CLOSE_WRITE | _OPEN | _MOVE_SELF | _DELETE_SELF
-_FOLDER = (
-    _ATTRIB
-    | _MOVED_FROM
-    | _MOVED_TO
-    | _CREATE
-    | _DELETE
-    | _DELETE_SELF
-    | _MOVE_SELF
-    | _ONLY_FOLDERS
-)
+
+_ENTRIES = ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF
+OPENS = (OPEN, _ENTRIES)
+WRITES = (MODIFY | ATTRIB | CLOSE_WRITE | MOVE_SELF | DELETE_SELF, MOVE_SELF)
+
 _EVENT = struct.Struct("iIII")
 _READ_BYTES = 1 << 18
-# Before it, events were lost without a word when memory was short (Linux 4.17); no later kernel is worth the risk.
 _OLDEST = (5, 0)
 _TRIAL = ".l2mac-trial"
+_NO_PATHS: frozenset[str] = frozenset()
 
 
-class Touched:
-    """The part of the store that was touched since the last look.
+class Queue:
+    """One inotify queue, and the paths of the inodes that it watches.
 
-    Attributes:
-        files: The files that were opened or changed, by whatever name, and those that cannot be watched.
-        written: The files of which more is known than that a process opened them.
-        moved: The folders that were moved. They may be back by now, with their files untouched.
-        tree: Whether more than `files` may have changed, because a folder did or is not watched.
-        everything: Whether nothing is known, so that every file counts as touched.
-    """
-
-    def __init__(self, *, tree: bool = False, everything: bool = False) -> None:
-        self.files: set[str] = set()
-        self.written: set[str] = set()
-        self.moved: set[str] = set()
-        self.tree = tree or everything
-        self.everything = everything
-
-
-class StoreEvents:
-    """Watch the files and folders of one store; without a trial that succeeded nothing is ever called untouched.
+    The path of a folder ends with a slash.
 
     Args:
-        release: The kernel's release, as uname(2) has it.
+        masks: The events of a file and of a folder that the queue reports, `OPENS` or `WRITES`.
+
+    Raises:
+        OSError: The kernel refuses a queue.
     """
 
-    def __init__(self, release: str) -> None:
-        self._release = release
-        self._fd = -1
+    def __init__(self, masks: tuple[int, int]) -> None:
+        self._file_mask, self._folder_mask = masks
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._sure = False
-        self._blind = False
-        self._pending = False
         self._numbers: dict[str, int] = {}
-        self._names: dict[int, set[str]] = {}
-        self._folders: dict[int, str] = {}
-        self._unwatched: set[str] = set()
+        self._paths: dict[int, set[str]] = {}
+        self._fd = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "inotify_init1 was refused")
 
-    def start(self, root: int) -> bool:
-        """Try the kernel in the store `root`, a directory's descriptor; return whether its word can be taken."""
-        if not new_enough(self._release):
-            return False
-        try:
-            self._fd = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-            if self._fd < 0 or not _keeps_its_word(self, root):
-                self.stop()
-        except OSError:
-            self.stop()
-        return self._fd >= 0
+    def close(self) -> None:
+        """Close the queue, which ends its watches."""
+        os.close(self._fd)
 
-    def stop(self) -> None:
-        """Believe nothing any more."""
-        fd, self._fd, self._sure = self._fd, -1, False
-        if fd >= 0:
-            os.close(fd)
+    def watch(self, link: str, path: str, *, follow: bool) -> bool:
+        """Watch the inode behind a link under a path, and no earlier inode of this path.
 
-    def watch_folder(self, fd: int, path: str) -> None:
-        """Watch an open directory, whose `path` is empty for the store itself."""
-        if self._fd >= 0:
-            number = self._add(f"/proc/self/fd/{fd}", _FOLDER)
-            if number < 0:
-                self._blind = True
-            else:
-                self._folders[number] = path
+        Args:
+            link: A path that leads to the inode now, through an open descriptor.
+            path: The path in the store.
+            follow: Whether the last part of `link` may be a symbolic link.
 
-    def watch_file(self, fd: int, path: str) -> None:
-        """Watch the file of an open descriptor under its path, and no longer what stood there before."""
-        if self._fd >= 0:
-            self.forget(path)
-            self._note(self._add(f"/proc/self/fd/{fd}", _FILE), path)
-
-    def watch_entry(self, folder: int, name: str, path: str) -> None:
-        """Watch a file by its name in an open directory."""
-        if self._fd >= 0:
-            self.forget(path)
-            self._note(self._add(f"/proc/self/fd/{folder}/{name}", _FILE | _FOLLOW_NO_LINK), path)
+        Returns:
+            Whether the kernel watches the inode.
+        """
+        self.forget(path)
+        mask = self._folder_mask | _ONLY_FOLDERS if path.endswith("/") else self._file_mask
+        mask |= 0 if follow else _FOLLOW_NO_LINK
+        number = self._libc.inotify_add_watch(self._fd, os.fsencode(link), mask)
+        if number >= 0:
+            self._numbers[path] = number
+            self._paths.setdefault(number, set()).add(path)
+        return bool(number >= 0)
 
     def forget(self, path: str) -> None:
-        """Take no more notice of a path. Its file may have others."""
-        self._unwatched.discard(path)
+        """Report a path no more. Its inode may have other paths."""
         number = self._numbers.pop(path, None)
         if number is not None:
-            self._names[number].discard(path)
-            if not self._names[number]:
-                del self._names[number]
+            self._paths[number].discard(path)
+            if not self._paths[number]:
+                del self._paths[number]
 
-    def begin_command(self) -> None:
-        """Drop the events of the guest's own doing; from now on a command may touch the store."""
-        if self._pending:  # what the last command did has not been looked at
-            self._sure = False
-        self._pending = True
-        self._drop()
+    def events(self) -> list[tuple[AbstractSet[str], int]]:
+        """Return paths and all event bits of each inode with waiting events.
 
-    def doubt(self) -> None:
-        """Count everything as touched at the next look."""
-        self._sure = False
-
-    def trust(self) -> None:
-        """Start anew, right after everything that was touched has been looked at."""
-        self._drop()
-        self._sure, self._pending = self._fd >= 0, False
-
-    def begin_walk(self) -> None:
-        """Forget the folders: each is about to be watched anew."""
-        self._blind = False
-        self._folders.clear()
-
-    def take(self) -> Touched:
-        """Return what was touched since the last look. From then until `trust` everything counts as touched."""
-        if not self._sure:
-            return Touched(everything=True)
-        self._sure = False
-        touched = Touched(tree=self._blind)
-        touched.files |= self._unwatched
-        for number, mask in self._events():
-            if mask & _OVERFLOW:
-                return Touched(everything=True)
-            if number in self._names:
-                touched.files |= self._names[number]
-                if mask & ~_OPEN:
-                    touched.written |= self._names[number]
-            else:
-                touched.tree = True
-                if mask & _MOVE_SELF and number in self._folders:
-                    touched.moved.add(self._folders[number])
-        return touched
-
-    def _drop(self) -> None:
-        if self._fd >= 0:
-            for _ in self._events():
-                pass
-
-    def _note(self, number: int, path: str) -> None:
-        if number < 0:
-            self._unwatched.add(path)
-        else:
-            self._numbers[path] = number
-            self._names.setdefault(number, set()).add(path)
-
-    def _add(self, path: str, mask: int) -> int:
-        number: int = self._libc.inotify_add_watch(self._fd, os.fsencode(path), mask)
-        return number
-
-    def _events(self) -> Iterator[tuple[int, int]]:
-        """Yield number and mask of every event in the queue, in order."""
+        An inode without a path has no paths, and neither has an overflow.
+        """
+        bits: dict[int, int] = {}
         while True:
             try:
                 chunk = os.read(self._fd, _READ_BYTES)
             except BlockingIOError:
-                return
+                return [(self._paths.get(number, _NO_PATHS), bits[number]) for number in bits]
             start = 0
             while start < len(chunk):
                 number, mask, _, name_bytes = _EVENT.unpack_from(chunk, start)
                 start += _EVENT.size + name_bytes
-                yield number, mask
+                bits[number] = bits.get(number, 0) | mask
+
+    def drop(self) -> None:
+        """Read all waiting events and ignore them."""
+        self.events()
 
 
-def new_enough(release: str) -> bool:
-    """Return whether a release is that of a Linux kernel that can be believed; gVisor names itself or an older one."""
+def is_open_for_writing(fd: int) -> bool:
+    """Return whether a descriptor that may write to this file exists anywhere.
+
+    An error counts as such a descriptor.
+
+    Args:
+        fd: A descriptor of the file that is open for reading only.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError:
+        return True
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def is_recent_linux(release: str) -> bool:
+    """Return whether this is a recent Linux; gVisor names itself or an old release."""
     major, _, rest = release.partition(".")
     minor = rest.partition(".")[0]
-    return (
-        major.isdigit()
-        and minor.isdigit()
-        and (int(major), int(minor)) >= _OLDEST
-        and "gvisor" not in release
-    )
+    if "gvisor" in release or not (major.isdigit() and minor.isdigit()):
+        return False
+    return (int(major), int(minor)) >= _OLDEST
 
 
-def _keeps_its_word(events: StoreEvents, root: int) -> bool:
-    """Try whether every change of a file, by whatever name, and of a folder raises its event; leave nothing."""
+def reports_are_complete(opens: Queue, writes: Queue, root: int) -> bool:
+    """Try every event in a new folder of the store, and remove the folder.
+
+    Args:
+        opens: A queue for `OPENS`.
+        writes: A queue for `WRITES`.
+        root: A descriptor of the store.
+
+    Returns:
+        Whether the kernel reported all that it should.
+    """
     os.mkdir(_TRIAL, 0o700, dir_fd=root)
     try:
         folder = os.open(_TRIAL, DIRECTORY, dir_fd=root)
         try:
-            return _hears_of_files(events, folder) and _hears_of_folders(events, folder)
+            return _reports_files(opens, writes, folder) and _reports_folders(opens, writes, folder)
         finally:
             os.close(folder)
     finally:
         discard(_TRIAL, root)
+        for queue in (opens, writes):
+            for path in ("file", "outer/", "inner/"):
+                queue.forget(path)
 
 
-def _hears_of_files(events: StoreEvents, folder: int) -> bool:
+def _reports_files(opens: Queue, writes: Queue, folder: int) -> bool:
+    """Try a file's events under a name in a folder that is not watched."""
     os.close(os.open("file", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
-    file = events._add(f"/proc/self/fd/{folder}/file", _FILE)  # noqa: SLF001
-    heard = []
-    os.mkdir("other", 0o700, dir_fd=folder)  # is not watched
-    os.link("file", "other/link", src_dir_fd=folder, dst_dir_fd=folder)
-    heard.append(_heard(events, file, _ATTRIB))
-    fd = os.open("other/link", os.O_RDONLY, dir_fd=folder)
-    heard.append(_heard(events, file, _OPEN))
-    os.close(os.open(f"/proc/self/fd/{fd}", os.O_RDWR))
-    heard.append(_heard(events, file, _OPEN | _CLOSE_WRITE))
-    os.close(fd)
-    path = os.open("other/link", os.O_PATH, dir_fd=folder)
-    os.close(os.open(f"/proc/self/fd/{path}", os.O_RDONLY))
-    heard.append(_heard(events, file, _OPEN))
-    os.close(path)
-    os.truncate(f"/proc/self/fd/{folder}/other/link", 1)
-    heard.append(_heard(events, file, _MODIFY))
-    os.utime("other/link", ns=(1, 1), dir_fd=folder)
-    heard.append(_heard(events, file, _ATTRIB))
+    os.mkdir("inner", 0o700, dir_fd=folder)
+    link = f"/proc/self/fd/{folder}/file"
+    seen = [queue.watch(link, "file", follow=False) for queue in (opens, writes)]
+    os.link("file", "inner/link", src_dir_fd=folder, dst_dir_fd=folder)
+    seen.append(_reported(writes, "file", ATTRIB))
+    reader = os.open("inner/link", os.O_RDONLY, dir_fd=folder)
+    seen += [_reported(opens, "file", OPEN), not is_open_for_writing(reader)]
+    writer = os.open(f"/proc/self/fd/{reader}", os.O_RDWR)
+    seen += [_reported(opens, "file", OPEN), is_open_for_writing(reader)]
+    os.close(writer)
+    seen += [_reported(writes, "file", CLOSE_WRITE), not is_open_for_writing(reader)]
+    os.close(reader)
+    powerless = os.open("inner/link", os.O_PATH, dir_fd=folder)
+    os.close(os.open(f"/proc/self/fd/{powerless}", os.O_RDONLY))
+    seen.append(_reported(opens, "file", OPEN))
+    os.close(powerless)
+    os.truncate(f"/proc/self/fd/{folder}/inner/link", 1)
+    seen.append(_reported(writes, "file", MODIFY))
+    os.utime("inner/link", ns=(1, 1), dir_fd=folder)
+    seen.append(_reported(writes, "file", ATTRIB))
+    os.rename("inner/link", "inner/moved", src_dir_fd=folder, dst_dir_fd=folder)
+    seen.append(_reported(writes, "file", MOVE_SELF))
     os.unlink("file", dir_fd=folder)
-    heard.append(_heard(events, file, _ATTRIB))
-    os.unlink("other/link", dir_fd=folder)
-    heard.append(_heard(events, file, _DELETE_SELF))
-    return file >= 0 and all(heard)
+    seen.append(_reported(writes, "file", ATTRIB))
+    os.unlink("inner/moved", dir_fd=folder)
+    seen.append(_reported(writes, "file", DELETE_SELF))
+    return all(seen)
 
 
-def _hears_of_folders(events: StoreEvents, folder: int) -> bool:
-    outer = events._add(f"/proc/self/fd/{folder}", _FOLDER)  # noqa: SLF001
-    inner = events._add(f"/proc/self/fd/{folder}/other", _FOLDER)  # noqa: SLF001
-    heard = []
-    os.close(os.open("other/file", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
-    heard.append(_heard(events, inner, _CREATE))
-    os.rename("other/file", "file", src_dir_fd=folder, dst_dir_fd=folder)
-    heard.append(_heard(events, inner, _MOVED_FROM, outer, _MOVED_TO))
-    os.chmod("other", 0o500, dir_fd=folder)
-    heard.append(_heard(events, inner, _ATTRIB))
-    os.rename("other", "moved", src_dir_fd=folder, dst_dir_fd=folder)
-    heard.append(_heard(events, inner, _MOVE_SELF, outer, _MOVED_FROM | _MOVED_TO))
-    os.unlink("file", dir_fd=folder)
-    heard.append(_heard(events, outer, _DELETE))
+def _reports_folders(opens: Queue, writes: Queue, folder: int) -> bool:
+    """Try the events of a folder and of the folder in it."""
+    seen = []
+    for queue in (opens, writes):
+        seen.append(queue.watch(f"/proc/self/fd/{folder}", "outer/", follow=True))
+        seen.append(queue.watch(f"/proc/self/fd/{folder}/inner", "inner/", follow=False))
+    os.close(os.open("inner/file", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
+    seen.append(_reported(opens, "inner/", CREATE))
+    os.rename("inner/file", "inner/moved", src_dir_fd=folder, dst_dir_fd=folder)
+    seen.append(_reported(opens, "inner/", MOVED_FROM | MOVED_TO))
+    os.chmod("inner", 0o500, dir_fd=folder)
+    seen.append(_reported(opens, "inner/", ATTRIB))
+    os.chmod("inner", 0o700, dir_fd=folder)
+    os.unlink("inner/moved", dir_fd=folder)
+    seen.append(_reported(opens, "inner/", DELETE))
+    os.rename("inner", "moved", src_dir_fd=folder, dst_dir_fd=folder)
+    seen.append(_reported(writes, "inner/", MOVE_SELF))
+    seen.append(_reported(opens, "outer/", MOVED_FROM | MOVED_TO))
     os.rmdir("moved", dir_fd=folder)
-    heard.append(_heard(events, inner, _DELETE_SELF))
-    return outer >= 0 and inner >= 0 and all(heard)
+    seen.append(_reported(opens, "inner/", DELETE_SELF))
+    return all(seen)
 
 
-def _heard(events: StoreEvents, *wanted: int) -> bool:
-    """Return whether the queue has these events: a number, the bits that it must have, and so on."""
-    seen: dict[int, int] = {}
-    for number, mask in events._events():  # noqa: SLF001
-        seen[number] = seen.get(number, 0) | mask
-    return all(
-        seen.get(number, 0) & bits == bits
-        for number, bits in zip(wanted[::2], wanted[1::2], strict=True)
-    )
+def _reported(queue: Queue, path: str, bits: int) -> bool:
+    """Return whether the waiting events of a path have these bits together."""
+    return any(path in paths and seen & bits == bits for paths, seen in queue.events())

@@ -62,7 +62,7 @@ def _serve(
     if settings.get("packages"):
         seen["packages"] = digest_of(settings["packages"])
     channel.send({"ok": True, "posture": seen, "python": sys.version.split()[0]})
-    store.believe_events()  # while the host reads the receipt
+    store.rely_on_events()  # while the host reads the receipt
     while True:
         request = channel.receive(_IDLE_S)
         if request is None:

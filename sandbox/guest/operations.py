@@ -8,7 +8,8 @@ import time
 
 from sandbox.guest.channel import Channel
 from sandbox.guest.checker import Checker
-from sandbox.guest.files import GuestFileStore, StoreRefusal
+from sandbox.guest.entries import StoreRefusal
+from sandbox.guest.files import GuestFileStore
 from sandbox.guest.folders import clear_folder
 from sandbox.guest.processes import Counters, Spawner, end_of, pipe, reap
 from sandbox.guest.sweep import sweep

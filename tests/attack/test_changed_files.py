@@ -1,11 +1,12 @@
-"""Commands that change files and set out to hide it from the scan that follows; on every runtime.
+"""Commands that hide the changes they make from the scan, on every runtime.
 
-The control of each is in the container itself: the program reports that the file's times, size and number are what
-they were, so that a scan that went by these alone would have missed the change.
+Each attack is its own control. A program reports that times, size and inode of the file are the old
+ones, so that a scan by these values alone would miss the change. A hidden source shows that the
+lint reported no finding, so that only the guest's own report fails the verdict.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from sandbox import Change, Job, SandboxPolicy
 from sandbox.engine.docker_sandbox import DockerSandbox
 
 OLD, NEW = b"old content", b"NEW content"
-# Each `write` changes the first bytes of the file at `path`, through a mapping whose page was read before.
+# `write` changes the first bytes of a file through a mapping whose page has been read before.
 WRITE = """
-import mmap, os, sys
+import array, ctypes, mmap, os, socket, sys, time
+libc = ctypes.CDLL(None)
 def write(path, content=b'NEW'):
     fd = os.open(path, os.O_RDWR)
     pages = mmap.mmap(fd, 0)
@@ -33,15 +35,31 @@ def write(path, content=b'NEW'):
 def facts(path):
     status = os.stat(path)
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-before = facts('d/file.txt')
 """
-UNSEEN = "print('unseen' if facts('d/file.txt') == before else 'seen')\n"
+# `hold` lets a descriptor outlive its process: it is part of a cycle of messages between sockets,
+# which only the kernel's garbage collector ends, and the queues make the collector slow.
+HOLD = """
+def hold(fd):
+    queues = [libc.inotify_init1(0) for n in range(100)]
+    for queue in queues:
+        open(f'/tmp/{queue}', 'w').close()
+        libc.inotify_add_watch(queue, f'/tmp/{queue}'.encode(), 0xfff)
+    ours, theirs = socket.socketpair()
+    for fds in (queues, [fd], [theirs.fileno()]):
+        message = array.array('i', fds)
+        ours.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, message)])
+"""
+BEFORE = "before = facts('d/file.txt')\n"
+UNSEEN = "print('unseen' if facts('d/file.txt') == before else 'seen', flush=True)\n"
 WAYS = {
     "a mapping": "write('d/file.txt')\n" + UNSEEN,
-    "a mapping that is never given up": "kept = write('d/file.txt')\n"
-    + UNSEEN
-    + "sys.stdout.flush(); os.kill(os.getpid(), 9)\n",
-    "a mapping in a folder that is elsewhere meanwhile": (
+    "a mapping at the death of its process": (
+        "kept = write('d/file.txt')\n" + UNSEEN + "os.kill(os.getpid(), 9)\n"
+    ),
+    "a descriptor that outlives its process": (
+        "fd = os.open('d/file.txt', os.O_RDWR)\nwrite('d/file.txt')\nhold(fd)\n" + UNSEEN
+    ),
+    "a mapping in a renamed folder": (
         "os.rename('d', 'e'); write('e/file.txt'); os.rename('e', 'd')\n" + UNSEEN
     ),
     "a descriptor without rights, opened again": (
@@ -53,25 +71,26 @@ WAYS = {
         "for n in range(40_000): os.close(os.open(names[n % 2], os.O_RDONLY))\n"
         "for name in names: os.unlink(name)\n" + UNSEEN
     ),
-    "all watches taken": (
-        "import ctypes\nlibc = ctypes.CDLL(None)\nqueue = libc.inotify_init1(0)\n"
+    "all watches in use": (
+        "queue = libc.inotify_init1(0)\n"
         "for n in range(3000):\n    open(f'/tmp/{n}', 'w').close()\n"
         "    libc.inotify_add_watch(queue, f'/tmp/{n}'.encode(), 0xfff)\n"
         "libc.inotify_add_watch(queue, b'd/file.txt', 0xfff); libc.inotify_rm_watch(queue, 1)\n"
         "write('d/file.txt')\n" + UNSEEN
     ),
     "a daemon": (
-        "import time\nif os.fork() == 0:\n    os.setsid()\n    while True: write('d/file.txt'); time.sleep(0.001)\n"
+        "if os.fork() == 0:\n    os.setsid()\n"
+        "    while True: write('d/file.txt'); time.sleep(0.001)\n"
         "time.sleep(0.2)\n" + UNSEEN
     ),
 }
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-def test_a_change_that_no_time_shows_is_seen(box, way):
+def test_changes_that_leave_all_times_unchanged_are_reported(box, way):
     box.write({"d/file.txt": OLD, "d/other.txt": b"other"})
 
-    result = box.run([Job("attack", ("python3", "-c", WRITE + way))])
+    result = box.run([Job("attack", ("python3", "-c", WRITE + HOLD + BEFORE + way))])
 
     assert result.jobs[0].output.head == b"unseen\n", result.jobs[0].errors.head
     assert result.changes == (Change("d/file.txt", len(NEW), hashlib.sha256(NEW).hexdigest()),)
@@ -79,7 +98,7 @@ def test_a_change_that_no_time_shows_is_seen(box, way):
     assert box.run([Job("nothing", ("true",))]).changes == ()
 
 
-def test_a_change_within_the_tick_of_the_write_before_it_is_seen(box):
+def test_changes_within_one_clock_tick_are_reported(box):
     for turn in range(40):
         content = b"old %03d" % turn
         box.write({"file.txt": content})
@@ -89,28 +108,41 @@ def test_a_change_within_the_tick_of_the_write_before_it_is_seen(box):
         ]
 
 
-def test_a_file_that_a_command_made_is_watched_from_then_on(box):
+def test_files_made_by_a_command_are_watched_afterwards(box):
     made = f"import os\nos.makedirs('d'); open('d/file.txt', 'wb').write({OLD!r})"
     assert len(box.run([Job("make", ("python3", "-c", made))]).changes) == 1
 
-    result = box.run([Job("attack", ("python3", "-c", WRITE + WAYS["a mapping"]))])
+    result = box.run([Job("attack", ("python3", "-c", WRITE + BEFORE + WAYS["a mapping"]))])
 
     assert result.jobs[0].output.head == b"unseen\n"
     assert [change.digest for change in result.changes] == [hashlib.sha256(NEW).hexdigest()]
 
 
-@pytest.fixture(scope="module")
-def store(engine, box_image, tmp_path_factory) -> Iterator[FileStore]:
-    def box(_: str) -> DockerSandbox:
-        return DockerSandbox(
-            engine, box_image, SandboxPolicy(cpus=1.0, timeout_s=20), run=RUN
-        ).open()
+StoreMaker = Callable[[], FileStore]
 
-    objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
-    store = FileStore(box, objects)
+
+@pytest.fixture(scope="module")
+def open_store(engine, box_image, tmp_path_factory) -> Iterator[StoreMaker]:
+    """Return a function that opens a file store with a sandbox of its own."""
+    made: list[FileStore | ObjectStore] = []
+
+    def sandbox(_: str) -> DockerSandbox:
+        policy = SandboxPolicy(cpus=2.0, timeout_s=50)
+        return DockerSandbox(engine, box_image, policy, run=RUN).open()
+
+    def store() -> FileStore:
+        objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
+        made.extend((objects, FileStore(sandbox, objects)))
+        return made[-1]
+
     yield store
-    store.close()
-    objects.close()
+    for one in reversed(made):
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def store(open_store: StoreMaker) -> FileStore:
+    return open_store()
 
 
 def evaluated(store: FileStore, files: dict[str, str]) -> CheckReport:
@@ -121,46 +153,105 @@ def evaluated(store: FileStore, files: dict[str, str]) -> CheckReport:
     return evaluate(store, Checks(python_checks.jobs_for, python_checks.judge))
 
 
+def findings(report: CheckReport) -> str:
+    lines = []
+    for result in report.results:
+        lines += [f"{finding.where} {finding.text}" for finding in result.findings]
+    return "\n".join(lines)
+
+
 WRONG = "NAME = 1\ndef broken():\n    return undefined_name\n"
 LARGE = "# pylint: skip-file\nA = [\n" + "    1,\n" * 60_000 + "]\n"
-HIDINGS = {
-    "a mapping": """
-import mmap, os, time
+# The guest, the checker process, the test and the lint are four processes.
+WAIT = """
+def wait_for_the_lint():
+    while sum(name.isdigit() for name in os.listdir('/proc')) > 3:
+        time.sleep(0.05)
+"""
+MAPPING = (
+    WRITE
+    + WAIT
+    + """
 fd = os.open('src/work.py', os.O_RDWR)
 text = open('src/work.py', 'rb').read()
 pages = mmap.mmap(fd, 0)
 assert pages[0]
 pages[:] = b'#' * (len(text) - 1) + b'\\n'
+"""
+)
+HIDINGS = {
+    "a mapping": MAPPING
+    + """
 def test_it():
-    time.sleep(4)
+    wait_for_the_lint()
     pages[:] = text
 """,
-    "another folder": """
-import os, time
+    "a mapping and a flood of events": MAPPING
+    + """
+def test_it():
+    wait_for_the_lint()
+    pages[:] = text
+    for n in range(40_000):
+        os.close(os.open(('src/work.py', 'a.py')[n % 2], os.O_RDONLY))
+""",
+    "a mapping and a flood of writes": MAPPING
+    + """
+def test_it():
+    wait_for_the_lint()
+    for n in range(40_000):
+        os.utime(('test_it.py', 'a.py')[n % 2])
+    pages[:] = text
+""",
+    "a mapping and a descriptor that outlives its process": MAPPING
+    + HOLD
+    + """
+def test_it():
+    wait_for_the_lint()
+    pages[:] = text
+    held, holds = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        hold(fd)
+        os.write(holds, b'x')
+        time.sleep(100)
+    os.read(held, 1)
+    pages.close()
+    os.close(fd)
+""",
+    "another folder": WRITE
+    + WAIT
+    + """
 os.rename('src', 'away')
 os.mkdir('src')
 open('src/work.py', 'w').write('NAME = 1\\n')
 def test_it():
-    time.sleep(4)
+    wait_for_the_lint()
     os.unlink('src/work.py')
     os.rmdir('src')
     os.rename('away', 'src')
 """,
 }
+MESSAGE = "src/work.py was written to while the checks ran"
 
 
 @pytest.mark.parametrize("hiding", HIDINGS.values(), ids=HIDINGS.keys())
-def test_a_source_that_is_hidden_from_the_lint_without_being_touched_is_found_out(store, hiding):
-    files = {"a.py": LARGE, "src/work.py": WRONG}
-    assert "undefined_name" in str(
-        evaluated(store, {"src/work.py": WRONG, "test_it.py": "def test_it(): pass\n"})
-    )
+def test_sources_hidden_from_the_lint_fail_the_verdict(store, hiding):
+    honest = {"src/work.py": WRONG, "test_it.py": "def test_it(): pass\n"}
+    assert "undefined_name" in findings(evaluated(store, honest))
 
-    report = evaluated(store, files | {"test_it.py": hiding})
+    report = evaluated(store, {"a.py": LARGE, "src/work.py": WRONG, "test_it.py": hiding})
 
+    assert "undefined_name" not in findings(report)
+    assert MESSAGE in findings(report)
     assert report.verdict is Verdict.FAILED
-    assert ("src/work.py", "was written to while the checks ran") in {
-        (finding.where, finding.text[:35])
-        for result in report.results
-        for finding in result.findings
-    }
+
+
+@pytest.mark.parametrize("name", ["a mapping", "another folder"])
+def test_sources_hidden_in_the_first_command_fail_the_verdict(open_store, name):
+    hiding = HIDINGS[name]
+
+    report = evaluated(open_store(), {"a.py": LARGE, "src/work.py": WRONG, "test_it.py": hiding})
+
+    assert "undefined_name" not in findings(report)
+    assert MESSAGE in findings(report)
+    assert report.verdict is Verdict.FAILED

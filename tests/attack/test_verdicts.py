@@ -150,6 +150,34 @@ def test_tricks_never_make_a_failing_store_pass(store: FileStore, trick: dict[st
     assert report.verdict in (Verdict.FAILED, Verdict.BROKEN), report.summary
 
 
+MEMORY = """
+import os, signal, time
+def can_change(pid):
+    try:
+        os.close(os.open(f'/proc/{pid}/mem', os.O_RDWR))
+    except PermissionError:
+        return False
+    return True
+def test_memory():
+    others = {int(name) for name in os.listdir('/proc') if name.isdigit()} - {os.getpid()}
+    assert len(others) == 3, 'the guest, the checker process and the lint'
+    child = os.fork()
+    if child == 0:
+        time.sleep(100)
+    control = can_change(child)
+    os.kill(child, signal.SIGKILL)
+    assert control
+    assert not [pid for pid in others if can_change(pid)]
+"""
+LARGE = "# pylint: skip-file\nA = [\n" + "    1,\n" * 60_000 + "]\n"
+
+
+def test_tests_cannot_change_the_memory_of_the_lint(store: FileStore) -> None:
+    report = evaluated(store, {"a.py": LARGE, "test_memory.py": MEMORY})
+
+    assert report.verdict is Verdict.PASSED, [result.findings for result in report.results]
+
+
 def test_sound_store_passes_with_the_same_hooks_as_the_tricks(store: FileStore) -> None:
     honest = {
         "test_it.py": "def test_it(two):\n    assert 1 + 1 == two\n",

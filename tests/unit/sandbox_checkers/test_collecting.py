@@ -1,4 +1,4 @@
-"""What pytest collects with narrowed listings is what it collects without; only what it looks at is less."""
+"""Shorter listings for pytest: the collected tests stay the same, and fewer files are asked about."""
 
 import os
 import subprocess
@@ -7,23 +7,26 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import os, sys
 import pytest
-from sandbox.checkers.collecting import Narrowed
+from sandbox.checkers.collecting import ShorterListings
 
-class Looked:
-    def pytest_collect_file(self, file_path): seen.append(file_path)
-    def pytest_collection_finish(self, session): print("COLLECTED", sorted(item.nodeid for item in session.items))
+class Asked:
+    def pytest_collect_file(self, file_path): asked.append(file_path)
+    def pytest_collection_finish(self, session):
+        print("COLLECTED", sorted(item.nodeid for item in session.items))
     pytest_collect_file.__module__ = "_pytest.of_the_test"
 
-seen = []
-narrowed = [Narrowed()] if sys.argv[1] == "narrowed" else []
-pytest.main(["-c", os.devnull, "--rootdir", ".", "-q", "--collect-only", "-p", "no:cacheprovider"],
-            plugins=[Looked(), *narrowed])
-print("LOOKED", sum(path.is_relative_to(os.getcwd()) for path in seen))
+asked = []
+shorter = [ShorterListings()] if sys.argv[1] == "shorter" else []
+options = ["-c", os.devnull, "--rootdir", ".", "-q", "--collect-only", "-p", "no:cacheprovider"]
+pytest.main(options, plugins=[Asked(), *shorter])
+print("ASKED", sum(path.is_relative_to(os.getcwd()) for path in asked))
 """
 TEST = "def test_it(): pass\n"
+UNITTEST = "import unittest\nclass T(unittest.TestCase):\n    def test_x(self): pass\n"
 YAML = """
 import pytest
 class File(pytest.File):
@@ -44,7 +47,7 @@ PROJECTS = {
         "package/sub/test_c.py": TEST,
         "package/data/x.json": "{}",
         "deep/er/than/c_test.py": TEST,
-        "unittests/test_d.py": "import unittest\nclass T(unittest.TestCase):\n    def test_x(self): pass\n",
+        "unittests/test_d.py": UNITTEST,
     },
     "doctests in texts": {
         "docs/test_guide.txt": ">>> 1 + 1\n2\n",
@@ -60,11 +63,11 @@ PROJECTS = {
         "below/one.yaml": "",
         "beside/two.yaml": "",
     },
-    "a conftest that sets what texts are": {
+    "a conftest that chooses the texts of doctest": {
         "conftest.py": "def pytest_configure(config): config.option.doctestglob = ['*.rst']\n",
         "guide.rst": ">>> 1 + 1\n2\n",
     },
-    "a conftest that leaves out a folder": {
+    "a conftest that ignores a folder": {
         "conftest.py": "collect_ignore = ['old']\n",
         "old/test_a.py": TEST,
         "test_b.py": TEST,
@@ -72,15 +75,15 @@ PROJECTS = {
 }
 
 
-def collected(folder: Path, how: str) -> tuple[str, int]:
-    """Give what pytest collects in a folder, and how many files it looked at."""
+def collected(folder: Path, listings: str) -> tuple[str, int]:
+    """Return the tests that pytest collects in a folder, and how many files it asks about."""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, how],
+        [sys.executable, "-c", PROGRAM, listings],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -89,28 +92,29 @@ def collected(folder: Path, how: str) -> tuple[str, int]:
     )
     lines = done.stdout.splitlines()
     (items,) = (line for line in lines if line.startswith("COLLECTED"))
-    (count,) = (line for line in lines if line.startswith("LOOKED"))
+    (count,) = (line for line in lines if line.startswith("ASKED"))
     return items, int(count.split()[1])
 
 
 @pytest.mark.parametrize("files", PROJECTS.values(), ids=PROJECTS.keys())
-def test_narrowed_listings_change_nothing_about_what_is_collected(files, tmp_path):
-    for path, content in {**files, **{f"data/part{n}/{n}.dat": "" for n in range(20)}}.items():
+def test_shorter_listings_do_not_change_the_collected_tests(files, tmp_path):
+    data = {f"data/part{n}/{n}.dat": "" for n in range(20)}
+    for path, content in {**files, **data}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content)
     (tmp_path / "link").symlink_to(tmp_path / "data")
 
-    plain, _ = collected(tmp_path, "plain")
+    usual, _ = collected(tmp_path, "usual")
 
-    assert "::" in plain  # control: there is something to collect
-    assert collected(tmp_path, "narrowed")[0] == plain
+    assert "::" in usual  # control: the project has tests
+    assert collected(tmp_path, "shorter")[0] == usual
 
 
-def test_narrowed_listings_leave_out_what_holds_no_tests(tmp_path):
+def test_shorter_listings_hide_files_without_tests(tmp_path):
     (tmp_path / "test_a.py").write_text(TEST)
     (tmp_path / "data").mkdir()
     for n in range(50):
         (tmp_path / "data" / f"{n}.dat").write_text("")
 
-    assert collected(tmp_path, "plain")[1] == 51
-    assert collected(tmp_path, "narrowed")[1] == 1
+    assert collected(tmp_path, "usual")[1] == 51
+    assert collected(tmp_path, "shorter")[1] == 1

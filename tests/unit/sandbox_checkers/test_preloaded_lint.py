@@ -1,4 +1,4 @@
-"""A lint by the preloaded process says what a lint by a new one says, in whatever folder the process was started."""
+"""Lint by the preloaded process: the report is that of a new process, in every folder."""
 
 import json
 import os
@@ -6,34 +6,36 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import io, os, sys
 from sandbox.checkers import jobs
-folder, how = sys.argv[1:]
-if how == "preloaded":
+folder, process = sys.argv[1:]
+if process == "preloaded":
     for _ in jobs.preload(): pass
 os.chdir(folder)
 report = io.StringIO()
 paths = sorted(name for name in os.listdir(".") if name.endswith(".py"))
-jobs.perform({"kind": "pylint", "paths": paths, "cwd": folder, "environment": dict(os.environ)}, report)
+job = {"kind": "pylint", "paths": paths, "cwd": folder, "environment": dict(os.environ)}
+jobs.perform(job, report)
 sys.stderr.write(report.getvalue())
 """
 
 
-def linted(folder: Path, how: str) -> list[dict[str, object]]:
+def linted(folder: Path, process: str) -> list[dict[str, object]]:
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    words = [sys.executable, "-c", PROGRAM, str(folder), how]
+    words = [sys.executable, "-c", PROGRAM, str(folder), process]
     done = subprocess.run(
         words, cwd="/", env=environment, capture_output=True, text=True, check=True
     )
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def test_a_preloaded_lint_says_what_a_new_one_says(tmp_path):
+def test_preloaded_lint_reports_the_same_as_a_new_process(tmp_path):
     (tmp_path / "loose.py").write_text(
         "import nowhere\nfrom other import absent\n\nprint(undefined)\n"
     )

@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sandbox.guest.files import GuestFileStore, StoreRefusal
+from sandbox.guest.entries import StoreRefusal
+from sandbox.guest.files import GuestFileStore
 from sandbox.guest.folders import clear_folder
 
 LIMITS = {"max_files": 30, "max_file_bytes": 1000, "max_bytes": 10_000}

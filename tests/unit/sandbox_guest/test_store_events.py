@@ -1,9 +1,11 @@
-"""The store by the kernel's word: a scan reads what was touched, misses no change, and does not grow with the store.
+"""Scans by the kernel's reports: they find every change, and their time is that of touched files.
 
-Needs a kernel that keeps its word (`sandbox.guest.inotify`). The folder is on a tmpfs, as the store is in a sandbox:
-there a page that is mapped shared and was read first can be written to without any time of the file changing.
+The tests need a kernel whose reports are complete (`sandbox.guest.inotify`). The folder is on a
+tmpfs, as the store of a sandbox is. There a write through a shared mapping leaves all times of the
+file unchanged if the page has been read before.
 """
 
+import ctypes
 import hashlib
 import mmap
 import os
@@ -17,13 +19,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sandbox.guest import inotify
-from sandbox.guest.files import GuestFileStore, StoreRefusal
-from sandbox.guest.inotify import Touched
+from sandbox.guest.entries import StoreRefusal
+from sandbox.guest.files import GuestFileStore
+from sandbox.guest.inotify import Queue
+from sandbox.guest.store_events import StoreEvents, Touched
 from sandbox.guest.walk import signature
 
 LIMITS = {"max_files": 3000, "max_file_bytes": 1000, "max_bytes": 1_000_000}
 RELEASE = "6.1.0"
 FILES = [("a.txt", b"old a"), ("b.txt", b"old b"), ("d/c.txt", b"old c"), ("d/e/f.txt", b"old f")]
+KINDS = (
+    "OPEN MODIFY ATTRIB CLOSE_WRITE MOVE_SELF MOVED_FROM MOVED_TO CREATE DELETE DELETE_SELF"
+).split()
+QUEUE_LIMIT = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
 
 
 @pytest.fixture
@@ -32,29 +40,45 @@ def root() -> Iterator[Path]:
         yield Path(folder)
 
 
-class Deaf(inotify.StoreEvents):
-    """Believes the kernel, and then hears of nothing."""
+class Deaf(StoreEvents):
+    """Events that are never looked at."""
 
     def take(self) -> Touched:
-        return Touched()
+        super().take()
+        return Touched(everything=False)
 
 
-class Silent(inotify.StoreEvents):
-    """A kernel that keeps silent about one kind of event."""
+class LateClose(StoreEvents):
+    """Events of a file whose writer is closed between the look at the queue and the lease."""
 
-    def __init__(self, bit: int) -> None:
-        super().__init__(RELEASE)
+    writer = -1
+
+    def watch_file(self, fd: int, path: str) -> None:
+        if self.writer >= 0:
+            os.close(self.writer)
+            self.writer = -1
+        super().watch_file(fd, path)
+
+
+class SilentQueue(Queue):
+    """A queue of a kernel that never reports one kind of event."""
+
+    def __init__(self, masks: tuple[int, int], bit: int) -> None:
+        super().__init__(masks)
         self._bit = bit
 
-    def _events(self) -> Iterator[tuple[int, int]]:
-        return ((number, mask & ~self._bit) for number, mask in super()._events())
+    def events(self) -> list[tuple[set[str], int]]:
+        return [(paths, bits & ~self._bit) for paths, bits in super().events()]
 
 
-class Full(inotify.StoreEvents):
-    """A kernel that watches no more files, once it has been tried."""
+class FullQueue(Queue):
+    """A queue of a kernel that grants no watch after the trial."""
 
-    def _note(self, number: int, path: str) -> None:
-        super()._note(-1, path)
+    def watch(self, link: str, path: str, *, follow: bool) -> bool:
+        if path in ("file", "outer/", "inner/"):
+            return super().watch(link, path, follow=follow)
+        self.forget(path)
+        return False
 
 
 Opener = Callable[..., GuestFileStore]
@@ -62,10 +86,10 @@ Opener = Callable[..., GuestFileStore]
 
 @pytest.fixture
 def make(root: Path) -> Iterator[Opener]:
-    """Give a function that makes a store and has it believe events if it can; queues are few, so all are closed."""
-    made: list[inotify.StoreEvents] = []
+    """Return a function that makes a store; the queues of all stores are closed at the end."""
+    made: list[StoreEvents] = []
 
-    def one(events: inotify.StoreEvents) -> GuestFileStore:
+    def one(events: StoreEvents) -> GuestFileStore:
         made.append(events)
         return GuestFileStore(str(root), **LIMITS, events=events)
 
@@ -76,13 +100,12 @@ def make(root: Path) -> Iterator[Opener]:
 
 @pytest.fixture
 def opened(make: Opener, root: Path) -> Opener:
-    """Give a function that makes a store with `FILES`, as it is when a command starts."""
+    """Return a function that makes a store with `FILES`, as it is when a command starts."""
 
-    def one(events: inotify.StoreEvents) -> GuestFileStore:
+    def one(events: StoreEvents) -> GuestFileStore:
         store = make(events)
-        store.believe_events()
+        store.rely_on_events()
         store.write(FILES)
-        store.scan()
         assert sorted(os.listdir(root)) == ["a.txt", "b.txt", "d"]
         store.before_command()
         return store
@@ -92,15 +115,15 @@ def opened(make: Opener, root: Path) -> Opener:
 
 @pytest.fixture
 def store(opened: Opener) -> GuestFileStore:
-    return opened(inotify.StoreEvents(RELEASE))
+    return opened(StoreEvents(RELEASE))
 
 
-def write_through_a_mapping(path: Path) -> None:
+def write_through_a_mapping(path: Path, content: bytes = b"NEW") -> None:
     fd = os.open(path, os.O_RDWR)
     with mmap.mmap(fd, 0) as pages:
         os.close(fd)
-        assert pages[0]  # is read first: the page is there, and no fault comes with the write
-        pages[0:3] = b"NEW"
+        assert pages[0]  # reads the page, so that the write causes no page fault
+        pages[: len(content)] = content
 
 
 def write_in_place(path: Path) -> None:
@@ -108,20 +131,20 @@ def write_in_place(path: Path) -> None:
         file.write(b"NEW")
 
 
-def write_and_set_times_back(path: Path) -> None:
+def write_and_restore_times(path: Path) -> None:
     before = path.stat()
     write_in_place(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def write_by_another_name(path: Path) -> None:
+def write_under_another_name(path: Path) -> None:
     name = path.parent / "other"
     os.link(path, name)
     write_through_a_mapping(name)
     name.unlink()
 
 
-def write_by_a_link_of_a_descriptor(path: Path) -> None:
+def write_through_the_link_of_a_descriptor(path: Path) -> None:
     fd = os.open(path, os.O_PATH)
     write_through_a_mapping(Path(f"/proc/self/fd/{fd}"))
     os.close(fd)
@@ -134,45 +157,60 @@ def write_in_a_moved_folder(path: Path) -> None:
     moved.rename(path.parent)
 
 
-def cut_and_grow(path: Path) -> None:
+def truncate_and_extend(path: Path) -> None:
     os.truncate(path, 0)
     os.truncate(path, 5)
 
 
-def put_another_in_its_place(path: Path) -> None:
+def replace_by_another_file(path: Path) -> None:
     new = path.with_name("new")
     new.write_bytes(b"NEW a")
     new.rename(path)
 
 
-def delete_and_make_anew(path: Path) -> None:
+def exchange_with_another_file(path: Path) -> None:
+    new = path.with_name("new")
+    new.write_bytes(b"NEW a")
+    exchange(new, path)
+    new.unlink()
+
+
+def delete_and_create_again(path: Path) -> None:
     path.unlink()
     path.write_bytes(b"NEW a")
 
 
-def exchange_the_folder(path: Path) -> None:
+def create_the_folder_again(path: Path) -> None:
     path.unlink()
     path.parent.rename(path.parent.with_name("gone"))
     path.parent.mkdir()
     path.write_bytes(b"NEW a")
 
 
+def exchange(one: Path, other: Path) -> None:
+    """Let two paths change places in one step, see renameat2(2)."""
+    at_cwd, flag = -100, 2
+    arguments = (at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), flag)
+    assert ctypes.CDLL(None, use_errno=True).renameat2(*arguments) == 0
+
+
 WAYS: tuple[Callable[[Path], None], ...] = (
     write_through_a_mapping,
     write_in_place,
-    write_and_set_times_back,
-    write_by_another_name,
-    write_by_a_link_of_a_descriptor,
+    write_and_restore_times,
+    write_under_another_name,
+    write_through_the_link_of_a_descriptor,
     write_in_a_moved_folder,
-    cut_and_grow,
-    put_another_in_its_place,
-    delete_and_make_anew,
-    exchange_the_folder,
+    truncate_and_extend,
+    replace_by_another_file,
+    exchange_with_another_file,
+    delete_and_create_again,
+    create_the_folder_again,
 )
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_a_scan_finds_a_content_that_changed_in_any_way(way, store, root):
+def test_scan_finds_content_changed_in_any_way(way, store, root):
     path = "d/e/f.txt"
     way(root / path)
 
@@ -185,93 +223,184 @@ def test_a_scan_finds_a_content_that_changed_in_any_way(way, store, root):
     assert store.scan() == ([], [], 0)
 
 
-def test_a_write_through_a_mapping_leaves_all_times_as_they_were(store, root):
-    """The control: by times alone, which is what the store went by before, this change is not to be seen."""
+def test_write_through_a_mapping_leaves_all_times_unchanged(store, root):
+    """Show, as a control, that a scan by times alone would miss this change."""
     before = signature((root / "a.txt").stat())
     write_through_a_mapping(root / "a.txt")
     assert signature((root / "a.txt").stat()) == before
     assert (root / "a.txt").read_bytes() == b"NEW a"
 
 
-def test_without_events_the_same_scan_misses_that_change(opened, root):
-    """The control: it is the events that find it."""
+def test_scan_without_events_misses_the_same_change(opened, root):
+    """Show, as a control, that events are the reason why a scan finds this change."""
     store = opened(Deaf(RELEASE))
     write_through_a_mapping(root / "a.txt")
     assert store.scan() == ([], [], 0)
 
 
 @pytest.mark.parametrize("release", ["4.4.0", "4.19.0-gvisor", "5.15.0-gvisor", "four", ""])
-def test_under_an_old_kernel_or_gvisor_every_file_is_read(release, make, opened, root):
-    assert inotify.new_enough("5.10.0-28-amd64")
-    assert not make(inotify.StoreEvents(release)).believe_events()
-    store = opened(inotify.StoreEvents(release))
+def test_old_kernels_and_gvisor_make_a_scan_read_every_file(release, make, opened, root):
+    assert inotify.is_recent_linux("5.10.0-28-amd64")
+    assert not make(StoreEvents(release)).rely_on_events()
+    store = opened(StoreEvents(release))
     write_through_a_mapping(root / "d/c.txt")
     assert [change[0] for change in store.scan()[0]] == ["d/c.txt"]
 
 
-@pytest.mark.parametrize(
-    "bit", ["_OPEN", "_MODIFY", "_ATTRIB", "_MOVE_SELF", "_CREATE", "_DELETE_SELF"]
-)
-def test_a_kernel_that_keeps_silent_about_one_thing_is_not_believed(bit, make, root):
-    assert make(Silent(0)).believe_events()  # control: one that hides nothing is
-    assert not make(Silent(getattr(inotify, bit))).believe_events()
+@pytest.mark.parametrize("bit", KINDS)
+def test_kernel_that_withholds_one_kind_of_event_is_not_relied_on(bit, make, root):
+    def silent(bits: int) -> StoreEvents:
+        return StoreEvents(RELEASE, lambda masks: SilentQueue(masks, bits))
+
+    assert make(silent(0)).rely_on_events()  # control: this kernel withholds nothing
+    assert not make(silent(getattr(inotify, bit))).rely_on_events()
     assert os.listdir(root) == []
 
 
-def test_a_queue_that_overflows_makes_every_file_be_read(store, root):
+def test_overflow_makes_a_scan_read_every_file(store, root):
     write_through_a_mapping(root / "a.txt")
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    for _ in range(limit // 2 + 1):
-        for name in ("b.txt", "d/c.txt"):  # two in turn: the same event again would be merged
+    for _ in range(QUEUE_LIMIT // 2 + 1):
+        for name in ("b.txt", "d/c.txt"):  # two in turn: equal events in a row are merged
             os.close(os.open(root / name, os.O_RDONLY))
 
-    assert [change[0] for change in store.scan()[0]] == ["a.txt"]
+    assert store.scan() == (
+        [["a.txt", 5, hashlib.sha256(b"NEW a").hexdigest()]],
+        [],
+        0,
+    )
 
 
-def test_what_the_last_command_did_is_seen_though_its_scan_failed(store, root):
+def test_changes_are_found_although_the_scan_before_failed(store, root):
     write_through_a_mapping(root / "a.txt")
     store.before_command()
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
 
 
-def test_what_cannot_be_watched_is_read_at_every_scan(opened, root):
-    store = opened(Full(RELEASE))
-    write_through_a_mapping(root / "a.txt")
+def test_files_without_a_watch_are_read_at_every_scan(opened, root):
+    store = opened(StoreEvents(RELEASE, FullQueue))
+    for content in (b"NEW", b"old", b"NEW"):
+        write_through_a_mapping(root / "a.txt", content)
+        assert [change[0] for change in store.scan()[0]] == ["a.txt"]
+        store.before_command()
+
+
+def test_files_put_in_place_by_a_failed_write_are_reported(make, root):
+    class FailsLater(GuestFileStore):
+        def _put_in_place(self, part: str, path: str) -> tuple[int, ...]:
+            if path == "b.txt":
+                raise StoreRefusal("no memory is left")
+            return super()._put_in_place(part, path)
+
+    events = make(StoreEvents(RELEASE))._events
+    store = FailsLater(str(root), **LIMITS, events=events)
+    store.rely_on_events()
+    with pytest.raises(StoreRefusal, match="no memory"):
+        store.write([("a.txt", b"a"), ("b.txt", b"b")])
+    store.before_command()
+
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
 
 
-def test_a_file_that_was_only_read_is_not_called_rewritten(store, root):
+def test_files_only_read_are_not_reported_as_written(store, root):
     (root / "a.txt").read_bytes()
     with (root / "b.txt").open("r+b"):
         pass
-    assert store.scan() == ([], ["b.txt"], 0)
+    with (root / "d/c.txt").open("rb"):  # still open, but cannot be written to
+        assert store.scan() == ([], ["b.txt"], 0)
 
 
-def test_files_of_a_folder_that_was_away_for_a_while_are_named(store, root):
+def write_and_restore(path: Path) -> None:
+    old = path.read_bytes()
+    before = signature(path.stat())
+    write_through_a_mapping(path)
+    write_through_a_mapping(path, old)
+    assert signature(path.stat()) == before
+
+
+def test_writes_restored_in_the_first_command_are_reported(make, root):
+    store = make(StoreEvents(RELEASE))
+    store.rely_on_events()
+    store.write(FILES)
+    store.before_command()
+    write_and_restore(root / "a.txt")
+    assert store.scan() == ([], ["a.txt"], 0)
+
+
+def test_writes_restored_after_a_refused_write_are_reported(store, root):
+    assert store.scan() == ([], [], 0)
+    with pytest.raises(StoreRefusal):
+        store.write([("a.txt/below", b"")])
+    store.before_command()
+    write_and_restore(root / "a.txt")
+    assert store.scan() == ([], ["a.txt"], 0)
+
+
+def test_writes_restored_behind_a_flood_of_opens_are_reported(store, root):
+    write_and_restore(root / "a.txt")
+    for _ in range(QUEUE_LIMIT // 2 + 1):
+        for name in ("b.txt", "d/c.txt"):
+            os.close(os.open(root / name, os.O_RDONLY))
+    assert store.scan() == ([], ["a.txt"], 0)
+
+
+def test_flood_of_writes_makes_every_file_count_as_written(store, root):
+    for _ in range(QUEUE_LIMIT // 2 + 1):
+        for name in ("b.txt", "d/c.txt"):
+            os.utime(root / name)
+    write_and_restore(root / "a.txt")
+    assert store.scan() == ([], sorted(path for path, _ in FILES), 0)
+
+
+def test_files_still_open_for_writing_are_reported_as_written(store, root):
+    fd = os.open(root / "a.txt", os.O_RDWR)
+    assert store.scan() == ([], ["a.txt"], 0)
+    store.before_command()
+    os.close(fd)
+    assert store.scan() == ([], ["a.txt"], 0)
+    store.before_command()
+    assert store.scan() == ([], [], 0)
+
+
+def test_writers_closed_during_the_scan_are_reported(opened, root):
+    events = LateClose(RELEASE)
+    store = opened(events)
+    events.writer = os.open(root / "a.txt", os.O_RDWR)
+    assert store.scan() == ([], ["a.txt"], 0)
+
+
+def test_files_in_a_folder_renamed_for_a_while_count_as_written(store, root):
     (root / "d").rename(root / "away")
     (root / "away").rename(root / "d")
     assert store.scan() == ([], ["d/c.txt", "d/e/f.txt"], 0)
 
 
-def test_a_scan_looks_at_no_file_that_was_not_touched(store, root, monkeypatch):
-    store.scan()
-    store.write([(f"data/{n % 40}/{n}.txt", b"x") for n in range(2000)])
+def test_files_in_exchanged_folders_count_as_written(store, root):
+    (root / "x").mkdir()
+    exchange(root / "x", root / "d")
+    exchange(root / "x", root / "d")
+    assert store.scan() == ([], ["d/c.txt", "d/e/f.txt"], 0)
+
+
+def test_scan_examines_no_untouched_file(make, root, monkeypatch):
+    store = make(StoreEvents(RELEASE))
+    store.rely_on_events()
+    store.write([*FILES, *((f"data/{n % 40}/{n}.txt", b"x") for n in range(2000))])
     store.before_command()
-    looked: list[object] = []
+    examined: list[object] = []
     stat = os.stat
     (root / "a.txt").read_bytes()
-    monkeypatch.setattr(os, "scandir", lambda *_: looked.append("scandir") or iter(()))
+    monkeypatch.setattr(os, "scandir", lambda *_: examined.append("scandir") or iter(()))
     monkeypatch.setattr(
-        os, "stat", lambda path, **options: looked.append(path) or stat(path, **options)
+        os, "stat", lambda path, **options: examined.append(path) or stat(path, **options)
     )
 
     assert store.scan() == ([], [], 0)
 
-    assert set(looked) == {"a.txt"}
+    assert set(examined) == {"a.txt"}
 
 
 class AnyCommands(RuleBasedStateMachine):
-    """The store after commands of any kind, beside a store that reads every file."""
+    """The store after commands of any kind, beside the files on the disk."""
 
     names = st.sampled_from(["a", "b", "d/a", "d/b", "d/e/a", "f/a"])
     folders = st.sampled_from(["d", "d/e", "f", "g"])
@@ -280,9 +409,9 @@ class AnyCommands(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
         self.root = Path(self.folder.name)
-        self.events = inotify.StoreEvents(RELEASE)
+        self.events = StoreEvents(RELEASE)
         self.store = GuestFileStore(str(self.root), **LIMITS, events=self.events)
-        assert self.store.believe_events()
+        assert self.store.rely_on_events()
         self.known: dict[str, str] = {}
         self.store.before_command()
 
@@ -293,7 +422,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule(files=st.dictionaries(names, st.binary(min_size=1, max_size=3), min_size=1, max_size=3))
     def host_writes(self, files: dict[str, bytes]) -> None:
-        self.look()
+        self.scan()
         try:
             self.store.write(list(files.items()))
         except StoreRefusal:
@@ -304,7 +433,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule(path=names)
     def host_deletes(self, path: str) -> None:
-        self.look()
+        self.scan()
         if path in self.known:
             self.store.delete([path])
             del self.known[path]
@@ -313,7 +442,9 @@ class AnyCommands(RuleBasedStateMachine):
     @rule(
         path=names,
         other=names,
-        way=st.sampled_from(["map", "write", "link", "move", "delete", "read", "chmod"]),
+        way=st.sampled_from(
+            ["map", "write", "link", "move", "exchange", "delete", "read", "chmod"]
+        ),
     )
     def command(self, path: str, other: str, way: str) -> None:
         source, target = self.root / path, self.root / other
@@ -327,13 +458,15 @@ class AnyCommands(RuleBasedStateMachine):
                 os.link(source, target)
             elif way == "move":
                 source.rename(target)
+            elif way == "exchange":
+                exchange(source, target)
             elif way == "delete":
                 source.unlink()
             elif way == "chmod":
                 source.chmod(0)
             else:
                 source.read_bytes()
-        except (OSError, ValueError, IndexError):
+        except (AssertionError, OSError, ValueError, IndexError):
             pass
 
     @rule(folder=folders, other=folders)
@@ -344,23 +477,23 @@ class AnyCommands(RuleBasedStateMachine):
             pass
 
     @rule()
-    def look(self) -> None:
+    def scan(self) -> None:
         for path, _, digest in self.store.scan()[0]:
             if digest:
                 self.known[str(path)] = str(digest)
             else:
                 del self.known[str(path)]
-        there = {
+        on_disk = {
             str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in self.root.rglob("*")
             if path.is_file()
         }
-        assert self.known == there
-        assert {str(row[0]): row[2] for row in self.store.listing()} == there
+        assert self.known == on_disk
+        assert {str(row[0]): row[2] for row in self.store.listing()} == on_disk
         self.store.before_command()
 
     @invariant()
-    def nothing_is_left_of_a_trial(self) -> None:
+    def no_trial_is_left(self) -> None:
         assert not (self.root / inotify._TRIAL).exists()
 
 
