@@ -67,8 +67,6 @@ SHORT_MODULES = {
     "l2mac.processor.model_list": "a parser of a server's answer, without the HTTP library",
     "l2mac.evaluator.unchecked": "an ablation, which stands in for the evaluator",
     "l2mac.evaluator.wording": "sentences that the checks of every domain share",
-    "l2mac.processor.bounded_stream": "one of the few modules that import the HTTP library",
-    "l2mac.processor.model_roles": "names of roles, needed by settings and by the trace",
     "l2mac.processor.protocol": "the protocol that every processor implements",
     "l2mac.processor.tool_probe": "one fixed request and the judgement of its answer",
     "l2mac.settings.role_settings": "the nested part of the settings model",
@@ -76,7 +74,6 @@ SHORT_MODULES = {
     "sandbox.checkers.sample": "a test file that is executed to warm the checkers up",
     "sandbox.checkers.source_only": "an import hook, audited by itself",
     "sandbox.container_main": "the entry point of three programs that must not import each other",
-    "sandbox.guest.dumpable": "one system call that the guest and the checker process share",
     "sandbox.guest.sweep": "kills by process id in a loop of its own, audited by itself",
 }
 ALL = modules("l2mac", "sandbox")
