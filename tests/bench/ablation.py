@@ -63,7 +63,7 @@ OUTCOMES = {
     Status.COMPLETED: "completed",
     Status.FAILING: "failing",
     Status.BUDGET: "budget",
-    Status.REQUIREMENTS_UNVERIFIED: "not shown",
+    Status.REQUIREMENTS_UNVERIFIED: "unverified",
 }
 OFF: Switch = {}
 DEFAULT: Switch = {
