@@ -44,7 +44,7 @@ def cli(tmp_path: Path) -> Cli:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the tier `soak` runs; gVisor is one of its runtimes."""
+    """Deselect tests of the tier `soak` in other tiers; gVisor is one of its runtimes."""
     long = [
         one
         for one in items

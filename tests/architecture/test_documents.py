@@ -1,4 +1,4 @@
-"""What the documents promise is held by tests that exist."""
+"""The documents name tests that exist, and match the program."""
 
 import re
 import subprocess

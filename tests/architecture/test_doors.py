@@ -1,4 +1,4 @@
-"""One door per library and per means of harm; import-linter cannot say most of this by pattern."""
+"""One module per library and per dangerous function, beyond the patterns of import-linter."""
 
 import ast
 import sys
@@ -97,7 +97,7 @@ GUEST_LIBRARIES = {
 
 
 def harmful(tree: ast.AST) -> list[str]:
-    """Name what would run, or load as code, whatever it is given."""
+    """Return the calls that run a given command or load given code."""
     keywords = (node for node in ast.walk(tree) if isinstance(node, ast.keyword))
     shells = [
         f"line {keyword.value.lineno}: shell=" for keyword in keywords if keyword.arg == "shell"

@@ -74,7 +74,6 @@ SHORT_MODULES = {
     "sandbox.checkers.sample": "a test file that is executed to warm the checkers up",
     "sandbox.checkers.source_only": "an import hook, audited by itself",
     "sandbox.container_main": "the entry point of three programs that must not import each other",
-    "sandbox.guest.dumpable": "one system call that the guest and the checker process share",
     "sandbox.guest.sweep": "kills by process id in a loop of its own, audited by itself",
 }
 ALL = modules("l2mac", "sandbox")

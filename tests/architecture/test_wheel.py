@@ -1,4 +1,4 @@
-"""What a user installs: everything that a run needs is in the wheel, and works from there."""
+"""The wheel has everything that a run needs, and works when it is unpacked."""
 
 import subprocess
 import sys

@@ -19,7 +19,7 @@ from sandbox.engine.image import prepare_image
 
 _EMPTIED = "/tmp is emptied after every command, so nothing is left there for the next one"
 _ATOMIC = "the store holds names and contents, no modes: a write replaces the file as a whole"
-_FRAME = "one write, and standard input, are bounded by what a frame carries: 32 MiB"
+_FRAME = "one write and standard input are limited to the size of a frame: 32 MiB"
 DIFFERENCES = {
     "test_read_and_write_file_including_directory_absolute": _EMPTIED,
     "test_write_text_file_is_directory": _EMPTIED,

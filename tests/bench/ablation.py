@@ -63,7 +63,7 @@ OUTCOMES = {
     Status.COMPLETED: "completed",
     Status.FAILING: "failing",
     Status.BUDGET: "budget",
-    Status.REQUIREMENTS_UNVERIFIED: "not shown",
+    Status.REQUIREMENTS_UNVERIFIED: "unverified",
 }
 OFF: Switch = {}
 DEFAULT: Switch = {
@@ -96,7 +96,7 @@ CASES = (
         switches={"all off": OFF, "--max-replans 3": {"max_replans": 3}},
     ),
     Case(
-        fault="what an instruction says is left out",
+        fault="a part of an instruction is omitted",
         model={"neglects": frozenset({"gamma"})},
         switches={
             "all off": OFF,
@@ -105,12 +105,12 @@ CASES = (
         },
     ),
     Case(
-        fault="it looks around when nobody says what exists",
+        fault="it lists the files when no summary does",
         model={"looks_around": True},
         switches={"--summary": OFF, "--no-summary": {"summary": False}},
     ),
     Case(
-        fault="without a summary it undoes what is there",
+        fault="without a summary it undoes existing files",
         model={"forgetful": True},
         switches={
             "--summary": OFF,

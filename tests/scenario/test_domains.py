@@ -185,4 +185,4 @@ def test_prompts_are_listed_shown_exported_and_checked(cli: Cli) -> None:
     assert cli.json("prompts", "check", "my.toml")["checks"] == ["book"]
     changed = (cli.home / "my.toml").read_text().replace("$limit", "$limits")
     (cli.home / "my.toml").write_text(changed)
-    assert "$limits is unknown" in cli.run("prompts", "check", "my.toml", code=2).stderr
+    assert "unknown $limits" in cli.run("prompts", "check", "my.toml", code=2).stderr

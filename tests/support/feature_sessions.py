@@ -52,7 +52,7 @@ class FeatureSessions:
             )
 
         script = SandboxScript(runs=checks or by_contents, lost_at=lost_at)
-        means = Resources(
+        resources = Resources(
             processor=model,
             open_sandbox=lambda _: script.make_sandbox(),
             limits=limits or Limits(),
@@ -68,7 +68,7 @@ class FeatureSessions:
             method=method,
             planning=PlanningOptions(**planning),
         )
-        return execute(self.folder, spec, means, "run")
+        return execute(self.folder, spec, resources, "run")
 
     def events(self) -> list[Event]:
         """Return the recorded effects and notes."""

@@ -49,7 +49,7 @@ STORY = (
 def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40) -> SessionResult:
     """Execute the run in that folder, or resume it."""
     folder.mkdir(exist_ok=True, parents=True)
-    means = Resources(
+    resources = Resources(
         processor=ScriptedProcessor(replies),
         open_sandbox=sandbox_maker(),
         limits=Limits(turns=turns),
@@ -57,7 +57,7 @@ def record(folder: Path, replies: tuple[Reply, ...] = STORY, *, turns: int = 40)
         model="scripted",
         image="none",
     )
-    return execute(folder, run_spec(), means, "run")
+    return execute(folder, run_spec(), resources, "run")
 
 
 def sandbox_maker() -> Callable[[str], Sandbox]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 RECORDED: JsonObject = json.loads(
-    Path(__file__).with_name("recorded_box.json").read_text(encoding="utf-8")
+    Path(__file__).with_name("recorded_sandbox.json").read_text(encoding="utf-8")
 )
 RECORDED_UID = "10001"
 
@@ -81,7 +81,7 @@ class ReplayingApi:
         return [{"Action": "die", "Actor": {"Attributes": {"exitCode": "65"}}}]
 
 
-def scripted_box(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
+def scripted_sandbox(*steps: Step) -> tuple[DockerSandbox, ScriptedGuest, ReplayingApi]:
     """Return a sandbox, not open yet, whose guest greets as it should and follows the steps."""
     posture: JsonObject = {}
 

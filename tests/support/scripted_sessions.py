@@ -59,7 +59,7 @@ class ScriptedSessions:
         """
         self.processor = ScriptedProcessor(replies)
         self.script = SandboxScript(runs=runs)
-        means = Resources(
+        resources = Resources(
             processor=self.processor,
             open_sandbox=lambda _: self.script.make_sandbox(),
             limits=limits or Limits(),
@@ -67,7 +67,7 @@ class ScriptedSessions:
             model="scripted",
             image="none",
         )
-        return execute(self.folder, run_spec(**values), means, "run")
+        return execute(self.folder, run_spec(**values), resources, "run")
 
     def last_words(self) -> str:
         """Return the last message of the newest request."""

@@ -770,9 +770,9 @@ def test_each_ablation_changes_exactly_its_own_fault() -> None:
     assert lacking == {
         ("the plan forgets two features", "all off"): ("completed", "4/6"),
         ("an instruction is too large", "all off"): ("budget", "0/6"),
-        ("what an instruction says is left out", "all off"): ("completed", "5/6"),
-        ("what an instruction says is left out", "--requirements, 0 rounds"): ("not shown", "5/6"),
-        ("without a summary it undoes what is there", "--no-summary, --no-evaluator"): (
+        ("a part of an instruction is omitted", "all off"): ("completed", "5/6"),
+        ("a part of an instruction is omitted", "--requirements, 0 rounds"): ("unverified", "5/6"),
+        ("without a summary it undoes existing files", "--no-summary, --no-evaluator"): (
             "failing",
             "5/6",
         ),

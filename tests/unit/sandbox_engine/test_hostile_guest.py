@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded_sandbox import scripted_box
+from recorded_sandbox import scripted_sandbox
 
 from sandbox import (
     Cause,
@@ -248,7 +248,7 @@ MALFORMED: dict[str, tuple[str, Step]] = {
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_reply_ends_the_sandbox(name: str) -> None:
     operation, step = MALFORMED[name]
-    sandbox, guest, api = scripted_box(step)
+    sandbox, guest, api = scripted_sandbox(step)
 
     with guest, sandbox:
         with pytest.raises(SandboxCompromised):
@@ -261,7 +261,7 @@ def test_malformed_reply_ends_the_sandbox(name: str) -> None:
 def test_a_well_formed_reply_is_a_result() -> None:
     listing = replies({"files": [["a/b.txt", 3, DIGEST]]})
     found = replies({"matches": [["a.txt", 1, "x"]], "more": True})
-    sandbox, guest, _ = scripted_box(
+    sandbox, guest, _ = scripted_sandbox(
         listing, found, refuses("no such file"), replies(RUN), replies({"size": 3}, b"c")
     )
 
@@ -294,14 +294,14 @@ def test_a_well_formed_reply_is_a_result() -> None:
 def test_cause_is_derived_from_kernel_counters(
     end: dict[str, object], counts: dict[str, object], cause: Cause
 ) -> None:
-    sandbox, guest, _ = scripted_box(replies({**RUN, "jobs": [{**JOB, "end": end}], **counts}))
+    sandbox, guest, _ = scripted_sandbox(replies({**RUN, "jobs": [{**JOB, "end": end}], **counts}))
 
     with guest, sandbox:
         assert sandbox.run(JOBS).jobs[0].cause is cause
 
 
 def test_surviving_processes_end_the_sandbox() -> None:
-    sandbox, guest, api = scripted_box(changed(survivors=1, leftovers=2))
+    sandbox, guest, api = scripted_sandbox(changed(survivors=1, leftovers=2))
 
     with guest, sandbox:
         with pytest.raises(SandboxDied, match="could not be ended"):
@@ -314,7 +314,7 @@ def test_sandbox_death_names_exit_code_and_last_error() -> None:
         conversation.send(b"Traceback ...\nMemoryError: out\x1b[2J\n", STDERR)
         conversation.hang_up()
 
-    sandbox, guest, _ = scripted_box(step)
+    sandbox, guest, _ = scripted_sandbox(step)
     with (
         guest,
         sandbox,
@@ -324,7 +324,7 @@ def test_sandbox_death_names_exit_code_and_last_error() -> None:
 
 
 def test_greeting_without_a_posture_ends_the_sandbox() -> None:
-    sandbox, guest, api = scripted_box()
+    sandbox, guest, api = scripted_sandbox()
     with guest, ScriptedGuest(replies({"posture": {}})) as without_posture:
         api._guest = without_posture
         with pytest.raises(SandboxCompromised):
@@ -333,7 +333,7 @@ def test_greeting_without_a_posture_ends_the_sandbox() -> None:
 
 
 def test_unconfined_sandbox_is_not_opened() -> None:
-    sandbox, guest, api = scripted_box()
+    sandbox, guest, api = scripted_sandbox()
     sandbox._policy = SandboxPolicy(memory_bytes=2 << 30)
     with guest, pytest.raises(IsolationMismatch):
         sandbox.open()
@@ -351,7 +351,7 @@ def test_unconfined_sandbox_is_not_opened() -> None:
 def test_too_large_request_is_refused_and_the_sandbox_survives(
     request_: Callable[[DockerSandbox], object],
 ) -> None:
-    sandbox, guest, _ = scripted_box(replies({"files": []}))
+    sandbox, guest, _ = scripted_sandbox(replies({"files": []}))
 
     with guest, sandbox:
         with pytest.raises(Refused, match="too large"):
@@ -370,20 +370,20 @@ def test_too_large_request_is_refused_and_the_sandbox_survives(
     ],
 )
 def test_invalid_jobs_are_a_value_error(jobs: tuple[Job, ...]) -> None:
-    sandbox, guest, _ = scripted_box()
+    sandbox, guest, _ = scripted_sandbox()
     with guest, sandbox, pytest.raises(ValueError, match="job"):
         sandbox.run(jobs)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
 def test_invalid_timeouts_are_a_value_error(timeout_s: float) -> None:
-    sandbox, guest, _ = scripted_box()
+    sandbox, guest, _ = scripted_sandbox()
     with guest, sandbox, pytest.raises(ValueError, match="timeout"):
         sandbox.run(JOBS, timeout_s=timeout_s)
 
 
 def test_command_timeout_never_exceeds_the_policy() -> None:
-    sandbox, guest, _ = scripted_box(replies(RUN))
+    sandbox, guest, _ = scripted_sandbox(replies(RUN))
     with guest, sandbox:
         sandbox.run(JOBS, timeout_s=1e9)
     assert guest.requests[-1]["timeout_s"] == 60
@@ -401,7 +401,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(FIELDS, VALUES, min_size=1), st.binary(max_size=10))
 def test_any_reply_is_a_result_or_a_typed_error(fields: dict[str, object], body: bytes) -> None:
-    sandbox, guest, _ = scripted_box(replies({**RUN, **fields}, body))
+    sandbox, guest, _ = scripted_sandbox(replies({**RUN, **fields}, body))
     with guest, sandbox:
         try:
             assert isinstance(sandbox.run(JOBS), RunResult)
