@@ -47,7 +47,7 @@ test: setup engine base ## run every test once, those with real containers under
 soak: setup engine base ## run every test at length: all runtimes, many kills and examples; about 25 minutes
 	@L2MAC_TEST_TIER=soak $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-bench: setup engine base ## measure a box against host tools, docker exec and docker-py, in one run
+bench: setup engine base ## measure a sandbox against host tools, docker exec and docker-py, in one run
 	@$(PYTHON) tests/bench/bench.py
 	@$(PYTHON) tests/bench/scale.py
 

@@ -14,9 +14,22 @@ from fnmatch import fnmatchcase
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Protocol
 
-    Scandir = Callable[..., list[os.DirEntry[str]]]
+    from _pytest.config import Config
+    from _pytest.main import Session
+
+    Entry = os.DirEntry[str]
+
+    class Scandir(Protocol):
+        """The function of pytest that lists a folder."""
+
+        def __call__(
+            self, path: str | os.PathLike[str], sort_key: Callable[[Entry], object] = ...
+        ) -> list[Entry]:
+            """Return the entries of a folder, sorted by the key."""
+            ...
+
 
 _TEXTS = "test*.txt"  # doctest's default
 _HOOKS = ("pytest_collect_file", "pytest_collect_directory")
@@ -25,7 +38,7 @@ _HOOKS = ("pytest_collect_file", "pytest_collect_directory")
 class ShorterListings:
     """A pytest plugin that shortens the listings of folders in this process."""
 
-    def pytest_sessionstart(self, session: Any) -> None:
+    def pytest_sessionstart(self, session: Session) -> None:
         """Replace the function that lists a folder, in both modules that call it."""
         from _pytest import main, python  # here: only the preloaded process has it
 
@@ -34,18 +47,28 @@ class ShorterListings:
             setattr(module, "scandir", shorter)  # noqa: B010 - the name is missing in the stubs
 
 
-def _shorten(scandir: Scandir, config: Any) -> Scandir:
-    def shorter(path: Any, *arguments: Any, **options: Any) -> list[os.DirEntry[str]]:
-        entries = scandir(path, *arguments, **options)
-        # pytest also lists the folders above the project's.
-        if not path.is_relative_to(config.rootpath) or not _only_pytest_collects(config):
+def _shorten(scandir: Scandir, config: Config) -> Scandir:
+    def shorter(
+        path: str | os.PathLike[str], sort_key: Callable[[Entry], object] = _name_of
+    ) -> list[Entry]:
+        entries = scandir(path, sort_key)
+        if not _is_below(path, config.rootpath) or not _only_pytest_collects(config):
             return entries
         return [entry for entry in entries if _may_hold_tests(entry)]
 
     return shorter
 
 
-def _only_pytest_collects(config: Any) -> bool:
+def _is_below(path: str | os.PathLike[str], root: os.PathLike[str]) -> bool:
+    """Return whether a folder is part of the project; pytest also lists those above."""
+    return os.path.join(path, "").startswith(os.path.join(root, ""))
+
+
+def _name_of(entry: Entry) -> str:
+    return entry.name
+
+
+def _only_pytest_collects(config: Config) -> bool:
     """Return whether nothing but pytest itself collects files, in its default way.
 
     The answer can change with every folder, because each can hold a `conftest.py`.
@@ -56,7 +79,7 @@ def _only_pytest_collects(config: Any) -> bool:
     return all(hook.function.__module__.startswith("_pytest.") for hook in hooks)
 
 
-def _may_hold_tests(entry: os.DirEntry[str]) -> bool:
+def _may_hold_tests(entry: Entry) -> bool:
     """Return whether pytest may collect an entry or something in it; True for links."""
     if entry.is_symlink():
         return True

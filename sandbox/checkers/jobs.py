@@ -24,8 +24,59 @@ from sandbox.checkers.sources import Sources, undefined_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any, TextIO
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
+    from typing import Protocol, TextIO, TypedDict
+
+    import pytest
+
+    class Request(TypedDict, total=False):
+        """A job: its kind, its files, and the folder and environment to run in."""
+
+        job: int
+        kind: str
+        paths: list[str]
+        others: list[str]
+        cwd: str
+        environment: dict[str, str]
+        cpu_s: int
+
+    class _HookImplementation(Protocol):
+        """The used part of `pluggy.HookImpl`."""
+
+        function: Callable[[], object]
+        plugin_name: str
+
+    class _Hook(Protocol):
+        """The used part of `pluggy.HookCaller`."""
+
+        def get_hookimpls(self) -> Iterable[_HookImplementation]:
+            """Return the implementations of the hook."""
+            ...
+
+    class _Message(Protocol):
+        """The used part of `pylint.message.Message`."""
+
+        path: str
+        line: int
+        column: int
+        msg_id: str
+        symbol: str
+        msg: str
+
+    class _Reporter(Protocol):
+        """The used part of `pylint.reporters.CollectingReporter`."""
+
+        messages: Sequence[_Message]
+
+    class _Linter(Protocol):
+        """The used part of `pylint.lint.PyLinter`."""
+
+        reporter: _Reporter
+
+        def set_reporter(self, reporter: _Reporter) -> None:
+            """Send messages to a reporter."""
+
 
 _TEXT_CHARACTERS = 6000
 # Objects allocated before a collection. Syntax trees and inference results live to the end of the
@@ -84,7 +135,7 @@ def _warm(kind: str) -> None:
         sys.path[:] = search_path
 
 
-def perform(request: dict[str, Any], report: TextIO) -> int:
+def perform(request: Request, report: TextIO) -> int:
     """Run one job and return the exit code of its process."""
     kind = request["kind"]
     environment = request["environment"]
@@ -106,7 +157,7 @@ def perform(request: dict[str, Any], report: TextIO) -> int:
     return _pylint(request, report)
 
 
-def _tests(request: dict[str, Any], root: str, report: TextIO | None = None) -> int:
+def _tests(request: Request, root: str, report: TextIO | None = None) -> int:
     """Run the store's tests; without a report their outcomes are recorded nowhere."""
     _forget_shadowed(root)
     believe_sources_only(root)
@@ -145,14 +196,14 @@ class _Recorder:
 
     def __init__(self, report: TextIO, own: frozenset[int]) -> None:
         self._report = report
-        self._hooks: dict[str, Any] = {}
+        self._hooks: dict[str, _Hook] = {}
         self._known = {*own, id(_Recorder.pytest_runtest_logreport)}
 
     def line(self, **fields: object) -> None:
         self._report.write(json.dumps(fields) + "\n")
         self._report.flush()
 
-    def pytest_configure(self, config: Any) -> None:
+    def pytest_configure(self, config: pytest.Config) -> None:
         self._hooks = {name: getattr(config.hook, name) for name in sorted(VERDICT_HOOKS)}
 
     def report_foreign_hooks(self) -> None:
@@ -164,23 +215,28 @@ class _Recorder:
                     self._known.add(identity)
                     self.line(e="hook", name=name, plugin=_text(found.plugin_name))
 
-    def pytest_collectreport(self, report: Any) -> None:
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome != "passed":
             text = _text(report.longreprtext)
             self.line(e="collect", id=report.nodeid, outcome=report.outcome, text=text)
 
-    def pytest_deselected(self, items: Any) -> None:
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self.line(e="deselected", ids=[item.nodeid for item in items])
 
-    def pytest_collection_finish(self, session: Any) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.report_foreign_hooks()
         self.line(e="collected", ids=[item.nodeid for item in session.items])
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.line(e="start", id=nodeid)
 
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        fields = {"e": "phase", "id": report.nodeid, "when": report.when, "outcome": report.outcome}
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        fields: dict[str, object] = {
+            "e": "phase",
+            "id": report.nodeid,
+            "when": report.when,
+            "outcome": report.outcome,
+        }
         if hasattr(report, "wasxfail"):
             fields["xfail"] = True
         if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
@@ -189,7 +245,7 @@ class _Recorder:
             fields["text"] = _text(report.longreprtext)
         self.line(**fields)
 
-    def pytest_internalerror(self, excrepr: Any) -> None:
+    def pytest_internalerror(self, excrepr: object) -> None:
         self.line(e="internal", text=_text(str(excrepr)))
 
 
@@ -199,14 +255,14 @@ def _own_hooks() -> frozenset[int]:
     from _pytest.config import default_plugins  # here: only the preloaded process has it
 
     modules = [importlib.import_module(f"_pytest.{name}") for name in default_plugins]
-    holders: list[Any] = list(modules)
+    holders: list[ModuleType | type] = list(modules)
     for module in modules:
         holders += [value for value in vars(module).values() if isinstance(value, type)]
     found = [vars(holder).get(name) for holder in holders for name in VERDICT_HOOKS]
     return frozenset(id(hook) for hook in found if isinstance(hook, FunctionType))
 
 
-def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
+def _pytest(request: Request, report: TextIO, *, rootdir: str) -> int:
     import pytest  # here: only the preloaded process has it
 
     recorder = _Recorder(report, _own_hooks())
@@ -223,7 +279,7 @@ def _pytest(request: dict[str, Any], report: TextIO, *, rootdir: str) -> int:
     return code
 
 
-def _pylint(request: dict[str, Any], report: TextIO) -> int:
+def _pylint(request: Request, report: TextIO) -> int:
     """Compile every file; run pylint on valid ones that are not `others`."""
     others = request.get("others", [])
     sources = Sources(request["paths"], others)
@@ -237,19 +293,20 @@ def _pylint(request: dict[str, Any], report: TextIO) -> int:
 
 
 @functools.cache  # the preloaded process makes one; each child uses its own copy, once
-def _unused_linter() -> Any:
+def _unused_linter() -> _Linter:
     """Return a linter with its options read, which takes long, and no file."""
     from pylint.lint import PyLinter, Run  # here: only the preloaded process has it
 
-    class Waiting(PyLinter):  # type: ignore[misc]  # neither class has types here
+    class Waiting(PyLinter):  # type: ignore[misc, no-any-unimported]  # pylint has no types here
         def check(self, files_or_modules: object) -> None:
             """Skip the check that pylint makes as soon as the options are read."""
 
-    class Prepared(Run):  # type: ignore[misc]
+    class Prepared(Run):  # type: ignore[misc, no-any-unimported]  # the same
         LinterClass = Waiting
 
     arguments = ["--rcfile", os.devnull, *_PYLINT_OPTIONS, "--", _SAMPLE]
-    return Prepared(arguments, exit=False).linter
+    linter: _Linter = Prepared(arguments, exit=False).linter
+    return linter
 
 
 def _pylint_messages(paths: list[str], sources: Sources) -> Iterator[dict[str, object]]:
@@ -279,4 +336,4 @@ def _text(text: object) -> str:
     if len(whole) <= _TEXT_CHARACTERS:
         return whole
     half = _TEXT_CHARACTERS // 2
-    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{whole[-half:]}"
+    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters omitted ...]\n{whole[-half:]}"

@@ -21,6 +21,10 @@ import traceback
 from sandbox.checkers import jobs
 from sandbox.guest.processes import reap, restore_signals, set_dumpable, set_limits
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.checkers.jobs import Request
+
 _RUN_PROJECT_CODE = frozenset({"pytest", "coverage"})
 
 
@@ -61,7 +65,7 @@ def _take(control: socket.socket, running: dict[int, int], wakeup: tuple[int, in
         return False
     *streams, details = fds
     with os.fdopen(details, encoding="utf-8", errors="surrogatepass") as file:
-        request = json.load(file)
+        request: Request = json.load(file)
     gc.freeze()  # otherwise a job's first collection would copy all pages of loaded modules
     pid = os.fork()
     if pid == 0:
@@ -75,7 +79,7 @@ def _take(control: socket.socket, running: dict[int, int], wakeup: tuple[int, in
     return True
 
 
-def _run(control: socket.socket, request: dict[str, object], streams: list[int]) -> None:
+def _run(control: socket.socket, request: Request, streams: list[int]) -> None:
     code = 70
     try:
         signal.set_wakeup_fd(-1)
@@ -88,10 +92,10 @@ def _run(control: socket.socket, request: dict[str, object], streams: list[int])
         os.dup2(output, 2)
         os.close(output)
         os.setsid()
-        set_limits(int(str(request["cpu_s"])))
+        set_limits(request["cpu_s"])
         if request["kind"] in _RUN_PROJECT_CODE:
             set_dumpable(value=True)
-        os.chdir(str(request["cwd"]))
+        os.chdir(request["cwd"])
         gc.enable()
         with os.fdopen(report, "w", encoding="utf-8", closefd=False) as stream:
             code = jobs.perform(request, stream)

@@ -24,8 +24,7 @@ def check_name(path: object) -> str:
         StoreRefusal: The store does not accept the name.
     """
     try:
-        # A frame may hold any value here; check_path tests the type.
-        return check_path(path)  # type: ignore[arg-type]
+        return check_path(path)
     except PathError as error:
         raise StoreRefusal(str(error)) from error
 

@@ -257,13 +257,13 @@ class GuestFileStore:
         for path, content in files:
             if len(content) > self._max_file_bytes:
                 raise StoreRefusal(
-                    f"{path!r} is {len(content)} bytes; the limit for one file is"
-                    f" {self._max_file_bytes}"
+                    f"{path!r} has {len(content)} bytes, over the limit of"
+                    f" {self._max_file_bytes} for one file"
                 )
         together = self._known.keys() | set(paths)
         if len(together) > self._max_files:
             raise StoreRefusal(
-                f"the store would hold {len(together)} files; the limit is {self._max_files}"
+                f"the store would hold {len(together)} files, over the limit of {self._max_files}"
             )
         if sum(len(path.encode()) for path in together) > MAX_NAME_BYTES:
             raise StoreRefusal(

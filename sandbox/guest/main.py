@@ -15,6 +15,10 @@ from sandbox.guest.posture import posture, protection
 from sandbox.guest.processes import Spawner, set_dumpable
 from sandbox.protocol import VERSION, ProtocolError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sandbox.guest.operations import Settings
+
 EXIT_HOST_GONE = 0
 EXIT_BAD_FRAME = 65
 
@@ -57,7 +61,8 @@ def _serve(
     store = GuestFileStore(settings["root"], **limits)
     store.scan()
     checker = Checker(spawner, settings["checker"], settings["environment"])
-    operations = Operations(channel, store, spawner, checker, wakeup_fd, settings)
+    used: Settings = {"root": settings["root"], "environment": settings["environment"]}
+    operations = Operations(channel, store, spawner, checker, wakeup_fd, used)
     seen |= protection(settings["masked"], settings["protected"])
     if settings.get("packages"):
         seen["packages"] = digest_of(settings["packages"])

@@ -20,7 +20,58 @@ from sandbox.protocol import MAX_BODY_BYTES, MAX_REPORT_BYTES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import TypedDict
+
+    class Settings(TypedDict):
+        """The guest's part of the host's policy, as far as it is used here."""
+
+        root: str
+        environment: dict[str, str]
+
+    class JobSpec(TypedDict, total=False):
+        """A job of a `run` request: a program with `argv`, or a checker with paths."""
+
+        name: str
+        kind: str
+        argv: list[str]
+        paths: list[str]
+        others: list[str]
+
+    class RunHeader(TypedDict, total=False):
+        """The header of a `run` request."""
+
+        jobs: list[JobSpec]
+        timeout_s: float
+        cpu_s: int
+        max_output_bytes: int
+        head_bytes: int
+        tail_bytes: int
+        tunnel: bool
+
+    class WriteHeader(TypedDict):
+        """The header of a `write` request: paths with the lengths of their contents."""
+
+        files: list[tuple[str, int]]
+
+    class ReadHeader(TypedDict):
+        """The header of a `read` request."""
+
+        path: str
+        offset: int
+        limit: int
+
+    class DeleteHeader(TypedDict):
+        """The header of a `delete` request."""
+
+        paths: list[str]
+
+    class SearchHeader(TypedDict):
+        """The header of a `search` request."""
+
+        ignore_case: bool
+        max_matches: int
+
+    Reply = tuple[dict[str, object], bytes]
 
 _SCRATCH = ("/tmp", "/dev/shm", "/dev/mqueue")  # all writable places beside the store
 _LOST = {"kind": "lost", "code": 0}
@@ -34,7 +85,7 @@ class RunningJob:
     """
 
     def __init__(
-        self, number: int, spec: dict[str, Any], head_bytes: int, tail_bytes: int, report_bytes: int
+        self, number: int, spec: JobSpec, head_bytes: int, tail_bytes: int, report_bytes: int
     ) -> None:
         self.number = number
         self.name = spec["name"]
@@ -70,7 +121,7 @@ class Operations:
         spawner: Spawner,
         checker: Checker,
         wakeup_fd: int,
-        settings: dict[str, Any],
+        settings: Settings,
     ) -> None:
         self._channel = channel
         self._store = store
@@ -82,7 +133,7 @@ class Operations:
         self._statuses: dict[int, int] = {}
         self._numbers = itertools.count()
 
-    def serve(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+    def serve(self, header: dict[str, object], body: bytes) -> Reply:
         """Perform one request and return its reply, which may be a refusal."""
         operation = getattr(self, "do_" + str(header.get("op")), None)
         if operation is None:
@@ -93,7 +144,7 @@ class Operations:
             return {"ok": False, "refused": str(refusal)}, b""
         return {"ok": True, **reply}, content
 
-    def do_write(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+    def do_write(self, header: WriteHeader, body: bytes) -> Reply:
         """Write `files`, [[path, bytes]]; the body holds their contents in order."""
         files, start = [], 0
         for path, length in header["files"]:
@@ -101,23 +152,23 @@ class Operations:
             start += length
         return {"digests": self._store.write(files)}, b""
 
-    def do_read(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
+    def do_read(self, header: ReadHeader, _: bytes) -> Reply:
         """Return content of `path` from `offset`, at most `limit` bytes, and its size."""
         content, size = self._store.read(
             header["path"], header["offset"], min(header["limit"], MAX_BODY_BYTES)
         )
         return {"size": size}, content
 
-    def do_delete(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, object], bytes]:
+    def do_delete(self, header: DeleteHeader, _: bytes) -> Reply:
         """Delete `paths`."""
         self._store.delete(header["paths"])
         return {}, b""
 
-    def do_list(self, _: dict[str, Any], __: bytes) -> tuple[dict[str, object], bytes]:
+    def do_list(self, _: dict[str, object], __: bytes) -> Reply:
         """Return `files`: [[path, size, SHA-256]]."""
         return {"files": self._store.listing()}, b""
 
-    def do_search(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+    def do_search(self, header: SearchHeader, body: bytes) -> Reply:
         """Search for the text in the body.
 
         The header has `ignore_case` and `max_matches`, the reply `matches`, [[path, line, text]],
@@ -128,7 +179,7 @@ class Operations:
         )
         return {"matches": found, "more": more}, b""
 
-    def do_run(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, object], bytes]:
+    def do_run(self, header: RunHeader, body: bytes) -> Reply:
         """Run `jobs` side by side, end all their processes, and report changes.
 
         With `tunnel` the jobs can reach the host's proxy.
@@ -149,7 +200,7 @@ class Operations:
         self.warm()
         self._checker.settle()
         self._statuses.clear()
-        cpu_s = int(header["cpu_s"])
+        cpu_s = header["cpu_s"]
         for job in jobs:
             if job.spec["kind"] == "exec":
                 self._start(job, watch, body, cpu_s)
@@ -274,7 +325,7 @@ class Operations:
     def _hand_on(
         self, jobs: list[RunningJob], waiting: frozenset[int], watch: Watch, cpu_s: int
     ) -> None:
-        """Hand jobs to another checker if not one has started.
+        """Submit jobs to another checker if not one has started.
 
         A started job could have taken over the process.
         """
@@ -290,7 +341,7 @@ class Operations:
         self._listen(jobs, watch, cpu_s, retry=False)
 
 
-def _jobs(header: dict[str, Any], numbers: Iterator[int]) -> list[RunningJob]:
+def _jobs(header: RunHeader, numbers: Iterator[int]) -> list[RunningJob]:
     """Return the jobs, with bounds so that all their output fits into one reply."""
     specs, head, tail = header["jobs"], header["head_bytes"], header["tail_bytes"]
     room = MAX_BODY_BYTES // len(specs) - 2 * (head + tail)

@@ -22,7 +22,7 @@ class Walk:
         max_files: Number of files that may stay.
         max_bytes: Their size together, by the sizes that they claim: a file may be sparse.
         accepted: Paths whose names are known to be acceptable.
-        enter: Called with descriptor and path of every directory, the store's own first.
+        enter: Receives descriptor and path of every directory, the store's own first.
     """
 
     def __init__(

@@ -5,9 +5,9 @@ ones, so that a scan by these values alone would miss the change. A hidden sourc
 lint reported no finding, so that only the guest's own report fails the verdict.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from engine import RUN
@@ -18,7 +18,9 @@ from l2mac.evaluator.verdict import CheckReport, Verdict
 from l2mac.file_store import FileStore
 from l2mac.trace.objects import ObjectStore
 from sandbox import Change, Job, SandboxPolicy
+from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
+from sandbox.engine.image import SandboxImage
 
 OLD, NEW = b"old content", b"NEW content"
 # `write` changes the first bytes of a file through a mapping whose page has been read before.
@@ -87,32 +89,34 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-def test_changes_that_leave_all_times_unchanged_are_reported(box, way):
-    box.write({"d/file.txt": OLD, "d/other.txt": b"other"})
+def test_changes_that_leave_all_times_unchanged_are_reported(
+    sandbox: DockerSandbox, way: str
+) -> None:
+    sandbox.write({"d/file.txt": OLD, "d/other.txt": b"other"})
 
-    result = box.run([Job("attack", ("python3", "-c", WRITE + HOLD + BEFORE + way))])
+    result = sandbox.run([Job("attack", ("python3", "-c", WRITE + HOLD + BEFORE + way))])
 
     assert result.jobs[0].output.head == b"unseen\n", result.jobs[0].errors.head
     assert result.changes == (Change("d/file.txt", len(NEW), hashlib.sha256(NEW).hexdigest()),)
-    assert box.read("d/file.txt")[0] == NEW
-    assert box.run([Job("nothing", ("true",))]).changes == ()
+    assert sandbox.read("d/file.txt")[0] == NEW
+    assert sandbox.run([Job("nothing", ("true",))]).changes == ()
 
 
-def test_changes_within_one_clock_tick_are_reported(box):
+def test_changes_within_one_clock_tick_are_reported(sandbox: DockerSandbox) -> None:
     for turn in range(40):
         content = b"old %03d" % turn
-        box.write({"file.txt": content})
-        result = box.run([Job("at once", ("sh", "-c", "printf NEW 1<>file.txt"))])
+        sandbox.write({"file.txt": content})
+        result = sandbox.run([Job("at once", ("sh", "-c", "printf NEW 1<>file.txt"))])
         assert [change.digest for change in result.changes] == [
             hashlib.sha256(b"NEW" + content[3:]).hexdigest()
         ]
 
 
-def test_files_made_by_a_command_are_watched_afterwards(box):
+def test_files_made_by_a_command_are_watched_afterwards(sandbox: DockerSandbox) -> None:
     made = f"import os\nos.makedirs('d'); open('d/file.txt', 'wb').write({OLD!r})"
-    assert len(box.run([Job("make", ("python3", "-c", made))]).changes) == 1
+    assert len(sandbox.run([Job("make", ("python3", "-c", made))]).changes) == 1
 
-    result = box.run([Job("attack", ("python3", "-c", WRITE + BEFORE + WAYS["a mapping"]))])
+    result = sandbox.run([Job("attack", ("python3", "-c", WRITE + BEFORE + WAYS["a mapping"]))])
 
     assert result.jobs[0].output.head == b"unseen\n"
     assert [change.digest for change in result.changes] == [hashlib.sha256(NEW).hexdigest()]
@@ -122,22 +126,23 @@ StoreMaker = Callable[[], FileStore]
 
 
 @pytest.fixture(scope="module")
-def open_store(engine, box_image, tmp_path_factory) -> Iterator[StoreMaker]:
+def open_store(
+    engine: Engine, sandbox_image: SandboxImage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StoreMaker]:
     """Return a function that opens a file store with a sandbox of its own."""
-    made: list[FileStore | ObjectStore] = []
+    made = contextlib.ExitStack()
 
-    def sandbox(_: str) -> DockerSandbox:
+    def new_sandbox(_: str) -> DockerSandbox:
         policy = SandboxPolicy(cpus=2.0, timeout_s=50)
-        return DockerSandbox(engine, box_image, policy, run=RUN).open()
+        return DockerSandbox(engine, sandbox_image, policy, run=RUN).open()
 
-    def store() -> FileStore:
-        objects = ObjectStore(Path(tmp_path_factory.mktemp("objects")) / "objects.pack")
-        made.extend((objects, FileStore(sandbox, objects)))
-        return made[-1]
+    def new_store() -> FileStore:
+        folder = tmp_path_factory.mktemp("objects")
+        objects = made.enter_context(contextlib.closing(ObjectStore(folder / "objects.pack")))
+        return made.enter_context(contextlib.closing(FileStore(new_sandbox, objects)))
 
-    yield store
-    for one in reversed(made):
-        one.close()
+    with made:
+        yield new_store
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +187,13 @@ pages[:] = b'#' * (len(text) - 1) + b'\\n'
 HIDINGS = {
     "a mapping": MAPPING
     + """
-def test_it():
+def test_it() -> None:
     wait_for_the_lint()
     pages[:] = text
 """,
     "a mapping and a flood of events": MAPPING
     + """
-def test_it():
+def test_it() -> None:
     wait_for_the_lint()
     pages[:] = text
     for n in range(40_000):
@@ -196,7 +201,7 @@ def test_it():
 """,
     "a mapping and a flood of writes": MAPPING
     + """
-def test_it():
+def test_it() -> None:
     wait_for_the_lint()
     for n in range(40_000):
         os.utime(('test_it.py', 'a.py')[n % 2])
@@ -205,7 +210,7 @@ def test_it():
     "a mapping and a descriptor that outlives its process": MAPPING
     + HOLD
     + """
-def test_it():
+def test_it() -> None:
     wait_for_the_lint()
     pages[:] = text
     held, holds = os.pipe()
@@ -224,7 +229,7 @@ def test_it():
 os.rename('src', 'away')
 os.mkdir('src')
 open('src/work.py', 'w').write('NAME = 1\\n')
-def test_it():
+def test_it() -> None:
     wait_for_the_lint()
     os.unlink('src/work.py')
     os.rmdir('src')
@@ -235,8 +240,8 @@ MESSAGE = "src/work.py was written to while the checks ran"
 
 
 @pytest.mark.parametrize("hiding", HIDINGS.values(), ids=HIDINGS.keys())
-def test_sources_hidden_from_the_lint_fail_the_verdict(store, hiding):
-    honest = {"src/work.py": WRONG, "test_it.py": "def test_it(): pass\n"}
+def test_sources_hidden_from_the_lint_fail_the_verdict(store: FileStore, hiding: str) -> None:
+    honest = {"src/work.py": WRONG, "test_it.py": "def test_it() -> None: pass\n"}
     assert "undefined_name" in findings(evaluated(store, honest))
 
     report = evaluated(store, {"a.py": LARGE, "src/work.py": WRONG, "test_it.py": hiding})
@@ -247,7 +252,9 @@ def test_sources_hidden_from_the_lint_fail_the_verdict(store, hiding):
 
 
 @pytest.mark.parametrize("name", ["a mapping", "another folder"])
-def test_sources_hidden_in_the_first_command_fail_the_verdict(open_store, name):
+def test_sources_hidden_in_the_first_command_fail_the_verdict(
+    open_store: StoreMaker, name: str
+) -> None:
     hiding = HIDINGS[name]
 
     report = evaluated(open_store(), {"a.py": LARGE, "src/work.py": WRONG, "test_it.py": hiding})

@@ -1,13 +1,14 @@
-"""Measure the cost of a sandbox against host processes, `docker exec` and docker-py in one run.
+"""The cost of a sandbox beside host tools, `docker exec` and docker-py, in one run.
 
     python tests/bench/bench.py [--runtime runsc] [--quick] [--json]
 
 All figures are medians in milliseconds of interleaved repetitions. Ratios carry over to other
-machines, times do not. The host's processes run a fixed sample project of this file, and no code of
-a model. `host_tools.py` sets up the other side of each comparison.
+machines, times do not. The host's tools check a fixed sample project, and nothing written by a
+model. `host_tools.py` sets up the other side of each comparison.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -33,11 +34,11 @@ from l2mac.evaluator import python_checks
 from l2mac.processor.messages import Reply, ToolCall
 from l2mac.runs.execute import Resources, execute
 from l2mac.testing.processor import ScriptedProcessor
-from sandbox import Job, SandboxPolicy
+from sandbox import Job, RunResult, SandboxPolicy
 from sandbox.engine.connection import Engine
 from sandbox.engine.docker_sandbox import DockerSandbox
 from sandbox.engine.image import prepare_image
-from sandbox.testing import MemorySandbox, SandboxScript, ScriptedRun, job_result
+from sandbox.testing import MemorySandbox, job_result
 
 OTHERS = (
     "host",
@@ -64,7 +65,7 @@ class {title}:
         self.items[name] = self.items.get(name, 0) + value
 
     def dump(self) -> str:
-        """Give all as JSON."""
+        """Return all as JSON."""
         return json.dumps(self.items, sort_keys=True)
 '''
 TESTS = """from {name} import {title}
@@ -86,7 +87,7 @@ def test_dump():
 
 
 def project() -> dict[str, bytes]:
-    """Give a project of 5 modules with 20 tests."""
+    """Return a project of 5 modules with 20 tests."""
     files = {}
     for name in NAMES:
         values = {"name": name, "title": name.title()}
@@ -96,12 +97,17 @@ def project() -> dict[str, bytes]:
 
 
 def three_files(turn: int) -> dict[str, bytes]:
-    """Give three files that differ from turn to turn."""
+    """Return three files that differ from turn to turn."""
     files = project()
     return {
         path: files[path] + f"# {turn}\n".encode()
         for path in ("store.py", "report.py", "test_app.py")
     }
+
+
+def ten_kilobytes(turn: int) -> bytes:
+    """Return a file's content that differs from turn to turn."""
+    return b"x" * 10_000 + str(turn).encode()
 
 
 class Times:
@@ -141,48 +147,52 @@ class Bench:
         self._policy = SandboxPolicy(runtime=runtime, cpus=cpus)
         self._scale = scale
 
-    def box(self) -> DockerSandbox:
-        """Return a new sandbox, not yet open."""
+    def sandbox(self) -> DockerSandbox:
+        """Return a new sandbox that is not open yet."""
         return DockerSandbox(self._engine, self._image, self._policy, run="bench")
 
     def times_of(self, repetitions: int) -> int:
-        """Scale a number of repetitions."""
+        """Return a number of repetitions on the chosen scale."""
         return max(3, int(repetitions * self._scale))
 
     def starts(self) -> None:
-        """Measure a cold sandbox's first result against `docker run … true`, alone and 8 at once."""
+        """Measure a cold sandbox's first result, alone and eight at once.
+
+        The other side is `docker run … true` with the same options.
+        """
         self.times.measure(
             self.times_of(10),
             {
-                "cold box": lambda _: self._open_one(),
+                "cold sandbox": lambda _: self._open_one(),
                 "docker run true": lambda _: self._docker_run(),
             },
         )
-        self._row("cold box, first result", "cold box", "docker run true", "at most 1.2")
-        eight = {
-            "8 boxes at once": lambda _: together(self._open_one),
+        self._row("cold sandbox, first result", "cold sandbox", "docker run true", "at most 1.2")
+        eight: dict[str, Callable[[int], object]] = {
+            "8 sandboxes at once": lambda _: together(self._open_one),
             "8 docker run at once": lambda _: together(self._docker_run),
         }
         self.times.measure(self.times_of(3), eight)
-        self._row("8 boxes at once", "8 boxes at once", "8 docker run at once", "at most 1.0")
+        self._row("8 sandboxes at once", "8 sandboxes at once", "8 docker run at once", "at most 1")
 
     def operations(self, host: Path) -> None:
-        """Measure single operations against `docker exec`, and the cycle against other ways."""
+        """Measure single operations, the checked cycle, and an output of 100 MB.
+
+        The other side of a single operation is one `docker exec`.
+        """
         plain = host_tools.plain_container(self._image.tag, self._policy.cpus)
-        with self.box() as box, plain as container:
-            box.write(project())
+        with self.sandbox() as sandbox, plain as container:
+            sandbox.write(project())
             self._exec(container, "tar -xf -", host_tools.packed(project()))
             time.sleep(6)
             self.times.measure(
                 self.times_of(40),
                 {
-                    "write 10 KB": lambda turn: box.write(
-                        {"one.txt": b"x" * 10_000 + str(turn).encode()}
-                    ),
-                    "read 10 KB": lambda _: box.read("one.txt"),
-                    "true": lambda _: box.run([Job("true", argv=("true",))]),
+                    "write 10 KB": lambda turn: sandbox.write({"one.txt": ten_kilobytes(turn)}),
+                    "read 10 KB": lambda _: sandbox.read("one.txt"),
+                    "true": lambda _: sandbox.run([Job("true", argv=("true",))]),
                     "docker exec true": lambda _: _quietly(
-                        [*_docker(), "exec", container, "/bin/true"]
+                        ["docker", "exec", container, "/bin/true"]
                     ),
                 },
             )
@@ -191,29 +201,29 @@ class Bench:
                     f"{name}, against one docker exec", name, "docker exec true", "at most 0.01"
                 )
             self._row(
-                "true in the box, against one docker exec",
+                "true in the sandbox, against one docker exec",
                 "true",
                 "docker exec true",
                 "5 ms at most",
             )
-            self._cycles(box, container, host)
-            self._output(box)
+            self._cycles(sandbox, container, host)
+            self._output(sandbox)
 
-    def _cycles(self, box: DockerSandbox, container: str, host: Path) -> None:
-        """The checked cycle: write 3 files, lint 10 files, run 20 tests; all ways in turn."""
-        python_of_host = host_tools.host_python()
+    def _cycles(self, sandbox: DockerSandbox, container: str, host: Path) -> None:
+        """Measure the checked cycle: write 3 files, lint 10 files, run 20 tests."""
+        python = host_tools.host_python()
         sources = sorted(project())
         in_turn = host_tools.check_script(sources, at_once=False)
         at_once = host_tools.check_script(sources, at_once=True)
         self.times.measure(
             self.times_of(12),
             {
-                "cycle": lambda turn: self._cycle(box, turn),
+                "cycle": lambda turn: self._cycle(sandbox, turn),
                 "host": lambda turn: host_tools.check_on_host(
-                    python_of_host, host, three_files(turn), at_once=False
+                    python, host, three_files(turn), at_once=False
                 ),
                 "host, both tools at once": lambda turn: host_tools.check_on_host(
-                    python_of_host, host, three_files(turn), at_once=True
+                    python, host, three_files(turn), at_once=True
                 ),
                 "docker exec": lambda turn: self._exec(
                     container, in_turn, host_tools.packed(three_files(turn))
@@ -224,38 +234,40 @@ class Bench:
                 "docker-py": lambda turn: self._docker_py(container, in_turn, turn),
             },
         )
+        targets = {"host": "at most 0.5" if self._policy.runtime else "at most 0.1"}
         for other in OTHERS:
-            target = (
-                ("at most 0.5" if self._policy.runtime else "at most 0.1")
-                if other == "host"
-                else ""
-            )
-            self._row(f"checked cycle, against {other}", "cycle", other, target)
-        self._processor_time(box, host, python_of_host)
+            self._row(f"checked cycle, against {other}", "cycle", other, targets.get(other, ""))
+        self._processor_time(sandbox, host, python)
 
-    def _processor_time(self, box: DockerSandbox, host: Path, python_of_host: str) -> None:
-        """Measure the processor time of the cycle, which a busy machine hardly changes."""
+    def _processor_time(self, sandbox: DockerSandbox, host: Path, python: str) -> None:
+        """Measure the processor time of the checked cycle on both sides.
+
+        A busy machine hardly changes this time, unlike the waiting time.
+        """
         turns = self.times_of(12)
-        ours = self._used_ms(box)
+        ours = self._used_ms(sandbox)
         for turn in range(turns):
-            self._cycle(box, turn)
-        ours = self._used_ms(box) - ours
+            self._cycle(sandbox, turn)
+        ours = self._used_ms(sandbox) - ours
         others = _used_ms(resource.RUSAGE_CHILDREN)
         for turn in range(turns):
-            host_tools.check_on_host(python_of_host, host, three_files(turn), at_once=False)
+            host_tools.check_on_host(python, host, three_files(turn), at_once=False)
         others = _used_ms(resource.RUSAGE_CHILDREN) - others
         self.rows.append(
             ("checked cycle, processor time, against host", "ms", ours / turns, others / turns, "")
         )
 
-    def _used_ms(self, box: DockerSandbox) -> float:
+    def _used_ms(self, sandbox: DockerSandbox) -> float:
         """Return the processor time that a sandbox and this process have used."""
-        seen = self._engine.api.stats(box.container, stream=False, one_shot=True)
-        own = float(seen["cpu_stats"]["cpu_usage"]["total_usage"])
-        return own / 1e6 + _used_ms(resource.RUSAGE_SELF)
+        seen = self._engine.api.stats(sandbox.container, stream=False, one_shot=True)
+        in_container = float(seen["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e6
+        return in_container + _used_ms(resource.RUSAGE_SELF)
 
     def turns(self) -> None:
-        """Measure the control unit's own time per turn, without model and checks."""
+        """Measure the control unit's own time per turn.
+
+        The time includes all but the model and the checks, so it includes the syncs of the trace.
+        """
         steps, turns = 5, 30
         with tempfile.TemporaryDirectory() as folder:
             replies = [
@@ -264,36 +276,35 @@ class Bench:
             for step in range(steps):
                 replies += [_write_reply(step * turns + turn) for turn in range(turns)]
                 replies += [_call("complete_instruction", {}), Reply(content="done")]
-            processor = ScriptedProcessor(replies)
-            means = Resources(
-                processor=processor,
-                open_sandbox=lambda _: passing_sandbox(),
+            resources = Resources(
+                processor=ScriptedProcessor(replies),
+                open_sandbox=lambda _: InstantSandbox(),
                 limits=Limits(turns=2 * turns),
                 prices=Prices(),
                 model="scripted",
                 image="none",
             )
-            plan = RunSpec(
+            spec = RunSpec(
                 task="x",
                 definition=load_domain("codebase").definition.as_text(),
                 context_tokens=100_000,
             )
             start = time.perf_counter()
-            execute(Path(folder), plan, means, "run")
+            execute(Path(folder), spec, resources, "run")
             per_turn_ms = 1000 * (time.perf_counter() - start) / len(replies)
         self.rows.append(
             ("control unit's own time per turn", "ms", per_turn_ms, 10.0, "under 10 ms")
         )
 
     def memory(self) -> None:
-        """The host process's memory per further box."""
-        with self.box():
+        """Measure the memory of the host process per further sandbox."""
+        with self.sandbox():
             before = _resident_bytes()
-            boxes = [self.box().open() for _ in range(6)]
-            per_box = (_resident_bytes() - before) / 6
-            for box in boxes:
-                box.close()
-        self.rows.append(("host memory per further box", "MB", per_box / 1e6, 2.0, "under 2 MB"))
+            sandboxes = [self.sandbox().open() for _ in range(6)]
+            each = (_resident_bytes() - before) / 6
+            for sandbox in sandboxes:
+                sandbox.close()
+        self.rows.append(("host memory per further sandbox", "MB", each / 1e6, 2.0, "under 2 MB"))
 
     def print(self, *, as_json: bool) -> None:
         """Print all rows."""
@@ -302,59 +313,37 @@ class Bench:
             print(json.dumps([dict(zip(names, row, strict=True)) for row in self.rows]))
             return
         print(f"{'':56} {'ours':>10} {'other':>10} {'ratio':>8}  target")
-        for what, unit, ours, other, target in self.rows:
-            print(
-                f"{what:56} {ours:8.2f} {unit:2} {other:7.2f} {unit:2} {ours / other:7.3f}"
-                f"  {target}"
-            )
+        for name, unit, ours, other, target in self.rows:
+            sides = f"{ours:8.2f} {unit:2} {other:7.2f} {unit:2}"
+            print(f"{name:56} {sides} {ours / other:7.3f}  {target}")
 
-    def _row(self, what: str, ours: str, other: str, target: str) -> None:
-        self.rows.append((what, "ms", self.times.median(ours), self.times.median(other), target))
+    def _row(self, name: str, ours: str, other: str, target: str) -> None:
+        self.rows.append((name, "ms", self.times.median(ours), self.times.median(other), target))
 
     def _open_one(self) -> None:
-        with self.box() as box:
-            box.run([Job("true", argv=("true",))])
+        with self.sandbox() as sandbox:
+            sandbox.run([Job("true", argv=("true",))])
 
     def _docker_run(self) -> None:
         policy = self._policy
-        options = [
-            "--network",
-            "none",
-            "--read-only",
-            "--cap-drop",
-            "ALL",
-            "--security-opt",
-            "no-new-privileges",
-        ]
-        options += [
-            "--pids-limit",
-            str(policy.pids),
-            "--memory",
-            str(policy.memory_bytes),
-            "--user",
-            "10001:10001",
-        ]
-        options += [
-            "--memory-swap",
-            str(policy.memory_bytes),
-            "--cpus",
-            str(policy.cpus),
-            "--log-driver",
-            "none",
-        ]
-        options += ["--tmpfs", "/tmp", "--mount", "type=volume,dst=/workspace,volume-nocopy=true"]
-        options += ["--runtime", policy.runtime] if policy.runtime else []
-        _quietly(
-            [*_docker(), "run", "--rm", *options, "--entrypoint", "/bin/true", self._image.tag]
-        )
+        options = (
+            "--network none --read-only --cap-drop ALL --security-opt no-new-privileges"
+            f" --pids-limit {policy.pids} --memory {policy.memory_bytes} --user 10001:10001"
+            f" --memory-swap {policy.memory_bytes} --cpus {policy.cpus} --log-driver none"
+            " --tmpfs /tmp --mount type=volume,dst=/workspace,volume-nocopy=true"
+        ).split()
+        if policy.runtime:
+            options += ["--runtime", policy.runtime]
+        command = ["docker", "run", "--rm", *options, "--entrypoint", "/bin/true", self._image.tag]
+        _quietly(command)
 
-    def _cycle(self, box: DockerSandbox, turn: int) -> None:
-        box.write(three_files(turn))
-        report = python_checks.judge(box.run(python_checks.jobs_for(box.files())))
+    def _cycle(self, sandbox: DockerSandbox, turn: int) -> None:
+        sandbox.write(three_files(turn))
+        report = python_checks.judge(sandbox.run(python_checks.jobs_for(sandbox.files())))
         assert report.accepts_completion, report.summary
 
     def _exec(self, container: str, script: str, archive: bytes) -> None:
-        command = [*_docker(), "exec", "--interactive", container, "sh", "-c", script]
+        command = ["docker", "exec", "--interactive", container, "sh", "-c", script]
         subprocess.run(command, input=archive, check=True, capture_output=True)
 
     def _docker_py(self, container: str, script: str, turn: int) -> None:
@@ -364,10 +353,11 @@ class Bench:
         api.exec_start(made["Id"])
         assert api.exec_inspect(made["Id"])["ExitCode"] == 0
 
-    def _output(self, box: DockerSandbox) -> None:
+    def _output(self, sandbox: DockerSandbox) -> None:
         before = _resident_bytes()
         start = time.perf_counter()
-        result = box.run([Job("flood", argv=("head", "-c", "100000000", "/dev/zero"))]).jobs[0]
+        flood = Job("flood", argv=("head", "-c", "100000000", "/dev/zero"))
+        result = sandbox.run([flood]).jobs[0]
         elapsed_ms = 1000 * (time.perf_counter() - start)
         assert result.output.total == 100_000_000
         grown = max(_resident_bytes() - before, 0) / 1e6
@@ -377,17 +367,24 @@ class Bench:
         self.rows.append(("100 MB of output: time", "ms", elapsed_ms, elapsed_ms, ""))
 
 
-def passing_sandbox() -> MemorySandbox:
-    """Return a fake sandbox in which every check passes at once."""
-    return SandboxScript(runs=_passing).make_sandbox()
+class InstantSandbox(MemorySandbox):
+    """A sandbox that keeps files, executes nothing, and passes every check at once.
 
+    Its own time does not grow with the number of files.
+    """
 
-def _passing(jobs: tuple[Job, ...]) -> ScriptedRun:
-    done = []
-    for job in jobs:
-        report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
-        done.append(job_result(job.name, report=report))
-    return ScriptedRun(jobs=tuple(done))
+    def write(self, files: Mapping[str, bytes]) -> dict[str, str]:
+        self.contents |= files
+        return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+
+    def run(
+        self, jobs: Sequence[Job], *, stdin: bytes = b"", timeout_s: float | None = None
+    ) -> RunResult:
+        results = []
+        for job in jobs:
+            report = _LINT_REPORT if job.checker == "pylint" else _TEST_REPORT
+            results.append(job_result(job.name, report=report))
+        return RunResult(tuple(results), (), 0, 0, 0, 0, 0)
 
 
 _LINT_REPORT = b'{"e": "end", "code": 0}\n'
@@ -420,10 +417,6 @@ def together(work: Callable[[], object], count: int = 8) -> None:
         thread.join()
 
 
-def _docker() -> list[str]:
-    return ["docker"]
-
-
 def _quietly(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
 
@@ -434,12 +427,12 @@ def _used_ms(whose: int) -> float:
 
 
 def _warn_when_busy() -> None:
-    """Warn on a busy machine, where both sides wait, and not by the same factor."""
+    """Print a warning if other programs keep the machine busy."""
     load, processors = os.getloadavg()[0], os.cpu_count() or 1
     if load > processors:
         print(
             f"bench: the machine is busy (load {load:.1f} on {processors} processors)."
-            " Compare processor times only, or run the benchmark again on an idle machine.",
+            " Compare processor times only, or run this again on an idle machine.",
             file=sys.stderr,
         )
 

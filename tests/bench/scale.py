@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench import Bench, passing_sandbox
+from bench import Bench, InstantSandbox
 
 from l2mac.control.budget import Limits
 from l2mac.control.effects import Prices
@@ -94,7 +94,7 @@ def long_run(instructions: int) -> LongRun:
     model = GrowingModel()
     resources = Resources(
         processor=model,
-        open_sandbox=lambda _: passing_sandbox(),
+        open_sandbox=lambda _: InstantSandbox(),
         limits=Limits(turns=2 * TURNS_PER_INSTRUCTION),
         prices=Prices(),
         model="scripted",
@@ -139,7 +139,7 @@ def growing_sandbox(bench: Bench, files: int, size: int) -> dict[str, list[float
         "true": [],
         "check two files": [],
     }
-    with bench.box() as sandbox:
+    with bench.sandbox() as sandbox:
         sandbox.write({"a.py": b'"""A."""\n', "test_a.py": b"def test_a():\n    assert True\n"})
         checks = python_checks.jobs_for(
             [entry for entry in sandbox.files() if entry.path.endswith("a.py")]

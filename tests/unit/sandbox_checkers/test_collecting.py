@@ -1,4 +1,4 @@
-"""Shorter listings for pytest: the collected tests stay the same, and fewer files are asked about."""
+"""Shorter listings for pytest: it collects the same tests and asks about fewer files."""
 
 import os
 import subprocess
@@ -97,7 +97,9 @@ def collected(folder: Path, listings: str) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("files", PROJECTS.values(), ids=PROJECTS.keys())
-def test_shorter_listings_do_not_change_the_collected_tests(files, tmp_path):
+def test_shorter_listings_do_not_change_the_collected_tests(
+    files: dict[str, str], tmp_path: Path
+) -> None:
     data = {f"data/part{n}/{n}.dat": "" for n in range(20)}
     for path, content in {**files, **data}.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ def test_shorter_listings_do_not_change_the_collected_tests(files, tmp_path):
     assert collected(tmp_path, "shorter")[0] == usual
 
 
-def test_shorter_listings_hide_files_without_tests(tmp_path):
+def test_shorter_listings_hide_files_without_tests(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(TEST)
     (tmp_path / "data").mkdir()
     for n in range(50):

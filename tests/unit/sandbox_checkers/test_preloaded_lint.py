@@ -35,7 +35,7 @@ def linted(folder: Path, process: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
-def test_preloaded_lint_reports_the_same_as_a_new_process(tmp_path):
+def test_preloaded_lint_reports_the_same_as_a_new_process(tmp_path: Path) -> None:
     (tmp_path / "loose.py").write_text(
         "import nowhere\nfrom other import absent\n\nprint(undefined)\n"
     )

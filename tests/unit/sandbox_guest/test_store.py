@@ -18,7 +18,7 @@ from sandbox.guest.entries import StoreRefusal
 from sandbox.guest.files import GuestFileStore
 from sandbox.guest.folders import clear_folder
 
-LIMITS = {"max_files": 30, "max_file_bytes": 1000, "max_bytes": 10_000}
+MAX_BYTES = 10_000
 NAMES = st.sampled_from(
     [
         "a",
@@ -51,9 +51,13 @@ def root(tmp_path: Path) -> Iterator[Path]:
     assert sorted(os.listdir(tmp_path)) == ["root", "secret.txt"]
 
 
+def store_of(root: Path) -> GuestFileStore:
+    return GuestFileStore(str(root), max_files=30, max_file_bytes=1000, max_bytes=MAX_BYTES)
+
+
 @pytest.fixture
 def store(root: Path) -> GuestFileStore:
-    return GuestFileStore(str(root), **LIMITS)
+    return store_of(root)
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -72,7 +76,7 @@ class AnyRequests(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.root = Path(self.folder.name) / "root"
         self.root.mkdir()
-        self.store = GuestFileStore(str(self.root), **LIMITS)
+        self.store = store_of(self.root)
         self.model: dict[str, bytes] = {}
 
     def teardown(self) -> None:
@@ -255,7 +259,7 @@ def test_files_beyond_the_bounds_are_removed_and_counted(store: GuestFileStore, 
     changes, _, removed = store.scan()
 
     assert (len(changes), removed) == (25, 15)
-    assert sum(len(content) for content in tree(root).values()) <= LIMITS["max_bytes"]
+    assert sum(len(content) for content in tree(root).values()) <= MAX_BYTES
 
 
 def test_undecodable_names_are_removed(store: GuestFileStore, root: Path) -> None:

@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ from sandbox.guest.inotify import Queue
 from sandbox.guest.store_events import StoreEvents, Touched
 from sandbox.guest.walk import signature
 
-LIMITS = {"max_files": 3000, "max_file_bytes": 1000, "max_bytes": 1_000_000}
 RELEASE = "6.1.0"
 FILES = [("a.txt", b"old a"), ("b.txt", b"old b"), ("d/c.txt", b"old c"), ("d/e/f.txt", b"old f")]
 KINDS = (
@@ -67,7 +67,7 @@ class SilentQueue(Queue):
         super().__init__(masks)
         self._bit = bit
 
-    def events(self) -> list[tuple[set[str], int]]:
+    def events(self) -> list[tuple[AbstractSet[str], int]]:
         return [(paths, bits & ~self._bit) for paths, bits in super().events()]
 
 
@@ -81,7 +81,14 @@ class FullQueue(Queue):
         return False
 
 
-Opener = Callable[..., GuestFileStore]
+def store_of(
+    root: Path, events: StoreEvents, kind: type[GuestFileStore] = GuestFileStore
+) -> GuestFileStore:
+    return kind(str(root), max_files=3000, max_file_bytes=1000, max_bytes=1_000_000, events=events)
+
+
+Opener = Callable[[StoreEvents], GuestFileStore]
+Way = Callable[[Path], None]
 
 
 @pytest.fixture
@@ -91,7 +98,7 @@ def make(root: Path) -> Iterator[Opener]:
 
     def one(events: StoreEvents) -> GuestFileStore:
         made.append(events)
-        return GuestFileStore(str(root), **LIMITS, events=events)
+        return store_of(root, events)
 
     yield one
     for events in made:
@@ -194,7 +201,7 @@ def exchange(one: Path, other: Path) -> None:
     assert ctypes.CDLL(None, use_errno=True).renameat2(*arguments) == 0
 
 
-WAYS: tuple[Callable[[Path], None], ...] = (
+WAYS: tuple[Way, ...] = (
     write_through_a_mapping,
     write_in_place,
     write_and_restore_times,
@@ -210,7 +217,7 @@ WAYS: tuple[Callable[[Path], None], ...] = (
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_scan_finds_content_changed_in_any_way(way, store, root):
+def test_scan_finds_content_changed_in_any_way(way: Way, store: GuestFileStore, root: Path) -> None:
     path = "d/e/f.txt"
     way(root / path)
 
@@ -223,7 +230,9 @@ def test_scan_finds_content_changed_in_any_way(way, store, root):
     assert store.scan() == ([], [], 0)
 
 
-def test_write_through_a_mapping_leaves_all_times_unchanged(store, root):
+def test_write_through_a_mapping_leaves_all_times_unchanged(
+    store: GuestFileStore, root: Path
+) -> None:
     """Show, as a control, that a scan by times alone would miss this change."""
     before = signature((root / "a.txt").stat())
     write_through_a_mapping(root / "a.txt")
@@ -231,7 +240,7 @@ def test_write_through_a_mapping_leaves_all_times_unchanged(store, root):
     assert (root / "a.txt").read_bytes() == b"NEW a"
 
 
-def test_scan_without_events_misses_the_same_change(opened, root):
+def test_scan_without_events_misses_the_same_change(opened: Opener, root: Path) -> None:
     """Show, as a control, that events are the reason why a scan finds this change."""
     store = opened(Deaf(RELEASE))
     write_through_a_mapping(root / "a.txt")
@@ -239,7 +248,9 @@ def test_scan_without_events_misses_the_same_change(opened, root):
 
 
 @pytest.mark.parametrize("release", ["4.4.0", "4.19.0-gvisor", "5.15.0-gvisor", "four", ""])
-def test_old_kernels_and_gvisor_make_a_scan_read_every_file(release, make, opened, root):
+def test_old_kernels_and_gvisor_make_a_scan_read_every_file(
+    release: str, make: Opener, opened: Opener, root: Path
+) -> None:
     assert inotify.is_recent_linux("5.10.0-28-amd64")
     assert not make(StoreEvents(release)).rely_on_events()
     store = opened(StoreEvents(release))
@@ -248,7 +259,9 @@ def test_old_kernels_and_gvisor_make_a_scan_read_every_file(release, make, opene
 
 
 @pytest.mark.parametrize("bit", KINDS)
-def test_kernel_that_withholds_one_kind_of_event_is_not_relied_on(bit, make, root):
+def test_kernel_that_withholds_one_kind_of_event_is_not_relied_on(
+    bit: str, make: Opener, root: Path
+) -> None:
     def silent(bits: int) -> StoreEvents:
         return StoreEvents(RELEASE, lambda masks: SilentQueue(masks, bits))
 
@@ -257,7 +270,7 @@ def test_kernel_that_withholds_one_kind_of_event_is_not_relied_on(bit, make, roo
     assert os.listdir(root) == []
 
 
-def test_overflow_makes_a_scan_read_every_file(store, root):
+def test_overflow_makes_a_scan_read_every_file(store: GuestFileStore, root: Path) -> None:
     write_through_a_mapping(root / "a.txt")
     for _ in range(QUEUE_LIMIT // 2 + 1):
         for name in ("b.txt", "d/c.txt"):  # two in turn: equal events in a row are merged
@@ -270,13 +283,15 @@ def test_overflow_makes_a_scan_read_every_file(store, root):
     )
 
 
-def test_changes_are_found_although_the_scan_before_failed(store, root):
+def test_changes_are_found_although_the_scan_before_failed(
+    store: GuestFileStore, root: Path
+) -> None:
     write_through_a_mapping(root / "a.txt")
     store.before_command()
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
 
 
-def test_files_without_a_watch_are_read_at_every_scan(opened, root):
+def test_files_without_a_watch_are_read_at_every_scan(opened: Opener, root: Path) -> None:
     store = opened(StoreEvents(RELEASE, FullQueue))
     for content in (b"NEW", b"old", b"NEW"):
         write_through_a_mapping(root / "a.txt", content)
@@ -284,24 +299,28 @@ def test_files_without_a_watch_are_read_at_every_scan(opened, root):
         store.before_command()
 
 
-def test_files_put_in_place_by_a_failed_write_are_reported(make, root):
-    class FailsLater(GuestFileStore):
-        def _put_in_place(self, part: str, path: str) -> tuple[int, ...]:
-            if path == "b.txt":
-                raise StoreRefusal("no memory is left")
-            return super()._put_in_place(part, path)
+class FailsLater(GuestFileStore):
+    """A store that fails when a file is put in place, after other files of the same write."""
 
-    events = make(StoreEvents(RELEASE))._events
-    store = FailsLater(str(root), **LIMITS, events=events)
-    store.rely_on_events()
+    def _put_in_place(self, part: str, path: str) -> tuple[int, ...]:
+        if path == "b.txt":
+            raise StoreRefusal("no memory is left")
+        return super()._put_in_place(part, path)
+
+
+def test_files_put_in_place_by_a_failed_write_are_reported(root: Path) -> None:
+    events = StoreEvents(RELEASE)
+    store = store_of(root, events, FailsLater)
+    assert store.rely_on_events()
     with pytest.raises(StoreRefusal, match="no memory"):
         store.write([("a.txt", b"a"), ("b.txt", b"b")])
     store.before_command()
 
     assert [change[0] for change in store.scan()[0]] == ["a.txt"]
+    events.stop()
 
 
-def test_files_only_read_are_not_reported_as_written(store, root):
+def test_files_only_read_are_not_reported_as_written(store: GuestFileStore, root: Path) -> None:
     (root / "a.txt").read_bytes()
     with (root / "b.txt").open("r+b"):
         pass
@@ -317,7 +336,7 @@ def write_and_restore(path: Path) -> None:
     assert signature(path.stat()) == before
 
 
-def test_writes_restored_in_the_first_command_are_reported(make, root):
+def test_writes_restored_in_the_first_command_are_reported(make: Opener, root: Path) -> None:
     store = make(StoreEvents(RELEASE))
     store.rely_on_events()
     store.write(FILES)
@@ -326,7 +345,9 @@ def test_writes_restored_in_the_first_command_are_reported(make, root):
     assert store.scan() == ([], ["a.txt"], 0)
 
 
-def test_writes_restored_after_a_refused_write_are_reported(store, root):
+def test_writes_restored_after_a_refused_write_are_reported(
+    store: GuestFileStore, root: Path
+) -> None:
     assert store.scan() == ([], [], 0)
     with pytest.raises(StoreRefusal):
         store.write([("a.txt/below", b"")])
@@ -335,7 +356,9 @@ def test_writes_restored_after_a_refused_write_are_reported(store, root):
     assert store.scan() == ([], ["a.txt"], 0)
 
 
-def test_writes_restored_behind_a_flood_of_opens_are_reported(store, root):
+def test_writes_restored_behind_a_flood_of_opens_are_reported(
+    store: GuestFileStore, root: Path
+) -> None:
     write_and_restore(root / "a.txt")
     for _ in range(QUEUE_LIMIT // 2 + 1):
         for name in ("b.txt", "d/c.txt"):
@@ -343,7 +366,9 @@ def test_writes_restored_behind_a_flood_of_opens_are_reported(store, root):
     assert store.scan() == ([], ["a.txt"], 0)
 
 
-def test_flood_of_writes_makes_every_file_count_as_written(store, root):
+def test_flood_of_writes_makes_every_file_count_as_written(
+    store: GuestFileStore, root: Path
+) -> None:
     for _ in range(QUEUE_LIMIT // 2 + 1):
         for name in ("b.txt", "d/c.txt"):
             os.utime(root / name)
@@ -351,7 +376,9 @@ def test_flood_of_writes_makes_every_file_count_as_written(store, root):
     assert store.scan() == ([], sorted(path for path, _ in FILES), 0)
 
 
-def test_files_still_open_for_writing_are_reported_as_written(store, root):
+def test_files_still_open_for_writing_are_reported_as_written(
+    store: GuestFileStore, root: Path
+) -> None:
     fd = os.open(root / "a.txt", os.O_RDWR)
     assert store.scan() == ([], ["a.txt"], 0)
     store.before_command()
@@ -361,38 +388,48 @@ def test_files_still_open_for_writing_are_reported_as_written(store, root):
     assert store.scan() == ([], [], 0)
 
 
-def test_writers_closed_during_the_scan_are_reported(opened, root):
+def test_writers_closed_during_the_scan_are_reported(opened: Opener, root: Path) -> None:
     events = LateClose(RELEASE)
     store = opened(events)
     events.writer = os.open(root / "a.txt", os.O_RDWR)
     assert store.scan() == ([], ["a.txt"], 0)
 
 
-def test_files_in_a_folder_renamed_for_a_while_count_as_written(store, root):
+def test_files_in_a_folder_renamed_for_a_while_count_as_written(
+    store: GuestFileStore, root: Path
+) -> None:
     (root / "d").rename(root / "away")
     (root / "away").rename(root / "d")
     assert store.scan() == ([], ["d/c.txt", "d/e/f.txt"], 0)
 
 
-def test_files_in_exchanged_folders_count_as_written(store, root):
+def test_files_in_exchanged_folders_count_as_written(store: GuestFileStore, root: Path) -> None:
     (root / "x").mkdir()
     exchange(root / "x", root / "d")
     exchange(root / "x", root / "d")
     assert store.scan() == ([], ["d/c.txt", "d/e/f.txt"], 0)
 
 
-def test_scan_examines_no_untouched_file(make, root, monkeypatch):
+def test_scan_examines_no_untouched_file(
+    make: Opener, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = make(StoreEvents(RELEASE))
     store.rely_on_events()
     store.write([*FILES, *((f"data/{n % 40}/{n}.txt", b"x") for n in range(2000))])
     store.before_command()
-    examined: list[object] = []
-    stat = os.stat
+    examined: list[str] = []
+    real_stat = os.stat
+
+    def stat(path: str, *, dir_fd: int, follow_symlinks: bool) -> os.stat_result:
+        examined.append(path)
+        return real_stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+    def scandir(_: int) -> Iterator[os.DirEntry[str]]:
+        raise AssertionError("the scan lists a folder")
+
     (root / "a.txt").read_bytes()
-    monkeypatch.setattr(os, "scandir", lambda *_: examined.append("scandir") or iter(()))
-    monkeypatch.setattr(
-        os, "stat", lambda path, **options: examined.append(path) or stat(path, **options)
-    )
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "stat", stat)
 
     assert store.scan() == ([], [], 0)
 
@@ -410,7 +447,7 @@ class AnyCommands(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
         self.root = Path(self.folder.name)
         self.events = StoreEvents(RELEASE)
-        self.store = GuestFileStore(str(self.root), **LIMITS, events=self.events)
+        self.store = store_of(self.root, self.events)
         assert self.store.rely_on_events()
         self.known: dict[str, str] = {}
         self.store.before_command()
