@@ -35,7 +35,7 @@ run: setup engine ## a first run: TASK="..." with a model, or else a recorded se
 lint: setup ## format, lint, types and import rules
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy l2mac sandbox
+	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
 check: lint ## lint, then unit and architecture tests; no engine, under a minute
