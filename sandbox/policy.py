@@ -11,7 +11,7 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 WORKSPACE = "/workspace"
 PACKAGES = "/packages"
-GUEST_RESERVE_BYTES = 128 * MIB
+GUEST_RESERVE_BYTES = 160 * MIB
 # Head and tail of two streams, of every job, fill half of a reply.
 MAX_KEPT_OUTPUT_BYTES = MAX_BODY_BYTES // (8 * MAX_JOBS)
 

@@ -23,7 +23,7 @@ AUTO = "auto"
 # kernel.
 _STRENGTH = (("kata",), ("runsc", "gvisor"), ("runc", "crun"))
 _SMALL = SandboxPolicy(
-    memory_bytes=160 * MIB,
+    memory_bytes=192 * MIB,
     disk_bytes=4 * MIB,
     file_bytes=4 * MIB,
     tmp_bytes=4 * MIB,

@@ -58,7 +58,7 @@ def test_runtime_with_unenforced_limits_is_passed_over(
     assert choice.runtime == "runc"
     assert list(reasons) == ["kata-runtime", "runsc", "runsc-open"]
     assert "no such file" in reasons["kata-runtime"]
-    assert "the limit on memory does not bind" in reasons["runsc"]
+    assert "The limit on memory does not bind" in reasons["runsc"]
     assert "--ignore-cgroups" in reasons["runsc-open"]
 
 
