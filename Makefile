@@ -41,10 +41,10 @@ lint: setup ## format, lint, types and import rules
 check: lint ## lint, then unit and architecture tests; no engine, under a minute
 	@L2MAC_TEST_TIER=check $(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/architecture $(PYTEST_ARGS)
 
-test: setup engine base ## run every test once, those with real containers under runc; about 5 minutes
+test: setup engine base ## run every test once, those with real containers under runc; about 8 minutes
 	@L2MAC_TEST_TIER=test $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-soak: setup engine base ## run every test at length: all runtimes, many kills and examples; about 25 minutes
+soak: setup engine base ## run every test at length: all runtimes, many kills and examples
 	@L2MAC_TEST_TIER=soak $(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 bench: setup engine base ## measure a sandbox against host tools, docker exec and docker-py, in one run
